@@ -1,0 +1,45 @@
+//! The environment of a task, read once: folders and the tools to call. Not here: running them (`process`).
+
+use anyhow::{Context, Result};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+pub struct Environment {
+    /// The repository.
+    pub root: PathBuf,
+    /// Where cargo builds: `CARGO_TARGET_DIR` or `target/`.
+    pub target: PathBuf,
+    /// The user's cache folder.
+    pub cache: PathBuf,
+    /// Cargo's home, which source paths in a build begin with.
+    pub cargo_home: PathBuf,
+    /// The cargo that runs this task.
+    pub cargo: PathBuf,
+    /// The compiler that cargo would use.
+    pub rustc: PathBuf,
+}
+
+impl Environment {
+    /// # Errors
+    /// When there is no home folder, or the repository is gone.
+    pub fn read() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest.ancestors().nth(2).context("xtask lies in host/xtask")?;
+        let root = fs::canonicalize(root).with_context(|| format!("{} is gone; build xtask again", root.display()))?;
+        let home = || path("HOME").context("HOME is not set");
+        Ok(Self {
+            target: path("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target)),
+            cache: path("XDG_CACHE_HOME").map_or_else(|| Ok(home()?.join(".cache")), Ok::<_, anyhow::Error>)?,
+            cargo_home: path("CARGO_HOME").map_or_else(|| Ok(home()?.join(".cargo")), Ok::<_, anyhow::Error>)?,
+            cargo: path("CARGO").unwrap_or_else(|| "cargo".into()),
+            rustc: path("RUSTC").unwrap_or_else(|| "rustc".into()),
+            root,
+        })
+    }
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}

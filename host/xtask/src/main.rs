@@ -1,0 +1,42 @@
+//! Developer tasks: `cargo xtask guests`, `cargo xtask tidy`, `cargo xtask test`. A task is a file in `tasks/` and a variant
+//! of `Task`. Not here: anything the server needs at run time.
+
+mod environment;
+mod process;
+mod say;
+mod tasks;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer tasks of Riad")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the WebAssembly guests and commit-ready copies of them
+    Guests(tasks::guests::Arguments),
+    /// Check what no compiler checks: crate directions, file headers, file sizes
+    Tidy,
+    /// Everything that must pass before a commit, in order, up to the first failure
+    Test,
+}
+
+fn main() -> ExitCode {
+    let done = environment::Environment::read().and_then(|environment| match Arguments::parse().task {
+        Task::Guests(arguments) => tasks::guests::run(&environment, &arguments),
+        Task::Tidy => tasks::tidy::run(&environment),
+        Task::Test => tasks::test::run(&environment),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

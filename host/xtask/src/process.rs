@@ -1,0 +1,69 @@
+//! Running other programs: what they answer, or an error that shows the command.
+
+use anyhow::{Context, Result, bail};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// A command with arguments, in a folder. Rustup is told to download nothing: a target that is listed and missing is ignored.
+pub fn command(program: impl AsRef<Path>, arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("RUSTUP_AUTO_INSTALL", "0");
+    command
+}
+
+/// Runs a command whose output goes where ours goes.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        bail!("{} failed with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Runs a command and gives what it writes.
+///
+/// # Errors
+/// When it cannot be started, fails, or writes something that is not text.
+pub fn read(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "{} failed with {}\n{}",
+            shown(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{} writes something that is not text", shown(command)))
+}
+
+/// Whether a command can be started and succeeds; what it writes is dropped.
+pub fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
+    std::iter::once(program.to_string_lossy())
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: what must pass before a commit, in order of cost, up to the first failure; each step with its time.
+//! Not here: what the steps check.
+
+use super::{guests, tidy};
+use crate::{environment::Environment, process, say};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+pub fn run(environment: &Environment) -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        process::run(
+            process::command(&environment.cargo, arguments, &environment.root)
+                .env("CARGO_TARGET_DIR", &environment.target),
+        )
+    };
+    let mut steps = Steps::default();
+    steps.step("format", || {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--all", "--check", "--manifest-path", "plugins/Cargo.toml"])?;
+        cargo(&["fmt", "--all", "--check", "--manifest-path", "tests/guests/Cargo.toml"])
+    })?;
+    steps.step("clippy", || {
+        cargo(&[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    steps.step("tidy", || tidy::run(environment))?;
+    steps.step("guests", || guests::run(environment, &guests::Arguments::checking()))?;
+    let deny = &mut process::command(&environment.cargo, &["deny", "--version"], &environment.root);
+    if process::succeeds(deny) {
+        steps.step("licences", || cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        say::line("== licences: skipped, cargo-deny is not installed (`cargo install cargo-deny`)");
+    }
+    steps.step("tests", || {
+        cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
+    })?;
+    steps.step("plugin tests", || {
+        cargo(&["test", "--release", "--locked", "--manifest-path", "plugins/Cargo.toml"])
+    })?;
+    steps.step("SDK tests", || {
+        cargo(&[
+            "test",
+            "--release",
+            "--locked",
+            "--manifest-path",
+            "sdk/rust/Cargo.toml",
+        ])
+    })?;
+    steps.step("demo", || cargo(&["run", "--release", "--", "demo", "--once"]))?;
+    steps.summary();
+    Ok(())
+}
+
+#[derive(Default)]
+struct Steps {
+    done: Vec<(&'static str, Duration)>,
+}
+
+impl Steps {
+    fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        say::line(&format!("== {name}"));
+        let begun = Instant::now();
+        work().with_context(|| format!("the step \"{name}\" failed"))?;
+        let time = begun.elapsed();
+        say::line(&format!("== {name}: passed in {:.1} s", time.as_secs_f64()));
+        self.done.push((name, time));
+        Ok(())
+    }
+
+    fn summary(&self) {
+        let total: Duration = self.done.iter().map(|(_, time)| *time).sum();
+        let steps: Vec<String> = self
+            .done
+            .iter()
+            .map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64()))
+            .collect();
+        say::line(&format!(
+            "== all {} steps passed in {:.1} s: {}",
+            self.done.len(),
+            total.as_secs_f64(),
+            steps.join(", ")
+        ));
+    }
+}

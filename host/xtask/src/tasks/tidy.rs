@@ -1,0 +1,24 @@
+//! `cargo xtask tidy`: what no compiler checks. Not here: format and lints (rustfmt, clippy).
+
+mod directions;
+mod files;
+
+use crate::{environment::Environment, say};
+use anyhow::{Result, bail};
+
+pub fn run(environment: &Environment) -> Result<()> {
+    let mut wrong = directions::check(environment)?;
+    let found = files::check(environment)?;
+    for note in &found.notes {
+        say::line(&format!("tidy: {note}"));
+    }
+    wrong.extend(found.wrong);
+    if !wrong.is_empty() {
+        bail!("tidy:\n{}", wrong.join("\n"));
+    }
+    say::line(&format!(
+        "tidy: {} files and the crates' directions are in order",
+        found.files
+    ));
+    Ok(())
+}
