@@ -1,0 +1,128 @@
+//! One closed set of error kinds, which HTTP, WIT and the command line each map in one exhaustive table.
+//! Not here: those tables (`api/src/error.rs`, `sandbox/src/errors.rs`, `app/src/exit.rs`).
+
+use std::{error::Error as StdError, fmt};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The caller sent something that cannot be served; the message says what to change.
+    InvalidRequest,
+    /// Prompt and completion do not fit into the model's context; the message has both numbers.
+    ContextTooLong,
+    /// No key, an unknown key or a revoked one.
+    Unauthenticated,
+    /// There is no such object in the caller's room. Another tenant's object is this too.
+    NotFound,
+    /// The model, or the adapter alias in its name, does not exist for this tenant.
+    ModelNotFound,
+    /// The object exists already, or has been changed in between.
+    Conflict,
+    /// A body, document, component or result over its limit.
+    TooLarge,
+    /// The queue or a rate is full now; the same request may be served later.
+    Busy,
+    /// A budget is spent.
+    QuotaExceeded,
+    /// A plugin trapped or returned an error.
+    PluginFailed,
+    /// A plugin used more memory, time, fuel, output, SQL or host calls than it may.
+    PluginLimit,
+    /// The caller went away.
+    Cancelled,
+    /// The deadline of the request passed.
+    Timeout,
+    /// A part of the server is not there: not loaded, not compiled in, draining.
+    Unavailable,
+    /// A bug or a broken disk. The message is for the caller; the source is for the log.
+    Internal,
+}
+
+/// What went wrong, in words for the caller, with the internal cause kept apart for the log.
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    param: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            source: None,
+        }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// A fault of ours: callers see a fixed sentence, the log sees `source`.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            kind: ErrorKind::Internal,
+            message: "the server failed to do this; its log says why".into(),
+            param: None,
+            source: Some(source.into()),
+        }
+    }
+
+    /// Names the field of the request that is at fault.
+    #[must_use]
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Text that may be shown to the caller.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.message)?;
+        match &self.source {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

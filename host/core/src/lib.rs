@@ -1,0 +1,24 @@
+//! The words of the domain, the ports between crates, the limits and the one closed error kind.
+//!
+//! Not here: any IO, SQL, HTTP, wasmtime or candle. Everything in this crate can be read without knowing how a room is
+//! stored, how a token is made or how a guest is run.
+
+pub mod adapter;
+pub mod chat;
+pub mod document;
+pub mod error;
+pub mod ids;
+pub mod limits;
+pub mod pass;
+pub mod plugin;
+pub mod ports;
+pub mod profile;
+pub mod receipt;
+pub mod secret;
+pub mod tenant;
+
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PluginName, TenantId};
+pub use limits::Limits;
+pub use pass::{OperatorPass, TenantPass};
+pub use secret::Secret;

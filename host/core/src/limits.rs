@@ -1,0 +1,117 @@
+//! Every limit: name, default, unit and why. A wrong value fails at start. Not here: where each is enforced.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $min:expr;)+) => {
+        /// The limits of one server. Keys of `[limits]` in the configuration.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Name, default and meaning of each, for the configuration reference.
+            pub const TABLE: &'static [(&'static str, &'static str, &'static str)] =
+                &[$((stringify!($name), stringify!($default), concat!($($doc),+)),)+];
+
+            /// # Errors
+            /// Names the first limit that is below the least value that works.
+            pub fn check(&self) -> Result<()> {
+                $(if self.$name < $min {
+                    return Err(Error::invalid(format!(
+                        "limits.{} is {}, the least value that works is {}", stringify!($name), self.$name, $min
+                    )).with_param(concat!("limits.", stringify!($name))));
+                })+
+                Ok(())
+            }
+        }
+    };
+}
+
+limits! {
+    /// Bytes of a JSON body. A chat with a long history fits; a document goes by itself.
+    request_bytes: u64 = 4 << 20, 1024;
+    /// Bytes of a document's text. Larger texts should be split by who knows their structure.
+    document_bytes: u64 = 8 << 20, 1024;
+    /// Bytes of a component. A Python component has 18 MB.
+    plugin_bytes: u64 = 32 << 20, 65536;
+    /// Bytes of an adapter's weights. Rank 64 on a 7B model has about 650 MB in bf16.
+    adapter_bytes: u64 = 1 << 30, 65536;
+    /// Messages in a chat request.
+    messages: u32 = 256, 1;
+    /// Choices of one request (`n`), each a generation of its own.
+    choices: u32 = 8, 1;
+    /// Texts in one embedding request.
+    embedding_inputs: u32 = 2048, 1;
+    /// Passages of one search.
+    search_results: u32 = 100, 1;
+    /// Characters of a chunk. About 250 tokens: a passage that a small model still reads.
+    chunk_characters: u32 = 1000, 64;
+    /// Requests that wait for a lane. Beyond it the answer is 429, so that nobody waits without hope.
+    queue: u32 = 256, 1;
+    /// Milliseconds a request may wait for a lane.
+    queue_ms: u64 = 60_000, 1;
+    /// Milliseconds a request may take from its admission to its last byte.
+    request_ms: u64 = 600_000, 1;
+    /// Bytes of linear memory of one guest instance. A Python guest needs about 30 MB.
+    guest_memory_bytes: u64 = 64 << 20, 1 << 20;
+    /// Guest instances that exist at the same time, over all tenants.
+    guest_instances: u32 = 64, 1;
+    /// Milliseconds of guest time in one call of a stage. Time in host calls is not counted.
+    guest_ms: u64 = 2_000, 10;
+    /// Fuel of a whole request, about one per WebAssembly instruction.
+    guest_fuel: u64 = 2_000_000_000, 1_000_000;
+    /// Bytes that a stage may return: passages, prompt, or a piece of the answer.
+    guest_output_bytes: u64 = 1 << 20, 4096;
+    /// Host calls of a whole request.
+    guest_host_calls: u32 = 10_000, 10;
+    /// Bytes that a request's guests may log.
+    guest_log_bytes: u64 = 64 << 10, 256;
+    /// Bytes of stack of a guest.
+    guest_stack_bytes: u64 = 512 << 10, 64 << 10;
+    /// Milliseconds that compiling an uploaded component may take.
+    compile_ms: u64 = 60_000, 100;
+    /// Milliseconds of one SQL call of a plugin.
+    sql_ms: u64 = 500, 1;
+    /// Bytes of a plugin's SQL store on disk.
+    sql_bytes: u64 = 64 << 20, 1 << 20;
+    /// Rows that one SQL call may return.
+    sql_rows: u32 = 1_000, 1;
+    /// Bytes that the rows of one SQL call may have together.
+    sql_result_bytes: u64 = 1 << 20, 1024;
+    /// Bytes of a tenant's settings as JSON.
+    settings_bytes: u64 = 64 << 10, 256;
+    /// Rooms that are open at the same time; the rest cost disk only.
+    open_rooms: u32 = 64, 1;
+    /// Bytes of adapters in the engine's memory. Pinned ones stay beyond it.
+    resident_adapter_bytes: u64 = 256 << 20, 1 << 20;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        Limits::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_limit_that_cannot_work_is_named() {
+        let limits = Limits {
+            queue: 0,
+            ..Limits::default()
+        };
+        let error = limits.check().unwrap_err();
+        assert_eq!(error.param(), Some("limits.queue"));
+    }
+}

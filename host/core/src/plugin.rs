@@ -1,0 +1,140 @@
+//! Stages, plugin versions and the pipeline of a room, and what passes between the stages. Not here: WIT (`wit/`) and
+//! wasmtime (`sandbox`).
+
+use crate::{Digest, Error, PluginName, Result, chat::Message, document::Passage, profile::ModelProfile};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    Retrieval,
+    Prompting,
+    Postprocessing,
+}
+
+impl Stage {
+    pub const ALL: [Self; 3] = [Self::Retrieval, Self::Prompting, Self::Postprocessing];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retrieval => "retrieval",
+            Self::Prompting => "prompting",
+            Self::Postprocessing => "postprocessing",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An uploaded component: its digest is its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginVersion {
+    pub name: PluginName,
+    pub version: Digest,
+    pub stages: Vec<Stage>,
+    pub bytes: u64,
+    /// Seconds since 1970-01-01 UTC.
+    pub created: u64,
+}
+
+/// Who serves a stage: `standard`, or `name@sha256:…`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StageChoice {
+    #[default]
+    Standard,
+    Plugin {
+        name: PluginName,
+        version: Digest,
+    },
+}
+
+impl FromStr for StageChoice {
+    type Err = Error;
+    fn from_str(value: &str) -> Result<Self> {
+        if value == "standard" {
+            return Ok(Self::Standard);
+        }
+        let (name, version) = value
+            .split_once('@')
+            .ok_or_else(|| Error::invalid("a stage is served by \"standard\" or by \"name@sha256:…\""))?;
+        Ok(Self::Plugin {
+            name: name.parse()?,
+            version: version.parse()?,
+        })
+    }
+}
+
+impl TryFrom<String> for StageChoice {
+    type Error = Error;
+    fn try_from(value: String) -> Result<Self> {
+        value.parse()
+    }
+}
+
+impl From<StageChoice> for String {
+    fn from(value: StageChoice) -> Self {
+        value.to_string()
+    }
+}
+
+impl fmt::Display for StageChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard => f.write_str("standard"),
+            Self::Plugin { name, version } => write!(f, "{name}@{version}"),
+        }
+    }
+}
+
+/// Who serves each stage of a room. A stage that is not named is served by the standard pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    pub stages: BTreeMap<Stage, StageChoice>,
+}
+
+impl Pipeline {
+    #[must_use]
+    pub fn choice(&self, stage: Stage) -> StageChoice {
+        self.stages.get(&stage).cloned().unwrap_or_default()
+    }
+}
+
+/// What every stage of a chat request is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageRequest {
+    pub messages: Vec<Message>,
+    pub profile: ModelProfile,
+    /// `max_tokens` of the request: prompt and this must fit into the context.
+    pub max_tokens: u32,
+}
+
+/// What the prompting stage answers: the messages for the model, and the passages as it numbered them, from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    pub messages: Vec<Message>,
+    pub passages: Vec<Passage>,
+}
+
+/// Whether what an answer quotes from a passage stands in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// Number of the passage in the prompt, from 1.
+    pub passage: u32,
+    pub grounded: bool,
+}
+
+/// The last words of a stream filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// What the filter still held back.
+    pub text: String,
+    pub citations: Vec<Citation>,
+}

@@ -1,0 +1,25 @@
+//! The adapters of one room.
+
+use crate::{
+    AdapterAlias, Result,
+    adapter::{Adapter, AdapterFiles, AdapterInfo, AdapterSource},
+};
+use async_trait::async_trait;
+
+/// The implementation is bound to one room.
+#[async_trait]
+pub trait AdapterShelf: Send + Sync {
+    /// Stores a generation that the engine has accepted and points the alias to it, in one step: on failure the alias
+    /// keeps the generation it had.
+    async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter>;
+
+    /// By alias.
+    async fn list(&self) -> Result<Vec<Adapter>>;
+
+    /// The generation that the alias points to now; its files stay while the source lives. `ModelNotFound` if this room
+    /// has no such alias.
+    async fn resolve(&self, alias: &AdapterAlias) -> Result<AdapterSource>;
+
+    /// Forgets the alias; files go when no request holds them. `NotFound` if this room has no such alias.
+    async fn delete(&self, alias: &AdapterAlias) -> Result<()>;
+}

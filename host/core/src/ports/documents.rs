@@ -1,0 +1,30 @@
+//! The documents of one room.
+
+use crate::{
+    DocumentId, Result,
+    document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
+};
+use async_trait::async_trait;
+
+/// The implementation is bound to one room: no method can name another.
+#[async_trait]
+pub trait Documents: Send + Sync {
+    /// Stores a document with its chunks in one transaction and puts them into the open index. When it returns, a search
+    /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way.
+    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document>;
+
+    /// `NotFound` if this room has none with the id.
+    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText>;
+
+    /// By id, which is the order of insertion.
+    async fn list(&self, page: &Page) -> Result<Vec<Document>>;
+
+    /// When it returns, no search finds the document. `NotFound` if this room has none with the id.
+    async fn delete(&self, id: &DocumentId) -> Result<()>;
+
+    /// FTS5 BM25 and vectors, joined by weighted reciprocal rank fusion; best first. Any text is a valid query.
+    async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>>;
+
+    /// Number of the last change that searches see.
+    async fn watermark(&self) -> Result<u64>;
+}

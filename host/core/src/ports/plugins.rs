@@ -1,0 +1,27 @@
+//! The plugin versions of one room and its pipeline.
+
+use crate::{
+    Digest, PluginName, Result,
+    plugin::{Pipeline, PluginVersion},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The implementation is bound to one room.
+#[async_trait]
+pub trait PluginShelf: Send + Sync {
+    /// Keeps a component that the sandbox has accepted. The same name and version again is no error.
+    async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()>;
+
+    /// All versions, newest first.
+    async fn list(&self) -> Result<Vec<PluginVersion>>;
+
+    /// The component of a version. `NotFound` if this room has none.
+    async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)>;
+
+    /// The active pipeline; all standard if none was ever set.
+    async fn pipeline(&self) -> Result<Pipeline>;
+
+    /// Activates a pipeline at once for the requests that come after. The caller has checked that its versions exist.
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()>;
+}

@@ -1,0 +1,27 @@
+//! The door to a tenant's room.
+
+use super::{AdapterShelf, Documents, PluginShelf, SettingsStore, SqlStore};
+use crate::{OperatorPass, Result, TenantId, TenantPass};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// An open room. Cloning is cheap; the room stays open while a clone lives.
+#[derive(Clone)]
+pub struct Room {
+    pub documents: Arc<dyn Documents>,
+    pub sql: Arc<dyn SqlStore>,
+    pub settings: Arc<dyn SettingsStore>,
+    pub plugins: Arc<dyn PluginShelf>,
+    pub adapters: Arc<dyn AdapterShelf>,
+}
+
+#[async_trait]
+pub trait Rooms: Send + Sync {
+    /// Opens the room of whoever holds the pass, or joins it if it is open. May read files and rebuild an index; a caller
+    /// that goes away does not stop that. Fails when the disk does.
+    async fn open(&self, pass: &TenantPass) -> Result<Room>;
+
+    /// Closes a room and deletes its folder, after the directory has forgotten the tenant. Nothing is left of it when this
+    /// returns. A room that never existed is no error.
+    async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;
+}

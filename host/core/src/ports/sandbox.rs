@@ -1,0 +1,68 @@
+//! The plugin host: components in, stages out.
+
+use super::Capabilities;
+use crate::{
+    Digest, Result,
+    document::Passage,
+    plugin::{Ending, Prompt, Stage, StageRequest},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// What a check of a component found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentInfo {
+    pub digest: Digest,
+    /// The stages that it exports, in order, at least one.
+    pub stages: Vec<Stage>,
+}
+
+/// A component that serves stages of a request.
+#[derive(Clone)]
+pub struct PlannedComponent {
+    pub digest: Digest,
+    /// Its bytes, for the case that the compile cache has lost it.
+    pub component: Bytes,
+}
+
+/// Who serves each stage; every stage has an entry. Stages with the same digest share one instance.
+#[derive(Clone)]
+pub struct PipelinePlan {
+    pub stages: BTreeMap<Stage, PlannedComponent>,
+}
+
+/// Numbers the filters of a run, in the order they were opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterId(pub usize);
+
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Checks and compiles an uploaded component and puts it into the compile cache. Takes seconds of processor time, off
+    /// the serving threads. `InvalidRequest` says what is wrong: not a component, no stage, an import that is not granted.
+    async fn compile(&self, component: Bytes) -> Result<ComponentInfo>;
+
+    /// Makes the fresh instances of one request, one per component. `Busy` when too many exist.
+    async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>>;
+}
+
+/// The guests of one request. Calls are served one at a time; each fails with `PluginFailed` or `PluginLimit`, and names the
+/// stage. Dropping a call's future, or the run, ends the guests.
+#[async_trait]
+pub trait PipelineRun: Send + Sync {
+    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>>;
+
+    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt>;
+
+    /// A stream filter for one choice; `prompt` is what the model was given.
+    async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId>;
+
+    /// A piece of the model's output in, what may go to the client out (perhaps empty).
+    async fn push(&self, filter: FilterId, piece: &str) -> Result<String>;
+
+    /// The end of the model's output.
+    async fn finish(&self, filter: FilterId) -> Result<Ending>;
+
+    /// Fuel that the guests have used so far.
+    fn fuel(&self) -> u64;
+}
