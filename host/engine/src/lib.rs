@@ -1,0 +1,33 @@
+//! Prompts to tokens and texts to vectors: the `ChatEngine` and `Embedder` ports over mistral.rs and Model2Vec.
+//!
+//! A new backend is one file here and one arm in [`open`]. Not here: HTTP, SQL, wasmtime, and who may use which adapter.
+
+mod config;
+mod peft;
+mod residents;
+mod static_embedder;
+
+#[cfg(feature = "mistralrs")]
+mod mistral;
+
+pub use config::{Device, Dtype, EngineConfig};
+pub use static_embedder::StaticEmbedder;
+
+use riad_core::{Result, ports::ChatEngine};
+use std::sync::Arc;
+
+/// Loads the configured model into memory. Takes seconds to minutes; must be called inside a multi-threaded tokio runtime.
+///
+/// # Errors
+/// `InvalidRequest` when the configuration cannot work (no such model, a device that was not compiled in), `Unavailable`
+/// when this binary was built without mistral.rs.
+pub async fn open(config: EngineConfig) -> Result<Arc<dyn ChatEngine>> {
+    config.check()?;
+    #[cfg(feature = "mistralrs")]
+    return Ok(Arc::new(mistral::MistralEngine::open(config).await?));
+    #[cfg(not(feature = "mistralrs"))]
+    Err(riad_core::Error::new(
+        riad_core::ErrorKind::Unavailable,
+        "this binary was built without mistral.rs; build it with the default features",
+    ))
+}

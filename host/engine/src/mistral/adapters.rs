@@ -1,0 +1,175 @@
+//! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in an
+//! LRU. Not here: the file format's rules (`peft`), who may use which adapter.
+
+use super::{checkpoint::ADAPTER_FAMILIES, engine_error};
+use crate::{
+    peft::{self, LayerShape},
+    residents::Residents,
+};
+use candle_core::{DType, Device, Tensor, safetensors::Load};
+use parking_lot::Mutex;
+use riad_core::{
+    Error, ErrorKind, Result,
+    adapter::{AdapterFiles, AdapterInfo, AdapterSource},
+    ports::AdapterCounts,
+};
+use riad_lora::{Adapter, LoraPair, SharedWeights};
+use safetensors::SafeTensors;
+use std::{collections::HashMap, sync::Arc};
+
+pub(super) struct LoadedAdapter {
+    pub adapter: Arc<Adapter>,
+    /// Tensors that were applied: two for each layer.
+    pub tensors: u32,
+}
+
+pub(super) struct AdapterCache {
+    layers: Arc<Layers>,
+    residents: Mutex<Residents<LoadedAdapter>>,
+    /// One load at a time: two requests for a cold adapter read it once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+struct Layers {
+    family: String,
+    shapes: HashMap<String, LayerShape>,
+}
+
+impl AdapterCache {
+    /// `weights` must have been run once, so that it knows which layers the model calls.
+    pub fn new(family: String, weights: Arc<SharedWeights>, budget_bytes: u64) -> Self {
+        let shapes = weights
+            .adaptable_layers()
+            .into_iter()
+            .filter(|layer| layer.called)
+            .map(|layer| {
+                (
+                    layer.name,
+                    LayerShape {
+                        in_dim: layer.in_dim,
+                        out_dim: layer.out_dim,
+                    },
+                )
+            })
+            .collect();
+        Self {
+            layers: Arc::new(Layers { family, shapes }),
+            residents: Mutex::new(Residents::new(budget_bytes)),
+            loading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The adapter, from memory or from its folder.
+    pub async fn resident(&self, source: &AdapterSource) -> Result<Arc<LoadedAdapter>> {
+        if let Some(found) = self.residents.lock().get(&source.generation) {
+            return Ok(found);
+        }
+        let _turn = self.loading.lock().await;
+        if let Some(found) = self.residents.lock().get(&source.generation) {
+            return Ok(found);
+        }
+        let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);
+        let loaded = blocking(move || {
+            let read = |name: &str| {
+                std::fs::read(folder.join(name)).map_err(|e| {
+                    Error::new(
+                        ErrorKind::ModelNotFound,
+                        "the adapter's files are gone; upload it again",
+                    )
+                    .with_source(e)
+                })
+            };
+            let files = AdapterFiles {
+                config: read("adapter_config.json")?.into(),
+                weights: read("adapter_model.safetensors")?.into(),
+            };
+            if files.generation() != generation {
+                return Err(engine_error(
+                    "found an adapter damaged on disk; upload it again",
+                    generation.to_string(),
+                ));
+            }
+            layers.load(&files)
+        })
+        .await?;
+        let bytes = loaded.adapter.bytes() as u64;
+        let loaded = Arc::new(loaded);
+        self.residents.lock().insert(source.generation, loaded.clone(), bytes);
+        Ok(loaded)
+    }
+
+    pub async fn inspect(&self, files: AdapterFiles) -> Result<AdapterInfo> {
+        let layers = self.layers.clone();
+        blocking(move || {
+            let config = peft::read_config(&files.config)?;
+            let loaded = layers.load(&files)?;
+            Ok(AdapterInfo {
+                rank: config.rank,
+                bytes: files.weights.len() as u64,
+                tensors: loaded.tensors,
+            })
+        })
+        .await
+    }
+
+    pub fn counts(&self) -> AdapterCounts {
+        self.residents.lock().counts()
+    }
+}
+
+impl Layers {
+    fn load(&self, files: &AdapterFiles) -> Result<LoadedAdapter> {
+        if !ADAPTER_FAMILIES.contains(&self.family.as_str()) {
+            return Err(Error::invalid(format!(
+                "adapters are not supported for models of the family \"{}\"; tested families: {}",
+                self.family,
+                ADAPTER_FAMILIES.join(", ")
+            )));
+        }
+        let config = peft::read_config(&files.config)?;
+        let weights = peft::read_weights(&files.weights)?;
+        let names = peft::pair_tensors(&weights, &config, |name| self.shapes.get(name).copied())?;
+        let mut pairs = HashMap::with_capacity(names.len());
+        for (layer, names) in names {
+            let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
+            let pair = LoraPair::new(&a, &b, config.scale, DType::F32)
+                .map_err(|e| engine_error("could not prepare an adapter", e))?;
+            pairs.insert(layer, pair);
+        }
+        let tensors = u32::try_from(pairs.len() * 2).unwrap_or(u32::MAX);
+        Ok(LoadedAdapter {
+            adapter: Arc::new(Adapter::new(pairs)),
+            tensors,
+        })
+    }
+}
+
+/// A tensor as f32. One that is not finite would turn every answer into noise, so it is refused by name.
+fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
+    let unreadable = |e: candle_core::Error| peft::weights_error(format!("tensor {name} cannot be read: {e}"));
+    let view = weights
+        .tensor(name)
+        .map_err(|e| peft::weights_error(format!("tensor {name}: {e}")))?;
+    let tensor = view
+        .load(&Device::Cpu)
+        .and_then(|t| t.to_dtype(DType::F32))
+        .map_err(unreadable)?;
+    let sum = tensor
+        .abs()
+        .and_then(|t| t.sum_all())
+        .and_then(|t| t.to_scalar::<f32>())
+        .map_err(unreadable)?;
+    if sum.is_finite() {
+        Ok(tensor)
+    } else {
+        Err(peft::weights_error(format!(
+            "tensor {name} has values that are not finite"
+        )))
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| engine_error("panicked while it read an adapter", e))?
+}
