@@ -1,0 +1,103 @@
+//! The numbered changes of a room and the embeddings as they are stored. The number of the last change is the watermark.
+//! Not here: the index that follows them (`index`).
+
+use crate::error::{Failure, Outcome};
+use rusqlite::Connection;
+
+/// What happened to the chunks of one document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) number: u64,
+    pub(crate) removed: bool,
+    pub(crate) first_chunk: i64,
+    pub(crate) last_chunk: i64,
+}
+
+/// Records a change in the transaction that makes it.
+pub(crate) fn record(connection: &Connection, removed: bool, first_chunk: i64, last_chunk: i64) -> Outcome<Change> {
+    connection
+        .prepare_cached("INSERT INTO changes (removed, first_chunk, last_chunk) VALUES (?1, ?2, ?3)")?
+        .execute((removed, first_chunk, last_chunk))?;
+    Ok(Change {
+        number: connection.last_insert_rowid().cast_unsigned(),
+        removed,
+        first_chunk,
+        last_chunk,
+    })
+}
+
+/// Number of the last change, also when it has been pruned; 0 in a new room.
+pub(crate) fn last(connection: &Connection) -> Outcome<u64> {
+    let number: i64 = connection.query_row(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(number.cast_unsigned())
+}
+
+pub(crate) fn after(connection: &Connection, watermark: u64) -> Outcome<Vec<Change>> {
+    let mut statement = connection
+        .prepare("SELECT number, removed, first_chunk, last_chunk FROM changes WHERE number > ?1 ORDER BY number")?;
+    let rows = statement.query_map([watermark.cast_signed()], |row| {
+        Ok(Change {
+            number: row.get::<_, i64>(0)?.cast_unsigned(),
+            removed: row.get(1)?,
+            first_chunk: row.get(2)?,
+            last_chunk: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets the changes that the saved index has.
+pub(crate) fn prune(connection: &Connection, watermark: u64) -> Outcome<()> {
+    connection.execute("DELETE FROM changes WHERE number <= ?1", [watermark.cast_signed()])?;
+    Ok(())
+}
+
+/// Chunks that belong into the index.
+pub(crate) fn count_embedded(connection: &Connection) -> Outcome<usize> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM chunks WHERE embedding IS NOT NULL", [], |row| {
+        row.get(0)
+    })?;
+    usize::try_from(count).map_err(|error| Failure::Data(error.to_string()))
+}
+
+/// Calls `each` with the embedded chunks from `first` to `last` that exist.
+pub(crate) fn embedded(
+    connection: &Connection,
+    first: i64,
+    last: i64,
+    mut each: impl FnMut(i64, &[f32]) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, embedding FROM chunks WHERE id BETWEEN ?1 AND ?2 AND embedding IS NOT NULL ORDER BY id",
+    )?;
+    let mut rows = statement.query([first, last])?;
+    let mut vector = Vec::new();
+    while let Some(row) = rows.next()? {
+        from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        each(row.get(0)?, &vector)?;
+    }
+    Ok(())
+}
+
+/// A vector of length 1 in the same direction; `None` for zeros, which have none.
+pub(crate) fn normalised(vector: &[f32]) -> Option<Vec<f32>> {
+    let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    #[expect(clippy::cast_possible_truncation, reason = "back to the type that it came from")]
+    let unit = |x: &f32| (f64::from(*x) / length) as f32;
+    (length > 0.0).then(|| vector.iter().map(unit).collect())
+}
+
+/// f32, little endian.
+pub(crate) fn to_blob(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+pub(crate) fn from_blob(blob: &[u8], vector: &mut Vec<f32>) {
+    vector.clear();
+    let (numbers, _) = blob.as_chunks::<4>();
+    vector.extend(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+}

@@ -1,0 +1,244 @@
+//! The `Documents` port of a room: inserting, reading, listing and deleting.
+//! Not here: searching (`search`), chunking and embedding (`services`).
+
+use crate::{
+    changes,
+    error::{Failure, Outcome, off_thread},
+    metadata, names,
+    room::RoomState,
+    search,
+};
+use async_trait::async_trait;
+use riad_core::{
+    DocumentId, Error, Result,
+    document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    ports::Documents,
+};
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::sync::Arc;
+
+pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>);
+
+#[async_trait]
+impl Documents for RoomDocuments {
+    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
+        let room = self.0.clone();
+        off_thread(move || insert(&room, document, &chunks)).await
+    }
+
+    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
+        let (room, id) = (self.0.clone(), id.clone());
+        off_thread(move || get(&room, &id)).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Vec<Document>> {
+        let (room, page) = (self.0.clone(), page.clone());
+        off_thread(move || list(&room, &page)).await
+    }
+
+    async fn delete(&self, id: &DocumentId) -> Result<()> {
+        let (room, id) = (self.0.clone(), id.clone());
+        off_thread(move || delete(&room, &id)).await
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
+        let (room, query) = (self.0.clone(), query.clone());
+        off_thread(move || search::search(&room, &query)).await
+    }
+
+    async fn watermark(&self) -> Result<u64> {
+        let room = self.0.clone();
+        off_thread(move || Ok(room.index.watermark())).await
+    }
+}
+
+fn insert(room: &RoomState, document: NewDocument, chunks: &[NewChunk]) -> Outcome<Document> {
+    for chunk in chunks {
+        check_embedding(room, &chunk.embedding)?;
+    }
+    let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
+    room.index.reserve(chunks.len())?;
+    let stored = room.database.write_then(
+        |connection| {
+            let document = insert_document(connection, document, count)?;
+            let number = connection.last_insert_rowid();
+            insert_tags(connection, number, &document)?;
+            let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
+            Ok((document, changes::record(connection, false, first, last)?))
+        },
+        |connection, (document, change)| {
+            room.index.follow(connection, change)?;
+            Ok(document)
+        },
+    )?;
+    save_if_due(room);
+    Ok(stored)
+}
+
+fn check_embedding(room: &RoomState, embedding: &[f32]) -> Outcome<()> {
+    if embedding.len() != room.space.dimensions {
+        return Err(Failure::Data(format!(
+            "an embedding has {} dimensions, the room {}",
+            embedding.len(),
+            room.space.dimensions
+        )));
+    }
+    if embedding.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    Err(Failure::Data("an embedding has a number that is not finite".into()))
+}
+
+fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) -> Outcome<Document> {
+    let last: Option<String> = connection
+        .prepare_cached("SELECT max(id) FROM documents")?
+        .query_row([], |row| row.get(0))?;
+    let stored = Document {
+        id: names::next_document(last.as_deref()).parse()?,
+        title: document.title,
+        metadata: document.metadata,
+        chunks,
+        bytes: document.text.len() as u64,
+        created: names::now(),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            stored.id.as_str(),
+            &stored.title,
+            serde_json::to_string(&stored.metadata)?,
+            stored.chunks,
+            stored.bytes.cast_signed(),
+            stored.created.cast_signed(),
+            &document.text,
+        ))?;
+    Ok(stored)
+}
+
+fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Outcome<()> {
+    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO tags (tag, document) VALUES (?1, ?2)")?;
+    for tag in metadata::tags(&document.metadata) {
+        statement.execute((tag, number))?;
+    }
+    Ok(())
+}
+
+/// Returns the first and the last key; an empty range if there is no chunk.
+fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> Outcome<(i64, i64)> {
+    let mut insert_chunk = connection.prepare_cached(
+        "INSERT INTO chunks (document, position, start, embedding, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut insert_words = connection.prepare_cached("INSERT INTO words (rowid, title, text) VALUES (?1, ?2, ?3)")?;
+    let mut range = None;
+    for (position, chunk) in (0_u32..).zip(chunks) {
+        let embedding = changes::normalised(&chunk.embedding).map(|unit| changes::to_blob(&unit));
+        insert_chunk.execute((number, position, chunk.offset.cast_signed(), embedding, &chunk.text))?;
+        let key = connection.last_insert_rowid();
+        insert_words.execute((key, title, &chunk.text))?;
+        range = Some((range.map_or(key, |(first, _)| first), key));
+    }
+    Ok(range.unwrap_or((0, -1)))
+}
+
+const COLUMNS: &str = "id, title, metadata, chunks, bytes, created";
+
+fn get(room: &RoomState, id: &DocumentId) -> Outcome<DocumentWithText> {
+    room.database.read(|connection| {
+        let found = connection
+            .prepare_cached(&format!("SELECT {COLUMNS}, text FROM documents WHERE id = ?1"))?
+            .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(6)?)))
+            .optional()?;
+        let (document, text) = found.ok_or_else(|| no_document(id))?;
+        Ok(DocumentWithText {
+            document: document.finish()?,
+            text,
+        })
+    })
+}
+
+fn list(room: &RoomState, page: &Page) -> Outcome<Vec<Document>> {
+    room.database.read(|connection| {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM documents WHERE id > ?1 ORDER BY id LIMIT ?2"
+        ))?;
+        let after = page.after.as_ref().map_or("", DocumentId::as_str);
+        let rows = statement.query_map((after, page.limit), read_row)?;
+        rows.map(|row| row?.finish()).collect()
+    })
+}
+
+fn delete(room: &RoomState, id: &DocumentId) -> Outcome<()> {
+    room.database.write_then(
+        |connection| {
+            let number: i64 = connection
+                .query_row("SELECT number FROM documents WHERE id = ?1", [id.as_str()], |row| {
+                    row.get(0)
+                })
+                .optional()?
+                .ok_or_else(|| no_document(id))?;
+            let range: (Option<i64>, Option<i64>) = connection.query_row(
+                "SELECT min(id), max(id) FROM chunks WHERE document = ?1",
+                [number],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            connection.execute(
+                "DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document = ?1)",
+                [number],
+            )?;
+            // Chunks and tags go with it.
+            connection.execute("DELETE FROM documents WHERE number = ?1", [number])?;
+            changes::record(connection, true, range.0.unwrap_or(0), range.1.unwrap_or(-1))
+        },
+        |connection, change| room.index.follow(connection, change),
+    )?;
+    save_if_due(room);
+    Ok(())
+}
+
+/// The change is safe in SQLite: a file that cannot be written now costs time at the next opening, nothing else.
+fn save_if_due(room: &RoomState) {
+    if room.index.should_save()
+        && let Err(error) = room.save_index()
+    {
+        tracing::warn!(%error, "the vector index of a room was not saved");
+    }
+}
+
+fn no_document(id: &DocumentId) -> Failure {
+    Failure::Known(Error::not_found(format!("there is no document \"{id}\"")))
+}
+
+struct DocumentRow {
+    id: String,
+    title: String,
+    metadata: String,
+    chunks: u32,
+    bytes: i64,
+    created: i64,
+}
+
+impl DocumentRow {
+    fn finish(self) -> Outcome<Document> {
+        Ok(Document {
+            id: self.id.parse()?,
+            title: self.title,
+            metadata: serde_json::from_str(&self.metadata)?,
+            chunks: self.chunks,
+            bytes: self.bytes.cast_unsigned(),
+            created: self.created.cast_unsigned(),
+        })
+    }
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
+    Ok(DocumentRow {
+        id: row.get(0)?,
+        title: row.get(1)?,
+        metadata: row.get(2)?,
+        chunks: row.get(3)?,
+        bytes: row.get(4)?,
+        created: row.get(5)?,
+    })
+}

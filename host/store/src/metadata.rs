@@ -1,0 +1,87 @@
+//! Metadata as tags: a short digest of each member and its value, so that a filter is an index lookup whatever the value is.
+//! Not here: which documents have them (`documents`, `search`).
+
+use riad_core::document::Metadata;
+use serde_json::Value;
+
+/// Members that a filter may have: each is one more lookup.
+pub(crate) const FILTER_MAX: usize = 32;
+
+/// The tag of each member. Equal values have equal tags: `1` and `1.0`, and objects in any order of their members.
+pub(crate) fn tags(metadata: &Metadata) -> Vec<[u8; 16]> {
+    metadata.iter().map(|(name, value)| tag(name, value)).collect()
+}
+
+fn tag(name: &str, value: &Value) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    write_text(&mut hasher, name);
+    write_value(&mut hasher, value);
+    let mut tag = [0; 16];
+    hasher.finalize_xof().fill(&mut tag);
+    tag
+}
+
+fn write_value(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Null => drop(hasher.update(b"n")),
+        Value::Bool(value) => drop(hasher.update(if *value { b"t" } else { b"f" })),
+        Value::Number(number) => {
+            hasher.update(b"#");
+            // Integers exactly; a number with a fraction of zero is the integer.
+            let whole = number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && n.abs() < 9_007_199_254_740_992.0);
+            match (number.is_f64(), whole) {
+                (true, Some(whole)) => write_text(hasher, &format!("{:.0}", whole + 0.0)),
+                _ => write_text(hasher, &number.to_string()),
+            }
+        }
+        Value::String(text) => {
+            hasher.update(b"s");
+            write_text(hasher, text);
+        }
+        Value::Array(items) => {
+            hasher.update(b"[");
+            hasher.update(&(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| write_value(hasher, item));
+        }
+        Value::Object(members) => {
+            hasher.update(b"{");
+            hasher.update(&(members.len() as u64).to_le_bytes());
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            for (name, value) in members {
+                write_text(hasher, name);
+                write_value(hasher, value);
+            }
+        }
+    }
+}
+
+fn write_text(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn equal_values_have_equal_tags() {
+        for (left, right, equal) in [
+            (json!(1), json!(1.0), true),
+            (json!(0), json!(-0.0), true),
+            (json!(1), json!("1"), false),
+            (json!(1.5), json!(1), false),
+            (json!(true), json!("true"), false),
+            (json!({"a": 1, "b": [2, null]}), json!({"b": [2, null], "a": 1}), true),
+            (json!(["ab", "c"]), json!(["a", "bc"]), false),
+            (json!(u64::MAX), json!(u64::MAX - 1), false),
+        ] {
+            assert_eq!(tag("k", &left) == tag("k", &right), equal, "{left} {right}");
+        }
+        assert_ne!(tag("k", &json!(1)), tag("j", &json!(1)));
+    }
+}

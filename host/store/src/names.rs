@@ -1,0 +1,43 @@
+//! New document ids, which sort by insertion, and the clock. Not here: which ids are allowed (`riad_core::ids`).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+
+const PREFIX: &str = "doc_";
+
+/// Seconds since 1970-01-01 UTC.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// An id after `last`, the greatest of the room, also when the clock has been set back.
+pub(crate) fn next_document(last: Option<&str>) -> String {
+    let fresh = Uuid::now_v7().as_u128();
+    let after_last = last
+        .and_then(|id| id.strip_prefix(PREFIX))
+        .and_then(|hex| u128::from_str_radix(hex, 16).ok())
+        .map_or(0, |last| last.saturating_add(1));
+    format!("{PREFIX}{:032x}", fresh.max(after_last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_core::DocumentId;
+
+    #[test]
+    fn ids_rise_also_when_the_clock_was_set_back() {
+        let future = format!("doc_{:032x}", u128::MAX >> 1);
+        let next = next_document(Some(&future));
+        assert!(next > future);
+        assert!(next.parse::<DocumentId>().is_ok());
+        let mut last = next_document(None);
+        for _ in 0..10_000 {
+            let next = next_document(Some(&last));
+            assert!(next > last);
+            last = next;
+        }
+    }
+}

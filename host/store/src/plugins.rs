@@ -1,0 +1,159 @@
+//! The `PluginShelf` port of a room: components as files named by their digest, versions and the pipeline in `room.db`.
+//! Not here: whether a component may run (`sandbox`).
+
+use crate::{
+    error::{Failure, Outcome, off_thread},
+    files,
+    room::{RoomState, get_state, set_state},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use riad_core::{
+    Digest, Error, ErrorKind, PluginName, Result,
+    plugin::{Pipeline, PluginVersion},
+    ports::PluginShelf,
+};
+use rusqlite::{OptionalExtension, Row};
+use std::{fs, io, path::PathBuf, sync::Arc};
+
+const PIPELINE: &str = "pipeline";
+
+pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>);
+
+#[async_trait]
+impl PluginShelf for RoomPlugins {
+    async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
+        let (room, version) = (self.0.clone(), version.clone());
+        off_thread(move || put(&room, &version, &component)).await
+    }
+
+    async fn list(&self) -> Result<Vec<PluginVersion>> {
+        let room = self.0.clone();
+        off_thread(move || {
+            room.database.read(|connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT name, version, stages, bytes, created FROM plugins ORDER BY created DESC, number DESC",
+                )?;
+                let rows = statement.query_map([], read_row)?;
+                rows.map(|row| row?.finish()).collect()
+            })
+        })
+        .await
+    }
+
+    async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)> {
+        let (room, name, version) = (self.0.clone(), name.clone(), *version);
+        off_thread(move || load(&room, &name, version)).await
+    }
+
+    async fn pipeline(&self) -> Result<Pipeline> {
+        let room = self.0.clone();
+        off_thread(
+            move || match room.database.read(|connection| get_state(connection, PIPELINE))? {
+                Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
+                None => Ok(Pipeline::default()),
+            },
+        )
+        .await
+    }
+
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
+        let (room, pipeline) = (self.0.clone(), pipeline.clone());
+        off_thread(move || {
+            let pipeline = serde_json::to_string(&pipeline)?;
+            room.database
+                .write(|connection| set_state(connection, PIPELINE, &pipeline))
+        })
+        .await
+    }
+}
+
+fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> Outcome<()> {
+    if Digest::of(component) != version.version {
+        return Err(Failure::Data(
+            "a component does not have the digest of its version".into(),
+        ));
+    }
+    let _files = room.lock_files()?;
+    // Written again even if it is there: that mends a damaged one.
+    files::write_file(&room.folder.join("plugins"), &file_name(version.version), component)?;
+    room.database.write(|connection| {
+        connection.execute(
+            "INSERT OR IGNORE INTO plugins (name, version, stages, bytes, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                version.name.as_str(),
+                version.version.to_string(),
+                serde_json::to_string(&version.stages)?,
+                version.bytes.cast_signed(),
+                version.created.cast_signed(),
+            ),
+        )?;
+        Ok(())
+    })
+}
+
+fn load(room: &RoomState, name: &PluginName, version: Digest) -> Outcome<(PluginVersion, Bytes)> {
+    let found = room.database.read(|connection| {
+        Ok(connection
+            .prepare_cached(
+                "SELECT name, version, stages, bytes, created FROM plugins WHERE name = ?1 AND version = ?2",
+            )?
+            .query_row((name.as_str(), version.to_string()), read_row)
+            .optional()?)
+    })?;
+    let found = found
+        .ok_or_else(|| Error::not_found(format!("there is no plugin \"{name}@{version}\"")))?
+        .finish()?;
+    let component = match fs::read(path(room, version)) {
+        Ok(component) if Digest::of(&component) == version => component,
+        Ok(_) => return Err(lost(name, version, "is damaged")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost(name, version, "is missing")),
+        Err(error) => return Err(error.into()),
+    };
+    Ok((found, component.into()))
+}
+
+fn path(room: &RoomState, version: Digest) -> PathBuf {
+    room.folder.join("plugins").join(file_name(version))
+}
+
+fn file_name(version: Digest) -> String {
+    format!("{}.wasm", version.hex())
+}
+
+fn lost(name: &PluginName, version: Digest, what: &str) -> Failure {
+    Failure::Known(Error::new(
+        ErrorKind::Unavailable,
+        format!("the component of \"{name}@{version}\" {what} on the server's disk; upload it again"),
+    ))
+}
+
+struct PluginRow {
+    name: String,
+    version: String,
+    stages: String,
+    bytes: i64,
+    created: i64,
+}
+
+impl PluginRow {
+    fn finish(self) -> Outcome<PluginVersion> {
+        Ok(PluginVersion {
+            name: self.name.parse()?,
+            version: self.version.parse()?,
+            stages: serde_json::from_str(&self.stages)?,
+            bytes: self.bytes.cast_unsigned(),
+            created: self.created.cast_unsigned(),
+        })
+    }
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<PluginRow> {
+    Ok(PluginRow {
+        name: row.get(0)?,
+        version: row.get(1)?,
+        stages: row.get(2)?,
+        bytes: row.get(3)?,
+        created: row.get(4)?,
+    })
+}

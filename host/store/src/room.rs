@@ -1,0 +1,180 @@
+//! One open room: its database, its index and the lock over its folder. Not here: which rooms are open (`rooms`), and the
+//! ports, each in a file of its own.
+
+use crate::{
+    adapters::{self, Pins},
+    error::{Failure, Outcome, closed},
+    files,
+    index::RoomIndex,
+    sql::PluginStore,
+    sqlite::{Database, Schema},
+};
+use parking_lot::{Mutex, MutexGuard};
+use riad_core::{Error, ErrorKind, Limits, ports::EmbeddingSpace};
+use rusqlite::{Connection, OptionalExtension};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const SCHEMA: Schema = Schema {
+    what: "the room",
+    steps: &["
+        CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE documents (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            metadata TEXT NOT NULL,
+            chunks INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE tags (
+            tag BLOB NOT NULL,
+            document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+            PRIMARY KEY (tag, document)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX tags_of_document ON tags (document);
+        -- AUTOINCREMENT: ids are keys in the vector index and must never be used twice.
+        CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            embedding BLOB,
+            text TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX chunks_of_document ON chunks (document, position);
+        CREATE INDEX chunks_with_embedding ON chunks (id) WHERE embedding IS NOT NULL;
+        CREATE VIRTUAL TABLE words USING fts5 (
+            title, text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+        );
+        -- What the index file has not seen yet. The chunks of a document are numbered without a gap.
+        CREATE TABLE changes (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            removed INTEGER NOT NULL,
+            first_chunk INTEGER NOT NULL,
+            last_chunk INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE plugins (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            version TEXT NOT NULL,
+            stages TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            UNIQUE (name, version)
+        ) STRICT;
+        CREATE TABLE adapters (
+            alias TEXT PRIMARY KEY,
+            generation TEXT NOT NULL,
+            rank INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            tensors INTEGER NOT NULL,
+            created INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+    "],
+};
+
+pub(crate) struct RoomState {
+    pub(crate) folder: PathBuf,
+    pub(crate) space: EmbeddingSpace,
+    pub(crate) database: Database,
+    pub(crate) index: RoomIndex,
+    pub(crate) sql: PluginStore,
+    pub(crate) pins: Arc<Pins>,
+    /// True once the room was closed. Held by whoever writes files into the folder, so that none appears after that.
+    files: Mutex<bool>,
+}
+
+impl RoomState {
+    /// Makes the folder if it is not there, brings the index up to date, and sweeps what was left over.
+    pub(crate) fn open(folder: &Path, space: &EmbeddingSpace, limits: &Limits, pins: Arc<Pins>) -> Outcome<Self> {
+        files::create_folder(folder)?;
+        for part in ["adapters", "plugins"] {
+            files::create_folder(&folder.join(part))?;
+        }
+        let database = Database::open(&folder.join("room.db"), &SCHEMA)?;
+        files::sync_folder(folder)?;
+        database.write(|connection| check_space(connection, space))?;
+        let index = RoomIndex::open(&folder.join("index.usearch"), space.dimensions, &database)?;
+        let room = Self {
+            folder: folder.to_owned(),
+            space: space.clone(),
+            database,
+            index,
+            sql: PluginStore::new(folder.join("plugin.db"), limits.clone()),
+            pins,
+            files: Mutex::new(false),
+        };
+        adapters::sweep(&room, &*room.lock_files()?)?;
+        Ok(room)
+    }
+
+    /// The right to write into the folder.
+    pub(crate) fn lock_files(&self) -> Outcome<MutexGuard<'_, bool>> {
+        let files = self.files.lock();
+        if *files { Err(closed()) } else { Ok(files) }
+    }
+
+    pub(crate) fn save_index(&self) -> Outcome<()> {
+        let _files = self.lock_files()?;
+        self.index.save(&self.database)
+    }
+
+    /// Saves the index and closes. Waits for what runs; calls that come later fail.
+    pub(crate) fn close(&self) -> Outcome<()> {
+        let saved = self.save_index();
+        self.discard();
+        saved
+    }
+
+    /// Closes without saving, for a room whose folder goes.
+    pub(crate) fn discard(&self) {
+        *self.files.lock() = true;
+        self.sql.close();
+        self.database.close();
+    }
+}
+
+pub(crate) fn get_state(connection: &Connection, key: &str) -> Outcome<Option<String>> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM state WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
+pub(crate) fn set_state(connection: &Connection, key: &str, value: &str) -> Outcome<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO state (key, value) VALUES (?1, ?2)")?
+        .execute((key, value))?;
+    Ok(())
+}
+
+/// Vectors of two embedders must not meet: a room with documents keeps the embedder that made its vectors.
+fn check_space(connection: &Connection, space: &EmbeddingSpace) -> Outcome<()> {
+    let dimensions = space.dimensions.to_string();
+    let stored = (get_state(connection, "embedder")?, get_state(connection, "dimensions")?);
+    if let (Some(model), Some(stored_dimensions)) = stored {
+        if model == space.model && stored_dimensions == dimensions {
+            return Ok(());
+        }
+        let documents: i64 = connection.query_row("SELECT count(*) FROM documents", [], |row| row.get(0))?;
+        if documents > 0 {
+            return Err(Failure::Known(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "this room's {documents} documents were embedded by {model} ({stored_dimensions} dimensions), the server embeds \
+                     with {} ({dimensions} dimensions); start the server with {model} again, or make a new tenant and upload the documents to it",
+                    space.model
+                ),
+            )));
+        }
+        // Nothing was embedded yet: what is left of the old index does not fit.
+        connection.execute("DELETE FROM state WHERE key LIKE 'index_%'", [])?;
+    }
+    set_state(connection, "embedder", &space.model)?;
+    set_state(connection, "dimensions", &dimensions)
+}

@@ -1,0 +1,37 @@
+//! The `SettingsStore` port of a room: one JSON object in `room.db`. Not here: how large it may be (`services`).
+
+use crate::{
+    error::off_thread,
+    room::{RoomState, get_state, set_state},
+};
+use async_trait::async_trait;
+use riad_core::{Result, ports::SettingsStore};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+const KEY: &str = "settings";
+
+pub(crate) struct RoomSettings(pub(crate) Arc<RoomState>);
+
+#[async_trait]
+impl SettingsStore for RoomSettings {
+    async fn get(&self) -> Result<Map<String, Value>> {
+        let room = self.0.clone();
+        off_thread(
+            move || match room.database.read(|connection| get_state(connection, KEY))? {
+                Some(settings) => Ok(serde_json::from_str(&settings)?),
+                None => Ok(Map::new()),
+            },
+        )
+        .await
+    }
+
+    async fn put(&self, settings: &Map<String, Value>) -> Result<()> {
+        let (room, settings) = (self.0.clone(), settings.clone());
+        off_thread(move || {
+            let settings = serde_json::to_string(&settings)?;
+            room.database.write(|connection| set_state(connection, KEY, &settings))
+        })
+        .await
+    }
+}

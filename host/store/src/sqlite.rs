@@ -1,0 +1,161 @@
+//! The only place where a SQLite connection is opened: pragmas, schema versions, one writer and one reader per database.
+//! Not here: what is asked of them, and the guards around a plugin's statements (`sql`).
+
+use crate::error::{Failure, Outcome, closed};
+use parking_lot::Mutex;
+use riad_core::{Error, ErrorKind};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::{path::Path, time::Duration};
+
+/// A database's shape: step n brings it from version n to n + 1 and is never changed after a release.
+pub(crate) struct Schema {
+    /// For messages: "the control database".
+    pub what: &'static str,
+    pub steps: &'static [&'static str],
+}
+
+/// One writer and one reader, so that reading does not wait for the disk to sync. Each call is one transaction.
+pub(crate) struct Database {
+    writer: Mutex<Option<Connection>>,
+    reader: Mutex<Option<Connection>>,
+}
+
+impl Database {
+    pub(crate) fn open(path: &Path, schema: &Schema) -> Outcome<Self> {
+        let writer = open(path)?;
+        migrate(&writer, schema)?;
+        let reader = open(path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+            reader: Mutex::new(Some(reader)),
+        })
+    }
+
+    /// Reads one state of the database.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        let reader = self.reader.lock();
+        let transaction = reader.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
+        work(&transaction)
+    }
+
+    /// All of the work or nothing; on the disk when it returns.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        self.write_then(work, |_, result| Ok(result))
+    }
+
+    /// As `write`; then does what follows from it before the next writer begins, so that it happens in the same order.
+    pub(crate) fn write_then<T, U>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T>,
+        then: impl FnOnce(&Connection, T) -> Outcome<U>,
+    ) -> Outcome<U> {
+        let writer = self.writer.lock();
+        let connection = writer.as_ref().ok_or_else(closed)?;
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        then(connection, result)
+    }
+
+    /// Waits for what runs; calls that come later fail.
+    pub(crate) fn close(&self) {
+        drop(self.reader.lock().take());
+        // The last to go: it moves the write-ahead log into the database.
+        drop(self.writer.lock().take());
+    }
+}
+
+/// A connection with our pragmas: a commit that returned survives `kill -9` and a power cut.
+pub(crate) fn open(path: &Path) -> Outcome<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::Data(format!("journal_mode is {mode}, not wal")));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // What a tenant deleted is overwritten, not only unlinked.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "journal_size_limit", 16_i64 << 20)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &Connection, schema: &Schema) -> Outcome<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let newest = i64::try_from(schema.steps.len()).map_err(|error| Failure::Data(error.to_string()))?;
+    if version < 0 || version > newest {
+        return Err(Failure::Known(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{} has schema version {version}, this server reads versions up to {newest}; start the newer server that wrote it",
+                schema.what
+            ),
+        )));
+    }
+    for (number, step) in (1_i64..).zip(schema.steps) {
+        if number > version {
+            transaction.execute_batch(step)?;
+        }
+    }
+    transaction.pragma_update(None, "user_version", newest)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Schema = Schema {
+        what: "the test database",
+        steps: &["CREATE TABLE a (x)", "CREATE TABLE b (x)"],
+    };
+
+    #[test]
+    fn steps_run_once_and_a_newer_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let first = Schema {
+            what: "the test database",
+            steps: &["CREATE TABLE a (x)"],
+        };
+        drop(Database::open(&path, &first).unwrap());
+        let database = Database::open(&path, &SCHEMA).unwrap();
+        database
+            .write(|connection| Ok(connection.execute("INSERT INTO b VALUES (1)", [])?))
+            .unwrap();
+        drop(database);
+        drop(Database::open(&path, &SCHEMA).unwrap());
+        let error = Error::from(Database::open(&path, &first).err().unwrap());
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.message().contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
+        let failed = database.write(|connection| {
+            connection.execute("INSERT INTO a VALUES (1)", [])?;
+            Err::<(), _>(Failure::Data("no".into()))
+        });
+        assert!(failed.is_err());
+        let rows: i64 = database
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0))?))
+            .unwrap();
+        assert_eq!(rows, 0);
+    }
+
+    #[test]
+    fn the_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
+        let written = database.read(|connection| Ok(connection.execute("INSERT INTO a VALUES (1)", [])?));
+        assert!(written.is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! A usearch index in memory: cosine, f16. The only file that knows usearch.
+//! Not here: what belongs into it and where it is kept (`index`).
+//!
+//! It is loaded, never viewed: a filtered search on a viewed index corrupts memory. Callers hold a lock around it, and room
+//! for what is added is reserved first, because usearch neither grows nor makes thread contexts by itself.
+
+use crate::error::{Failure, Outcome};
+use std::collections::HashSet;
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+/// Changes with anything that makes an older file unreadable or wrong.
+pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16";
+
+/// One caller at a time; usearch wants a context for it and we leave one spare.
+const THREADS: usize = 2;
+
+pub(crate) struct Vectors {
+    index: Index,
+}
+
+impl Vectors {
+    pub(crate) fn new(dimensions: usize) -> Outcome<Self> {
+        let index = Index::new(&IndexOptions {
+            dimensions,
+            metric: MetricKind::Cos,
+            quantization: ScalarKind::F16,
+            ..IndexOptions::default()
+        })
+        .map_err(failed)?;
+        index.reserve_capacity_and_threads(64, THREADS).map_err(failed)?;
+        Ok(Self { index })
+    }
+
+    /// The bytes must be ours: usearch trusts them.
+    pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Outcome<Self> {
+        let vectors = Self::new(dimensions)?;
+        vectors.index.load_from_buffer(bytes).map_err(failed)?;
+        if vectors.index.dimensions() != dimensions {
+            return Err(Failure::Index("the file has other dimensions".into()));
+        }
+        let size = vectors.len();
+        vectors
+            .index
+            .reserve_capacity_and_threads(size + size / 2 + 64, THREADS)
+            .map_err(failed)?;
+        Ok(vectors)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Outcome<Vec<u8>> {
+        let mut bytes = vec![0; self.index.serialized_length()];
+        self.index.save_to_buffer(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.size()
+    }
+
+    pub(crate) fn reserve(&self, more: usize) -> Outcome<()> {
+        let needed = self.len() + more;
+        if needed <= self.index.capacity() {
+            return Ok(());
+        }
+        self.index
+            .reserve_capacity_and_threads(needed + needed / 2, THREADS)
+            .map_err(failed)
+    }
+
+    /// Adds a vector, or nothing if the key is there: a key never gets another vector.
+    pub(crate) fn add(&self, key: i64, vector: &[f32]) -> Outcome<()> {
+        let key = key.cast_unsigned();
+        if self.index.contains(key) {
+            return Ok(());
+        }
+        self.index.add(key, vector).map_err(failed)
+    }
+
+    pub(crate) fn remove(&self, key: i64) -> Outcome<()> {
+        self.index.remove(key.cast_unsigned()).map_err(failed).map(drop)
+    }
+
+    /// Keys of the nearest vectors, nearest first.
+    pub(crate) fn search(&self, query: &[f32], count: usize) -> Outcome<Vec<i64>> {
+        if self.len() == 0 || count == 0 {
+            return Ok(Vec::new());
+        }
+        let found = self.index.search(query, count).map_err(failed)?;
+        Ok(found.keys.into_iter().map(u64::cast_signed).collect())
+    }
+
+    /// As `search`, among the candidates; may find fewer than there are.
+    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> Outcome<Vec<i64>> {
+        if self.len() == 0 || count == 0 {
+            return Ok(Vec::new());
+        }
+        let found = self
+            .index
+            .filtered_search(query, count, |key| candidates.contains(&key.cast_signed()))
+            .map_err(failed)?;
+        Ok(found.keys.into_iter().map(u64::cast_signed).collect())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Index(error.to_string())
+}

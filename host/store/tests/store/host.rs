@@ -1,0 +1,168 @@
+//! A store in a folder of its own, tenants with keys, and small documents. Not here: assertions.
+
+use riad_core::{
+    Limits, OperatorPass, Secret, TenantPass,
+    document::{Document, Metadata, NewChunk, NewDocument, Passage, SearchQuery},
+    pass::hash_key,
+    ports::{EmbeddingSpace, Room},
+    tenant::{Key, Tenant},
+};
+use riad_store::Store;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+pub const DIMENSIONS: usize = 4;
+
+pub struct Host {
+    pub store: Store,
+    pub operator: OperatorPass,
+    folder: Option<TempDir>,
+    path: PathBuf,
+    limits: Limits,
+}
+
+pub fn space() -> EmbeddingSpace {
+    EmbeddingSpace {
+        model: "test-embedder".into(),
+        dimensions: DIMENSIONS,
+    }
+}
+
+impl Host {
+    pub async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let mut host = Self::at(&path, limits).await;
+        host.folder = Some(folder);
+        host
+    }
+
+    /// In a folder that somebody else owns.
+    pub async fn at(path: &Path, limits: Limits) -> Self {
+        let store = Store::open(path, space(), &limits).unwrap();
+        let operator = operator(&store).await;
+        Self {
+            store,
+            operator,
+            folder: None,
+            path: path.to_owned(),
+            limits,
+        }
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn room_folder(&self, tenant: &str) -> PathBuf {
+        self.path.join("rooms").join(tenant)
+    }
+
+    /// Closes the store, lets `change` do something to its folder, and opens it again.
+    pub async fn reopen(self, change: impl FnOnce(&Path)) -> Self {
+        self.store.close().await.unwrap();
+        self.reopen_unclosed(change).await
+    }
+
+    /// As after a crash: nothing is saved before it is opened again.
+    pub async fn reopen_unclosed(self, change: impl FnOnce(&Path)) -> Self {
+        let Self {
+            store,
+            folder,
+            path,
+            limits,
+            ..
+        } = self;
+        drop(store);
+        change(&path);
+        let mut host = Self::at(&path, limits).await;
+        host.folder = folder;
+        host
+    }
+
+    pub async fn create_tenant(&self, id: &str) -> TenantPass {
+        let tenant = Tenant {
+            id: id.parse().unwrap(),
+            name: format!("Tenant {id}"),
+            created: 1,
+        };
+        self.store.directory().create(&self.operator, &tenant).await.unwrap();
+        let key = Secret::new(format!("riad_sk_{id}"));
+        let stored = Key {
+            id: format!("key-{id}").parse().unwrap(),
+            name: "first".into(),
+            prefix: "riad_sk_".into(),
+            created: 1,
+        };
+        self.store
+            .keyring()
+            .insert(&self.operator, &tenant.id, &stored, &hash_key(&key))
+            .await
+            .unwrap();
+        self.pass(id).await
+    }
+
+    pub async fn pass(&self, id: &str) -> TenantPass {
+        let key = Secret::new(format!("riad_sk_{id}"));
+        TenantPass::authorise(&*self.store.keyring(), &key).await.unwrap()
+    }
+
+    pub async fn open(&self, pass: &TenantPass) -> Room {
+        self.store.rooms().open(pass).await.unwrap()
+    }
+
+    /// A new tenant's room.
+    pub async fn room(&self, id: &str) -> Room {
+        let pass = self.create_tenant(id).await;
+        self.open(&pass).await
+    }
+}
+
+async fn operator(store: &Store) -> OperatorPass {
+    let key = Secret::new("riad_op_test".to_owned());
+    let keyring = store.keyring();
+    keyring.set_operator_hash(&hash_key(&key)).await.unwrap();
+    OperatorPass::authorise(&*keyring, &key).await.unwrap()
+}
+
+pub fn metadata(value: Value) -> Metadata {
+    match value {
+        Value::Object(metadata) => metadata,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// Adds a document of one chunk.
+pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIONS], about: Value) -> Document {
+    let document = NewDocument {
+        title: title.into(),
+        text: text.into(),
+        metadata: metadata(about),
+    };
+    let chunk = NewChunk {
+        text: text.into(),
+        offset: 0,
+        embedding: embedding.to_vec(),
+    };
+    room.documents.insert(document, vec![chunk]).await.unwrap()
+}
+
+pub fn query(text: &str, embedding: &[f32]) -> SearchQuery {
+    SearchQuery {
+        text: text.into(),
+        embedding: embedding.to_vec(),
+        vector_weight: 0.3,
+        limit: 10,
+        filter: Metadata::new(),
+    }
+}
+
+pub async fn titles(room: &Room, query: &SearchQuery) -> Vec<String> {
+    let found: Vec<Passage> = room.documents.search(query).await.unwrap();
+    found.into_iter().map(|passage| passage.title).collect()
+}

@@ -1,0 +1,18 @@
+//! The store through its ports, on real folders. Each module is one suite; `host` opens stores and makes passes.
+//! Not here: what one module of the crate promises by itself (tests beside it).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod control;
+mod crash;
+mod documents;
+mod host;
+mod index;
+mod rooms;
+mod shelves;
+mod sql;

@@ -1,0 +1,268 @@
+//! Rooms: apart from each other, opened once, closed when there are too many, gone when they are removed.
+
+use crate::host::{Host, add, query, space, titles};
+use riad_core::{
+    ErrorKind, Limits,
+    document::Page,
+    ports::{EmbeddingSpace, SqlValue},
+    tenant::Tenant,
+};
+use riad_store::Store;
+use serde_json::{Map, json};
+use std::fs;
+
+#[tokio::test]
+async fn two_tenants_see_nothing_of_each_other() {
+    let host = Host::new().await;
+    let acme = host.room("acme").await;
+    let globex = host.room("globex").await;
+    let secret = add(&acme, "secret", "canary", [1.0, 0.0, 0.0, 0.0], json!({"k": 1})).await;
+    let mut settings = Map::new();
+    settings.insert("canary".into(), json!(true));
+    acme.settings.put(&settings).await.unwrap();
+    acme.sql.execute("CREATE TABLE canary (x)", vec![]).await.unwrap();
+
+    assert!(
+        titles(&globex, &query("canary", &[1.0, 0.0, 0.0, 0.0]))
+            .await
+            .is_empty()
+    );
+    for error in [
+        globex.documents.get(&secret.id).await.map(drop).unwrap_err(),
+        globex.documents.delete(&secret.id).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+    assert!(
+        globex
+            .documents
+            .list(&Page { after: None, limit: 10 })
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(globex.documents.watermark().await.unwrap(), 0);
+    assert!(globex.settings.get().await.unwrap().is_empty());
+    assert!(globex.sql.query("SELECT * FROM canary", vec![]).await.is_err());
+    assert!(globex.plugins.list().await.unwrap().is_empty());
+    assert!(globex.adapters.list().await.unwrap().is_empty());
+    assert_eq!(acme.settings.get().await.unwrap(), settings);
+    assert_eq!(titles(&acme, &query("canary", &[])).await, ["secret"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_room_that_many_open_at_once_is_one_room() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    let rooms = host.store.rooms();
+    let mut tasks = Vec::new();
+    for n in 0..16 {
+        let (rooms, pass) = (rooms.clone(), pass.clone());
+        tasks.push(tokio::spawn(async move {
+            let room = rooms.open(&pass).await.unwrap();
+            add(&room, &n.to_string(), "text", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let room = host.open(&pass).await;
+    // Two rooms on one folder would each have an index of a part.
+    let mut query = query("", &[1.0, 0.0, 0.0, 0.0]);
+    query.limit = 100;
+    assert_eq!(titles(&room, &query).await.len(), 16);
+}
+
+#[tokio::test]
+async fn the_least_recently_used_room_is_closed_but_none_in_use() {
+    let host = Host::with(Limits {
+        open_rooms: 1,
+        ..Limits::default()
+    })
+    .await;
+    let held = host.room("held").await;
+    add(&held, "mine", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let idle = host.room("idle").await;
+    add(&idle, "yours", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let index = |tenant: &str| host.room_folder(tenant).join("index.usearch").exists();
+    assert!(!index("held") && !index("idle"));
+    drop(idle);
+    // Opening a third closes the idle one, which saves its index; the held one stays.
+    let third = host.room("third").await;
+    assert!(index("idle"));
+    assert!(!index("held"));
+    assert_eq!(titles(&held, &query("lamp", &[])).await, ["mine"]);
+    drop(third);
+    let idle = host.open(&host.pass("idle").await).await;
+    assert_eq!(titles(&idle, &query("", &[1.0, 0.0, 0.0, 0.0])).await, ["yours"]);
+}
+
+#[tokio::test]
+async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    let room = host.open(&pass).await;
+    add(&room, "x", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    let rooms = host.store.rooms();
+    let error = rooms.remove(&host.operator, pass.tenant()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+
+    host.store
+        .directory()
+        .delete(&host.operator, pass.tenant())
+        .await
+        .unwrap();
+    let error = rooms.open(&pass).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    // The name is not free while the room is there.
+    let again = Tenant {
+        id: pass.tenant().clone(),
+        name: "again".into(),
+        created: 2,
+    };
+    let error = host.store.directory().create(&host.operator, &again).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+
+    rooms.remove(&host.operator, pass.tenant()).await.unwrap();
+    assert!(!host.room_folder("acme").exists());
+    let error = rooms.open(&pass).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(!host.room_folder("acme").exists());
+    // Whoever still holds the room can neither read nor bring it back.
+    for error in [
+        room.documents.search(&query("lamp", &[])).await.map(drop).unwrap_err(),
+        room.settings.put(&Map::new()).await.unwrap_err(),
+        room.sql.query("SELECT 1", vec![]).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    drop(room);
+    assert!(!host.room_folder("acme").exists());
+    // A room that never existed is no error, and the name is free for somebody new.
+    rooms.remove(&host.operator, pass.tenant()).await.unwrap();
+    let room = host.room("acme").await;
+    assert!(titles(&room, &query("lamp", &[])).await.is_empty());
+    assert!(room.sql.query("SELECT * FROM t", vec![]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    host.open(&pass).await;
+    host.store
+        .directory()
+        .delete(&host.operator, pass.tenant())
+        .await
+        .unwrap();
+    assert!(host.room_folder("acme").exists());
+    let host = host.reopen(|_| ()).await;
+    assert!(!host.room_folder("acme").exists());
+    host.room("acme").await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_left_over_does_not_become_a_new_tenants_room() {
+    let host = Host::new().await;
+    fs::create_dir_all(host.room_folder("acme")).unwrap();
+    let tenant = Tenant {
+        id: "acme".parse().unwrap(),
+        name: "Acme".into(),
+        created: 1,
+    };
+    let error = host
+        .store
+        .directory()
+        .create(&host.operator, &tenant)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_room_of_another_embedder_is_refused_unless_it_is_empty() {
+    let host = Host::new().await;
+    let full = host.create_tenant("full").await;
+    let empty = host.create_tenant("empty").await;
+    let room = host.open(&full).await;
+    add(&room, "x", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    host.open(&empty).await;
+    drop(room);
+    host.store.close().await.unwrap();
+    let other = EmbeddingSpace {
+        model: "other-embedder".into(),
+        dimensions: 8,
+    };
+    let store = Store::open(host.data(), other, &Limits::default()).unwrap();
+    let error = store.rooms().open(&full).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    for part in ["test-embedder", "other-embedder", "4 dimensions", "8 dimensions"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    store.rooms().open(&empty).await.map(drop).unwrap();
+    store.close().await.unwrap();
+    let store = Store::open(host.data(), space(), &Limits::default()).unwrap();
+    let room = store.rooms().open(&full).await.unwrap();
+    assert_eq!(titles(&room, &query("lamp", &[1.0, 0.0, 0.0, 0.0])).await, ["x"]);
+}
+
+#[tokio::test]
+async fn a_room_written_by_a_newer_server_is_refused() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    host.open(&pass).await;
+    let host = host
+        .reopen(|data| {
+            #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+            let connection = rusqlite::Connection::open(data.join("rooms/acme/room.db")).unwrap();
+            connection.pragma_update(None, "user_version", 99).unwrap();
+        })
+        .await;
+    let error = host.store.rooms().open(&pass).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("99"), "{error}");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_a_whole_document() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    let room = host.open(&pass).await;
+    for n in 0..50 {
+        let title = n.to_string();
+        let insert = add(&room, &title, "lamp", [1.0, 0.0, 0.0, 0.0], json!({}));
+        // Polled once, so that it has begun, and dropped.
+        drop(poll_once(insert).await);
+    }
+    let _ = room.sql.query("SELECT 1", vec![SqlValue::Null]).await;
+    let host = {
+        drop(room);
+        host.reopen(|_| ()).await
+    };
+    let room = host.open(&host.pass("acme").await).await;
+    let mut query = query("lamp", &[1.0, 0.0, 0.0, 0.0]);
+    query.limit = 100;
+    let listed = room
+        .documents
+        .list(&Page {
+            after: None,
+            limit: 100,
+        })
+        .await
+        .unwrap();
+    let found = room.documents.search(&query).await.unwrap();
+    assert_eq!(found.len(), listed.len());
+    assert!(listed.iter().all(|document| document.chunks == 1));
+}
+
+async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,209 @@
+//! Adapters, plugins, pipeline and settings.
+
+use crate::host::Host;
+use bytes::Bytes;
+use riad_core::{
+    AdapterAlias, Digest, ErrorKind,
+    adapter::{AdapterFiles, AdapterInfo},
+    plugin::{Pipeline, PluginVersion, Stage, StageChoice},
+};
+use serde_json::{Map, json};
+use std::{fs, path::Path};
+
+fn adapter(weights: &'static str) -> (AdapterFiles, AdapterInfo) {
+    let files = AdapterFiles {
+        config: Bytes::from_static(b"{\"r\":8}"),
+        weights: Bytes::from_static(weights.as_bytes()),
+    };
+    let info = AdapterInfo {
+        rank: 8,
+        bytes: weights.len() as u64,
+        tensors: 4,
+    };
+    (files, info)
+}
+
+fn alias(name: &str) -> AdapterAlias {
+    name.parse().unwrap()
+}
+
+fn weights(folder: &Path) -> String {
+    fs::read_to_string(folder.join("adapter_model.safetensors")).unwrap()
+}
+
+#[tokio::test]
+async fn replacing_an_alias_keeps_the_files_that_a_request_holds() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let ((old, old_info), (new, new_info)) = (adapter("old"), adapter("newer"));
+    let stored = room.adapters.put(&alias("tone"), &old, &old_info).await.unwrap();
+    assert_eq!(stored.generation, old.generation());
+    let held = room.adapters.resolve(&alias("tone")).await.unwrap();
+    assert_eq!((held.generation, held.tensors), (old.generation(), 4));
+    assert_eq!(weights(&held.folder), "old");
+    assert_eq!(
+        fs::read_to_string(held.folder.join("adapter_config.json")).unwrap(),
+        "{\"r\":8}"
+    );
+
+    room.adapters.put(&alias("tone"), &new, &new_info).await.unwrap();
+    assert_eq!(
+        weights(&room.adapters.resolve(&alias("tone")).await.unwrap().folder),
+        "newer"
+    );
+    assert_eq!(weights(&held.folder), "old");
+    // Also while the room is closed and opened again, and after the alias is gone.
+    let folder = held.folder.clone();
+    room.adapters.delete(&alias("tone")).await.unwrap();
+    assert_eq!(weights(&folder), "old");
+    drop(held);
+    let (third, third_info) = adapter("third");
+    room.adapters.put(&alias("other"), &third, &third_info).await.unwrap();
+    assert!(!folder.exists());
+    let shelf = fs::read_dir(host.room_folder("acme").join("adapters")).unwrap().count();
+    assert_eq!(shelf, 1);
+}
+
+#[tokio::test]
+async fn a_pin_outlives_the_open_room() {
+    let host = Host::with(riad_core::Limits {
+        open_rooms: 1,
+        ..Default::default()
+    })
+    .await;
+    let room = host.room("acme").await;
+    let (files, info) = adapter("held");
+    room.adapters.put(&alias("tone"), &files, &info).await.unwrap();
+    let held = room.adapters.resolve(&alias("tone")).await.unwrap();
+    room.adapters.delete(&alias("tone")).await.unwrap();
+    drop(room);
+    host.room("other").await;
+    host.room("third").await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(weights(&held.folder), "held");
+    drop(held);
+    drop(room);
+}
+
+#[tokio::test]
+async fn two_aliases_share_a_generation_and_leftovers_are_swept_at_opening() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let (files, info) = adapter("shared");
+    room.adapters.put(&alias("b"), &files, &info).await.unwrap();
+    room.adapters.put(&alias("a"), &files, &info).await.unwrap();
+    let listed = room.adapters.list().await.unwrap();
+    assert_eq!(listed.iter().map(|a| a.alias.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(
+        listed
+            .iter()
+            .all(|a| a.generation == files.generation() && a.info == info)
+    );
+    room.adapters.delete(&alias("a")).await.unwrap();
+    assert_eq!(
+        weights(&room.adapters.resolve(&alias("b")).await.unwrap().folder),
+        "shared"
+    );
+    drop(room);
+    let shelf = host.room_folder("acme").join("adapters");
+    let host = host
+        .reopen(|_| {
+            fs::create_dir(shelf.join(".new-half")).unwrap();
+            fs::create_dir(shelf.join("0".repeat(64))).unwrap();
+        })
+        .await;
+    host.open(&host.pass("acme").await).await;
+    assert_eq!(fs::read_dir(&shelf).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn an_alias_without_files_is_a_clear_error_and_mended_by_uploading_again() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    for error in [
+        room.adapters.resolve(&alias("tone")).await.map(drop).unwrap_err(),
+        room.adapters.delete(&alias("tone")).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::NotFound),
+            "{error:?}"
+        );
+    }
+    let (files, info) = adapter("weights");
+    room.adapters.put(&alias("tone"), &files, &info).await.unwrap();
+    let folder = room.adapters.resolve(&alias("tone")).await.unwrap().folder;
+    fs::remove_file(folder.join("adapter_model.safetensors")).unwrap();
+    let error = room.adapters.resolve(&alias("tone")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(
+        error.message().contains("tone") && !error.message().contains('/'),
+        "{error}"
+    );
+    room.adapters.put(&alias("tone"), &files, &info).await.unwrap();
+    assert_eq!(
+        weights(&room.adapters.resolve(&alias("tone")).await.unwrap().folder),
+        "weights"
+    );
+}
+
+fn plugin(name: &str, component: &[u8], created: u64) -> PluginVersion {
+    PluginVersion {
+        name: name.parse().unwrap(),
+        version: Digest::of(component),
+        stages: vec![Stage::Prompting, Stage::Postprocessing],
+        bytes: component.len() as u64,
+        created,
+    }
+}
+
+#[tokio::test]
+async fn plugin_versions_are_kept_and_damage_is_noticed() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let (first, second) = (plugin("prices", b"one", 1), plugin("prices", b"two", 2));
+    room.plugins.put(&first, Bytes::from_static(b"one")).await.unwrap();
+    room.plugins.put(&second, Bytes::from_static(b"two")).await.unwrap();
+    room.plugins.put(&first, Bytes::from_static(b"one")).await.unwrap();
+    assert_eq!(room.plugins.list().await.unwrap(), [second.clone(), first.clone()]);
+    let (found, component) = room.plugins.load(&first.name, &first.version).await.unwrap();
+    assert_eq!((found, &component[..]), (first.clone(), &b"one"[..]));
+    let error = room
+        .plugins
+        .load(&"other".parse().unwrap(), &first.version)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(room.plugins.put(&first, Bytes::from_static(b"not one")).await.is_err());
+
+    let file = host
+        .room_folder("acme")
+        .join(format!("plugins/{}.wasm", first.version.hex()));
+    fs::write(&file, b"one!").unwrap();
+    let error = room.plugins.load(&first.name, &first.version).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    room.plugins.put(&first, Bytes::from_static(b"one")).await.unwrap();
+    assert!(room.plugins.load(&first.name, &first.version).await.is_ok());
+}
+
+#[tokio::test]
+async fn pipeline_and_settings_last() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    assert_eq!(room.plugins.pipeline().await.unwrap(), Pipeline::default());
+    assert!(room.settings.get().await.unwrap().is_empty());
+    let mut pipeline = Pipeline::default();
+    let choice = StageChoice::Plugin {
+        name: "prices".parse().unwrap(),
+        version: Digest::of(b"one"),
+    };
+    pipeline.stages.insert(Stage::Prompting, choice);
+    let mut settings = Map::new();
+    settings.insert("tone".into(), json!({"formal": true, "list": [1, null]}));
+    room.plugins.set_pipeline(&pipeline).await.unwrap();
+    room.settings.put(&settings).await.unwrap();
+    drop(room);
+    let host = host.reopen_unclosed(|_| ()).await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(room.plugins.pipeline().await.unwrap(), pipeline);
+    assert_eq!(room.settings.get().await.unwrap(), settings);
+}

@@ -1,0 +1,363 @@
+//! A plugin's SQL store: what it may do, what it may not, and what it costs at most.
+
+use crate::host::Host;
+use riad_core::{
+    Error, ErrorKind, Limits,
+    ports::{Room, SqlValue},
+};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+async fn refused(room: &Room, sql: &str) -> Error {
+    let by_query = room.sql.query(sql, vec![]).await.expect_err(sql);
+    let by_execute = room.sql.execute(sql, vec![]).await.expect_err(sql);
+    assert_eq!(by_query.kind(), by_execute.kind(), "{sql}");
+    by_query
+}
+
+async fn integer(room: &Room, sql: &str) -> i64 {
+    let rows = room.sql.query(sql, vec![]).await.unwrap();
+    match rows.rows[0][0] {
+        SqlValue::Integer(number) => number,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn values_go_in_and_come_out() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let made = room
+        .sql
+        .execute("CREATE TABLE prices (id INTEGER PRIMARY KEY, a, b, c, d)", vec![])
+        .await
+        .unwrap();
+    assert_eq!(made, 0);
+    let values = vec![
+        SqlValue::Text("läm\0p".into()),
+        SqlValue::Real(1.5),
+        SqlValue::Blob(vec![0, 255]),
+        SqlValue::Null,
+    ];
+    let insert = "INSERT INTO prices (a, b, c, d) VALUES (?1, ?2, ?3, ?4)";
+    assert_eq!(room.sql.execute(insert, values.clone()).await.unwrap(), 1);
+    let rows = room
+        .sql
+        .query(
+            "SELECT a, b AS bee, c, d, id FROM prices WHERE id = ?",
+            vec![SqlValue::Integer(1)],
+        )
+        .await
+        .unwrap();
+    assert_eq!(rows.columns, ["a", "bee", "c", "d", "id"]);
+    let mut expected = values;
+    expected.push(SqlValue::Integer(1));
+    assert_eq!(rows.rows, [expected]);
+    assert_eq!(room.sql.execute("UPDATE prices SET b = 2", vec![]).await.unwrap(), 1);
+    assert_eq!(
+        room.sql
+            .execute("CREATE VIEW cheap AS SELECT * FROM prices WHERE b < 3", vec![])
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(integer(&room, "SELECT count(*) FROM cheap").await, 1);
+    assert_eq!(
+        room.sql
+            .execute("ALTER TABLE prices ADD COLUMN e", vec![])
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        room.sql
+            .query("PRAGMA table_info(prices)", vec![])
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        6
+    );
+    let rows = room
+        .sql
+        .query("INSERT INTO prices (a) VALUES ('x') RETURNING id;  -- done", vec![])
+        .await
+        .unwrap();
+    assert_eq!(rows.rows, [[SqlValue::Integer(2)]]);
+    let rows = room.sql.query("SELECT cast(x'61ff' AS TEXT)", vec![]).await.unwrap();
+    assert_eq!(rows.rows, [[SqlValue::Text("a\u{fffd}".into())]]);
+    drop(room);
+    let host = host.reopen_unclosed(|_| ()).await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(integer(&room, "SELECT count(*) FROM prices").await, 2);
+}
+
+#[tokio::test]
+async fn bad_sql_is_refused_in_sqlites_words() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    room.sql.execute("CREATE TABLE t (x UNIQUE)", vec![]).await.unwrap();
+    for (sql, words) in [
+        ("SELEKT 1", "syntax error"),
+        ("SELECT * FROM absent", "no such table: absent"),
+        ("", "no statement"),
+        ("-- only a comment", "no statement"),
+        ("SELECT 1; SELECT 2", "one statement"),
+        ("SELECT ?", "1 parameters, 0 values"),
+        ("SELECT 1\0", "NUL"),
+        ("SELECT \"quoted\"", "no such column"),
+    ] {
+        let error = refused(&room, sql).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{sql}");
+        assert!(error.message().contains(words), "{sql}: {error}");
+    }
+    let error = room.sql.query("CREATE TABLE u (x)", vec![]).await.unwrap_err();
+    assert!(error.message().contains("use execute"), "{error}");
+    let error = room.sql.execute("SELECT 1", vec![]).await.unwrap_err();
+    assert!(error.message().contains("use query"), "{error}");
+    let error = room
+        .sql
+        .execute("INSERT INTO t VALUES (2) RETURNING x", vec![])
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("use query"), "{error}");
+    let error = room
+        .sql
+        .execute("INSERT INTO t VALUES (1), (1)", vec![])
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("UNIQUE"), "{error}");
+    let error = room
+        .sql
+        .execute("INSERT OR ROLLBACK INTO t VALUES (1), (1)", vec![])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(integer(&room, "SELECT count(*) FROM t").await, 0);
+    assert_eq!(room.sql.execute("INSERT INTO t VALUES (1)", vec![]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_leaves_the_store_or_outlives_the_call_is_refused() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    host.room("globex").await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    let neighbour = host.room_folder("globex").join("room.db").display().to_string();
+    for sql in [
+        format!("ATTACH '{neighbour}' AS other"),
+        "ATTACH ':memory:' AS other".into(),
+        "DETACH main".into(),
+        "VACUUM".into(),
+        format!("VACUUM INTO '{}'", host.data().join("copy.db").display()),
+        "BEGIN".into(),
+        "BEGIN IMMEDIATE".into(),
+        "COMMIT".into(),
+        "ROLLBACK".into(),
+        "SAVEPOINT s".into(),
+        "RELEASE s".into(),
+        "PRAGMA writable_schema = ON".into(),
+        "PRAGMA journal_mode = DELETE".into(),
+        "PRAGMA max_page_count = 1000000000".into(),
+        "PRAGMA hard_heap_limit = 1".into(),
+        "PRAGMA temp_store_directory = '/'".into(),
+        "PRAGMA database_list".into(),
+        "SELECT * FROM pragma_database_list".into(),
+        "SELECT load_extension('x')".into(),
+        "SELECT sqlite_log(1, 'x')".into(),
+        "CREATE TEMP TABLE x (y)".into(),
+        "CREATE TABLE temp.x (y)".into(),
+        "CREATE TEMP VIEW x AS SELECT 1".into(),
+        "CREATE TEMP TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END".into(),
+        "SELECT * FROM temp.sqlite_master".into(),
+        "CREATE VIRTUAL TABLE x USING fts5 (y)".into(),
+        "CREATE VIRTUAL TABLE x USING rtree (a, b, c)".into(),
+        "ANALYZE".into(),
+        "INSERT INTO sqlite_master VALUES ('table', 'x', 'x', 2, 'CREATE TABLE x (y)')".into(),
+        "DELETE FROM sqlite_master".into(),
+        "UPDATE sqlite_schema SET sql = 'x'".into(),
+        "DROP TABLE sqlite_master".into(),
+    ] {
+        let error = refused(&room, &sql).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{sql}");
+        assert!(!error.message().contains(&neighbour), "{error}");
+    }
+    assert!(!host.data().join("copy.db").exists());
+    // Nothing of it was left behind.
+    assert_eq!(room.sql.execute("INSERT INTO t VALUES (1)", vec![]).await.unwrap(), 1);
+    for (sql, words) in [
+        ("BEGIN", "each call is a transaction"),
+        ("PRAGMA user_version", "PRAGMA user_version"),
+    ] {
+        assert!(refused(&room, sql).await.message().contains(words), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_never_ends_is_ended_at_its_deadline() {
+    let host = Host::with(Limits {
+        sql_ms: 100,
+        ..Limits::default()
+    })
+    .await;
+    let room = host.room("acme").await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    for sql in [
+        format!("{endless} SELECT count(*) FROM n"),
+        format!("{endless} SELECT i FROM n ORDER BY randomblob(1000)"),
+        format!("{endless} SELECT zeroblob(1000000) || i FROM n ORDER BY 1"),
+        "WITH RECURSIVE n (i) AS (SELECT randomblob(100000) UNION SELECT randomblob(100000) FROM n) SELECT count(*) FROM n".into(),
+    ] {
+        let began = Instant::now();
+        let error = room.sql.query(&sql, vec![]).await.expect_err(&sql);
+        assert_eq!(error.kind(), ErrorKind::PluginLimit, "{sql}: {error}");
+        assert!(error.message().contains("100 ms"), "{sql}: {error}");
+        // Generous: a single step may copy a large value on a busy machine.
+        assert!(began.elapsed() < Duration::from_secs(5), "{sql}");
+    }
+    let sql = format!("{endless} INSERT INTO t SELECT i FROM n");
+    let error = room.sql.execute(&sql, vec![]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PluginLimit);
+    assert_eq!(integer(&room, "SELECT count(*) FROM t").await, 0);
+}
+
+#[tokio::test]
+async fn one_value_can_not_hold_a_thread_for_long() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    // Naive searching takes the product of the lengths, within one step that nothing interrupts.
+    let long = "WITH v (a) AS (SELECT replace(hex(zeroblob(250000)), '0', 'a'))";
+    for (call, expected) in [
+        ("instr(a, substr(a, 1, 250000) || 'b')", 0),
+        ("length(replace(a, substr(a, 1, 250000) || 'b', 'c'))", 500_000),
+        ("length(trim(a, replace(hex(zeroblob(30000)), '0', 'b') || 'a'))", 0),
+        ("length(rtrim(a, replace(hex(zeroblob(30000)), '0', 'b') || 'a'))", 0),
+        ("length(ltrim(a, replace(hex(zeroblob(30000)), '0', 'b') || 'a'))", 0),
+    ] {
+        let began = Instant::now();
+        assert_eq!(
+            integer(&room, &format!("{long} SELECT {call} FROM v")).await,
+            expected,
+            "{call}"
+        );
+        // SQLite's own functions take 1.5 s and more here.
+        assert!(
+            began.elapsed() < Duration::from_millis(500),
+            "{call}: {:?}",
+            began.elapsed()
+        );
+    }
+    refused(&room, "SELECT json_patch('{}', '{}')").await;
+}
+
+#[tokio::test]
+async fn a_statement_that_multiplies_while_it_is_compiled_is_refused() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    room.sql
+        .execute("CREATE VIEW v0 AS SELECT 1 AS x", vec![])
+        .await
+        .unwrap();
+    let mut last = Ok(0);
+    for n in 1..40 {
+        let sql = format!("CREATE VIEW v{n} AS SELECT a.x FROM v{0} a, v{0} b", n - 1);
+        last = room.sql.execute(&sql, vec![]).await;
+    }
+    last.unwrap();
+    let began = Instant::now();
+    let error = room.sql.query("SELECT * FROM v39", vec![]).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::PluginLimit),
+        "{error:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // As many statements as fit: looking for the next one must not cost stack.
+    let many = "SELECT 1;".repeat(7_000);
+    let error = room.sql.query(&many, vec![]).await.unwrap_err();
+    assert!(error.message().contains("one statement"), "{error}");
+    let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(room.sql.query(&deep, vec![]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_full_store_changes_nothing_and_can_be_emptied() {
+    let limits = Limits {
+        sql_bytes: 1 << 20,
+        sql_ms: 10_000,
+        ..Limits::default()
+    };
+    let host = Host::with(limits).await;
+    let room = host.room("acme").await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    room.sql
+        .execute("INSERT INTO t VALUES (zeroblob(500000))", vec![])
+        .await
+        .unwrap();
+    let error = room
+        .sql
+        .execute("INSERT INTO t VALUES (zeroblob(100000)), (zeroblob(900000))", vec![])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PluginLimit);
+    assert!(error.message().contains("full"), "{error}");
+    assert_eq!(integer(&room, "SELECT count(*) FROM t").await, 1);
+    room.sql.execute("DELETE FROM t", vec![]).await.unwrap();
+    room.sql
+        .execute("INSERT INTO t VALUES (zeroblob(900000))", vec![])
+        .await
+        .unwrap();
+    drop(room);
+    let folder = host.room_folder("acme");
+    let _host = host
+        .reopen(|_| assert!(fs::metadata(folder.join("plugin.db")).unwrap().len() <= 1 << 20))
+        .await;
+}
+
+#[tokio::test]
+async fn too_long_values_and_too_large_results_are_refused() {
+    let limits = Limits {
+        sql_rows: 10,
+        sql_result_bytes: 100_000,
+        ..Limits::default()
+    };
+    let host = Host::with(limits).await;
+    let room = host.room("acme").await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    let ten = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10)";
+    assert_eq!(
+        room.sql
+            .query(&format!("{ten} SELECT i FROM n"), vec![])
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        10
+    );
+    for (sql, words) in [
+        ("SELECT zeroblob(100000000)".to_owned(), "too long"),
+        ("SELECT hex(randomblob(90000))".into(), "too long"),
+        (format!("{ten} SELECT randomblob(20000) FROM n"), "100000 bytes"),
+        (format!("{ten} SELECT 1 FROM n, n AS m"), "10 rows"),
+        (format!("SELECT 1 -- {}", "x".repeat(100_000)), "too long"),
+    ] {
+        let error = room.sql.query(&sql, vec![]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PluginLimit, "{error}");
+        assert!(error.message().contains(words), "{error}");
+    }
+    let error = room
+        .sql
+        .execute("INSERT INTO t VALUES (?)", vec![SqlValue::Blob(vec![0; 200_000])])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PluginLimit);
+    // What returns too much changes nothing either.
+    let sql = format!("INSERT INTO t {ten} SELECT i FROM n UNION ALL SELECT i FROM n RETURNING x");
+    assert_eq!(
+        room.sql.query(&sql, vec![]).await.unwrap_err().kind(),
+        ErrorKind::PluginLimit
+    );
+    assert_eq!(integer(&room, "SELECT count(*) FROM t").await, 0);
+}
