@@ -1,0 +1,41 @@
+//! What `wit/` says, in Rust. One world holds every capability and every stage, so that shared words are one type; which of
+//! the stages a component really exports is found stage by stage in `check.rs`.
+//! Not here: any conversion to the words of `riad_core` (`convert.rs`, `capabilities/`).
+#![expect(
+    unsafe_code,
+    dead_code,
+    reason = "generated: types are checked when a guest is loaded, and not every generated item is used"
+)]
+
+wasmtime::component::bindgen!({
+    // In the order of their dependencies.
+    path: [
+        "../../wit/riad-types",
+        "../../wit/riad-model",
+        "../../wit/riad-documents",
+        "../../wit/riad-store",
+        "../../wit/riad-embeddings",
+        "../../wit/riad-settings",
+        "../../wit/riad-logging",
+        "../../wit/riad-pipeline",
+        "../../wit/riad-plugin",
+    ],
+    inline: "
+        package riad:host;
+        world plugin {
+            include riad:plugin/capabilities@0.1.0;
+            export riad:pipeline/retrieval@0.1.0;
+            export riad:pipeline/prompting@0.1.0;
+            export riad:pipeline/postprocessing@0.1.0;
+        }
+    ",
+    imports: { default: async | trappable },
+    exports: { default: async },
+});
+
+pub(crate) use exports::riad::pipeline::{postprocessing, prompting, retrieval};
+pub(crate) use riad::pipeline::types::{
+    Citation, Ending, Message, Prompt, Request, Role, StageError,
+};
+pub(crate) use riad::types::types::{Error as WitError, Passage};
+pub(crate) use riad::{documents, embeddings, logging, model, pipeline, settings, store, types};

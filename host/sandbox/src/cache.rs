@@ -1,0 +1,117 @@
+//! Compiled components on disk, by digest and by what compiled them. A file carries a SHA-256 of its content; a file that is
+//! damaged is as good as none. Not here: compiling (`library.rs`).
+//!
+//! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialised component.
+
+use riad_core::{Digest, Error, Result};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+use wasmtime::{Engine, component::Component};
+
+const MAGIC: &[u8; 8] = b"RIADCWA1";
+const CHECKSUM_BYTES: usize = 32;
+const EXTENSION: &str = "cwasm";
+
+pub(crate) struct CompileCache {
+    folder: PathBuf,
+    /// Names version and settings of the compiler; code of another one is never loaded.
+    compatibility: String,
+    next_temporary: AtomicU64,
+}
+
+impl CompileCache {
+    /// Opens the folder, and clears what an interrupted write or another compiler has left.
+    pub(crate) fn open(folder: &Path, engine: &Engine) -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let cache = Self {
+            folder: folder.to_owned(),
+            compatibility: format!("{:016x}", hasher.finish()),
+            next_temporary: AtomicU64::new(0),
+        };
+        fs::create_dir_all(folder).map_err(Error::internal)?;
+        cache.clear_unusable().map_err(Error::internal)?;
+        Ok(cache)
+    }
+
+    /// The compiled component, if it is there and whole.
+    pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let path = self.path(digest);
+        let file = fs::read(&path).ok()?;
+        let Some(code) = self.verified(digest, &file) else {
+            tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
+            return None;
+        };
+        #[expect(unsafe_code, reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it")]
+        // SAFETY: the bytes were written by `store` below for this digest and this compiler; the checksum has just shown that
+        // they are unchanged. Nothing but this process writes to the folder, which lies in the server's private data.
+        let component = unsafe { Component::deserialize(engine, code) };
+        component
+            .inspect_err(|error| tracing::warn!(error = format!("{error:#}"), "a compiled component cannot be loaded"))
+            .ok()
+    }
+
+    /// Keeps a compiled component. A full disk costs a compilation later, not this request.
+    pub(crate) fn store(&self, digest: &Digest, component: &Component) {
+        let written = component
+            .serialize()
+            .map_err(|error| format!("{error:#}"))
+            .and_then(|code| self.write(digest, &code).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(error, "a compiled component could not be kept");
+        }
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let name = format!("{}-{}.{EXTENSION}", digest.hex(), self.compatibility);
+        self.folder.join(name)
+    }
+
+    fn verified<'a>(&self, digest: &Digest, file: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = file.strip_prefix(MAGIC)?;
+        let (checksum, code) = rest.split_at_checked(CHECKSUM_BYTES)?;
+        (checksum == self.checksum(digest, code)).then_some(code)
+    }
+
+    /// Covers the names too, so that a file cannot pass for another one.
+    fn checksum(&self, digest: &Digest, code: &[u8]) -> [u8; CHECKSUM_BYTES] {
+        *Digest::of_parts(&[digest.as_bytes(), self.compatibility.as_bytes(), code]).as_bytes()
+    }
+
+    fn write(&self, digest: &Digest, code: &[u8]) -> std::io::Result<()> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("{}-{number}.tmp", digest.hex()));
+        let written = (|| {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(MAGIC)?;
+            file.write_all(&self.checksum(digest, code))?;
+            file.write_all(code)?;
+            file.sync_all()?;
+            fs::rename(&temporary, self.path(digest))
+        })();
+        if written.is_err() {
+            // Best effort: the next start clears it.
+            drop(fs::remove_file(&temporary));
+        }
+        written
+    }
+
+    fn clear_unusable(&self) -> std::io::Result<()> {
+        let ending = format!("-{}.{EXTENSION}", self.compatibility);
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name.ends_with(".tmp") || name.ends_with(".cwasm");
+            if ours && !name.ends_with(&ending) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}

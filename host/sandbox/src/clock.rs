@@ -1,0 +1,112 @@
+//! Guest time: the time in which a guest's own code runs or sleeps. Time in host calls, and time in which a guest that has
+//! yielded waits for its turn, does not count: neither a slow disk nor a busy neighbour uses up a plugin's time.
+//! Not here: what happens when the time is up (`call.rs`).
+
+use parking_lot::Mutex;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A guest that is in a host call when its time is nearly up is looked at again after this.
+const LEAST_WAIT: Duration = Duration::from_millis(10);
+
+pub(crate) struct GuestClock {
+    allowed: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used: Duration,
+    running_since: Option<Instant>,
+}
+
+impl GuestClock {
+    pub(crate) fn new(allowed: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            allowed,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The beginning of a call: nothing is used.
+    pub(crate) fn start(&self) {
+        *self.state.lock() = State {
+            used: Duration::ZERO,
+            running_since: Some(Instant::now()),
+        };
+    }
+
+    /// The guest runs again.
+    pub(crate) fn enter(&self) {
+        self.state.lock().running_since = Some(Instant::now());
+    }
+
+    /// The guest stops running.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state.lock();
+        if let Some(since) = state.running_since.take() {
+            state.used += since.elapsed();
+        }
+    }
+
+    /// Stops the clock until the guard is dropped.
+    pub(crate) fn away(self: &Arc<Self>) -> Away {
+        self.leave();
+        Away(Arc::clone(self))
+    }
+
+    /// Time that the call still has.
+    pub(crate) fn left(&self) -> Duration {
+        let state = self.state.lock();
+        let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.allowed.saturating_sub(state.used).saturating_sub(running)
+    }
+
+    /// Ends when the time is up. The epoch callback sees a guest that computes; this sees one that sleeps.
+    pub(crate) async fn overrun(&self) {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.max(LEAST_WAIT)).await;
+        }
+    }
+}
+
+/// The guest is in a host call.
+pub(crate) struct Away(Arc<GuestClock>);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.0.enter();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_away_is_not_guest_time() {
+        let clock = GuestClock::new(Duration::from_secs(3600));
+        clock.start();
+        let away = clock.away();
+        let before = clock.left();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.left(), before);
+        drop(away);
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(clock.left() <= before - Duration::from_millis(5));
+    }
+
+    #[tokio::test]
+    async fn an_overrun_is_seen_while_the_guest_sleeps() {
+        let clock = GuestClock::new(Duration::from_millis(20));
+        clock.start();
+        clock.overrun().await;
+        assert!(clock.left().is_zero());
+    }
+}

@@ -1,0 +1,71 @@
+//! How wasmtime is set up: pooled instances, fuel, epochs, and no more of WebAssembly than plugins need.
+//! Not here: the numbers that belong to one call or one guest (`guest.rs`, `call.rs`).
+
+use crate::{
+    bindings::Plugin,
+    limits::{
+        CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES,
+    },
+    state::GuestState,
+    wasi,
+};
+use riad_core::{Error, Limits, Result};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures,
+    component::{HasSelf, Linker},
+};
+
+/// Makes the engine. Reserves address space, not memory: about 4 GiB for each memory that may exist, so that the hardware
+/// checks a guest's addresses.
+pub(crate) fn engine(limits: &Limits) -> Result<Engine> {
+    let stack = size(limits.guest_stack_bytes);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack.saturating_add(HOST_STACK_BYTES))
+        // Plugins are told why they trapped, not where: names of functions are of no use to whoever chats.
+        .wasm_backtrace_max_frames(None)
+        // An upload takes one core, not all of them: requests are being served.
+        .parallel_compilation(false)
+        // Not needed by any toolchain for plugins; relaxed SIMD may differ from one machine to the next.
+        .wasm_features(
+            WasmFeatures::MEMORY64 | WasmFeatures::RELAXED_SIMD | WasmFeatures::MULTI_MEMORY,
+            false,
+        )
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    Engine::new(&config).map_err(Error::internal)
+}
+
+/// Everything that may be imported.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(Error::internal)?;
+    wasi::link(&mut linker).map_err(Error::internal)?;
+    Ok(linker)
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let guests = limits.guest_instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(guests)
+        .total_core_instances(guests.saturating_mul(CORE_INSTANCES))
+        .total_memories(guests.saturating_mul(MEMORIES))
+        .total_tables(guests.saturating_mul(TABLES))
+        .total_stacks(guests)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(size(limits.guest_memory_bytes))
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES);
+    pool
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,96 @@
+//! What wasmtime is told about sizes: the limits that are no setting, and the memory limiter of one guest.
+//! Not here: the settings themselves (`riad_core::Limits`).
+
+use std::time::Duration;
+use wasmtime::ResourceLimiter;
+
+/// How often busy guests yield to others and have their time checked.
+pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
+/// Components whose compiled code stays mapped. A load from the disk cache takes milliseconds.
+pub(crate) const LOADED_COMPONENTS: usize = 64;
+/// Core instances in one component. A Python component, linked from shared libraries, has about thirty.
+pub(crate) const CORE_INSTANCES: u32 = 64;
+/// Linear memories in one component. Compilers make one; an adapter may add its own.
+pub(crate) const MEMORIES: u32 = 2;
+/// Tables in one component: one a core module that calls through pointers.
+pub(crate) const TABLES: u32 = 32;
+/// Elements of a table. A language runtime has some ten thousand functions that are called through pointers.
+pub(crate) const TABLE_ELEMENTS: usize = 40_000;
+/// Handles and host resources that one guest may hold.
+pub(crate) const HANDLES: usize = 1024;
+/// Stack for the host's side of a call, on top of the guest's own.
+pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
+/// Memory that a returned slot of the pool keeps, so that small guests start without page faults.
+pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
+/// Bytes that one call into or out of a guest may copy beyond `guest_output_bytes`: the records around the text.
+pub(crate) const RECORD_BYTES: usize = 64 << 10;
+/// Random bytes that a guest may ask for at once.
+pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
+
+/// Counts the linear memory of one guest, over all its memories, and remembers a refusal: most guests answer a refused
+/// `memory.grow` with an `unreachable`, which says nothing about memory.
+pub(crate) struct MemoryLimiter {
+    left: usize,
+    refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self {
+            left: usize::try_from(bytes).unwrap_or(usize::MAX),
+            refused: false,
+        }
+    }
+
+    /// Whether memory was refused since this was last asked.
+    pub(crate) fn take_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let left = desired
+            .checked_sub(current)
+            .and_then(|bytes| self.left.checked_sub(bytes));
+        match left {
+            Some(left) => self.left = left,
+            None => self.refused = true,
+        }
+        Ok(left.is_some())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = desired <= TABLE_ELEMENTS;
+        self.refused |= !granted;
+        Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_of_a_guest_share_one_limit() {
+        let mut limiter = MemoryLimiter::new(3 << 16);
+        assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
+        assert!(limiter.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(!limiter.take_refused());
+        assert!(!limiter.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        assert!(limiter.take_refused());
+        assert!(!limiter.take_refused());
+    }
+}

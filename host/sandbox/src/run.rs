@@ -1,0 +1,175 @@
+//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`sandbox.rs`), what bounds a
+//! call (`call.rs`).
+
+use crate::{
+    call::{Call, Shared},
+    convert::{self, Intake},
+    guest::Guest,
+    ticker::EpochTicker,
+};
+use async_trait::async_trait;
+use riad_core::{
+    Error, Result,
+    document::Passage,
+    plugin::{Ending, Prompt, Stage, StageRequest},
+    ports::{FilterId, PipelineRun},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use wasmtime::component::ResourceAny;
+
+pub(crate) struct Run {
+    // In this order: the guests' slots in the pool are free before the permit says so.
+    guests: Mutex<Guests>,
+    shared: Shared,
+    _permit: OwnedSemaphorePermit,
+    /// A run that outlives its sandbox still needs its epochs.
+    _ticker: Arc<EpochTicker>,
+}
+
+pub(crate) struct Guests {
+    pub(crate) guests: Vec<Guest>,
+    /// Index of the guest that serves a stage.
+    pub(crate) serving: BTreeMap<Stage, usize>,
+    /// In the order they were opened; `None` once finished.
+    pub(crate) filters: Vec<Option<Filter>>,
+}
+
+/// A guest's filter and what it may still put out.
+pub(crate) struct Filter {
+    resource: ResourceAny,
+    /// Passages in the prompt.
+    passages: u32,
+    output_left: u64,
+}
+
+impl Run {
+    pub(crate) fn new(guests: Guests, shared: Shared, permit: OwnedSemaphorePermit, ticker: Arc<EpochTicker>) -> Self {
+        Self {
+            guests: Mutex::new(guests),
+            shared,
+            _permit: permit,
+            _ticker: ticker,
+        }
+    }
+
+    fn intake(&self) -> Intake {
+        Intake::new(self.shared.limits.guest_output_bytes)
+    }
+}
+
+#[async_trait]
+impl PipelineRun for Run {
+    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
+        let mut guests = self.guests.lock().await;
+        let guest = guests.serving(Stage::Retrieval)?;
+        let api = guest.exports.retrieval.clone().ok_or_else(not_exported)?;
+        let request = convert::request(request);
+        let call = Call::begin(guest, &self.shared, Stage::Retrieval)?;
+        let answer = api.call_retrieve(&mut call.guest.store, &request);
+        let answer = self.shared.within(answer).await;
+        call.end_stage(answer, &mut self.intake(), Intake::passages)
+    }
+
+    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
+        let mut guests = self.guests.lock().await;
+        let guest = guests.serving(Stage::Prompting)?;
+        let api = guest.exports.prompting.clone().ok_or_else(not_exported)?;
+        let request = convert::request(request);
+        let passages: Vec<_> = passages.iter().map(convert::passage).collect();
+        let call = Call::begin(guest, &self.shared, Stage::Prompting)?;
+        let answer = api.call_build_prompt(&mut call.guest.store, &request, &passages);
+        let answer = self.shared.within(answer).await;
+        call.end_stage(answer, &mut self.intake(), Intake::prompt)
+    }
+
+    async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId> {
+        let mut guests = self.guests.lock().await;
+        let guest = guests.serving(Stage::Postprocessing)?;
+        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let passages = u32::try_from(prompt.passages.len()).map_err(Error::internal)?;
+        let request = convert::request(request);
+        let prompt = convert::prompt(prompt);
+        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let filter = api.filter();
+        let answer = filter.call_constructor(&mut call.guest.store, &request, &prompt);
+        let answer = self.shared.within(answer).await;
+        let resource = call.end(answer)?;
+        guests.filters.push(Some(Filter {
+            resource,
+            passages,
+            output_left: self.shared.limits.guest_output_bytes,
+        }));
+        Ok(FilterId(guests.filters.len() - 1))
+    }
+
+    async fn push(&self, filter: FilterId, piece: &str) -> Result<String> {
+        let mut guests = self.guests.lock().await;
+        let Filter {
+            resource, output_left, ..
+        } = *guests.filter(filter)?;
+        let guest = guests.serving(Stage::Postprocessing)?;
+        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let methods = api.filter();
+        let answer = methods.call_push(&mut call.guest.store, resource, piece);
+        let answer = self.shared.within(answer).await;
+        let mut intake = Intake::new(output_left);
+        let text = call.end_stage(answer, &mut intake, Intake::text)?;
+        guests.filter(filter)?.output_left = intake.left();
+        Ok(text)
+    }
+
+    async fn finish(&self, filter: FilterId) -> Result<Ending> {
+        let mut guests = self.guests.lock().await;
+        let Filter {
+            resource,
+            passages,
+            output_left,
+        } = *guests.filter(filter)?;
+        let guest = guests.serving(Stage::Postprocessing)?;
+        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let methods = api.filter();
+        let store = &mut call.guest.store;
+        let finish = async {
+            let answer = methods.call_finish(&mut *store, resource).await?;
+            // Runs the guest's destructor: it belongs to the call.
+            resource.resource_drop_async(&mut *store).await?;
+            Ok(answer)
+        };
+        let answer = self.shared.within(finish).await;
+        let ending = call.end_stage(answer, &mut Intake::new(output_left), |intake, ending| {
+            intake.ending(ending, passages)
+        });
+        if let Some(slot) = guests.filters.get_mut(filter.0) {
+            *slot = None;
+        }
+        ending
+    }
+
+    fn fuel(&self) -> u64 {
+        self.shared.fuel_used()
+    }
+}
+
+impl Guests {
+    fn serving(&mut self, stage: Stage) -> Result<&mut Guest> {
+        self.serving
+            .get(&stage)
+            .and_then(|index| self.guests.get_mut(*index))
+            .ok_or_else(not_exported)
+    }
+
+    fn filter(&mut self, filter: FilterId) -> Result<&mut Filter> {
+        self.filters
+            .get_mut(filter.0)
+            .and_then(Option::as_mut)
+            .ok_or_else(|| Error::internal("a filter was used that is not open"))
+    }
+}
+
+/// `start` has checked that every stage is served by a component that exports it.
+fn not_exported() -> Error {
+    Error::internal("a run was started without a stage that it is asked for")
+}

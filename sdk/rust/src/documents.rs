@@ -1,0 +1,30 @@
+//! The tenant's documents: search and whole documents.
+
+use crate::bindings::capabilities::riad::documents::documents;
+use crate::{Error, Passage};
+
+pub use documents::Document;
+
+/// Hybrid search over all documents, best first. `limit` is 1 to 100.
+///
+/// # Errors
+/// What the host answers.
+pub fn search(query: &str, limit: u32) -> Result<Vec<Passage>, Error> {
+    documents::search(query, limit, "{}")
+}
+
+/// Like `search`, over the documents whose metadata has each member of `filter`, a JSON object, with an equal value.
+///
+/// # Errors
+/// `InvalidArgument` when the filter is not a JSON object; what the host answers.
+pub fn search_filtered(query: &str, limit: u32, filter: &str) -> Result<Vec<Passage>, Error> {
+    documents::search(query, limit, filter)
+}
+
+/// A whole document.
+///
+/// # Errors
+/// `NotFound` when the tenant has no document of this id.
+pub fn get(id: &str) -> Result<Document, Error> {
+    documents::get(id)
+}

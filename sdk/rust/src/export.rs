@@ -1,0 +1,46 @@
+//! `export!`: makes a type's stages the exports of the component. Not here: the stages (`stages`).
+
+/// Exports the named stages of a type: `riad_sdk::export!(MyPlugin => retrieval, prompting, postprocessing);`. A component
+/// exports what is named and nothing else; call it once per component. Elsewhere than on WebAssembly it only checks the
+/// types, so that a plugin's unit tests link.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ident => $($stage:ident),+ $(,)?) => {
+        $($crate::__export_stage!($stage $plugin);)+
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_stage {
+    (retrieval $plugin:ident) => {
+        impl $crate::bindings::retrieval::exports::riad::pipeline::retrieval::Guest for $plugin {
+            fn retrieve(request: $crate::Request) -> Result<Vec<$crate::Passage>, $crate::StageError> {
+                <$plugin as $crate::Retrieval>::retrieve(request)
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::retrieval::export_retrieval!($plugin with_types_in $crate::bindings::retrieval);
+    };
+    (prompting $plugin:ident) => {
+        impl $crate::bindings::prompting::exports::riad::pipeline::prompting::Guest for $plugin {
+            fn build_prompt(
+                request: $crate::Request,
+                passages: Vec<$crate::Passage>,
+            ) -> Result<$crate::Prompt, $crate::StageError> {
+                <$plugin as $crate::Prompting>::build_prompt(request, passages)
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::prompting::export_prompting!($plugin with_types_in $crate::bindings::prompting);
+    };
+    (postprocessing $plugin:ident) => {
+        impl $crate::bindings::postprocessing::exports::riad::pipeline::postprocessing::Guest for $plugin {
+            type Filter = $crate::FilterCell<<$plugin as $crate::Postprocessing>::Filter>;
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::postprocessing::export_postprocessing!(
+            $plugin with_types_in $crate::bindings::postprocessing
+        );
+    };
+}

@@ -1,0 +1,40 @@
+//! Write Riad plugins in Rust: the stages are traits, the capabilities are modules, `export!` makes the component.
+//!
+//! ```ignore
+//! use riad_sdk::{Passage, Request, Retrieval, StageError, documents};
+//!
+//! pub struct MyPlugin;
+//!
+//! impl Retrieval for MyPlugin {
+//!     fn retrieve(request: Request) -> Result<Vec<Passage>, StageError> {
+//!         Ok(documents::search(request.question()?, 5)?)
+//!     }
+//! }
+//!
+//! riad_sdk::export!(MyPlugin => retrieval);
+//! ```
+//!
+//! Capabilities work inside Riad only. The types are plain data, so that what does not call a capability can be tested
+//! with `cargo test`. Not here: how a component is built and deployed (`sdk/README.md`), the contracts (`wit/`).
+
+#[doc(hidden)]
+pub mod bindings;
+pub mod documents;
+pub mod embeddings;
+mod error;
+mod export;
+pub mod log;
+pub mod model;
+mod request;
+pub mod settings;
+mod stages;
+pub mod store;
+
+pub use bindings::capabilities::riad::{
+    model::model::Profile,
+    pipeline::types::{Citation, Ending, Message, Prompt, Request, Role, StageError},
+    types::types::{Error, Passage},
+};
+#[doc(hidden)]
+pub use stages::FilterCell;
+pub use stages::{Filter, Postprocessing, Prompting, Retrieval};
