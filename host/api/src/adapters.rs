@@ -1,0 +1,152 @@
+//! `/v1/adapters`: the caller's LoRA adapters. Not here: tensors.
+
+use crate::{
+    auth::Tenant,
+    body::{self, PathParts},
+    error::{ApiError, ApiResult, Failures},
+    state::AppState,
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, Multipart, Request, State},
+    http::StatusCode,
+};
+use riad_core::{
+    AdapterAlias, Error,
+    adapter::{Adapter, AdapterFiles},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// A PEFT adapter's two files.
+#[derive(Default, ToSchema)]
+pub(crate) struct AdapterForm {
+    #[schema(rename = "adapter_config.json", value_type = String, format = Binary)]
+    config: Option<Bytes>,
+    #[schema(rename = "adapter_model.safetensors", value_type = String, format = Binary)]
+    weights: Option<Bytes>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AdapterList {
+    #[schema(example = "list")]
+    object: &'static str,
+    /// By alias.
+    data: Vec<AdapterBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Adapter)]
+pub(crate) struct AdapterBody {
+    /// The model `<base>:<alias>` answers with it.
+    alias: String,
+    /// `sha256:…` of the files.
+    generation: String,
+    rank: u32,
+    bytes: u64,
+    /// Tensors in the file; every one is applied.
+    tensors: u32,
+    created: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeletedAdapter {
+    #[schema(example = "adapter.deleted")]
+    object: &'static str,
+    alias: String,
+    deleted: bool,
+}
+
+impl From<Adapter> for AdapterBody {
+    fn from(adapter: Adapter) -> Self {
+        Self {
+            alias: adapter.alias.into(),
+            generation: adapter.generation.into(),
+            rank: adapter.info.rank,
+            bytes: adapter.info.bytes,
+            tensors: adapter.info.tensors,
+            created: adapter.created,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for AdapterForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let mut multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(body::no_multipart)?;
+        let mut form = Self::default();
+        while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let slot = match name.as_str() {
+                CONFIG => &mut form.config,
+                WEIGHTS => &mut form.weights,
+                _ => {
+                    return Err(
+                        Error::invalid(format!("an adapter has the fields {CONFIG} and {WEIGHTS}"))
+                            .with_param(name)
+                            .into(),
+                    );
+                }
+            };
+            if slot.replace(body::field_bytes(field).await?).is_some() {
+                return Err(body::given_twice(&name).into());
+            }
+        }
+        Ok(form)
+    }
+}
+
+/// Upload an adapter and point the alias to it
+#[utoipa::path(put, path = "/v1/adapters/{alias}", tag = "room", security(("tenant_key" = [])),
+    params(("alias" = String, Path, description = "a-z, 0-9, - and _")),
+    request_body(content = AdapterForm, content_type = "multipart/form-data"),
+    responses((status = 201, body = AdapterBody), Failures))]
+pub(crate) async fn put_adapter(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(alias): PathParts<String>,
+    form: AdapterForm,
+) -> ApiResult<(StatusCode, Json<AdapterBody>)> {
+    let alias: AdapterAlias = alias.parse().map_err(ApiError::from)?;
+    let files = AdapterFiles {
+        config: form.config.ok_or_else(|| body::missing(CONFIG))?,
+        weights: form.weights.ok_or_else(|| body::missing(WEIGHTS))?,
+    };
+    let adapter = state.services.adapters().put(&pass, &alias, &files).await?;
+    Ok((StatusCode::CREATED, Json(adapter.into())))
+}
+
+/// List the caller's adapters
+#[utoipa::path(get, path = "/v1/adapters", tag = "room", security(("tenant_key" = [])),
+    responses((status = 200, body = AdapterList), Failures))]
+pub(crate) async fn list_adapters(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<AdapterList>> {
+    let adapters = state.services.adapters().list(&pass).await?;
+    Ok(Json(AdapterList {
+        object: "list",
+        data: adapters.into_iter().map(AdapterBody::from).collect(),
+    }))
+}
+
+/// Forget an alias; requests in flight finish on its generation
+#[utoipa::path(delete, path = "/v1/adapters/{alias}", tag = "room", security(("tenant_key" = [])),
+    params(("alias" = String, Path)), responses((status = 200, body = DeletedAdapter), Failures))]
+pub(crate) async fn delete_adapter(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(alias): PathParts<String>,
+) -> ApiResult<Json<DeletedAdapter>> {
+    let id: AdapterAlias = body::existing("adapter", &alias)?;
+    state.services.adapters().delete(&pass, &id).await?;
+    Ok(Json(DeletedAdapter {
+        object: "adapter.deleted",
+        alias,
+        deleted: true,
+    }))
+}

@@ -1,0 +1,47 @@
+//! From a bearer key to a pass. As an argument of a handler these come before the body, so that nobody without a key has
+//! a body read. Not here: what a key is (`riad_core::pass`).
+
+use crate::{error::ApiError, state::AppState};
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+use riad_core::{Error, ErrorKind, OperatorPass, Secret, TenantPass};
+
+/// The tenant whose key came with the request.
+pub(crate) struct Tenant(pub TenantPass);
+
+/// The operator's key came with the request.
+pub(crate) struct Operator(pub OperatorPass);
+
+impl FromRequestParts<AppState> for Tenant {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(state.services.authorise(bearer(parts)?).await?))
+    }
+}
+
+impl FromRequestParts<AppState> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(state.services.authorise_operator(bearer(parts)?).await?))
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<Secret<String>, Error> {
+    parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| Secret::new(key.trim().to_owned()))
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unauthenticated,
+                "there is no key; send one as `Authorization: Bearer <key>`",
+            )
+        })
+}

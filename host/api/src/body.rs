@@ -1,0 +1,249 @@
+//! Reading bodies, paths and queries, with every failure in OpenAI's envelope and the field at fault named.
+//! Not here: what a resource's body means.
+
+use crate::error::ApiError;
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, Request,
+        multipart::{Field, MultipartError, MultipartRejection},
+    },
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::IntoResponse,
+};
+use riad_core::{Error, ErrorKind, Limits};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::str::FromStr;
+use utoipa::openapi::{
+    ArrayBuilder, ObjectBuilder, RefOr, Schema,
+    schema::{OneOfBuilder, Type},
+};
+
+/// JSON writes some characters as up to six bytes; common texts stay below three times their size.
+const JSON_GROWTH: u64 = 3;
+/// What stands around the text or the weights: names, metadata, multipart boundaries.
+const ENVELOPE_BYTES: u64 = 128 << 10;
+
+/// Bytes of a body that brings a document.
+pub(crate) fn document_body(limits: &Limits) -> u64 {
+    limits
+        .document_bytes
+        .saturating_mul(JSON_GROWTH)
+        .saturating_add(ENVELOPE_BYTES)
+}
+
+/// Bytes of a body that brings an adapter.
+pub(crate) fn adapter_body(limits: &Limits) -> u64 {
+    limits.adapter_bytes.saturating_add(ENVELOPE_BYTES)
+}
+
+/// A JSON body.
+pub(crate) struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(Error::invalid("send the body as JSON, with `Content-Type: application/json`").into());
+        }
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// A body as it is.
+pub(crate) struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(rejection) => Err(unread(rejection.into_response().status()).into()),
+        }
+    }
+}
+
+/// Parts of the path. What does not read as one cannot be there.
+pub(crate) struct PathParts<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParts<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(path)) => Ok(Self(path)),
+            Err(_) => Err(Error::not_found("there is nothing at this path").into()),
+        }
+    }
+}
+
+pub(crate) struct QueryParts<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParts<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Error::invalid(rejection.body_text()).into()),
+        }
+    }
+}
+
+/// The id of an object that should be there: one that cannot be an id is not there.
+pub(crate) fn existing<T: FromStr>(what: &str, id: &str) -> Result<T, Error> {
+    id.parse()
+        .map_err(|_| Error::not_found(format!("there is no {what} {id:?}")))
+}
+
+/// Reads JSON; the error names the field.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, words) = (error.path().to_string(), error.inner().to_string());
+        wrong_field(&path, &words)
+    })?;
+    reader
+        .end()
+        .map_err(|error| Error::invalid(format!("the body is not one JSON value: {error}")))?;
+    Ok(value)
+}
+
+/// The text of a multipart field.
+pub(crate) async fn field_text(field: Field<'_>, name: &str) -> Result<String, Error> {
+    let bytes = field_bytes(field).await?;
+    String::from_utf8(bytes.into()).map_err(|_| Error::invalid(format!("{name} must be UTF-8")).with_param(name))
+}
+
+pub(crate) async fn field_bytes(field: Field<'_>) -> Result<Bytes, Error> {
+    field.bytes().await.map_err(|error| broken_multipart(&error))
+}
+
+pub(crate) fn broken_multipart(error: &MultipartError) -> Error {
+    unread(error.status())
+}
+
+pub(crate) fn no_multipart(_: MultipartRejection) -> Error {
+    Error::invalid("send the files as multipart/form-data with a boundary")
+}
+
+pub(crate) fn given_twice(name: &str) -> Error {
+    Error::invalid(format!("the form has {name} twice")).with_param(name)
+}
+
+pub(crate) fn missing(name: &str) -> Error {
+    Error::invalid(format!("the form lacks {name}")).with_param(name)
+}
+
+/// OpenAI's "a string or a list of strings".
+pub(crate) fn strings(value: Value) -> Result<Vec<String>, &'static str> {
+    const WRONG: &str = "must be a string or a list of strings; token ids are not read";
+    match value {
+        Value::String(text) => Ok(vec![text]),
+        Value::Array(list) => list
+            .into_iter()
+            .map(|text| match text {
+                Value::String(text) => Ok(text),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(WRONG),
+            })
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(WRONG),
+    }
+}
+
+/// The schema of [`strings`].
+pub(crate) fn strings_schema() -> RefOr<Schema> {
+    let text = || ObjectBuilder::new().schema_type(Type::String).build();
+    OneOfBuilder::new()
+        .item(text())
+        .item(ArrayBuilder::new().items(text()).build())
+        .into()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(|value| value.trim().to_ascii_lowercase());
+    essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
+}
+
+fn unread(status: StatusCode) -> Error {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::new(ErrorKind::TooLarge, "the body is larger than this path allows");
+    }
+    Error::invalid("the body could not be read; it is cut off or malformed")
+}
+
+fn wrong_field(path: &str, words: &str) -> Error {
+    // A field that is missing is not part of the path; its name stands in the words.
+    let missing = words
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'))
+        .map(|(name, _)| name);
+    let field = match (path, missing) {
+        ("." | "", None) => return Error::invalid(format!("the body cannot be read: {words}")),
+        ("." | "", Some(name)) => name.to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(name)) => format!("{path}.{name}"),
+    };
+    Error::invalid(format!("{field}: {words}")).with_param(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only read by serde")]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[expect(dead_code, reason = "only read by serde")]
+        size: u32,
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        for (body, param) in [
+            (r#"{}"#, Some("inner")),
+            (r#"{"inner":[{"size":1},{}]}"#, Some("inner[1].size")),
+            (r#"{"inner":[{"size":"x"}]}"#, Some("inner[0].size")),
+            (r#"{"inner":[{"size":-1}]}"#, Some("inner[0].size")),
+            (r#"{"inner":[],"more":1}"#, Some("more")),
+            (r#"{"inner":[]} x"#, None),
+            ("[]", Some("inner")),
+        ] {
+            let error = parse::<Outer>(body.as_bytes()).err();
+            if body == "[]" {
+                // A sequence that is too short: serde has no name for what is missing.
+                assert!(error.is_some());
+                continue;
+            }
+            assert_eq!(error.unwrap().param(), param, "{body}");
+        }
+    }
+
+    #[test]
+    fn strings_are_one_or_many_and_never_tokens() {
+        assert_eq!(strings("a".into()).unwrap(), ["a"]);
+        assert_eq!(strings(serde_json::json!(["a", "b"])).unwrap(), ["a", "b"]);
+        for bad in [
+            serde_json::json!([1, 2]),
+            serde_json::json!([["a"]]),
+            serde_json::json!(1),
+        ] {
+            assert!(strings(bad).is_err());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `POST /v1/chat/completions`. Not here: what a request may say (`services`); `request` reads OpenAI's JSON, `response`
+//! has the shapes that go out, `collect` and `stream` make them.
+
+mod collect;
+mod request;
+mod response;
+mod stream;
+
+use crate::{
+    auth::Tenant,
+    body::JsonBody,
+    error::{ApiResult, Failures},
+    state::AppState,
+};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use request::ChatCompletionRequest;
+use response::{ChatCompletion, ChatCompletionChunk, Head};
+
+/// Answer a conversation with the caller's documents, plugins and adapter
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", security(("tenant_key" = [])),
+    request_body = ChatCompletionRequest,
+    responses(
+        (status = 200, description = "The answer, or with `stream` server-sent events, the last of them `[DONE]`",
+            content((ChatCompletion = "application/json"), (ChatCompletionChunk = "text/event-stream"))),
+        Failures
+    ))]
+pub(crate) async fn create_chat_completion(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    JsonBody(body): JsonBody<ChatCompletionRequest>,
+) -> ApiResult<Response> {
+    let (request, output) = body.split()?;
+    let head = Head::new(&request.model);
+    let choices = request.n.unwrap_or(1);
+    // The handler's future and the response hold the stream: a client that hangs up drops it, which ends the request.
+    let events = state.services.chat().start(&pass, request).await?;
+    Ok(if output.stream {
+        stream::respond(events, head, choices, output.include_usage).into_response()
+    } else {
+        Json(collect::collect(events, head, choices).await?).into_response()
+    })
+}

@@ -1,0 +1,159 @@
+//! An answer as server-sent events, in OpenAI's order: a chunk with the role for each choice, deltas, a chunk with the finish
+//! reason for each choice, the usage if it was asked for, `[DONE]`. An error after the first byte is one more event, and the
+//! stream then ends without `[DONE]`. Not here: answers as a whole (`collect`).
+
+use super::response::{ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Head, Riad, Usage, finish_reason};
+use crate::error::ApiError;
+use axum::response::{
+    IntoResponse,
+    sse::{Event, KeepAlive, Sse},
+};
+use futures::{Stream, StreamExt, stream};
+use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
+use riad_services::chat::{ChatEvent, ChatStream};
+use serde::Serialize;
+use std::convert::Infallible;
+
+pub(super) fn respond(events: ChatStream, head: Head, choices: u32, include_usage: bool) -> impl IntoResponse {
+    Sse::new(write(events, head, choices, include_usage)).keep_alive(KeepAlive::default())
+}
+
+fn write(
+    events: impl Stream<Item = Result<ChatEvent>> + Send + 'static,
+    head: Head,
+    choices: u32,
+    include_usage: bool,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    let mut writer = Writer {
+        head,
+        single: choices == 1,
+        include_usage,
+        held: None,
+    };
+    let opening: Vec<_> = (0..choices).map(|choice| writer.role(choice)).collect();
+    let rest = events.flat_map(move |event| stream::iter(writer.on(event)));
+    stream::iter(opening).chain(rest).map(Ok)
+}
+
+struct Writer {
+    head: Head,
+    single: bool,
+    include_usage: bool,
+    /// The latest choice that ended. Its chunk waits for what comes next, because the last one may carry the receipt.
+    held: Option<HeldEnd>,
+}
+
+struct HeldEnd {
+    choice: u32,
+    finish: FinishReason,
+    citations: Vec<Citation>,
+}
+
+impl Writer {
+    fn role(&self, choice: u32) -> Event {
+        let delta = Delta {
+            role: Some("assistant"),
+            content: Some(String::new()),
+        };
+        self.chunk(vec![choice_chunk(choice, delta)], None, None)
+    }
+
+    fn on(&mut self, event: Result<ChatEvent>) -> Vec<Event> {
+        match event {
+            Ok(ChatEvent::Text { choice, text }) => {
+                let delta = Delta {
+                    role: None,
+                    content: Some(text),
+                };
+                let text = self.chunk(vec![choice_chunk(choice, delta)], None, None);
+                self.release().into_iter().chain([text]).collect()
+            }
+            Ok(ChatEvent::ChoiceEnd {
+                choice,
+                finish,
+                citations,
+            }) => {
+                let before = self.release();
+                self.held = Some(HeldEnd {
+                    choice,
+                    finish,
+                    citations,
+                });
+                before.into_iter().collect()
+            }
+            Ok(ChatEvent::End { receipt, passages }) => {
+                let usage = Usage::of(&receipt);
+                let Some(held) = self.held.take() else {
+                    return vec![failure(Error::internal("a chat ended before its choices"))];
+                };
+                let (choice, citations) = self.last(held);
+                let riad = Riad::new(receipt, passages, citations);
+                let mut events = Vec::new();
+                if self.include_usage {
+                    events.push(self.chunk(vec![choice], None, None));
+                    events.push(self.chunk(Vec::new(), Some(usage), Some(riad)));
+                } else {
+                    events.push(self.chunk(vec![choice], None, Some(riad)));
+                }
+                events.push(Event::default().data("[DONE]"));
+                events
+            }
+            Err(error) => vec![failure(error)],
+        }
+    }
+
+    /// The chunk of a choice that ended before others.
+    fn release(&mut self) -> Option<Event> {
+        let (choice, _) = self.held.take().map(|held| self.last(held))?;
+        Some(self.chunk(vec![choice], None, None))
+    }
+
+    /// The end of a choice, and the citations that belong to the whole answer.
+    fn last(&self, held: HeldEnd) -> (ChunkChoice, Option<Vec<Citation>>) {
+        let mut choice = choice_chunk(held.choice, Delta::default());
+        choice.finish_reason = Some(finish_reason(held.finish));
+        if self.single {
+            return (choice, Some(held.citations));
+        }
+        choice.riad = Some(ChoiceRiad::new(held.citations));
+        (choice, None)
+    }
+
+    fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<Usage>, riad: Option<Riad>) -> Event {
+        let head = self.head.clone();
+        data(&ChatCompletionChunk {
+            id: head.id,
+            object: "chat.completion.chunk",
+            created: head.created,
+            model: head.model,
+            choices,
+            usage: self.include_usage.then_some(usage),
+            riad,
+        })
+    }
+}
+
+fn choice_chunk(index: u32, delta: Delta) -> ChunkChoice {
+    ChunkChoice {
+        index,
+        delta,
+        logprobs: None,
+        finish_reason: None,
+        riad: None,
+    }
+}
+
+fn failure(error: Error) -> Event {
+    data(&ApiError::from(error).into_body())
+}
+
+/// JSON has no line ends in it, so that it is one `data:` line.
+fn data(value: &impl Serialize) -> Event {
+    match serde_json::to_string(value) {
+        Ok(json) => Event::default().data(json),
+        Err(error) => {
+            tracing::error!(%error, "a chunk could not be written");
+            Event::default().comment("a chunk could not be written")
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The two ways a document comes: as JSON, or as a file in a form. Not here: what a document may be (`services`).
+
+use crate::{
+    body::{self, JsonBody},
+    error::ApiError,
+};
+use axum::{
+    extract::{FromRequest, Multipart, Request},
+    http::header,
+};
+use riad_core::Error;
+use riad_services::{chunking::Format, documents::DocumentRequest};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDocument {
+    title: String,
+    text: String,
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// `text` if it is not given.
+    #[serde(default)]
+    format: TextFormat,
+}
+
+/// How the text is written, which says where it may be cut.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TextFormat {
+    #[default]
+    Text,
+    Markdown,
+}
+
+#[derive(Default, ToSchema)]
+pub(crate) struct DocumentForm {
+    /// A `.txt` or `.md` file, UTF-8.
+    #[schema(value_type = String, format = Binary)]
+    file: Option<FormFile>,
+    /// The file's name without its ending if it is not given.
+    #[schema(value_type = Option<String>)]
+    title: Option<String>,
+    /// A JSON object.
+    #[schema(value_type = Option<String>)]
+    metadata: Option<String>,
+}
+
+struct FormFile {
+    name: String,
+    text: String,
+}
+
+/// A document from either.
+pub(crate) struct Upload(pub DocumentRequest);
+
+impl<S: Send + Sync> FromRequest<S> for Upload {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let multipart = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| {
+                value
+                    .trim_start()
+                    .to_ascii_lowercase()
+                    .starts_with("multipart/form-data")
+            });
+        if multipart {
+            return Ok(Self(DocumentForm::read(request, state).await?.try_into()?));
+        }
+        let JsonBody(body) = JsonBody::<NewDocument>::from_request(request, state).await?;
+        Ok(Self(body.into()))
+    }
+}
+
+impl From<NewDocument> for DocumentRequest {
+    fn from(body: NewDocument) -> Self {
+        Self {
+            title: body.title,
+            text: body.text,
+            metadata: body.metadata,
+            format: match body.format {
+                TextFormat::Text => Format::Text,
+                TextFormat::Markdown => Format::Markdown,
+            },
+        }
+    }
+}
+
+impl DocumentForm {
+    async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
+        let mut multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(body::no_multipart)?;
+        let mut form = Self::default();
+        while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let twice = match name.as_str() {
+                "file" => {
+                    let file = FormFile {
+                        name: field.file_name().unwrap_or_default().to_owned(),
+                        text: body::field_text(field, "file").await?,
+                    };
+                    form.file.replace(file).is_some()
+                }
+                "title" => form.title.replace(body::field_text(field, "title").await?).is_some(),
+                "metadata" => form
+                    .metadata
+                    .replace(body::field_text(field, "metadata").await?)
+                    .is_some(),
+                _ => {
+                    return Err(
+                        Error::invalid("a document's form has the fields file, title and metadata").with_param(name),
+                    );
+                }
+            };
+            if twice {
+                return Err(body::given_twice(&name));
+            }
+        }
+        Ok(form)
+    }
+}
+
+impl TryFrom<DocumentForm> for DocumentRequest {
+    type Error = Error;
+
+    fn try_from(form: DocumentForm) -> Result<Self, Error> {
+        let file = form.file.ok_or_else(|| body::missing("file"))?;
+        let format = Format::of_file(&file.name)
+            .ok_or_else(|| Error::invalid("the file's name must end in .txt or .md").with_param("file"))?;
+        let stem = || file.name.rsplit_once('.').map_or("", |(stem, _)| stem).to_owned();
+        let metadata = match form.metadata {
+            Some(json) => serde_json::from_str(&json).map_err(|error| {
+                Error::invalid(format!("metadata must be a JSON object: {error}")).with_param("metadata")
+            })?,
+            None => Map::new(),
+        };
+        Ok(Self {
+            title: form.title.unwrap_or_else(stem),
+            text: file.text,
+            metadata,
+            format,
+        })
+    }
+}

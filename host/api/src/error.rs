@@ -1,0 +1,265 @@
+//! The one table from `ErrorKind` to HTTP status and OpenAI's type and code, and the envelope around every error.
+//! Not here: the words of an error, which whoever found it chose.
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use riad_core::{Error, ErrorKind};
+use serde::Serialize;
+use std::{any::Any, collections::BTreeMap};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response},
+};
+
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub(crate) struct ApiError(Error);
+
+/// OpenAI's envelope.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorDetail {
+    /// What to change, for people.
+    message: String,
+    r#type: &'static str,
+    /// The field of the request at fault.
+    param: Option<String>,
+    /// For programs.
+    code: Option<&'static str>,
+}
+
+struct Row {
+    status: StatusCode,
+    r#type: &'static str,
+    code: Option<&'static str>,
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+const PLUGIN: &str = "plugin_error";
+/// What nginx says when a client has gone away; nobody reads it but a log.
+const CLIENT_CLOSED: u16 = 499;
+
+fn row(kind: ErrorKind) -> Row {
+    let row = |status, r#type, code| Row { status, r#type, code };
+    match kind {
+        ErrorKind::InvalidRequest => row(StatusCode::BAD_REQUEST, INVALID, None),
+        ErrorKind::ContextTooLong => row(StatusCode::BAD_REQUEST, INVALID, Some("context_length_exceeded")),
+        ErrorKind::Unauthenticated => row(StatusCode::UNAUTHORIZED, INVALID, Some("invalid_api_key")),
+        ErrorKind::NotFound => row(StatusCode::NOT_FOUND, INVALID, Some("not_found")),
+        ErrorKind::ModelNotFound => row(StatusCode::NOT_FOUND, INVALID, Some("model_not_found")),
+        ErrorKind::Conflict => row(StatusCode::CONFLICT, INVALID, Some("conflict")),
+        ErrorKind::TooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, INVALID, Some("too_large")),
+        ErrorKind::Busy => row(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            Some("rate_limit_exceeded"),
+        ),
+        ErrorKind::QuotaExceeded => row(
+            StatusCode::TOO_MANY_REQUESTS,
+            "insufficient_quota",
+            Some("insufficient_quota"),
+        ),
+        ErrorKind::PluginFailed => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_failed")),
+        ErrorKind::PluginLimit => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_limit_exceeded")),
+        ErrorKind::Cancelled => row(
+            StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            INVALID,
+            Some("cancelled"),
+        ),
+        ErrorKind::Timeout => row(StatusCode::GATEWAY_TIMEOUT, SERVER, Some("timeout")),
+        ErrorKind::Unavailable => row(StatusCode::SERVICE_UNAVAILABLE, SERVER, Some("unavailable")),
+        ErrorKind::Internal => row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl ApiError {
+    /// The envelope, for the end of a stream whose status is already sent. Logs what is the server's fault.
+    pub fn into_body(self) -> ErrorBody {
+        let row = row(self.0.kind());
+        self.log(row.status);
+        self.body(&row)
+    }
+
+    fn body(&self, row: &Row) -> ErrorBody {
+        // Whatever an internal error says, it was not written for a client.
+        let message = match self.0.kind() {
+            ErrorKind::Internal => Error::internal("").message().to_owned(),
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContextTooLong
+            | ErrorKind::Unauthenticated
+            | ErrorKind::NotFound
+            | ErrorKind::ModelNotFound
+            | ErrorKind::Conflict
+            | ErrorKind::TooLarge
+            | ErrorKind::Busy
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::PluginFailed
+            | ErrorKind::PluginLimit
+            | ErrorKind::Cancelled
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable => self.0.message().to_owned(),
+        };
+        ErrorBody {
+            error: ErrorDetail {
+                message,
+                r#type: row.r#type,
+                param: self.0.param().map(str::to_owned),
+                code: row.code,
+            },
+        }
+    }
+
+    /// This is the boundary where errors are handled: they are logged here and nowhere else.
+    fn log(&self, status: StatusCode) {
+        if status.is_server_error() {
+            tracing::error!(error = ?self.0, status = status.as_u16(), "a request failed");
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let row = row(self.0.kind());
+        self.log(row.status);
+        let mut response = (row.status, Json(self.body(&row))).into_response();
+        let mut header = |name: HeaderName, value| {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        };
+        match row.status {
+            StatusCode::TOO_MANY_REQUESTS => header(header::RETRY_AFTER, "1"),
+            StatusCode::UNAUTHORIZED => header(header::WWW_AUTHENTICATE, "Bearer"),
+            _ => {}
+        }
+        response
+    }
+}
+
+/// For paths that no route has.
+pub(crate) async fn no_such_route() -> ApiError {
+    Error::not_found("there is nothing at this path; GET /openapi.json lists what there is").into()
+}
+
+/// For methods that a route does not have: 405 is HTTP's own word, no error of the domain.
+pub(crate) async fn no_such_method() -> Response {
+    let body = ErrorBody {
+        error: ErrorDetail {
+            message: "this path does not have this method; GET /openapi.json lists what there is".into(),
+            r#type: INVALID,
+            param: None,
+            code: Some("method_not_allowed"),
+        },
+    };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+/// A panic is a bug: the client gets the same words as for any other.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that CatchPanicLayer asks for"
+)]
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic
+        .downcast_ref::<&str>()
+        .map(|words| (*words).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".to_owned());
+    ApiError(Error::internal(format!("panic: {words}"))).into_response()
+}
+
+/// The error responses of every route, for OpenAPI.
+pub(crate) struct Failures;
+
+impl IntoResponses for Failures {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        let failure = |description: &str| {
+            let content = ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("ErrorBody")))
+                .build();
+            ResponseBuilder::new()
+                .description(description)
+                .content("application/json", content)
+                .build()
+        };
+        BTreeMap::from([
+            (
+                "4XX".to_owned(),
+                failure("The request cannot be served as it is").into(),
+            ),
+            ("5XX".to_owned(), failure("The server failed").into()),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::to_bytes;
+    use serde_json::Value;
+
+    async fn answer(error: Error) -> (StatusCode, axum::http::HeaderMap, Value) {
+        let response = ApiError::from(error).into_response();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (status, headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_kind_has_its_status_and_code() {
+        for (kind, status, code) in [
+            (ErrorKind::InvalidRequest, 400, None),
+            (ErrorKind::ContextTooLong, 400, Some("context_length_exceeded")),
+            (ErrorKind::Unauthenticated, 401, Some("invalid_api_key")),
+            (ErrorKind::NotFound, 404, Some("not_found")),
+            (ErrorKind::ModelNotFound, 404, Some("model_not_found")),
+            (ErrorKind::Conflict, 409, Some("conflict")),
+            (ErrorKind::TooLarge, 413, Some("too_large")),
+            (ErrorKind::Busy, 429, Some("rate_limit_exceeded")),
+            (ErrorKind::QuotaExceeded, 429, Some("insufficient_quota")),
+            (ErrorKind::PluginFailed, 422, Some("plugin_failed")),
+            (ErrorKind::PluginLimit, 422, Some("plugin_limit_exceeded")),
+            (ErrorKind::Cancelled, 499, Some("cancelled")),
+            (ErrorKind::Timeout, 504, Some("timeout")),
+            (ErrorKind::Unavailable, 503, Some("unavailable")),
+            (ErrorKind::Internal, 500, Some("internal_error")),
+        ] {
+            let (got, _, body) = answer(Error::new(kind, "words").with_param("field")).await;
+            assert_eq!(got.as_u16(), status, "{kind:?}");
+            assert_eq!(body["error"]["code"].as_str(), code, "{kind:?}");
+            assert_eq!(body["error"]["param"], "field");
+            assert!(body["error"]["type"].is_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn internal_words_stay_inside() {
+        for error in [
+            Error::new(ErrorKind::Internal, "/secret/path"),
+            Error::internal("/secret/path"),
+        ] {
+            let (_, _, body) = answer(error).await;
+            assert!(!body.to_string().contains("secret"));
+        }
+    }
+
+    #[tokio::test]
+    async fn busy_says_when_to_come_back() {
+        let (_, headers, _) = answer(Error::new(ErrorKind::Busy, "full")).await;
+        assert_eq!(headers["retry-after"], "1");
+    }
+}

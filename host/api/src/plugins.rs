@@ -1,0 +1,71 @@
+//! `/v1/plugins`: components that a tenant has uploaded. Not here: which of them serve (`pipeline`).
+
+use crate::{
+    auth::Tenant,
+    body::{PathParts, RawBody},
+    error::{ApiError, ApiResult, Failures},
+    state::AppState,
+};
+use axum::{Json, extract::State, http::StatusCode};
+use riad_core::{PluginName, plugin::PluginVersion};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PluginList {
+    #[schema(example = "list")]
+    object: &'static str,
+    /// Newest first.
+    data: Vec<Plugin>,
+}
+
+/// A version of a plugin.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Plugin {
+    name: String,
+    /// `sha256:…`; a pipeline names it as `name@sha256:…`.
+    version: String,
+    /// The stages that it can serve.
+    stages: Vec<&'static str>,
+    bytes: u64,
+    created: u64,
+}
+
+impl From<PluginVersion> for Plugin {
+    fn from(version: PluginVersion) -> Self {
+        Self {
+            name: version.name.into(),
+            version: version.version.into(),
+            stages: version.stages.into_iter().map(|stage| stage.as_str()).collect(),
+            bytes: version.bytes,
+            created: version.created,
+        }
+    }
+}
+
+/// Upload a component; it serves nothing until a pipeline names it
+#[utoipa::path(put, path = "/v1/plugins/{name}", tag = "room", security(("tenant_key" = [])),
+    params(("name" = String, Path, description = "a-z, 0-9, - and _")),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "the component's bytes"),
+    responses((status = 201, body = Plugin), Failures))]
+pub(crate) async fn put_plugin(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(name): PathParts<String>,
+    RawBody(component): RawBody,
+) -> ApiResult<(StatusCode, Json<Plugin>)> {
+    let name: PluginName = name.parse().map_err(ApiError::from)?;
+    let version = state.services.plugins().put(&pass, &name, component).await?;
+    Ok((StatusCode::CREATED, Json(version.into())))
+}
+
+/// List the caller's plugins
+#[utoipa::path(get, path = "/v1/plugins", tag = "room", security(("tenant_key" = [])),
+    responses((status = 200, body = PluginList), Failures))]
+pub(crate) async fn list_plugins(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<PluginList>> {
+    let versions = state.services.plugins().list(&pass).await?;
+    Ok(Json(PluginList {
+        object: "list",
+        data: versions.into_iter().map(Plugin::from).collect(),
+    }))
+}

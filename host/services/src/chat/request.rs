@@ -1,0 +1,217 @@
+//! What a chat request may say. Not here: whether its adapter exists and its prompt fits, which only the room and the
+//! pipeline know.
+
+use crate::models;
+use riad_core::{
+    AdapterAlias, Error, ErrorKind, Limits, Result,
+    chat::{Message, Role, Sampling},
+    profile::ModelProfile,
+};
+
+/// OpenAI's default.
+const TEMPERATURE: f32 = 1.0;
+const STOP_MAX: usize = 4;
+
+/// A message as it came; the role is not checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatMessage {
+    pub role: String,
+    pub content: String,
+}
+
+/// A chat request as it came. `None` is what the client did not say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ChatRequest {
+    pub model: String,
+    pub messages: Vec<ChatMessage>,
+    pub max_tokens: Option<u32>,
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<u32>,
+    pub min_p: Option<f32>,
+    pub frequency_penalty: Option<f32>,
+    pub presence_penalty: Option<f32>,
+    pub repetition_penalty: Option<f32>,
+    pub stop: Vec<String>,
+    pub n: Option<u32>,
+}
+
+/// A chat request that was found to be well-formed; only [`ValidRequest::check`] makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidRequest {
+    model: String,
+    adapter: Option<AdapterAlias>,
+    messages: Vec<Message>,
+    sampling: Sampling,
+    /// Whether `sampling.max_tokens` is the client's.
+    max_tokens_given: bool,
+    choices: u32,
+}
+
+impl ValidRequest {
+    /// # Errors
+    /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
+    pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits) -> Result<Self> {
+        let adapter = models::parse(&profile.id, &request.model)?;
+        let messages = check_messages(request.messages, limits)?;
+        let context = profile.context_tokens;
+        if request.max_tokens == Some(0) {
+            return Err(Error::invalid("max_tokens must be at least 1").with_param("max_tokens"));
+        }
+        if let Some(max_tokens) = request.max_tokens.filter(|max_tokens| *max_tokens >= context) {
+            return Err(Error::new(
+                ErrorKind::ContextTooLong,
+                format!("max_tokens is {max_tokens}, but this model's context has {context} tokens with the prompt"),
+            )
+            .with_param("max_tokens"));
+        }
+        let choices = request.n.unwrap_or(1);
+        if !(1..=limits.choices).contains(&choices) {
+            return Err(Error::invalid(format!("n must be 1 to {}", limits.choices)).with_param("n"));
+        }
+        if request.stop.len() > STOP_MAX || request.stop.iter().any(String::is_empty) {
+            return Err(
+                Error::invalid(format!("stop may have up to {STOP_MAX} sequences, none of them empty"))
+                    .with_param("stop"),
+            );
+        }
+        let sampling = Sampling {
+            temperature: within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(TEMPERATURE),
+            top_p: within("top_p", request.top_p, f32::MIN_POSITIVE..=1.0)?,
+            top_k: match request.top_k {
+                Some(0) => return Err(Error::invalid("top_k must be at least 1").with_param("top_k")),
+                top_k => top_k,
+            },
+            min_p: within("min_p", request.min_p, 0.0..=1.0)?,
+            frequency_penalty: within("frequency_penalty", request.frequency_penalty, -2.0..=2.0)?.unwrap_or(0.0),
+            presence_penalty: within("presence_penalty", request.presence_penalty, -2.0..=2.0)?.unwrap_or(0.0),
+            repetition_penalty: within(
+                "repetition_penalty",
+                request.repetition_penalty,
+                f32::MIN_POSITIVE..=2.0,
+            )?,
+            stop: request.stop,
+            max_tokens: request
+                .max_tokens
+                .unwrap_or_else(|| profile.completion_tokens.min(context.saturating_sub(1)).max(1)),
+        };
+        Ok(Self {
+            model: request.model,
+            adapter,
+            messages,
+            sampling,
+            max_tokens_given: request.max_tokens.is_some(),
+            choices,
+        })
+    }
+
+    /// The model as the client named it.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    #[must_use]
+    pub fn adapter(&self) -> Option<&AdapterAlias> {
+        self.adapter.as_ref()
+    }
+
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.choices
+    }
+
+    /// Tokens that the completion may have, before the prompt is known.
+    #[must_use]
+    pub fn max_tokens(&self) -> u32 {
+        self.sampling.max_tokens
+    }
+
+    /// The sampling with `max_tokens` fitted to what the prompt leaves, if the client did not say how many.
+    ///
+    /// # Errors
+    /// `ContextTooLong` with both numbers.
+    pub fn fit(&self, prompt_tokens: u32, context_tokens: u32) -> Result<Sampling> {
+        let left = context_tokens.saturating_sub(prompt_tokens);
+        let needed = if self.max_tokens_given {
+            self.sampling.max_tokens
+        } else {
+            1
+        };
+        if needed > left {
+            return Err(Error::new(
+                ErrorKind::ContextTooLong,
+                format!(
+                    "this model's context has {context_tokens} tokens, but the request needs {}: {prompt_tokens} in the \
+                     prompt and {needed} for the answer; shorten the messages or lower max_tokens",
+                    u64::from(prompt_tokens) + u64::from(needed),
+                ),
+            )
+            .with_param("messages"));
+        }
+        Ok(Sampling {
+            max_tokens: self.sampling.max_tokens.min(left),
+            ..self.sampling.clone()
+        })
+    }
+}
+
+fn check_messages(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Vec<Message>> {
+    if messages.is_empty() || messages.len() > limits.messages as usize {
+        return Err(
+            Error::invalid(format!("messages must have 1 to {} messages", limits.messages)).with_param("messages"),
+        );
+    }
+    let messages = messages
+        .into_iter()
+        .enumerate()
+        .map(|(index, message)| {
+            let role = match message.role.as_str() {
+                // OpenAI's newer name for the same thing.
+                "system" | "developer" => Role::System,
+                "user" => Role::User,
+                "assistant" => Role::Assistant,
+                _ => {
+                    return Err(Error::invalid("a role is system, user or assistant")
+                        .with_param(format!("messages[{index}].role")));
+                }
+            };
+            Ok(Message {
+                role,
+                content: message.content,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let last = messages.len() - 1;
+    match messages.last() {
+        Some(message) if message.role != Role::User => {
+            Err(Error::invalid("the last message must be the user's").with_param(format!("messages[{last}].role")))
+        }
+        Some(message) if message.content.trim().is_empty() => {
+            Err(Error::invalid("the last message must have text in it").with_param(format!("messages[{last}].content")))
+        }
+        Some(_) | None => Ok(messages),
+    }
+}
+
+fn within(name: &str, value: Option<f32>, range: std::ops::RangeInclusive<f32>) -> Result<Option<f32>> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            let least = if *range.start() == f32::MIN_POSITIVE {
+                "above 0".to_owned()
+            } else {
+                format!("at least {}", range.start())
+            };
+            Err(Error::invalid(format!("{name} must be {least} and at most {}", range.end())).with_param(name))
+        }
+        value => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

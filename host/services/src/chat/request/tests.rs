@@ -1,0 +1,146 @@
+//! The table of what is refused, with the field that is named.
+
+use super::*;
+
+fn profile() -> ModelProfile {
+    ModelProfile {
+        id: "tiny".into(),
+        context_tokens: 100,
+        prompt_tokens: 80,
+        passages: 3,
+        sentences: 3,
+        completion_tokens: 64,
+    }
+}
+
+fn message(role: &str, content: &str) -> ChatMessage {
+    ChatMessage {
+        role: role.into(),
+        content: content.into(),
+    }
+}
+
+fn request() -> ChatRequest {
+    ChatRequest {
+        model: "tiny".into(),
+        messages: vec![message("developer", "Be brief."), message("user", "Hello?")],
+        ..ChatRequest::default()
+    }
+}
+
+fn check(request: ChatRequest) -> Result<ValidRequest> {
+    ValidRequest::check(request, &profile(), &Limits::default())
+}
+
+#[test]
+fn a_plain_request_gets_the_defaults() {
+    let valid = check(request()).unwrap();
+    assert_eq!(valid.messages()[0].role, Role::System);
+    assert_eq!(valid.choices(), 1);
+    assert_eq!(valid.max_tokens(), 64);
+    assert_eq!(valid.sampling.temperature, 1.0);
+    assert_eq!(valid.adapter(), None);
+}
+
+#[test]
+fn what_is_out_of_range_is_refused_with_the_field_named() {
+    type Change = fn(&mut ChatRequest);
+    let table: &[(&str, Change)] = &[
+        ("messages", |r| r.messages.clear()),
+        ("messages", |r| r.messages = vec![message("user", "x"); 257]),
+        ("messages[0].role", |r| r.messages[0].role = "tool".into()),
+        ("messages[1].role", |r| r.messages[1].role = "assistant".into()),
+        ("messages[1].content", |r| r.messages[1].content = " \n".into()),
+        ("max_tokens", |r| r.max_tokens = Some(0)),
+        ("temperature", |r| r.temperature = Some(2.1)),
+        ("temperature", |r| r.temperature = Some(-0.1)),
+        ("temperature", |r| r.temperature = Some(f32::NAN)),
+        ("top_p", |r| r.top_p = Some(0.0)),
+        ("top_p", |r| r.top_p = Some(1.1)),
+        ("top_k", |r| r.top_k = Some(0)),
+        ("min_p", |r| r.min_p = Some(-0.1)),
+        ("min_p", |r| r.min_p = Some(1.1)),
+        ("frequency_penalty", |r| r.frequency_penalty = Some(2.5)),
+        ("presence_penalty", |r| r.presence_penalty = Some(-2.5)),
+        ("repetition_penalty", |r| r.repetition_penalty = Some(0.0)),
+        ("stop", |r| r.stop = vec![String::new()]),
+        ("stop", |r| r.stop = vec!["x".into(); 5]),
+        ("n", |r| r.n = Some(0)),
+        ("n", |r| r.n = Some(9)),
+    ];
+    for (param, change) in table {
+        let mut request = request();
+        change(&mut request);
+        let error = check(request).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.param()),
+            (ErrorKind::InvalidRequest, Some(*param)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_ends_of_the_ranges_are_allowed() {
+    let valid = check(ChatRequest {
+        max_tokens: Some(99),
+        temperature: Some(2.0),
+        top_p: Some(1.0),
+        top_k: Some(1),
+        min_p: Some(0.0),
+        frequency_penalty: Some(-2.0),
+        presence_penalty: Some(2.0),
+        repetition_penalty: Some(2.0),
+        stop: vec!["x".into(); 4],
+        n: Some(8),
+        ..request()
+    });
+    assert!(valid.is_ok());
+}
+
+#[test]
+fn an_unknown_model_is_named() {
+    let error = check(ChatRequest {
+        model: "gpt-4o".into(),
+        ..request()
+    })
+    .unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::ModelNotFound, Some("model")));
+    assert!(error.message().contains("gpt-4o"));
+}
+
+#[test]
+fn max_tokens_that_were_not_given_shrink_and_those_that_were_do_not() {
+    let unsaid = check(request()).unwrap();
+    assert_eq!(unsaid.fit(10, 100).unwrap().max_tokens, 64);
+    assert_eq!(unsaid.fit(90, 100).unwrap().max_tokens, 10);
+    assert_eq!(unsaid.fit(99, 100).unwrap().max_tokens, 1);
+    let error = unsaid.fit(100, 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextTooLong);
+
+    let said = check(ChatRequest {
+        max_tokens: Some(50),
+        ..request()
+    })
+    .unwrap();
+    assert_eq!(said.fit(50, 100).unwrap().max_tokens, 50);
+    let error = said.fit(51, 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextTooLong);
+    assert!(
+        error.message().contains("100") && error.message().contains("101"),
+        "{error}"
+    );
+}
+
+#[test]
+fn max_tokens_that_fill_the_context_alone_are_too_long() {
+    let error = check(ChatRequest {
+        max_tokens: Some(100),
+        ..request()
+    })
+    .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::ContextTooLong, Some("max_tokens"))
+    );
+}

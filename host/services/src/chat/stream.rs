@@ -1,0 +1,106 @@
+//! The stream of events that the caller reads, and the task behind it. Not here: what a choice does (`choice`).
+
+use super::{
+    ChatEvent,
+    choice::{self, Events},
+    prepare::{Prepared, Started},
+    too_late,
+};
+use futures::{Stream, future::try_join_all};
+use riad_core::{
+    Error, Result,
+    ports::{GenerationEnd, GenerationStream},
+    receipt::Receipt,
+};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
+
+/// Ends after [`ChatEvent::End`] or the first error. Dropping it stops the request: its generations are cancelled, its
+/// guests ended, and what was used is settled.
+pub struct ChatStream {
+    events: UnboundedReceiver<Result<ChatEvent>>,
+    task: AbortHandle,
+    finished: bool,
+}
+
+impl Stream for ChatStream {
+    type Item = Result<ChatEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.finished {
+            return Poll::Ready(None);
+        }
+        // The task always says how it ended, unless it panicked.
+        let event = ready!(self.events.poll_recv(context))
+            .unwrap_or_else(|| Err(Error::internal("the task of a chat request ended without an answer")));
+        self.finished = matches!(event, Err(_) | Ok(ChatEvent::End { .. }));
+        Poll::Ready(Some(event))
+    }
+}
+
+impl Drop for ChatStream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A task of its own follows the generations, so that neither a slow client nor a slow filter holds up the engine.
+pub(super) fn spawn(started: Started, deadline: Instant) -> ChatStream {
+    let (sender, events) = unbounded_channel();
+    let task = tokio::spawn(async move {
+        let Started { prepared, first } = started;
+        let served = timeout_at(deadline, serve(&prepared, first, &sender)).await;
+        let outcome = served.unwrap_or_else(|_| Err(too_late(&prepared.shared)));
+        // Settled before the caller is told, on every way out.
+        drop(prepared);
+        // A caller that went away is not told.
+        let _ = sender.send(outcome);
+    });
+    ChatStream {
+        events,
+        task: task.abort_handle(),
+        finished: false,
+    }
+}
+
+async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<ChatEvent> {
+    let mut first = Some(first);
+    let choices = prepared.filters.iter().enumerate().map(|(choice, filter)| {
+        let running = first.take();
+        async move {
+            let generation = match running {
+                Some(generation) => generation,
+                None => choice::begin(prepared, choice).await?,
+            };
+            choice::follow(prepared, choice, *filter, generation, events).await
+        }
+    });
+    // The first error drops the other choices, which cancels them.
+    let ends = try_join_all(choices).await?;
+    Ok(ChatEvent::End {
+        receipt: receipt(prepared, &ends)?,
+        passages: prepared.prompt.passages.clone(),
+    })
+}
+
+fn receipt(prepared: &Prepared, ends: &[GenerationEnd]) -> Result<Receipt> {
+    let totals = prepared.bill.settle();
+    Ok(Receipt {
+        tenant: prepared.pass.tenant().clone(),
+        model: prepared.model.clone(),
+        adapter_generation: prepared.adapter.as_ref().map(|adapter| adapter.generation),
+        adapter_tensors: ends.first().map_or(0, |end| end.adapter_tensors),
+        plugins: prepared.plugins.clone(),
+        index_watermark: prepared.index_watermark,
+        prompt_tokens: u32::try_from(totals.prompt_tokens).map_err(Error::internal)?,
+        completion_tokens: u32::try_from(totals.completion_tokens).map_err(Error::internal)?,
+        fuel: totals.fuel,
+    })
+}

@@ -1,0 +1,46 @@
+//! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
+
+use crate::{clock, shared::Shared};
+use bytes::Bytes;
+use riad_core::{Error, ErrorKind, PluginName, Result, TenantPass, plugin::PluginVersion};
+use std::sync::Arc;
+
+pub struct PluginService(pub(crate) Arc<Shared>);
+
+impl PluginService {
+    /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it.
+    ///
+    /// # Errors
+    /// `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component.
+    pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
+        let most = self.0.limits.plugin_bytes;
+        if component.len() as u64 > most {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the component has {} bytes, a plugin may have {most}", component.len()),
+            ));
+        }
+        if component.is_empty() {
+            return Err(Error::invalid("the body is empty; send the component's bytes"));
+        }
+        let room = self.0.rooms.open(pass).await?;
+        let info = self.0.sandbox.compile(component.clone()).await?;
+        let version = PluginVersion {
+            name: name.clone(),
+            version: info.digest,
+            stages: info.stages,
+            bytes: component.len() as u64,
+            created: clock::now(),
+        };
+        room.plugins.put(&version, component).await?;
+        Ok(version)
+    }
+
+    /// All versions, newest first.
+    ///
+    /// # Errors
+    /// When the room cannot be read.
+    pub async fn list(&self, pass: &TenantPass) -> Result<Vec<PluginVersion>> {
+        self.0.rooms.open(pass).await?.plugins.list().await
+    }
+}
