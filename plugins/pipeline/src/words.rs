@@ -1,0 +1,120 @@
+//! Words of a text, for matching a question and for comparing a quotation. Not here: sentences (`sentences`).
+
+/// Words that say nothing about what a question is about.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "after", "all", "an", "and", "any", "are", "as", "at", "be", "been", "before", "but", "by", "can",
+    "could", "did", "do", "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it",
+    "its", "many", "me", "much", "my", "no", "not", "of", "on", "or", "our", "please", "shall", "should", "so", "tell",
+    "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "was", "we",
+    "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your",
+];
+
+/// Lower-case words of a text in which only what carries meaning is left: letters, digits, currency signs, `%` and a minus
+/// before a number. Case, spacing and punctuation are gone, so that two texts that read the same are the same.
+#[must_use]
+pub fn normalise(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut previous = ' ';
+    while let Some(character) = characters.next() {
+        let minus = matches!(character, '-' | '−')
+            && !previous.is_alphanumeric()
+            && characters.peek().is_some_and(char::is_ascii_digit);
+        if character.is_alphanumeric() {
+            out.extend(character.to_lowercase());
+        } else if minus {
+            space(&mut out);
+            out.push('-');
+        } else if matches!(character, '$' | '€' | '£' | '¥' | '₹' | '%' | '°' | '+') {
+            space(&mut out);
+            out.push(character);
+            out.push(' ');
+        } else {
+            space(&mut out);
+        }
+        previous = character;
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn space(out: &mut String) {
+    if !out.is_empty() && !out.ends_with(' ') {
+        out.push(' ');
+    }
+}
+
+/// The normalised words of a text.
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
+    normalise(text)
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_string)
+        .collect()
+}
+
+/// What a question is about: its words without stop words, reduced to a stem. All its words when only stop words are left.
+pub(crate) fn topic(text: &str) -> Vec<String> {
+    let all = words(text);
+    let mut topic: Vec<String> = all
+        .iter()
+        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
+        .map(|word| stem(word))
+        .collect();
+    if topic.is_empty() {
+        topic = all.iter().map(|word| stem(word)).collect();
+    }
+    topic.sort();
+    topic.dedup();
+    topic
+}
+
+/// A word without the ending that singular and plural, or present and past, differ in. Rough on purpose: it only decides
+/// which sentence of a passage matches best.
+pub(crate) fn stem(word: &str) -> String {
+    for ending in ["ies", "ing", "es", "ed", "s"] {
+        if let Some(rest) = word.strip_suffix(ending)
+            && rest.chars().count() >= 3
+        {
+            return match ending {
+                "ies" => format!("{rest}y"),
+                _ => rest.trim_end_matches('e').to_string(),
+            };
+        }
+    }
+    word.trim_end_matches('e').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_read_the_same_are_the_same() {
+        assert_eq!(
+            normalise("  The refund\nwindow is 41 days. "),
+            "the refund window is 41 days"
+        );
+        assert_eq!(normalise("don’t"), normalise("DON'T"));
+        assert_eq!(normalise("**Grüße**, Straße!"), "grüße straße");
+    }
+
+    #[test]
+    fn what_changes_the_meaning_of_a_number_stays() {
+        assert_ne!(normalise("5 €"), normalise("5 $"));
+        assert_ne!(normalise("-5 degrees"), normalise("5 degrees"));
+        assert_ne!(normalise("3.5 litres"), normalise("35 litres"));
+        assert_eq!(normalise("well-known"), "well known");
+    }
+
+    #[test]
+    fn a_topic_has_neither_stop_words_nor_plurals() {
+        assert_eq!(
+            topic("How long are the warranties of our drills?"),
+            ["drill", "long", "warranty"]
+        );
+        assert_eq!(topic("Who are you?"), ["ar", "who", "you"]);
+        assert_eq!(stem("includes"), stem("included"));
+    }
+}
