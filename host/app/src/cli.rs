@@ -1,0 +1,407 @@
+//! The command line as types. Not here: what the commands do (`serve`, `demo`, `commands`).
+
+use crate::client::Client;
+use clap::{Args, Parser, Subcommand};
+use riad_core::{
+    AdapterAlias, DocumentId, Error, ErrorKind, KeyId, PluginName, Result, Secret, TenantId,
+    plugin::{Stage, StageChoice},
+};
+use serde_json::Value;
+use std::{path::PathBuf, str::FromStr};
+
+/// A multi-tenant LLM server: one base model, a private room for every tenant.
+#[derive(Debug, Parser)]
+#[command(name = "riad", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Start a server with two tenants, ask both the same questions and show the answers side by side
+    Demo(DemoArgs),
+    /// Make, list and delete tenants (operator)
+    Tenant(OperatorCall<TenantCommand>),
+    /// Make, list and revoke the keys of a tenant (operator)
+    Key(OperatorCall<KeyCommand>),
+    /// Add, list, show and delete documents
+    Document(TenantCall<DocumentCommand>),
+    /// Deploy and list plugins
+    Plugin(TenantCall<PluginCommand>),
+    /// Show and change who serves each stage of a request
+    Pipeline(TenantCall<PipelineCommand>),
+    /// Show and change the settings that plugins read
+    Settings(TenantCall<SettingsCommand>),
+    /// Upload, list and delete LoRA adapters
+    Adapter(TenantCall<AdapterCommand>),
+    /// Ask the model; the answer appears as it is written
+    Chat(ChatArgs),
+    /// Search the documents
+    Search(SearchArgs),
+    /// List the models and adapters that a key may use
+    Models(ModelsArgs),
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Folder for all data; made if it is not there [config: server.data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address to listen on [config: server.listen]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Configuration file (TOML); each key is also an environment variable RIAD_SECTION__KEY
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print every configuration key with its default and meaning, then end
+    #[arg(long)]
+    pub show_config: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct DemoArgs {
+    /// End after the show; the exit code says whether everything was right
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// A command of the operator and where it goes.
+#[derive(Debug, Args)]
+pub struct OperatorCall<T: Subcommand> {
+    #[command(flatten)]
+    pub at: OperatorAccess,
+    #[command(subcommand)]
+    pub command: T,
+}
+
+/// A command of a tenant and where it goes.
+#[derive(Debug, Args)]
+pub struct TenantCall<T: Subcommand> {
+    #[command(flatten)]
+    pub at: TenantAccess,
+    #[command(subcommand)]
+    pub command: T,
+}
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+#[derive(Clone, Args)]
+pub struct TenantAccess {
+    /// The server
+    #[arg(long, global = true, env = "RIAD_URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// A key of the tenant
+    #[arg(long, global = true, env = "RIAD_KEY", hide_env_values = true, value_parser = secret)]
+    pub key: Option<Secret<String>>,
+    /// Print the server's JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Clone, Args)]
+pub struct OperatorAccess {
+    /// The server
+    #[arg(long, global = true, env = "RIAD_URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// The operator's key
+    #[arg(long, global = true, env = "RIAD_OPERATOR_KEY", hide_env_values = true, value_parser = secret)]
+    pub key: Option<Secret<String>>,
+    /// Print the server's JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl std::fmt::Debug for TenantAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tenant access to {}", self.url)
+    }
+}
+
+impl std::fmt::Debug for OperatorAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "operator access to {}", self.url)
+    }
+}
+
+impl TenantAccess {
+    /// # Errors
+    /// `Unauthenticated` without a key, `InvalidRequest` for a URL that is none.
+    pub fn client(&self) -> Result<Client> {
+        let key = self.key.clone().ok_or_else(|| missing_key("--key or RIAD_KEY"))?;
+        Client::new(&self.url, key)
+    }
+}
+
+impl OperatorAccess {
+    /// # Errors
+    /// `Unauthenticated` without a key, `InvalidRequest` for a URL that is none.
+    pub fn client(&self) -> Result<Client> {
+        let key = self
+            .key
+            .clone()
+            .ok_or_else(|| missing_key("the operator's key with --key or RIAD_OPERATOR_KEY"))?;
+        Client::new(&self.url, key)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant and its first key, which is shown once
+    Create {
+        /// 1 to 64 of a-z, 0-9, '-' and '_'
+        id: TenantId,
+        /// A name for people; the id if it is not given
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the tenants
+    List,
+    /// Show one tenant
+    Show {
+        /// The tenant
+        id: TenantId,
+    },
+    /// Delete a tenant with everything in its room
+    Delete {
+        /// The tenant
+        id: TenantId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key, which is shown once
+    Create {
+        /// Whose key
+        tenant: TenantId,
+        /// What the key is for
+        #[arg(long, default_value = "key")]
+        name: String,
+    },
+    /// List the keys of a tenant
+    List {
+        /// Whose keys
+        tenant: TenantId,
+    },
+    /// Revoke a key at once
+    Revoke {
+        /// Whose key
+        tenant: TenantId,
+        /// Its id, as `key list` shows it
+        key_id: KeyId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DocumentCommand {
+    /// Add text or Markdown files; each is found by searches when it is done
+    Add {
+        /// UTF-8 text
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Title, for a single file; else its first heading or its name
+        #[arg(long)]
+        title: Option<String>,
+        /// Metadata to filter searches by
+        #[arg(long = "meta", value_name = "KEY=JSON")]
+        metadata: Vec<Member>,
+    },
+    /// List the documents
+    List,
+    /// Show one document with its text
+    Show {
+        /// Its id, as `document list` shows it
+        id: DocumentId,
+    },
+    /// Delete documents
+    Delete {
+        /// Their ids, as `document list` shows them
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<DocumentId>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Upload a component; with --stage, let it serve these stages from now on
+    Deploy {
+        /// 1 to 64 of a-z, 0-9, '-' and '_'
+        name: PluginName,
+        /// A WebAssembly component
+        file: PathBuf,
+        /// Stage to activate: retrieval, prompting or postprocessing
+        #[arg(long = "stage", value_name = "STAGE", value_delimiter = ',', value_parser = stage)]
+        stages: Vec<Stage>,
+    },
+    /// List the plugin versions
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PipelineCommand {
+    /// Show who serves each stage
+    Show,
+    /// Change stages, as in `prompting=price-desk` (its newest version) or `prompting=standard`
+    Set {
+        /// A stage, and `standard`, a plugin's name, or name@sha256:…
+        #[arg(required = true, value_name = "STAGE=CHOICE")]
+        stages: Vec<StageSetting>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// Show the settings
+    Show,
+    /// Change some keys, as in `prices='{"drill": "129 euros"}'`; null removes a key
+    Set {
+        /// A key, and its value as JSON
+        #[arg(required = true, value_name = "KEY=JSON")]
+        members: Vec<Member>,
+    },
+    /// Replace all settings by a JSON object in a file
+    Put {
+        /// A JSON object
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// Upload a PEFT folder and point the alias to it
+    Put {
+        /// 1 to 64 of a-z, 0-9, '-' and '_'; the model is then named `model:alias`
+        alias: AdapterAlias,
+        /// Has adapter_config.json and adapter_model.safetensors
+        folder: PathBuf,
+    },
+    /// List the adapters
+    List,
+    /// Forget an alias
+    Delete {
+        /// The alias
+        alias: AdapterAlias,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    #[command(flatten)]
+    pub at: TenantAccess,
+    /// Model, or model:adapter; the base model if it is not given
+    #[arg(long, short)]
+    pub model: Option<String>,
+    /// Wait for the whole answer (it is streamed by default)
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Tokens of the answer, at most
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
+    /// 0 takes the likeliest token each time
+    #[arg(long)]
+    pub temperature: Option<f32>,
+    /// What to ask
+    #[arg(required = true)]
+    pub text: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    #[command(flatten)]
+    pub at: TenantAccess,
+    /// Passages, at most
+    #[arg(long, default_value_t = 5)]
+    pub limit: u32,
+    /// Only documents whose metadata has this
+    #[arg(long = "filter", value_name = "KEY=JSON")]
+    pub filter: Vec<Member>,
+    /// What to search for
+    #[arg(required = true)]
+    pub query: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(flatten)]
+    pub at: TenantAccess,
+}
+
+/// A member of a JSON object, written `KEY=JSON`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    pub key: String,
+    pub value: Value,
+}
+
+impl FromStr for Member {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (key, value) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| Error::invalid("write KEY=JSON, for example limit=5 or name='\"Kestrel\"'"))?;
+        let value = serde_json::from_str(value).map_err(|error| {
+            Error::invalid(format!(
+                "the value of `{key}` is not JSON ({error}); put a text into double quotes: {key}='\"text\"'"
+            ))
+        })?;
+        Ok(Self {
+            key: key.to_owned(),
+            value,
+        })
+    }
+}
+
+/// Who shall serve a stage, written `STAGE=CHOICE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageSetting {
+    pub stage: Stage,
+    pub choice: WantedChoice,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum WantedChoice {
+    Exact(StageChoice),
+    /// The newest version with this name; the client looks it up.
+    Newest(PluginName),
+}
+
+impl FromStr for StageSetting {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, choice) = text
+            .split_once('=')
+            .ok_or_else(|| Error::invalid("write STAGE=CHOICE, for example prompting=price-desk"))?;
+        let choice = if choice == "standard" || choice.contains('@') {
+            WantedChoice::Exact(choice.parse()?)
+        } else {
+            WantedChoice::Newest(choice.parse()?)
+        };
+        Ok(Self {
+            stage: stage(name)?,
+            choice,
+        })
+    }
+}
+
+fn stage(text: &str) -> Result<Stage> {
+    Stage::ALL
+        .into_iter()
+        .find(|stage| stage.as_str() == text)
+        .ok_or_else(|| Error::invalid("a stage is one of retrieval, prompting, postprocessing"))
+}
+
+fn secret(text: &str) -> Result<Secret<String>> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn missing_key(what: &str) -> Error {
+    Error::new(ErrorKind::Unauthenticated, format!("no key was given: set {what}"))
+}
+
+#[cfg(test)]
+#[path = "cli/tests.rs"]
+mod tests;

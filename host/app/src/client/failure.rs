@@ -1,0 +1,106 @@
+//! What can go wrong between a command and a server, as the one error kind. Not here: exit codes (`exit`).
+
+use riad_core::{Error, ErrorKind};
+use serde_json::Value;
+
+/// Nothing came back, or not all of it.
+pub fn transport(url: &str, error: reqwest::Error) -> Error {
+    if error.is_connect() {
+        return Error::new(
+            ErrorKind::Unavailable,
+            format!("no server answers at {url}: start one with `riad serve`, or set --url (RIAD_URL)"),
+        )
+        .with_source(error);
+    }
+    if error.is_timeout() {
+        return Error::new(ErrorKind::Timeout, format!("{url} did not answer in time; try again")).with_source(error);
+    }
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("the connection to {url} ended before the answer was complete; try again"),
+    )
+    .with_source(error)
+}
+
+/// Something answered that is no Riad server.
+pub fn not_riad(url: &str, error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("what answers at {url} is not a Riad server; set --url (RIAD_URL)"),
+    )
+    .with_source(error)
+}
+
+/// The server refused, in OpenAI's envelope.
+pub fn answered(url: &str, status: u16, body: &[u8]) -> Error {
+    match serde_json::from_slice::<Value>(body)
+        .ok()
+        .as_ref()
+        .and_then(|body| body.get("error"))
+    {
+        Some(error) => envelope(status, error),
+        None => Error::new(
+            kind(status, ""),
+            format!("{url} answered with status {status} and no reason; is it a Riad server?"),
+        ),
+    }
+}
+
+/// The `error` object of an answer or of an event in a stream.
+pub fn envelope(status: u16, error: &Value) -> Error {
+    let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let result = Error::new(kind(status, text("code")), text("message"));
+    match text("param") {
+        "" => result,
+        param => result.with_param(param),
+    }
+}
+
+fn kind(status: u16, code: &str) -> ErrorKind {
+    match (status, code) {
+        (_, "context_length_exceeded") => ErrorKind::ContextTooLong,
+        (_, "model_not_found") => ErrorKind::ModelNotFound,
+        (_, "insufficient_quota") => ErrorKind::QuotaExceeded,
+        (_, "plugin_failed") => ErrorKind::PluginFailed,
+        (_, "plugin_limit_exceeded") => ErrorKind::PluginLimit,
+        (_, "rate_limit_exceeded") | (429, _) => ErrorKind::Busy,
+        (_, "invalid_api_key") | (401 | 403, _) => ErrorKind::Unauthenticated,
+        (_, "not_found") | (404 | 405, _) => ErrorKind::NotFound,
+        (409, _) => ErrorKind::Conflict,
+        (413, _) => ErrorKind::TooLarge,
+        (408 | 504, _) => ErrorKind::Timeout,
+        (499, _) => ErrorKind::Cancelled,
+        (502 | 503, _) => ErrorKind::Unavailable,
+        (400..=499, _) => ErrorKind::InvalidRequest,
+        _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_gives_kind_message_and_field() {
+        let body = br#"{"error":{"message":"no such model","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#;
+        let error = answered("http://x", 404, body);
+        assert_eq!(error.kind(), ErrorKind::ModelNotFound);
+        assert_eq!((error.message(), error.param()), ("no such model", Some("model")));
+    }
+
+    #[test]
+    fn the_code_decides_where_a_status_has_two_meanings() {
+        assert_eq!(kind(429, "insufficient_quota"), ErrorKind::QuotaExceeded);
+        assert_eq!(kind(429, "rate_limit_exceeded"), ErrorKind::Busy);
+        assert_eq!(kind(422, "plugin_failed"), ErrorKind::PluginFailed);
+        assert_eq!(kind(400, ""), ErrorKind::InvalidRequest);
+        assert_eq!(kind(500, ""), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn an_answer_from_something_else_is_said_so() {
+        let error = answered("http://x", 502, b"<html>");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.message().contains("502"));
+    }
+}

@@ -1,0 +1,97 @@
+//! `riad adapter`. Not here: checking the tensors; the server does.
+
+use super::{date, read_file};
+use crate::{
+    cli::AdapterCommand,
+    client::Client,
+    output::{Output, data, number, progress, short_digest, table, text},
+};
+use bytes::Bytes;
+use futures::stream;
+use indicatif::ProgressBar;
+use reqwest::{
+    Body,
+    multipart::{Form, Part},
+};
+use riad_core::{AdapterAlias, Error, Result};
+use serde_json::Value;
+use std::path::Path;
+
+/// Bytes of one piece of an upload.
+const PIECE: usize = 64 << 10;
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Result<()> {
+    match command {
+        AdapterCommand::Put { alias, folder } => {
+            let made = put(client, &alias, &folder).await?;
+            out.show(&made, |made| {
+                format!(
+                    "{alias} points to {}: rank {}, {} tensors, {} bytes",
+                    text(made, "generation"),
+                    number(made, "rank"),
+                    number(made, "tensors"),
+                    number(made, "bytes")
+                )
+            });
+        }
+        AdapterCommand::List => {
+            let list = client.get("/v1/adapters").await?;
+            out.show(&list, |list| {
+                let rows: Vec<_> = data(list)
+                    .iter()
+                    .map(|adapter| {
+                        vec![
+                            text(adapter, "alias"),
+                            short_digest(&text(adapter, "generation")),
+                            number(adapter, "rank").to_string(),
+                            number(adapter, "tensors").to_string(),
+                            number(adapter, "bytes").to_string(),
+                            date(number(adapter, "created")),
+                        ]
+                    })
+                    .collect();
+                table::render(&["alias", "generation", "rank", "tensors", "bytes", "created"], &rows)
+            });
+        }
+        AdapterCommand::Delete { alias } => {
+            let gone = client.delete(&format!("/v1/adapters/{alias}")).await?;
+            out.show(&gone, |_| format!("adapter {alias} is gone"));
+        }
+    }
+    Ok(())
+}
+
+/// Uploads a PEFT folder; the demo uses it too.
+pub async fn put(client: &Client, alias: &AdapterAlias, folder: &Path) -> Result<Value> {
+    let config = read_file(&folder.join(CONFIG)).await?;
+    let weights = read_file(&folder.join(WEIGHTS)).await?;
+    let bar = progress::bytes(weights.len() as u64, "uploading");
+    let form = Form::new()
+        .part(CONFIG, part(config, CONFIG, "application/json", ProgressBar::hidden())?)
+        .part(
+            WEIGHTS,
+            part(weights, WEIGHTS, "application/octet-stream", bar.clone())?,
+        );
+    let result = client.put_form(&format!("/v1/adapters/{alias}"), form).await;
+    bar.finish_and_clear();
+    result
+}
+
+fn part(bytes: Bytes, name: &'static str, kind: &str, bar: ProgressBar) -> Result<Part> {
+    let length = bytes.len() as u64;
+    let pieces = stream::unfold(bytes, move |mut rest| {
+        let bar = bar.clone();
+        async move {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            bar.inc(piece.len() as u64);
+            (!piece.is_empty()).then_some((Ok::<_, std::io::Error>(piece), rest))
+        }
+    });
+    Part::stream_with_length(Body::wrap_stream(pieces), length)
+        .file_name(name)
+        .mime_str(kind)
+        .map_err(Error::internal)
+}

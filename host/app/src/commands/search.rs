@@ -1,0 +1,34 @@
+//! `riad search`. Not here: how passages are found.
+
+use super::object;
+use crate::{
+    cli::SearchArgs,
+    client::Client,
+    output::{Output, data, number, text},
+};
+use riad_core::Result;
+use serde_json::{Value, json};
+
+pub async fn run(args: &SearchArgs, client: &Client, out: &Output) -> Result<()> {
+    let body = json!({"query": args.query.join(" "), "limit": args.limit, "filter": object(&args.filter)});
+    let found = client.post("/v1/search", &body).await?;
+    out.show(&found, |found| {
+        if data(found).is_empty() {
+            return "nothing was found".into();
+        }
+        data(found)
+            .iter()
+            .map(|passage| {
+                let heading = format!(
+                    "{}  chunk {} of {}  {:.4}",
+                    text(passage, "title"),
+                    number(passage, "chunk"),
+                    text(passage, "document"),
+                    passage.get("score").and_then(Value::as_f64).unwrap_or_default()
+                );
+                format!("{}\n{}\n\n", out.bold(&heading), text(passage, "text"))
+            })
+            .collect()
+    });
+    Ok(())
+}

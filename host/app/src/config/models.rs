@@ -1,0 +1,177 @@
+//! Where the shipped models are, and the profile of the model that is configured. Not here: loading it (`engine`).
+
+use super::{Config, Engine};
+use riad_core::{Error, Result, profile::ModelProfile};
+use std::path::{Path, PathBuf};
+
+/// The shipped model's name in the API.
+pub const SHIPPED_ID: &str = "riad-mini";
+
+/// The folder with the models that ship: `models` beside the executable, or that of the source tree it was built from.
+///
+/// # Errors
+/// `InvalidRequest` names the configuration keys that make it needless.
+pub fn shipped_folder() -> Result<PathBuf> {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("models")));
+    let source = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
+    let found = beside
+        .into_iter()
+        .chain([source])
+        .find(|folder| folder.join("chat/base/config.json").is_file());
+    found.ok_or_else(|| {
+        Error::invalid(
+            "the models that ship with riad are not there: put their folder as `models` beside the executable, or set \
+             engine.model and embeddings.model",
+        )
+    })
+}
+
+/// The shipped chat model's folder.
+///
+/// # Errors
+/// Those of [`shipped_folder`].
+pub fn shipped_model() -> Result<PathBuf> {
+    Ok(shipped_folder()?.join("chat/base"))
+}
+
+/// What the engine shall load: the configured folder or hub id, else the shipped model.
+///
+/// # Errors
+/// Those of [`shipped_folder`]; `InvalidRequest` for a path that is not there.
+pub fn model_folder(engine: &Engine) -> Result<String> {
+    let Some(model) = &engine.model else {
+        return path_text(&shipped_model()?);
+    };
+    let looks_like_path = model.starts_with(['.', '/', '~']) || model.matches('/').count() != 1;
+    if looks_like_path && !Path::new(model).is_dir() {
+        return Err(Error::invalid(format!(
+            "engine.model: there is no folder `{model}`; name a folder in Hugging Face's layout, or a hub id like owner/name"
+        ))
+        .with_param("engine.model"));
+    }
+    Ok(model.clone())
+}
+
+/// The profile of the configured model: what the configuration says, else what is known of the model.
+///
+/// # Errors
+/// `InvalidRequest` names the key to set when the model itself does not say how long its context is.
+pub fn profile(config: &Config) -> Result<ModelProfile> {
+    let engine = &config.engine;
+    let known = match &engine.model {
+        None => shipped_profile(),
+        Some(model) => real_profile(model, engine.profile.context_tokens)?,
+    };
+    let wanted = &engine.profile;
+    let context_tokens = wanted.context_tokens.unwrap_or(known.context_tokens);
+    let profile = ModelProfile {
+        id: engine.id.clone().unwrap_or(known.id),
+        context_tokens,
+        prompt_tokens: wanted.prompt_tokens.unwrap_or(known.prompt_tokens),
+        passages: wanted.passages.unwrap_or(known.passages),
+        sentences: wanted.sentences.unwrap_or(known.sentences),
+        completion_tokens: wanted.completion_tokens.unwrap_or(known.completion_tokens),
+    };
+    check(&profile)?;
+    Ok(profile)
+}
+
+/// Measured in `host/models/README.md`: beyond about 300 prompt tokens its answers get worse.
+fn shipped_profile() -> ModelProfile {
+    ModelProfile {
+        id: SHIPPED_ID.into(),
+        context_tokens: 1024,
+        prompt_tokens: 260,
+        passages: 4,
+        sentences: 2,
+        completion_tokens: 128,
+    }
+}
+
+fn real_profile(model: &str, configured: Option<u32>) -> Result<ModelProfile> {
+    let context_tokens = configured.or_else(|| context_of(model)).ok_or_else(|| {
+        Error::invalid(format!(
+            "set engine.profile.context_tokens: how long a context `{model}` has cannot be read from its config.json here"
+        ))
+        .with_param("engine.profile.context_tokens")
+    })?;
+    let id = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model);
+    Ok(ModelProfile {
+        id: id.replace(':', "-"),
+        context_tokens,
+        prompt_tokens: (context_tokens / 2).min(8192),
+        passages: 8,
+        sentences: 6,
+        completion_tokens: 512.min(context_tokens / 4).max(1),
+    })
+}
+
+/// `max_position_embeddings` of a local folder, or of a hub model that the Hugging Face cache holds.
+fn context_of(model: &str) -> Option<u32> {
+    let folder = Path::new(model);
+    if folder.is_dir() {
+        return context_in(&folder.join("config.json"));
+    }
+    let hub = std::env::var_os("HF_HOME").map_or_else(
+        || std::env::home_dir().map(|home| home.join(".cache/huggingface")),
+        |home| Some(home.into()),
+    )?;
+    let snapshots = hub
+        .join("hub")
+        .join(format!("models--{}", model.replace('/', "--")))
+        .join("snapshots");
+    std::fs::read_dir(snapshots)
+        .ok()?
+        .flatten()
+        .find_map(|snapshot| context_in(&snapshot.path().join("config.json")))
+}
+
+fn context_in(config: &Path) -> Option<u32> {
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).ok()?).ok()?;
+    // Multimodal models keep the text model's figures one level down.
+    let figure = config
+        .get("max_position_embeddings")
+        .or_else(|| config.pointer("/text_config/max_position_embeddings"))?;
+    u32::try_from(figure.as_u64()?).ok()
+}
+
+fn check(profile: &ModelProfile) -> Result<()> {
+    let wrong = |key: &str, why: String| {
+        Err(Error::invalid(format!("engine.profile.{key} {why}")).with_param(format!("engine.profile.{key}")))
+    };
+    if profile.prompt_tokens == 0 || profile.prompt_tokens >= profile.context_tokens {
+        return wrong(
+            "prompt_tokens",
+            format!(
+                "is {}, it must be between 1 and the context ({})",
+                profile.prompt_tokens, profile.context_tokens
+            ),
+        );
+    }
+    if profile.completion_tokens == 0 || profile.completion_tokens > profile.context_tokens - profile.prompt_tokens {
+        return wrong(
+            "completion_tokens",
+            format!(
+                "is {}, it must be between 1 and what the prompt leaves of the context ({})",
+                profile.completion_tokens,
+                profile.context_tokens - profile.prompt_tokens
+            ),
+        );
+    }
+    match (profile.passages, profile.sentences) {
+        (0, _) => wrong("passages", "is 0, the least value that works is 1".into()),
+        (_, 0) => wrong("sentences", "is 0, the least value that works is 1".into()),
+        _ => Ok(()),
+    }
+}
+
+fn path_text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::invalid(format!(
+            "the path {} is not UTF-8; move the models elsewhere",
+            path.display()
+        ))
+    })
+}

@@ -1,0 +1,185 @@
+//! The configuration names what is wrong in it, and the environment wins. Not here: starting a server with it.
+
+use super::*;
+
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("riad.toml");
+    std::fs::write(&file, toml).unwrap();
+    Config::load(
+        Some(&file),
+        environment.iter().map(|(name, value)| (name.into(), value.into())),
+    )
+}
+
+#[test]
+fn nothing_is_needed() {
+    let config = Config::load(None, []).unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.server.listen, "127.0.0.1:8080");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_file() {
+    for (toml, key) in [
+        ("[server]\nlisten_on = \"x\"", "listen_on"),
+        ("[sever]\nlisten = \"x\"", "sever"),
+        ("[engine.profile]\ncontext = 5", "context"),
+        ("[limits]\nqueues = 5", "queues"),
+    ] {
+        let message = load(toml, &[]).unwrap_err().to_string();
+        assert!(message.contains(key) && message.contains("riad.toml"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_type_or_value_is_named() {
+    assert!(
+        load("[engine]\nlanes = \"two\"", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("lanes")
+    );
+    assert!(
+        load("[engine]\ndtype = \"f8\"", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("f8")
+    );
+    assert!(load("not toml", &[]).unwrap_err().to_string().contains("riad.toml"));
+    assert_eq!(
+        load("[limits]\nqueue = 0", &[]).unwrap_err().param(),
+        Some("limits.queue")
+    );
+    assert!(
+        load("[engine]\nid = \"a:b\"", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("engine.id")
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = load(
+        "[server]\nlisten = \"1.2.3.4:5\"\ndata = \"kept\"\n[limits]\nqueue = 3",
+        &[
+            ("RIAD_SERVER__LISTEN", "0.0.0.0:80"),
+            ("RIAD_ENGINE__ID", "123"),
+            ("RIAD_ENGINE__PROFILE__PASSAGES", "7"),
+            ("RIAD_ENGINE__DEVICE", "cpu"),
+            ("RIAD_LIMITS__QUEUE", "9"),
+            // The command line's own, and somebody else's.
+            ("RIAD_KEY", "riad_sk_x"),
+            ("OTHER__THING", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen, "0.0.0.0:80");
+    assert_eq!(config.server.data, Path::new("kept"));
+    assert_eq!(config.engine.id.as_deref(), Some("123"));
+    assert_eq!(config.engine.profile.passages, Some(7));
+    assert_eq!(config.engine.device, Device::Cpu);
+    assert_eq!(config.limits.queue, 9);
+}
+
+#[test]
+fn a_variable_that_names_no_key_is_an_error() {
+    for name in ["RIAD_SERVER__LISTEM", "RIAD_LIMITS__QUEUES", "RIAD_ENGINE__PROFILE__ID"] {
+        let message = load("", &[(name, "1")]).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+    }
+    let message = load("", &[("RIAD_ENGINE__LANES", "two")]).unwrap_err().to_string();
+    assert!(
+        message.contains("RIAD_ENGINE__LANES") && message.contains("`two`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_reference_is_a_configuration_with_the_defaults() {
+    let reference = Config::reference();
+    assert_eq!(load(&reference, &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn every_key_of_the_table_can_be_set_and_every_key_that_can_be_set_is_in_the_table() {
+    for (name, value) in keys::variables() {
+        let result = load("", &[(&name, value)]);
+        // A value may be wrong for its key ("x" is no dtype), but the key is known to both.
+        if let Err(error) = result {
+            assert!(!error.to_string().contains("unknown field"), "{name}: {error}");
+        }
+    }
+    let defaults = toml::Table::try_from(Config::default()).unwrap();
+    let mut below: Vec<(Vec<String>, &toml::Table)> = vec![(Vec::new(), &defaults)];
+    while let Some((path, table)) = below.pop() {
+        for (name, value) in table {
+            let path: Vec<String> = path.iter().chain([name]).cloned().collect();
+            match value.as_table() {
+                Some(table) => below.push((path, table)),
+                None => assert!(keys::find(&path).is_some(), "{path:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shipped_model_has_its_own_profile_and_keys_change_it() {
+    let profile = profile(&load("[engine.profile]\npassages = 3", &[]).unwrap()).unwrap();
+    assert_eq!((profile.context_tokens, profile.prompt_tokens), (1024, 260));
+    assert_eq!(
+        (profile.passages, profile.sentences, profile.completion_tokens),
+        (3, 2, 128)
+    );
+}
+
+#[test]
+fn a_real_models_profile_comes_from_its_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("Llama-9");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("config.json"), r#"{"max_position_embeddings": 131072}"#).unwrap();
+    let mut config = Config::default();
+    config.engine.model = Some(model.display().to_string());
+    let known = profile(&config).unwrap();
+    assert_eq!(known.id, "Llama-9");
+    assert_eq!((known.context_tokens, known.prompt_tokens), (131_072, 8192));
+    assert_eq!((known.passages, known.sentences, known.completion_tokens), (8, 6, 512));
+
+    std::fs::write(model.join("config.json"), "{}").unwrap();
+    let error = profile(&config).unwrap_err();
+    assert_eq!(error.param(), Some("engine.profile.context_tokens"));
+    config.engine.profile.context_tokens = Some(4096);
+    assert_eq!(profile(&config).unwrap().prompt_tokens, 2048);
+}
+
+#[test]
+fn a_profile_that_cannot_work_is_named() {
+    for (toml, key) in [
+        ("prompt_tokens = 1024", "engine.profile.prompt_tokens"),
+        ("completion_tokens = 900", "engine.profile.completion_tokens"),
+        ("passages = 0", "engine.profile.passages"),
+        ("sentences = 0", "engine.profile.sentences"),
+    ] {
+        let config = load(&format!("[engine.profile]\n{toml}"), &[]).unwrap();
+        assert_eq!(profile(&config).unwrap_err().param(), Some(key));
+    }
+}
+
+#[test]
+fn a_model_folder_that_is_not_there_is_named() {
+    let mut config = Config::default();
+    config.engine.model = Some("/no/such/folder".into());
+    assert!(
+        model_folder(&config.engine)
+            .unwrap_err()
+            .to_string()
+            .contains("/no/such/folder")
+    );
+    config.engine.model = Some("owner/name".into());
+    assert_eq!(model_folder(&config.engine).unwrap(), "owner/name");
+    config.engine.model = None;
+    assert!(model_folder(&config.engine).unwrap().ends_with("chat/base"));
+}

@@ -1,0 +1,105 @@
+//! Sets the demo's stage over HTTP, as an operator and two tenants would. Not here: the questions.
+
+use super::{documents, questions};
+use crate::{
+    cli::Member,
+    client::Client,
+    commands::{adapter, document, plugin, settings},
+    config,
+    output::{progress, text},
+};
+use bytes::Bytes;
+use riad_core::{AdapterAlias, PluginName, Result, Secret, plugin::Stage};
+use serde_json::{Map, Value, json};
+
+const PRICE_DESK: &[u8] = include_bytes!("../../../../plugins/price-desk/price-desk.wasm");
+
+pub const ALIAS: &str = "support";
+pub const PLUGIN: &str = "price-desk";
+
+/// The stages that Acme's plugin serves.
+pub const STAGES: [Stage; 2] = [Stage::Prompting, Stage::Postprocessing];
+
+/// A tenant of the demo.
+pub struct Guest {
+    pub id: &'static str,
+    pub name: &'static str,
+    pub key: String,
+    pub client: Client,
+    /// The model that this tenant asks.
+    pub model: String,
+    /// Ids of its documents.
+    pub documents: Vec<String>,
+}
+
+pub struct Cast {
+    pub acme: Guest,
+    pub globex: Guest,
+    /// The generation that Acme's alias points to.
+    pub generation: String,
+    /// The version of Acme's plugin.
+    pub plugin: String,
+}
+
+/// Makes both tenants, fills their rooms, and gives Acme an adapter and a plugin.
+pub async fn set(url: &str, operator_key: Secret<String>) -> Result<Cast> {
+    let operator = Client::new(url, operator_key)?;
+    let mut acme = guest(&operator, "acme", "Acme Tools").await?;
+    let mut globex = guest(&operator, "globex", "Globex Logistics").await?;
+
+    let bar = progress::count(
+        (documents::ACME.len() + documents::GLOBEX.len()) as u64,
+        "adding documents",
+    );
+    for (guest, texts) in [(&mut acme, documents::ACME), (&mut globex, documents::GLOBEX)] {
+        for content in texts {
+            let title = document::heading(content).unwrap_or(guest.name);
+            let added = document::send(&guest.client, title, content, Map::new()).await?;
+            guest.documents.push(text(&added, "id"));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+
+    let alias: AdapterAlias = ALIAS.parse()?;
+    let folder = config::shipped_folder()?.join("chat/adapter-acme");
+    let generation = text(&adapter::put(&acme.client, &alias, &folder).await?, "generation");
+    acme.model = format!("{}:{ALIAS}", acme.model);
+
+    let name: PluginName = PLUGIN.parse()?;
+    let version = text(
+        &plugin::deploy(&acme.client, &name, Bytes::from_static(PRICE_DESK), &STAGES).await?,
+        "version",
+    );
+    let prices: Map<String, Value> = questions::PRICES
+        .iter()
+        .map(|(item, price)| ((*item).to_owned(), Value::from(*price)))
+        .collect();
+    let prices = Member {
+        key: "prices".into(),
+        value: prices.into(),
+    };
+    settings::set(&acme.client, vec![prices]).await?;
+    Ok(Cast {
+        acme,
+        globex,
+        generation,
+        plugin: version,
+    })
+}
+
+async fn guest(operator: &Client, id: &'static str, name: &'static str) -> Result<Guest> {
+    let made = operator
+        .post("/operator/v1/tenants", &json!({"id": id, "name": name}))
+        .await?;
+    let key = text(&made, "key");
+    let client = Client::new(operator.url(), Secret::new(key.clone()))?;
+    Ok(Guest {
+        id,
+        name,
+        key,
+        model: crate::commands::chat::base_model(&client).await?,
+        client,
+        documents: Vec::new(),
+    })
+}

@@ -1,0 +1,73 @@
+//! The binary `riad` as a library: command line, configuration, the one composition root, and the demo.
+//!
+//! Not here: any rule of the service. The server's parts are put together in [`wire`]; the commands are thin HTTP clients
+//! that know nothing of those parts.
+
+pub mod cli;
+pub mod client;
+mod commands;
+pub mod config;
+pub mod demo;
+pub mod exit;
+pub mod output;
+pub mod serve;
+pub mod wire;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use output::Output;
+use riad_core::{Error, Result};
+use std::{ffi::OsString, process::ExitCode};
+
+/// Parses the command line, runs it and says with the exit code how it went.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive here too, with code 0. Nothing can be done about an output that is closed.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::internal)
+        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(exit::code(error.kind()))
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Tenant(call) => {
+            commands::tenant::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Key(call) => commands::key::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await,
+        Command::Document(call) => {
+            commands::document::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Plugin(call) => {
+            commands::plugin::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Pipeline(call) => {
+            commands::pipeline::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Settings(call) => {
+            commands::settings::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Adapter(call) => {
+            commands::adapter::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Chat(args) => commands::chat::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
+        Command::Search(args) => commands::search::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
+        Command::Models(args) => commands::models::run(&args.at.client()?, &Output::new(args.at.json)).await,
+    }
+}
