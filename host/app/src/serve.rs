@@ -6,6 +6,7 @@ use crate::{
     output,
     wire::{self, Wired},
 };
+use riad_api::Readiness;
 use riad_core::{Error, ErrorKind, Result, Secret};
 use riad_store::Store;
 use std::{net::SocketAddr, time::Duration};
@@ -50,6 +51,7 @@ pub struct Running {
     /// The operator's key if one was made at this start.
     pub new_operator_key: Option<Secret<String>>,
     store: Store,
+    readiness: Readiness,
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     grace: Duration,
@@ -71,11 +73,12 @@ impl Running {
         let address = listener.local_addr().map_err(Error::internal)?;
         let Wired {
             router,
+            readiness,
             store,
             new_operator_key,
         } = wire::wire(config, operator_key).await?;
         let (stop, mut stopped) = watch::channel(false);
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let serving = riad_api::serve(listener, router, async move {
             // A sender that is gone means that nobody can ask any more: end as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         });
@@ -83,8 +86,9 @@ impl Running {
             address,
             new_operator_key,
             store,
+            readiness,
             stop,
-            server: tokio::spawn(serving.into_future()),
+            server: tokio::spawn(serving),
             grace: Duration::from_millis(config.limits.request_ms),
         })
     }
@@ -99,6 +103,7 @@ impl Running {
     /// # Errors
     /// The first thing that could not be closed properly. Nothing acknowledged is lost even then.
     pub async fn stop(self) -> Result<()> {
+        self.readiness.drain();
         self.stop.send_replace(true);
         let served = tokio::time::timeout(self.grace, self.server).await;
         self.store.close().await?;

@@ -4,6 +4,7 @@
 use crate::config::{self, Config};
 use axum::Router;
 use bytes::Bytes;
+use riad_api::Readiness;
 use riad_core::{Error, Result, Secret, ports::Embedder};
 use riad_engine::{EngineConfig, StaticEmbedder};
 use riad_sandbox::WasmSandbox;
@@ -17,6 +18,8 @@ const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm"
 /// A server that is put together and does not listen yet.
 pub struct Wired {
     pub router: Router,
+    /// To be told when the server begins to shut down.
+    pub readiness: Readiness,
     /// Closed after the last request.
     pub store: Store,
     /// The operator's key if one was made at this start; it can never be shown again.
@@ -73,8 +76,10 @@ pub async fn wire(config: &Config, operator_key: Option<Secret<String>>) -> Resu
     })
     .await?;
     let new_operator_key = services.ensure_operator_key(operator_key).await?;
+    let readiness = Readiness::default();
     Ok(Wired {
-        router: riad_api::router(services),
+        router: riad_api::router(services, readiness.clone()),
+        readiness,
         store,
         new_operator_key,
     })
