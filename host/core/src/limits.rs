@@ -42,6 +42,8 @@ limits! {
     request_bytes: u64 = 4 << 20, 1024;
     /// Bytes of a document's text. Larger texts should be split by who knows their structure.
     document_bytes: u64 = 8 << 20, 1024;
+    /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.
+    metadata_bytes: u64 = 16 << 10, 64;
     /// Bytes of a component. A Python component has 18 MB.
     plugin_bytes: u64 = 32 << 20, 65536;
     /// Bytes of an adapter's weights. Rank 64 on a 7B model has about 650 MB in bf16.
@@ -70,7 +72,7 @@ limits! {
     guest_ms: u64 = 2_000, 10;
     /// Fuel of a whole request, about one per WebAssembly instruction.
     guest_fuel: u64 = 2_000_000_000, 1_000_000;
-    /// Bytes that a stage may return: passages, prompt, or a piece of the answer.
+    /// Bytes that a stage may return: passages, a prompt, or one choice of the answer with its citations.
     guest_output_bytes: u64 = 1 << 20, 4096;
     /// Host calls of a whole request.
     guest_host_calls: u32 = 10_000, 10;

@@ -41,7 +41,8 @@ impl DocumentReader for Bound {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
         let request = SearchRequest {
             query: query.to_owned(),
-            limit,
+            // The contract lets a guest ask for up to 100; a server that allows fewer gives fewer.
+            limit: limit.min(self.shared.limits.search_results),
             filter,
         };
         search::search_room(&self.shared, &self.pass, &self.room, request).await

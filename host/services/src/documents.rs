@@ -40,6 +40,7 @@ impl DocumentService {
     pub async fn create(&self, pass: &TenantPass, request: DocumentRequest) -> Result<Document> {
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
+        self.check_metadata(&request.metadata)?;
         let room = self.0.rooms.open(pass).await?;
 
         let (text, format, characters) = (request.text, request.format, self.0.limits.chunk_characters as usize);
@@ -100,6 +101,19 @@ impl DocumentService {
     /// `NotFound` if the room has none with the id.
     pub async fn delete(&self, pass: &TenantPass, id: &DocumentId) -> Result<()> {
         self.0.rooms.open(pass).await?.documents.delete(id).await
+    }
+
+    fn check_metadata(&self, metadata: &Metadata) -> Result<()> {
+        let bytes = serde_json::to_vec(metadata).map_err(Error::internal)?.len() as u64;
+        let most = self.0.limits.metadata_bytes;
+        if bytes > most {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("the metadata has {bytes} bytes as JSON, it may have {most}"),
+            )
+            .with_param("metadata"));
+        }
+        Ok(())
     }
 
     fn check_size(&self, text: &str) -> Result<()> {

@@ -82,7 +82,8 @@ impl Directory for TenantDirectory {
         off_thread(move || {
             control.database.write(|connection| {
                 // The keys go with the row.
-                if connection.execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()])? == 0 {
+                let forgotten = connection.execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()])? > 0;
+                if !forgotten && !is_being_deleted(connection, &tenant)? {
                     return Err(no_tenant(&tenant).into());
                 }
                 connection.execute(

@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask guests`, `cargo xtask tidy`, `cargo xtask test`. A task is a file in `tasks/` and a variant
+//! Developer tasks: `cargo xtask guests`, `bench`, `tidy`, `test`. A task is a file in `tasks/` and a variant
 //! of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
@@ -20,6 +20,8 @@ struct Arguments {
 enum Task {
     /// Build the WebAssembly guests and commit-ready copies of them
     Guests(tasks::guests::Arguments),
+    /// Run one benchmark
+    Bench(tasks::bench::Arguments),
     /// Check what no compiler checks: crate directions, file headers, file sizes
     Tidy,
     /// Everything that must pass before a commit, in order, up to the first failure
@@ -29,6 +31,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = environment::Environment::read().and_then(|environment| match Arguments::parse().task {
         Task::Guests(arguments) => tasks::guests::run(&environment, &arguments),
+        Task::Bench(arguments) => tasks::bench::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),
     });

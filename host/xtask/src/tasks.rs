@@ -1,5 +1,6 @@
 //! The tasks, one file each.
 
+pub mod bench;
 pub mod guests;
 pub mod test;
 pub mod tidy;

@@ -35,6 +35,8 @@ pub(crate) struct ChatCompletionRequest {
     #[schema(schema_with = body::strings_schema)]
     stop: Option<Stop>,
     n: Option<u32>,
+    /// Changes nothing at temperature 0; refused at others, because the engine has no seed.
+    seed: Option<i64>,
     #[schema(ignore)]
     tools: Option<Value>,
     #[schema(ignore)]
@@ -127,7 +129,7 @@ impl TryFrom<Value> for Content {
 
 impl ChatCompletionRequest {
     /// What `services` is asked, and how the answer is to be sent.
-    pub fn split(self) -> Result<(ChatRequest, Output)> {
+    pub(super) fn split(self) -> Result<(ChatRequest, Output)> {
         self.refuse_what_cannot_be_honoured()?;
         let output = Output {
             stream: self.stream.unwrap_or(false),
@@ -183,6 +185,11 @@ impl ChatCompletionRequest {
             if asked {
                 return Err(unsupported(name));
             }
+        }
+        if self.seed.is_some() && self.temperature != Some(0.0) {
+            return Err(
+                Error::invalid("seed is not supported; leave it out, or set temperature to 0").with_param("seed"),
+            );
         }
         match self.messages.iter().position(|m| asked(&m.tool_calls, &is_empty)) {
             Some(index) => Err(unsupported(&format!("messages[{index}].tool_calls"))),

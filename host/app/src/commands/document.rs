@@ -28,9 +28,42 @@ pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Res
     }
 }
 
+/// How a text is written, which says where the server may cut it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Markdown,
+}
+
+impl Format {
+    fn of_file(path: &Path) -> Self {
+        let extension = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "md" | "markdown" => Self::Markdown,
+            _ => Self::Text,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+        }
+    }
+}
+
 /// Sends one document; the demo uses it too.
-pub async fn send(client: &Client, title: &str, text: &str, metadata: Map<String, Value>) -> Result<Value> {
-    let body = json!({"title": title, "text": text, "metadata": metadata});
+pub async fn send(
+    client: &Client,
+    title: &str,
+    text: &str,
+    format: Format,
+    metadata: Map<String, Value>,
+) -> Result<Value> {
+    let body = json!({"title": title, "text": text, "format": format.as_str(), "metadata": metadata});
     client.post("/v1/documents", &body).await
 }
 
@@ -65,7 +98,8 @@ async fn add(
             .clone()
             .or_else(|| heading(content).map(str::to_owned))
             .unwrap_or_else(|| file_name(file));
-        let document = send(client, &title, content, object(metadata)).await.map_err(|error| {
+        let sent = send(client, &title, content, Format::of_file(file), object(metadata)).await;
+        let document = sent.map_err(|error| {
             let message = format!("{}: {}", file.display(), error.message());
             Error::new(error.kind(), message)
         });

@@ -54,7 +54,7 @@ pub async fn set(url: &str, operator_key: Secret<String>) -> Result<Cast> {
     for (guest, texts) in [(&mut acme, documents::ACME), (&mut globex, documents::GLOBEX)] {
         for content in texts {
             let title = document::heading(content).unwrap_or(guest.name);
-            let added = document::send(&guest.client, title, content, Map::new()).await?;
+            let added = document::send(&guest.client, title, content, document::Format::Markdown, Map::new()).await?;
             guest.documents.push(text(&added, "id"));
             bar.inc(1);
         }

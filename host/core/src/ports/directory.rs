@@ -15,6 +15,7 @@ pub trait Directory: Send + Sync {
     /// All of them, by id.
     async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>>;
 
-    /// Revokes the tenant's keys and forgets the tenant. The room is removed by [`super::Rooms::remove`].
+    /// Revokes the tenant's keys and forgets the tenant. The room is removed by [`super::Rooms::remove`];
+    /// until that has succeeded this can be called again. `NotFound` if there is no such tenant.
     async fn delete(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;
 }

@@ -57,8 +57,6 @@ pub(super) async fn follow(
         }
     };
     prepared.bill.end(choice, end.usage);
-    // The lane goes back before the filter thinks about its last words.
-    drop(generation);
     let ending = prepared.run.finish(filter).await?;
     send_text(events, number, ending.text)?;
     send(

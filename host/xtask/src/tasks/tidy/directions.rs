@@ -47,7 +47,11 @@ pub fn check(environment: &Environment) -> Result<Vec<String>> {
         // What tests the whole may know the whole.
         .filter(|package| !package.manifest_path.starts_with(&tests))
         .flat_map(|package| {
-            let dependencies: Vec<&str> = package.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+            let dependencies: Vec<&str> = package
+                .dependencies
+                .iter()
+                .map(|dependency| dependency.name.as_str())
+                .collect();
             violations(&package.name, &dependencies)
         })
         .collect())
