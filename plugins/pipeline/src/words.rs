@@ -9,6 +9,11 @@ const STOP_WORDS: &[&str] = &[
     "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your",
 ];
 
+/// Words that belong to the question after "how" ("how long is the warranty"), not to what it is about.
+const MEASURES: &[&str] = &[
+    "big", "far", "fast", "high", "large", "long", "often", "old", "soon", "well",
+];
+
 /// Lower-case words of a text in which only what carries meaning is left: letters, digits, currency signs, `%` and a minus
 /// before a number. Case, spacing and punctuation are gone, so that two texts that read the same are the same.
 #[must_use]
@@ -57,10 +62,18 @@ pub fn words(text: &str) -> Vec<String> {
 /// What a question is about: its words without stop words, reduced to a stem. All its words when only stop words are left.
 pub(crate) fn topic(text: &str) -> Vec<String> {
     let all = words(text);
+    let asks_how = |index: usize| {
+        index
+            .checked_sub(1)
+            .and_then(|before| all.get(before))
+            .is_some_and(|word| word == "how")
+    };
     let mut topic: Vec<String> = all
         .iter()
-        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
-        .map(|word| stem(word))
+        .enumerate()
+        .filter(|(_, word)| !STOP_WORDS.contains(&word.as_str()))
+        .filter(|(index, word)| !(asks_how(*index) && MEASURES.contains(&word.as_str())))
+        .map(|(_, word)| stem(word))
         .collect();
     if topic.is_empty() {
         topic = all.iter().map(|word| stem(word)).collect();
@@ -112,8 +125,9 @@ mod tests {
     fn a_topic_has_neither_stop_words_nor_plurals() {
         assert_eq!(
             topic("How long are the warranties of our drills?"),
-            ["drill", "long", "warranty"]
+            ["drill", "warranty"]
         );
+        assert_eq!(topic("Is the long drill sold?"), ["drill", "long", "sold"]);
         assert_eq!(topic("Who are you?"), ["ar", "who", "you"]);
         assert_eq!(stem("includes"), stem("included"));
     }

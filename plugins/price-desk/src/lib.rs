@@ -19,13 +19,14 @@ impl Prompting for PriceDesk {
         let found = prices::asked_for(question, table::read()?);
         if let Some(passage) = prices::passage(&found, request.profile.sentences as usize) {
             log::info(&format!("{} prices for this question", found.len()));
-            // After the best passage when the question is not about a price, so that it does not take the first place.
-            let place = if prices::is_about_a_price(question) {
-                0
+            if prices::is_about_a_price(question) {
+                // The table decides: documents may tell an older price. The best one stays, for what else was asked.
+                passages.truncate(1);
+                passages.insert(0, passage);
             } else {
-                passages.len().min(1)
-            };
-            passages.insert(place, passage);
+                // After the best passage, so that it does not take the first place.
+                passages.insert(passages.len().min(1), passage);
+            }
         }
         riad_pipeline::build(&request, passages, model::count_tokens)
     }
