@@ -57,7 +57,7 @@ pub struct Engine {
 }
 
 /// Keys of the model's profile that differ from what is known of the model.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
     pub context_tokens: Option<u32>,
@@ -65,6 +65,7 @@ pub struct Profile {
     pub passages: Option<u32>,
     pub sentences: Option<u32>,
     pub completion_tokens: Option<u32>,
+    pub temperature: Option<f32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

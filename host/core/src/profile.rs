@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelProfile {
     /// The model's name in the API.
@@ -17,4 +17,6 @@ pub struct ModelProfile {
     pub sentences: u32,
     /// `max_tokens` of a request that does not say.
     pub completion_tokens: u32,
+    /// `temperature` of a request that does not say: what the model was made for.
+    pub temperature: f32,
 }

@@ -8,6 +8,7 @@ use toml::Value;
 pub enum Kind {
     Text,
     Number,
+    Fraction,
 }
 
 impl Kind {
@@ -19,6 +20,11 @@ impl Kind {
                 .parse()
                 .map(Value::Integer)
                 .map_err(|_| format!("`{text}` is not a whole number")),
+            Self::Fraction => text
+                .trim()
+                .parse()
+                .map(Value::Float)
+                .map_err(|_| format!("`{text}` is not a number")),
         }
     }
 }
@@ -129,6 +135,13 @@ const KEYS: &[Key] = &[
         "max_tokens of a request that does not say. Unset: 512.",
     ),
     key(
+        "engine.profile",
+        "temperature",
+        Kind::Fraction,
+        "",
+        "temperature of a request that does not say, 0 to 2. Unset: what the model's generation_config.json says, else 1.",
+    ),
+    key(
         "embeddings",
         "model",
         Kind::Text,
@@ -191,7 +204,12 @@ pub fn variables() -> Vec<(String, &'static str)> {
         .chain(limits)
         .map(|(section, name, kind)| {
             let variable = format!("RIAD_{section}__{name}").replace('.', "__").to_uppercase();
-            (variable, if kind == Kind::Number { "7" } else { "x" })
+            let value = match kind {
+                Kind::Text => "x",
+                Kind::Number => "7",
+                Kind::Fraction => "0.5",
+            };
+            (variable, value)
         })
         .collect()
 }

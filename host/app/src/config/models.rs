@@ -2,10 +2,14 @@
 
 use super::{Config, Engine};
 use riad_core::{Error, Result, profile::ModelProfile};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The shipped model's name in the API.
 pub const SHIPPED_ID: &str = "riad-mini";
+
+/// The greatest temperature that a request may have.
+const TEMPERATURE_MAX: f32 = 2.0;
 
 /// The folder with the models that ship: `models` beside the executable, or that of the source tree it was built from.
 ///
@@ -73,6 +77,7 @@ pub fn profile(config: &Config) -> Result<ModelProfile> {
         passages: wanted.passages.unwrap_or(known.passages),
         sentences: wanted.sentences.unwrap_or(known.sentences),
         completion_tokens: wanted.completion_tokens.unwrap_or(known.completion_tokens),
+        temperature: wanted.temperature.unwrap_or(known.temperature),
     };
     check(&profile)?;
     Ok(profile)
@@ -87,6 +92,7 @@ fn shipped_profile() -> ModelProfile {
         passages: 4,
         sentences: 2,
         completion_tokens: 128,
+        temperature: 0.0,
     }
 }
 
@@ -105,14 +111,37 @@ fn real_profile(model: &str, configured: Option<u32>) -> Result<ModelProfile> {
         passages: 8,
         sentences: 6,
         completion_tokens: 512.min(context_tokens / 4).max(1),
+        temperature: json_of(model, "generation_config.json").map_or(1.0, |config| temperature_in(&config)),
     })
 }
 
-/// `max_position_embeddings` of a local folder, or of a hub model that the Hugging Face cache holds.
+/// `max_position_embeddings`.
 fn context_of(model: &str) -> Option<u32> {
+    let config = json_of(model, "config.json")?;
+    // Multimodal models keep the text model's figures one level down.
+    let figure = config
+        .get("max_position_embeddings")
+        .or_else(|| config.pointer("/text_config/max_position_embeddings"))?;
+    u32::try_from(figure.as_u64()?).ok()
+}
+
+/// What the model's makers sample with.
+fn temperature_in(generation: &Value) -> f32 {
+    if generation.get("do_sample").and_then(Value::as_bool) == Some(false) {
+        return 0.0;
+    }
+    let given = generation.get("temperature").and_then(Value::as_f64).unwrap_or(1.0);
+    #[expect(clippy::cast_possible_truncation, reason = "a temperature needs no more digits than f32 has")]
+    let temperature = given as f32;
+    temperature.clamp(0.0, TEMPERATURE_MAX)
+}
+
+/// A file of a local folder, or of a hub model that the Hugging Face cache holds.
+fn json_of(model: &str, name: &str) -> Option<Value> {
+    let read = |path: &Path| serde_json::from_slice(&std::fs::read(path).ok()?).ok();
     let folder = Path::new(model);
     if folder.is_dir() {
-        return context_in(&folder.join("config.json"));
+        return read(&folder.join(name));
     }
     let hub = std::env::var_os("HF_HOME").map_or_else(
         || std::env::home_dir().map(|home| home.join(".cache/huggingface")),
@@ -125,16 +154,7 @@ fn context_of(model: &str) -> Option<u32> {
     std::fs::read_dir(snapshots)
         .ok()?
         .flatten()
-        .find_map(|snapshot| context_in(&snapshot.path().join("config.json")))
-}
-
-fn context_in(config: &Path) -> Option<u32> {
-    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).ok()?).ok()?;
-    // Multimodal models keep the text model's figures one level down.
-    let figure = config
-        .get("max_position_embeddings")
-        .or_else(|| config.pointer("/text_config/max_position_embeddings"))?;
-    u32::try_from(figure.as_u64()?).ok()
+        .find_map(|snapshot| read(&snapshot.path().join(name)))
 }
 
 fn check(profile: &ModelProfile) -> Result<()> {
@@ -158,6 +178,12 @@ fn check(profile: &ModelProfile) -> Result<()> {
                 profile.completion_tokens,
                 profile.context_tokens - profile.prompt_tokens
             ),
+        );
+    }
+    if !(0.0..=TEMPERATURE_MAX).contains(&profile.temperature) {
+        return wrong(
+            "temperature",
+            format!("is {}, it must be between 0 and {TEMPERATURE_MAX}", profile.temperature),
         );
     }
     match (profile.passages, profile.sentences) {

@@ -8,8 +8,6 @@ use riad_core::{
     profile::ModelProfile,
 };
 
-/// OpenAI's default.
-const TEMPERATURE: f32 = 1.0;
 const STOP_MAX: usize = 4;
 
 /// A message as it came; the role is not checked yet.
@@ -34,6 +32,7 @@ pub struct ChatRequest {
     pub repetition_penalty: Option<f32>,
     pub stop: Vec<String>,
     pub n: Option<u32>,
+    pub seed: Option<i64>,
 }
 
 /// A chat request that was found to be well-formed; only [`ValidRequest::check`] makes one.
@@ -75,8 +74,15 @@ impl ValidRequest {
                     .with_param("stop"),
             );
         }
+        let temperature = within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(profile.temperature);
+        // At temperature 0 a seed changes nothing; at others the engine has none.
+        if request.seed.is_some() && temperature > 0.0 {
+            return Err(
+                Error::invalid("seed is not supported; leave it out, or set temperature to 0").with_param("seed"),
+            );
+        }
         let sampling = Sampling {
-            temperature: within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(TEMPERATURE),
+            temperature,
             top_p: within("top_p", request.top_p, f32::MIN_POSITIVE..=1.0)?,
             top_k: match request.top_k {
                 Some(0) => return Err(Error::invalid("top_k must be at least 1").with_param("top_k")),

@@ -10,6 +10,7 @@ fn profile() -> ModelProfile {
         passages: 3,
         sentences: 3,
         completion_tokens: 64,
+        temperature: 0.5,
     }
 }
 
@@ -38,7 +39,7 @@ fn a_plain_request_gets_the_defaults() {
     assert_eq!(valid.messages()[0].role, Role::System);
     assert_eq!(valid.choices(), 1);
     assert_eq!(valid.max_tokens(), 64);
-    assert_eq!(valid.sampling.temperature, 1.0);
+    assert_eq!(valid.sampling.temperature, 0.5, "the model's own");
     assert_eq!(valid.adapter(), None);
 }
 
@@ -52,6 +53,7 @@ fn what_is_out_of_range_is_refused_with_the_field_named() {
         ("messages[1].role", |r| r.messages[1].role = "assistant".into()),
         ("messages[1].content", |r| r.messages[1].content = " \n".into()),
         ("max_tokens", |r| r.max_tokens = Some(0)),
+        ("seed", |r| (r.seed, r.temperature) = (Some(1), Some(0.1))),
         ("temperature", |r| r.temperature = Some(2.1)),
         ("temperature", |r| r.temperature = Some(-0.1)),
         ("temperature", |r| r.temperature = Some(f32::NAN)),
