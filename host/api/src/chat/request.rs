@@ -25,6 +25,7 @@ pub(crate) struct ChatCompletionRequest {
     max_tokens: Option<u32>,
     /// OpenAI's newer name of `max_tokens`; wins if both are given.
     max_completion_tokens: Option<u32>,
+    /// 0 to 2; the model's own if it is not given.
     temperature: Option<f32>,
     top_p: Option<f32>,
     top_k: Option<u32>,
@@ -35,7 +36,7 @@ pub(crate) struct ChatCompletionRequest {
     #[schema(schema_with = body::strings_schema)]
     stop: Option<Stop>,
     n: Option<u32>,
-    /// Changes nothing at temperature 0; refused at others, because the engine has no seed.
+    /// Changes nothing at temperature 0, refused at others.
     seed: Option<i64>,
     #[schema(ignore)]
     tools: Option<Value>,
@@ -155,6 +156,7 @@ impl ChatCompletionRequest {
             repetition_penalty: self.repetition_penalty,
             stop: self.stop.map(|stop| stop.0).unwrap_or_default(),
             n: self.n,
+            seed: self.seed,
         };
         Ok((request, output))
     }
@@ -185,11 +187,6 @@ impl ChatCompletionRequest {
             if asked {
                 return Err(unsupported(name));
             }
-        }
-        if self.seed.is_some() && self.temperature != Some(0.0) {
-            return Err(
-                Error::invalid("seed is not supported; leave it out, or set temperature to 0").with_param("seed"),
-            );
         }
         match self.messages.iter().position(|m| asked(&m.tool_calls, &is_empty)) {
             Some(index) => Err(unsupported(&format!("messages[{index}].tool_calls"))),

@@ -131,7 +131,10 @@ fn temperature_in(generation: &Value) -> f32 {
         return 0.0;
     }
     let given = generation.get("temperature").and_then(Value::as_f64).unwrap_or(1.0);
-    #[expect(clippy::cast_possible_truncation, reason = "a temperature needs no more digits than f32 has")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a temperature needs no more digits than f32 has"
+    )]
     let temperature = given as f32;
     temperature.clamp(0.0, TEMPERATURE_MAX)
 }
