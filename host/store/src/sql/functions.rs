@@ -48,9 +48,7 @@ fn replace(context: &Context<'_>, bytes_max: usize) -> Result<ToSqlOutput<'stati
         return null();
     };
     if part.is_empty() {
-        return Ok(ToSqlOutput::Owned(
-            Value::try_from(context.get_raw(0)).map_err(rusqlite::Error::from)?,
-        ));
+        return Ok(as_text(text.into_owned()));
     }
     let Some(with) = bytes(context, 2) else {
         return null();
@@ -63,10 +61,10 @@ fn replace(context: &Context<'_>, bytes_max: usize) -> Result<ToSqlOutput<'stati
         replaced.extend_from_slice(&with);
         rest = from.split_at(part.len()).1;
         if replaced.len() > bytes_max {
-            let code = ffi::Error::new(ffi::SQLITE_TOOBIG);
+            // Without words: SQLite has its own for this code, and words of ours would replace the code.
             return Err(rusqlite::Error::SqliteFailure(
-                code,
-                Some("string or blob too big".into()),
+                ffi::Error::new(ffi::SQLITE_TOOBIG),
+                None,
             ));
         }
     }
