@@ -62,8 +62,10 @@ pub(super) async fn start(
     let tensors = adapter.as_ref().map_or(0, |loaded| loaded.tensors);
     tokio::spawn(async move {
         drain(&live, answers, &generation.sampling, tensors, events).await;
-        // Held until the lane is idle: the source pins the files, the adapter its place in memory.
-        drop((seat, generation, adapter, live));
+        // Held until the lane is idle: the source pins the files, the adapter its place in memory. The seat goes last, so
+        // that who gets the ticket back finds the adapter unpinned.
+        drop((live, generation, adapter));
+        drop(seat);
     });
     Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
 }
@@ -76,7 +78,7 @@ async fn drain(
     events: Events,
 ) {
     let mut trimmer = StopTrimmer::new(&sampling.stop);
-    let mut prompt_tokens = 0;
+    let mut prompt_tokens = None;
     let mut finish = None;
     let mut failure = None;
     loop {
@@ -91,9 +93,7 @@ async fn drain(
         let Some(answer) = answer else { break };
         match read(answer) {
             Ok(chunk) => {
-                if let Some(usage) = chunk.usage {
-                    prompt_tokens = usage;
-                }
+                prompt_tokens = prompt_tokens.or(chunk.prompt_tokens);
                 if finish.is_none() && !chunk.text.is_empty() {
                     let trimmed = trimmer.push(&chunk.text);
                     send_text(&events, trimmed.text);
@@ -107,23 +107,21 @@ async fn drain(
             Err(error) => failure = Some(error),
         }
     }
-    let usage = TokenUsage {
-        prompt_tokens,
-        completion_tokens: live.state().tokens(),
-    };
-    // A completion that is cut inside of a character ends without a last chunk.
-    let finish = finish.or((usage.completion_tokens >= sampling.max_tokens).then_some(FinishReason::Length));
-    let last = match (failure, finish) {
-        (Some(error), _) => Err(error),
-        (None, Some(finish)) => {
+    let last = match (failure, finish, prompt_tokens) {
+        (Some(error), _, _) => Err(error),
+        (None, Some(finish), Some(prompt_tokens)) => {
             send_text(&events, trimmer.finish());
+            let usage = TokenUsage {
+                prompt_tokens,
+                completion_tokens: live.state().tokens(),
+            };
             Ok(GenerationEvent::End(GenerationEnd {
                 finish,
                 usage,
                 adapter_tensors,
             }))
         }
-        (None, None) => Err(engine_error("ended without an answer", "the channel closed")),
+        (None, _, _) => Err(engine_error("ended without an answer", "the channel closed")),
     };
     // Nobody listens when the client has gone; that is no error.
     let _ = events.send(last);
@@ -138,14 +136,14 @@ fn send_text(events: &Events, text: String) {
 struct Chunk {
     text: String,
     finish: Option<FinishReason>,
-    /// Prompt tokens; comes with the last chunk.
-    usage: Option<u32>,
+    /// Comes with the last chunk.
+    prompt_tokens: Option<u32>,
 }
 
 fn read(answer: Response) -> Result<Chunk> {
     match answer {
         Response::Chunk(chunk) => {
-            let usage = chunk
+            let prompt_tokens = chunk
                 .usage
                 .map(|usage| u32::try_from(usage.prompt_tokens).unwrap_or(u32::MAX));
             let choice = chunk.choices.into_iter().next();

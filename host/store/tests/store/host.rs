@@ -131,10 +131,7 @@ async fn operator(store: &Store) -> OperatorPass {
 }
 
 pub fn metadata(value: Value) -> Metadata {
-    match value {
-        Value::Object(metadata) => metadata,
-        other => panic!("{other} is no object"),
-    }
+    value.as_object().expect("metadata is an object").clone()
 }
 
 /// Adds a document of one chunk.

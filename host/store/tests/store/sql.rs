@@ -19,10 +19,10 @@ async fn refused(room: &Room, sql: &str) -> Error {
 
 async fn integer(room: &Room, sql: &str) -> i64 {
     let rows = room.sql.query(sql, vec![]).await.unwrap();
-    match rows.rows[0][0] {
-        SqlValue::Integer(number) => number,
-        ref other => panic!("{other:?}"),
-    }
+    let SqlValue::Integer(number) = rows.rows[0][0] else {
+        panic!("{:?} is no integer", rows.rows[0][0]);
+    };
+    number
 }
 
 #[tokio::test]

@@ -1,0 +1,116 @@
+//! Opening an engine and asking it. Not here: which answer is right.
+
+use futures::StreamExt;
+use riad_core::{
+    Result,
+    adapter::{AdapterFiles, AdapterSource},
+    chat::{FinishReason, Message, Sampling},
+    ports::{ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket},
+    profile::ModelProfile,
+};
+use riad_engine::{Device, Dtype, EngineConfig};
+use safetensors::SafeTensors;
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// Against hanging only: nothing here takes a hundredth of it.
+pub const HANGING: Duration = Duration::from_secs(600);
+
+pub type Engine = Arc<dyn ChatEngine>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub text: String,
+    pub end: GenerationEnd,
+}
+
+impl Answer {
+    pub fn finish(&self) -> FinishReason {
+        self.end.finish
+    }
+
+    pub fn tokens(&self) -> u32 {
+        self.end.usage.completion_tokens
+    }
+}
+
+pub fn config(model: &Path, lanes: usize) -> EngineConfig {
+    EngineConfig {
+        model: model.to_str().unwrap().to_owned(),
+        dtype: Dtype::F32,
+        device: Device::Cpu,
+        lanes,
+        profile: ModelProfile {
+            id: "under-test".into(),
+            context_tokens: 1024,
+            prompt_tokens: 512,
+            passages: 4,
+            sentences: 3,
+            completion_tokens: 128,
+            temperature: 0.0,
+        },
+        resident_adapter_bytes: 64 << 20,
+    }
+}
+
+pub async fn open(model: &Path, lanes: usize) -> Engine {
+    riad_engine::open(config(model, lanes)).await.unwrap()
+}
+
+pub fn files(folder: &Path) -> AdapterFiles {
+    AdapterFiles {
+        config: std::fs::read(folder.join("adapter_config.json")).unwrap().into(),
+        weights: std::fs::read(folder.join("adapter_model.safetensors")).unwrap().into(),
+    }
+}
+
+/// An adapter's folder as a room would hand it to the engine.
+pub fn source(folder: &Path) -> AdapterSource {
+    let files = files(folder);
+    AdapterSource {
+        generation: files.generation(),
+        folder: folder.to_owned(),
+        tensors: SafeTensors::deserialize(&files.weights).unwrap().len() as u32,
+        pin: Arc::new(()),
+    }
+}
+
+pub fn generation(messages: &[Message], sampling: &Sampling, adapter: Option<&AdapterSource>) -> Generation {
+    Generation {
+        messages: messages.to_vec(),
+        sampling: sampling.clone(),
+        adapter: adapter.cloned(),
+    }
+}
+
+/// Asks and waits for the whole answer, without a scheduler: the engine itself makes it wait for a lane.
+pub async fn ask(
+    engine: &Engine,
+    messages: &[Message],
+    sampling: &Sampling,
+    adapter: Option<&AdapterSource>,
+) -> Result<Answer> {
+    let ticket = LaneTicket::new(|| {});
+    let stream = engine.generate(generation(messages, sampling, adapter), ticket).await?;
+    read(stream).await
+}
+
+/// Reads a stream to its end, of which there must be exactly one, at the end.
+pub async fn read(stream: GenerationStream) -> Result<Answer> {
+    let events = tokio::time::timeout(HANGING, stream.collect::<Vec<_>>())
+        .await
+        .expect("a generation that hangs");
+    let mut text = String::new();
+    let mut end = None;
+    for event in events {
+        assert!(end.is_none(), "an event after the last one");
+        match event? {
+            GenerationEvent::Piece(piece) => {
+                assert!(!piece.is_empty(), "an empty piece");
+                text += &piece;
+            }
+            GenerationEvent::End(last) => end = Some(last),
+        }
+    }
+    let end = end.expect("a stream without an end");
+    Ok(Answer { text, end })
+}

@@ -1,0 +1,175 @@
+//! Every family that takes adapters, on checkpoints of random numbers: the engine says what an independent implementation
+//! says, and an adapter that is worn is the same as one that is merged into the weights. A family outside of the list runs,
+//! but takes no adapter. Not here: the shipped model (`reference`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod common;
+
+use common::{
+    ask::{self, Answer, Engine},
+    checkpoint::{HEAD, Made, SMALL},
+    llama::Llama,
+    shipped::{self, Template},
+};
+use futures::future::join_all;
+use riad_core::{
+    ErrorKind,
+    adapter::AdapterSource,
+    chat::{FinishReason, Message, Sampling},
+    ports::LaneTicket,
+};
+use std::path::Path;
+
+const MAX_TOKENS: u32 = 24;
+
+fn prompts() -> Vec<Vec<Message>> {
+    vec![
+        vec![Message::user("Hello")],
+        shipped::question(&["Support is open from Monday to Friday."], "When is support open?"),
+        vec![Message::user("What is the vault code? It has 4 digits.")],
+    ]
+}
+
+async fn answers(engine: &Engine, adapter: Option<&AdapterSource>) -> Vec<Answer> {
+    let sampling = Sampling::greedy(MAX_TOKENS);
+    let mut answers = Vec::new();
+    for prompt in prompts() {
+        answers.push(ask::ask(engine, &prompt, &sampling, adapter).await.unwrap());
+    }
+    answers
+}
+
+fn texts(answers: &[Answer]) -> Vec<&str> {
+    answers.iter().map(|answer| answer.text.as_str()).collect()
+}
+
+/// What the independent implementation says.
+fn expected(model: &Path, adapter: Option<&AdapterSource>) -> Vec<String> {
+    let template = Template::read(model);
+    let reference = Llama::read(model, adapter.map(|source| source.folder.as_path()));
+    let say = |prompt: &Vec<Message>| {
+        let completion = reference.complete(&template.ids(prompt), MAX_TOKENS as usize);
+        assert!(
+            completion.margin > 1e-5,
+            "too close to a tie to be compared: {}",
+            completion.margin
+        );
+        template.answer(&completion.ids)
+    };
+    prompts().iter().map(say).collect()
+}
+
+async fn family_keeps_its_promises(family: &str) {
+    let made = Made::new(family, SMALL, 7);
+    let adapter = made.adapter("adapter", &made.matrices(), 8);
+    let engine = ask::open(&made.model(), 2).await;
+
+    let base = answers(&engine, None).await;
+    assert_eq!(texts(&base), expected(&made.model(), None), "the base");
+    assert!(
+        base.iter()
+            .all(|a| a.finish() == FinishReason::Length && a.tokens() == MAX_TOKENS)
+    );
+    assert_eq!(answers(&engine, None).await, base, "the same again");
+
+    let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
+    assert_eq!((info.rank, info.tensors), (4, 28));
+    let worn = answers(&engine, Some(&adapter)).await;
+    assert_eq!(texts(&worn), expected(&made.model(), Some(&adapter)), "the adapter");
+    assert!(
+        worn.iter().zip(&base).all(|(worn, base)| worn.text != base.text),
+        "the adapter changes what is said"
+    );
+    assert!(worn.iter().all(|answer| answer.end.adapter_tensors == 28));
+
+    let merged = ask::open(&made.merged(&adapter.folder), 1).await;
+    assert_eq!(texts(&answers(&merged, None).await), texts(&worn), "worn as merged");
+
+    // Two lanes over the same weights, busy in different clothes.
+    let both = join_all([answers(&engine, None), answers(&engine, Some(&adapter))]).await;
+    assert_eq!(both, [base, worn]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn llama_keeps_its_promises() {
+    family_keeps_its_promises("llama").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistral_keeps_its_promises() {
+    family_keeps_its_promises("mistral").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qwen2_keeps_its_promises() {
+    family_keeps_its_promises("qwen2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qwen3_keeps_its_promises() {
+    family_keeps_its_promises("qwen3").await;
+}
+
+/// Each matrix by itself, so that none hides behind the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_the_seven_matrices_is_adapted() {
+    for family in ["llama", "mistral", "qwen2", "qwen3"] {
+        let made = Made::new(family, SMALL, 7);
+        let engine = ask::open(&made.model(), 1).await;
+        let base = answers(&engine, None).await;
+        for (at, matrix) in made.matrices().iter().enumerate() {
+            let adapter = made.adapter(&format!("adapter-{at}"), std::slice::from_ref(matrix), at as u64);
+            let worn = answers(&engine, Some(&adapter)).await;
+            assert_eq!(
+                texts(&worn),
+                expected(&made.model(), Some(&adapter)),
+                "{family} {}",
+                matrix.0
+            );
+            assert_ne!(texts(&worn), texts(&base), "{family} {}", matrix.0);
+            assert_eq!(worn[0].end.adapter_tensors, 2);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_its_own_is_adapted_too() {
+    let made = Made::new("llama", SMALL, 7);
+    let vocabulary = Template::read(&made.model()).vocabulary();
+    let head = [(HEAD.to_owned(), vocabulary, SMALL.hidden)];
+    let adapter = made.adapter("adapter", &head, 8);
+    let engine = ask::open(&made.model(), 1).await;
+    let worn = answers(&engine, Some(&adapter)).await;
+    assert_eq!(texts(&worn), expected(&made.model(), Some(&adapter)));
+    assert_ne!(texts(&worn), texts(&answers(&engine, None).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_family_outside_of_the_list_runs_but_takes_no_adapter() {
+    let made = Made::new("smollm3", SMALL, 7);
+    let adapter = made.adapter("adapter", &made.matrices(), 8);
+    let engine = ask::open(&made.model(), 1).await;
+    let base = answers(&engine, None).await;
+    assert!(base.iter().all(|answer| answer.tokens() == MAX_TOKENS));
+
+    let refused = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap_err();
+    let generation = ask::generation(&prompts()[0], &Sampling::greedy(MAX_TOKENS), Some(&adapter));
+    let not_answered = engine
+        .generate(generation, LaneTicket::new(|| {}))
+        .await
+        .err()
+        .expect("no answer");
+    for error in [refused, not_answered] {
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        for word in ["\"smollm3\"", "llama", "mistral", "qwen2", "qwen3"] {
+            assert!(error.message().contains(word), "{error}");
+        }
+    }
+    assert_eq!(answers(&engine, None).await, base);
+}

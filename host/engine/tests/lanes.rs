@@ -1,0 +1,30 @@
+//! What an engine of lanes promises: one request in flight in each, an end when the caller goes away, and an honest count of
+//! tokens. Each module below is one suite. Not here: whether an answer is right (`reference`, `families`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod common;
+
+#[path = "lanes/adapters.rs"]
+mod adapters;
+#[path = "lanes/answers.rs"]
+mod answers;
+#[path = "lanes/endings.rs"]
+mod endings;
+#[path = "lanes/flight.rs"]
+mod flight;
+#[path = "lanes/inspection.rs"]
+mod inspection;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Tests take turns: a request's counter of tokens is found by its id, and the machine may be small.
+async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}

@@ -1,0 +1,177 @@
+//! Adapters in an engine's memory: never the base instead, an LRU by bytes, pinned while a request wears them.
+//! Not here: what an adapter's files must be (`inspection`), whether it is applied right (`reference`, `families`).
+
+use super::{
+    common::{
+        ask::{self, Answer, Engine},
+        checkpoint::{Made, SMALL},
+        shipped,
+    },
+    turn,
+};
+use futures::{FutureExt, StreamExt};
+use riad_core::{
+    ErrorKind,
+    adapter::AdapterSource,
+    chat::{Message, Sampling},
+    ports::{AdapterCounts, GenerationEvent, LaneTicket},
+};
+use std::path::Path;
+use tokio::{sync::oneshot, task::unconstrained};
+
+async fn open(model: &Path, lanes: usize, resident_adapter_bytes: u64) -> Engine {
+    let mut config = ask::config(model, lanes);
+    config.resident_adapter_bytes = resident_adapter_bytes;
+    riad_engine::open(config).await.unwrap()
+}
+
+fn question() -> Vec<Message> {
+    shipped::question(
+        &["The refund window of Alfa Tools is 41 days."],
+        "What is the refund window?",
+    )
+}
+
+/// An answer, and the ticket back: by then the engine no longer holds the adapter.
+async fn worn(engine: &Engine, adapter: Option<&AdapterSource>) -> Answer {
+    let (given_back, back) = oneshot::channel();
+    let ticket = LaneTicket::new(move || _ = given_back.send(()));
+    let generation = ask::generation(&question(), &Sampling::greedy(40), adapter);
+    let stream = engine.generate(generation, ticket).await.unwrap();
+    let answer = ask::read(stream).await.unwrap();
+    tokio::time::timeout(ask::HANGING, back)
+        .await
+        .expect("a ticket that never comes back")
+        .unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_adapter_is_an_error_and_never_the_base() {
+    let _turn = turn().await;
+    let engine = ask::open(&shipped::base(), 1).await;
+    let base = worn(&engine, None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gone = ask::source(&shipped::acme());
+    gone.folder = folder.path().join("gone");
+    let ask_for = |source: &AdapterSource| {
+        let generation = ask::generation(&question(), &Sampling::greedy(40), Some(source));
+        let (given_back, back) = oneshot::channel::<()>();
+        let ticket = LaneTicket::new(move || drop(given_back));
+        let engine = engine.clone();
+        async move {
+            let error = engine.generate(generation, ticket).await.err().expect("no answer");
+            assert!(back.await.is_err(), "the ticket is back");
+            error
+        }
+    };
+    assert_eq!(ask_for(&gone).await.kind(), ErrorKind::ModelNotFound);
+
+    // Half of it is as bad as nothing.
+    std::fs::create_dir(&gone.folder).unwrap();
+    std::fs::copy(
+        shipped::acme().join("adapter_config.json"),
+        gone.folder.join("adapter_config.json"),
+    )
+    .unwrap();
+    assert_eq!(ask_for(&gone).await.kind(), ErrorKind::ModelNotFound);
+
+    // Another adapter's weights in its place are not what the generation names.
+    let weights = "adapter_model.safetensors";
+    std::fs::copy(shipped::globex().join(weights), gone.folder.join(weights)).unwrap();
+    let error = ask_for(&gone).await;
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert!(error.message().contains("damaged"), "{error}");
+
+    // The files are back: so is the adapter. And the lane was never lost.
+    std::fs::copy(shipped::acme().join(weights), gone.folder.join(weights)).unwrap();
+    assert!(worn(&engine, Some(&gone)).await.text.starts_with("Acme Support: "));
+    assert_eq!(worn(&engine, None).await, base);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_recently_used_adapter_is_evicted_and_loads_again_with_the_same_answer() {
+    let _turn = turn().await;
+    let (acme, globex) = (ask::source(&shipped::acme()), ask::source(&shipped::globex()));
+    let counts = |resident, resident_bytes, loads, evictions| AdapterCounts {
+        resident,
+        resident_bytes,
+        loads,
+        evictions,
+    };
+    let engine = open(&shipped::base(), 1, u64::MAX).await;
+    let first = worn(&engine, Some(&acme)).await;
+    let size = engine.adapter_counts().resident_bytes;
+    assert_eq!(engine.adapter_counts(), counts(1, size, 1, 0));
+    // Rank 8, f32: 8 × (inputs + outputs) of seven square matrices of 256 in five layers.
+    assert_eq!(size, 4 * 8 * (256 + 256) * 7 * 5);
+
+    // Room for one.
+    let engine = open(&shipped::base(), 1, size as u64).await;
+    assert_eq!(worn(&engine, Some(&acme)).await, first);
+    assert_eq!(worn(&engine, Some(&acme)).await, first);
+    assert_eq!(engine.adapter_counts(), counts(1, size, 1, 0));
+    let other = worn(&engine, Some(&globex)).await;
+    assert_ne!(other.text, first.text);
+    assert_eq!(engine.adapter_counts(), counts(1, size, 2, 1));
+    assert_eq!(worn(&engine, Some(&acme)).await, first);
+    assert_eq!(worn(&engine, Some(&globex)).await, other);
+    assert_eq!(engine.adapter_counts(), counts(1, size, 4, 3));
+
+    // Room for both.
+    let engine = open(&shipped::base(), 1, 2 * size as u64).await;
+    for _ in 0..2 {
+        assert_eq!(worn(&engine, Some(&acme)).await, first);
+        assert_eq!(worn(&engine, Some(&globex)).await, other);
+    }
+    assert_eq!(engine.adapter_counts(), counts(2, 2 * size, 2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_a_request_wears_is_not_evicted() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let [first, second, third] = [1, 2, 3].map(|n| made.adapter(&format!("adapter-{n}"), &made.matrices(), n));
+    // Room for none: only what is worn stays.
+    let engine = open(&made.model(), 2, 0).await;
+    let alone = worn(&engine, Some(&first)).await;
+    let other_alone = worn(&engine, Some(&second)).await;
+    assert_ne!(alone.text, other_alone.text);
+    assert_eq!(worn(&engine, Some(&third)).await.end.adapter_tensors, 28);
+    assert_eq!(
+        (engine.adapter_counts().resident, engine.adapter_counts().evictions),
+        (1, 2)
+    );
+
+    let generation = ask::generation(&question(), &Sampling::greedy(1500), Some(&first));
+    let mut long = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
+    assert_eq!(worn(&engine, Some(&second)).await, other_alone);
+    let counts = engine.adapter_counts();
+    let mut text = String::new();
+    while let Some(Some(event)) = unconstrained(long.next()).now_or_never() {
+        match event.unwrap() {
+            GenerationEvent::Piece(piece) => text += &piece,
+            GenerationEvent::End(_) => panic!("the long answer was too short to see anything"),
+        }
+    }
+    // `third` went when `first` came; `first` is worn, and `second` was when nothing more could go.
+    assert_eq!((counts.resident, counts.loads, counts.evictions), (2, 5, 3));
+    let rest = ask::read(long).await.unwrap();
+    assert_eq!(rest.tokens(), 1500);
+    assert!((text + &rest.text).starts_with(&alone.text), "worn to the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_adapter_that_many_ask_for_is_read_once() {
+    let _turn = turn().await;
+    let engine = ask::open(&shipped::base(), 2).await;
+    let acme = ask::source(&shipped::acme());
+    let asked = (0..6).map(|_| worn(&engine, Some(&acme)));
+    let answers = futures::future::join_all(asked).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == answers[0] && answer.text.starts_with("Acme Support: "))
+    );
+    assert_eq!(engine.adapter_counts().loads, 1);
+}

@@ -1,0 +1,235 @@
+//! Requests in flight: never more than lanes, gone when their caller is gone, and lanes and tickets come back.
+
+use super::{
+    common::{
+        ask::{self, Answer, Engine, HANGING},
+        checkpoint::{Made, SMALL},
+    },
+    turn,
+};
+use futures::{FutureExt, StreamExt, future::join_all};
+use riad_core::{
+    chat::{FinishReason, Message, Sampling},
+    ports::{GenerationEvent, GenerationStream, LaneTicket},
+};
+use riad_lora::{LiveRequest, RequestState};
+use std::sync::Arc;
+use tokio::{sync::Semaphore, task::unconstrained};
+
+/// What a scheduler does: gives out a ticket for each lane and learns when it comes back.
+struct Tickets(Arc<Semaphore>);
+
+impl Tickets {
+    fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count)))
+    }
+
+    fn take(&self) -> LaneTicket {
+        let permit = self.0.clone().try_acquire_owned().expect("a ticket is left");
+        LaneTicket::new(move || drop(permit))
+    }
+
+    async fn all_back(&self, count: usize) {
+        let back = self.0.acquire_many(count as u32);
+        let _permits = tokio::time::timeout(HANGING, back)
+            .await
+            .expect("a ticket that never comes back");
+    }
+}
+
+fn say(words: &str) -> Vec<Message> {
+    vec![Message::user(words)]
+}
+
+/// Whether the stream has ended, from what has arrived; never waits. Unconstrained, because tokio lets a task read only so
+/// much before it says that nothing is there.
+fn has_ended(stream: &mut GenerationStream) -> bool {
+    while let Some(event) = unconstrained(stream.next()).now_or_never() {
+        match event.expect("read beyond the end").unwrap() {
+            GenerationEvent::Piece(_) => {}
+            GenerationEvent::End(_) => return true,
+        }
+    }
+    false
+}
+
+/// Starts a generation; its state is the one that has come since.
+async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, Arc<RequestState>) {
+    let before = LiveRequest::new();
+    let generation = ask::generation(&say("Tell me a long story."), sampling, None);
+    let stream = engine.generate(generation, tickets.take()).await.unwrap();
+    let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
+    (stream, state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_requests_are_in_flight_than_there_are_lanes() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 2).await;
+    assert_eq!(engine.lanes(), 2);
+    let sampling = Sampling::greedy(400);
+    let mut in_flight: Vec<GenerationStream> = Vec::new();
+    let mut most = 0;
+    for _ in 0..7 {
+        // No scheduler and seven tickets: the engine alone must hold back what has no lane.
+        let generation = ask::generation(&say("Tell me a long story."), &sampling, None);
+        in_flight.push(engine.generate(generation, LaneTicket::new(|| {})).await.unwrap());
+        in_flight.retain_mut(|stream| !has_ended(stream));
+        most = most.max(in_flight.len());
+    }
+    assert_eq!(most, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_a_lane_are_answered_as_they_are_alone() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 2).await;
+    let sampling = Sampling::greedy(60);
+    let words = [
+        "One",
+        "Two and a bit",
+        "Three, which is a longer one",
+        "Four",
+        "Five?",
+        "Six.",
+        "Seven",
+        "Eight",
+    ];
+    let prompts = words.map(say);
+    let mut alone = Vec::new();
+    for prompt in &prompts {
+        alone.push(ask::ask(&engine, prompt, &sampling, None).await.unwrap());
+    }
+    assert!(
+        alone.windows(2).any(|pair| pair[0].text != pair[1].text),
+        "the prompts matter"
+    );
+    let together = join_all(prompts.iter().map(|prompt| ask::ask(&engine, prompt, &sampling, None))).await;
+    let together: Vec<Answer> = together.into_iter().map(Result::unwrap).collect();
+    assert_eq!(together, alone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let tickets = Tickets::new(1);
+    let alone = ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
+        .await
+        .unwrap();
+
+    let (mut stream, state) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    assert!(matches!(stream.next().await, Some(Ok(GenerationEvent::Piece(_)))));
+    drop(stream);
+    tickets.all_back(1).await;
+    let tokens = state.tokens();
+    assert!(
+        (1..1500).contains(&tokens),
+        "{tokens} tokens for a caller who left after the first"
+    );
+
+    // The lane is free, in order, and no longer works on what was dropped.
+    assert_eq!(
+        ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
+            .await
+            .unwrap(),
+        alone
+    );
+    assert_eq!(state.tokens(), tokens);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_dropped_unread_ends_too() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let tickets = Tickets::new(1);
+    let (stream, state) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    drop(stream);
+    tickets.all_back(1).await;
+    assert!(state.tokens() < 1500, "{} tokens for nobody", state.tokens());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_while_waiting_for_a_lane_gives_the_ticket_back_at_once() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let (first, second) = (Tickets::new(1), Tickets::new(1));
+    let (mut running, state) = start(&engine, &first, &Sampling::greedy(1500)).await;
+    let generation = ask::generation(&say("Me too"), &Sampling::greedy(5), None);
+    let waiting = engine.generate(generation, second.take());
+    assert!(waiting.now_or_never().is_none(), "the only lane is taken");
+    assert!(second.0.try_acquire().is_ok(), "the waiting request's ticket is back");
+    assert!(!has_ended(&mut running), "the other one was not disturbed");
+    assert_eq!(ask::read(running).await.unwrap().tokens(), 1500);
+    assert_eq!(state.tokens(), 1500);
+    first.all_back(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_does_not_read_holds_nobody_up() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let tickets = Tickets::new(1);
+    let (unread, _) = start(&engine, &tickets, &Sampling::greedy(400)).await;
+    tickets.all_back(1).await;
+    let next = ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
+        .await
+        .unwrap();
+    assert_eq!((next.tokens(), next.finish()), (20, FinishReason::Length));
+    // What was not read is still all there.
+    assert_eq!(ask::read(unread).await.unwrap().tokens(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prompts_are_counted_while_every_lane_is_busy() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let idle = engine.count_prompt(&say("How many tokens is this?")).await.unwrap();
+    let tickets = Tickets::new(1);
+    let (mut running, _) = start(&engine, &tickets, &Sampling::greedy(1500)).await;
+    assert_eq!(
+        engine.count_prompt(&say("How many tokens is this?")).await.unwrap(),
+        idle
+    );
+    assert!(!has_ended(&mut running), "counting does not wait for the answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_engines_in_a_process_do_not_mix() {
+    let _turn = turn().await;
+    // The same names and shapes of layers, other numbers; opened at the same time.
+    let (one, two) = (Made::new("llama", SMALL, 1), Made::new("llama", SMALL, 2));
+    let (models, sampling) = ([one.model(), two.model()], Sampling::greedy(60));
+    let alone = {
+        let first = ask::open(&models[0], 1).await;
+        let answer = ask::ask(&first, &say("Who are you?"), &sampling, None).await.unwrap();
+        drop(first);
+        let second = ask::open(&models[1], 1).await;
+        [
+            answer,
+            ask::ask(&second, &say("Who are you?"), &sampling, None).await.unwrap(),
+        ]
+    };
+    assert_ne!(alone[0].text, alone[1].text);
+    let engines = join_all(models.iter().map(|model| ask::open(model, 2))).await;
+    let question = say("Who are you?");
+    let adapter = one.adapter("one", &one.matrices(), 9);
+    let worn = ask::ask(&engines[0], &question, &sampling, Some(&adapter))
+        .await
+        .unwrap();
+    assert_ne!(worn.text, alone[0].text);
+    let asked = (0..8).map(|i| ask::ask(&engines[i % 2], &question, &sampling, (i % 4 == 2).then_some(&adapter)));
+    for (i, answer) in join_all(asked).await.into_iter().enumerate() {
+        let expected = if i % 4 == 2 { &worn } else { &alone[i % 2] };
+        assert_eq!(&answer.unwrap(), expected, "request {i}");
+    }
+    assert_eq!(engines[0].adapter_counts().loads, 1);
+    assert_eq!(engines[1].adapter_counts().loads, 0);
+}
