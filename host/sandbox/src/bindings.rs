@@ -1,11 +1,6 @@
 //! What `wit/` says, in Rust. One world holds every capability and every stage, so that shared words are one type; which of
 //! the stages a component really exports is found stage by stage in `check.rs`.
 //! Not here: any conversion to the words of `riad_core` (`convert.rs`, `capabilities/`).
-#![expect(
-    unsafe_code,
-    dead_code,
-    reason = "generated: types are checked when a guest is loaded, and not every generated item is used"
-)]
 
 wasmtime::component::bindgen!({
     // In the order of their dependencies.
@@ -34,8 +29,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use exports::riad::pipeline::{postprocessing, prompting, retrieval};
-pub(crate) use riad::pipeline::types::{
-    Citation, Ending, Message, Prompt, Request, Role, StageError,
-};
+pub(crate) use riad::pipeline::types::{Ending, Message, Prompt, Request, Role, StageError};
 pub(crate) use riad::types::types::{Error as WitError, Passage};
 pub(crate) use riad::{documents, embeddings, logging, model, pipeline, settings, store, types};

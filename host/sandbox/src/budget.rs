@@ -16,7 +16,8 @@ pub(crate) struct Budget {
 
 struct LogBudget {
     left: u64,
-    said: bool,
+    /// A line was dropped: no other is taken, also if it is shorter.
+    full: bool,
 }
 
 impl Budget {
@@ -25,7 +26,7 @@ impl Budget {
             host_calls: AtomicU32::new(limits.guest_host_calls),
             log: Mutex::new(LogBudget {
                 left: limits.guest_log_bytes,
-                said: false,
+                full: false,
             }),
         }
     }
@@ -41,19 +42,21 @@ impl Budget {
     /// Writes a line if there is room for it. The first line that is dropped is replaced by a note; logging never fails.
     pub(crate) fn write(&self, log: &dyn TenantLog, level: LogLevel, message: &str) {
         let mut budget = self.log.lock();
+        if budget.full {
+            return;
+        }
         match budget.left.checked_sub(message.len() as u64) {
             Some(left) => {
                 budget.left = left;
                 log.write(level, message);
             }
-            None if !budget.said => {
-                budget.said = true;
+            None => {
+                budget.full = true;
                 log.write(
                     LogLevel::Warn,
                     "this request has logged all that it may (limits.guest_log_bytes): lines from here on are dropped",
                 );
             }
-            None => {}
         }
     }
 }

@@ -47,7 +47,10 @@ impl CompileCache {
             tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
             return None;
         };
-        #[expect(unsafe_code, reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it")]
+        #[expect(
+            unsafe_code,
+            reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it"
+        )]
         // SAFETY: the bytes were written by `store` below for this digest and this compiler; the checksum has just shown that
         // they are unchanged. Nothing but this process writes to the folder, which lies in the server's private data.
         let component = unsafe { Component::deserialize(engine, code) };

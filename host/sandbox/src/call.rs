@@ -8,6 +8,7 @@ use crate::{
     convert::{Flaw, Intake},
     errors::{self, Breach},
     guest::Guest,
+    turns::in_turns,
 };
 use riad_core::{Error, ErrorKind, Limits, Result, plugin::Stage, ports::LogLevel};
 use std::{
@@ -49,7 +50,7 @@ impl Shared {
     pub(crate) async fn within<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
         tokio::select! {
             biased;
-            result = call => result,
+            result = in_turns(&self.clock, call) => result,
             () = self.clock.overrun() => Err(Breach::Time.into()),
             () = tokio::time::sleep_until(self.deadline) => Err(Breach::Deadline.into()),
         }
@@ -70,7 +71,10 @@ impl<'a> Call<'a> {
         if guest.dead {
             return Err(Error::new(
                 ErrorKind::PluginFailed,
-                format!("{} cannot go on: an earlier call of this request ended it", guest.who(stage)),
+                format!(
+                    "{} cannot go on: an earlier call of this request ended it",
+                    guest.who(stage)
+                ),
             ));
         }
         let fuel_before = shared.fuel_left.load(Ordering::Relaxed);
@@ -137,9 +141,11 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.shared.clock.leave();
+        self.shared.clock.stop();
         // Fuel is always enabled; a store that could not say what is left would have used nothing it could be charged for.
         let left = self.guest.store.get_fuel().unwrap_or(self.fuel_before);
-        self.shared.fuel_left.store(left.min(self.fuel_before), Ordering::Relaxed);
+        self.shared
+            .fuel_left
+            .store(left.min(self.fuel_before), Ordering::Relaxed);
     }
 }

@@ -44,7 +44,9 @@ pub(crate) struct Checked {
 /// Looks at the first bytes only: whether it makes sense to compile the rest.
 pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     let Some((header, _)) = bytes.split_first_chunk::<8>() else {
-        return Err(invalid("this is not a WebAssembly component: it has fewer than 8 bytes"));
+        return Err(invalid(
+            "this is not a WebAssembly component: it has fewer than 8 bytes",
+        ));
     };
     match header {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0] => Ok(()),
@@ -75,9 +77,12 @@ pub(crate) fn check(
     }
     check_resources(component, limits)?;
     let stages = exported_stages(&ty, engine)?;
-    let instance = linker
-        .instantiate_pre(component)
-        .map_err(|error| invalid(format!("an import does not have the type that this server gives it: {}", words(&error))))?;
+    let instance = linker.instantiate_pre(component).map_err(|error| {
+        invalid(format!(
+            "an import does not have the type that this server gives it: {}",
+            words(&error)
+        ))
+    })?;
     let mut checked = Checked {
         digest,
         stages: stages.clone(),
@@ -130,7 +135,9 @@ fn check_import(name: &str) -> Result<()> {
 
 fn check_resources(component: &Component, limits: &Limits) -> Result<()> {
     let Some(needed) = component.resources_required() else {
-        return Err(invalid("the component imports core modules or components, which are not granted"));
+        return Err(invalid(
+            "the component imports core modules or components, which are not granted",
+        ));
     };
     if needed.num_memories > MEMORIES {
         return Err(invalid(format!(
@@ -181,8 +188,11 @@ fn exported_stages(ty: &types::Component, engine: &Engine) -> Result<Vec<Stage>>
 
 fn check_stage(checked: &mut Checked, ty: &types::Component, engine: &Engine, stage: Stage) -> Result<()> {
     let interface = interface_name(stage);
-    let Some(ComponentItem::ComponentInstance(exports)) = ty.get_export(engine, &interface).map(|found| found.ty) else {
-        return Err(invalid(format!("the component exports `{interface}`, but not as an interface")));
+    let Some(ComponentItem::ComponentInstance(exports)) = ty.get_export(engine, &interface).map(|found| found.ty)
+    else {
+        return Err(invalid(format!(
+            "the component exports `{interface}`, but not as an interface"
+        )));
     };
     let exports = Exports {
         interface,
@@ -229,9 +239,12 @@ impl Exports<'_> {
         Return: ComponentNamedList + Lift,
     {
         let interface = &self.interface;
-        let Some(ComponentItem::ComponentFunc(function)) = self.exports.get_export(self.engine, name).map(|found| found.ty)
+        let Some(ComponentItem::ComponentFunc(function)) =
+            self.exports.get_export(self.engine, name).map(|found| found.ty)
         else {
-            return Err(invalid(format!("the component exports `{interface}` without the function `{name}`")));
+            return Err(invalid(format!(
+                "the component exports `{interface}` without the function `{name}`"
+            )));
         };
         function
             .typecheck::<Params, Return>(&self.instance.instance_type())
@@ -255,16 +268,26 @@ mod tests {
     #[test]
     fn a_denied_import_is_named_with_what_is_granted() {
         let message = |name| check_import(name).unwrap_err().message().to_owned();
-        assert!(message("wasi:sockets/tcp@0.2.3").contains("`wasi:sockets/tcp@0.2.3`, which is not granted: a plugin has no network"));
+        assert!(
+            message("wasi:sockets/tcp@0.2.3")
+                .contains("`wasi:sockets/tcp@0.2.3`, which is not granted: a plugin has no network")
+        );
         assert!(message("wasi:filesystem/types@0.2.0").contains("no files"));
-        assert!(message("acme:tools/secrets").contains("`acme:tools/secrets`, which is not granted. Granted are riad:documents"));
+        assert!(
+            message("acme:tools/secrets")
+                .contains("`acme:tools/secrets`, which is not granted. Granted are riad:documents")
+        );
         assert!(message("riad:documents/documents@0.2.0").contains("at version 0.1.0"));
         assert!(message("wasi:cli/environment@0.3.0").contains("not granted"));
     }
 
     #[test]
     fn capabilities_and_the_empty_wasi_are_granted() {
-        for name in ["riad:store/store@0.1.0", "riad:pipeline/types@0.1.0", "wasi:io/poll@0.2.6"] {
+        for name in [
+            "riad:store/store@0.1.0",
+            "riad:pipeline/types@0.1.0",
+            "wasi:io/poll@0.2.6",
+        ] {
             check_import(name).unwrap();
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct GuestClock {
 struct State {
     used: Duration,
     running_since: Option<Instant>,
+    /// Reasons for which the guest does not run now.
+    away: u32,
 }
 
 impl GuestClock {
@@ -33,27 +35,21 @@ impl GuestClock {
     /// The beginning of a call: nothing is used.
     pub(crate) fn start(&self) {
         *self.state.lock() = State {
-            used: Duration::ZERO,
             running_since: Some(Instant::now()),
+            ..State::default()
         };
     }
 
-    /// The guest runs again.
-    pub(crate) fn enter(&self) {
-        self.state.lock().running_since = Some(Instant::now());
+    /// The end of a call.
+    pub(crate) fn stop(&self) {
+        self.state.lock().pause();
     }
 
-    /// The guest stops running.
-    pub(crate) fn leave(&self) {
-        let mut state = self.state.lock();
-        if let Some(since) = state.running_since.take() {
-            state.used += since.elapsed();
-        }
-    }
-
-    /// Stops the clock until the guard is dropped.
+    /// Stops the clock until the guard, and every other one, is dropped.
     pub(crate) fn away(self: &Arc<Self>) -> Away {
-        self.leave();
+        let mut state = self.state.lock();
+        state.pause();
+        state.away += 1;
         Away(Arc::clone(self))
     }
 
@@ -76,12 +72,24 @@ impl GuestClock {
     }
 }
 
-/// The guest is in a host call.
+impl State {
+    fn pause(&mut self) {
+        if let Some(since) = self.running_since.take() {
+            self.used += since.elapsed();
+        }
+    }
+}
+
+/// The guest is in a host call, or waits for its turn.
 pub(crate) struct Away(Arc<GuestClock>);
 
 impl Drop for Away {
     fn drop(&mut self) {
-        self.0.enter();
+        let mut state = self.0.state.lock();
+        state.away = state.away.saturating_sub(1);
+        if state.away == 0 {
+            state.running_since = Some(Instant::now());
+        }
     }
 }
 
@@ -100,6 +108,20 @@ mod tests {
         drop(away);
         std::thread::sleep(Duration::from_millis(5));
         assert!(clock.left() <= before - Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_guest_that_is_away_for_two_reasons_is_back_when_both_are_gone() {
+        let clock = GuestClock::new(Duration::from_secs(3600));
+        clock.start();
+        let (outer, inner) = (clock.away(), clock.away());
+        drop(inner);
+        let before = clock.left();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.left(), before);
+        drop(outer);
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(clock.left() < before);
     }
 
     #[tokio::test]

@@ -110,6 +110,7 @@ pub(crate) fn request(request: &StageRequest) -> bindings::Request {
         passages,
         sentences,
         completion_tokens: _,
+        temperature: _,
     } = &request.profile;
     bindings::Request {
         messages: messages(&request.messages),
@@ -226,7 +227,7 @@ mod tests {
     fn a_citation_names_a_passage_of_the_prompt() {
         let ending = |passage| bindings::Ending {
             text: "end".into(),
-            citations: vec![bindings::Citation {
+            citations: vec![bindings::pipeline::types::Citation {
                 passage,
                 grounded: true,
             }],

@@ -3,9 +3,7 @@
 
 use crate::{
     bindings::Plugin,
-    limits::{
-        CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES,
-    },
+    limits::{CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES},
     state::GuestState,
     wasi,
 };

@@ -47,7 +47,9 @@ pub(crate) fn plugin(digest: &Digest) -> String {
 pub(crate) fn to_wit(error: &Error) -> WitError {
     let text = || cap(error.message());
     match error.kind() {
-        ErrorKind::InvalidRequest | ErrorKind::ContextTooLong | ErrorKind::Conflict => WitError::InvalidArgument(text()),
+        ErrorKind::InvalidRequest | ErrorKind::ContextTooLong | ErrorKind::Conflict => {
+            WitError::InvalidArgument(text())
+        }
         ErrorKind::NotFound | ErrorKind::ModelNotFound => WitError::NotFound,
         ErrorKind::TooLarge | ErrorKind::QuotaExceeded | ErrorKind::PluginLimit => WitError::LimitExceeded(text()),
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
@@ -93,11 +95,12 @@ pub(crate) fn ended(who: Who, error: wasmtime::Error, refused: bool, limits: &Li
     if trap == Some(&Trap::StackOverflow) {
         return limit(format!("used more than {} of stack", bytes(limits.guest_stack_bytes)));
     }
-    if refused {
-        return limit(format!("used more than {} of memory", bytes(limits.guest_memory_bytes)));
-    }
+    // Before memory: a guest that was refused some and went on has failed for this.
     if is_hostcall_fuel(&error) {
         return too_much_output(who, limits);
+    }
+    if refused {
+        return limit(format!("used more than {} of memory", bytes(limits.guest_memory_bytes)));
     }
     let failed = |text: String| Error::new(ErrorKind::PluginFailed, format!("{who} {text}"));
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
@@ -119,7 +122,10 @@ pub(crate) fn ended(who: Who, error: wasmtime::Error, refused: bool, limits: &Li
 pub(crate) fn too_much_output(who: Who, limits: &Limits) -> Error {
     Error::new(
         ErrorKind::PluginLimit,
-        format!("{who} passed more than {} to the host at once", bytes(limits.guest_output_bytes)),
+        format!(
+            "{who} passed more than {} to the host at once",
+            bytes(limits.guest_output_bytes)
+        ),
     )
 }
 
@@ -145,9 +151,11 @@ fn bytes(bytes: u64) -> String {
 
 /// wasmtime has no public type for this error; its words are those of the pinned version, and a test would miss them.
 fn is_hostcall_fuel(error: &wasmtime::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted"))
+    error.chain().any(|cause| {
+        cause
+            .to_string()
+            .contains("fuel allocated for hostcalls has been exhausted")
+    })
 }
 
 #[cfg(test)]

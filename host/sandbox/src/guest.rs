@@ -5,10 +5,10 @@ use crate::{
     call::{Call, Shared},
     check::Checked,
     errors::{Breach, Who},
-    limits::{HANDLES, RECORD_BYTES},
+    limits::{FUEL_SLICE, HANDLES, RECORD_BYTES},
     state::GuestState,
 };
-use riad_core::{Digest, Result, plugin::Stage, ports::Capabilities};
+use riad_core::{Digest, Error, Result, plugin::Stage, ports::Capabilities};
 use std::sync::Arc;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
@@ -40,7 +40,7 @@ impl Guest {
     ) -> Result<Self> {
         let mut guest = Self {
             digest: checked.digest,
-            store: new_store(engine, shared, capabilities),
+            store: new_store(engine, shared, capabilities).map_err(Error::internal)?,
             exports: Exports::default(),
             dead: false,
         };
@@ -49,8 +49,16 @@ impl Guest {
         let instance = shared.within(instantiate).await;
         let load = |store: &mut Store<GuestState>, instance| -> wasmtime::Result<Exports> {
             Ok(Exports {
-                retrieval: checked.retrieval.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,
-                prompting: checked.prompting.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,
+                retrieval: checked
+                    .retrieval
+                    .as_ref()
+                    .map(|found| found.load(&mut *store, &instance))
+                    .transpose()?,
+                prompting: checked
+                    .prompting
+                    .as_ref()
+                    .map(|found| found.load(&mut *store, &instance))
+                    .transpose()?,
                 postprocessing: checked
                     .postprocessing
                     .as_ref()
@@ -71,15 +79,21 @@ impl Guest {
     }
 }
 
-fn new_store(engine: &Engine, shared: &Shared, capabilities: Capabilities) -> Store<GuestState> {
+fn new_store(engine: &Engine, shared: &Shared, capabilities: Capabilities) -> wasmtime::Result<Store<GuestState>> {
     let limits = &shared.limits;
-    let state = GuestState::new(limits, capabilities, Arc::clone(&shared.budget), Arc::clone(&shared.clock));
+    let state = GuestState::new(
+        limits,
+        capabilities,
+        Arc::clone(&shared.budget),
+        Arc::clone(&shared.clock),
+    );
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     // Bounds what the host copies for one call, before it is copied: the results of a stage and the arguments of a host call.
     let copied = usize::try_from(limits.guest_output_bytes).unwrap_or(usize::MAX);
     store.set_hostcall_fuel(copied.saturating_add(RECORD_BYTES));
     store.set_max_component_handles(HANDLES);
+    store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
     let clock = Arc::clone(&shared.clock);
     store.epoch_deadline_callback(move |_| {
         if clock.left().is_zero() {
@@ -95,5 +109,5 @@ fn new_store(engine: &Engine, shared: &Shared, capabilities: Capabilities) -> St
             }),
         ))
     });
-    store
+    Ok(store)
 }

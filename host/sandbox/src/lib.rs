@@ -23,6 +23,7 @@ mod run;
 mod sandbox;
 mod state;
 mod ticker;
+mod turns;
 mod wasi;
 
 pub use sandbox::WasmSandbox;

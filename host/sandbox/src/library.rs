@@ -56,14 +56,22 @@ impl Library {
             return Ok(found);
         }
         let this = Arc::clone(self);
-        if let Some(found) = spawn_blocking(move || this.from_disk(digest)).await.map_err(Error::internal)? {
+        if let Some(found) = spawn_blocking(move || this.load_from_disk(digest))
+            .await
+            .map_err(Error::internal)?
+        {
             return Ok(found);
         }
         let within = Duration::from_millis(self.limits.compile_ms);
         let compiling = async {
-            let permit = Arc::clone(&self.compiler).acquire_owned().await.map_err(Error::internal)?;
+            let permit = Arc::clone(&self.compiler)
+                .acquire_owned()
+                .await
+                .map_err(Error::internal)?;
             let this = Arc::clone(self);
-            spawn_blocking(move || this.compile(digest, &bytes, permit)).await.map_err(Error::internal)?
+            spawn_blocking(move || this.compile(digest, &bytes, permit))
+                .await
+                .map_err(Error::internal)?
         };
         timeout(within, compiling).await.unwrap_or_else(|_| {
             Err(Error::new(
@@ -77,7 +85,7 @@ impl Library {
         })
     }
 
-    fn from_disk(&self, digest: Digest) -> Option<Arc<Checked>> {
+    fn load_from_disk(&self, digest: Digest) -> Option<Arc<Checked>> {
         let component = self.cache.load(&self.engine, &digest)?;
         self.keep(digest, &component)
             .inspect_err(|error| tracing::warn!(?error, %digest, "a compiled component no longer passes the checks"))

@@ -6,6 +6,9 @@ use wasmtime::ResourceLimiter;
 
 /// How often busy guests yield to others and have their time checked.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
+/// Fuel after which a guest yields. Until then what it has burnt is known to its own code only: a guest that is ended from
+/// outside is billed up to its last slice.
+pub(crate) const FUEL_SLICE: u64 = 1_000_000;
 /// Components whose compiled code stays mapped. A load from the disk cache takes milliseconds.
 pub(crate) const LOADED_COMPONENTS: usize = 64;
 /// Core instances in one component. A Python component, linked from shared libraries, has about thirty.
@@ -26,6 +29,8 @@ pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
 pub(crate) const RECORD_BYTES: usize = 64 << 10;
 /// Random bytes that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
+/// A text up to this long has its tokens counted at once; a longer one would hold up whoever shares the thread.
+pub(crate) const COUNTED_AT_ONCE_BYTES: usize = 16 << 10;
 
 /// Counts the linear memory of one guest, over all its memories, and remembers a refusal: most guests answer a refused
 /// `memory.grow` with an `unreachable`, which says nothing about memory.

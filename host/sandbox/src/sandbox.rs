@@ -100,7 +100,11 @@ impl WasmSandbox {
             // It was accepted once; the client of this request has sent nothing wrong.
             ErrorKind::InvalidRequest => Error::new(
                 ErrorKind::PluginFailed,
-                format!("{} can no longer be run: {}", errors::plugin(&planned.digest), error.message()),
+                format!(
+                    "{} can no longer be run: {}",
+                    errors::plugin(&planned.digest),
+                    error.message()
+                ),
             ),
             ErrorKind::ContextTooLong
             | ErrorKind::Unauthenticated
@@ -134,7 +138,10 @@ impl Sandbox for WasmSandbox {
         if bytes > self.limits.plugin_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("the component has {bytes} bytes, at most {} are taken", self.limits.plugin_bytes),
+                format!(
+                    "the component has {bytes} bytes, at most {} are taken",
+                    self.limits.plugin_bytes
+                ),
             ));
         }
         let digest = Digest::of(&component);
@@ -157,7 +164,9 @@ impl Sandbox for WasmSandbox {
             });
             serving.insert(*stage, index);
         }
-        let permit = self.admit(u32::try_from(components.len()).map_err(Error::internal)?).await?;
+        let permit = self
+            .admit(u32::try_from(components.len()).map_err(Error::internal)?)
+            .await?;
         let shared = Shared::new(Arc::clone(&self.limits));
         let mut guests = Vec::with_capacity(components.len());
         for (checked, stage) in &components {
@@ -179,7 +188,9 @@ struct Waiter<'a>(&'a AtomicU32);
 impl<'a> Waiter<'a> {
     fn enter(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
         waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+                (now < most).then_some(now + 1)
+            })
             .ok()
             .map(|_| Self(waiting))
     }

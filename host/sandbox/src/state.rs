@@ -24,7 +24,12 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    pub(crate) fn new(limits: &Limits, capabilities: Capabilities, budget: Arc<Budget>, clock: Arc<GuestClock>) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        capabilities: Capabilities,
+        budget: Arc<Budget>,
+        clock: Arc<GuestClock>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {

@@ -22,7 +22,7 @@ pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     add_to_linker_proxy_interfaces_async(linker)?;
     random::insecure::add_to_linker::<GuestState, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
     random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    cli::exit::add_to_linker::<GuestState, WasiCli>(linker, &Default::default(), GuestState::cli)?;
+    cli::exit::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
     cli::environment::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
     cli::terminal_input::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
     cli::terminal_output::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;

@@ -156,7 +156,11 @@ fn read(answer: Response) -> Result<Chunk> {
                         _ => FinishReason::Stop,
                     });
             let text = choice.and_then(|choice| choice.delta.content).unwrap_or_default();
-            Ok(Chunk { text, finish, usage })
+            Ok(Chunk {
+                text,
+                finish,
+                prompt_tokens,
+            })
         }
         Response::ValidationError(error) => {
             Err(Error::new(ErrorKind::InvalidRequest, "the model engine refused the request").with_source(error))

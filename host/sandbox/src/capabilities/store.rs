@@ -13,7 +13,11 @@ use riad_core::ports::SqlValue;
 impl Host for GuestState {
     async fn query(&mut self, sql: String, params: Vec<Value>) -> wasmtime::Result<Result<Rows, WitError>> {
         let _away = self.host_call()?;
-        let rows = self.capabilities.sql.query(&sql, params.into_iter().map(value_in).collect()).await;
+        let rows = self
+            .capabilities
+            .sql
+            .query(&sql, params.into_iter().map(value_in).collect())
+            .await;
         Ok(rows
             .map(|rows| Rows {
                 columns: rows.columns,
@@ -28,7 +32,11 @@ impl Host for GuestState {
 
     async fn execute(&mut self, sql: String, params: Vec<Value>) -> wasmtime::Result<Result<u64, WitError>> {
         let _away = self.host_call()?;
-        let changed = self.capabilities.sql.execute(&sql, params.into_iter().map(value_in).collect()).await;
+        let changed = self
+            .capabilities
+            .sql
+            .execute(&sql, params.into_iter().map(value_in).collect())
+            .await;
         Ok(changed.map_err(|error| errors::to_wit(&error)))
     }
 }

@@ -101,14 +101,9 @@ impl Bill {
         }
     }
 
-    /// The engine's own count of a choice. mistral.rs tells the prompt's tokens with the last chunk only, which a completion
-    /// that is cut inside of a character does not have: then the count from before the queue stands, which is the same.
-    pub fn end(&self, choice: usize, mut usage: TokenUsage) {
-        let mut inner = self.0.lock();
-        if usage.prompt_tokens == 0 {
-            usage.prompt_tokens = inner.prompt_tokens;
-        }
-        if let Some(choice) = inner.choices.get_mut(choice) {
+    /// The engine's own count of a choice.
+    pub fn end(&self, choice: usize, usage: TokenUsage) {
+        if let Some(choice) = self.0.lock().choices.get_mut(choice) {
             *choice = Choice::Ended(usage);
         }
     }
