@@ -17,6 +17,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The command by which a server calls itself; see [`Command::CompilePlugin`].
+pub const COMPILE_PLUGIN: &str = "compile-plugin";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server
@@ -43,6 +46,9 @@ pub enum Command {
     Search(SearchArgs),
     /// List the models and adapters that a key may use
     Models(ModelsArgs),
+    /// The child of a server that compiles one component
+    #[command(name = COMPILE_PLUGIN, hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -39,7 +39,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
 
     let out = Output::new(false);
     let spinner = output::progress::spinner("loading the models");
-    let started = Running::start(&config, None).await;
+    let started = Running::start(&config, None, serve::compiler()?).await;
     spinner.finish_and_clear();
     let server = started?;
     let result = play(&server, &out).await;

@@ -17,7 +17,7 @@ use clap::Parser;
 use cli::{Cli, Command};
 use output::Output;
 use riad_core::{Error, Result};
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io, process::ExitCode};
 
 /// Parses the command line, runs it and says with the exit code how it went.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -29,11 +29,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
+    if matches!(cli.command, Command::CompilePlugin) {
+        // Before a runtime is made: its threads would count against the memory that this process gives itself.
+        return ended(riad_sandbox::compile_child(io::stdin().lock(), io::stdout().lock()));
+    }
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::internal)
         .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    ended(result)
+}
+
+fn ended(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,6 +76,7 @@ async fn dispatch(command: Command) -> Result<()> {
         }
         Command::Chat(args) => commands::chat::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
         Command::Search(args) => commands::search::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
+        Command::CompilePlugin => Err(Error::internal("compiling needs no runtime")),
         Command::Models(args) => commands::models::run(&args.at.client()?, &Output::new(args.at.json)).await,
     }
 }

@@ -1,13 +1,14 @@
 //! `riad serve`: listen, say where, and end gracefully. Not here: what is served (`wire`, `riad_api`).
 
 use crate::{
-    cli::ServeArgs,
+    cli::{COMPILE_PLUGIN, ServeArgs},
     config::{self, Config},
     output,
     wire::{self, Wired},
 };
 use riad_api::Readiness;
 use riad_core::{Error, ErrorKind, Result, Secret};
+pub use riad_sandbox::Compiler;
 use riad_store::Store;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -28,7 +29,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         config.server.listen = listen;
     }
     let spinner = output::progress::spinner("loading the models");
-    let started = Running::start(&config, config::operator_key(std::env::vars_os())?).await;
+    let started = Running::start(&config, config::operator_key(std::env::vars_os())?, compiler()?).await;
     spinner.finish_and_clear();
     let server = started?;
     if let Some(key) = &server.new_operator_key {
@@ -58,11 +59,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Binds first, so that a taken address is known before the models are loaded.
+    /// Binds first, so that a taken address is known before the models are loaded. `compiler` compiles what tenants upload.
     ///
     /// # Errors
     /// `InvalidRequest` for an address that cannot be listened on; whatever [`wire::wire`] fails with.
-    pub async fn start(config: &Config, operator_key: Option<Secret<String>>) -> Result<Self> {
+    pub async fn start(config: &Config, operator_key: Option<Secret<String>>, compiler: Compiler) -> Result<Self> {
         let listener = TcpListener::bind(&config.server.listen).await.map_err(|error| {
             let message = format!(
                 "cannot listen on {}: {error}; choose another address with --listen or server.listen",
@@ -76,7 +77,7 @@ impl Running {
             readiness,
             store,
             new_operator_key,
-        } = wire::wire(config, operator_key).await?;
+        } = wire::wire(config, operator_key, compiler).await?;
         let (stop, mut stopped) = watch::channel(false);
         let serving = riad_api::serve(listener, router, async move {
             // A sender that is gone means that nobody can ask any more: end as well.
@@ -116,6 +117,14 @@ impl Running {
             )),
         }
     }
+}
+
+/// This program compiles what tenants upload, in a process of its own.
+pub(crate) fn compiler() -> Result<Compiler> {
+    Ok(Compiler::Child {
+        program: std::env::current_exe().map_err(Error::internal)?,
+        arguments: vec![COMPILE_PLUGIN.to_owned()],
+    })
 }
 
 /// Log lines go to stderr; `RUST_LOG` changes what is shown.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use riad_api::Readiness;
 use riad_core::{Error, Result, Secret, ports::Embedder};
 use riad_engine::{EngineConfig, StaticEmbedder};
-use riad_sandbox::WasmSandbox;
+use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Counters, Fifo, Parts, Services};
 use riad_store::Store;
 use std::{path::PathBuf, sync::Arc, thread};
@@ -31,7 +31,7 @@ pub struct Wired {
 /// # Errors
 /// `InvalidRequest` names the configuration key at fault; `Conflict` if another server has the data folder;
 /// `Unavailable` if this binary was built without an engine.
-pub async fn wire(config: &Config, operator_key: Option<Secret<String>>) -> Result<Wired> {
+pub async fn wire(config: &Config, operator_key: Option<Secret<String>>, compiler: Compiler) -> Result<Wired> {
     let profile = config::profile(config)?;
     let lanes = match config.engine.lanes {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -60,7 +60,7 @@ pub async fn wire(config: &Config, operator_key: Option<Secret<String>>) -> Resu
     })
     .await?;
     let (cache, limits): (PathBuf, _) = (config.server.data.join("compiled"), config.limits.clone());
-    let sandbox = blocking(move || WasmSandbox::new(&cache, &limits)).await?;
+    let sandbox = blocking(move || WasmSandbox::new(&cache, &limits, compiler)).await?;
 
     let services = Services::new(Parts {
         directory: store.directory(),

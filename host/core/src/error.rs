@@ -27,7 +27,7 @@ pub enum ErrorKind {
     QuotaExceeded,
     /// A plugin trapped or returned an error.
     PluginFailed,
-    /// A plugin used more memory, time, fuel, output, SQL or host calls than it may.
+    /// A plugin used more memory, stack, time, fuel, output, SQL or host calls than it may, or takes too much to compile.
     PluginLimit,
     /// The caller went away.
     Cancelled,

@@ -65,7 +65,7 @@ limits! {
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;
     /// Bytes of linear memory of one guest instance. A Python guest needs about 30 MB.
-    guest_memory_bytes: u64 = 64 << 20, 1 << 20;
+    guest_memory_bytes: u64 = 64 << 20, 2 << 20;
     /// Guest instances that exist at the same time, over all tenants.
     guest_instances: u32 = 64, 1;
     /// Milliseconds of guest time in one call of a stage. Time in host calls is not counted.
@@ -80,8 +80,10 @@ limits! {
     guest_log_bytes: u64 = 64 << 10, 256;
     /// Bytes of stack of a guest.
     guest_stack_bytes: u64 = 512 << 10, 64 << 10;
-    /// Milliseconds that compiling an uploaded component may take.
+    /// Milliseconds that compiling an uploaded component may take. A Python component takes 7 seconds.
     compile_ms: u64 = 60_000, 100;
+    /// Bytes of address space of the process that compiles an uploaded component.
+    compile_bytes: u64 = 3 << 30, 256 << 20;
     /// Milliseconds of one SQL call of a plugin.
     sql_ms: u64 = 500, 1;
     /// Bytes of a plugin's SQL store on disk.

@@ -26,7 +26,7 @@ pub use keyring::{FoundKey, Keyring};
 pub use meter::{Meter, Reservation, Used};
 pub use plugins::PluginShelf;
 pub use rooms::{Room, Rooms};
-pub use sandbox::{ComponentInfo, FilterId, PipelinePlan, PipelineRun, PlannedComponent, Sandbox};
+pub use sandbox::{ComponentInfo, ComponentSource, FilterId, PipelinePlan, PipelineRun, PlannedComponent, Sandbox};
 pub use scheduler::{LaneTicket, QueueAsk, Scheduler};
 pub use settings::SettingsStore;
 pub use sql::{SqlRows, SqlStore, SqlValue};

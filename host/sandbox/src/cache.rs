@@ -1,5 +1,5 @@
 //! Compiled components on disk, by digest and by what compiled them. A file carries a SHA-256 of its content; a file that is
-//! damaged is as good as none. Not here: compiling (`library.rs`).
+//! damaged is as good as none. Not here: compiling (`compiler.rs`).
 //!
 //! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialised component.
 
@@ -47,26 +47,15 @@ impl CompileCache {
             tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
             return None;
         };
-        #[expect(
-            unsafe_code,
-            reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it"
-        )]
-        // SAFETY: the bytes were written by `store` below for this digest and this compiler; the checksum has just shown that
-        // they are unchanged. Nothing but this process writes to the folder, which lies in the server's private data.
-        let component = unsafe { Component::deserialize(engine, code) };
-        component
+        deserialise(engine, code)
             .inspect_err(|error| tracing::warn!(error = format!("{error:#}"), "a compiled component cannot be loaded"))
             .ok()
     }
 
-    /// Keeps a compiled component. A full disk costs a compilation later, not this request.
-    pub(crate) fn store(&self, digest: &Digest, component: &Component) {
-        let written = component
-            .serialize()
-            .map_err(|error| format!("{error:#}"))
-            .and_then(|code| self.write(digest, &code).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(error, "a compiled component could not be kept");
+    /// Keeps compiled code. A full disk costs a compilation later, not this request.
+    pub(crate) fn store(&self, digest: &Digest, code: &[u8]) {
+        if let Err(error) = self.write(digest, code) {
+            tracing::warn!(%error, "a compiled component could not be kept");
         }
     }
 
@@ -116,5 +105,19 @@ impl CompileCache {
             }
         }
         Ok(())
+    }
+}
+
+/// Only for code that our own compiler has made, in this process, in a child of it, or before and unchanged since.
+pub(crate) fn deserialise(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    #[expect(
+        unsafe_code,
+        reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it"
+    )]
+    // SAFETY: the bytes come from `Engine::precompile_component`: either just now, from this process or from a child that runs
+    // the same program, or from a file whose checksum over name, compiler and content has shown that it is unchanged. Nothing
+    // but this process writes to the folder, which lies in the server's private data.
+    unsafe {
+        Component::deserialize(engine, code)
     }
 }

@@ -16,6 +16,17 @@ use wasmtime::{
 /// Makes the engine. Reserves address space, not memory: about 4 GiB for each memory that may exist, so that the hardware
 /// checks a guest's addresses.
 pub(crate) fn engine(limits: &Limits) -> Result<Engine> {
+    let mut config = config(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    Engine::new(&config).map_err(Error::internal)
+}
+
+/// An engine that compiles for [`engine`] and runs nothing, so that it reserves nothing.
+pub(crate) fn compiling(limits: &Limits) -> Result<Engine> {
+    Engine::new(&config(limits)).map_err(Error::internal)
+}
+
+fn config(limits: &Limits) -> Config {
     let stack = size(limits.guest_stack_bytes);
     let mut config = Config::new();
     config
@@ -33,9 +44,8 @@ pub(crate) fn engine(limits: &Limits) -> Result<Engine> {
         .wasm_features(
             WasmFeatures::MEMORY64 | WasmFeatures::RELAXED_SIMD | WasmFeatures::MULTI_MEMORY,
             false,
-        )
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    Engine::new(&config).map_err(Error::internal)
+        );
+    config
 }
 
 /// Everything that may be imported.

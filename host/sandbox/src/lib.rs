@@ -13,6 +13,7 @@ mod call;
 mod capabilities;
 mod check;
 mod clock;
+mod compiler;
 mod convert;
 mod engine;
 mod errors;
@@ -26,4 +27,5 @@ mod ticker;
 mod turns;
 mod wasi;
 
+pub use compiler::{Compiler, compile_child};
 pub use sandbox::WasmSandbox;

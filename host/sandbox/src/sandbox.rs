@@ -4,6 +4,7 @@
 use crate::{
     call::Shared,
     check::Checked,
+    compiler::Compiler,
     errors,
     guest::Guest,
     library::Library,
@@ -47,8 +48,8 @@ impl WasmSandbox {
     ///
     /// # Errors
     /// `Internal` if the folder cannot be used or the address space for the guests cannot be reserved.
-    pub fn new(cache_dir: &Path, limits: &Limits) -> Result<Self> {
-        let library = Library::open(cache_dir, limits)?;
+    pub fn new(cache_dir: &Path, limits: &Limits, compiler: Compiler) -> Result<Self> {
+        let library = Library::open(cache_dir, limits, compiler)?;
         Ok(Self {
             ticker: Arc::new(EpochTicker::start(library.engine())?),
             instances: Arc::new(Semaphore::new(limits.guest_instances as usize)),
@@ -95,7 +96,7 @@ impl WasmSandbox {
     }
 
     async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<Checked>> {
-        let found = self.library.get(planned.digest, planned.component.clone()).await;
+        let found = self.library.get(planned.digest, planned.source.as_ref()).await;
         let checked = found.map_err(|error| match error.kind() {
             // It was accepted once; the client of this request has sent nothing wrong.
             ErrorKind::InvalidRequest => Error::new(
@@ -145,7 +146,7 @@ impl Sandbox for WasmSandbox {
             ));
         }
         let digest = Digest::of(&component);
-        let checked = self.library.get(digest, component).await?;
+        let checked = self.library.get(digest, &component).await?;
         Ok(ComponentInfo {
             digest,
             stages: checked.stages.clone(),

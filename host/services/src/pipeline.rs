@@ -1,12 +1,14 @@
 //! Which component serves each stage of a room. Not here: running it (`chat`).
 
 use crate::shared::Shared;
+use async_trait::async_trait;
+use bytes::Bytes;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass,
+    Digest, Error, ErrorKind, PluginName, Result, TenantPass,
     plugin::{Pipeline, Stage, StageChoice},
-    ports::{PipelinePlan, PlannedComponent, Room},
+    ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginShelf, Room},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub struct PipelineService(pub(crate) Arc<Shared>);
 
@@ -47,47 +49,51 @@ impl PipelineService {
     }
 }
 
-/// The components that serve a request in this room.
+/// The components that serve a request in this room. Reads none of them: most are in the sandbox's memory.
 pub(crate) async fn plan(shared: &Shared, room: &Room) -> Result<PipelinePlan> {
     let pipeline = room.plugins.pipeline().await?;
-    let mut loaded: BTreeMap<String, PlannedComponent> = BTreeMap::new();
-    let mut stages = BTreeMap::new();
-    for stage in Stage::ALL {
-        let choice = pipeline.choice(stage);
-        let component = match (&choice, loaded.get(&choice.to_string())) {
-            (StageChoice::Standard, _) => shared.standard.clone(),
-            (StageChoice::Plugin { .. }, Some(component)) => component.clone(),
-            (StageChoice::Plugin { name, version }, None) => {
-                let (found, component) = room
-                    .plugins
-                    .load(name, version)
-                    .await
-                    .map_err(|error| missing(error, stage, &choice))?;
-                let component = PlannedComponent {
-                    digest: found.version,
-                    component,
-                };
-                loaded.insert(choice.to_string(), component.clone());
-                component
-            }
-        };
-        stages.insert(stage, component);
-    }
-    Ok(PipelinePlan { stages })
+    let planned = |stage| match pipeline.choice(stage) {
+        StageChoice::Standard => shared.standard.clone(),
+        StageChoice::Plugin { name, version } => PlannedComponent {
+            digest: version,
+            source: Arc::new(Shelved {
+                plugins: Arc::clone(&room.plugins),
+                name,
+                version,
+                stage,
+            }),
+        },
+    };
+    Ok(PipelinePlan {
+        stages: Stage::ALL.into_iter().map(|stage| (stage, planned(stage))).collect(),
+    })
 }
 
-/// A pipeline only names versions that were there, so that this is damage; never the standard pipeline instead.
-fn missing(error: Error, stage: Stage, choice: &StageChoice) -> Error {
-    if error.kind() != ErrorKind::NotFound {
-        return error;
+/// A version on the room's shelf.
+struct Shelved {
+    plugins: Arc<dyn PluginShelf>,
+    name: PluginName,
+    version: Digest,
+    stage: Stage,
+}
+
+#[async_trait]
+impl ComponentSource for Shelved {
+    async fn read(&self) -> Result<Bytes> {
+        match self.plugins.load(&self.name, &self.version).await {
+            Ok((_, component)) => Ok(component),
+            // A pipeline only names versions that were there, so that this is damage; never the standard pipeline instead.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
+                ErrorKind::PluginFailed,
+                format!(
+                    "the stage {} of this room is served by {}@{}, which is not there any more; upload it again or name \
+                     another in /v1/pipeline",
+                    self.stage, self.name, self.version
+                ),
+            )),
+            Err(error) => Err(error),
+        }
     }
-    Error::new(
-        ErrorKind::PluginFailed,
-        format!(
-            "the stage {stage} of this room is served by {choice}, which is not there any more; \
-             upload it again or name another in /v1/pipeline"
-        ),
-    )
 }
 
 fn complete(pipeline: &Pipeline) -> Pipeline {

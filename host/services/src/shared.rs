@@ -61,7 +61,7 @@ impl Shared {
             meter: parts.meter,
             standard: PlannedComponent {
                 digest: info.digest,
-                component: parts.standard_component,
+                source: Arc::new(parts.standard_component),
             },
             limits: parts.limits,
             logs: Logs::default(),

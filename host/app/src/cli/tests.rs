@@ -21,7 +21,7 @@ fn help_is_as_the_snapshot_says() {
         text += &format!("{}\n\n", command.render_help());
         let mut below: Vec<_> = command
             .get_subcommands()
-            .filter(|c| c.get_name() != "help")
+            .filter(|c| c.get_name() != "help" && !c.is_hide_set())
             .cloned()
             .collect();
         below.reverse();

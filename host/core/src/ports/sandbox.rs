@@ -8,7 +8,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a check of a component found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +18,24 @@ pub struct ComponentInfo {
     pub stages: Vec<Stage>,
 }
 
+/// Where a component's bytes are. Asked only when neither memory nor the compile cache has it.
+#[async_trait]
+pub trait ComponentSource: Send + Sync {
+    async fn read(&self) -> Result<Bytes>;
+}
+
+#[async_trait]
+impl ComponentSource for Bytes {
+    async fn read(&self) -> Result<Bytes> {
+        Ok(self.clone())
+    }
+}
+
 /// A component that serves stages of a request.
 #[derive(Clone)]
 pub struct PlannedComponent {
     pub digest: Digest,
-    /// Its bytes, for the case that the compile cache has lost it.
-    pub component: Bytes,
+    pub source: Arc<dyn ComponentSource>,
 }
 
 /// Who serves each stage; every stage has an entry. Stages with the same digest share one instance.
@@ -46,8 +58,8 @@ pub trait Sandbox: Send + Sync {
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>>;
 }
 
-/// The guests of one request. Calls are served one at a time; each fails with `PluginFailed` or `PluginLimit`, and names the
-/// stage. Dropping a call's future, or the run, ends the guests.
+/// The guests of one request. Calls are served one at a time; a guest's fault is `PluginFailed` or `PluginLimit`, and names
+/// the stage. Dropping a call's future, or the run, ends the guests.
 #[async_trait]
 pub trait PipelineRun: Send + Sync {
     async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>>;

@@ -14,6 +14,7 @@ use riad_core::{
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 fn all(planned: &PlannedComponent) -> PipelinePlan {
@@ -94,7 +95,7 @@ async fn bytes_of_another_component_are_not_run_under_a_digest() {
     let (echo, standard) = (guest("echo"), plugin("standard"));
     let swapped = PlannedComponent {
         digest: echo.digest,
-        component: standard.bytes.clone(),
+        source: Arc::new(standard.bytes.clone()),
     };
     assert_eq!(run(&host, swapped).await.unwrap_err().kind(), ErrorKind::Internal);
     assert!(compiled(host.folder()).is_empty());
@@ -214,6 +215,8 @@ async fn a_folder_that_cannot_be_used_fails_the_start() {
     let path = folder.path().join("file");
     fs::write(&path, b"").unwrap();
     let limits = riad_core::Limits::default();
-    let error = riad_sandbox::WasmSandbox::new(&path, &limits).err().unwrap();
+    let error = riad_sandbox::WasmSandbox::new(&path, &limits, riad_sandbox::Compiler::InProcess)
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), ErrorKind::Internal);
 }

@@ -9,7 +9,7 @@ use riad_core::{
     ErrorKind, Limits,
     ports::{PipelineRun, Sandbox},
 };
-use riad_sandbox::WasmSandbox;
+use riad_sandbox::{Compiler, WasmSandbox};
 use std::{sync::Arc, time::Duration};
 
 const LONG: Duration = Duration::from_secs(600);
@@ -89,7 +89,7 @@ async fn a_run_outlives_its_sandbox() {
         guest_instances: 2,
         ..Limits::default()
     };
-    let sandbox = WasmSandbox::new(folder.path(), &limits).unwrap();
+    let sandbox = WasmSandbox::new(folder.path(), &limits, Compiler::InProcess).unwrap();
     let plan = prompted_by(&guest("loop"));
     let run = sandbox.start(&plan, Room::empty().capabilities()).await.unwrap();
     drop(sandbox);

@@ -6,7 +6,7 @@ use riad_core::{
     plugin::{Stage, StageRequest},
     ports::{PipelinePlan, PlannedComponent},
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 /// A component as the server would keep it.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl Component {
     pub fn planned(&self) -> PlannedComponent {
         PlannedComponent {
             digest: self.digest,
-            component: self.bytes.clone(),
+            source: Arc::new(self.bytes.clone()),
         }
     }
 
@@ -40,7 +40,7 @@ impl Component {
     pub fn planned_from_cache(&self) -> PlannedComponent {
         PlannedComponent {
             digest: self.digest,
-            component: Bytes::new(),
+            source: Arc::new(Bytes::new()),
         }
     }
 }

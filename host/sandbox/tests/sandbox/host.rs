@@ -10,7 +10,7 @@ use riad_core::{
     ports::{PipelinePlan, PipelineRun, Sandbox},
     profile::ModelProfile,
 };
-use riad_sandbox::WasmSandbox;
+use riad_sandbox::{Compiler, WasmSandbox};
 use std::{
     future::Future,
     path::{Path, PathBuf},
@@ -51,7 +51,7 @@ impl Host {
         };
         change(&mut limits);
         Self {
-            sandbox: Arc::new(WasmSandbox::new(path, &limits).unwrap()),
+            sandbox: Arc::new(WasmSandbox::new(path, &limits, Compiler::InProcess).unwrap()),
             limits,
             path: path.to_owned(),
             _folder: None,

@@ -1,0 +1,78 @@
+//! Uploads that would take the compiler gigabytes or minutes, against the real program: the child that compiles them ends,
+//! the server does not. Not here: what a component may contain (`riad-sandbox`).
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+use bytes::Bytes;
+use riad_core::{Error, ErrorKind, Limits, plugin::Stage, ports::Sandbox};
+use riad_sandbox::{Compiler, WasmSandbox};
+use std::fmt::Write;
+
+const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
+
+fn sandbox(folder: &std::path::Path, change: impl FnOnce(&mut Limits)) -> WasmSandbox {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    let compiler = Compiler::Child {
+        program: env!("CARGO_BIN_EXE_riad").into(),
+        arguments: vec!["compile-plugin".into()],
+    };
+    WasmSandbox::new(folder, &limits, compiler).unwrap()
+}
+
+/// A function whose liveness is a table of locals × blocks.
+fn many_locals(locals: usize, blocks: usize) -> Bytes {
+    let mut body = "(local i32)".repeat(locals);
+    for block in 0..blocks {
+        let local = block * 7 % locals;
+        write!(
+            body,
+            "(block (br_if 0 (local.get {local})) (local.set {local} (i32.const {block})))"
+        )
+        .unwrap();
+    }
+    wat::parse_str(format!("(component (core module (func {body})))"))
+        .unwrap()
+        .into()
+}
+
+fn too_much(error: &Error) {
+    assert_eq!(error.kind(), ErrorKind::PluginLimit, "{error}");
+    assert!(error.message().contains("make it smaller"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_child_compiles_is_taken_kept_and_loaded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let sandbox = sandbox(folder.path(), |_| ());
+        let info = sandbox.compile(STANDARD.into()).await.unwrap();
+        assert_eq!(info.stages, Stage::ALL);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_takes_too_much_memory_is_refused_and_the_next_is_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(folder.path(), |limits| limits.compile_bytes = 512 << 20);
+    too_much(&sandbox.compile(many_locals(40_000, 6_000)).await.unwrap_err());
+    sandbox.compile(STANDARD.into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_takes_too_long_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(folder.path(), |limits| limits.compile_ms = 100);
+    too_much(&sandbox.compile(many_locals(40_000, 6_000)).await.unwrap_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_component_is_said_by_the_child() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(folder.path(), |_| ());
+    let mut broken = STANDARD.to_vec();
+    broken.truncate(broken.len() / 2);
+    let error = sandbox.compile(broken.into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.message().contains("cannot be compiled"), "{error}");
+}
