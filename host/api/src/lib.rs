@@ -12,6 +12,7 @@ mod embeddings;
 mod error;
 mod health;
 mod keys;
+mod linger;
 mod logs;
 mod models;
 mod pipeline;

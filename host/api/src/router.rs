@@ -4,7 +4,7 @@
 use crate::{
     adapters, body, chat, documents, embeddings,
     error::{self, ErrorBody},
-    health, keys, logs, models, pipeline, plugins, request_id, search, settings,
+    health, keys, linger, logs, models, pipeline, plugins, request_id, search, settings,
     state::{AppState, Readiness},
     tenants,
 };
@@ -34,6 +34,7 @@ pub fn router(services: Services, readiness: Readiness) -> Router {
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(linger::read_on))
         .layer(middleware::from_fn(request_id::name_and_log))
         .with_state(AppState { services, readiness })
 }

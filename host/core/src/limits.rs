@@ -44,8 +44,8 @@ limits! {
     document_bytes: u64 = 8 << 20, 1024;
     /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.
     metadata_bytes: u64 = 16 << 10, 64;
-    /// Bytes of a component. A Python component has 18 MB.
-    plugin_bytes: u64 = 32 << 20, 65536;
+    /// Bytes of a component. A Python component has 18 MB, the standard pipeline 160 kB.
+    plugin_bytes: u64 = 32 << 20, 192 << 10;
     /// Bytes of an adapter's weights. Rank 64 on a 7B model has about 650 MB in bf16.
     adapter_bytes: u64 = 1 << 30, 65536;
     /// Messages in a chat request.

@@ -7,7 +7,8 @@ use riad_core::{
     Error, ErrorKind, Result,
     ports::{Embedder, EmbeddingSpace},
 };
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
+use tokenizers::Tokenizer;
 
 /// Measured on three sets of technical English (`host/models/embed/REPORT.md`): with equal weight the fusion finds less
 /// than BM25 alone, with this one more.
@@ -15,6 +16,8 @@ const FUSION_WEIGHT: f32 = 0.3;
 
 pub struct StaticEmbedder {
     model: Arc<StaticModel>,
+    /// Counts: the model keeps its own to itself.
+    tokenizer: Arc<Tokenizer>,
     space: EmbeddingSpace,
 }
 
@@ -25,13 +28,15 @@ impl StaticEmbedder {
     /// # Errors
     /// `InvalidRequest` when the folder is not a Model2Vec model.
     pub fn open(folder: &Path) -> Result<Self> {
-        let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|e| {
+        let wrong = |error: &dyn fmt::Display| {
             Error::invalid(format!(
-                "embeddings.model: {} is not a Model2Vec folder: {e}",
+                "embeddings.model: {} is not a Model2Vec folder: {error}",
                 folder.display()
             ))
             .with_param("embeddings.model")
-        })?;
+        };
+        let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|error| wrong(&error))?;
+        let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| wrong(&error))?;
         let dimensions = model.dim();
         let space = EmbeddingSpace {
             model: format!("static-{dimensions}"),
@@ -39,6 +44,7 @@ impl StaticEmbedder {
         };
         Ok(Self {
             model: Arc::new(model),
+            tokenizer: Arc::new(tokenizer),
             space,
         })
     }
@@ -55,15 +61,41 @@ impl Embedder for StaticEmbedder {
     }
 
     async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
-        let model = self.model.clone();
+        let (model, tokenizer) = (self.model.clone(), self.tokenizer.clone());
         tokio::task::spawn_blocking(move || {
-            // The table has no notion of a token budget: words are what was read.
-            let tokens = texts.iter().map(|text| text.split_whitespace().count()).sum::<usize>();
+            let count = |text: &String| tokenizer.encode_fast(text.as_str(), false).map_or(0, |read| read.len());
+            let tokens: usize = texts.iter().map(count).sum();
             // No length limit: a chunk is short, and a query must not be cut silently.
             let vectors = model.encode_with_args(&texts, None, 1024);
             (vectors, u32::try_from(tokens).unwrap_or(u32::MAX))
         })
         .await
         .map_err(|e| Error::new(ErrorKind::Internal, "embedding failed").with_source(e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tokens_are_the_tokenizers_and_a_text_without_any_gives_zeros() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
+        let embedder = StaticEmbedder::open(&folder).unwrap();
+        // "unbelievably" is one word and several tokens.
+        let (one, tokens) = embedder.embed(vec!["unbelievably".into()]).await.unwrap();
+        assert!(tokens > 1, "{tokens}");
+        let (both, together) = embedder
+            .embed(vec!["unbelievably".into(), String::new()])
+            .await
+            .unwrap();
+        assert_eq!((together, &both[0]), (tokens, &one[0]));
+        assert!(both[1].iter().all(|x| *x == 0.0));
+    }
+
+    #[test]
+    fn a_folder_without_a_model_is_refused_with_its_key() {
+        let error = StaticEmbedder::open(Path::new("nowhere")).err().unwrap();
+        assert_eq!(error.param(), Some("embeddings.model"));
     }
 }

@@ -1,0 +1,219 @@
+//! Chats and embeddings.
+
+use crate::case::{Body, Case, check_all};
+use reqwest::Method;
+use riad_end_to_end::{Chat, EMBEDDER, MODEL, TestHost, files};
+use serde_json::{Value, json};
+
+const PATH: &str = "/v1/chat/completions";
+
+/// A good request with other members; null takes a member out.
+fn chat(more: Value) -> Case {
+    let mut body = Chat::new("Hello").body(false);
+    for (name, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            body.as_object_mut().unwrap().remove(name);
+        } else {
+            body[name] = value.clone();
+        }
+    }
+    Case::post(PATH, body)
+}
+
+fn message(role: &str, content: Value) -> Value {
+    json!({"role": role, "content": content})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_cannot_be_served_names_the_field() {
+    let host = TestHost::builder().lanes(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let sampling =
+        |name: &str, value: f64, words: &'static str| chat(json!({name: value})).param(name).says(&[name, words]);
+    check_all(
+        &tenant,
+        vec![
+            sampling("temperature", 2.5, "at least 0 and at most 2"),
+            sampling("temperature", -0.1, "at least 0"),
+            sampling("top_p", 0.0, "above 0 and at most 1"),
+            sampling("top_p", 1.5, "at most 1"),
+            sampling("min_p", 1.5, "at most 1"),
+            sampling("frequency_penalty", 2.5, "at most 2"),
+            sampling("presence_penalty", -3.0, "at least -2"),
+            sampling("repetition_penalty", 0.0, "above 0"),
+            chat(json!({"top_k": 0})).param("top_k").says(&["at least 1"]),
+            chat(json!({"max_tokens": 0})).param("max_tokens").says(&["at least 1"]),
+            chat(json!({"n": 0})).param("n").says(&["1 to 8"]),
+            chat(json!({"n": 9})).param("n").says(&["1 to 8"]),
+            chat(json!({"stop": ["a", "b", "c", "d", "e"]}))
+                .param("stop")
+                .says(&["up to 4"]),
+            chat(json!({"stop": [""]})).param("stop").says(&["empty"]),
+            chat(json!({"messages": []})).param("messages").says(&["1 to 256"]),
+            chat(json!({"messages": [message("robot", "Hello".into())]}))
+                .param("messages[0].role")
+                .says(&["system, user or assistant"]),
+            chat(json!({"messages": [message("user", "Hello".into()), message("assistant", "Hi".into())]}))
+                .param("messages[1].role")
+                .says(&["the user's"]),
+            chat(json!({"messages": [message("user", " \n".into())]}))
+                .param("messages[0].content")
+                .says(&["text"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_another_shape_names_the_field() {
+    let host = TestHost::builder().lanes(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let unsupported = |name: &str, value: Value| chat(json!({name: value})).param(name).says(&[name, "leave it out"]);
+    let raw = |text: &str| Case::new(Method::POST, PATH, Body::Raw("application/json", text.into()));
+    check_all(
+        &tenant,
+        vec![
+            chat(json!({"model": null})).param("model").says(&["missing"]),
+            chat(json!({"messages": null})).param("messages").says(&["missing"]),
+            chat(json!({"messages": "Hello"})).param("messages"),
+            chat(json!({"messages": [{"role": "user"}]}))
+                .param("messages[0].content")
+                .says(&["missing"]),
+            chat(json!({"messages": [message("user", 5.into())]}))
+                .param("messages[0].content")
+                .says(&["string"]),
+            chat(json!({"messages": [message("user", json!([{"type": "image_url", "image_url": {"url": "x"}}]))]}))
+                .param("messages[0].content")
+                .says(&["only text"]),
+            chat(json!({"temperature": "hot"})).param("temperature").says(&["f32"]),
+            chat(json!({"max_tokens": -1})).param("max_tokens"),
+            chat(json!({"max_tokens": 1.5})).param("max_tokens"),
+            chat(json!({"stream": "yes"})).param("stream").says(&["boolean"]),
+            chat(json!({"stop": 5}))
+                .param("stop")
+                .says(&["a string or a list of strings"]),
+            chat(json!({"stream_options": true})).param("stream_options"),
+            unsupported("tools", json!([{"type": "function", "function": {"name": "f"}}])),
+            unsupported("response_format", json!({"type": "json_object"})),
+            unsupported("logprobs", true.into()),
+            unsupported("logit_bias", json!({"1": 5})),
+            raw("{\"model\": ").param("model").says(&["EOF"]),
+            raw("").says(&["EOF"]),
+            raw("{").says(&["EOF"]),
+            raw("[1]").says(&["JSON object"]),
+            raw("{} {}").param("model"),
+            Case::new(Method::POST, PATH, Body::Raw("text/plain", b"{}".into()))
+                .says(&["Content-Type: application/json"]),
+            Case::new(Method::POST, PATH, Body::None).says(&["Content-Type: application/json"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_there_is_never_the_base_instead() {
+    let host = TestHost::builder().lanes(1).start().await;
+    let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
+    acme.put_adapter("house", &files::Adapter::acme()).await.ok();
+    let unknown = |name: &str| {
+        let case = chat(json!({"model": name})).is(404, "model_not_found").param("model");
+        case.says(&[&format!("{name:?}"), "/v1/models"])
+    };
+    let names = [
+        "gpt-4o",
+        "",
+        "riad-mini:",
+        "riad-mini:nobody",
+        "riad-mini:house:house",
+        "riad-mini:../house",
+        "RIAD-MINI",
+    ];
+    check_all(&acme, names.map(unknown).into()).await;
+    for (stream, name) in [(false, "riad-mini:house"), (true, "riad-mini:house")] {
+        // Another tenant's adapter is one that is not there.
+        let case = chat(json!({"model": name, "stream": stream})).is(404, "model_not_found");
+        case.param("model").check(&globex).await;
+    }
+    assert_eq!(
+        globex.get(&format!("/v1/models/{MODEL}:house")).await.code(),
+        "model_not_found"
+    );
+    let embedding = |model: &str| {
+        Case::post("/v1/embeddings", json!({"model": model, "input": "Hello"}))
+            .is(404, "model_not_found")
+            .param("model")
+            .says(&[model, EMBEDDER])
+    };
+    check_all(&acme, vec![embedding("text-embedding-3-small"), embedding(MODEL)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_longer_than_the_context_is_refused_with_both_numbers() {
+    let host = TestHost::builder().lanes(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let too_long = |case: Case| case.is(400, "context_length_exceeded");
+    let lamps = "lamp ".repeat(1500);
+    let long = chat(json!({"messages": [message("user", lamps.clone().into())]}));
+    too_long(long)
+        .param("messages")
+        .says(&["1024", "96 for the answer"])
+        .check(&tenant)
+        .await;
+    // The prompt's number is the engine's own: what fits by a token is served, one more is not.
+    let fits = Chat::new("Hello").with("max_tokens", 1);
+    let prompt = tenant.chat(&fits).await["usage"]["prompt_tokens"].as_u64().unwrap();
+    let room = 1024 - prompt;
+    let over = chat(json!({"max_tokens": room + 1}));
+    let needs = format!("needs {}: {prompt} in the prompt and {} for the answer", 1025, room + 1);
+    too_long(over)
+        .param("messages")
+        .says(&["1024", &needs])
+        .check(&tenant)
+        .await;
+    let all = Chat::new("Hello").with("max_tokens", room).with("stop", ".");
+    assert!(tenant.try_chat(&all).await.status.is_success());
+    let over = chat(json!({"max_tokens": 1024}));
+    too_long(over).param("max_tokens").says(&["1024"]).check(&tenant).await;
+    let over = chat(
+        json!({"messages": [message("system", lamps.into()), message("user", "Hello".into())], "max_tokens": null}),
+    );
+    too_long(over).param("messages").says(&["1024"]).check(&tenant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embeddings_name_the_text_at_fault() {
+    let host = TestHost::builder()
+        .lanes(1)
+        .limits(|limits| limits.embedding_inputs = 3)
+        .start()
+        .await;
+    let tenant = host.tenant("acme").await;
+    let embed = |more: Value| {
+        let mut body = json!({"model": EMBEDDER, "input": "Hello"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Case::post("/v1/embeddings", body)
+    };
+    check_all(
+        &tenant,
+        vec![
+            embed(json!({"input": []})).param("input").says(&["1 to 3"]),
+            embed(json!({"input": ["a", "b", "c", "d"]}))
+                .param("input")
+                .says(&["1 to 3"]),
+            embed(json!({"input": ["a", ""]})).param("input[1]").says(&["empty"]),
+            embed(json!({"input": ""})).param("input[0]").says(&["empty"]),
+            embed(json!({"input": [1, 2]}))
+                .param("input")
+                .says(&["token ids are not read"]),
+            embed(json!({"input": [["a"]]})).param("input"),
+            embed(json!({"encoding_format": "int8"}))
+                .param("encoding_format")
+                .says(&["float", "base64"]),
+            embed(json!({"dimensions": 64})).param("dimensions").says(&["256"]),
+            Case::post("/v1/embeddings", json!({"model": EMBEDDER}))
+                .param("input")
+                .says(&["missing"]),
+        ],
+    )
+    .await;
+}

@@ -1,0 +1,92 @@
+//! The HTTP surface as a committed document: a change of it is a change of that file, seen in review. And the endpoints for
+//! load balancers. To write the file anew: `RIAD_WRITE_SNAPSHOTS=1 cargo test --release --workspace --test openapi`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use riad_end_to_end::{Caller, TestHost};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs};
+
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+/// What clients depend on: without the words for people, and by name, so that the order in which the code names things is not
+/// part of it.
+fn surface(value: &Value) -> Value {
+    let words = |name: &str, value: &Value| matches!(name, "description" | "summary") && value.is_string();
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members
+                .iter()
+                .filter(|(name, value)| !words(name, value))
+                .map(|(name, value)| (name, surface(value)))
+                .collect();
+            json!(members)
+        }
+        Value::Array(items) => items.iter().map(surface).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[test]
+fn the_http_surface_is_the_committed_one() {
+    let mut document = serde_json::to_value(riad_api::openapi()).unwrap();
+    // Changes at each release.
+    document["info"].as_object_mut().unwrap().remove("version");
+    let now = format!("{:#}\n", surface(&document));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a developer's switch, not configuration of the product"
+    )]
+    if std::env::var("RIAD_WRITE_SNAPSHOTS").is_ok() {
+        fs::write(SNAPSHOT, &now).unwrap();
+    }
+    let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
+    let changed = now.lines().zip(committed.lines().chain(std::iter::repeat("")));
+    let first = changed.enumerate().find(|(_, (now, committed))| now != committed);
+    assert!(
+        now == committed,
+        "the HTTP surface has changed; if that is wanted, write tests/end-to-end/openapi.json anew. First difference: {first:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_serves_that_document_and_every_path_of_it() {
+    let host = TestHost::start().await;
+    let nobody = Caller::new(&host.url(), "");
+    let served = nobody.get("/openapi.json").await.ok();
+    assert_eq!(served, serde_json::to_value(riad_api::openapi()).unwrap());
+
+    let mut operations = 0;
+    for (path, item) in served["paths"].as_object().unwrap() {
+        let filled = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "x" } else { part });
+        let filled = filled.collect::<Vec<_>>().join("/");
+        for (method, operation) in item.as_object().unwrap() {
+            operations += 1;
+            let method = method.to_uppercase().parse().unwrap();
+            let answer = nobody.send(nobody.request(method, &filled)).await;
+            let open = operation["tags"] == json!(["health"]);
+            let expected = if open { 200 } else { 401 };
+            assert_eq!(answer.status.as_u16(), expected, "{path}: {}", answer.body);
+            assert_eq!(operation["security"].is_null(), open, "{path}");
+        }
+    }
+    assert!(operations > 20, "{operations}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_balancers_are_answered_without_a_key() {
+    let host = TestHost::start().await;
+    let nobody = Caller::new(&host.url(), "");
+    for path in ["/healthz", "/readyz"] {
+        let answer = nobody.get(path).await;
+        assert!(answer.headers.contains_key("x-request-id"));
+        assert_eq!(answer.ok(), json!({"status": "ok"}));
+    }
+}

@@ -1,0 +1,180 @@
+//! B names A's things by their ids, names and digests: for B they do not exist, and what B makes under the same names is
+//! B's own.
+
+use super::{Target, listing::served};
+use crate::{
+    attempt::{Attempt, Expected},
+    client::Request,
+    plant::{self, AdapterFiles},
+    room::{chat, chat_body},
+};
+use reqwest::Method;
+use serde_json::json;
+
+/// A component of no use that any server takes.
+const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
+
+pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
+    let mut attempts = documents(target);
+    attempts.extend(models(target));
+    attempts.extend(adapters(target, adapter));
+    attempts.extend(plugins(target));
+    attempts.push(served(
+        "PUT /v1/settings",
+        "its own settings, in A's name",
+        Request::put(
+            "/v1/settings",
+            &json!({"tenant": target.a.tenant, "room": target.a.tenant}),
+        ),
+    ));
+    attempts
+}
+
+fn documents(target: &Target<'_>) -> Vec<Attempt> {
+    let (id, own) = (&target.a.document, &target.own.document);
+    let path = format!("/v1/documents/{id}");
+    let get = |what: &str, path: String| absent("GET /v1/documents/{id}", what, Request::get(path));
+    vec![
+        get("A's document", path.clone()),
+        get(
+            "A's document, in capitals",
+            format!("/v1/documents/{}", id.to_uppercase()),
+        ),
+        get("A's document, with a space", format!("/v1/documents/{id}%20")),
+        get("A's document, with a zero byte", format!("/v1/documents/{id}%00")),
+        get("a pattern", "/v1/documents/%25".into()),
+        get("SQL", format!("/v1/documents/'%20OR%20id='{id}")),
+        absent("DELETE /v1/documents/{id}", "A's document", Request::delete(path)),
+        served(
+            "GET /v1/documents",
+            "the page after A's document",
+            Request::get(format!("/v1/documents?limit=100&after={id}")),
+        ),
+        served(
+            "POST /v1/documents",
+            "a document of its own that names A",
+            Request::post(
+                "/v1/documents",
+                &json!({"title": "Copy", "text": format!("See the vault of {}.", target.a.tenant),
+                    "metadata": {"isolation": target.run, "tenant": target.a.tenant}}),
+            ),
+        ),
+        refused(
+            "POST /v1/documents",
+            "a document for A's room",
+            Request::post(
+                "/v1/documents",
+                &json!({"title": "Planted by B", "text": "By B.", "tenant": target.a.tenant, "id": id}),
+            ),
+        ),
+        served(
+            "GET /v1/documents/{id}",
+            "its own document is still there",
+            Request::get(format!("/v1/documents/{own}")),
+        ),
+    ]
+}
+
+fn models(target: &Target<'_>) -> Vec<Attempt> {
+    let (base, a) = (&target.own.model, target.a);
+    let names = [
+        a.model.clone(),
+        format!("{base}:{}", a.generation),
+        format!("{base}:{}/{}", a.tenant, target.alias),
+        format!("{base}:../{}/{}", a.tenant, target.alias),
+        format!("{}:{}", a.tenant, target.alias),
+        target.alias.to_owned(),
+    ];
+    let mut attempts = Vec::new();
+    for name in &names {
+        let ask = chat(name, "Hello");
+        attempts.push(absent(
+            "POST /v1/chat/completions",
+            &format!("ask the model {name:?}"),
+            ask,
+        ));
+        let path = format!("/v1/models/{}", name.replace('/', "%2F"));
+        attempts.push(absent(
+            "GET /v1/models/{model}",
+            &format!("the model {name:?}"),
+            Request::get(path),
+        ));
+        let embed = Request::post("/v1/embeddings", &json!({"model": name, "input": "Hello"}));
+        attempts.push(absent("POST /v1/embeddings", &format!("embed with {name:?}"), embed));
+    }
+    let mut streamed = chat_body(&a.model, "Hello");
+    super::listing::extend(&mut streamed, &json!({"stream": true}));
+    let streamed = Request::post("/v1/chat/completions", &streamed);
+    attempts.push(absent("POST /v1/chat/completions", "ask A's model, streamed", streamed));
+    attempts
+}
+
+fn adapters(target: &Target<'_>, files: &AdapterFiles) -> Vec<Attempt> {
+    let path = format!("/v1/adapters/{}", target.alias);
+    let mut attempts = vec![absent(
+        "DELETE /v1/adapters/{alias}",
+        "A's alias",
+        Request::delete(path.clone()),
+    )];
+    // Files that were read for A already; a file that cannot be read leaves the endpoint untried, which the report says.
+    if let Ok(put) = plant::put_adapter(target.alias, files, target.run) {
+        attempts.push(served(
+            "PUT /v1/adapters/{alias}",
+            "an adapter of its own under A's alias",
+            put,
+        ));
+        attempts.push(served(
+            "POST /v1/chat/completions",
+            "ask its own adapter of the same alias",
+            chat(&target.a.model, "Hello"),
+        ));
+        attempts.push(served(
+            "DELETE /v1/adapters/{alias}",
+            "its own alias",
+            Request::delete(path),
+        ));
+    }
+    attempts.push(absent(
+        "POST /v1/chat/completions",
+        "ask A's model when its own alias is gone",
+        chat(&target.a.model, "Hello"),
+    ));
+    attempts
+}
+
+fn plugins(target: &Target<'_>) -> Vec<Attempt> {
+    let pipeline = |choice: String| Request::put("/v1/pipeline", &json!({"stages": {"prompting": choice}}));
+    let own = Request::new(Method::PUT, format!("/v1/plugins/{}", target.plugin)).bytes("application/wasm", COMPONENT);
+    vec![
+        absent("PUT /v1/pipeline", "A's plugin as a stage", pipeline(target.choice())),
+        absent(
+            "PUT /v1/pipeline",
+            "A's version under another name",
+            pipeline(format!("standard@{}", target.a.version)),
+        ),
+        refused(
+            "PUT /v1/pipeline",
+            "A's plugin by a path",
+            pipeline(format!("../{}/{}", target.a.tenant, target.choice())),
+        ),
+        served("PUT /v1/plugins/{name}", "a plugin of its own under A's name", own),
+        absent(
+            "PUT /v1/pipeline",
+            "A's plugin, when it has one of that name",
+            pipeline(target.choice()),
+        ),
+        served(
+            "GET /v1/pipeline",
+            "its pipeline is still its own",
+            Request::get("/v1/pipeline"),
+        ),
+    ]
+}
+
+pub fn absent(endpoint: &'static str, what: &str, request: Request) -> Attempt {
+    Attempt::new(endpoint, what, request, Expected::NotFound)
+}
+
+pub fn refused(endpoint: &'static str, what: &str, request: Request) -> Attempt {
+    Attempt::new(endpoint, what, request, Expected::Refused)
+}

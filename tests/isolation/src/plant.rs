@@ -1,0 +1,246 @@
+//! Plants a canary in everything that a room can hold, and looks later whether all of it is still as it was.
+//! Not here: the rooms' state before and after the suite (`room`).
+
+use crate::{
+    canary::Canaries,
+    client::{Client, Request},
+    room,
+};
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const CONFIG: &[u8] = include_bytes!("../../../host/models/chat/adapter-acme/adapter_config.json");
+const WEIGHTS: &[u8] = include_bytes!("../../../host/models/chat/adapter-acme/adapter_model.safetensors");
+/// Keeps a table in the room's SQL store, which it fills from the setting `prices`.
+const PRICE_DESK: &[u8] = include_bytes!("../../../plugins/price-desk/price-desk.wasm");
+
+/// A PEFT adapter.
+#[derive(Clone)]
+pub struct AdapterFiles {
+    pub config: Bytes,
+    pub weights: Bytes,
+}
+
+impl Default for AdapterFiles {
+    /// One of the shipped model.
+    fn default() -> Self {
+        Self {
+            config: Bytes::from_static(CONFIG),
+            weights: Bytes::from_static(WEIGHTS),
+        }
+    }
+}
+
+/// What lies in a room now.
+pub struct Planted {
+    pub tenant: String,
+    /// The base with the planted adapter.
+    pub model: String,
+    pub document: String,
+    pub generation: String,
+    pub version: String,
+    /// What the room shows to its own tenant.
+    shown: Vec<(&'static str, Value)>,
+}
+
+pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles) -> Result<Planted> {
+    let document = client
+        .expect(201, Request::post("/v1/documents", &document(canaries)))
+        .await?;
+    let put = put_adapter(&canaries.alias, adapter, &canaries.alias)?;
+    let adapter = client
+        .expect(201, put)
+        .await
+        .context("the adapter does not fit this server's model; give one that does, with --adapter")?;
+    // The name of a version is the digest of its bytes: with a canary in them it is one itself.
+    let component = with_custom_section(PRICE_DESK, canaries.plugin.as_bytes());
+    let put =
+        Request::new(Method::PUT, format!("/v1/plugins/{}", canaries.plugin)).bytes("application/wasm", component);
+    let version = text(&client.expect(201, put).await?.json(), "/version");
+    let choice = format!("{}@{version}", canaries.plugin);
+    let pipeline = json!({"stages": {"prompting": choice, "postprocessing": choice}});
+    client.expect(200, Request::put("/v1/pipeline", &pipeline)).await?;
+
+    let base = room::base_model(client).await?;
+    let item = format!("{} vault", canaries.needle);
+    set(client, &json!({"prices": {item: format!("{} euros", canaries.sql)}})).await?;
+    let asked = client.expect(200, question(&base, canaries)).await?;
+    found(canaries, &asked.body, "price in the SQL store")?;
+    // A setting that the plugin cannot read: the error goes to the room's log.
+    set(client, &json!({"prices": canaries.log})).await?;
+    client.expect(422, question(&base, canaries)).await?;
+    let logs = client.expect(200, Request::get("/v1/logs")).await?;
+    found(canaries, &logs.body, "log line")?;
+    // The prices stay in the SQL store when the setting goes.
+    set(client, &json!({"isolation.note": canaries.settings})).await?;
+
+    let model = format!("{base}:{}", canaries.alias);
+    let asked = client.expect(200, question(&model, canaries)).await?;
+    found(canaries, &asked.body, "document text")?;
+    found(canaries, &asked.body, "price in the SQL store")?;
+    Ok(Planted {
+        tenant: text(&asked.json(), "/riad/receipt/tenant"),
+        document: text(&document.json(), "/id"),
+        generation: text(&adapter.json(), "/generation"),
+        version,
+        shown: show(client, canaries, &text(&document.json(), "/id"), &model).await?,
+        model,
+    })
+}
+
+/// What is no longer as it was when it was planted.
+pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Result<Vec<String>> {
+    let now = show(client, canaries, &planted.document, &planted.model)
+        .await
+        .context("A's own things cannot be read any more")?;
+    let changed = planted.shown.iter().zip(now).filter(|(before, now)| *before != now);
+    Ok(changed
+        .map(|((what, before), (_, now))| format!("A's {what} changed from {before} to {now}"))
+        .collect())
+}
+
+/// A fact that only this room knows, beside a word that may be searched for.
+fn document(canaries: &Canaries) -> Value {
+    json!({
+        "title": format!("Vault {}", canaries.title),
+        "text": format!("The code of the {} vault is {}. Nobody else may know it.", canaries.needle, canaries.text),
+        "metadata": {"isolation": canaries.run, "project": canaries.metadata},
+    })
+}
+
+/// The greedy answer has the passages with the document and the price, from which it was made.
+fn question(model: &str, canaries: &Canaries) -> Request {
+    let text = format!("What is the code of the {} vault?", canaries.needle);
+    let messages = json!([{"role": "user", "content": text}]);
+    Request::post(
+        "/v1/chat/completions",
+        &json!({"model": model, "messages": messages, "temperature": 0, "max_tokens": 64}),
+    )
+}
+
+/// A request that uploads an adapter whose generation no other has: the mark is part of the configuration.
+pub fn put_adapter(alias: &str, files: &AdapterFiles, mark: &str) -> Result<Request> {
+    let mut config: Value = serde_json::from_slice(&files.config).context("adapter_config.json is not JSON")?;
+    if let Some(config) = config.as_object_mut() {
+        config.insert("isolation_suite".into(), mark.into());
+    }
+    const BOUNDARY: &str = "riad-isolation-boundary";
+    let mut body = Vec::new();
+    for (name, bytes) in [
+        ("adapter_config.json", config.to_string().as_bytes()),
+        ("adapter_model.safetensors", files.weights.as_ref()),
+    ] {
+        let head = format!(
+            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\n\
+             content-type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    Ok(Request::new(Method::PUT, format!("/v1/adapters/{alias}"))
+        .bytes(&format!("multipart/form-data; boundary={BOUNDARY}"), body))
+}
+
+/// A component with a custom section at its end: it runs as before, under another digest.
+fn with_custom_section(component: &[u8], content: &[u8]) -> Vec<u8> {
+    const NAME: &[u8] = b"isolation";
+    let mut section = leb128(NAME.len());
+    section.extend_from_slice(NAME);
+    section.extend_from_slice(content);
+    let mut bytes = component.to_vec();
+    bytes.push(0);
+    bytes.extend(leb128(section.len()));
+    bytes.extend(section);
+    bytes
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+async fn set(client: &Client, settings: &Value) -> Result<()> {
+    client.expect(200, Request::put("/v1/settings", settings)).await?;
+    Ok(())
+}
+
+/// A canary that is not where it was put would never be seen elsewhere.
+fn found(canaries: &Canaries, text: &str, what: &str) -> Result<()> {
+    if canaries.find(text).iter().any(|found| found.what == what) {
+        return Ok(());
+    }
+    bail!("the canary \"{what}\" is not where it was planted: {text}")
+}
+
+/// Everything that the tenant sees of its own, without what changes by itself.
+async fn show(client: &Client, canaries: &Canaries, document: &str, model: &str) -> Result<Vec<(&'static str, Value)>> {
+    let mut shown = Vec::new();
+    for (what, path) in [
+        ("document", format!("/v1/documents/{document}")),
+        ("list of documents", "/v1/documents?limit=100".into()),
+        ("list of adapters", "/v1/adapters".into()),
+        ("list of plugins", "/v1/plugins".into()),
+        ("pipeline", "/v1/pipeline".into()),
+        ("settings", "/v1/settings".into()),
+    ] {
+        shown.push((what, client.expect(200, Request::get(path)).await?.json()));
+    }
+    let search = Request::post("/v1/search", &json!({"query": canaries.needle, "limit": 3}));
+    shown.push(("search", client.expect(200, search).await?.json()));
+    let answer = client.expect(200, question(model, canaries)).await?.json();
+    for pointer in ["/choices", "/riad/passages", "/riad/receipt"] {
+        let mut part = answer.pointer(pointer).cloned().unwrap_or_default();
+        // Fuel depends on how the answer was cut into pieces on its way through the filter.
+        if let Some(receipt) = part.as_object_mut() {
+            receipt.remove("fuel");
+        }
+        shown.push(("chat", part));
+    }
+    Ok(shown)
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_in_seven_bits_a_byte() {
+        assert_eq!(leb128(0), [0]);
+        assert_eq!(leb128(127), [127]);
+        assert_eq!(leb128(128), [0x80, 1]);
+        assert_eq!(leb128(624_485), [0xe5, 0x8e, 0x26]);
+    }
+
+    #[test]
+    fn an_adapter_with_another_mark_has_other_bytes() {
+        let body = |mark| {
+            put_adapter("a", &AdapterFiles::default(), mark)
+                .unwrap()
+                .body
+                .unwrap()
+                .1
+        };
+        assert_ne!(body("one"), body("two"));
+        assert!(body("one").starts_with(b"--riad-isolation-boundary\r\n"));
+    }
+}
