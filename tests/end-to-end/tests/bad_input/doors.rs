@@ -4,6 +4,10 @@ use crate::case::{Body, Case, check_all};
 use reqwest::Method;
 use riad_end_to_end::{Caller, TestHost};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_or_none_is_refused_before_anything_is_read() {
@@ -149,5 +153,27 @@ async fn a_path_or_method_that_is_not_there_is_said_so() {
     ] {
         let case = Case::new(method, path, Body::None).is(405, "method_not_allowed");
         case.says(&["method"]).check(&tenant).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_all_of_a_body_before_it_reads_learns_that_it_is_too_large() {
+    let host = TestHost::builder().lanes(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let body = vec![b'x'; 40 << 20];
+    let address = tenant.url().strip_prefix("http://").unwrap();
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "PUT /v1/plugins/large HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            tenant.key,
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 }
