@@ -2,9 +2,19 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
+    env,
     path::Path,
     process::{Command, Stdio},
 };
+
+/// What `cargo run` tells the program that it runs. Build scripts look at some of it: with it, a build by a task and one by
+/// hand would each undo the other's, and mistral.rs would be built again each time.
+const ABOUT_THIS_PACKAGE: [&str; 4] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+];
 
 /// A command with arguments, in a folder. Rustup is told to download nothing: a target that is listed and missing is ignored.
 pub fn command(program: impl AsRef<Path>, arguments: &[&str], folder: &Path) -> Command {
@@ -13,6 +23,12 @@ pub fn command(program: impl AsRef<Path>, arguments: &[&str], folder: &Path) -> 
         .args(arguments)
         .current_dir(folder)
         .env("RUSTUP_AUTO_INSTALL", "0");
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if ABOUT_THIS_PACKAGE.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
