@@ -121,8 +121,13 @@ impl Running {
 
 /// This program compiles what tenants upload, in a process of its own.
 pub(crate) fn compiler() -> Result<Compiler> {
+    // On Linux the program that runs, also when an update has put another one in its place.
+    let program = match cfg!(target_os = "linux") {
+        true => "/proc/self/exe".into(),
+        false => std::env::current_exe().map_err(Error::internal)?,
+    };
     Ok(Compiler::Child {
-        program: std::env::current_exe().map_err(Error::internal)?,
+        program,
         arguments: vec![COMPILE_PLUGIN.to_owned()],
     })
 }
