@@ -91,7 +91,12 @@ impl ChatEngine for MistralEngine {
                     .ok_or_else(|| Error::internal("an engine without lanes"))?
             }
         };
-        lane.count(messages).await
+        // In a task of its own: mistral.rs' thread panics, and takes what it generates for somebody else with it, when whoever
+        // asked for a count has gone.
+        let messages = messages.to_vec();
+        tokio::spawn(async move { lane.count(&messages).await })
+            .await
+            .map_err(Error::internal)?
     }
 
     fn count_text(&self, text: &str) -> u32 {

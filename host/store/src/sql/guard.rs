@@ -37,13 +37,14 @@ const PRAGMAS: [&str; 7] = [
     "index_xinfo",
     "foreign_key_list",
 ];
-/// Out of the store's reach, or (`json_patch`) a product of lengths that no deadline interrupts.
-const FUNCTIONS_REFUSED: [&str; 5] = [
+/// Out of the store's reach, or (`json_patch`, `unhex`) a product of lengths that no deadline interrupts.
+const FUNCTIONS_REFUSED: [&str; 6] = [
     "load_extension",
     "fts3_tokenizer",
     "sqlite_log",
     "json_patch",
     "jsonb_patch",
+    "unhex",
 ];
 
 /// What SQLite says of bad SQL; the rest is a fault of ours or of the disk.

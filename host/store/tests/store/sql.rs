@@ -254,6 +254,7 @@ async fn one_value_can_not_hold_a_thread_for_long() {
         );
     }
     refused(&room, "SELECT json_patch('{}', '{}')").await;
+    refused(&room, "SELECT unhex('6162', '-')").await;
 }
 
 #[tokio::test]
