@@ -4,6 +4,7 @@ use super::{
     common::{
         ask::{self, Answer, Engine, HANGING},
         checkpoint::{Made, SMALL},
+        shipped,
     },
     turn,
 };
@@ -232,4 +233,21 @@ async fn two_engines_in_a_process_do_not_mix() {
     }
     assert_eq!(engines[0].adapter_counts().loads, 1);
     assert_eq!(engines[1].adapter_counts().loads, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_while_a_prompt_is_counted_takes_nobody_along() {
+    let _turn = turn().await;
+    let engine = ask::open(&shipped::base(), 1).await;
+    let (messages, sampling) = (say("Tell me a long story."), Sampling::greedy(64));
+    let alone = ask::ask(&engine, &messages, &sampling, None).await.unwrap();
+    let leaving = async {
+        for _ in 0..50 {
+            // Polled once, so that the lane is asked, and dropped.
+            assert!(engine.count_prompt(&messages).now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(ask::ask(&engine, &messages, &sampling, None), leaving);
+    assert_eq!(answer.unwrap().text, alone.text);
 }
