@@ -1,5 +1,5 @@
 //! From a bearer key to a pass. As an argument of a handler these come before the body, so that nobody without a key has
-//! a body read. Not here: what a key is (`riad_core::pass`).
+//! a body kept or parsed. Not here: what a key is (`riad_core::pass`).
 
 use crate::{error::ApiError, state::AppState};
 use axum::{
