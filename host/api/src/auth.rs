@@ -1,12 +1,14 @@
 //! From a bearer key to a pass. As an argument of a handler these come before the body, so that nobody without a key has
 //! a body kept or parsed. Not here: what a key is (`riad_core::pass`).
 
+use crate::request_id::RequestId;
 use crate::{error::ApiError, state::AppState};
 use axum::{
-    extract::FromRequestParts,
+    extract::{ConnectInfo, FromRequestParts},
     http::{header, request::Parts},
 };
-use riad_core::{Error, ErrorKind, OperatorPass, Secret, TenantPass};
+use riad_core::{Error, ErrorKind, OperatorPass, Secret, TenantPass, audit::Origin};
+use std::net::SocketAddr;
 
 /// The tenant whose key came with the request.
 pub(crate) struct Tenant(pub TenantPass);
@@ -18,7 +20,11 @@ impl FromRequestParts<AppState> for Tenant {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        Ok(Self(state.services.authorise(bearer(parts)?).await?))
+        // Made already for a request with an idempotency key, by the same server from the same header.
+        if let Some(pass) = parts.extensions.get::<TenantPass>() {
+            return Ok(Self(pass.clone()));
+        }
+        Ok(Self(state.services.authorise(bearer(parts)?, origin(parts)).await?))
     }
 }
 
@@ -26,11 +32,27 @@ impl FromRequestParts<AppState> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        Ok(Self(state.services.authorise_operator(bearer(parts)?).await?))
+        let operator = state.services.authorise_operator(bearer(parts)?, origin(parts));
+        Ok(Self(operator.await?))
     }
 }
 
-fn bearer(parts: &Parts) -> Result<Secret<String>, Error> {
+/// Where the request came from. The connection's other end, not a header that anybody can write.
+fn origin(parts: &Parts) -> Origin {
+    Origin {
+        address: parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip()),
+        request: parts
+            .extensions
+            .get::<RequestId>()
+            .map(|id| id.0.clone())
+            .unwrap_or_default(),
+    }
+}
+
+pub(crate) fn bearer(parts: &Parts) -> Result<Secret<String>, Error> {
     parts
         .headers
         .get(header::AUTHORIZATION)

@@ -48,6 +48,8 @@ const SERVER: &str = "server_error";
 const PLUGIN: &str = "plugin_error";
 /// What nginx says when a client has gone away; nobody reads it but a log.
 const CLIENT_CLOSED: u16 = 499;
+/// Read by OpenAI's clients.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 fn row(kind: ErrorKind) -> Row {
     let row = |status, r#type, code| Row { status, r#type, code };
@@ -55,6 +57,7 @@ fn row(kind: ErrorKind) -> Row {
         ErrorKind::InvalidRequest => row(StatusCode::BAD_REQUEST, INVALID, None),
         ErrorKind::ContextTooLong => row(StatusCode::BAD_REQUEST, INVALID, Some("context_length_exceeded")),
         ErrorKind::Unauthenticated => row(StatusCode::UNAUTHORIZED, INVALID, Some("invalid_api_key")),
+        ErrorKind::Forbidden => row(StatusCode::FORBIDDEN, INVALID, Some("insufficient_permissions")),
         ErrorKind::NotFound => row(StatusCode::NOT_FOUND, INVALID, Some("not_found")),
         ErrorKind::ModelNotFound => row(StatusCode::NOT_FOUND, INVALID, Some("model_not_found")),
         ErrorKind::Conflict => row(StatusCode::CONFLICT, INVALID, Some("conflict")),
@@ -103,6 +106,7 @@ impl ApiError {
             ErrorKind::InvalidRequest
             | ErrorKind::ContextTooLong
             | ErrorKind::Unauthenticated
+            | ErrorKind::Forbidden
             | ErrorKind::NotFound
             | ErrorKind::ModelNotFound
             | ErrorKind::Conflict
@@ -125,6 +129,18 @@ impl ApiError {
         }
     }
 
+    /// Seconds after which the same request may be served, rounded up.
+    fn retry_after(&self, status: StatusCode) -> Option<u64> {
+        let told = self
+            .0
+            .retry_after()
+            .map(|after| after.as_secs() + u64::from(after.subsec_nanos() > 0));
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(told.unwrap_or(1).max(1)),
+            _ => told,
+        }
+    }
+
     /// This is the boundary where errors are handled: they are logged here and nowhere else.
     fn log(&self, status: StatusCode) {
         if status.is_server_error() {
@@ -138,13 +154,16 @@ impl IntoResponse for ApiError {
         let row = row(self.0.kind());
         self.log(row.status);
         let mut response = (row.status, Json(self.body(&row))).into_response();
-        let mut header = |name: HeaderName, value| {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        };
-        match row.status {
-            StatusCode::TOO_MANY_REQUESTS => header(header::RETRY_AFTER, "1"),
-            StatusCode::UNAUTHORIZED => header(header::WWW_AUTHENTICATE, "Bearer"),
-            _ => {}
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after(row.status) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if row.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.0.kind() == ErrorKind::QuotaExceeded {
+            // OpenAI's clients would try again at once, and again: a budget does not come back that soon.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
     }
@@ -225,6 +244,7 @@ mod tests {
             (ErrorKind::InvalidRequest, 400, None),
             (ErrorKind::ContextTooLong, 400, Some("context_length_exceeded")),
             (ErrorKind::Unauthenticated, 401, Some("invalid_api_key")),
+            (ErrorKind::Forbidden, 403, Some("insufficient_permissions")),
             (ErrorKind::NotFound, 404, Some("not_found")),
             (ErrorKind::ModelNotFound, 404, Some("model_not_found")),
             (ErrorKind::Conflict, 409, Some("conflict")),

@@ -1,21 +1,67 @@
-//! `/operator/v1/tenants/{id}/keys`: a tenant's keys. Not here: checking one (`auth`).
+//! `/v1/keys` for a tenant's admins and `/operator/v1/tenants/{id}/keys` for the operator: one resource behind two doors.
+//! Not here: checking a key (`auth`).
 
 use crate::{
-    auth::Operator,
-    body::{self, JsonBody, PathParts},
+    auth::{Operator, Tenant},
+    body::{self, JsonBody, PathParts, QueryParts},
     error::{ApiResult, Failures},
     state::AppState,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use riad_core::tenant::Key;
+use riad_core::{
+    Error, KeyId, Result,
+    grants::{Grants, KeyRole, Scope},
+    policy::Budget,
+    tenant::{Key, KeyChange},
+};
+use riad_services::keys::{KeyOwner, KeyRequest};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+/// Seconds of a day: how long a rotated key goes on working if nothing else is said.
+const OVERLAP_SECONDS: u64 = 86_400;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     /// For people.
     name: String,
+    /// `admin` (also if it is not given), `user` or `read-only`.
+    role: Option<String>,
+    /// Any of `chat`, `documents`, `plugins`, `adapters`, `usage`; all if it is not given.
+    scopes: Option<Vec<String>>,
+    /// What may be spent with this key, within the tenant's budget.
+    #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 1_000_000}))]
+    budget: Option<Value>,
+    /// When the key ends, in seconds since 1970-01-01 UTC.
+    expires: Option<u64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyPatch {
+    name: Option<String>,
+    /// Replaces the key's budget.
+    #[schema(value_type = Option<Object>)]
+    budget: Option<Value>,
+    /// When the key ends, in seconds since 1970-01-01 UTC.
+    expires: Option<u64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// How long the old key goes on working; a day if it is not given, 0 revokes it at once.
+    overlap_seconds: Option<u64>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyParams {
+    /// Only keys that begin with this: finds a key that turned up somewhere.
+    prefix: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -33,7 +79,15 @@ pub(crate) struct KeyBody {
     name: String,
     /// The key's first characters, to recognise it by.
     prefix: String,
+    #[schema(example = "admin")]
+    role: &'static str,
+    scopes: Vec<&'static str>,
+    #[schema(value_type = Object)]
+    budget: Budget,
     created: u64,
+    expires: Option<u64>,
+    /// About when it was last used: kept to the minute.
+    last_used: Option<u64>,
 }
 
 /// A key with its secret, which is shown this once.
@@ -59,9 +113,103 @@ impl From<Key> for KeyBody {
             id: key.id.into(),
             name: key.name,
             prefix: key.prefix,
+            role: key.grants.role.as_str(),
+            scopes: key.grants.scopes.into_iter().map(Scope::as_str).collect(),
+            budget: key.budget,
             created: key.created,
+            expires: key.expires,
+            last_used: key.last_used,
         }
     }
+}
+
+impl From<riad_services::keys::NewKey> for CreatedKey {
+    fn from(made: riad_services::keys::NewKey) -> Self {
+        Self {
+            body: made.key.into(),
+            key: made.secret.reveal().clone(),
+        }
+    }
+}
+
+impl NewKey {
+    fn read(self) -> Result<KeyRequest> {
+        let role: KeyRole = match self.role {
+            Some(role) => role.parse().map_err(|error: Error| error.with_param("role"))?,
+            None => KeyRole::Admin,
+        };
+        let scopes = match self.scopes {
+            Some(scopes) => scopes
+                .iter()
+                .map(|scope| scope.parse())
+                .collect::<Result<_>>()
+                .map_err(|error| error.with_param("scopes"))?,
+            None => Grants::default().scopes,
+        };
+        Ok(KeyRequest {
+            name: self.name,
+            grants: Grants { role, scopes },
+            budget: budget(self.budget)?.unwrap_or_default(),
+            expires: self.expires,
+        })
+    }
+}
+
+impl KeyPatch {
+    fn read(self) -> Result<KeyChange> {
+        Ok(KeyChange {
+            name: self.name,
+            budget: budget(self.budget)?,
+            expires: self.expires,
+        })
+    }
+}
+
+fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
+    let read = |value: Value| serde_json::from_value(value).map_err(|error| Error::invalid(format!("budget: {error}")));
+    budget.map(read).transpose().map_err(|error| error.with_param("budget"))
+}
+
+async fn create(state: &AppState, owner: &KeyOwner<'_>, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+    let made = state.services.keys().create(owner, body.read()?).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiResult<Json<KeyList>> {
+    let keys = state.services.keys().list(owner, params.prefix.as_deref()).await?;
+    Ok(Json(KeyList {
+        object: "list",
+        data: keys.into_iter().map(KeyBody::from).collect(),
+    }))
+}
+
+async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<KeyBody>> {
+    let key: KeyId = body::existing("key", id)?;
+    Ok(Json(
+        state.services.keys().change(owner, &key, body.read()?).await?.into(),
+    ))
+}
+
+async fn rotate(
+    state: &AppState,
+    owner: &KeyOwner<'_>,
+    id: &str,
+    body: Rotation,
+) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+    let key: KeyId = body::existing("key", id)?;
+    let overlap = body.overlap_seconds.unwrap_or(OVERLAP_SECONDS);
+    let made = state.services.keys().rotate(owner, &key, overlap).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult<Json<DeletedKey>> {
+    let key: KeyId = body::existing("key", &id)?;
+    state.services.keys().revoke(owner, &key).await?;
+    Ok(Json(DeletedKey {
+        object: "key.deleted",
+        id,
+        deleted: true,
+    }))
 }
 
 /// Make another key for a tenant
@@ -73,29 +221,49 @@ pub(crate) async fn create_key(
     PathParts(id): PathParts<String>,
     JsonBody(body): JsonBody<NewKey>,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let tenant = body::existing("tenant", &id)?;
-    let made = state.services.keys().create(&operator, &tenant, &body.name).await?;
-    let created = CreatedKey {
-        body: made.key.into(),
-        key: made.secret.reveal().clone(),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    create(&state, &owner, body).await
 }
 
 /// List a tenant's keys, without their secrets
 #[utoipa::path(get, path = "/operator/v1/tenants/{id}/keys", tag = "operator", security(("operator_key" = [])),
-    params(("id" = String, Path)), responses((status = 200, body = KeyList), Failures))]
+    params(("id" = String, Path), KeyParams), responses((status = 200, body = KeyList), Failures))]
 pub(crate) async fn list_keys(
     State(state): State<AppState>,
     Operator(operator): Operator,
     PathParts(id): PathParts<String>,
+    QueryParts(params): QueryParts<KeyParams>,
 ) -> ApiResult<Json<KeyList>> {
-    let tenant = body::existing("tenant", &id)?;
-    let keys = state.services.keys().list(&operator, &tenant).await?;
-    Ok(Json(KeyList {
-        object: "list",
-        data: keys.into_iter().map(KeyBody::from).collect(),
-    }))
+    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    list(&state, &owner, params).await
+}
+
+/// Change a key's name, budget or end
+#[utoipa::path(patch, path = "/operator/v1/tenants/{id}/keys/{key_id}", tag = "operator",
+    security(("operator_key" = [])), params(("id" = String, Path), ("key_id" = String, Path)),
+    request_body = KeyPatch, responses((status = 200, body = KeyBody), Failures))]
+pub(crate) async fn patch_key(
+    State(state): State<AppState>,
+    Operator(operator): Operator,
+    PathParts((id, key_id)): PathParts<(String, String)>,
+    JsonBody(body): JsonBody<KeyPatch>,
+) -> ApiResult<Json<KeyBody>> {
+    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    change(&state, &owner, &key_id, body).await
+}
+
+/// Make a key in place of another, which ends after an overlap
+#[utoipa::path(post, path = "/operator/v1/tenants/{id}/keys/{key_id}/rotate", tag = "operator",
+    security(("operator_key" = [])), params(("id" = String, Path), ("key_id" = String, Path)),
+    request_body = Rotation, responses((status = 201, body = CreatedKey), Failures))]
+pub(crate) async fn rotate_key(
+    State(state): State<AppState>,
+    Operator(operator): Operator,
+    PathParts((id, key_id)): PathParts<(String, String)>,
+    JsonBody(body): JsonBody<Rotation>,
+) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    rotate(&state, &owner, &key_id, body).await
 }
 
 /// Revoke a key: requests that come after are refused
@@ -107,11 +275,64 @@ pub(crate) async fn delete_key(
     Operator(operator): Operator,
     PathParts((id, key_id)): PathParts<(String, String)>,
 ) -> ApiResult<Json<DeletedKey>> {
-    let (tenant, key) = (body::existing("tenant", &id)?, body::existing("key", &key_id)?);
-    state.services.keys().revoke(&operator, &tenant, &key).await?;
-    Ok(Json(DeletedKey {
-        object: "key.deleted",
-        id: key_id,
-        deleted: true,
-    }))
+    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    delete(&state, &owner, key_id).await
+}
+
+/// Make another key of the caller's tenant; for admins
+#[utoipa::path(post, path = "/v1/keys", tag = "usage", security(("tenant_key" = [])),
+    request_body = NewKey, responses((status = 201, body = CreatedKey), Failures))]
+pub(crate) async fn create_own_key(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    JsonBody(body): JsonBody<NewKey>,
+) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+    create(&state, &KeyOwner::own(&pass)?, body).await
+}
+
+/// List the keys of the caller's tenant, without their secrets; for admins
+#[utoipa::path(get, path = "/v1/keys", tag = "usage", security(("tenant_key" = [])), params(KeyParams),
+    responses((status = 200, body = KeyList), Failures))]
+pub(crate) async fn list_own_keys(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    QueryParts(params): QueryParts<KeyParams>,
+) -> ApiResult<Json<KeyList>> {
+    list(&state, &KeyOwner::own(&pass)?, params).await
+}
+
+/// Change a key of the caller's tenant; for admins
+#[utoipa::path(patch, path = "/v1/keys/{key_id}", tag = "usage", security(("tenant_key" = [])),
+    params(("key_id" = String, Path)), request_body = KeyPatch, responses((status = 200, body = KeyBody), Failures))]
+pub(crate) async fn patch_own_key(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(key_id): PathParts<String>,
+    JsonBody(body): JsonBody<KeyPatch>,
+) -> ApiResult<Json<KeyBody>> {
+    change(&state, &KeyOwner::own(&pass)?, &key_id, body).await
+}
+
+/// Make a key in place of another of the caller's tenant; for admins
+#[utoipa::path(post, path = "/v1/keys/{key_id}/rotate", tag = "usage", security(("tenant_key" = [])),
+    params(("key_id" = String, Path)), request_body = Rotation,
+    responses((status = 201, body = CreatedKey), Failures))]
+pub(crate) async fn rotate_own_key(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(key_id): PathParts<String>,
+    JsonBody(body): JsonBody<Rotation>,
+) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+    rotate(&state, &KeyOwner::own(&pass)?, &key_id, body).await
+}
+
+/// Revoke a key of the caller's tenant; for admins
+#[utoipa::path(delete, path = "/v1/keys/{key_id}", tag = "usage", security(("tenant_key" = [])),
+    params(("key_id" = String, Path)), responses((status = 200, body = DeletedKey), Failures))]
+pub(crate) async fn delete_own_key(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(key_id): PathParts<String>,
+) -> ApiResult<Json<DeletedKey>> {
+    delete(&state, &KeyOwner::own(&pass)?, key_id).await
 }

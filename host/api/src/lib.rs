@@ -4,48 +4,40 @@
 //! convert and call `riad-services`; no rule lives here. Not here: SQL, wasmtime, models, the process (`app`).
 
 mod adapters;
+mod audit;
 mod auth;
 mod body;
 mod chat;
 mod documents;
 mod embeddings;
 mod error;
+mod export;
+mod gate;
 mod health;
 mod keys;
+mod ledger;
 mod linger;
 mod logs;
+mod metered;
+mod metrics;
 mod models;
 mod pipeline;
+mod plans;
 mod plugins;
 mod receipt;
+mod receipts;
 mod request_id;
 mod router;
+mod scale;
 mod search;
+mod serve;
 mod settings;
 mod state;
 mod tenants;
+mod uploads;
+mod usage;
 
+pub use gate::Gate;
 pub use router::{openapi, router};
-pub use state::Readiness;
-
-use axum::{Router, serve::ListenerExt};
-use std::{future::Future, io};
-use tokio::net::TcpListener;
-
-/// Serves until `shutdown` is ready, then accepts nothing new and returns when the last request has ended.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    // Streams are small packets that somebody waits for.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection stays with Nagle's algorithm");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
-}
+pub use serve::{ServeOptions, Serving, serve, tls};
+pub use state::MetricsAccess;

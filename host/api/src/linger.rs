@@ -21,11 +21,15 @@ const BYTES_MAX: usize = 64 << 20;
 const TIME: Duration = Duration::from_secs(10);
 
 pub(crate) async fn read_on(request: Request, next: Next) -> Response {
-    let request = request.map(|body| match body.is_end_stream() {
+    next.run(lingering(request)).await
+}
+
+/// The request with a body that is read on when it is dropped before its end.
+pub(crate) fn lingering(request: Request) -> Request {
+    request.map(|body| match body.is_end_stream() {
         true => body,
         false => Body::from_stream(Lingering(Some(body.into_data_stream()))),
-    });
-    next.run(request).await
+    })
 }
 
 /// A body that is read on when it is dropped before its end.

@@ -5,6 +5,7 @@ use crate::{
     body::{PathParts, RawBody},
     error::{ApiError, ApiResult, Failures},
     state::AppState,
+    uploads::Uploader,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use riad_core::{PluginName, plugin::PluginVersion};
@@ -50,12 +51,12 @@ impl From<PluginVersion> for Plugin {
     responses((status = 201, body = Plugin), Failures))]
 pub(crate) async fn put_plugin(
     State(state): State<AppState>,
-    Tenant(pass): Tenant,
+    uploader: Uploader,
     PathParts(name): PathParts<String>,
     RawBody(component): RawBody,
 ) -> ApiResult<(StatusCode, Json<Plugin>)> {
     let name: PluginName = name.parse().map_err(ApiError::from)?;
-    let version = state.services.plugins().put(&pass, &name, component).await?;
+    let version = state.services.plugins().put(&uploader.pass, &name, component).await?;
     Ok((StatusCode::CREATED, Json(version.into())))
 }
 

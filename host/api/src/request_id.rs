@@ -14,13 +14,18 @@ use uuid::Uuid;
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const LENGTH_MAX: usize = 128;
 
-pub(crate) async fn name_and_log(request: Request, next: Next) -> Response {
+/// The request's id, for whoever writes down what the request did.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub String);
+
+pub(crate) async fn name_and_log(mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(HEADER)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_sane(id))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
     // The route and not the path, which has ids in it.
     let route = request
         .extensions()

@@ -2,11 +2,14 @@
 //! Not here: what a route does.
 
 use crate::{
-    adapters, body, chat, documents, embeddings,
+    adapters, audit, body, chat, documents, embeddings,
     error::{self, ErrorBody},
-    health, keys, linger, logs, models, pipeline, plugins, request_id, search, settings,
-    state::{AppState, Readiness},
+    health, keys, ledger, linger, logs, metered, metrics, models, pipeline, plans, plugins, receipts, request_id, scale,
+    search, settings,
+    state::{AppState, MetricsAccess},
     tenants,
+    uploads::Uploads,
+    usage,
 };
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
 use riad_core::Limits;
@@ -23,8 +26,13 @@ use utoipa_axum::{
 };
 
 /// The whole HTTP surface over one set of services.
-pub fn router(services: Services, readiness: Readiness) -> Router {
-    let (router, document) = table(services.limits()).split_for_parts();
+pub fn router(services: Services, metrics: MetricsAccess) -> Router {
+    let state = AppState {
+        uploads: Uploads::new(services.limits().uploads),
+        services,
+        metrics,
+    };
+    let (router, document) = table(state.services.limits()).split_for_parts();
     let document = Arc::new(document);
     router
         .route(
@@ -33,10 +41,11 @@ pub fn router(services: Services, readiness: Readiness) -> Router {
         )
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn_with_state(state.clone(), metered::metered))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(linger::read_on))
         .layer(middleware::from_fn(request_id::name_and_log))
-        .with_state(AppState { services, readiness })
+        .with_state(state)
 }
 
 /// The OpenAPI document of [`router`].
@@ -50,6 +59,7 @@ fn table(limits: &Limits) -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
         // OpenAI's
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
@@ -68,11 +78,30 @@ fn table(limits: &Limits) -> OpenApiRouter<AppState> {
         .routes(routes!(adapters::put_adapter, adapters::delete_adapter).layer(at_most(body::adapter_body(limits))))
         .routes(routes!(adapters::list_adapters))
         .routes(routes!(logs::list_logs))
+        // A tenant's money and keys
+        .routes(routes!(usage::get_usage))
+        .routes(routes!(usage::get_costs))
+        .routes(routes!(receipts::list_receipts))
+        .routes(routes!(receipts::list_receipt_keys))
+        .routes(routes!(keys::create_own_key, keys::list_own_keys))
+        .routes(routes!(keys::patch_own_key, keys::delete_own_key))
+        .routes(routes!(keys::rotate_own_key))
+        .routes(routes!(audit::list_audit))
         // The operator's
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(tenants::get_tenant, tenants::delete_tenant))
+        .routes(routes!(tenants::get_tenant, tenants::patch_tenant, tenants::delete_tenant))
         .routes(routes!(keys::create_key, keys::list_keys))
-        .routes(routes!(keys::delete_key))
+        .routes(routes!(keys::patch_key, keys::delete_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(plans::list_plans))
+        .routes(routes!(plans::put_plan))
+        .routes(routes!(usage::get_all_usage))
+        .routes(routes!(usage::get_all_costs))
+        .routes(routes!(usage::list_rollups))
+        .routes(routes!(ledger::list_entries))
+        .routes(routes!(ledger::verify_ledger))
+        .routes(routes!(audit::list_all_audit))
+        .routes(routes!(scale::get_scale))
         // A route's own limit lies inside and wins.
         .layer(at_most(limits.request_bytes))
 }
@@ -88,7 +117,8 @@ fn table(limits: &Limits) -> OpenApiRouter<AppState> {
     tags(
         (name = "openai", description = "OpenAI's endpoints; existing clients work by changing `base_url` and the key"),
         (name = "room", description = "What a tenant keeps in its room"),
-        (name = "operator", description = "Tenants and their keys, for whoever runs the server"),
+        (name = "usage", description = "What a tenant used and paid, and its keys"),
+        (name = "operator", description = "Tenants, their keys, prices and bills, for whoever runs the server"),
         (name = "health", description = "For load balancers; without a key")
     )
 )]

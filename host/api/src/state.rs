@@ -1,31 +1,30 @@
 //! What every handler can reach. Not here: anything that belongs to one request.
 
+use crate::uploads::Uploads;
+use riad_core::{Secret, pass::KeyHash};
 use riad_services::Services;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
 
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub services: Services,
-    pub readiness: Readiness,
+    pub metrics: MetricsAccess,
+    pub uploads: Uploads,
 }
 
-/// Whether load balancers should send requests here. Begins ready; clones share one answer.
+/// Who may read `/metrics`, besides the operator.
 #[derive(Clone, Default)]
-pub struct Readiness {
-    draining: Arc<AtomicBool>,
+pub enum MetricsAccess {
+    #[default]
+    Operator,
+    /// Whoever has this key, which opens nothing else: made with [`MetricsAccess::key`].
+    Key(KeyHash),
+    /// Everybody who reaches the address.
+    Open,
 }
 
-impl Readiness {
-    /// From now on `/readyz` answers 503. Requests are served all the same.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-    }
-
+impl MetricsAccess {
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Acquire)
+    pub fn key(key: &Secret<String>) -> Self {
+        Self::Key(riad_core::pass::hash_key(key))
     }
 }

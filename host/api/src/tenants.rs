@@ -7,18 +7,83 @@ use crate::{
     state::AppState,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use riad_core::{TenantId, tenant::Tenant};
-use serde::{Deserialize, Serialize};
+use riad_core::{
+    TenantId,
+    policy::{Budget, TenantLimits},
+    tenant::Tenant,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct NewTenant {
     /// a-z, 0-9, - and _; never changes.
     #[schema(value_type = String, example = "acme")]
     id: TenantId,
     /// For people.
     name: String,
+    #[serde(flatten)]
+    policy: PolicyPatch,
+}
+
+/// What changes; null removes a budget or a limit.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct TenantPatch {
+    /// For people.
+    name: Option<String>,
+    #[serde(flatten)]
+    policy: PolicyPatch,
+}
+
+/// A JSON merge patch (RFC 7396) of the tenant's policy.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PolicyPatch {
+    /// Whose prices hold; `standard` is free until it gets prices.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    plan: Option<Value>,
+    /// Share of the lanes while others wait too, 1 to 1000; 1 if it was never said.
+    #[schema(value_type = Option<u32>)]
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<Value>,
+    /// `total_tokens`, `monthly_tokens`, `daily_tokens`, the same with `_micros` (millionths of the currency), `mode` (`hard` or
+    /// `soft`), `webhook` and `thresholds` (percent).
+    #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 50_000_000, "thresholds": [80, 100]}))]
+    #[serde(default, deserialize_with = "present")]
+    budget: Option<Value>,
+    /// `requests_per_minute`, `tokens_per_minute`, `concurrent_requests`, `context_tokens`, `completion_tokens`, and
+    /// `service_tier`, the best that a request may ask for.
+    #[schema(value_type = Option<Object>, example = json!({"requests_per_minute": 600, "service_tier": "priority"}))]
+    #[serde(default, deserialize_with = "present")]
+    limits: Option<Value>,
+    /// Whatever else was sent, to be refused by name.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    others: Map<String, Value>,
+}
+
+/// Keeps a null apart from what is not there: in a patch it removes.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
+}
+
+impl PolicyPatch {
+    fn into_patch(self) -> Value {
+        let mut patch = self.others;
+        let named = [
+            ("plan", self.plan),
+            ("weight", self.weight),
+            ("budget", self.budget),
+            ("limits", self.limits),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                patch.insert(name.to_owned(), value);
+            }
+        }
+        Value::Object(patch)
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -35,6 +100,14 @@ pub(crate) struct TenantBody {
     id: String,
     name: String,
     created: u64,
+    /// Under which it is billed; a tenant that is made again under the same id has another.
+    account: u64,
+    plan: String,
+    weight: u32,
+    #[schema(value_type = Object)]
+    budget: Budget,
+    #[schema(value_type = Object)]
+    limits: TenantLimits,
 }
 
 /// A tenant with its first key, which is shown this once.
@@ -61,6 +134,11 @@ impl From<Tenant> for TenantBody {
             id: tenant.id.into(),
             name: tenant.name,
             created: tenant.created,
+            account: tenant.account.number(),
+            plan: tenant.policy.plan.into(),
+            weight: tenant.policy.weight,
+            budget: tenant.policy.budget,
+            limits: tenant.policy.limits,
         }
     }
 }
@@ -73,7 +151,9 @@ pub(crate) async fn create_tenant(
     Operator(operator): Operator,
     JsonBody(body): JsonBody<NewTenant>,
 ) -> ApiResult<(StatusCode, Json<CreatedTenant>)> {
-    let (tenant, key) = state.services.tenants().create(&operator, body.id, &body.name).await?;
+    let policy = body.policy.into_patch();
+    let tenants = state.services.tenants();
+    let (tenant, key) = tenants.create(&operator, body.id, &body.name, &policy).await?;
     let created = CreatedTenant {
         tenant: tenant.into(),
         key: key.secret.reveal().clone(),
@@ -106,6 +186,26 @@ pub(crate) async fn get_tenant(
 ) -> ApiResult<Json<TenantBody>> {
     let id = body::existing("tenant", &id)?;
     Ok(Json(state.services.tenants().get(&operator, &id).await?.into()))
+}
+
+/// Change a tenant's name, plan, weight, budget or limits
+///
+/// Requests that come after the answer are under the new policy.
+#[utoipa::path(patch, path = "/operator/v1/tenants/{id}", tag = "operator", security(("operator_key" = [])),
+    params(("id" = String, Path)), request_body = TenantPatch,
+    responses((status = 200, body = TenantBody), Failures))]
+pub(crate) async fn patch_tenant(
+    State(state): State<AppState>,
+    Operator(operator): Operator,
+    PathParts(id): PathParts<String>,
+    JsonBody(body): JsonBody<TenantPatch>,
+) -> ApiResult<Json<TenantBody>> {
+    let id = body::existing("tenant", &id)?;
+    let (name, patch) = (body.name, body.policy.into_patch());
+    let tenants = state.services.tenants();
+    Ok(Json(
+        tenants.change(&operator, &id, name.as_deref(), &patch).await?.into(),
+    ))
 }
 
 /// Revoke a tenant's keys and remove its room with everything in it

@@ -1,9 +1,16 @@
 //! The command line as types. Not here: what the commands do (`serve`, `demo`, `commands`).
 
+mod money;
+
+pub use money::{
+    AuditArgs, Change, DoctorArgs, KeyCommand, LedgerCommand, PlanCommand, ReceiptCommand, ScaleArgs, TenantCommand,
+    UsageArgs, UsageQuestion,
+};
+
 use crate::client::Client;
 use clap::{Args, Parser, Subcommand};
 use riad_core::{
-    AdapterAlias, DocumentId, Error, ErrorKind, KeyId, PluginName, Result, Secret, TenantId,
+    AdapterAlias, DocumentId, Error, ErrorKind, PluginName, Result, Secret,
     plugin::{Stage, StageChoice},
 };
 use serde_json::Value;
@@ -26,10 +33,18 @@ pub enum Command {
     Serve(ServeArgs),
     /// Start a server with two tenants, ask both the same questions and show the answers side by side
     Demo(DemoArgs),
-    /// Make, list and delete tenants (operator)
+    /// Make, change, list and delete tenants (operator)
     Tenant(OperatorCall<TenantCommand>),
-    /// Make, list and revoke the keys of a tenant (operator)
+    /// Make, rotate, list and revoke the keys of a tenant (operator)
     Key(OperatorCall<KeyCommand>),
+    /// Set and list prices (operator)
+    Plan(OperatorCall<PlanCommand>),
+    /// Check and export the ledger, and show what was used (operator)
+    Ledger(OperatorCall<LedgerCommand>),
+    /// Show who changed what, when, from where (operator)
+    Audit(AuditArgs),
+    /// Show the signals for an autoscaler (operator)
+    Scale(ScaleArgs),
     /// Add, list, show and delete documents
     Document(TenantCall<DocumentCommand>),
     /// Deploy and list plugins
@@ -46,6 +61,13 @@ pub enum Command {
     Search(SearchArgs),
     /// List the models and adapters that a key may use
     Models(ModelsArgs),
+    /// Show what was used and paid
+    Usage(UsageArgs),
+    /// List receipts, and check them offline
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Check configuration, models, disk, ports and certificates before a server is started
+    Doctor(DoctorArgs),
     /// The child of a server that compiles one component
     #[command(name = COMPILE_PLUGIN, hide = true)]
     CompilePlugin,
@@ -151,54 +173,6 @@ impl OperatorAccess {
             .ok_or_else(|| missing_key("the operator's key with --key or RIAD_OPERATOR_KEY"))?;
         Client::new(&self.url, key)
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub enum TenantCommand {
-    /// Make a tenant and its first key, which is shown once
-    Create {
-        /// 1 to 64 of a-z, 0-9, '-' and '_'
-        id: TenantId,
-        /// A name for people; the id if it is not given
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// List the tenants
-    List,
-    /// Show one tenant
-    Show {
-        /// The tenant
-        id: TenantId,
-    },
-    /// Delete a tenant with everything in its room
-    Delete {
-        /// The tenant
-        id: TenantId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Make a key, which is shown once
-    Create {
-        /// Whose key
-        tenant: TenantId,
-        /// What the key is for
-        #[arg(long, default_value = "key")]
-        name: String,
-    },
-    /// List the keys of a tenant
-    List {
-        /// Whose keys
-        tenant: TenantId,
-    },
-    /// Revoke a key at once
-    Revoke {
-        /// Whose key
-        tenant: TenantId,
-        /// Its id, as `key list` shows it
-        key_id: KeyId,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -61,6 +61,19 @@ impl Client {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.answer(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// An answer that is not JSON.
+    pub async fn get_text(&self, path: &str) -> Result<String> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        response
+            .text()
+            .await
+            .map_err(|error| failure::transport(&self.url, error))
+    }
+
     pub async fn put_bytes(&self, path: &str, bytes: Bytes) -> Result<Value> {
         let request = self
             .request(Method::PUT, path)

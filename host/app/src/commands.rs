@@ -2,21 +2,33 @@
 //! command line's grammar (`cli`).
 
 pub mod adapter;
+pub mod audit;
 pub mod chat;
+pub mod doctor;
 pub mod document;
 pub mod key;
+pub mod ledger;
 pub mod models;
 pub mod pipeline;
+pub mod plan;
 pub mod plugin;
+pub mod receipt;
+pub mod scale;
 pub mod search;
 pub mod settings;
 pub mod tenant;
+pub mod usage;
 
 use crate::cli::Member;
 use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use riad_core::{Error, Result};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use time::{OffsetDateTime, macros::format_description};
 
 /// Reads a file that the user named.
 async fn read_file(path: &Path) -> Result<Bytes> {
@@ -35,17 +47,24 @@ fn object(members: &[Member]) -> Map<String, Value> {
 
 /// Seconds since 1970 as a date, UTC.
 fn date(seconds: u64) -> String {
-    // Days to a civil date, after Howard Hinnant's well-known construction: eras of 400 years that begin in March.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let minutes = seconds % 86_400 / 60;
-    format!("{year}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]");
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_default()
+}
+
+/// Seconds since 1970 now.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// A text as part of a query.
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 #[cfg(test)]

@@ -1,26 +1,38 @@
 //! The configuration: one TOML file, each key also an environment variable `RIAD_SECTION__KEY`, which wins over the file.
 //!
 //! Every key is in one table ([`keys`]), from which the environment is read and the reference is printed; a key that is
-//! not known is an error that names it. Not here: what the values do (`wire`).
+//! not known is an error that names it. Secrets are in the environment only ([`Secrets`]).
+//! Not here: the sections of money, identity and telemetry (`sections`), what the values do (`wire`).
 
+mod check;
 mod keys;
 mod models;
+mod secrets;
+mod sections;
+mod sources;
 
-pub use models::{model_folder, profile, shipped_folder, shipped_model};
+pub use models::{hub_snapshot, model_folder, profile, shipped_folder, shipped_model};
+pub use secrets::Secrets;
+pub use sections::{Auth, Metering, Scheduler, SchedulerPolicy, Telemetry};
+pub use sources::Sources;
 
-use riad_core::{Error, Limits, Result, Secret};
-use riad_engine::{Device, Dtype};
+use riad_core::{Error, Limits, Result};
+pub use riad_engine::{Device, Dtype};
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
-use toml::{Table, Value};
+use toml::Table;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub server: Server,
+    pub auth: Auth,
+    pub scheduler: Scheduler,
+    pub metering: Metering,
+    pub telemetry: Telemetry,
     pub engine: Engine,
     pub embeddings: Embeddings,
     pub limits: Limits,
@@ -31,6 +43,9 @@ pub struct Config {
 pub struct Server {
     pub listen: String,
     pub data: PathBuf,
+    /// PEM files, both or none; with them the server speaks TLS only.
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
 }
 
 impl Default for Server {
@@ -38,7 +53,17 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8080".into(),
             data: "riad-data".into(),
+            tls_certificate: None,
+            tls_key: None,
         }
+    }
+}
+
+impl Server {
+    /// Certificate and key, if TLS is on.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
     }
 }
 
@@ -79,50 +104,23 @@ impl Config {
     /// Reads the file, if there is one, and the variables, which win.
     ///
     /// # Errors
-    /// `InvalidRequest` names the file or variable and the key at fault.
+    /// `InvalidRequest` names the key at fault and the file or variable that it comes from.
     pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self> {
-        let mut table = match file {
-            Some(file) => read_table(file)?,
-            None => Table::new(),
-        };
-        // The file by itself first, so that what is wrong in it is not blamed on a variable.
-        let _: Self = parse(
-            table.clone(),
-            &file.map_or_else(String::new, |file| file.display().to_string()),
-        )?;
-        for (name, value) in environment {
-            let Some(path) = name.to_str().and_then(key_path) else {
-                continue;
-            };
-            let name = name.to_string_lossy();
-            let kind = keys::find(&path).ok_or_else(|| {
-                Error::invalid(format!(
-                    "the environment variable {name} names no configuration key; `riad serve --show-config` lists them"
-                ))
-            })?;
-            let value = value
-                .to_str()
-                .ok_or_else(|| Error::invalid(format!("the environment variable {name} is not UTF-8")))?;
-            set(
-                &mut table,
-                &path,
-                kind.value(value)
-                    .map_err(|why| Error::invalid(format!("{name}: {why}")))?,
-            )?;
-        }
-        let config: Self = parse(table, "the environment")?;
-        config.limits.check()?;
-        if config
-            .engine
-            .id
-            .as_deref()
-            .is_some_and(|id| id.is_empty() || id.contains(':'))
-        {
-            return Err(Error::invalid(
-                "engine.id must not be empty or contain `:`, which stands before an adapter's alias",
-            ));
-        }
-        Ok(config)
+        Ok(Self::load_with_sources(file, environment)?.0)
+    }
+
+    /// As [`Config::load`], and says where the values come from.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with_sources(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, Sources)> {
+        let (table, sources) = sources::read(file, environment)?;
+        let config = parse(table, "the configuration")?;
+        check::check(&config).map_err(|error| sources.blame(error))?;
+        Ok((config, sources))
     }
 
     /// Every key with its default and meaning, as a TOML file.
@@ -130,27 +128,6 @@ impl Config {
     pub fn reference() -> String {
         keys::reference()
     }
-}
-
-/// `RIAD_OPERATOR_KEY`, if it is set and not empty.
-///
-/// # Errors
-/// `InvalidRequest` if it is not UTF-8.
-pub fn operator_key(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Option<Secret<String>>> {
-    let found = environment
-        .into_iter()
-        .find(|(name, value)| name == "RIAD_OPERATOR_KEY" && !value.is_empty());
-    found
-        .map(|(_, value)| value.into_string().map(Secret::new))
-        .transpose()
-        .map_err(|_| Error::invalid("RIAD_OPERATOR_KEY is not UTF-8; choose a key of letters and digits"))
-}
-
-fn read_table(file: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::invalid(format!("cannot read {}: {error}", file.display())).with_source(error))?;
-    text.parse::<Table>()
-        .map_err(|error| Error::invalid(format!("{}: {}", file.display(), one_line(&error.to_string()))))
 }
 
 fn parse(table: Table, from: &str) -> Result<Config> {
@@ -165,30 +142,6 @@ fn one_line(text: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// `RIAD_SERVER__LISTEN` is `server.listen`. Variables without `__` (`RIAD_KEY`, `RIAD_URL`) are the command line's.
-fn key_path(name: &str) -> Option<Vec<String>> {
-    let rest = name.strip_prefix("RIAD_")?;
-    rest.contains("__")
-        .then(|| rest.split("__").map(str::to_ascii_lowercase).collect())
-}
-
-fn set(table: &mut Table, path: &[String], value: Value) -> Result<()> {
-    match path {
-        [] => Ok(()),
-        [last] => {
-            table.insert(last.clone(), value);
-            Ok(())
-        }
-        [first, rest @ ..] => {
-            let below = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
-            let below = below
-                .as_table_mut()
-                .ok_or_else(|| Error::invalid(format!("`{first}` must be a table in the configuration file")))?;
-            set(below, rest, value)
-        }
-    }
 }
 
 #[cfg(test)]

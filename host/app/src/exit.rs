@@ -23,6 +23,7 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::PluginLimit => 12,
         ErrorKind::Timeout => 13,
         ErrorKind::Unavailable => 14,
+        ErrorKind::Forbidden => 15,
         // What a shell reports for a program that SIGINT ended.
         ErrorKind::Cancelled => 130,
     }
@@ -39,6 +40,7 @@ mod tests {
             ErrorKind::InvalidRequest,
             ErrorKind::ContextTooLong,
             ErrorKind::Unauthenticated,
+            ErrorKind::Forbidden,
             ErrorKind::NotFound,
             ErrorKind::ModelNotFound,
             ErrorKind::Conflict,

@@ -59,6 +59,17 @@ async fn dispatch(command: Command) -> Result<()> {
             commands::tenant::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
         }
         Command::Key(call) => commands::key::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await,
+        Command::Plan(call) => commands::plan::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await,
+        Command::Ledger(call) => {
+            commands::ledger::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
+        }
+        Command::Audit(args) => commands::audit::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
+        Command::Scale(args) => commands::scale::run(&args.at.client()?, &Output::new(args.at.json)).await,
+        Command::Usage(args) => {
+            commands::usage::run(&args.question, &args.at.client()?, &Output::new(args.at.json)).await
+        }
+        Command::Receipt(command) => commands::receipt::run(command).await,
+        Command::Doctor(args) => commands::doctor::run(args).await,
         Command::Document(call) => {
             commands::document::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
         }

@@ -1,69 +1,89 @@
-//! `riad serve`: listen, say where, and end gracefully. Not here: what is served (`wire`, `riad_api`).
+//! `riad serve`: listen, load, say where, and end in order. Not here: what is served (`wire`, `riad_api`), how a
+//! connection is bounded (`riad_api::serve`).
+
+mod signals;
 
 use crate::{
     cli::{COMPILE_PLUGIN, ServeArgs},
-    config::{self, Config},
+    config::{Config, Secrets, Telemetry},
     output,
-    wire::{self, Wired},
+    wire::{self, Finish, Wired},
 };
-use riad_api::Readiness;
+use riad_api::{
+    Gate, ServeOptions, Serving,
+    tls::{self, Tls},
+};
 use riad_core::{Error, ErrorKind, Result, Secret};
 pub use riad_sandbox::Compiler;
-use riad_store::Store;
-use std::{net::SocketAddr, time::Duration};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use riad_telemetry::{Guard, TelemetryConfig};
+use signals::Signals;
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::AbortHandle};
 
-/// Runs until SIGINT or SIGTERM, then finishes what is in flight; a second signal ends at once.
-pub async fn run(args: ServeArgs) -> Result<()> {
+/// Runs until SIGINT or SIGTERM, then lets what is in flight end; a second signal ends at once, and so does one that comes
+/// while the models load. The exit code is 0, or what a shell reports for the signal that ended it at once.
+pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     if args.show_config {
         output::line(Config::reference().trim_end());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    start_log("riad=info");
     let mut config = Config::load(args.config.as_deref(), std::env::vars_os())?;
+    let secrets = Secrets::read(std::env::vars_os())?;
     if let Some(data) = args.data {
         config.server.data = data;
     }
     if let Some(listen) = args.listen {
         config.server.listen = listen;
     }
+    let telemetry = start_telemetry(&config.telemetry, "riad=info")?;
+    let mut signals = Signals::listen().await?;
+
+    let listening = Listening::bind(&config).await?;
     let spinner = output::progress::spinner("loading the models");
-    let started = Running::start(&config, config::operator_key(std::env::vars_os())?, compiler()?).await;
+    let started = tokio::select! {
+        started = listening.load(&config, secrets, compiler()?) => Ok(started),
+        signal = signals.next() => Err(signal),
+    };
     spinner.finish_and_clear();
-    let server = started?;
+    let server = match started {
+        Ok(started) => started?,
+        // Nothing has been promised to anybody yet.
+        Err(signal) => return Ok(signal.exit_code()),
+    };
     if let Some(key) = &server.new_operator_key {
         output::line("The operator's key, made now and shown this once (set RIAD_OPERATOR_KEY to choose your own):");
         output::line(key.reveal());
     }
     output::line(&format!("riad listens on {}", server.url()));
 
-    signal().await?;
+    signals.next().await;
     output::note("finishing what is in flight; a second signal ends at once");
     tokio::select! {
-        result = server.stop() => result,
-        result = signal() => result,
+        result = server.stop() => result.map(|()| ExitCode::SUCCESS),
+        signal = signals.next() => {
+            // It would wait for a collector.
+            std::mem::forget(telemetry);
+            Ok(signal.exit_code())
+        }
     }
 }
 
-/// A server that listens.
-pub struct Running {
-    pub address: SocketAddr,
-    /// The operator's key if one was made at this start.
-    pub new_operator_key: Option<Secret<String>>,
-    store: Store,
-    readiness: Readiness,
-    stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
-    grace: Duration,
+/// A server that listens and does not serve yet: it answers 503, and `/healthz`. Dropping it ends it.
+struct Listening {
+    address: SocketAddr,
+    gate: Gate,
+    serving: Serving,
+    tls: Option<Watch>,
 }
 
-impl Running {
-    /// Binds first, so that a taken address is known before the models are loaded. `compiler` compiles what tenants upload.
-    ///
+impl Listening {
     /// # Errors
-    /// `InvalidRequest` for an address that cannot be listened on; whatever [`wire::wire`] fails with.
-    pub async fn start(config: &Config, operator_key: Option<Secret<String>>, compiler: Compiler) -> Result<Self> {
+    /// `InvalidRequest` for an address that cannot be listened on, or TLS files that cannot be used.
+    async fn bind(config: &Config) -> Result<Self> {
+        let tls = match config.server.tls() {
+            Some((certificate, key)) => Some(Arc::new(Tls::open(certificate, key)?)),
+            None => None,
+        };
         let listener = TcpListener::bind(&config.server.listen).await.map_err(|error| {
             let message = format!(
                 "cannot listen on {}: {error}; choose another address with --listen or server.listen",
@@ -72,50 +92,101 @@ impl Running {
             Error::invalid(message).with_source(error)
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        let Wired {
-            router,
-            readiness,
-            store,
-            new_operator_key,
-        } = wire::wire(config, operator_key, compiler).await?;
-        let (stop, mut stopped) = watch::channel(false);
-        let serving = riad_api::serve(listener, router, async move {
-            // A sender that is gone means that nobody can ask any more: end as well.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        });
+        let gate = Gate::default();
+        let options = ServeOptions::new(&config.limits, tls.clone());
         Ok(Self {
             address,
-            new_operator_key,
-            store,
-            readiness,
-            stop,
-            server: tokio::spawn(serving),
-            grace: Duration::from_millis(config.limits.request_ms),
+            serving: riad_api::serve(listener, gate.clone(), options),
+            gate,
+            tls: tls.map(Watch::begin),
         })
+    }
+
+    /// # Errors
+    /// Whatever [`wire::wire`] fails with.
+    async fn load(self, config: &Config, secrets: Secrets, compiler: Compiler) -> Result<Running> {
+        let Wired {
+            router,
+            new_operator_key,
+            finish,
+        } = wire::wire(config, secrets, compiler).await?;
+        self.gate.open(&router);
+        Ok(Running {
+            address: self.address,
+            new_operator_key,
+            listening: self,
+            finish,
+            drain: Duration::from_millis(config.limits.drain_ms),
+        })
+    }
+}
+
+/// A server that serves.
+pub struct Running {
+    pub address: SocketAddr,
+    /// The operator's key if one was made at this start.
+    pub new_operator_key: Option<Secret<String>>,
+    listening: Listening,
+    finish: Finish,
+    drain: Duration,
+}
+
+impl Running {
+    /// Listens first, so that a taken address is known before the models are loaded. `compiler` compiles what tenants upload.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for an address that cannot be listened on or TLS files that cannot be used; whatever
+    /// [`wire::wire`] fails with.
+    pub async fn start(config: &Config, secrets: impl Into<Secrets>, compiler: Compiler) -> Result<Self> {
+        Listening::bind(config)
+            .await?
+            .load(config, secrets.into(), compiler)
+            .await
     }
 
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = match self.listening.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
-    /// Accepts nothing new, waits for requests in flight as long as a request may take, and closes the rooms.
+    /// Refuses what is new, lets what is in flight end within `limits.drain_ms`, cuts off the rest, and finishes: settles,
+    /// closes the rooms.
     ///
     /// # Errors
-    /// The first thing that could not be closed properly. Nothing acknowledged is lost even then.
+    /// The first thing that could not be finished properly, and `Timeout` if something was cut off. Nothing acknowledged
+    /// is lost even then.
     pub async fn stop(self) -> Result<()> {
-        self.readiness.drain();
-        self.stop.send_replace(true);
-        let served = tokio::time::timeout(self.grace, self.server).await;
-        self.store.close().await?;
-        match served {
-            Ok(Ok(result)) => result.map_err(Error::internal),
-            Ok(Err(error)) => Err(Error::internal(error)),
-            Err(_) => Err(Error::new(
+        self.listening.gate.drain();
+        let in_flight = self.listening.serving.in_flight();
+        tracing::info!(in_flight, "draining");
+        let cut = self.listening.serving.drain(self.drain).await;
+        (self.finish)().await?;
+        match cut {
+            0 => Ok(()),
+            _ => Err(Error::new(
                 ErrorKind::Timeout,
-                "requests were still running at the end of their time and were cut off",
+                format!("requests were still running at the end of limits.drain_ms; {cut} were cut off and settled"),
             )),
         }
+    }
+}
+
+/// Looks after the certificate as long as it lives.
+struct Watch(AbortHandle);
+
+impl Watch {
+    fn begin(tls: Arc<Tls>) -> Self {
+        Self(tokio::spawn(tls.watch(tls::RELOAD)).abort_handle())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -132,33 +203,20 @@ pub(crate) fn compiler() -> Result<Compiler> {
     })
 }
 
-/// Log lines go to stderr; `RUST_LOG` changes what is shown.
-pub(crate) fn start_log(ours: &str) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .from_env_lossy();
-    let filter = match ours.parse() {
-        Ok(directive) if std::env::var_os("RUST_LOG").is_none() => filter.add_directive(directive),
-        _ => filter,
-    };
-    // A test that starts several servers has the first one's log.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+/// The log on stderr and, if there is a collector, traces. `RUST_LOG` changes what the log shows.
+pub(crate) fn start_telemetry(telemetry: &Telemetry, default_filter: &str) -> Result<Guard> {
+    riad_telemetry::start(TelemetryConfig {
+        log_format: telemetry.log_format,
+        default_filter,
+        otlp_endpoint: telemetry.otlp_endpoint.clone(),
+        service_name: "riad",
+        service_version: env!("CARGO_PKG_VERSION"),
+        sample_ratio: telemetry.sample_ratio,
+    })
 }
 
 /// Waits for SIGINT or SIGTERM.
 pub(crate) async fn signal() -> Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map_err(Error::internal),
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(Error::internal)
+    Signals::listen().await?.next().await;
+    Ok(())
 }

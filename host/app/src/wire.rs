@@ -1,29 +1,37 @@
 //! The composition root: the one place that knows which implementation stands behind which port.
 //! Not here: any rule of the service, and the socket (`serve`).
 
-use crate::config::{self, Config};
+use crate::config::{self, Auth, Config, SchedulerPolicy, Secrets};
 use axum::Router;
 use bytes::Bytes;
-use riad_api::Readiness;
-use riad_core::{Error, Result, Secret, ports::Embedder};
+use futures::future::BoxFuture;
+use riad_api::MetricsAccess;
+use riad_core::{
+    Error, Result, Secret,
+    ports::{ChatEngine, Embedder, Scheduler, Tokens},
+};
 use riad_engine::{EngineConfig, StaticEmbedder};
+use riad_outbound::{HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{Counters, Fifo, Parts, Services};
+use riad_services::{FairQueue, Fifo, Parts, Services, accrual};
 use riad_store::Store;
-use std::{path::PathBuf, sync::Arc, thread};
+use riad_telemetry::{Metrics, MetricsConfig};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
 /// The component that serves the stages which a room has not replaced.
 const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
+/// In which what was cut off has been settled: the engine needs a token or two to notice.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
+
+/// Settles what is left, writes down what the engine counted, closes the rooms. Called once, after the last request.
+pub type Finish = Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>;
 
 /// A server that is put together and does not listen yet.
 pub struct Wired {
     pub router: Router,
-    /// To be told when the server begins to shut down.
-    pub readiness: Readiness,
-    /// Closed after the last request.
-    pub store: Store,
     /// The operator's key if one was made at this start; it can never be shown again.
     pub new_operator_key: Option<Secret<String>>,
+    pub finish: Finish,
 }
 
 /// Opens the data folder, loads the models and puts the parts together. Takes seconds to minutes.
@@ -31,12 +39,13 @@ pub struct Wired {
 /// # Errors
 /// `InvalidRequest` names the configuration key at fault; `Conflict` if another server has the data folder;
 /// `Unavailable` if this binary was built without an engine.
-pub async fn wire(config: &Config, operator_key: Option<Secret<String>>, compiler: Compiler) -> Result<Wired> {
+pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<Wired> {
     let profile = config::profile(config)?;
     let lanes = match config.engine.lanes {
         0 => thread::available_parallelism().map_or(1, usize::from),
         lanes => lanes,
     };
+    let tokens = tokens(&config.auth)?;
     let folder = match &config.embeddings.model {
         Some(folder) => folder.clone(),
         None => config::shipped_folder()?.join("embed"),
@@ -65,24 +74,75 @@ pub async fn wire(config: &Config, operator_key: Option<Secret<String>>, compile
     let services = Services::new(Parts {
         directory: store.directory(),
         keyring: store.keyring(),
+        tokens,
         rooms: store.rooms(),
-        scheduler: Arc::new(Fifo::new(engine.lanes(), &config.limits)),
+        audit: store.audit(),
+        plans: store.plans(),
+        ledger: store.ledger(),
+        scheduler: scheduler(config, engine.as_ref()),
         engine,
         embedder,
         sandbox: Arc::new(sandbox),
-        meter: Arc::new(Counters::default()),
+        telemetry: Arc::new(Metrics::new(MetricsConfig {
+            tenant_label: config.telemetry.tenant_label,
+            max_tenants: config.telemetry.max_tenants,
+        })),
+        webhooks: Arc::new(HttpWebhooks::new(secrets.webhook_secret)),
+        target_first_token: target(config),
+        currency: config.metering.currency.clone(),
         standard_component: Bytes::from_static(STANDARD),
         limits: config.limits.clone(),
     })
     .await?;
-    let new_operator_key = services.ensure_operator_key(operator_key).await?;
-    let readiness = Readiness::default();
+    let new_operator_key = services.ensure_operator_key(secrets.operator_key).await?;
+    let metrics = match secrets.metrics_key {
+        _ if config.telemetry.open_metrics => MetricsAccess::Open,
+        Some(key) => MetricsAccess::key(&key),
+        None => MetricsAccess::Operator,
+    };
+    let every = Duration::from_millis(config.metering.accrual_ms);
+    let accruing = tokio::spawn(accrual::run(services.clone(), every));
+    let router = riad_api::router(services.clone(), metrics);
     Ok(Wired {
-        router: riad_api::router(services, readiness.clone()),
-        readiness,
-        store,
+        router,
         new_operator_key,
+        finish: Box::new(move || {
+            Box::pin(async move {
+                accruing.abort();
+                let ended = services.end_run(SETTLE_TIME).await;
+                store.close().await?;
+                ended
+            })
+        }),
     })
+}
+
+fn tokens(auth: &Auth) -> Result<Option<Arc<dyn Tokens>>> {
+    let Some(jwks) = auth.jwks.clone() else {
+        return Ok(None);
+    };
+    let config = IdentityConfig {
+        jwks,
+        issuer: auth.issuer.clone().unwrap_or_default(),
+        audience: auth.audience.clone().unwrap_or_default(),
+        tenant_claim: auth.tenant_claim.clone(),
+        role_claim: auth.role_claim.clone(),
+        scopes_claim: auth.scopes_claim.clone(),
+        tenants: auth.tenants.clone(),
+        leeway_seconds: auth.leeway_seconds,
+    };
+    Ok(Some(Arc::new(IdentityTokens::open(config)?)))
+}
+
+fn scheduler(config: &Config, engine: &dyn ChatEngine) -> Arc<dyn Scheduler> {
+    match config.scheduler.policy {
+        SchedulerPolicy::Fair => Arc::new(FairQueue::new(engine.lanes(), &config.limits, target(config))),
+        SchedulerPolicy::Fifo => Arc::new(Fifo::new(engine.lanes(), &config.limits)),
+    }
+}
+
+fn target(config: &Config) -> Duration {
+    Duration::from_millis(config.scheduler.target_first_token_ms)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

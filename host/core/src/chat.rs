@@ -50,6 +50,8 @@ pub struct Sampling {
     pub stop: Vec<String>,
     /// Tokens of the completion, at most.
     pub max_tokens: u32,
+    /// The same seed, prompt and sampling give the same tokens. `None` leaves them to chance.
+    pub seed: Option<u64>,
 }
 
 impl Sampling {
@@ -65,6 +67,7 @@ impl Sampling {
             repetition_penalty: None,
             stop: Vec::new(),
             max_tokens,
+            seed: None,
         }
     }
 }

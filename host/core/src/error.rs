@@ -1,7 +1,7 @@
 //! One closed set of error kinds, which HTTP, WIT and the command line each map in one exhaustive table.
 //! Not here: those tables (`api/src/error.rs`, `sandbox/src/errors.rs`, `app/src/exit.rs`).
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -13,6 +13,8 @@ pub enum ErrorKind {
     ContextTooLong,
     /// No key, an unknown key or a revoked one.
     Unauthenticated,
+    /// The key is good, and may not do this.
+    Forbidden,
     /// There is no such object in the caller's room. Another tenant's object is this too.
     NotFound,
     /// The model, or the adapter alias in its name, does not exist for this tenant.
@@ -44,6 +46,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     param: Option<String>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -53,6 +56,7 @@ impl Error {
             kind,
             message: message.into(),
             param: None,
+            retry_after: None,
             source: None,
         }
     }
@@ -71,6 +75,7 @@ impl Error {
             kind: ErrorKind::Internal,
             message: "the server failed to do this; its log says why".into(),
             param: None,
+            retry_after: None,
             source: Some(source.into()),
         }
     }
@@ -79,6 +84,13 @@ impl Error {
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// When the same request may be served.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
         self
     }
 
@@ -97,6 +109,11 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     #[must_use]

@@ -86,6 +86,18 @@ name!(
     /// A name for an adapter in one room; it points to one generation.
     AdapterAlias, "an adapter alias"
 );
+name!(
+    /// A price list, chosen by the operator.
+    PlanName, "a plan name"
+);
+
+impl PlanName {
+    /// The plan of a tenant that has no other; free until the operator sets prices.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self("standard".to_owned())
+    }
+}
 
 /// A SHA-256, written `sha256:` and 64 hex digits: the name of an adapter generation or a plugin version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

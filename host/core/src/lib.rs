@@ -3,22 +3,30 @@
 //! Not here: any IO, SQL, HTTP, wasmtime or candle. Everything in this crate can be read without knowing how a room is
 //! stored, how a token is made or how a guest is run.
 
+pub mod account;
 pub mod adapter;
+pub mod audit;
 pub mod chat;
 pub mod document;
 pub mod error;
+pub mod grants;
 pub mod ids;
+pub mod ledger;
 pub mod limits;
 pub mod pass;
 pub mod plugin;
+pub mod policy;
 pub mod ports;
+pub mod price;
 pub mod profile;
 pub mod receipt;
 pub mod secret;
 pub mod tenant;
+pub mod usage;
 
+pub use account::Account;
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PluginName, TenantId};
+pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PlanName, PluginName, TenantId};
 pub use limits::Limits;
 pub use pass::{OperatorPass, TenantPass};
 pub use secret::Secret;

@@ -38,6 +38,22 @@ macro_rules! limits {
 }
 
 limits! {
+    /// Connections that are open at the same time; more wait to be accepted.
+    connections: u32 = 4096, 1;
+    /// Bytes of a request's head.
+    header_bytes: u64 = 64 << 10, 8192;
+    /// Milliseconds in which a request's head must have come.
+    header_ms: u64 = 15_000, 10;
+    /// Milliseconds in which a request's body must have come.
+    body_ms: u64 = 300_000, 10;
+    /// Milliseconds that requests in flight get to end when the server stops. What is left is cut off and settled.
+    drain_ms: u64 = 60_000, 1;
+    /// Uploads of adapters and plugins that are held in memory at the same time.
+    uploads: u32 = 4, 1;
+    /// Hours for which an answer with an idempotency key is kept.
+    reply_hours: u32 = 24, 1;
+    /// Bytes of an answer that is kept for its idempotency key; a longer one is not kept.
+    reply_bytes: u64 = 1 << 20, 1024;
     /// Bytes of a JSON body. A chat with a long history fits; a document goes by itself.
     request_bytes: u64 = 4 << 20, 1024;
     /// Bytes of a document's text. Larger texts should be split by who knows their structure.
@@ -60,7 +76,7 @@ limits! {
     chunk_characters: u32 = 1000, 64;
     /// Requests that wait for a lane. Beyond it the answer is 429, so that nobody waits without hope.
     queue: u32 = 256, 1;
-    /// Milliseconds a request may wait for a lane.
+    /// Milliseconds a request may wait for a lane, its first choice's at most.
     queue_ms: u64 = 60_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;

@@ -3,67 +3,76 @@
 
 mod adapters;
 mod checkpoint;
+mod desk;
 mod drain;
 mod lane;
 mod sampling;
+mod seat;
 mod stop;
 
 use crate::EngineConfig;
 use adapters::AdapterCache;
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
-use lane::Lane;
+use desk::Desk;
+use lane::{Lane, LaneParts};
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, Result,
+    Account, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo},
-    chat::Message,
+    chat::{Message, TokenUsage},
+    ledger::EngineTokens,
     ports::{AdapterCounts, ChatEngine, Generation, GenerationStream, LaneTicket},
     profile::ModelProfile,
 };
 use riad_lora::SharedWeights;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use seat::Seat;
+use std::sync::Arc;
 use tokenizers::Tokenizer;
-use tokio::sync::Semaphore;
 
 pub(crate) struct MistralEngine {
     profile: ModelProfile,
     tokenizer: Tokenizer,
     adapters: AdapterCache,
-    lanes: Vec<Arc<Lane>>,
-    desk: Arc<Desk>,
-    next_to_count: AtomicUsize,
+    lanes: usize,
+    parts: Arc<LaneParts>,
+    desk: Arc<Desk<Lane>>,
+    counted: Arc<Counted>,
 }
 
-/// Which lanes are idle. A ticket of the scheduler means that one is; callers without a scheduler wait here.
-pub(crate) struct Desk {
-    idle: Mutex<Vec<Arc<Lane>>>,
-    places: Arc<Semaphore>,
+/// Tokens of the generations that have ended.
+#[derive(Default)]
+struct Counted(Mutex<EngineTokens>);
+
+impl Counted {
+    fn add(&self, usage: TokenUsage) {
+        let mut all = self.0.lock();
+        all.prompt += u64::from(usage.prompt_tokens);
+        all.completion += u64::from(usage.completion_tokens);
+    }
 }
 
 impl MistralEngine {
     pub async fn open(config: EngineConfig) -> Result<Self> {
-        let weights = Arc::new(SharedWeights::default());
+        let parts = Arc::new(LaneParts {
+            config,
+            weights: Arc::new(SharedWeights::default()),
+        });
+        let config = &parts.config;
         let mut lanes = Vec::with_capacity(config.lanes);
         for number in 0..config.lanes {
-            lanes.push(Arc::new(Lane::load(number, &config, weights.clone()).await?));
+            lanes.push(Lane::load(number, &parts).await?);
         }
         // After the first lane, so that a hub id is in the cache by now.
         let checkpoint = Checkpoint::find(&config.model)?;
-        let desk = Arc::new(Desk {
-            idle: Mutex::new(lanes.clone()),
-            places: Arc::new(Semaphore::new(lanes.len())),
-        });
         Ok(Self {
             tokenizer: checkpoint.tokenizer()?,
-            adapters: AdapterCache::new(checkpoint.family, weights, config.resident_adapter_bytes),
-            profile: config.profile,
-            lanes,
-            desk,
-            next_to_count: AtomicUsize::new(0),
+            adapters: AdapterCache::new(checkpoint.family, parts.weights.clone(), config.resident_adapter_bytes),
+            profile: config.profile.clone(),
+            lanes: lanes.len(),
+            desk: Arc::new(Desk::new(lanes)),
+            counted: Arc::default(),
+            parts,
         })
     }
 }
@@ -75,22 +84,15 @@ impl ChatEngine for MistralEngine {
     }
 
     fn lanes(&self) -> usize {
-        self.lanes.len()
+        self.lanes
     }
 
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        // Any lane can: it answers between two steps. An idle one answers at once.
-        let idle = self.desk.idle.lock().last().cloned();
-        let lane = match idle {
-            Some(lane) => lane,
-            None => {
-                let turn = self.next_to_count.fetch_add(1, Ordering::Relaxed) % self.lanes.len().max(1);
-                self.lanes
-                    .get(turn)
-                    .cloned()
-                    .ok_or_else(|| Error::internal("an engine without lanes"))?
-            }
-        };
+        // Any lane can: it answers between two steps.
+        let lane = self
+            .desk
+            .look()
+            .ok_or_else(|| Error::internal("an engine without lanes"))?;
         // In a task of its own: mistral.rs' thread panics, and takes what it generates for somebody else with it, when whoever
         // asked for a count has gone.
         let messages = messages.to_vec();
@@ -106,25 +108,15 @@ impl ChatEngine for MistralEngine {
     }
 
     async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
+        // Dropped in the reverse order when this ends early: who gets the ticket back finds the tally told.
+        let (ticket, generation) = (ticket, generation);
         let adapter = match &generation.adapter {
-            Some(source) => Some(self.adapters.resident(source).await?),
+            Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,
         };
-        let place = self
-            .desk
-            .places
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(Error::internal)?;
-        let lane = self
-            .desk
-            .idle
-            .lock()
-            .pop()
-            .ok_or_else(|| Error::internal("a place without an idle lane"))?;
-        let seat = drain::Seat::new(lane, self.desk.clone(), place, ticket);
-        drain::start(seat, generation, adapter).await
+        let place = self.desk.take().await?;
+        let seat = Seat::new(place, self.parts.clone(), ticket);
+        drain::start(seat, generation, adapter, self.counted.clone()).await
     }
 
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
@@ -133,6 +125,14 @@ impl ChatEngine for MistralEngine {
 
     fn adapter_counts(&self) -> AdapterCounts {
         self.adapters.counts()
+    }
+
+    fn resident_bytes(&self) -> Vec<(Account, u64)> {
+        self.adapters.bytes_by_account()
+    }
+
+    fn counted(&self) -> EngineTokens {
+        *self.counted.0.lock()
     }
 }
 

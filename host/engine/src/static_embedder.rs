@@ -7,7 +7,15 @@ use riad_core::{
     Error, ErrorKind, Result,
     ports::{Embedder, EmbeddingSpace},
 };
-use std::{fmt, path::Path, sync::Arc};
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokenizers::Tokenizer;
 
 /// Measured on three sets of technical English (`host/models/embed/REPORT.md`): with equal weight the fusion finds less
@@ -19,11 +27,13 @@ pub struct StaticEmbedder {
     /// Counts: the model keeps its own to itself.
     tokenizer: Arc<Tokenizer>,
     space: EmbeddingSpace,
+    counted: Arc<AtomicU64>,
 }
 
 impl StaticEmbedder {
     /// Reads `model.safetensors`, `tokenizer.json` and `config.json` of a Model2Vec folder. The model's name in the API is
-    /// `static-` and its number of dimensions.
+    /// `static-<dimensions>-<digest>`, where the digest is the first 8 hexadecimal digits of the SHA-256 of
+    /// `model.safetensors`: vectors of two models are never taken for one another's.
     ///
     /// # Errors
     /// `InvalidRequest` when the folder is not a Model2Vec model.
@@ -37,15 +47,19 @@ impl StaticEmbedder {
         };
         let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|error| wrong(&error))?;
         let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| wrong(&error))?;
+        let weights = std::fs::read(folder.join("model.safetensors")).map_err(|error| wrong(&error))?;
+        let mut digest = hex::encode(Sha256::digest(&weights));
+        digest.truncate(8);
         let dimensions = model.dim();
         let space = EmbeddingSpace {
-            model: format!("static-{dimensions}"),
+            model: format!("static-{dimensions}-{digest}"),
             dimensions,
         };
         Ok(Self {
             model: Arc::new(model),
             tokenizer: Arc::new(tokenizer),
             space,
+            counted: Arc::default(),
         })
     }
 }
@@ -61,16 +75,23 @@ impl Embedder for StaticEmbedder {
     }
 
     async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
-        let (model, tokenizer) = (self.model.clone(), self.tokenizer.clone());
+        let (model, tokenizer, counted) = (self.model.clone(), self.tokenizer.clone(), self.counted.clone());
         tokio::task::spawn_blocking(move || {
             let count = |text: &String| tokenizer.encode_fast(text.as_str(), false).map_or(0, |read| read.len());
             let tokens: usize = texts.iter().map(count).sum();
             // No length limit: a chunk is short, and a query must not be cut silently.
             let vectors = model.encode_with_args(&texts, None, 1024);
-            (vectors, u32::try_from(tokens).unwrap_or(u32::MAX))
+            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+            // Here and not where it is awaited: what nobody waits for any more was read all the same.
+            counted.fetch_add(u64::from(tokens), Ordering::Relaxed);
+            (vectors, tokens)
         })
         .await
         .map_err(|e| Error::new(ErrorKind::Internal, "embedding failed").with_source(e))
+    }
+
+    fn counted(&self) -> u64 {
+        self.counted.load(Ordering::Relaxed)
     }
 }
 
@@ -91,6 +112,33 @@ mod tests {
             .unwrap();
         assert_eq!((together, &both[0]), (tokens, &one[0]));
         assert!(both[1].iter().all(|x| *x == 0.0));
+        assert_eq!(embedder.counted(), u64::from(tokens + together));
+    }
+
+    #[test]
+    fn two_models_of_the_same_size_have_two_names() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
+        let other = tempfile::tempdir().unwrap();
+        for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+            std::fs::copy(shipped.join(name), other.path().join(name)).unwrap();
+        }
+        let first = StaticEmbedder::open(&shipped).unwrap();
+        let same = StaticEmbedder::open(other.path()).unwrap();
+        assert_eq!(first.space(), same.space(), "the name is the model's, not the folder's");
+        assert!(
+            first.space().model.starts_with("static-256-"),
+            "{}",
+            first.space().model
+        );
+        assert_eq!(first.space().model.len(), "static-256-".len() + 8);
+
+        let weights = other.path().join("model.safetensors");
+        let mut bytes = std::fs::read(&weights).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&weights, bytes).unwrap();
+        let changed = StaticEmbedder::open(other.path()).unwrap();
+        assert_eq!(first.space().dimensions, changed.space().dimensions);
+        assert_ne!(first.space().model, changed.space().model);
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn engine() -> Model {
 
 /// Sends all before the first has begun, and notes at each end how many tokens every request had by then.
 async fn together(model: &Model, prompts: &[Message], max_tokens: usize) -> Vec<(Said, Vec<u32>)> {
-    let live: Vec<LiveRequest> = prompts.iter().map(|_| LiveRequest::new()).collect();
+    let live: Vec<LiveRequest> = prompts.iter().map(|_| LiveRequest::new(0)).collect();
     let states: Vec<Arc<RequestState>> = live.iter().map(|request| request.state().clone()).collect();
     let sender = model.inner().get_sender(None).unwrap();
     let mut answers = Vec::new();

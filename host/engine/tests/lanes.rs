@@ -20,10 +20,15 @@ mod endings;
 mod flight;
 #[path = "lanes/inspection.rs"]
 mod inspection;
+#[path = "lanes/seeds.rs"]
+mod seeds;
+#[path = "lanes/tally.rs"]
+mod tally;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Tests take turns: a request's counter of tokens is found by its id, and the machine may be small.
+/// Tests take turns: a request's state is found by its id, sampled tokens are counted for the whole process, and the machine
+/// may be small.
 async fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
     TURN.lock().await

@@ -15,7 +15,7 @@ mod tensors;
 pub use adapter::{Adapter, LaneSlot, LoraPair};
 pub use constructors::{ColumnParallelLayer, ReplicatedLayer, RowParallelLayer, linear, linear_b, linear_no_bias};
 pub use loading::{AdaptableLayer, LoadGuard, SharedWeights};
-pub use request::{LiveRequest, RequestState};
+pub use request::{LiveRequest, RequestState, count_sampled_token, sampled_tokens};
 pub use tensors::ShardedSafeTensors;
 
 // A glob, so that whatever upstream's code names is there; the explicit names above win over it.

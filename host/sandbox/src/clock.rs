@@ -19,6 +19,9 @@ pub(crate) struct GuestClock {
 #[derive(Default)]
 struct State {
     used: Duration,
+    /// Used by calls before this one.
+    before: Duration,
+    calling: bool,
     running_since: Option<Instant>,
     /// Reasons for which the guest does not run now.
     away: u32,
@@ -34,15 +37,20 @@ impl GuestClock {
 
     /// The beginning of a call: nothing is used.
     pub(crate) fn start(&self) {
-        *self.state.lock() = State {
+        let mut state = self.state.lock();
+        *state = State {
             running_since: Some(Instant::now()),
+            calling: true,
+            before: state.before + state.used,
             ..State::default()
         };
     }
 
     /// The end of a call.
     pub(crate) fn stop(&self) {
-        self.state.lock().pause();
+        let mut state = self.state.lock();
+        state.pause();
+        state.calling = false;
     }
 
     /// Stops the clock until the guard, and every other one, is dropped.
@@ -58,6 +66,13 @@ impl GuestClock {
         let state = self.state.lock();
         let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
         self.allowed.saturating_sub(state.used).saturating_sub(running)
+    }
+
+    /// Time that all calls have used so far.
+    pub(crate) fn total(&self) -> Duration {
+        let state = self.state.lock();
+        let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
+        state.before + state.used + running
     }
 
     /// Ends when the time is up. The epoch callback sees a guest that computes; this sees one that sleeps.
@@ -87,7 +102,8 @@ impl Drop for Away {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.away = state.away.saturating_sub(1);
-        if state.away == 0 {
+        // A host call may be dropped after the call that made it.
+        if state.away == 0 && state.calling {
             state.running_since = Some(Instant::now());
         }
     }
@@ -122,6 +138,27 @@ mod tests {
         drop(outer);
         std::thread::sleep(Duration::from_millis(5));
         assert!(clock.left() < before);
+    }
+
+    #[test]
+    fn the_time_of_all_calls_is_added_and_none_passes_between_them() {
+        let clock = GuestClock::new(Duration::from_secs(3600));
+        for _ in 0..2 {
+            clock.start();
+            let away = clock.away();
+            std::thread::sleep(Duration::from_millis(5));
+            drop(away);
+            std::thread::sleep(Duration::from_millis(5));
+            let away = clock.away();
+            clock.stop();
+            drop(away);
+        }
+        let total = clock.total();
+        assert!(total >= Duration::from_millis(10), "{total:?}");
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.total(), total);
+        clock.start();
+        assert!(clock.left() > Duration::from_secs(3599), "each call has all its time");
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
         ErrorKind::NotFound | ErrorKind::ModelNotFound => WitError::NotFound,
         ErrorKind::TooLarge | ErrorKind::QuotaExceeded | ErrorKind::PluginLimit => WitError::LimitExceeded(text()),
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
-        ErrorKind::Unauthenticated | ErrorKind::PluginFailed | ErrorKind::Internal => {
+        ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::PluginFailed | ErrorKind::Internal => {
             tracing::error!(?error, "a plugin's host call failed");
             WitError::Unavailable
         }

@@ -20,6 +20,7 @@ mod errors;
 mod guest;
 mod library;
 mod limits;
+mod places;
 mod run;
 mod sandbox;
 mod state;

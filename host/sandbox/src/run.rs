@@ -1,10 +1,11 @@
-//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`sandbox.rs`), what bounds a
+//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`places.rs`), what bounds a
 //! call (`call.rs`).
 
 use crate::{
     call::{Call, Shared},
     convert::{self, Intake},
     guest::Guest,
+    places::Held,
     ticker::EpochTicker,
 };
 use async_trait::async_trait;
@@ -14,15 +15,15 @@ use riad_core::{
     plugin::{Ending, Prompt, Stage, StageRequest},
     ports::{FilterId, PipelineRun},
 };
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 use wasmtime::component::ResourceAny;
 
 pub(crate) struct Run {
-    // In this order: the guests' slots in the pool are free before the permit says so.
+    // In this order: the guests' slots in the pool are free before their places are.
     guests: Mutex<Guests>,
     shared: Shared,
-    _permit: OwnedSemaphorePermit,
+    _places: Held,
     /// A run that outlives its sandbox still needs its epochs.
     _ticker: Arc<EpochTicker>,
 }
@@ -44,11 +45,11 @@ pub(crate) struct Filter {
 }
 
 impl Run {
-    pub(crate) fn new(guests: Guests, shared: Shared, permit: OwnedSemaphorePermit, ticker: Arc<EpochTicker>) -> Self {
+    pub(crate) fn new(guests: Guests, shared: Shared, places: Held, ticker: Arc<EpochTicker>) -> Self {
         Self {
             guests: Mutex::new(guests),
             shared,
-            _permit: permit,
+            _places: places,
             _ticker: ticker,
         }
     }
@@ -150,6 +151,10 @@ impl PipelineRun for Run {
 
     fn fuel(&self) -> u64 {
         self.shared.fuel_used()
+    }
+
+    fn time(&self) -> Duration {
+        self.shared.clock.total()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     errors,
     guest::Guest,
     library::Library,
+    places::Places,
     run::{Guests, Run},
     ticker::EpochTicker,
 };
@@ -18,27 +19,14 @@ use riad_core::{
     plugin::Stage,
     ports::{Capabilities, ComponentInfo, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Runs components of tenants. Dropping it ends its thread once the last run is gone.
 pub struct WasmSandbox {
     library: Arc<Library>,
     limits: Arc<Limits>,
-    /// One permit for each guest that may exist.
-    instances: Arc<Semaphore>,
-    waiting: AtomicU32,
+    /// One for each guest that may exist.
+    places: Arc<Places>,
     ticker: Arc<EpochTicker>,
 }
 
@@ -52,8 +40,7 @@ impl WasmSandbox {
         let library = Library::open(cache_dir, limits, compiler)?;
         Ok(Self {
             ticker: Arc::new(EpochTicker::start(library.engine())?),
-            instances: Arc::new(Semaphore::new(limits.guest_instances as usize)),
-            waiting: AtomicU32::new(0),
+            places: Places::new(limits),
             limits: Arc::new(limits.clone()),
             library,
         })
@@ -62,37 +49,7 @@ impl WasmSandbox {
     /// Guests that may be started now.
     #[must_use]
     pub fn free_instances(&self) -> usize {
-        self.instances.available_permits()
-    }
-
-    /// Waits for all the permits of a run at once: whoever waits holds none, so that runs cannot block each other. As many may
-    /// wait, and as long, as for a lane; a client that hangs up leaves at once.
-    async fn admit(&self, guests: u32) -> Result<OwnedSemaphorePermit> {
-        if guests > self.limits.guest_instances {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                format!(
-                    "this pipeline needs {guests} guest instances, limits.guest_instances is {}",
-                    self.limits.guest_instances
-                ),
-            ));
-        }
-        let instances = Arc::clone(&self.instances);
-        if let Ok(permit) = Arc::clone(&instances).try_acquire_many_owned(guests) {
-            return Ok(permit);
-        }
-        let busy = || {
-            Error::new(
-                ErrorKind::Busy,
-                "all plugin instances of this server are in use; try again in a moment",
-            )
-        };
-        let _waiter = Waiter::enter(&self.waiting, self.limits.queue).ok_or_else(busy)?;
-        let longest = Duration::from_millis(self.limits.queue_ms);
-        timeout(longest, instances.acquire_many_owned(guests))
-            .await
-            .map_err(|_| busy())?
-            .map_err(Error::internal)
+        self.places.free() as usize
     }
 
     async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<Checked>> {
@@ -109,6 +66,7 @@ impl WasmSandbox {
             ),
             ErrorKind::ContextTooLong
             | ErrorKind::Unauthenticated
+            | ErrorKind::Forbidden
             | ErrorKind::NotFound
             | ErrorKind::ModelNotFound
             | ErrorKind::Conflict
@@ -165,9 +123,8 @@ impl Sandbox for WasmSandbox {
             });
             serving.insert(*stage, index);
         }
-        let permit = self
-            .admit(u32::try_from(components.len()).map_err(Error::internal)?)
-            .await?;
+        let count = u32::try_from(components.len()).map_err(Error::internal)?;
+        let held = self.places.take(plan.account, count).await?;
         let shared = Shared::new(Arc::clone(&self.limits));
         let mut guests = Vec::with_capacity(components.len());
         for (checked, stage) in &components {
@@ -179,26 +136,6 @@ impl Sandbox for WasmSandbox {
             serving,
             filters: Vec::new(),
         };
-        Ok(Box::new(Run::new(guests, shared, permit, Arc::clone(&self.ticker))))
-    }
-}
-
-/// One of those who wait for instances.
-struct Waiter<'a>(&'a AtomicU32);
-
-impl<'a> Waiter<'a> {
-    fn enter(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-                (now < most).then_some(now + 1)
-            })
-            .ok()
-            .map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Ok(Box::new(Run::new(guests, shared, held, Arc::clone(&self.ticker))))
     }
 }

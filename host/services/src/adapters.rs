@@ -1,9 +1,10 @@
 //! A tenant's LoRA adapters. Not here: tensors (`engine`), and pinning one for a request (`chat`).
 
-use crate::shared::Shared;
+use crate::{audit, shared::Shared};
 use riad_core::{
     AdapterAlias, Error, ErrorKind, Result, TenantPass,
     adapter::{Adapter, AdapterFiles},
+    grants::{Access, Scope},
 };
 use std::sync::Arc;
 
@@ -16,8 +17,9 @@ impl AdapterService {
     /// Checks the files against the base model and points the alias to them. On failure the alias keeps its generation.
     ///
     /// # Errors
-    /// `TooLarge` over the limit; `InvalidRequest` names the tensor or the field at fault.
+    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` names the tensor or the field at fault.
     pub async fn put(&self, pass: &TenantPass, alias: &AdapterAlias, files: &AdapterFiles) -> Result<Adapter> {
+        pass.require(Scope::Adapters, Access::Write)?;
         let most = self.0.limits.adapter_bytes;
         if files.weights.len() as u64 > most {
             return Err(Error::new(
@@ -38,7 +40,9 @@ impl AdapterService {
         }
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.engine.inspect_adapter(files).await?;
-        room.adapters.put(alias, files, &info).await
+        let adapter = room.adapters.put(alias, files, &info).await?;
+        audit::record(&self.0, pass, "adapter.put", &format!("{alias}@{}", adapter.generation)).await?;
+        Ok(adapter)
     }
 
     /// By alias.
@@ -46,6 +50,7 @@ impl AdapterService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<Adapter>> {
+        pass.require(Scope::Adapters, Access::Read)?;
         self.0.rooms.open(pass).await?.adapters.list().await
     }
 
@@ -54,6 +59,8 @@ impl AdapterService {
     /// # Errors
     /// `NotFound` if the room has no such alias.
     pub async fn delete(&self, pass: &TenantPass, alias: &AdapterAlias) -> Result<()> {
-        self.0.rooms.open(pass).await?.adapters.delete(alias).await
+        pass.require(Scope::Adapters, Access::Write)?;
+        self.0.rooms.open(pass).await?.adapters.delete(alias).await?;
+        audit::record(&self.0, pass, "adapter.delete", alias.as_str()).await
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     embeddings,
+    metering::Visitor,
     search::{self, SearchRequest},
     shared::Shared,
 };
@@ -14,11 +15,12 @@ use riad_core::{
 };
 use std::sync::Arc;
 
-pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room) -> Capabilities {
+/// What they embed goes on the tab of the request that they serve.
+pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, tab: Visitor) -> Capabilities {
     let bound = Arc::new(Bound {
         shared: Arc::clone(shared),
-        pass: pass.clone(),
         room: room.clone(),
+        tab,
     });
     Capabilities {
         documents: Arc::clone(&bound) as Arc<dyn DocumentReader>,
@@ -32,8 +34,8 @@ pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room)
 
 struct Bound {
     shared: Arc<Shared>,
-    pass: TenantPass,
     room: Room,
+    tab: Visitor,
 }
 
 #[async_trait]
@@ -45,7 +47,7 @@ impl DocumentReader for Bound {
             limit: limit.min(self.shared.limits.search_results),
             filter,
         };
-        search::search_room(&self.shared, &self.pass, &self.room, request).await
+        search::search_room(&self.shared, self.tab.share()?, &self.room, request, 0).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
@@ -63,7 +65,7 @@ impl TextEmbedder for Bound {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let (vectors, _) = embeddings::embed(&self.shared, &self.pass, texts, 0).await?;
+        let (vectors, _) = embeddings::embed(&self.shared, self.tab.share()?, texts, 0).await?;
         Ok(vectors)
     }
 }

@@ -15,10 +15,11 @@ pub use stream::ChatStream;
 
 use crate::shared::Shared;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass, chat::FinishReason, document::Passage, plugin::Citation, receipt::Receipt,
+    Error, ErrorKind, Result, TenantPass, chat::FinishReason, document::Passage, grants::{Access, Scope}, plugin::Citation,
+    receipt::SignedReceipt,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// What a caller of a chat reads, in this order for each choice; events of several choices are interleaved.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +33,7 @@ pub enum ChatEvent {
         citations: Vec<Citation>,
     },
     /// The last event: every choice has ended and the request is settled.
-    End { receipt: Receipt, passages: Vec<Passage> },
+    End { receipt: SignedReceipt, passages: Vec<Passage> },
 }
 
 pub struct ChatService(pub(crate) Arc<Shared>);
@@ -42,14 +43,15 @@ impl ChatService {
     /// dropping this future or the stream ends everything that was started for the request, and settles it.
     ///
     /// # Errors
-    /// Everything that is wrong before the first token: the request, the model, the plugin, the context, the queue.
+    /// Everything that is wrong before the first token: the key's grants, the tenant's limits and budgets, the request, the model,
+    /// the plugin, the context, the queue.
     pub async fn start(&self, pass: &TenantPass, request: ChatRequest) -> Result<ChatStream> {
+        pass.require(Scope::Chat, Access::Write)?;
         let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
-        let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits)?;
-        let started = timeout_at(deadline, prepare::prepare(&self.0, pass, valid))
-            .await
-            .map_err(|_| too_late(&self.0))??;
-        Ok(stream::spawn(started, deadline))
+        let limits = &pass.policy().limits;
+        let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
+        let started = prepare::prepare(&self.0, pass, valid, deadline).await?;
+        Ok(stream::spawn(started))
     }
 }
 

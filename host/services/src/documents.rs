@@ -1,13 +1,18 @@
 //! Documents: checking, chunking, embedding and storing them. Not here: how they are stored, and searching (`search`).
 
 use crate::{
+    audit,
     chunking::{self, Format},
     embeddings,
+    metering::Tab,
     shared::Shared,
 };
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, NewChunk, NewDocument, Page},
+    grants::{Access, Scope},
+    ledger::Kind,
+    price::Used,
 };
 use std::sync::Arc;
 
@@ -36,13 +41,24 @@ impl DocumentService {
     /// When it returns, a search finds the document.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit.
+    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit; `Forbidden`, `Busy` and
+    /// `QuotaExceeded` as for a chat, and then nothing is stored.
     pub async fn create(&self, pass: &TenantPass, request: DocumentRequest) -> Result<Document> {
+        pass.require(Scope::Documents, Access::Write)?;
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
         self.check_metadata(&request.metadata)?;
-        let room = self.0.rooms.open(pass).await?;
+        let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Document)).await?;
+        let stored = self.store(pass, title, request, &tab).await;
+        let document = stored.inspect_err(|error| tab.fail(error))?;
+        audit::record(&self.0, pass, "document.create", document.id.as_str()).await?;
+        tab.settle().await?;
+        Ok(document)
+    }
 
+    /// Chunks, embeds and stores a document.
+    async fn store(&self, pass: &TenantPass, title: String, request: DocumentRequest, tab: &Tab) -> Result<Document> {
+        let room = self.0.rooms.open(pass).await?;
         let (text, format, characters) = (request.text, request.format, self.0.limits.chunk_characters as usize);
         let (text, pieces) = tokio::task::spawn_blocking(move || {
             let pieces = chunking::chunk(&text, format, characters);
@@ -50,12 +66,22 @@ impl DocumentService {
         })
         .await
         .map_err(Error::internal)?;
+        let pieces = pieces?;
 
+        // The title says what a chunk from the middle of a document is about.
+        let lengths = |pieces: &[chunking::Piece]| {
+            embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()))
+        };
+        // All of it before the first batch: half a document is of no use to anybody.
+        tab.raise(Used {
+            requests: 1,
+            ..lengths(&pieces)
+        })
+        .await?;
         let mut chunks = Vec::new();
-        for batch in pieces?.chunks(BATCH) {
-            // The title says what a chunk from the middle of a document is about.
+        for batch in pieces.chunks(BATCH) {
             let texts = batch.iter().map(|piece| format!("{title}\n{}", piece.text)).collect();
-            let (vectors, _) = embeddings::embed(&self.0, pass, texts, 0).await?;
+            let (vectors, _) = embeddings::run(&self.0, tab.share(), texts, lengths(batch)).await?;
             chunks.extend(batch.iter().zip(vectors).map(|(piece, embedding)| NewChunk {
                 text: piece.text.clone(),
                 offset: piece.offset as u64,
@@ -63,16 +89,19 @@ impl DocumentService {
             }));
         }
         let document = NewDocument {
-            title,
+            title: title.clone(),
             text,
             metadata: request.metadata,
         };
-        room.documents.insert(document, chunks).await
+        let document = room.documents.insert(document, chunks).await?;
+        tab.using(|used| used.requests = 1);
+        Ok(document)
     }
 
     /// # Errors
     /// `NotFound` if the room has none with the id.
     pub async fn get(&self, pass: &TenantPass, id: &DocumentId) -> Result<DocumentWithText> {
+        pass.require(Scope::Documents, Access::Read)?;
         self.0.rooms.open(pass).await?.documents.get(id).await
     }
 
@@ -81,6 +110,7 @@ impl DocumentService {
     /// # Errors
     /// `InvalidRequest` for a limit of 0 or over the greatest.
     pub async fn list(&self, pass: &TenantPass, limit: u32, after: Option<DocumentId>) -> Result<DocumentList> {
+        pass.require(Scope::Documents, Access::Read)?;
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
         }
@@ -100,7 +130,9 @@ impl DocumentService {
     /// # Errors
     /// `NotFound` if the room has none with the id.
     pub async fn delete(&self, pass: &TenantPass, id: &DocumentId) -> Result<()> {
-        self.0.rooms.open(pass).await?.documents.delete(id).await
+        pass.require(Scope::Documents, Access::Write)?;
+        self.0.rooms.open(pass).await?.documents.delete(id).await?;
+        audit::record(&self.0, pass, "document.delete", id.as_str()).await
     }
 
     fn check_metadata(&self, metadata: &Metadata) -> Result<()> {

@@ -1,7 +1,16 @@
 //! Texts to vectors, metered. Not here: the models (`engine`), and what documents are embedded as (`documents`).
 
-use crate::shared::Shared;
-use riad_core::{Error, ErrorKind, Result, TenantPass, ports::Used};
+use crate::{
+    metering::{Share, Tab},
+    shared::Shared,
+};
+use riad_core::{
+    Error, ErrorKind, Result, TenantPass,
+    grants::{Access, Scope},
+    ledger::{Kind, Purpose},
+    price::Used,
+    receipt::SignedReceipt,
+};
 use std::sync::Arc;
 
 /// Tokens that an embedding model may add to each text (begin and end).
@@ -17,14 +26,17 @@ pub struct Embeddings {
     /// In the order of the input, all of the same length.
     pub vectors: Vec<Vec<f32>>,
     pub tokens: u32,
+    pub receipt: SignedReceipt,
 }
 
 pub struct EmbeddingService(pub(crate) Arc<Shared>);
 
 impl EmbeddingService {
     /// # Errors
-    /// `ModelNotFound` for any model but the server's embedder, `InvalidRequest` for no, too many or empty texts.
+    /// `ModelNotFound` for any model but the server's embedder, `InvalidRequest` for no, too many or empty texts; `Forbidden`,
+    /// `Busy` and `QuotaExceeded` as for a chat.
     pub async fn embed(&self, pass: &TenantPass, request: EmbeddingRequest) -> Result<Embeddings> {
+        pass.require(Scope::Chat, Access::Write)?;
         let model = &self.0.embedder.space().model;
         if request.model != *model {
             return Err(Error::new(
@@ -43,11 +55,14 @@ impl EmbeddingService {
         if let Some(index) = request.input.iter().position(String::is_empty) {
             return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
         }
-        let (vectors, tokens) = embed(&self.0, pass, request.input, 1).await?;
+        let tab = Tab::open(&self.0.metering, pass, purpose(&self.0, Kind::Embedding)).await?;
+        let embedding = embed(&self.0, tab.share(), request.input, 1);
+        let (vectors, tokens) = embedding.await.inspect_err(|error| tab.fail(error))?;
         Ok(Embeddings {
             model: model.clone(),
             vectors,
             tokens,
+            receipt: tab.settle().await?,
         })
     }
 
@@ -58,29 +73,63 @@ impl EmbeddingService {
     }
 }
 
-/// Embeds and meters. `requests` is 1 where the embedding is what the tenant asked for, 0 where it is part of something
-/// else. Runs to its end when the caller goes away, so that what was read is settled.
+/// Of a request that only embeds.
+pub(crate) fn purpose(shared: &Shared, kind: Kind) -> Purpose {
+    Purpose {
+        kind,
+        model: shared.embedder.space().model.clone(),
+        adapter: None,
+        plugin: String::new(),
+    }
+}
+
+/// Sets the tokens aside and embeds, on somebody's tab. `requests` is 1 where the embedding is what the tenant asked for, 0 where it
+/// is part of something else.
 pub(crate) async fn embed(
-    shared: &Arc<Shared>,
-    pass: &TenantPass,
+    shared: &Shared,
+    share: Share,
     texts: Vec<String>,
     requests: u64,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
-    // A token has at least one byte.
-    let at_most = texts
-        .iter()
-        .map(|text| text.len() as u64 + MARKERS_PER_TEXT)
-        .sum::<u64>();
-    let used = move |embedded_tokens| Used {
+    let most = Used {
         requests,
-        embedded_tokens,
-        ..Used::default()
+        ..at_most(texts.iter().map(String::len))
     };
-    let reservation = shared.meter.reserve(pass, used(at_most))?;
+    share.raise(most).await?;
+    run(shared, share, texts, most).await
+}
+
+/// What texts of these lengths in bytes may use.
+pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Used {
+    // A token has at least one byte.
+    let tokens = lengths.fold(0_u64, |sum, bytes| {
+        sum.saturating_add(bytes as u64).saturating_add(MARKERS_PER_TEXT)
+    });
+    Used {
+        embedded_tokens: tokens,
+        ..Used::default()
+    }
+}
+
+/// Embeds texts for which `most` is set aside. Runs to its end when the caller goes away, so that what was read is billed.
+pub(crate) async fn run(
+    shared: &Shared,
+    share: Share,
+    texts: Vec<String>,
+    most: Used,
+) -> Result<(Vec<Vec<f32>>, u32)> {
     let (embedder, expected) = (Arc::clone(&shared.embedder), texts.len());
     let (vectors, tokens) = tokio::spawn(async move {
         let result = embedder.embed(texts).await;
-        reservation.settle(used(result.as_ref().map_or(0, |(_, tokens)| u64::from(*tokens))));
+        let used = match &result {
+            Ok((_, tokens)) => Used {
+                requests: most.requests,
+                embedded_tokens: u64::from(*tokens),
+                ..Used::default()
+            },
+            Err(_) => Used::default(),
+        };
+        share.report(used, most);
         result
     })
     .await

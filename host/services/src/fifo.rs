@@ -1,135 +1,132 @@
-//! The first-come queue for lanes: as many tickets as the engine has lanes, a bounded number of waiters, a bounded wait.
-//! Not here: fairness between tenants, which needs a scheduler that knows what each has used.
+//! The first-come queue for lanes: as many tickets as the engine has lanes, a bounded number of waiters, a bounded wait. For a
+//! server with one tenant, and to compare with. Not here: fairness between tenants (`fair.rs`).
 
+use crate::fair::{Clock, TokioClock, latest};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{LaneTicket, QueueAsk, Scheduler},
+    ports::{LaneTicket, QueueAsk, QueueState, Scheduler},
 };
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{sync::Semaphore, time::timeout};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// When a queue that is full may have room.
+const RETRY: Duration = Duration::from_secs(1);
 
 pub struct Fifo {
     /// Tokio's semaphore serves waiters in the order they came; a free permit means that nobody waits.
     lanes: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    queue: usize,
-    wait: Duration,
+    counts: Arc<Mutex<QueueState>>,
+    queue: u64,
+    longest: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Fifo {
     /// `lanes` is what the engine says it has.
     #[must_use]
     pub fn new(lanes: usize, limits: &Limits) -> Self {
+        Self::with_clock(lanes, limits, Arc::new(TokioClock))
+    }
+
+    /// With a clock that a simulation drives.
+    #[must_use]
+    pub fn with_clock(lanes: usize, limits: &Limits, clock: Arc<dyn Clock>) -> Self {
         Self {
             lanes: Arc::new(Semaphore::new(lanes.max(1))),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            queue: limits.queue as usize,
-            wait: Duration::from_millis(limits.queue_ms),
+            counts: Arc::default(),
+            queue: limits.queue.into(),
+            longest: Duration::from_millis(limits.queue_ms),
+            clock,
         }
+    }
+
+    fn ticket(&self, permit: OwnedSemaphorePermit) -> LaneTicket {
+        self.counts.lock().running += 1;
+        let counts = Arc::clone(&self.counts);
+        LaneTicket::new(move || {
+            counts.lock().running -= 1;
+            drop(permit);
+        })
     }
 }
 
 #[async_trait]
 impl Scheduler for Fifo {
-    async fn enter(&self, _ask: QueueAsk<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
         if let Ok(permit) = Arc::clone(&self.lanes).try_acquire_owned() {
-            return Ok(LaneTicket::new(move || drop(permit)));
+            return Ok(self.ticket(permit));
         }
-        let _place = Place::take(&self.waiting, self.queue)?;
-        match timeout(self.wait, Arc::clone(&self.lanes).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(LaneTicket::new(move || drop(permit))),
-            Ok(Err(closed)) => Err(Error::internal(closed)),
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "no lane became free within {} ms; try again later",
-                    self.wait.as_millis()
-                ),
-            )),
+        let now = self.clock.now();
+        let until = latest(now, self.longest).map_or(ask.deadline, |end| end.min(ask.deadline));
+        let tokens = u64::from(ask.prompt_tokens) + u64::from(ask.max_tokens);
+        let _place = Place::take(&self.counts, self.queue, tokens)?;
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.lanes).acquire_owned() => Ok(self.ticket(permit.map_err(Error::internal)?)),
+            () = self.clock.sleep_until(until) => {
+                let waited = self.clock.now().saturating_duration_since(now).as_millis();
+                Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("no lane became free within {waited} ms; try again later"),
+                ))
+            }
         }
     }
 
-    fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+    /// It measures nothing, so that it has no estimate, and sheds nothing.
+    fn state(&self) -> QueueState {
+        *self.counts.lock()
     }
 }
 
 /// A place among the waiters, given back when the wait ends or its future is dropped.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    counts: Arc<Mutex<QueueState>>,
+    tokens: u64,
+}
 
 impl Place {
-    fn take(waiting: &Arc<AtomicUsize>, queue: usize) -> Result<Self> {
-        waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-                (now < queue).then_some(now + 1)
-            })
-            .map(|_| Self(Arc::clone(waiting)))
-            .map_err(|_| Error::new(ErrorKind::Busy, "too many requests wait for the model; try again later"))
+    fn take(counts: &Arc<Mutex<QueueState>>, room: u64, tokens: u64) -> Result<Self> {
+        let mut now = counts.lock();
+        if now.waiting >= room {
+            let text = "too many requests wait for the model; try again later";
+            return Err(Error::new(ErrorKind::Busy, text).with_retry_after(RETRY));
+        }
+        now.waiting += 1;
+        now.waiting_tokens += tokens;
+        Ok(Self {
+            counts: Arc::clone(counts),
+            tokens,
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut now = self.counts.lock();
+        now.waiting -= 1;
+        now.waiting_tokens -= self.tokens;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fair::passes::pass;
     use futures::{FutureExt, future::BoxFuture};
-    use riad_core::{
-        KeyId, OperatorPass, Secret, TenantId, TenantPass,
-        pass::{KeyHash, hash_key},
-        ports::{FoundKey, Keyring},
-        tenant::Key,
-    };
-
-    struct OneKey(KeyHash);
-
-    #[async_trait]
-    impl Keyring for OneKey {
-        async fn find(&self, hash: &KeyHash) -> Result<Option<FoundKey>> {
-            Ok((*hash == self.0).then(|| FoundKey {
-                tenant: "acme".parse().unwrap(),
-                key: "key_1".parse().unwrap(),
-                hash: self.0,
-            }))
-        }
-        async fn insert(&self, _: &OperatorPass, _: &TenantId, _: &Key, _: &KeyHash) -> Result<()> {
-            Err(Error::internal("not used"))
-        }
-        async fn list(&self, _: &OperatorPass, _: &TenantId) -> Result<Vec<Key>> {
-            Err(Error::internal("not used"))
-        }
-        async fn revoke(&self, _: &OperatorPass, _: &TenantId, _: &KeyId) -> Result<()> {
-            Err(Error::internal("not used"))
-        }
-        async fn operator_hash(&self) -> Result<Option<KeyHash>> {
-            Ok(None)
-        }
-        async fn set_operator_hash(&self, _: &KeyHash) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    async fn pass() -> TenantPass {
-        let key = Secret::new("k".to_owned());
-        TenantPass::authorise(&OneKey(hash_key(&key)), &key).await.unwrap()
-    }
+    use riad_core::{TenantPass, policy::Tier, ports::Progress};
 
     fn enter<'a>(fifo: &'a Fifo, pass: &'a TenantPass) -> BoxFuture<'a, Result<LaneTicket>> {
         fifo.enter(QueueAsk {
             pass,
-            prompt_tokens: 1,
-            max_tokens: 1,
+            tier: Tier::Default,
+            prompt_tokens: 2,
+            max_tokens: 3,
+            adapter: None,
+            deadline: fifo.clock.now() + Duration::from_secs(3600),
+            progress: Arc::new(Progress::default()),
         })
     }
 
@@ -143,32 +140,32 @@ mod tests {
 
     #[tokio::test]
     async fn waiters_are_served_in_the_order_they_came() {
-        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass().await);
+        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass(1, 1));
         let lane = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
-        assert_eq!(fifo.waiting(), 2);
+        assert_eq!(fifo.state().waiting, 2);
         drop(lane);
         assert!((&mut second).now_or_never().is_none());
         let lane = (&mut first).now_or_never().unwrap().unwrap();
         assert!((&mut second).now_or_never().is_none());
         drop(lane);
         assert!((&mut second).now_or_never().unwrap().is_ok());
-        assert_eq!(fifo.waiting(), 0);
+        assert_eq!(fifo.state().waiting, 0);
     }
 
     #[tokio::test]
     async fn a_full_queue_is_busy_and_a_waiter_that_leaves_makes_room() {
-        let (fifo, pass) = (Fifo::new(1, &limits(1)), pass().await);
+        let (fifo, pass) = (Fifo::new(1, &limits(1)), pass(1, 1));
         let _lane = enter(&fifo, &pass).await.unwrap();
         let mut waits = enter(&fifo, &pass);
         assert!((&mut waits).now_or_never().is_none());
         let refused = enter(&fifo, &pass).await.err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Busy);
         drop(waits);
-        assert_eq!(fifo.waiting(), 0);
+        assert_eq!(fifo.state().waiting, 0);
         assert!(
             enter(&fifo, &pass).now_or_never().is_none(),
             "there is room to wait again"
@@ -177,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_leaves_with_a_lane_in_its_hand_gives_it_to_the_next() {
-        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass().await);
+        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass(1, 1));
         let lane = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
@@ -194,10 +191,10 @@ mod tests {
             queue_ms: 1,
             ..Limits::default()
         };
-        let (fifo, pass) = (Fifo::new(1, &limits), pass().await);
+        let (fifo, pass) = (Fifo::new(1, &limits), pass(1, 1));
         let _lane = enter(&fifo, &pass).await.unwrap();
         let refused = enter(&fifo, &pass).await.err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Timeout);
-        assert_eq!(fifo.waiting(), 0);
+        assert_eq!(fifo.state().waiting, 0);
     }
 }

@@ -1,8 +1,18 @@
-//! Keys: making, listing and revoking them. Not here: checking one that was presented (`riad_core::pass`).
+//! Keys: making, listing, changing and revoking them, for the operator and for a tenant's admins.
+//! Not here: checking one that was presented (`riad_core::pass`).
 
-use crate::{clock, shared::Shared};
+use crate::{audit, clock, shared::Shared};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use riad_core::{Error, KeyId, OperatorPass, Result, Secret, TenantId, pass::hash_key, ports::Keyring, tenant::Key};
+use riad_core::{
+    Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass,
+    audit::AuditEntry,
+    grants::{Access, Grants, Scope},
+    pass::{Managed, hash_key},
+    policy::Budget,
+    ports::Keyring,
+    tenant::{Key, KeyChange},
+};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,37 +30,171 @@ pub struct NewKey {
     pub secret: Secret<String>,
 }
 
+/// What a new key shall be.
+#[derive(Debug, Clone, Default)]
+pub struct KeyRequest {
+    pub name: String,
+    pub grants: Grants,
+    pub budget: Budget,
+    /// Seconds since 1970-01-01 UTC.
+    pub expires: Option<u64>,
+}
+
+/// Whose keys, and who asks. Nobody gives, changes or revokes more than they have.
+pub enum KeyOwner<'a> {
+    /// An admin of the tenant.
+    Own(&'a TenantPass),
+    /// The operator, and the tenant that it names.
+    Named(&'a OperatorPass, TenantId),
+}
+
+impl<'a> KeyOwner<'a> {
+    /// # Errors
+    /// `Forbidden` for anybody but an admin of the tenant.
+    pub fn own(pass: &'a TenantPass) -> Result<Self> {
+        pass.require(Scope::Usage, Access::Write)?;
+        Ok(Self::Own(pass))
+    }
+
+    fn managed(&self) -> Managed {
+        match self {
+            Self::Own(pass) => Managed::own(pass),
+            Self::Named(operator, tenant) => Managed::named(operator, tenant.clone()),
+        }
+    }
+
+    fn entry(&self, action: &str, object: &str, detail: Option<&Value>) -> AuditEntry {
+        match self {
+            Self::Own(pass) => audit::by_tenant(pass, action, object, detail),
+            Self::Named(operator, tenant) => audit::by_operator(operator, Some(tenant), action, object, detail),
+        }
+    }
+
+    fn check(&self, grants: &Grants) -> Result<()> {
+        match self {
+            Self::Own(pass) if !grants.within(pass.grants()) => Err(Error::new(
+                ErrorKind::Forbidden,
+                "a key can only give what it has: choose a role and scopes within those of the key that makes it",
+            )),
+            Self::Own(_) | Self::Named(..) => Ok(()),
+        }
+    }
+}
+
 pub struct KeyService(pub(crate) Arc<Shared>);
 
 impl KeyService {
     /// # Errors
-    /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name.
-    pub async fn create(&self, operator: &OperatorPass, tenant: &TenantId, name: &str) -> Result<NewKey> {
-        let name = check_name(name)?;
+    /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name or a time that is past, `Forbidden` for more
+    /// than the maker has.
+    pub async fn create(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
+        let now = clock::now();
+        let name = check_name(&request.name)?;
+        check_expires(request.expires, now)?;
+        if request.grants.scopes.is_empty() {
+            return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
+        }
+        request.budget.check()?;
+        owner.check(&request.grants)?;
         let secret = generate(TENANT_PREFIX)?;
         let key = Key {
             id: format!("key_{}", Uuid::now_v7().simple()).parse()?,
             name,
             prefix: secret.reveal().chars().take(SHOWN).collect(),
-            created: clock::now(),
+            grants: request.grants,
+            budget: request.budget,
+            created: now,
+            expires: request.expires,
+            last_used: None,
         };
-        self.0
-            .keyring
-            .insert(operator, tenant, &key, &hash_key(&secret))
+        let detail = json!({
+            "name": key.name, "role": key.grants.role, "scopes": key.grants.scopes, "expires": key.expires,
+        });
+        let entry = owner.entry("key.create", key.id.as_str(), Some(&detail));
+        let keyring = &self.0.keyring;
+        keyring
+            .insert(&owner.managed(), &key, &hash_key(&secret), entry)
             .await?;
         Ok(NewKey { key, secret })
     }
 
+    /// The live keys, oldest first; with `prefix` those that begin with it.
+    ///
     /// # Errors
     /// `NotFound` if there is no such tenant.
-    pub async fn list(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Vec<Key>> {
-        self.0.keyring.list(operator, tenant).await
+    pub async fn list(&self, owner: &KeyOwner<'_>, prefix: Option<&str>) -> Result<Vec<Key>> {
+        self.0.keyring.list(&owner.managed(), prefix).await
     }
 
     /// # Errors
-    /// `NotFound` if the tenant has no such key.
-    pub async fn revoke(&self, operator: &OperatorPass, tenant: &TenantId, key: &KeyId) -> Result<()> {
-        self.0.keyring.revoke(operator, tenant, key).await
+    /// `NotFound` if the tenant has no such key; `InvalidRequest` for a bad name or a time that is past; `Forbidden` for a key
+    /// that can do more than the changer.
+    pub async fn change(&self, owner: &KeyOwner<'_>, key: &KeyId, change: KeyChange) -> Result<Key> {
+        let change = KeyChange {
+            name: change.name.as_deref().map(check_name).transpose()?,
+            ..change
+        };
+        check_expires(change.expires, clock::now())?;
+        if let Some(budget) = &change.budget {
+            budget.check()?;
+        }
+        self.check_reach(owner, key).await?;
+        let detail = json!({"name": change.name, "expires": change.expires, "budget": change.budget});
+        let entry = owner.entry("key.change", key.as_str(), Some(&detail));
+        self.0.keyring.change(&owner.managed(), key, change, entry).await
+    }
+
+    /// Makes a key that can do the same, and lets the old one end after `overlap_seconds`.
+    ///
+    /// # Errors
+    /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer.
+    pub async fn rotate(&self, owner: &KeyOwner<'_>, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
+        let now = clock::now();
+        let old = self.find(owner, key).await?;
+        let made = self
+            .create(
+                owner,
+                KeyRequest {
+                    name: old.name,
+                    grants: old.grants,
+                    budget: old.budget,
+                    expires: old.expires,
+                },
+            )
+            .await?;
+        if overlap_seconds == 0 {
+            self.revoke(owner, key).await?;
+            return Ok(made);
+        }
+        let ends = now.saturating_add(overlap_seconds);
+        let change = KeyChange {
+            expires: Some(old.expires.map_or(ends, |already| already.min(ends))),
+            ..KeyChange::default()
+        };
+        self.change(owner, key, change).await?;
+        Ok(made)
+    }
+
+    /// # Errors
+    /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the revoker.
+    pub async fn revoke(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<()> {
+        self.check_reach(owner, key).await?;
+        let entry = owner.entry("key.revoke", key.as_str(), None);
+        self.0.keyring.revoke(&owner.managed(), key, entry).await
+    }
+
+    async fn find(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<Key> {
+        let keys = self.0.keyring.list(&owner.managed(), None).await?;
+        keys.into_iter()
+            .find(|found| found.id == *key)
+            .ok_or_else(|| Error::not_found(format!("tenant \"{}\" has no key \"{key}\"", owner.managed().tenant())))
+    }
+
+    async fn check_reach(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<()> {
+        match owner {
+            KeyOwner::Own(_) => owner.check(&self.find(owner, key).await?.grants),
+            KeyOwner::Named(..) => Ok(()),
+        }
     }
 }
 
@@ -87,6 +231,16 @@ pub(crate) fn check_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
+fn check_expires(expires: Option<u64>, now: u64) -> Result<()> {
+    match expires {
+        Some(expires) if expires <= now => Err(Error::invalid(
+            "expires is in the past; it is a time in seconds since 1970-01-01 UTC",
+        )
+        .with_param("expires")),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn generate(prefix: &str) -> Result<Secret<String>> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
@@ -112,5 +266,12 @@ mod tests {
         for bad in ["", "  ", "a\nb", &"x".repeat(NAME_MAX + 1)] {
             assert_eq!(check_name(bad).unwrap_err().param(), Some("name"));
         }
+    }
+
+    #[test]
+    fn a_key_cannot_end_in_the_past() {
+        assert!(check_expires(None, 10).is_ok());
+        assert!(check_expires(Some(11), 10).is_ok());
+        assert_eq!(check_expires(Some(10), 10).unwrap_err().param(), Some("expires"));
     }
 }

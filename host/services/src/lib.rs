@@ -4,32 +4,39 @@
 //! Everything takes a `TenantPass` or an `OperatorPass`; only the operator's use cases take a tenant's id.
 //! Not here: HTTP (`api`), WIT (`sandbox`), SQL (`store`), tensors (`engine`), and how they are put together (`app`).
 
+pub mod accrual;
 pub mod adapters;
+pub mod audit;
 mod capabilities;
 pub mod chat;
 pub mod chunking;
 mod clock;
-pub mod counters;
 pub mod documents;
 pub mod embeddings;
+pub mod fair;
 pub mod fifo;
 pub mod keys;
 pub mod logs;
+pub mod metering;
 pub mod models;
 pub mod pipeline;
+pub mod plans;
 pub mod plugins;
+pub mod replies;
+pub mod scale;
 pub mod search;
 pub mod settings;
 mod shared;
 pub mod tenants;
+pub mod usage;
 
-pub use counters::Counters;
+pub use fair::FairQueue;
 pub use fifo::Fifo;
 pub use shared::Parts;
 
-use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass};
+use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, audit::Origin, ledger::EngineTokens};
 use shared::Shared;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// All use cases over one set of parts. Cloning is cheap.
 #[derive(Clone)]
@@ -45,15 +52,22 @@ impl Services {
     }
 
     /// # Errors
-    /// `Unauthenticated` for a key that no tenant has.
-    pub async fn authorise(&self, presented: Secret<String>) -> Result<TenantPass> {
-        TenantPass::authorise(self.0.keyring.as_ref(), &presented).await
+    /// `Unauthenticated` for a key or token that opens nothing.
+    pub async fn authorise(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {
+        TenantPass::authorise(
+            self.0.keyring.as_ref(),
+            self.0.tokens.as_deref(),
+            &presented,
+            origin,
+            clock::now(),
+        )
+        .await
     }
 
     /// # Errors
     /// `Unauthenticated` for anything but the operator's key.
-    pub async fn authorise_operator(&self, presented: Secret<String>) -> Result<OperatorPass> {
-        OperatorPass::authorise(self.0.keyring.as_ref(), &presented).await
+    pub async fn authorise_operator(&self, presented: Secret<String>, origin: Origin) -> Result<OperatorPass> {
+        OperatorPass::authorise(self.0.keyring.as_ref(), &presented, origin).await
     }
 
     /// Makes sure that there is an operator's key: the configured one, or the one that was made at an earlier start, or a
@@ -128,5 +142,64 @@ impl Services {
     #[must_use]
     pub fn keys(&self) -> keys::KeyService {
         keys::KeyService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn audit(&self) -> audit::AuditService {
+        audit::AuditService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn plans(&self) -> plans::PlanService {
+        plans::PlanService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn replies(&self) -> replies::ReplyService {
+        replies::ReplyService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn scale(&self) -> scale::ScaleService {
+        scale::ScaleService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> usage::UsageService {
+        usage::UsageService(Arc::clone(&self.0))
+    }
+
+    /// The caller's rate limits and what is left of them.
+    #[must_use]
+    pub fn rates(&self, pass: &TenantPass) -> metering::RateState {
+        self.0.metering.rates(pass)
+    }
+
+    /// The currency of prices: ISO 4217, lower case.
+    #[must_use]
+    pub fn currency(&self) -> &str {
+        &self.0.currency
+    }
+
+    /// Writes down what the engine has counted, after the last request: the ledger of this run can then be checked to the token.
+    /// Requests that were cut off are settled within a token or two; waits for them, for `patience` at most.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub async fn end_run(&self, patience: Duration) -> Result<()> {
+        let metering = &self.0.metering;
+        let settled = async {
+            while metering.held_tokens() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(patience, settled).await.is_err() {
+            tracing::warn!(held_tokens = metering.held_tokens(), "requests could not be settled at the end");
+        }
+        let counted = EngineTokens {
+            embedded: self.0.embedder.counted(),
+            ..self.0.engine.counted()
+        };
+        self.0.ledger.end_run(counted).await
     }
 }

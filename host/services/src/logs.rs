@@ -3,7 +3,8 @@
 use crate::{clock, shared::Shared};
 use parking_lot::Mutex;
 use riad_core::{
-    Result, TenantId, TenantPass,
+    Account, Result, TenantPass,
+    grants::{Access, Scope},
     ports::{LogLevel, TenantLog},
 };
 use std::{
@@ -31,27 +32,28 @@ impl LogService {
     /// The latest lines of the caller's plugins, oldest first.
     ///
     /// # Errors
-    /// None today; the lines may move to the room.
+    /// `Forbidden` without the scope.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<LogLine>> {
-        Ok(self.0.logs.read(pass.tenant()))
+        pass.require(Scope::Plugins, Access::Read)?;
+        Ok(self.0.logs.read(pass.account()))
     }
 }
 
 #[derive(Default)]
-pub(crate) struct Logs(Mutex<HashMap<TenantId, Arc<Ring>>>);
+pub(crate) struct Logs(Mutex<HashMap<Account, Arc<Ring>>>);
 
 impl Logs {
     /// Where the plugins of one request write. A request that outlives its tenant writes into a ring that nobody can read.
     pub fn open(&self, pass: &TenantPass) -> Arc<dyn TenantLog> {
-        Arc::clone(self.0.lock().entry(pass.tenant().clone()).or_default()) as Arc<dyn TenantLog>
+        Arc::clone(self.0.lock().entry(pass.account()).or_default()) as Arc<dyn TenantLog>
     }
 
-    pub fn forget(&self, tenant: &TenantId) {
-        self.0.lock().remove(tenant);
+    pub fn forget(&self, account: Account) {
+        self.0.lock().remove(&account);
     }
 
-    fn read(&self, tenant: &TenantId) -> Vec<LogLine> {
-        let ring = self.0.lock().get(tenant).map(Arc::clone);
+    fn read(&self, account: Account) -> Vec<LogLine> {
+        let ring = self.0.lock().get(&account).map(Arc::clone);
         ring.map(|ring| ring.0.lock().iter().cloned().collect())
             .unwrap_or_default()
     }
@@ -100,12 +102,12 @@ mod tests {
     #[test]
     fn a_ring_that_was_forgotten_is_not_read_again() {
         let logs = Logs::default();
-        let tenant: TenantId = "acme".parse().unwrap();
-        let ring = Arc::clone(logs.0.lock().entry(tenant.clone()).or_default());
+        let account = Account::new(1);
+        let ring = Arc::clone(logs.0.lock().entry(account).or_default());
         ring.write(LogLevel::Info, "before");
-        assert_eq!(logs.read(&tenant).len(), 1);
-        logs.forget(&tenant);
+        assert_eq!(logs.read(account).len(), 1);
+        logs.forget(account);
         ring.write(LogLevel::Info, "late");
-        assert!(logs.read(&tenant).is_empty());
+        assert!(logs.read(account).is_empty());
     }
 }

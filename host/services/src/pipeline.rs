@@ -1,14 +1,15 @@
 //! Which component serves each stage of a room. Not here: running it (`chat`).
 
-use crate::shared::Shared;
+use crate::{audit, shared::Shared};
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, TenantPass,
+    grants::{Access, Scope},
     plugin::{Pipeline, Stage, StageChoice},
     ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginShelf, Room},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub struct PipelineService(pub(crate) Arc<Shared>);
 
@@ -18,6 +19,7 @@ impl PipelineService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn get(&self, pass: &TenantPass) -> Result<Pipeline> {
+        pass.require(Scope::Plugins, Access::Read)?;
         Ok(complete(&self.0.rooms.open(pass).await?.plugins.pipeline().await?))
     }
 
@@ -26,6 +28,7 @@ impl PipelineService {
     /// # Errors
     /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage.
     pub async fn put(&self, pass: &TenantPass, pipeline: &Pipeline) -> Result<Pipeline> {
+        pass.require(Scope::Plugins, Access::Write)?;
         let room = self.0.rooms.open(pass).await?;
         let versions = room.plugins.list().await?;
         for (stage, choice) in &pipeline.stages {
@@ -45,13 +48,29 @@ impl PipelineService {
             return Err(refused.with_param(format!("stages.{stage}")));
         }
         room.plugins.set_pipeline(pipeline).await?;
-        Ok(complete(pipeline))
+        let pipeline = complete(pipeline);
+        let detail = serde_json::to_value(&pipeline).map_err(Error::internal)?;
+        let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
+        self.0.audit.append(entry).await?;
+        Ok(pipeline)
     }
 }
 
-/// The components that serve a request in this room. Reads none of them: most are in the sandbox's memory.
-pub(crate) async fn plan(shared: &Shared, room: &Room) -> Result<PipelinePlan> {
+/// The components that serve a request in this room, and the names of the tenant's plugins among them, joined by `+`;
+/// `standard` if there is none. Reads no component: most are in the sandbox's memory.
+pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Result<(PipelinePlan, String)> {
     let pipeline = room.plugins.pipeline().await?;
+    let names: BTreeSet<PluginName> = Stage::ALL
+        .into_iter()
+        .filter_map(|stage| match pipeline.choice(stage) {
+            StageChoice::Standard => None,
+            StageChoice::Plugin { name, .. } => Some(name),
+        })
+        .collect();
+    let names = match names.is_empty() {
+        true => "standard".to_owned(),
+        false => names.iter().map(PluginName::as_str).collect::<Vec<_>>().join("+"),
+    };
     let planned = |stage| match pipeline.choice(stage) {
         StageChoice::Standard => shared.standard.clone(),
         StageChoice::Plugin { name, version } => PlannedComponent {
@@ -64,9 +83,11 @@ pub(crate) async fn plan(shared: &Shared, room: &Room) -> Result<PipelinePlan> {
             }),
         },
     };
-    Ok(PipelinePlan {
+    let plan = PipelinePlan {
+        account: pass.account(),
         stages: Stage::ALL.into_iter().map(|stage| (stage, planned(stage))).collect(),
-    })
+    };
+    Ok((plan, names))
 }
 
 /// A version on the room's shelf.

@@ -1,8 +1,12 @@
 //! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
 
-use crate::{clock, shared::Shared};
+use crate::{audit, clock, shared::Shared};
 use bytes::Bytes;
-use riad_core::{Error, ErrorKind, PluginName, Result, TenantPass, plugin::PluginVersion};
+use riad_core::{
+    Error, ErrorKind, PluginName, Result, TenantPass,
+    grants::{Access, Scope},
+    plugin::PluginVersion,
+};
 use std::sync::Arc;
 
 pub struct PluginService(pub(crate) Arc<Shared>);
@@ -11,8 +15,9 @@ impl PluginService {
     /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it.
     ///
     /// # Errors
-    /// `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component.
+    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component.
     pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
+        pass.require(Scope::Plugins, Access::Write)?;
         let most = self.0.limits.plugin_bytes;
         if component.len() as u64 > most {
             return Err(Error::new(
@@ -33,6 +38,8 @@ impl PluginService {
             created: clock::now(),
         };
         room.plugins.put(&version, component).await?;
+        let object = format!("{name}@{}", version.version);
+        audit::record(&self.0, pass, "plugin.put", &object).await?;
         Ok(version)
     }
 
@@ -41,6 +48,7 @@ impl PluginService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<PluginVersion>> {
+        pass.require(Scope::Plugins, Access::Read)?;
         self.0.rooms.open(pass).await?.plugins.list().await
     }
 }

@@ -1,7 +1,10 @@
 //! A tenant's settings, which its plugins read. Not here: what a plugin makes of them.
 
-use crate::shared::Shared;
-use riad_core::{Error, ErrorKind, Result, TenantPass};
+use crate::{audit, shared::Shared};
+use riad_core::{
+    Error, ErrorKind, Result, TenantPass,
+    grants::{Access, Scope},
+};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ impl SettingsService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn get(&self, pass: &TenantPass) -> Result<Map<String, Value>> {
+        pass.require(Scope::Plugins, Access::Read)?;
         self.0.rooms.open(pass).await?.settings.get().await
     }
 
@@ -19,6 +23,7 @@ impl SettingsService {
     /// # Errors
     /// `TooLarge` over the limit.
     pub async fn put(&self, pass: &TenantPass, settings: &Map<String, Value>) -> Result<()> {
+        pass.require(Scope::Plugins, Access::Write)?;
         let bytes = serde_json::to_vec(settings).map_err(Error::internal)?.len() as u64;
         let most = self.0.limits.settings_bytes;
         if bytes > most {
@@ -27,6 +32,7 @@ impl SettingsService {
                 format!("the settings have {bytes} bytes as JSON, they may have {most}"),
             ));
         }
-        self.0.rooms.open(pass).await?.settings.put(settings).await
+        self.0.rooms.open(pass).await?.settings.put(settings).await?;
+        audit::record(&self.0, pass, "settings.put", "settings").await
     }
 }

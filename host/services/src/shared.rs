@@ -1,25 +1,43 @@
 //! What every use case can reach: the ports, the limits and the compiled standard pipeline.
 //! Not here: any rule.
 
-use crate::{clock, logs::Logs};
+use crate::{
+    clock,
+    logs::Logs,
+    metering::{Metering, MeteringParts},
+    replies::Running,
+};
 use bytes::Bytes;
 use riad_core::{
     Error, Limits, Result,
     plugin::Stage,
-    ports::{ChatEngine, Directory, Embedder, Keyring, Meter, PlannedComponent, Rooms, Sandbox, Scheduler},
+    ports::{
+        AuditLog, ChatEngine, Directory, Embedder, Keyring, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
+        Telemetry, Tokens, Webhooks,
+    },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The implementations that the composition root chose.
 pub struct Parts {
     pub directory: Arc<dyn Directory>,
     pub keyring: Arc<dyn Keyring>,
+    /// Tokens of an identity provider; without it only keys are taken.
+    pub tokens: Option<Arc<dyn Tokens>>,
     pub rooms: Arc<dyn Rooms>,
+    pub audit: Arc<dyn AuditLog>,
+    pub plans: Arc<dyn Plans>,
+    pub ledger: Arc<dyn Ledger>,
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
     pub scheduler: Arc<dyn Scheduler>,
-    pub meter: Arc<dyn Meter>,
+    pub telemetry: Arc<dyn Telemetry>,
+    pub webhooks: Arc<dyn Webhooks>,
+    /// Of the latency that the scheduler aims at and autoscalers are told.
+    pub target_first_token: Duration,
+    /// ISO 4217, lower case: of the prices.
+    pub currency: String,
     /// The component that serves the stages a room has not replaced.
     pub standard_component: Bytes,
     pub limits: Limits,
@@ -28,15 +46,24 @@ pub struct Parts {
 pub(crate) struct Shared {
     pub directory: Arc<dyn Directory>,
     pub keyring: Arc<dyn Keyring>,
+    pub tokens: Option<Arc<dyn Tokens>>,
     pub rooms: Arc<dyn Rooms>,
+    pub audit: Arc<dyn AuditLog>,
+    pub plans: Arc<dyn Plans>,
+    pub ledger: Arc<dyn Ledger>,
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
     pub scheduler: Arc<dyn Scheduler>,
-    pub meter: Arc<dyn Meter>,
+    pub telemetry: Arc<dyn Telemetry>,
+    pub metering: Metering,
+    pub target_first_token: Duration,
+    pub currency: String,
     pub standard: PlannedComponent,
     pub limits: Limits,
     pub logs: Logs,
+    /// Requests with an idempotency key that are being answered.
+    pub running: Running,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
 }
@@ -50,21 +77,36 @@ impl Shared {
                 "the standard component does not serve the stage {stage}"
             )));
         }
+        let metering = Metering::open(MeteringParts {
+            ledger: Arc::clone(&parts.ledger),
+            plans: Arc::clone(&parts.plans),
+            webhooks: parts.webhooks,
+            telemetry: Arc::clone(&parts.telemetry),
+        })
+        .await?;
         Ok(Self {
             directory: parts.directory,
             keyring: parts.keyring,
+            tokens: parts.tokens,
             rooms: parts.rooms,
+            audit: parts.audit,
+            plans: parts.plans,
+            ledger: parts.ledger,
             engine: parts.engine,
             embedder: parts.embedder,
             sandbox: parts.sandbox,
             scheduler: parts.scheduler,
-            meter: parts.meter,
+            telemetry: parts.telemetry,
+            metering,
+            target_first_token: parts.target_first_token,
+            currency: parts.currency,
             standard: PlannedComponent {
                 digest: info.digest,
                 source: Arc::new(parts.standard_component),
             },
             limits: parts.limits,
             logs: Logs::default(),
+            running: Running::default(),
             started: clock::now(),
         })
     }

@@ -1,11 +1,12 @@
-//! Tenants, for the operator. Not here: what a tenant does in its room.
+//! Tenants and their policies, for the operator. Not here: what a tenant does in its room.
 
 use crate::{
-    clock,
-    keys::{self, KeyService, NewKey},
+    audit, clock,
+    keys::{self, KeyOwner, KeyRequest, KeyService, NewKey},
     shared::Shared,
 };
-use riad_core::{Error, OperatorPass, Result, TenantId, tenant::Tenant};
+use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, policy::Policy, tenant::Tenant};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The name of the key that a tenant begins with.
@@ -14,19 +15,39 @@ const FIRST_KEY: &str = "first";
 pub struct TenantService(pub(crate) Arc<Shared>);
 
 impl TenantService {
-    /// Makes a tenant with its first key.
+    /// Makes a tenant with its first key, an admin's.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken, `InvalidRequest` for a bad name.
-    pub async fn create(&self, operator: &OperatorPass, id: TenantId, name: &str) -> Result<(Tenant, NewKey)> {
+    /// `Conflict` if the id is taken, `InvalidRequest` for a bad name, or for what a policy may not say.
+    pub async fn create(
+        &self,
+        operator: &OperatorPass,
+        id: TenantId,
+        name: &str,
+        policy: &Value,
+    ) -> Result<(Tenant, NewKey)> {
         let tenant = Tenant {
             id,
+            account: Account::new(0),
             name: keys::check_name(name)?,
             created: clock::now(),
+            policy: self.patched(&Policy::default(), policy).await?,
         };
-        self.0.directory.create(operator, &tenant).await?;
+        let detail = serde_json::to_value(&tenant.policy).map_err(Error::internal)?;
+        let entry = audit::by_operator(
+            operator,
+            Some(&tenant.id),
+            "tenant.create",
+            tenant.id.as_str(),
+            Some(&detail),
+        );
+        let tenant = self.0.directory.create(operator, &tenant, entry).await?;
+        let request = KeyRequest {
+            name: FIRST_KEY.to_owned(),
+            ..KeyRequest::default()
+        };
         let key = KeyService(Arc::clone(&self.0))
-            .create(operator, &tenant.id, FIRST_KEY)
+            .create(&KeyOwner::Named(operator, tenant.id.clone()), request)
             .await?;
         Ok((tenant, key))
     }
@@ -43,20 +64,58 @@ impl TenantService {
         self.0.directory.list(operator).await
     }
 
-    /// Revokes the tenant's keys, forgets the tenant and removes its room. Goes on to the end when the caller goes away:
-    /// half a deletion would leave a room that nobody can name.
+    /// Changes name and policy: `patch` is a JSON merge patch of the policy. Requests that come after the return are under it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `InvalidRequest` names the member at fault, `Conflict` if somebody else was quicker.
+    pub async fn change(
+        &self,
+        operator: &OperatorPass,
+        id: &TenantId,
+        name: Option<&str>,
+        patch: &Value,
+    ) -> Result<Tenant> {
+        let tenant = self.get(operator, id).await?;
+        let name = match name {
+            Some(name) => keys::check_name(name)?,
+            None => tenant.name,
+        };
+        let policy = self.patched(&tenant.policy, patch).await?;
+        let entry = audit::by_operator(operator, Some(id), "tenant.change", id.as_str(), Some(patch));
+        self.0
+            .directory
+            .change(operator, id, &tenant.policy, (&name, &policy), entry)
+            .await
+    }
+
+    /// Revokes the tenant's keys, forgets the tenant and removes its room; its account stays in the ledger. Goes on to the end
+    /// when the caller goes away: half a deletion would leave a room that nobody can name.
     ///
     /// # Errors
     /// `NotFound` if there is none.
     pub async fn delete(&self, operator: &OperatorPass, id: &TenantId) -> Result<()> {
         let (shared, operator, id) = (Arc::clone(&self.0), operator.clone(), id.clone());
         tokio::spawn(async move {
-            shared.directory.delete(&operator, &id).await?;
+            let entry = audit::by_operator(&operator, Some(&id), "tenant.delete", id.as_str(), None);
+            let account = shared.directory.delete(&operator, &id, entry).await?;
             let removed = shared.rooms.remove(&operator, &id).await;
-            shared.logs.forget(&id);
+            shared.logs.forget(account);
             removed
         })
         .await
         .map_err(Error::internal)?
+    }
+
+    async fn patched(&self, policy: &Policy, patch: &Value) -> Result<Policy> {
+        let policy = policy.patched(patch)?;
+        match self.0.plans.current(&policy.plan).await {
+            Ok(_) => Ok(policy),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::invalid(format!(
+                "there is no plan \"{}\"; make it with PUT /operator/v1/plans/{}",
+                policy.plan, policy.plan
+            ))
+            .with_param("plan")),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! the room's lock over files, and so does resolving: what was resolved cannot be swept before it is pinned.
 
 use crate::{
-    error::{Failure, Outcome, off_thread},
+    error::{Failure, Outcome, in_turn},
     files, names,
     room::RoomState,
 };
@@ -54,12 +54,12 @@ impl Pins {
 impl AdapterShelf for RoomAdapters {
     async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter> {
         let (room, alias, files, info) = (self.0.clone(), alias.clone(), files.clone(), info.clone());
-        off_thread(move || put(&room, alias, &files, info)).await
+        in_turn(&self.0.filing, move || put(&room, alias, &files, info)).await
     }
 
     async fn list(&self) -> Result<Vec<Adapter>> {
         let room = self.0.clone();
-        off_thread(move || {
+        in_turn(&self.0.database.reading, move || {
             room.database.read(|connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT alias, generation, rank, bytes, tensors, created FROM adapters ORDER BY alias",
@@ -73,12 +73,12 @@ impl AdapterShelf for RoomAdapters {
 
     async fn resolve(&self, alias: &AdapterAlias) -> Result<AdapterSource> {
         let (room, alias) = (self.0.clone(), alias.clone());
-        off_thread(move || resolve(&room, &alias)).await
+        in_turn(&self.0.database.reading, move || resolve(&room, &alias)).await
     }
 
     async fn delete(&self, alias: &AdapterAlias) -> Result<()> {
         let (room, alias) = (self.0.clone(), alias.clone());
-        off_thread(move || {
+        in_turn(&self.0.filing, move || {
             let files = room.lock_files()?;
             room.database.write(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {

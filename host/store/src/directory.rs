@@ -1,12 +1,17 @@
-//! The `Directory` port: tenants in the control database. Not here: their keys (`keyring`) and rooms (`rooms`).
+//! The `Directory` port: tenants and their accounts in the control database. Not here: their keys (`keyring`) and rooms
+//! (`rooms`).
 
 use crate::{
-    control::{Control, tenant_exists},
-    error::{Outcome, off_thread},
+    audit,
+    control::{self, Control, account_of},
+    error::{Outcome, in_turn, off_thread},
     rooms::Registry,
 };
 use async_trait::async_trait;
-use riad_core::{Error, ErrorKind, OperatorPass, Result, TenantId, ports::Directory, tenant::Tenant};
+use riad_core::{
+    Account, Error, ErrorKind, OperatorPass, Result, TenantId, audit::AuditEntry, policy::Policy, ports::Directory,
+    tenant::Tenant,
+};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
@@ -23,11 +28,11 @@ impl TenantDirectory {
 
 #[async_trait]
 impl Directory for TenantDirectory {
-    async fn create(&self, _operator: &OperatorPass, tenant: &Tenant) -> Result<()> {
+    async fn create(&self, _operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant> {
         let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
-        off_thread(move || {
-            control.database.write(|connection| {
-                if tenant_exists(connection, &tenant.id)? {
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
+                if account_of(connection, &tenant.id)?.is_some() {
                     return Err(taken(&tenant.id, "is taken; choose another id").into());
                 }
                 // A folder that is left over must never become the room of somebody else.
@@ -38,11 +43,9 @@ impl Directory for TenantDirectory {
                     )
                     .into());
                 }
-                connection.execute(
-                    "INSERT INTO tenants (id, name, created) VALUES (?1, ?2, ?3)",
-                    (tenant.id.as_str(), &tenant.name, tenant.created.cast_signed()),
-                )?;
-                Ok(())
+                let tenant = insert(connection, tenant)?;
+                audit::append_for(connection, tenant.account, audit)?;
+                Ok(tenant)
             })
         })
         .await
@@ -50,26 +53,19 @@ impl Directory for TenantDirectory {
 
     async fn get(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<Tenant> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        off_thread(move || {
-            control.database.read(|connection| {
-                let found = connection
-                    .query_row(
-                        "SELECT id, name, created FROM tenants WHERE id = ?1",
-                        [tenant.as_str()],
-                        read_tenant,
-                    )
-                    .optional()?;
-                found.ok_or_else(|| no_tenant(&tenant))?.finish()
-            })
+        in_turn(&self.control.database.reading, move || {
+            let found = control.database.read(|connection| find_tenant(connection, &tenant))?;
+            Ok(found.ok_or_else(|| no_tenant(&tenant))?)
         })
         .await
     }
 
     async fn list(&self, _operator: &OperatorPass) -> Result<Vec<Tenant>> {
         let control = self.control.clone();
-        off_thread(move || {
+        in_turn(&self.control.database.reading, move || {
             control.database.read(|connection| {
-                let mut statement = connection.prepare("SELECT id, name, created FROM tenants ORDER BY id")?;
+                let mut statement =
+                    connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
                 let rows = statement.query_map([], read_tenant)?;
                 rows.map(|row| row?.finish()).collect()
             })
@@ -77,24 +73,54 @@ impl Directory for TenantDirectory {
         .await
     }
 
-    async fn delete(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<()> {
-        let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
-        off_thread(move || {
-            control.database.write(|connection| {
-                // The keys go with the row.
-                let forgotten = connection.execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()])? > 0;
-                if !forgotten && !is_being_deleted(connection, &tenant)? {
-                    return Err(no_tenant(&tenant).into());
+    async fn change(
+        &self,
+        _operator: &OperatorPass,
+        tenant: &TenantId,
+        from: &Policy,
+        (name, policy): (&str, &Policy),
+        audit: AuditEntry,
+    ) -> Result<Tenant> {
+        let (control, tenant, from) = (self.control.clone(), tenant.clone(), from.clone());
+        let (name, policy) = (name.to_owned(), policy.clone());
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
+                let found = find_tenant(connection, &tenant)?.ok_or_else(|| no_tenant(&tenant))?;
+                if found.policy != from {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!(
+                            "the tenant \"{tenant}\" has been changed in between; read it and send the change again"
+                        ),
+                    )
+                    .into());
                 }
+                let changed = Tenant { name, policy, ..found };
                 connection.execute(
-                    "INSERT OR IGNORE INTO deletions (tenant) VALUES (?1)",
-                    [tenant.as_str()],
+                    "UPDATE tenants SET name = ?2, policy = ?3 WHERE id = ?1",
+                    (tenant.as_str(), &changed.name, serde_json::to_string(&changed.policy)?),
                 )?;
-                Ok(())
-            })?;
+                connection.execute(
+                    "UPDATE accounts SET name = ?2 WHERE account = ?1",
+                    (changed.account.number().cast_signed(), &changed.name),
+                )?;
+                audit::append_for(connection, changed.account, audit)?;
+                Ok(changed)
+            })
+        })
+        .await
+    }
+
+    async fn delete(&self, _operator: &OperatorPass, tenant: &TenantId, audit: AuditEntry) -> Result<Account> {
+        let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
+        // Not in turn: it waits for the room too, and nobody else should wait for that.
+        off_thread(move || {
+            let account = control
+                .database
+                .write(|connection| delete(connection, &tenant, audit))?;
             // A pass that was made before must not find the room open.
-            registry.shut(&tenant);
-            Ok(())
+            registry.shut(&tenant, account);
+            Ok(account)
         })
         .await
     }
@@ -104,18 +130,85 @@ pub(crate) fn no_tenant(tenant: &TenantId) -> Error {
     Error::not_found(format!("there is no tenant \"{tenant}\""))
 }
 
+pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Tenant>> {
+    connection
+        .prepare_cached("SELECT id, account, name, created, policy FROM tenants WHERE id = ?1")?
+        .query_row([tenant.as_str()], read_tenant)
+        .optional()?
+        .map(TenantRow::finish)
+        .transpose()
+}
+
+/// The tenant with the account that it is given.
+fn insert(connection: &Connection, tenant: Tenant) -> Outcome<Tenant> {
+    let created = tenant.created.cast_signed();
+    let account: i64 = connection.query_row(
+        "INSERT INTO accounts (tenant, name, created) VALUES (?1, ?2, ?3) RETURNING account",
+        (tenant.id.as_str(), &tenant.name, created),
+        |row| row.get(0),
+    )?;
+    connection.execute(
+        "INSERT INTO tenants (id, account, name, created, policy) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            tenant.id.as_str(),
+            account,
+            &tenant.name,
+            created,
+            serde_json::to_string(&tenant.policy)?,
+        ),
+    )?;
+    Ok(Tenant {
+        account: control::account(account),
+        ..tenant
+    })
+}
+
+fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> Outcome<Account> {
+    let Some(account) = account_of(connection, tenant)? else {
+        // Nothing changes, and nothing is written down: the tenant was forgotten before, only its room is still to go.
+        let former = former_account(connection, tenant)?;
+        return Ok(former.ok_or_else(|| no_tenant(tenant))?);
+    };
+    // The keys go with the row.
+    connection.execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()])?;
+    connection.execute(
+        "UPDATE accounts SET deleted = ?2 WHERE account = ?1",
+        (account.number().cast_signed(), (audit.at_ms / 1000).cast_signed()),
+    )?;
+    connection.execute("INSERT INTO deletions (tenant) VALUES (?1)", [tenant.as_str()])?;
+    audit::append_for(connection, account, audit)?;
+    Ok(account)
+}
+
+/// The account of a tenant whose deletion is not finished.
+fn former_account(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Account>> {
+    if !is_being_deleted(connection, tenant)? {
+        return Ok(None);
+    }
+    let newest: i64 = connection.query_row(
+        "SELECT account FROM accounts WHERE tenant = ?1 ORDER BY account DESC LIMIT 1",
+        [tenant.as_str()],
+        |row| row.get(0),
+    )?;
+    Ok(Some(control::account(newest)))
+}
+
 struct TenantRow {
     id: String,
+    account: i64,
     name: String,
-    created: u64,
+    created: i64,
+    policy: String,
 }
 
 impl TenantRow {
     fn finish(self) -> Outcome<Tenant> {
         Ok(Tenant {
             id: self.id.parse()?,
+            account: control::account(self.account),
             name: self.name,
-            created: self.created,
+            created: self.created.cast_unsigned(),
+            policy: serde_json::from_str(&self.policy)?,
         })
     }
 }
@@ -123,8 +216,10 @@ impl TenantRow {
 fn read_tenant(row: &Row<'_>) -> rusqlite::Result<TenantRow> {
     Ok(TenantRow {
         id: row.get(0)?,
-        name: row.get(1)?,
-        created: row.get::<_, i64>(2)?.cast_unsigned(),
+        account: row.get(1)?,
+        name: row.get(2)?,
+        created: row.get(3)?,
+        policy: row.get(4)?,
     })
 }
 

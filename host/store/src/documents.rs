@@ -3,7 +3,7 @@
 
 use crate::{
     changes,
-    error::{Failure, Outcome, off_thread},
+    error::{Failure, Outcome, in_turn, off_thread},
     metadata, names,
     room::RoomState,
     search,
@@ -23,27 +23,27 @@ pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>);
 impl Documents for RoomDocuments {
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
         let room = self.0.clone();
-        off_thread(move || insert(&room, document, &chunks)).await
+        in_turn(&self.0.database.writing, move || insert(&room, document, &chunks)).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
         let (room, id) = (self.0.clone(), id.clone());
-        off_thread(move || get(&room, &id)).await
+        in_turn(&self.0.database.reading, move || get(&room, &id)).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {
         let (room, page) = (self.0.clone(), page.clone());
-        off_thread(move || list(&room, &page)).await
+        in_turn(&self.0.database.reading, move || list(&room, &page)).await
     }
 
     async fn delete(&self, id: &DocumentId) -> Result<()> {
         let (room, id) = (self.0.clone(), id.clone());
-        off_thread(move || delete(&room, &id)).await
+        in_turn(&self.0.database.writing, move || delete(&room, &id)).await
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
         let (room, query) = (self.0.clone(), query.clone());
-        off_thread(move || search::search(&room, &query)).await
+        in_turn(&self.0.database.reading, move || search::search(&room, &query)).await
     }
 
     async fn watermark(&self) -> Result<u64> {

@@ -3,6 +3,8 @@
 
 use riad_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
@@ -58,6 +60,32 @@ pub(crate) fn closed() -> Failure {
     ))
 }
 
+/// Lets a few callers at a time off the async threads, first come, first served. Those who wait hold no thread: tokio has some
+/// hundreds for everybody, which one tenant's calls could fill. Excludes nobody: that is what locks are for.
+pub(crate) struct Turns(Arc<Semaphore>);
+
+/// One works, the next is at hand: nothing waits while a thread wakes up.
+const AT_A_TIME: usize = 2;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+    }
+}
+
+/// As `off_thread`, when it is the caller's turn. The turn lasts as long as the work, also if the caller goes away.
+pub(crate) async fn in_turn<T: Send + 'static>(
+    turns: &Turns,
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> riad_core::Result<T> {
+    let turn = turns.0.clone().acquire_owned().await.map_err(Error::internal)?;
+    off_thread(move || {
+        let _turn = turn;
+        work()
+    })
+    .await
+}
+
 /// Runs work that waits for the disk. A caller that goes away does not stop it: it runs to its end, or never began.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Outcome<T> + Send + 'static,
@@ -65,5 +93,42 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome.map_err(Error::from),
         Err(error) => Err(Error::internal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, time::Duration};
+
+    #[test]
+    fn those_who_wait_for_their_turn_hold_no_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(AT_A_TIME + 1)
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let turns = Arc::new(Turns::default());
+            let (finish, finished) = mpsc::channel::<()>();
+            let blocked = Arc::new(std::sync::Mutex::new(finished));
+            let mut waiting = Vec::new();
+            for _ in 0..20 {
+                let (turns, blocked) = (turns.clone(), blocked.clone());
+                let wait = move || Ok(blocked.lock().is_ok_and(|finished| finished.recv().is_ok()));
+                waiting.push(tokio::spawn(async move { in_turn(&turns, wait).await }));
+            }
+            tokio::task::yield_now().await;
+            let others = tokio::time::timeout(Duration::from_secs(30), off_thread(|| Ok(7)));
+            assert_eq!(others.await.expect("a thread is left").unwrap(), 7);
+            // Who goes away before its turn takes none.
+            waiting.pop().unwrap().abort();
+            for _ in 0..waiting.len() {
+                finish.send(()).unwrap();
+            }
+            for task in waiting {
+                assert!(task.await.unwrap().unwrap());
+            }
+        });
     }
 }

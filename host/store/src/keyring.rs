@@ -1,19 +1,23 @@
-//! The `Keyring` port: hashes of keys in the control database. A revoked key is found by nothing.
-//! Not here: making and hashing keys (`riad_core::pass`, `services`).
+//! The `Keyring` port: hashes of keys in the control database. A revoked or expired key is found by nothing.
+//! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`uses`).
 
 use crate::{
-    control::{Control, tenant_exists},
-    directory::no_tenant,
-    error::{Failure, Outcome, off_thread},
+    audit,
+    control::{self, Control, account_of},
+    directory::{find_tenant, no_tenant},
+    error::{Failure, Outcome, in_turn},
+    uses::{self, Uses},
 };
 use async_trait::async_trait;
 use riad_core::{
-    Error, ErrorKind, KeyId, OperatorPass, Result, TenantId,
-    pass::KeyHash,
+    Account, Error, ErrorKind, KeyId, Result, TenantId,
+    audit::AuditEntry,
+    grants::Grants,
+    pass::{KeyHash, Managed},
     ports::{FoundKey, Keyring},
-    tenant::Key,
+    tenant::{Key, KeyChange, Tenant},
 };
-use rusqlite::{ErrorCode, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::sync::Arc;
 
 const OPERATOR: &str = "operator_hash";
@@ -30,61 +34,79 @@ impl ControlKeyring {
 
 #[async_trait]
 impl Keyring for ControlKeyring {
-    async fn find(&self, hash: &KeyHash) -> Result<Option<FoundKey>> {
+    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<FoundKey>> {
         let (control, hash) = (self.control.clone(), *hash);
-        off_thread(move || find(&control, &hash)).await
+        let found = in_turn(&self.control.database.reading, move || {
+            control.database.read(|connection| find(connection, &hash, now))
+        })
+        .await?;
+        Ok(found.map(|found| {
+            if Uses::are_news(found.last_used, now) {
+                uses::note(&self.control, found.number, now);
+            }
+            found.key
+        }))
     }
 
-    async fn insert(&self, _operator: &OperatorPass, tenant: &TenantId, key: &Key, hash: &KeyHash) -> Result<()> {
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        let (control, id) = (self.control.clone(), id.clone());
+        in_turn(&self.control.database.reading, move || {
+            control.database.read(|connection| find_tenant(connection, &id))
+        })
+        .await
+    }
+
+    async fn insert(&self, tenant: &Managed, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key, hash) = (self.control.clone(), tenant.clone(), key.clone(), *hash);
-        off_thread(move || {
-            control.database.write(|connection| {
-                if !tenant_exists(connection, &tenant)? {
-                    return Err(no_tenant(&tenant).into());
-                }
-                let inserted = connection.execute(
-                    "INSERT INTO keys (id, tenant, name, prefix, hash, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    (
-                        key.id.as_str(),
-                        tenant.as_str(),
-                        &key.name,
-                        &key.prefix,
-                        hash,
-                        key.created.cast_signed(),
-                    ),
-                );
-                match inserted {
-                    Ok(_) => Ok(()),
-                    Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                        Err(Failure::Known(Error::new(
-                            ErrorKind::Conflict,
-                            "a key with this id or secret exists already",
-                        )))
-                    }
-                    Err(error) => Err(error.into()),
-                }
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
+                let account = managed(connection, &tenant)?;
+                insert(connection, tenant.tenant(), &key, &hash)?;
+                audit::append_for(connection, account, audit)
             })
         })
         .await
     }
 
-    async fn list(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<Vec<Key>> {
+    async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        off_thread(move || list(&control, &tenant)).await
+        let mut keys = in_turn(&self.control.database.reading, move || {
+            control.database.read(|connection| list(connection, &tenant))
+        })
+        .await?;
+        // Here and not in SQL, where a prefix could be read as a pattern.
+        if let Some(prefix) = prefix {
+            keys.retain(|key| key.prefix.starts_with(prefix));
+        }
+        Ok(keys)
     }
 
-    async fn revoke(&self, _operator: &OperatorPass, tenant: &TenantId, key: &KeyId) -> Result<()> {
+    async fn change(&self, tenant: &Managed, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
-        off_thread(move || {
-            control.database.write(|connection| {
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
+                let account = managed(connection, &tenant)?;
+                let changed = change_key(connection, tenant.tenant(), &key, &change)?;
+                audit::append_for(connection, account, audit)?;
+                Ok(changed)
+            })
+        })
+        .await
+    }
+
+    async fn revoke(&self, tenant: &Managed, key: &KeyId, audit: AuditEntry) -> Result<()> {
+        let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
+                let account = managed(connection, &tenant)?;
                 let revoked = connection.execute(
                     "UPDATE keys SET revoked = 1 WHERE tenant = ?1 AND id = ?2 AND revoked = 0",
-                    (tenant.as_str(), key.as_str()),
+                    (tenant.tenant().as_str(), key.as_str()),
                 )?;
                 if revoked == 0 {
-                    return Err(Error::not_found(format!("tenant \"{tenant}\" has no key \"{key}\"")).into());
+                    return Err(no_key(tenant.tenant(), &key).into());
                 }
-                Ok(())
+                audit::append_for(connection, account, audit)
             })
         })
         .await
@@ -92,7 +114,7 @@ impl Keyring for ControlKeyring {
 
     async fn operator_hash(&self) -> Result<Option<KeyHash>> {
         let control = self.control.clone();
-        off_thread(move || {
+        in_turn(&self.control.database.reading, move || {
             control.database.read(|connection| {
                 Ok(connection
                     .query_row("SELECT value FROM meta WHERE key = ?1", [OPERATOR], |row| row.get(0))
@@ -104,8 +126,8 @@ impl Keyring for ControlKeyring {
 
     async fn set_operator_hash(&self, hash: &KeyHash) -> Result<()> {
         let (control, hash) = (self.control.clone(), *hash);
-        off_thread(move || {
-            control.database.write(|connection| {
+        in_turn(&self.control.database.writing, move || {
+            control.write(|connection| {
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
                     (OPERATOR, hash),
@@ -117,50 +139,161 @@ impl Keyring for ControlKeyring {
     }
 }
 
-fn find(control: &Control, hash: &KeyHash) -> Outcome<Option<FoundKey>> {
-    let found = control.database.read(|connection| {
-        Ok(connection
-            .prepare_cached("SELECT tenant, id, hash FROM keys WHERE hash = ?1 AND revoked = 0")?
-            .query_row([hash], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
-            })
-            .optional()?)
-    })?;
-    match found {
-        Some((tenant, key, hash)) => Ok(Some(FoundKey {
+struct Found {
+    number: i64,
+    last_used: Option<u64>,
+    key: FoundKey,
+}
+
+fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Found>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT keys.id, keys.name, prefix, role, scopes, budget, keys.created, expires, last_used,
+                 number, hash, tenants.id, account, policy
+             FROM keys JOIN tenants ON tenants.id = keys.tenant
+             WHERE hash = ?1 AND revoked = 0 AND (expires IS NULL OR expires > ?2)",
+        )?
+        .query_row((hash, now.cast_signed()), |row| {
+            Ok((
+                read_key(row)?,
+                row.get(9)?,
+                row.get(10)?,
+                row.get::<_, String>(11)?,
+                row.get(12)?,
+                row.get::<_, String>(13)?,
+            ))
+        })
+        .optional()?;
+    let Some((row, number, hash, tenant, account, policy)) = found else {
+        return Ok(None);
+    };
+    let key = row.finish()?;
+    Ok(Some(Found {
+        number,
+        last_used: key.last_used,
+        key: FoundKey {
             tenant: tenant.parse()?,
-            key: key.parse()?,
+            account: control::account(account),
+            key: key.id,
             hash,
-        })),
-        None => Ok(None),
+            grants: key.grants,
+            expires: key.expires,
+            budget: key.budget,
+            policy: serde_json::from_str(&policy)?,
+        },
+    }))
+}
+
+/// The account of the tenant whose keys are managed. A pass that was made for a former tenant of this id manages nothing.
+fn managed(connection: &Connection, tenant: &Managed) -> Outcome<Account> {
+    let account = account_of(connection, tenant.tenant())?
+        .filter(|account| tenant.account().is_none_or(|expected| expected == *account));
+    Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
+}
+
+fn insert(connection: &Connection, tenant: &TenantId, key: &Key, hash: &KeyHash) -> Outcome<()> {
+    let inserted = connection.execute(
+        "INSERT INTO keys (id, tenant, name, prefix, hash, role, scopes, budget, created, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        (
+            key.id.as_str(),
+            tenant.as_str(),
+            &key.name,
+            &key.prefix,
+            hash,
+            key.grants.role.as_str(),
+            serde_json::to_string(&key.grants.scopes)?,
+            serde_json::to_string(&key.budget)?,
+            key.created.cast_signed(),
+            key.expires.map(u64::cast_signed),
+        ),
+    );
+    match inserted {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(Failure::Known(
+            Error::new(ErrorKind::Conflict, "a key with this id or secret exists already"),
+        )),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn list(control: &Control, tenant: &TenantId) -> Outcome<Vec<Key>> {
-    control.database.read(|connection| {
-        if !tenant_exists(connection, tenant)? {
-            return Err(no_tenant(tenant).into());
-        }
-        let mut statement = connection.prepare(
-            "SELECT id, name, prefix, created FROM keys WHERE tenant = ?1 AND revoked = 0 ORDER BY created, number",
-        )?;
-        let rows = statement.query_map([tenant.as_str()], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get::<_, i64>(3)?.cast_unsigned(),
-            ))
-        })?;
-        rows.map(|row| {
-            let (id, name, prefix, created) = row?;
-            Ok(Key {
-                id: id.parse()?,
-                name,
-                prefix,
-                created,
-            })
-        })
-        .collect()
+fn list(connection: &Connection, tenant: &Managed) -> Outcome<Vec<Key>> {
+    managed(connection, tenant)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, name, prefix, role, scopes, budget, created, expires, last_used FROM keys
+         WHERE tenant = ?1 AND revoked = 0 ORDER BY created, number",
+    )?;
+    let rows = statement.query_map([tenant.tenant().as_str()], read_key)?;
+    rows.map(|row| row?.finish()).collect()
+}
+
+fn change_key(connection: &Connection, tenant: &TenantId, key: &KeyId, change: &KeyChange) -> Outcome<Key> {
+    let budget = change.budget.as_ref().map(serde_json::to_string).transpose()?;
+    let changed = connection
+        .prepare_cached(
+            "UPDATE keys SET name = coalesce(?3, name), budget = coalesce(?4, budget), expires = coalesce(?5, expires)
+             WHERE tenant = ?1 AND id = ?2 AND revoked = 0
+             RETURNING id, name, prefix, role, scopes, budget, created, expires, last_used",
+        )?
+        .query_row(
+            (
+                tenant.as_str(),
+                key.as_str(),
+                &change.name,
+                budget,
+                change.expires.map(u64::cast_signed),
+            ),
+            read_key,
+        )
+        .optional()?;
+    changed.ok_or_else(|| no_key(tenant, key))?.finish()
+}
+
+fn no_key(tenant: &TenantId, key: &KeyId) -> Error {
+    Error::not_found(format!("tenant \"{tenant}\" has no key \"{key}\""))
+}
+
+struct KeyRow {
+    id: String,
+    name: String,
+    prefix: String,
+    role: String,
+    scopes: String,
+    budget: String,
+    created: i64,
+    expires: Option<i64>,
+    last_used: Option<i64>,
+}
+
+/// The columns that all questions for keys begin with.
+fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    Ok(KeyRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        prefix: row.get(2)?,
+        role: row.get(3)?,
+        scopes: row.get(4)?,
+        budget: row.get(5)?,
+        created: row.get(6)?,
+        expires: row.get(7)?,
+        last_used: row.get(8)?,
     })
+}
+
+impl KeyRow {
+    fn finish(self) -> Outcome<Key> {
+        Ok(Key {
+            id: self.id.parse()?,
+            name: self.name,
+            prefix: self.prefix,
+            grants: Grants {
+                role: self.role.parse()?,
+                scopes: serde_json::from_str(&self.scopes)?,
+            },
+            budget: serde_json::from_str(&self.budget)?,
+            created: self.created.cast_unsigned(),
+            expires: self.expires.map(i64::cast_unsigned),
+            last_used: self.last_used.map(i64::cast_unsigned),
+        })
+    }
 }

@@ -1,10 +1,11 @@
 //! Rooms on disk: SQLite is the truth, usearch a cache of it.
 //!
-//! `<data>/lock` keeps other processes out, `<data>/control.db` has the tenants and their keys, and each tenant has
-//! `<data>/rooms/<tenant>/` with `room.db`, `plugin.db`, `index.usearch`, `adapters/` and `plugins/`.
+//! `<data>/lock` keeps other processes out, `<data>/control.db` has the tenants, their keys, the audit log and the ledger, and
+//! each tenant has `<data>/rooms/<tenant>/` with `room.db`, `plugin.db`, `index.usearch`, `adapters/` and `plugins/`.
 //! Not here: chunking, embedding and who may call what (`services`), HTTP, wasmtime, the engine.
 
 mod adapters;
+mod audit;
 mod changes;
 mod control;
 mod directory;
@@ -14,26 +15,33 @@ mod files;
 mod fusion;
 mod index;
 mod keyring;
+mod ledger;
 mod metadata;
 mod names;
+mod plans;
 mod plugins;
+mod replies;
 mod room;
 mod rooms;
 mod search;
 mod settings;
 mod sql;
 mod sqlite;
+mod uses;
 mod vectors;
 mod words;
 
+use audit::ControlAudit;
 use control::Control;
 use directory::TenantDirectory;
 use error::{Failure, Outcome, off_thread};
 use keyring::ControlKeyring;
+use ledger::ControlLedger;
 use parking_lot::Mutex;
+use plans::ControlPlans;
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{Directory, EmbeddingSpace, Keyring, Rooms},
+    ports::{AuditLog, Directory, EmbeddingSpace, Keyring, Ledger, Plans, Rooms},
 };
 use rooms::{Registry, TenantRooms};
 use std::{
@@ -42,9 +50,12 @@ use std::{
     sync::Arc,
 };
 
+const CONTROL: &str = "control.db";
+
 /// Everything that one data folder holds. One process at a time.
 pub struct Store {
     control: Arc<Control>,
+    ledger: Arc<ControlLedger>,
     registry: Arc<Registry>,
     lock: Arc<Mutex<Option<File>>>,
 }
@@ -74,15 +85,32 @@ impl Store {
         Arc::new(TenantRooms::new(self.registry.clone()))
     }
 
-    /// Saves the indexes, closes the rooms and the control database, and lets go of the data folder. Calls that come
-    /// later fail with `Unavailable`. Needed for a quick next start only: without it, nothing acknowledged is lost.
+    #[must_use]
+    pub fn audit(&self) -> Arc<dyn AuditLog> {
+        Arc::new(ControlAudit::new(self.control.clone()))
+    }
+
+    #[must_use]
+    pub fn plans(&self) -> Arc<dyn Plans> {
+        Arc::new(ControlPlans::new(self.control.clone()))
+    }
+
+    #[must_use]
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone()
+    }
+
+    /// Saves the indexes, closes the rooms, the ledger and the control database, and lets go of the data folder. Calls that
+    /// come later fail with `Unavailable`. Needed for a quick next start only: without it, nothing acknowledged is lost.
     ///
     /// # Errors
     /// The first index that could not be saved; everything is closed all the same.
     pub async fn close(&self) -> Result<()> {
-        let (control, registry, lock) = (self.control.clone(), self.registry.clone(), self.lock.clone());
+        let (control, ledger, registry) = (self.control.clone(), self.ledger.clone(), self.registry.clone());
+        let lock = self.lock.clone();
         off_thread(move || {
             let saved = registry.close();
+            ledger.close();
             control.close();
             drop(lock.lock().take());
             saved
@@ -97,12 +125,14 @@ impl Store {
         let lock = lock_folder(&data_dir)?;
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;
-        let control = Arc::new(Control::open(&data_dir.join("control.db"))?);
+        let control = Arc::new(Control::open(&data_dir.join(CONTROL))?);
+        let ledger = ControlLedger::open_in_turn(&data_dir.join(CONTROL), control.turn.clone())?;
         files::sync_folder(&data_dir)?;
         let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone()));
         registry.finish_deletions()?;
         Ok(Self {
             control,
+            ledger,
             registry,
             lock: Arc::new(Mutex::new(Some(lock))),
         })

@@ -2,7 +2,7 @@
 //! Not here: whether a component may run (`sandbox`).
 
 use crate::{
-    error::{Failure, Outcome, off_thread},
+    error::{Failure, Outcome, in_turn},
     files,
     room::{RoomState, get_state, set_state},
 };
@@ -24,12 +24,12 @@ pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>);
 impl PluginShelf for RoomPlugins {
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
         let (room, version) = (self.0.clone(), version.clone());
-        off_thread(move || put(&room, &version, &component)).await
+        in_turn(&self.0.filing, move || put(&room, &version, &component)).await
     }
 
     async fn list(&self) -> Result<Vec<PluginVersion>> {
         let room = self.0.clone();
-        off_thread(move || {
+        in_turn(&self.0.database.reading, move || {
             room.database.read(|connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT name, version, stages, bytes, created FROM plugins ORDER BY created DESC, number DESC",
@@ -43,23 +43,23 @@ impl PluginShelf for RoomPlugins {
 
     async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)> {
         let (room, name, version) = (self.0.clone(), name.clone(), *version);
-        off_thread(move || load(&room, &name, version)).await
+        in_turn(&self.0.database.reading, move || load(&room, &name, version)).await
     }
 
     async fn pipeline(&self) -> Result<Pipeline> {
         let room = self.0.clone();
-        off_thread(
-            move || match room.database.read(|connection| get_state(connection, PIPELINE))? {
+        in_turn(&self.0.database.reading, move || {
+            match room.database.read(|connection| get_state(connection, PIPELINE))? {
                 Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
                 None => Ok(Pipeline::default()),
-            },
-        )
+            }
+        })
         .await
     }
 
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
         let (room, pipeline) = (self.0.clone(), pipeline.clone());
-        off_thread(move || {
+        in_turn(&self.0.database.writing, move || {
             let pipeline = serde_json::to_string(&pipeline)?;
             room.database
                 .write(|connection| set_state(connection, PIPELINE, &pipeline))

@@ -3,7 +3,7 @@
 
 use crate::{
     adapters::{self, Pins},
-    error::{Failure, Outcome, closed},
+    error::{Failure, Outcome, Turns, closed},
     files,
     index::RoomIndex,
     sql::PluginStore,
@@ -19,7 +19,8 @@ use std::{
 
 const SCHEMA: Schema = Schema {
     what: "the room",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
         CREATE TABLE documents (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -75,7 +76,20 @@ const SCHEMA: Schema = Schema {
             tensors INTEGER NOT NULL,
             created INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
-    "],
+    ",
+        "
+        -- Answers under idempotency keys. With a rowid: a body may be long.
+        CREATE TABLE replies (
+            key TEXT PRIMARY KEY,
+            request TEXT NOT NULL,
+            status INTEGER NOT NULL,
+            content_type TEXT NOT NULL,
+            body BLOB NOT NULL,
+            created INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX replies_by_age ON replies (created);
+    ",
+    ],
 };
 
 pub(crate) struct RoomState {
@@ -85,6 +99,8 @@ pub(crate) struct RoomState {
     pub(crate) index: RoomIndex,
     pub(crate) sql: PluginStore,
     pub(crate) pins: Arc<Pins>,
+    /// For async callers that write files, which may take long: they wait here and not for `files`.
+    pub(crate) filing: Turns,
     /// True once the room was closed. Held by whoever writes files into the folder, so that none appears after that.
     files: Mutex<bool>,
 }
@@ -107,6 +123,7 @@ impl RoomState {
             index,
             sql: PluginStore::new(folder.join("plugin.db"), limits.clone()),
             pins,
+            filing: Turns::default(),
             files: Mutex::new(false),
         };
         adapters::sweep(&room, &*room.lock_files()?)?;

@@ -5,9 +5,10 @@ use crate::{
     adapters::{Pins, RoomAdapters},
     control::Control,
     documents::RoomDocuments,
-    error::{Failure, Outcome, off_thread},
+    error::{Failure, Outcome, Turns, in_turn, off_thread},
     files,
     plugins::RoomPlugins,
+    replies::RoomReplies,
     room::RoomState,
     settings::RoomSettings,
     sql::RoomSql,
@@ -15,12 +16,13 @@ use crate::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, Limits, OperatorPass, Result, TenantId, TenantPass,
-    ports::{EmbeddingSpace, Room, Rooms},
+    Account, Error, ErrorKind, Limits, OperatorPass, Result, TenantId, TenantPass,
+    ports::{EmbeddingSpace, Room, Rooms, StoredBytes},
 };
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -31,10 +33,18 @@ use std::{
 #[derive(Default)]
 struct Slot {
     /// Locked while the room is opened, closed or removed.
-    room: Mutex<Option<Arc<RoomState>>>,
+    room: Mutex<Option<OpenRoom>>,
     used: AtomicU64,
+    /// For async callers: while a room is opened, which may take long, the others wait here and not for the lock.
+    opening: Turns,
     /// Outlives the open room: a generation in use stays pinned while the room is closed and opened again.
     pins: Arc<Pins>,
+}
+
+/// A tenant's id may come again, its account never does: that is what a pass is compared with.
+struct OpenRoom {
+    account: Account,
+    state: Arc<RoomState>,
 }
 
 pub(crate) struct Registry {
@@ -73,12 +83,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Closes a room whose tenant was forgotten.
-    pub(crate) fn shut(&self, tenant: &TenantId) {
+    /// Closes the room of a tenant that was forgotten; not the one of a new tenant, which may have come meanwhile.
+    pub(crate) fn shut(&self, tenant: &TenantId, account: Account) {
         let slot = self.slot(tenant);
-        let mut room = slot.room.lock();
-        if let Some(room) = room.take() {
-            room.discard();
+        let mut place = slot.room.lock();
+        if let Some(room) = place.take_if(|room| room.account == account) {
+            room.state.discard();
         }
     }
 
@@ -90,7 +100,7 @@ impl Registry {
             // Held while it closes: whoever opens at this moment is refused after it, or closed by it.
             let mut room = slot.room.lock();
             if let Some(room) = room.take() {
-                outcome = outcome.and(room.close());
+                outcome = outcome.and(room.state.close());
             }
         }
         outcome
@@ -110,12 +120,19 @@ impl Registry {
         slot
     }
 
-    /// The room if it is open and nobody is busy with it; does not block.
-    fn joined(&self, tenant: &TenantId) -> Option<Arc<RoomState>> {
-        let slot = self.slots.lock().get(tenant).cloned()?;
-        let room = slot.room.try_lock()?.clone()?;
+    /// The pass' room if it is open and nobody is busy with it; does not block.
+    fn joined(&self, pass: &TenantPass) -> Option<Arc<RoomState>> {
+        let slot = self.slots.lock().get(pass.tenant()).cloned()?;
+        let state = {
+            let place = slot.room.try_lock()?;
+            place
+                .as_ref()
+                .filter(|room| room.account == pass.account())?
+                .state
+                .clone()
+        };
         self.touch(&slot);
-        Some(room)
+        Some(state)
     }
 
     fn touch(&self, slot: &Slot) {
@@ -123,13 +140,16 @@ impl Registry {
             .store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn open(&self, tenant: &TenantId) -> Outcome<Arc<RoomState>> {
+    fn open(&self, tenant: &TenantId, account: Account) -> Outcome<Arc<RoomState>> {
         let slot = self.slot(tenant);
-        self.touch(&slot);
         let opened = {
             let mut place = slot.room.lock();
             if let Some(room) = place.as_ref() {
-                return Ok(room.clone());
+                if room.account != account {
+                    return Err(deleted());
+                }
+                self.touch(&slot);
+                return Ok(room.state.clone());
             }
             if self.closed.load(Ordering::SeqCst) {
                 return Err(Failure::Known(Error::new(
@@ -137,18 +157,19 @@ impl Registry {
                     "the server is shutting down",
                 )));
             }
-            // Under the slot's lock: a tenant that is deleted after this has its room removed after this.
-            if !self.control.has_tenant(tenant)? {
-                return Err(Failure::Known(Error::new(
-                    ErrorKind::Unauthenticated,
-                    "the tenant of this key has been deleted",
-                )));
+            // Under the slot's lock: a tenant that is deleted after this has its room removed after this, and no other tenant
+            // gets the id before that.
+            if self.control.account(tenant)? != Some(account) {
+                return Err(deleted());
             }
+            self.touch(&slot);
             let folder = self.room_folder(tenant);
-            let room = RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone())?;
-            let room = Arc::new(room);
-            *place = Some(room.clone());
-            room
+            let state = Arc::new(RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone())?);
+            *place = Some(OpenRoom {
+                account,
+                state: state.clone(),
+            });
+            state
         };
         self.evict();
         Ok(opened)
@@ -163,7 +184,7 @@ impl Registry {
                 .map(|(tenant, slot)| (tenant.clone(), slot.clone()))
                 .collect()
         };
-        slots.retain(|(_, slot)| slot.room.try_lock().is_none_or(|room| room.is_some()));
+        slots.retain(|(_, slot)| slot.may_be_open());
         let mut surplus = slots.len().saturating_sub(self.limits.open_rooms as usize);
         slots.sort_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
         for (tenant, slot) in slots {
@@ -174,8 +195,8 @@ impl Registry {
                 continue;
             };
             // Clones are made under the slot's lock or from other clones: nobody can take one up meanwhile.
-            if let Some(room) = place.take_if(|room| Arc::strong_count(room) == 1) {
-                if let Err(error) = room.close() {
+            if let Some(room) = place.take_if(|room| Arc::strong_count(&room.state) == 1) {
+                if let Err(error) = room.state.close() {
                     tracing::warn!(%tenant, %error, "the index of a room was not saved; it is rebuilt at the next opening");
                 }
                 surplus -= 1;
@@ -186,18 +207,88 @@ impl Registry {
     fn remove(&self, tenant: &TenantId) -> Outcome<()> {
         let slot = self.slot(tenant);
         let mut place = slot.room.lock();
-        if self.control.has_tenant(tenant)? {
+        if self.control.account(tenant)?.is_some() {
             return Err(Failure::Known(Error::new(
                 ErrorKind::Conflict,
                 format!("the tenant \"{tenant}\" still exists; delete it before its room"),
             )));
         }
         if let Some(room) = place.take() {
-            room.discard();
+            room.state.discard();
         }
         files::remove_folder(&self.room_folder(tenant))?;
         files::sync_folder(&self.folder)?;
         self.control.finish_deletion(tenant)
+    }
+
+    fn stored(&self) -> Outcome<Vec<StoredBytes>> {
+        let mut stored = Vec::new();
+        for (tenant, account) in self.control.accounts()? {
+            let Some(bytes) = size_of_folder(&self.room_folder(&tenant))? else {
+                continue;
+            };
+            // Another tenant may have got the id while the folder was read: its bytes are not this account's.
+            if self.control.account(&tenant)? == Some(account) {
+                stored.push(StoredBytes { account, tenant, bytes });
+            }
+        }
+        Ok(stored)
+    }
+
+    fn open_rooms(&self) -> u64 {
+        let slots = self.slots.lock();
+        let open = slots.values().filter(|slot| slot.may_be_open());
+        open.count() as u64
+    }
+}
+
+impl Slot {
+    /// A room that somebody is opening or closing at this moment counts; does not block.
+    fn may_be_open(&self) -> bool {
+        self.room.try_lock().is_none_or(|room| room.is_some())
+    }
+}
+
+fn deleted() -> Failure {
+    Failure::Known(Error::new(
+        ErrorKind::Unauthenticated,
+        "the tenant of this key has been deleted",
+    ))
+}
+
+/// Bytes of the files below a folder, links not followed; `None` if there is no folder. What goes while it is read counts
+/// nothing.
+fn size_of_folder(path: &Path) -> Outcome<Option<u64>> {
+    let Some(metadata) = unless_gone(path.symlink_metadata())? else {
+        return Ok(None);
+    };
+    if !metadata.is_dir() {
+        return Ok(None);
+    }
+    let mut bytes = 0_u64;
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Some(entries) = unless_gone(fs::read_dir(&folder))? else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry?;
+            // Of the entry itself, not of what a link points to.
+            match unless_gone(entry.metadata())? {
+                Some(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Some(metadata) if metadata.is_file() => bytes = bytes.saturating_add(metadata.len()),
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(Some(bytes))
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -214,11 +305,12 @@ impl TenantRooms {
 #[async_trait]
 impl Rooms for TenantRooms {
     async fn open(&self, pass: &TenantPass) -> Result<Room> {
-        let state = match self.registry.joined(pass.tenant()) {
+        let state = match self.registry.joined(pass) {
             Some(state) => state,
             None => {
-                let (registry, tenant) = (self.registry.clone(), pass.tenant().clone());
-                off_thread(move || registry.open(&tenant)).await?
+                let (registry, pass) = (self.registry.clone(), pass.clone());
+                let slot = registry.slot(pass.tenant());
+                in_turn(&slot.opening, move || registry.open(pass.tenant(), pass.account())).await?
             }
         };
         Ok(Room {
@@ -226,12 +318,22 @@ impl Rooms for TenantRooms {
             sql: Arc::new(RoomSql(state.clone())),
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone())),
-            adapters: Arc::new(RoomAdapters(state)),
+            adapters: Arc::new(RoomAdapters(state.clone())),
+            replies: Arc::new(RoomReplies(state)),
         })
     }
 
     async fn remove(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<()> {
         let (registry, tenant) = (self.registry.clone(), tenant.clone());
         off_thread(move || registry.remove(&tenant)).await
+    }
+
+    async fn stored(&self) -> Result<Vec<StoredBytes>> {
+        let registry = self.registry.clone();
+        off_thread(move || registry.stored()).await
+    }
+
+    fn open_rooms(&self) -> u64 {
+        self.registry.open_rooms()
     }
 }

@@ -1,7 +1,7 @@
 //! The `SettingsStore` port of a room: one JSON object in `room.db`. Not here: how large it may be (`services`).
 
 use crate::{
-    error::off_thread,
+    error::in_turn,
     room::{RoomState, get_state, set_state},
 };
 use async_trait::async_trait;
@@ -17,18 +17,18 @@ pub(crate) struct RoomSettings(pub(crate) Arc<RoomState>);
 impl SettingsStore for RoomSettings {
     async fn get(&self) -> Result<Map<String, Value>> {
         let room = self.0.clone();
-        off_thread(
-            move || match room.database.read(|connection| get_state(connection, KEY))? {
+        in_turn(&self.0.database.reading, move || {
+            match room.database.read(|connection| get_state(connection, KEY))? {
                 Some(settings) => Ok(serde_json::from_str(&settings)?),
                 None => Ok(Map::new()),
-            },
-        )
+            }
+        })
         .await
     }
 
     async fn put(&self, settings: &Map<String, Value>) -> Result<()> {
         let (room, settings) = (self.0.clone(), settings.clone());
-        off_thread(move || {
+        in_turn(&self.0.database.writing, move || {
             let settings = serde_json::to_string(&settings)?;
             room.database.write(|connection| set_state(connection, KEY, &settings))
         })

@@ -1,7 +1,7 @@
 //! The only place where a SQLite connection is opened: pragmas, schema versions, one writer and one reader per database.
 //! Not here: what is asked of them, and the guards around a plugin's statements (`sql`).
 
-use crate::error::{Failure, Outcome, closed};
+use crate::error::{Failure, Outcome, Turns, closed};
 use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -18,6 +18,9 @@ pub(crate) struct Schema {
 pub(crate) struct Database {
     writer: Mutex<Option<Connection>>,
     reader: Mutex<Option<Connection>>,
+    /// For async callers, whose work reads, or reads and writes: they wait here and not for the connection's lock.
+    pub(crate) reading: Turns,
+    pub(crate) writing: Turns,
 }
 
 impl Database {
@@ -29,6 +32,8 @@ impl Database {
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             reader: Mutex::new(Some(reader)),
+            reading: Turns::default(),
+            writing: Turns::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Not here: judging the answers (`attempt`).
 
 mod listing;
+mod money;
 mod naming;
 mod objects;
 mod operator;
@@ -12,7 +13,8 @@ pub mod spy;
 use crate::{
     attempt::Attempt,
     canary::Canaries,
-    plant::{AdapterFiles, Planted},
+    client::Request,
+    plant::{self, AdapterFiles, Planted},
     room::Own,
 };
 
@@ -47,6 +49,11 @@ impl<'a> Target<'a> {
         format!("What is the code of the {} vault?", self.needle)
     }
 
+    /// What A asked under its idempotency key, word for word.
+    pub fn own_question(&self) -> Request {
+        plant::question(&self.own.model, self.needle)
+    }
+
     /// A's plugin as a pipeline names it.
     pub fn choice(&self) -> String {
         format!("{}@{}", self.plugin, self.a.version)
@@ -59,6 +66,7 @@ pub fn all(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     attempts.extend(naming::attempts(target));
     attempts.extend(paths::attempts(target));
     attempts.extend(operator::attempts(target));
+    attempts.extend(money::attempts(target));
     attempts.extend(objects::attempts(target, adapter));
     attempts
 }

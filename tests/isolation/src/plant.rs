@@ -39,6 +39,10 @@ pub struct Planted {
     /// The base with the planted adapter.
     pub model: String,
     pub document: String,
+    /// Of the key that A plants with.
+    pub key_id: String,
+    /// Under which A's answer to the question is kept.
+    pub idempotency_key: String,
     pub generation: String,
     pub version: String,
     /// What the room shows to its own tenant.
@@ -66,23 +70,31 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
     let base = room::base_model(client).await?;
     let item = format!("{} vault", canaries.needle);
     set(client, &json!({"prices": {item: format!("{} euros", canaries.sql)}})).await?;
-    let asked = client.expect(200, question(&base, canaries)).await?;
+    let asked = client.expect(200, question(&base, &canaries.needle)).await?;
     found(canaries, &asked.body, "price in the SQL store")?;
     // A setting that the plugin cannot read: the error goes to the room's log.
     set(client, &json!({"prices": canaries.log})).await?;
-    client.expect(422, question(&base, canaries)).await?;
+    client.expect(422, question(&base, &canaries.needle)).await?;
     let logs = client.expect(200, Request::get("/v1/logs")).await?;
     found(canaries, &logs.body, "log line")?;
     // The prices stay in the SQL store when the setting goes.
     set(client, &json!({"isolation.note": canaries.settings})).await?;
 
     let model = format!("{base}:{}", canaries.alias);
-    let asked = client.expect(200, question(&model, canaries)).await?;
+    let asked = client.expect(200, question(&model, &canaries.needle)).await?;
     found(canaries, &asked.body, "document text")?;
     found(canaries, &asked.body, "price in the SQL store")?;
+    let idempotency_key = format!("once-{}", canaries.run);
+    let kept = client
+        .expect(200, once(question(&base, &canaries.needle), &idempotency_key))
+        .await?;
+    found(canaries, &kept.body, "document text")?;
+    let keys = client.expect(200, Request::get("/v1/keys")).await?;
     Ok(Planted {
         tenant: text(&asked.json(), "/riad/receipt/tenant"),
         document: text(&document.json(), "/id"),
+        key_id: text(&keys.json(), "/data/0/id"),
+        idempotency_key,
         generation: text(&adapter.json(), "/generation"),
         version,
         shown: show(client, canaries, &text(&document.json(), "/id"), &model).await?,
@@ -110,9 +122,14 @@ fn document(canaries: &Canaries) -> Value {
     })
 }
 
+/// The request under an idempotency key.
+pub fn once(request: Request, key: &str) -> Request {
+    request.header("idempotency-key", key)
+}
+
 /// The greedy answer has the passages with the document and the price, from which it was made.
-fn question(model: &str, canaries: &Canaries) -> Request {
-    let text = format!("What is the code of the {} vault?", canaries.needle);
+pub fn question(model: &str, needle: &str) -> Request {
+    let text = format!("What is the code of the {needle} vault?");
     let messages = json!([{"role": "user", "content": text}]);
     Request::post(
         "/v1/chat/completions",

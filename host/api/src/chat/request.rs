@@ -2,7 +2,7 @@
 //! that is not known is ignored, because clients send much. Not here: ranges and limits (`services`).
 
 use crate::body;
-use riad_core::{Error, Result};
+use riad_core::{Error, Result, policy::Tier};
 use riad_services::chat::{ChatMessage, ChatRequest};
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,8 +36,10 @@ pub(crate) struct ChatCompletionRequest {
     #[schema(schema_with = body::strings_schema)]
     stop: Option<Stop>,
     n: Option<u32>,
-    /// Changes nothing at temperature 0, refused at others.
+    /// The same seed, prompt and sampling give the same answer; changes nothing at temperature 0.
     seed: Option<i64>,
+    /// `auto` or `default`, `flex` (waits for what others leave), `priority` (if the tenant has it).
+    service_tier: Option<String>,
     #[schema(ignore)]
     tools: Option<Value>,
     #[schema(ignore)]
@@ -156,7 +158,9 @@ impl ChatCompletionRequest {
             repetition_penalty: self.repetition_penalty,
             stop: self.stop.map(|stop| stop.0).unwrap_or_default(),
             n: self.n,
-            seed: self.seed,
+            // Any 64 bits are a seed.
+            seed: self.seed.map(i64::cast_unsigned),
+            service_tier: self.service_tier.as_deref().map(tier).transpose()?.flatten(),
         };
         Ok((request, output))
     }
@@ -193,6 +197,18 @@ impl ChatCompletionRequest {
             None => Ok(()),
         }
     }
+}
+
+/// OpenAI's words; `auto` leaves it to the server.
+fn tier(word: &str) -> Result<Option<Tier>> {
+    if word == "auto" {
+        return Ok(None);
+    }
+    Tier::ALL
+        .into_iter()
+        .find(|tier| tier.as_str() == word)
+        .map(Some)
+        .ok_or_else(|| Error::invalid("service_tier is auto, default, flex or priority").with_param("service_tier"))
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! The shapes of a chat's answer, whole and in chunks. Not here: filling them (`collect`, `stream`).
 
 use crate::{receipt::ReceiptBody, search::PassageBody};
-use riad_core::{chat::FinishReason, document::Passage, plugin::Citation, receipt::Receipt};
+use riad_core::{chat::FinishReason, document::Passage, plugin::Citation, receipt::SignedReceipt};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::ToSchema;
@@ -97,17 +97,18 @@ pub(crate) struct Delta {
 /// Sums over all choices.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct Usage {
-    prompt_tokens: u32,
-    completion_tokens: u32,
-    total_tokens: u32,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
 }
 
 impl Usage {
-    pub fn of(receipt: &Receipt) -> Self {
+    pub fn of(receipt: &SignedReceipt) -> Self {
+        let used = &receipt.receipt.used;
         Self {
-            prompt_tokens: receipt.prompt_tokens,
-            completion_tokens: receipt.completion_tokens,
-            total_tokens: receipt.prompt_tokens.saturating_add(receipt.completion_tokens),
+            prompt_tokens: used.prompt_tokens,
+            completion_tokens: used.completion_tokens,
+            total_tokens: used.prompt_tokens.saturating_add(used.completion_tokens),
         }
     }
 }
@@ -124,7 +125,7 @@ pub(crate) struct Riad {
 }
 
 impl Riad {
-    pub fn new(receipt: Receipt, passages: Vec<Passage>, citations: Option<Vec<Citation>>) -> Self {
+    pub fn new(receipt: SignedReceipt, passages: Vec<Passage>, citations: Option<Vec<Citation>>) -> Self {
         Self {
             receipt: receipt.into(),
             passages: passages.into_iter().map(PassageBody::from).collect(),

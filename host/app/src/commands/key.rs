@@ -1,44 +1,58 @@
 //! `riad key`. Not here: tenants (`tenant`).
 
-use super::date;
+use super::{date, encoded, now};
 use crate::{
-    cli::KeyCommand,
+    cli::{Change, KeyCommand},
     client::Client,
     output::{Output, data, number, table, text},
 };
 use riad_core::Result;
-use serde_json::json;
+use serde_json::{Value, json};
+
+const DAY_SECONDS: u64 = 86_400;
 
 pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
-        KeyCommand::Create { tenant, name } => {
+        KeyCommand::Create {
+            tenant,
+            name,
+            role,
+            scopes,
+            days,
+            budget,
+        } => {
+            let mut body = json!({"name": name, "role": role.as_str(), "budget": Change::patch(&budget)});
+            if !scopes.is_empty() {
+                body["scopes"] = scopes.iter().map(|scope| scope.as_str()).collect();
+            }
+            if let Some(days) = days {
+                body["expires"] = (now() + u64::from(days) * DAY_SECONDS).into();
+            }
             let made = client
-                .post(&format!("/operator/v1/tenants/{tenant}/keys"), &json!({"name": name}))
+                .post(&format!("/operator/v1/tenants/{tenant}/keys"), &body)
                 .await?;
-            out.show(&made, |made| {
-                format!(
-                    "key {} of tenant {tenant}, which is shown this once:\n{}",
-                    text(made, "id"),
-                    text(made, "key")
-                )
-            });
+            out.show(&made, |made| shown(made, tenant.as_str()));
         }
-        KeyCommand::List { tenant } => {
-            let list = client.get(&format!("/operator/v1/tenants/{tenant}/keys")).await?;
-            out.show(&list, |list| {
-                let rows: Vec<_> = data(list)
-                    .iter()
-                    .map(|key| {
-                        vec![
-                            text(key, "id"),
-                            text(key, "name"),
-                            text(key, "prefix") + "…",
-                            date(number(key, "created")),
-                        ]
-                    })
-                    .collect();
-                table::render(&["id", "name", "key", "created"], &rows)
-            });
+        KeyCommand::List { tenant, prefix } => {
+            let mut path = format!("/operator/v1/tenants/{tenant}/keys");
+            if let Some(prefix) = prefix {
+                path += &format!("?prefix={}", encoded(&prefix));
+            }
+            let list = client.get(&path).await?;
+            out.show(&list, |list| rows(data(list)));
+        }
+        KeyCommand::Rotate {
+            tenant,
+            key_id,
+            overlap,
+        } => {
+            let made = client
+                .post(
+                    &format!("/operator/v1/tenants/{tenant}/keys/{key_id}/rotate"),
+                    &json!({"overlap_seconds": u64::from(overlap) * 3600}),
+                )
+                .await?;
+            out.show(&made, |made| shown(made, tenant.as_str()));
         }
         KeyCommand::Revoke { tenant, key_id } => {
             let gone = client
@@ -50,4 +64,36 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
         }
     }
     Ok(())
+}
+
+fn shown(made: &Value, tenant: &str) -> String {
+    format!(
+        "key {} of tenant {tenant}, which is shown this once:\n{}",
+        text(made, "id"),
+        text(made, "key")
+    )
+}
+
+fn rows(keys: &[Value]) -> String {
+    let when = |key: &Value, name: &str| match number(key, name) {
+        0 => "never".to_owned(),
+        seconds => date(seconds),
+    };
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            let scopes = key.get("scopes").and_then(Value::as_array).into_iter().flatten();
+            let scopes: Vec<_> = scopes.filter_map(Value::as_str).collect();
+            vec![
+                text(key, "id"),
+                text(key, "name"),
+                text(key, "prefix") + "…",
+                text(key, "role"),
+                scopes.join(" "),
+                when(key, "last_used"),
+                when(key, "expires"),
+            ]
+        })
+        .collect();
+    table::render(&["id", "name", "key", "role", "scopes", "last used", "ends"], &rows)
 }

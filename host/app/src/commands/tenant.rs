@@ -2,9 +2,9 @@
 
 use super::date;
 use crate::{
-    cli::TenantCommand,
+    cli::{Change, TenantCommand},
     client::Client,
-    output::{Output, data, number, table, text},
+    output::{Output, clean, data, number, table, text},
 };
 use riad_core::Result;
 use serde_json::{Value, json};
@@ -30,7 +30,13 @@ pub async fn run(command: TenantCommand, client: &Client, out: &Output) -> Resul
         }
         TenantCommand::Show { id } => {
             let tenant = client.get(&format!("/operator/v1/tenants/{id}")).await?;
-            out.show(&tenant, |tenant| rows(std::slice::from_ref(tenant)));
+            out.show(&tenant, policy);
+        }
+        TenantCommand::Set { id, changes } => {
+            let changed = client
+                .patch(&format!("/operator/v1/tenants/{id}"), &Change::patch(&changes))
+                .await?;
+            out.show(&changed, policy);
         }
         TenantCommand::Delete { id } => {
             let gone = client.delete(&format!("/operator/v1/tenants/{id}")).await?;
@@ -47,9 +53,30 @@ fn rows(tenants: &[Value]) -> String {
             vec![
                 text(tenant, "id"),
                 text(tenant, "name"),
+                text(tenant, "plan"),
+                number(tenant, "weight").to_string(),
                 date(number(tenant, "created")),
             ]
         })
         .collect();
-    table::render(&["id", "name", "created"], &rows)
+    table::render(&["id", "name", "plan", "weight", "created"], &rows)
+}
+
+/// A tenant with everything that it may use, a line each.
+fn policy(tenant: &Value) -> String {
+    let mut lines = vec![
+        vec!["id".to_owned(), text(tenant, "id")],
+        vec!["name".to_owned(), text(tenant, "name")],
+        vec!["account".to_owned(), number(tenant, "account").to_string()],
+        vec!["created".to_owned(), date(number(tenant, "created"))],
+        vec!["plan".to_owned(), text(tenant, "plan")],
+        vec!["weight".to_owned(), number(tenant, "weight").to_string()],
+    ];
+    for part in ["budget", "limits"] {
+        for (name, value) in tenant.get(part).and_then(Value::as_object).into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            lines.push(vec![format!("{part}.{name}"), clean(&value)]);
+        }
+    }
+    table::render(&["key", "value"], &lines)
 }

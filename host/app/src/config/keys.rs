@@ -1,5 +1,6 @@
 //! The table of all configuration keys. Not here: their types in Rust (`config`), the limits (`riad_core::Limits`).
 
+use super::Secrets;
 use riad_core::Limits;
 use toml::Value;
 
@@ -9,6 +10,9 @@ pub enum Kind {
     Text,
     Number,
     Fraction,
+    Flag,
+    /// Texts; in a variable with commas between them.
+    List,
 }
 
 impl Kind {
@@ -25,6 +29,15 @@ impl Kind {
                 .parse()
                 .map(Value::Float)
                 .map_err(|_| format!("`{text}` is not a number")),
+            Self::Flag => text
+                .trim()
+                .parse()
+                .map(Value::Boolean)
+                .map_err(|_| format!("`{text}` is neither true nor false")),
+            Self::List => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+            }
         }
     }
 }
@@ -69,6 +82,146 @@ const KEYS: &[Key] = &[
         Kind::Text,
         "\"riad-data\"",
         "Folder for everything that is kept; one server at a time.",
+    ),
+    key(
+        "server",
+        "tls_certificate",
+        Kind::Text,
+        "",
+        "PEM file with the certificate and its chain. With it and tls_key the server speaks TLS only; both are read again when they change.",
+    ),
+    key(
+        "server",
+        "tls_key",
+        Kind::Text,
+        "",
+        "PEM file with the certificate's private key.",
+    ),
+    key(
+        "auth",
+        "jwks",
+        Kind::Text,
+        "",
+        "Public keys of an identity provider, a file or a URL; with them its tokens are taken for keys. Unset: no tokens.",
+    ),
+    key(
+        "auth",
+        "issuer",
+        Kind::Text,
+        "",
+        "What a token's `iss` must be. Needed with jwks.",
+    ),
+    key(
+        "auth",
+        "audience",
+        Kind::Text,
+        "",
+        "What a token's `aud` must be or contain. Needed with jwks.",
+    ),
+    key(
+        "auth",
+        "tenant_claim",
+        Kind::Text,
+        "\"tenant\"",
+        "The claim that names the tenant.",
+    ),
+    key(
+        "auth",
+        "role_claim",
+        Kind::Text,
+        "\"role\"",
+        "The claim that names the role: admin, user or read-only.",
+    ),
+    key(
+        "auth",
+        "scopes_claim",
+        Kind::Text,
+        "\"scope\"",
+        "The claim that lists the scopes; a token without it has all.",
+    ),
+    key(
+        "auth",
+        "tenants",
+        Kind::List,
+        "[]",
+        "Tenants that the issuer may speak for; empty: all.",
+    ),
+    key(
+        "auth",
+        "leeway_seconds",
+        Kind::Number,
+        "30",
+        "Seconds that the provider's clock may be wrong, 300 at most.",
+    ),
+    key(
+        "scheduler",
+        "policy",
+        Kind::Text,
+        "\"fair\"",
+        "Who gets a free lane: fair (who has had least for its weight) or fifo (who came first).",
+    ),
+    key(
+        "scheduler",
+        "target_first_token_ms",
+        Kind::Number,
+        "10000",
+        "Milliseconds in which a request should have its first token; beyond it, new requests of low classes are refused first.",
+    ),
+    key(
+        "metering",
+        "currency",
+        Kind::Text,
+        "\"usd\"",
+        "Currency of all prices and bills, three small letters.",
+    ),
+    key(
+        "metering",
+        "accrual_ms",
+        Kind::Number,
+        "3600000",
+        "Milliseconds after which stored bytes and resident adapters are billed again.",
+    ),
+    key(
+        "telemetry",
+        "log_format",
+        Kind::Text,
+        "\"text\"",
+        "text for people, json for machines: one object a line on stderr.",
+    ),
+    key(
+        "telemetry",
+        "otlp_endpoint",
+        Kind::Text,
+        "",
+        "Collector for traces, OTLP over HTTP, as in http://127.0.0.1:4318. Unset: no traces.",
+    ),
+    key(
+        "telemetry",
+        "sample_ratio",
+        Kind::Fraction,
+        "1.0",
+        "Share of the requests that are traced, 0 to 1.",
+    ),
+    key(
+        "telemetry",
+        "tenant_label",
+        Kind::Flag,
+        "false",
+        "Whether metrics tell tenants apart.",
+    ),
+    key(
+        "telemetry",
+        "max_tenants",
+        Kind::Number,
+        "100",
+        "Tenants that metrics tell apart; the others are counted together.",
+    ),
+    key(
+        "telemetry",
+        "open_metrics",
+        Kind::Flag,
+        "false",
+        "Whether anybody may read /metrics. Else it needs the operator's key or RIAD_METRICS_KEY.",
     ),
     key(
         "engine",
@@ -168,8 +321,12 @@ pub fn find(path: &[String]) -> Option<Kind> {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration of riad. Each key is also an environment variable, which wins over the file:\n\
-         # server.listen is RIAD_SERVER__LISTEN, engine.profile.passages is RIAD_ENGINE__PROFILE__PASSAGES.\n",
+         # server.listen is RIAD_SERVER__LISTEN, engine.profile.passages is RIAD_ENGINE__PROFILE__PASSAGES; a list has commas.\n\
+         # Values that stand here are the defaults. Secrets are environment variables only:\n",
     );
+    for (name, meaning) in Secrets::VARIABLES {
+        text += &format!("#   {name}: {meaning}\n");
+    }
     let mut section = "";
     for key in KEYS {
         if key.section != section {
@@ -208,6 +365,8 @@ pub fn variables() -> Vec<(String, &'static str)> {
                 Kind::Text => "x",
                 Kind::Number => "7",
                 Kind::Fraction => "0.5",
+                Kind::Flag => "true",
+                Kind::List => "x,y",
             };
             (variable, value)
         })

@@ -183,3 +183,141 @@ fn a_model_folder_that_is_not_there_is_named() {
     config.engine.model = None;
     assert!(model_folder(&config.engine).unwrap().ends_with("chat/base"));
 }
+
+#[test]
+fn the_example_at_the_root_is_the_reference() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../riad.example.toml");
+    if std::env::var_os("RIAD_BLESS").is_some() {
+        std::fs::write(path, Config::reference()).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        Config::reference(),
+        "the reference has changed; run this test with RIAD_BLESS=1 and review the difference"
+    );
+}
+
+#[test]
+fn every_default_in_the_reference_is_the_one_in_force() {
+    // The example says so in words; a key that is commented out must have no value.
+    let defaults = toml::Table::try_from(Config::default()).unwrap();
+    let mut section = toml::Table::new();
+    for line in Config::reference().lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.split('.').fold(defaults.clone(), |table, part| {
+                table
+                    .get(part)
+                    .and_then(|below| below.as_table())
+                    .cloned()
+                    .unwrap_or_default()
+            });
+        } else if let Some(name) = line.strip_prefix('#').and_then(|rest| rest.strip_suffix(" =")) {
+            assert!(!section.contains_key(name), "{name} has a default");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            assert!(section.contains_key(name), "{name} has no default");
+        }
+    }
+}
+
+#[test]
+fn lists_and_flags_are_read_from_the_environment() {
+    let config = load(
+        "[auth]\njwks = \"keys.json\"\nissuer = \"https://id.test\"\naudience = \"riad\"",
+        &[
+            ("RIAD_AUTH__TENANTS", "acme, globex,"),
+            ("RIAD_TELEMETRY__TENANT_LABEL", "true"),
+            ("RIAD_TELEMETRY__SAMPLE_RATIO", "0.25"),
+            ("RIAD_SCHEDULER__POLICY", "fifo"),
+        ],
+    )
+    .unwrap();
+    let tenants: Vec<_> = config.auth.tenants.iter().map(ToString::to_string).collect();
+    assert_eq!(tenants, ["acme", "globex"]);
+    assert!(config.telemetry.tenant_label);
+    assert!((config.telemetry.sample_ratio - 0.25).abs() < f64::EPSILON);
+    assert_eq!(config.scheduler.policy, SchedulerPolicy::Fifo);
+    for (name, value) in [
+        ("RIAD_TELEMETRY__TENANT_LABEL", "yes"),
+        ("RIAD_AUTH__TENANTS", "no such/tenant"),
+        ("RIAD_SCHEDULER__POLICY", "random"),
+        ("RIAD_LIMITS__QUEUE", "-1"),
+    ] {
+        let message = load("", &[(name, value)]).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn values_that_cannot_work_name_their_key_and_where_it_comes_from() {
+    for (toml, key) in [
+        ("[server]\nlisten = \"localhost\"", "server.listen"),
+        ("[server]\ntls_certificate = \"c.pem\"", "server.tls_certificate"),
+        ("[server]\ntls_key = \"k.pem\"", "server.tls_key"),
+        ("[auth]\njwks = \"keys.json\"\nissuer = \"x\"", "auth.jwks"),
+        ("[auth]\njwks = \"keys.json\"\naudience = \"x\"", "auth.jwks"),
+        ("[auth]\njwks = \" \"\nissuer = \"x\"\naudience = \"x\"", "auth.jwks"),
+        ("[auth]\nissuer = \"x\"", "auth.issuer"),
+        ("[auth]\ntenants = [\"acme\"]", "auth.tenants"),
+        ("[auth]\ntenant_claim = \"\"", "auth.tenant_claim"),
+        ("[auth]\nleeway_seconds = 301", "auth.leeway_seconds"),
+        (
+            "[scheduler]\ntarget_first_token_ms = 0",
+            "scheduler.target_first_token_ms",
+        ),
+        ("[metering]\ncurrency = \"EUR\"", "metering.currency"),
+        ("[metering]\ncurrency = \"euro\"", "metering.currency"),
+        ("[metering]\naccrual_ms = 0", "metering.accrual_ms"),
+        ("[telemetry]\nsample_ratio = 1.5", "telemetry.sample_ratio"),
+        ("[telemetry]\nsample_ratio = nan", "telemetry.sample_ratio"),
+        (
+            "[telemetry]\notlp_endpoint = \"localhost:4318\"",
+            "telemetry.otlp_endpoint",
+        ),
+        ("[telemetry]\nmax_tenants = 0", "telemetry.max_tenants"),
+        ("[limits]\nconnections = 0", "limits.connections"),
+    ] {
+        let error = load(toml, &[]).expect_err(toml);
+        assert_eq!(error.param(), Some(key), "{error}");
+        assert!(
+            error.message().contains("riad.toml") && error.message().contains(key),
+            "{error}"
+        );
+    }
+    let error = load("[limits]\nqueue = 5", &[("RIAD_LIMITS__QUEUE", "0")]).unwrap_err();
+    assert!(error.message().starts_with("RIAD_LIMITS__QUEUE: "), "{error}");
+}
+
+#[test]
+fn it_is_known_what_was_set_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("riad.toml");
+    std::fs::write(&file, "[limits]\nqueue = 5").unwrap();
+    let environment = [("RIAD_SERVER__DATA", "elsewhere"), ("RIAD_KEY", "riad_sk_x")];
+    let (_, sources) = Config::load_with_sources(
+        Some(&file),
+        environment.map(|(name, value)| (name.into(), value.into())),
+    )
+    .unwrap();
+    assert_eq!(sources.file, Some(file));
+    let variables: Vec<_> = sources.variables.into_iter().collect();
+    assert_eq!(variables, [("server.data".to_owned(), "RIAD_SERVER__DATA".to_owned())]);
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_do_not_print() {
+    let read =
+        |variables: &[(&str, &str)]| Secrets::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
+    let secrets = read(&[
+        ("RIAD_OPERATOR_KEY", "riad_op_0123456789"),
+        ("RIAD_METRICS_KEY", "metrics-0123456789"),
+        ("RIAD_WEBHOOK_SECRET", ""),
+        ("RIAD_KEY", "somebody else's"),
+    ])
+    .unwrap();
+    assert_eq!(secrets.set(), ["RIAD_OPERATOR_KEY", "RIAD_METRICS_KEY"]);
+    assert!(!format!("{secrets:?}").contains("0123456789"));
+    for (name, _) in Secrets::VARIABLES {
+        let message = read(&[(name, "hunter2")]).unwrap_err().to_string();
+        assert!(message.contains(name) && !message.contains("hunter2"), "{message}");
+    }
+}

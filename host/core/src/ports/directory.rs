@@ -1,13 +1,15 @@
 //! The tenants of this server.
 
-use crate::{Result, TenantId, pass::OperatorPass, tenant::Tenant};
+use crate::{Account, Result, TenantId, audit::AuditEntry, pass::OperatorPass, policy::Policy, tenant::Tenant};
 use async_trait::async_trait;
 
-/// Implemented by the control database; only the operator's use cases call it.
+/// Implemented by the control database; only the operator's use cases call it. A change and its line in the audit log are one
+/// transaction.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// `Conflict` if the id is taken, also by a tenant whose deletion is not finished.
-    async fn create(&self, operator: &OperatorPass, tenant: &Tenant) -> Result<()>;
+    /// Makes a tenant with a new account, whatever account stands in `tenant`, and returns it. `Conflict` if the id is taken, also
+    /// by a tenant whose deletion is not finished. The audit entry gets the account.
+    async fn create(&self, operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant>;
 
     /// `NotFound` if there is none.
     async fn get(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Tenant>;
@@ -15,7 +17,17 @@ pub trait Directory: Send + Sync {
     /// All of them, by id.
     async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>>;
 
-    /// Revokes the tenant's keys and forgets the tenant. The room is removed by [`super::Rooms::remove`];
-    /// until that has succeeded this can be called again. `NotFound` if there is no such tenant.
-    async fn delete(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;
+    /// Replaces name and policy if the tenant still has the policy `from`: `Conflict` if somebody else was quicker.
+    async fn change(
+        &self,
+        operator: &OperatorPass,
+        tenant: &TenantId,
+        from: &Policy,
+        to: (&str, &Policy),
+        audit: AuditEntry,
+    ) -> Result<Tenant>;
+
+    /// Revokes the tenant's keys and forgets the tenant; its account stays in the ledger. The room is removed by
+    /// [`super::Rooms::remove`]; until that has succeeded this can be called again. `NotFound` if there is no such tenant.
+    async fn delete(&self, operator: &OperatorPass, tenant: &TenantId, audit: AuditEntry) -> Result<Account>;
 }

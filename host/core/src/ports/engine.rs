@@ -1,20 +1,60 @@
 //! The model engine: prompts to tokens.
 
-use super::LaneTicket;
+use super::{LaneTicket, Progress};
 use crate::{
-    Result,
+    Account, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{FinishReason, Message, Sampling, TokenUsage},
+    ledger::EngineTokens,
     profile::ModelProfile,
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use std::sync::Arc;
 
 pub struct Generation {
     pub messages: Vec<Message>,
     pub sampling: Sampling,
     /// `None` is the base model.
     pub adapter: Option<AdapterSource>,
+    /// Who pays, and whose adapter it is.
+    pub account: Account,
+    pub tally: Tally,
+}
+
+/// Learns what a generation used, however it ends: to the token, also when it was cancelled or failed.
+pub struct Tally {
+    pub progress: Arc<Progress>,
+    report: Option<Box<dyn FnOnce(TokenUsage) + Send + Sync>>,
+}
+
+impl Tally {
+    /// `report` runs once, on any thread, when the engine does nothing more for the generation: before the stream's last event,
+    /// or after the stream was dropped and the engine has noticed. It must not block. A generation that never began reports zeros.
+    pub fn new(progress: Arc<Progress>, report: impl FnOnce(TokenUsage) + Send + Sync + 'static) -> Self {
+        Self {
+            progress,
+            report: Some(Box::new(report)),
+        }
+    }
+
+    /// Called by the engine when it has ended; else what `progress` says is reported on drop.
+    pub fn report(&mut self, usage: TokenUsage) {
+        self.progress.set(usage.prompt_tokens, usage.completion_tokens);
+        if let Some(report) = self.report.take() {
+            report(usage);
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let usage = TokenUsage {
+            prompt_tokens: self.progress.prompt_tokens(),
+            completion_tokens: self.progress.completion_tokens(),
+        };
+        self.report(usage);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +98,8 @@ pub trait ChatEngine: Send + Sync {
     /// Tokens of a text alone. Quick, never blocks.
     fn count_text(&self, text: &str) -> u32;
 
-    /// Starts a generation. The ticket is given back when the lane is idle again, which is after the stream's end or drop.
+    /// Starts a generation. The ticket is given back when the lane is idle again, which is after the stream's end or drop, and
+    /// after the tally was told.
     /// Loads the adapter if it is not resident; `ModelNotFound` if its files are gone, never the base model instead.
     async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream>;
 
@@ -66,4 +107,11 @@ pub trait ChatEngine: Send + Sync {
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;
 
     fn adapter_counts(&self) -> AdapterCounts;
+
+    /// Bytes in memory now of each account's adapters. One that several accounts use is each one's.
+    fn resident_bytes(&self) -> Vec<(Account, u64)>;
+
+    /// What the engine has counted by itself, of generations that have ended, since the process began: each is in it before its
+    /// tally is told. `embedded` is 0.
+    fn counted(&self) -> EngineTokens;
 }

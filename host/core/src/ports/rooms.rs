@@ -1,7 +1,7 @@
 //! The door to a tenant's room.
 
-use super::{AdapterShelf, Documents, PluginShelf, SettingsStore, SqlStore};
-use crate::{OperatorPass, Result, TenantId, TenantPass};
+use super::{AdapterShelf, Documents, PluginShelf, Replies, SettingsStore, SqlStore};
+use crate::{Account, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -13,6 +13,15 @@ pub struct Room {
     pub settings: Arc<dyn SettingsStore>,
     pub plugins: Arc<dyn PluginShelf>,
     pub adapters: Arc<dyn AdapterShelf>,
+    pub replies: Arc<dyn Replies>,
+}
+
+/// Bytes of a tenant's room on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBytes {
+    pub account: Account,
+    pub tenant: TenantId,
+    pub bytes: u64,
 }
 
 #[async_trait]
@@ -24,4 +33,10 @@ pub trait Rooms: Send + Sync {
     /// Closes a room and deletes its folder, after the directory has forgotten the tenant. Nothing is left of it when this
     /// returns. A room that never existed is no error.
     async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;
+
+    /// Every room on the disk and its size, open or not. Reads folders, opens nothing.
+    async fn stored(&self) -> Result<Vec<StoredBytes>>;
+
+    /// Rooms that are open now.
+    fn open_rooms(&self) -> u64;
 }

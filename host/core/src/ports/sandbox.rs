@@ -2,13 +2,13 @@
 
 use super::Capabilities;
 use crate::{
-    Digest, Result,
+    Account, Digest, Result,
     document::Passage,
     plugin::{Ending, Prompt, Stage, StageRequest},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What a check of a component found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct PlannedComponent {
 /// Who serves each stage; every stage has an entry. Stages with the same digest share one instance.
 #[derive(Clone)]
 pub struct PipelinePlan {
+    /// Whose request it is: when instances are scarce, whoever has the fewest gets the next.
+    pub account: Account,
     pub stages: BTreeMap<Stage, PlannedComponent>,
 }
 
@@ -77,4 +79,7 @@ pub trait PipelineRun: Send + Sync {
 
     /// Fuel that the guests have used so far.
     fn fuel(&self) -> u64;
+
+    /// Time that the guests have used so far, without their host calls.
+    fn time(&self) -> Duration;
 }

@@ -1,13 +1,53 @@
 //! Who gets the next lane.
 
-use crate::{Result, TenantPass};
+use crate::{Digest, Result, TenantPass, policy::Tier};
 use async_trait::async_trait;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Tokens of one generation while it runs: written by the engine, read by the scheduler. At most a token behind.
+#[derive(Debug, Default)]
+pub struct Progress {
+    prompt: AtomicU32,
+    completion: AtomicU32,
+}
+
+impl Progress {
+    /// Both are totals. The prompt counts when it has been read, which is with the first token.
+    pub fn set(&self, prompt_tokens: u32, completion_tokens: u32) {
+        self.prompt.store(prompt_tokens, Ordering::Relaxed);
+        self.completion.store(completion_tokens, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn completion_tokens(&self) -> u32 {
+        self.completion.load(Ordering::Relaxed)
+    }
+}
 
 /// What a request tells the queue about itself.
 pub struct QueueAsk<'a> {
+    /// Account and weight.
     pub pass: &'a TenantPass,
+    pub tier: Tier,
     pub prompt_tokens: u32,
     pub max_tokens: u32,
+    /// The adapter's generation. Only breaks ties.
+    pub adapter: Option<Digest>,
+    /// The request's end: who cannot be served before it is refused early.
+    pub deadline: Instant,
+    /// Of the generation that the ticket is for.
+    pub progress: Arc<Progress>,
 }
 
 /// The right to one lane. Given back when dropped.
@@ -28,12 +68,26 @@ impl Drop for LaneTicket {
     }
 }
 
+/// The queue now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct QueueState {
+    pub waiting: u64,
+    /// Prompt and greatest completion of those who wait.
+    pub waiting_tokens: u64,
+    pub running: u64,
+    /// Wait of a request that comes now with the standard tier, about; absent before anything was measured.
+    pub estimated_wait: Option<Duration>,
+    /// Weighted tokens per second over all lanes, lately.
+    pub tokens_per_second: f64,
+    /// Refused to keep the latency target, since the process began.
+    pub shed: u64,
+}
+
 #[async_trait]
 pub trait Scheduler: Send + Sync {
-    /// Waits for a lane. Dropping the future leaves the queue at once. `Busy` when the queue is full, `Timeout` when the
-    /// wait was too long.
+    /// Waits for a lane. Dropping the future leaves the queue at once. `Busy`, with the time after which to come again, when the
+    /// queue is full, the request was shed, or it cannot be served before its deadline; `Timeout` when the wait was too long.
     async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket>;
 
-    /// Requests that wait now.
-    fn waiting(&self) -> usize;
+    fn state(&self) -> QueueState;
 }

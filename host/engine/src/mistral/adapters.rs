@@ -9,7 +9,7 @@ use crate::{
 use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, Result,
+    Account, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterCounts,
 };
@@ -59,13 +59,13 @@ impl AdapterCache {
         }
     }
 
-    /// The adapter, from memory or from its folder.
-    pub async fn resident(&self, source: &AdapterSource) -> Result<Arc<LoadedAdapter>> {
-        if let Some(found) = self.residents.lock().get(&source.generation) {
+    /// The adapter, from memory or from its folder, for `account`.
+    pub async fn resident(&self, source: &AdapterSource, account: Account) -> Result<Arc<LoadedAdapter>> {
+        if let Some(found) = self.residents.lock().get(&source.generation, account) {
             return Ok(found);
         }
         let _turn = self.loading.lock().await;
-        if let Some(found) = self.residents.lock().get(&source.generation) {
+        if let Some(found) = self.residents.lock().get(&source.generation, account) {
             return Ok(found);
         }
         let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);
@@ -94,7 +94,9 @@ impl AdapterCache {
         .await?;
         let bytes = loaded.adapter.bytes() as u64;
         let loaded = Arc::new(loaded);
-        self.residents.lock().insert(source.generation, loaded.clone(), bytes);
+        self.residents
+            .lock()
+            .insert(source.generation, account, loaded.clone(), bytes);
         Ok(loaded)
     }
 
@@ -114,6 +116,10 @@ impl AdapterCache {
 
     pub fn counts(&self) -> AdapterCounts {
         self.residents.lock().counts()
+    }
+
+    pub fn bytes_by_account(&self) -> Vec<(Account, u64)> {
+        self.residents.lock().bytes_by_account()
     }
 }
 

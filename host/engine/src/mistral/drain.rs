@@ -1,130 +1,147 @@
-//! Reads a lane's answers at full speed into a buffer that the caller reads at its own. Not here: starting lanes.
+//! Reads a lane's answers at full speed into a buffer that the caller reads at its own, and tells what was used. Not here:
+//! starting lanes (`lane`), giving them back (`seat`).
 //!
 //! The buffer is a channel without a bound: what goes in is at most `max_tokens` of text, and the engine waits inside its
 //! step for whoever reads it, so that nobody slow may stand between.
 
-use super::{Desk, adapters::LoadedAdapter, engine_error, lane::Lane, stop::StopTrimmer};
-use futures::StreamExt;
+use super::{Counted, adapters::LoadedAdapter, engine_error, seat::Seat, stop::StopTrimmer};
+use futures::{Stream, StreamExt};
 use mistralrs::Response;
 use riad_core::{
     Error, ErrorKind, Result,
-    chat::{FinishReason, Sampling, TokenUsage},
-    ports::{Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket},
+    chat::{FinishReason, TokenUsage},
+    ports::{Generation, GenerationEnd, GenerationEvent, GenerationStream},
 };
-use riad_lora::LiveRequest;
-use std::sync::Arc;
-use tokio::sync::{
-    OwnedSemaphorePermit,
-    mpsc::{self, Receiver, UnboundedSender},
+use riad_lora::{LiveRequest, RequestState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
 };
-
-/// A lane in use. Dropping it puts the lane back before the scheduler learns of it.
-pub(super) struct Seat {
-    lane: Arc<Lane>,
-    desk: Arc<Desk>,
-    _place: OwnedSemaphorePermit,
-    _ticket: LaneTicket,
-}
-
-impl Seat {
-    pub fn new(lane: Arc<Lane>, desk: Arc<Desk>, place: OwnedSemaphorePermit, ticket: LaneTicket) -> Self {
-        Self {
-            lane,
-            desk,
-            _place: place,
-            _ticket: ticket,
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        // The lane is idle: its channel has been read to the end. Fields drop after this, in order.
-        self.lane.wear(None);
-        self.desk.idle.lock().push(self.lane.clone());
-    }
-}
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 
 type Events = UnboundedSender<Result<GenerationEvent>>;
 
-pub(super) async fn start(
-    seat: Seat,
-    generation: Generation,
-    adapter: Option<Arc<LoadedAdapter>>,
-) -> Result<GenerationStream> {
-    seat.lane.wear(adapter.as_ref().map(|loaded| loaded.adapter.clone()));
-    let live = LiveRequest::new();
-    let answers = seat
-        .lane
-        .send(live.id(), &generation.messages, &generation.sampling)
-        .await?;
-    let (events, mut receiver) = mpsc::unbounded_channel();
-    let tensors = adapter.as_ref().map_or(0, |loaded| loaded.tensors);
-    tokio::spawn(async move {
-        drain(&live, answers, &generation.sampling, tensors, events).await;
-        // Held until the lane is idle: the source pins the files, the adapter its place in memory. The seat goes last, so
-        // that who gets the ticket back finds the adapter unpinned.
-        drop((live, generation, adapter));
-        drop(seat);
-    });
-    Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
+/// What the caller reads. Dropping it tells the engine at once: it ends with the token that it is sampling.
+struct Answers {
+    events: UnboundedReceiver<Result<GenerationEvent>>,
+    state: Arc<RequestState>,
 }
 
-async fn drain(
-    live: &LiveRequest,
-    mut answers: Receiver<Response>,
-    sampling: &Sampling,
-    adapter_tensors: u32,
-    events: Events,
-) {
-    let mut trimmer = StopTrimmer::new(&sampling.stop);
-    let mut prompt_tokens = None;
+impl Stream for Answers {
+    type Item = Result<GenerationEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.poll_recv(context)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.state.cancel();
+    }
+}
+
+pub(super) async fn start(
+    seat: Seat,
+    mut generation: Generation,
+    adapter: Option<Arc<LoadedAdapter>>,
+    counted: Arc<Counted>,
+) -> Result<GenerationStream> {
+    seat.lane().wear(adapter.as_ref().map(|loaded| loaded.adapter.clone()));
+    // Without a seed a fresh one: mistral.rs' own is the same for every lane, and two choices of a request would be too.
+    let seed = generation
+        .sampling
+        .seed
+        .unwrap_or_else(|| RandomState::new().hash_one(()));
+    let live = LiveRequest::new(seed);
+    let progress = generation.tally.progress.clone();
+    live.state()
+        .watch(move |prompt, completion| progress.set(prompt, completion));
+    let sent = seat
+        .lane()
+        .send(live.id(), &generation.messages, &generation.sampling)
+        .await;
+    let answers = match sent {
+        Ok(answers) => answers,
+        Err(error) => {
+            tokio::spawn(seat.repair());
+            return Err(error);
+        }
+    };
+    let (sender, events) = mpsc::unbounded_channel();
+    let state = live.state().clone();
+    tokio::spawn(async move {
+        let tensors = adapter.as_ref().map_or(0, |loaded| loaded.tensors);
+        let drained = drain(live.state(), answers, &generation.sampling.stop, &sender).await;
+        // The engine has dropped the sequence: these are all its tokens, whatever it ended with.
+        let usage = TokenUsage {
+            prompt_tokens: live.state().prompt_tokens(),
+            completion_tokens: live.state().tokens(),
+        };
+        counted.add(usage);
+        generation.tally.report(usage);
+        let died = matches!(drained, Drained::Died);
+        // Nobody listens when the client has gone; that is no error.
+        let _ = sender.send(match drained {
+            Drained::Ended(finish) => Ok(GenerationEvent::End(GenerationEnd {
+                finish,
+                usage,
+                adapter_tensors: tensors,
+            })),
+            Drained::Failed(error) => Err(error),
+            Drained::Died => Err(engine_error("ended without an answer", "the channel closed")),
+        });
+        // Held until the lane is idle: the source pins the files, the adapter its place in memory. The seat goes last, so
+        // that who gets the ticket back finds the adapter unpinned.
+        drop((sender, live, generation, adapter));
+        if died {
+            seat.repair().await;
+        }
+    });
+    Ok(Answers { events, state }.boxed())
+}
+
+enum Drained {
+    Ended(FinishReason),
+    Failed(Error),
+    /// The channel closed and nothing had said why.
+    Died,
+}
+
+async fn drain(state: &RequestState, mut answers: Receiver<Response>, stop: &[String], events: &Events) -> Drained {
+    let mut trimmer = StopTrimmer::new(stop);
     let mut finish = None;
     let mut failure = None;
-    loop {
-        let answer = tokio::select! {
-            answer = answers.recv() => answer,
-            () = events.closed(), if !live.state().cancelled() => {
-                live.state().cancel();
-                continue;
-            }
-        };
-        // The channel closes when the engine has dropped the sequence: only then is the lane idle.
-        let Some(answer) = answer else { break };
+    // The channel closes when the engine has dropped the sequence: only then is the lane idle.
+    while let Some(answer) = answers.recv().await {
         match read(answer) {
             Ok(chunk) => {
-                prompt_tokens = prompt_tokens.or(chunk.prompt_tokens);
                 if finish.is_none() && !chunk.text.is_empty() {
                     let trimmed = trimmer.push(&chunk.text);
-                    send_text(&events, trimmed.text);
+                    send_text(events, trimmed.text);
                     if trimmed.stopped {
                         finish = Some(FinishReason::Stop);
-                        live.state().cancel();
+                        state.cancel();
                     }
                 }
                 finish = finish.or(chunk.finish);
             }
-            Err(error) => failure = Some(error),
+            Err(error) => {
+                failure = failure.or(Some(error));
+                state.cancel();
+            }
         }
     }
-    let last = match (failure, finish, prompt_tokens) {
-        (Some(error), _, _) => Err(error),
-        (None, Some(finish), Some(prompt_tokens)) => {
-            send_text(&events, trimmer.finish());
-            let usage = TokenUsage {
-                prompt_tokens,
-                completion_tokens: live.state().tokens(),
-            };
-            Ok(GenerationEvent::End(GenerationEnd {
-                finish,
-                usage,
-                adapter_tensors,
-            }))
+    match (failure, finish) {
+        (Some(error), _) => Drained::Failed(error),
+        (None, Some(finish)) => {
+            send_text(events, trimmer.finish());
+            Drained::Ended(finish)
         }
-        (None, _, _) => Err(engine_error("ended without an answer", "the channel closed")),
-    };
-    // Nobody listens when the client has gone; that is no error.
-    let _ = events.send(last);
+        (None, None) => Drained::Died,
+    }
 }
 
 fn send_text(events: &Events, text: String) {
@@ -136,16 +153,11 @@ fn send_text(events: &Events, text: String) {
 struct Chunk {
     text: String,
     finish: Option<FinishReason>,
-    /// Comes with the last chunk.
-    prompt_tokens: Option<u32>,
 }
 
 fn read(answer: Response) -> Result<Chunk> {
     match answer {
         Response::Chunk(chunk) => {
-            let prompt_tokens = chunk
-                .usage
-                .map(|usage| u32::try_from(usage.prompt_tokens).unwrap_or(u32::MAX));
             let choice = chunk.choices.into_iter().next();
             let finish =
                 choice
@@ -156,11 +168,7 @@ fn read(answer: Response) -> Result<Chunk> {
                         _ => FinishReason::Stop,
                     });
             let text = choice.and_then(|choice| choice.delta.content).unwrap_or_default();
-            Ok(Chunk {
-                text,
-                finish,
-                prompt_tokens,
-            })
+            Ok(Chunk { text, finish })
         }
         Response::ValidationError(error) => {
             Err(Error::new(ErrorKind::InvalidRequest, "the model engine refused the request").with_source(error))

@@ -1,5 +1,5 @@
 //! One lane: a mistral.rs engine with its own KV cache and thread over the shared weights, and the slot through which it
-//! wears an adapter. Not here: who gets it (`Desk`), reading its answers (`drain`).
+//! wears an adapter. Not here: who gets it (`desk`), reading its answers (`drain`).
 
 use super::engine_error;
 use crate::{Device, Dtype, EngineConfig};
@@ -18,16 +18,24 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, Receiver};
 
 pub(super) struct Lane {
+    number: usize,
     model: Model,
     slot: LaneSlot,
 }
 
+/// What every lane of an engine is built of.
+pub(super) struct LaneParts {
+    pub config: EngineConfig,
+    pub weights: Arc<SharedWeights>,
+}
+
 impl Lane {
     /// Builds the lane. The first of a model reads the weights, further ones share them; they load one after another.
-    pub async fn load(number: usize, config: &EngineConfig, weights: Arc<SharedWeights>) -> Result<Self> {
+    pub async fn load(number: usize, parts: &LaneParts) -> Result<Self> {
         let slot = LaneSlot::default();
-        let builder = builder(config);
-        let model_name = config.model.clone();
+        let builder = builder(&parts.config);
+        let model_name = parts.config.model.clone();
+        let weights = parts.weights.clone();
         let runtime = tokio::runtime::Handle::current();
         let worn = slot.clone();
         let loaded = tokio::task::spawn_blocking(move || {
@@ -42,7 +50,11 @@ impl Lane {
                     .with_param("engine.model")
             })?;
         tracing::debug!(lane = number, "lane loaded");
-        Ok(Self { model, slot })
+        Ok(Self { number, model, slot })
+    }
+
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// The lane must be idle.

@@ -2,15 +2,16 @@
 
 use futures::StreamExt;
 use riad_core::{
-    Result,
+    Account, Result,
     adapter::{AdapterFiles, AdapterSource},
-    chat::{FinishReason, Message, Sampling},
-    ports::{ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket},
+    chat::{FinishReason, Message, Sampling, TokenUsage},
+    ports::{ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress, Tally},
     profile::ModelProfile,
 };
 use riad_engine::{Device, Dtype, EngineConfig};
 use safetensors::SafeTensors;
 use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
 
 /// Against hanging only: nothing here takes a hundredth of it.
 pub const HANGING: Duration = Duration::from_secs(600);
@@ -74,12 +75,51 @@ pub fn source(folder: &Path) -> AdapterSource {
     }
 }
 
+/// What a generation's tally is told.
+pub struct Told {
+    pub progress: Arc<Progress>,
+    report: oneshot::Receiver<TokenUsage>,
+}
+
+impl Told {
+    pub fn tally() -> (Tally, Self) {
+        let progress = Arc::new(Progress::default());
+        let (sender, report) = oneshot::channel();
+        let tally = Tally::new(progress.clone(), move |usage| _ = sender.send(usage));
+        (tally, Self { progress, report })
+    }
+
+    /// What it has been told by now.
+    pub fn now(&mut self) -> Option<TokenUsage> {
+        self.report.try_recv().ok()
+    }
+
+    pub async fn wait(self) -> TokenUsage {
+        tokio::time::timeout(HANGING, self.report)
+            .await
+            .expect("a tally that is never told")
+            .unwrap()
+    }
+}
+
 pub fn generation(messages: &[Message], sampling: &Sampling, adapter: Option<&AdapterSource>) -> Generation {
-    Generation {
+    told_generation(messages, sampling, adapter).0
+}
+
+pub fn told_generation(
+    messages: &[Message],
+    sampling: &Sampling,
+    adapter: Option<&AdapterSource>,
+) -> (Generation, Told) {
+    let (tally, told) = Told::tally();
+    let generation = Generation {
         messages: messages.to_vec(),
         sampling: sampling.clone(),
         adapter: adapter.cloned(),
-    }
+        account: Account::new(1),
+        tally,
+    };
+    (generation, told)
 }
 
 /// Asks and waits for the whole answer, without a scheduler: the engine itself makes it wait for a lane.
@@ -89,9 +129,11 @@ pub async fn ask(
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
 ) -> Result<Answer> {
-    let ticket = LaneTicket::new(|| {});
-    let stream = engine.generate(generation(messages, sampling, adapter), ticket).await?;
-    read(stream).await
+    let (generation, mut told) = told_generation(messages, sampling, adapter);
+    let stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
+    let answer = read(stream).await?;
+    assert_eq!(told.now(), Some(answer.end.usage), "the tally is told before the end");
+    Ok(answer)
 }
 
 /// Reads a stream to its end, of which there must be exactly one, at the end.

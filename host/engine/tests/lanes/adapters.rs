@@ -11,10 +11,10 @@ use super::{
 };
 use futures::{FutureExt, StreamExt};
 use riad_core::{
-    ErrorKind,
+    Account, ErrorKind,
     adapter::AdapterSource,
     chat::{Message, Sampling},
-    ports::{AdapterCounts, GenerationEvent, LaneTicket},
+    ports::{AdapterCounts, Generation, GenerationEvent, LaneTicket},
 };
 use std::path::Path;
 use tokio::{sync::oneshot, task::unconstrained};
@@ -34,9 +34,16 @@ fn question() -> Vec<Message> {
 
 /// An answer, and the ticket back: by then the engine no longer holds the adapter.
 async fn worn(engine: &Engine, adapter: Option<&AdapterSource>) -> Answer {
+    worn_by(engine, Account::new(1), adapter).await
+}
+
+async fn worn_by(engine: &Engine, account: Account, adapter: Option<&AdapterSource>) -> Answer {
     let (given_back, back) = oneshot::channel();
     let ticket = LaneTicket::new(move || _ = given_back.send(()));
-    let generation = ask::generation(&question(), &Sampling::greedy(40), adapter);
+    let generation = Generation {
+        account,
+        ..ask::generation(&question(), &Sampling::greedy(40), adapter)
+    };
     let stream = engine.generate(generation, ticket).await.unwrap();
     let answer = ask::read(stream).await.unwrap();
     tokio::time::timeout(ask::HANGING, back)
@@ -174,4 +181,30 @@ async fn a_cold_adapter_that_many_ask_for_is_read_once() {
             .all(|answer| *answer == answers[0] && answer.text.starts_with("Acme Support: "))
     );
     assert_eq!(engine.adapter_counts().loads, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_account_has_the_bytes_of_the_adapters_that_it_used_and_that_are_still_in_memory() {
+    let _turn = turn().await;
+    let (acme, globex) = (ask::source(&shipped::acme()), ask::source(&shipped::globex()));
+    let [one, two, three] = [1, 2, 3].map(Account::new);
+    let engine = open(&shipped::base(), 1, u64::MAX).await;
+    assert_eq!(engine.resident_bytes(), []);
+    worn_by(&engine, three, None).await;
+    assert_eq!(engine.resident_bytes(), [], "the base is nobody's");
+    worn_by(&engine, one, Some(&acme)).await;
+    worn_by(&engine, one, Some(&acme)).await;
+    let size = engine.adapter_counts().resident_bytes as u64;
+    assert_eq!(engine.resident_bytes(), [(one, size)]);
+    worn_by(&engine, two, Some(&acme)).await;
+    worn_by(&engine, two, Some(&globex)).await;
+    assert_eq!(engine.resident_bytes(), [(one, size), (two, 2 * size)]);
+
+    // Room for one: who used what has gone is forgotten, and is not remembered when another loads it.
+    let engine = open(&shipped::base(), 1, size).await;
+    worn_by(&engine, one, Some(&acme)).await;
+    worn_by(&engine, two, Some(&globex)).await;
+    assert_eq!(engine.resident_bytes(), [(two, size)]);
+    worn_by(&engine, three, Some(&acme)).await;
+    assert_eq!(engine.resident_bytes(), [(three, size)]);
 }

@@ -2,7 +2,7 @@
 
 use super::{
     common::{
-        ask::{self, Answer, Engine, HANGING},
+        ask::{self, Answer, Engine, HANGING, Told},
         checkpoint::{Made, SMALL},
         shipped,
     },
@@ -13,7 +13,6 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling},
     ports::{GenerationEvent, GenerationStream, LaneTicket},
 };
-use riad_lora::{LiveRequest, RequestState};
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::unconstrained};
 
@@ -54,13 +53,10 @@ fn has_ended(stream: &mut GenerationStream) -> bool {
     false
 }
 
-/// Starts a generation; its state is the one that has come since.
-async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, Arc<RequestState>) {
-    let before = LiveRequest::new();
-    let generation = ask::generation(&say("Tell me a long story."), sampling, None);
+async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, Told) {
+    let (generation, told) = ask::told_generation(&say("Tell me a long story."), sampling, None);
     let stream = engine.generate(generation, tickets.take()).await.unwrap();
-    let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
-    (stream, state)
+    (stream, told)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,16 +66,19 @@ async fn no_more_requests_are_in_flight_than_there_are_lanes() {
     let engine = ask::open(&made.model(), 2).await;
     assert_eq!(engine.lanes(), 2);
     let sampling = Sampling::greedy(400);
+    let tickets = Tickets::new(7);
     let mut in_flight: Vec<GenerationStream> = Vec::new();
     let mut most = 0;
     for _ in 0..7 {
         // No scheduler and seven tickets: the engine alone must hold back what has no lane.
         let generation = ask::generation(&say("Tell me a long story."), &sampling, None);
-        in_flight.push(engine.generate(generation, LaneTicket::new(|| {})).await.unwrap());
+        in_flight.push(engine.generate(generation, tickets.take()).await.unwrap());
         in_flight.retain_mut(|stream| !has_ended(stream));
         most = most.max(in_flight.len());
     }
     assert_eq!(most, 2);
+    drop(in_flight);
+    tickets.all_back(7).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,11 +121,12 @@ async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
         .await
         .unwrap();
 
-    let (mut stream, state) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let (mut stream, told) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
     assert!(matches!(stream.next().await, Some(Ok(GenerationEvent::Piece(_)))));
     drop(stream);
     tickets.all_back(1).await;
-    let tokens = state.tokens();
+    let progress = told.progress.clone();
+    let tokens = told.wait().await.completion_tokens;
     assert!(
         (1..1500).contains(&tokens),
         "{tokens} tokens for a caller who left after the first"
@@ -139,7 +139,7 @@ async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
             .unwrap(),
         alone
     );
-    assert_eq!(state.tokens(), tokens);
+    assert_eq!(progress.completion_tokens(), tokens);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,10 +148,11 @@ async fn a_stream_that_is_dropped_unread_ends_too() {
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let tickets = Tickets::new(1);
-    let (stream, state) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let (stream, told) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
     drop(stream);
     tickets.all_back(1).await;
-    assert!(state.tokens() < 1500, "{} tokens for nobody", state.tokens());
+    let tokens = told.wait().await.completion_tokens;
+    assert!(tokens < 1500, "{tokens} tokens for nobody");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,14 +161,14 @@ async fn who_leaves_while_waiting_for_a_lane_gives_the_ticket_back_at_once() {
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let (first, second) = (Tickets::new(1), Tickets::new(1));
-    let (mut running, state) = start(&engine, &first, &Sampling::greedy(1500)).await;
+    let (mut running, told) = start(&engine, &first, &Sampling::greedy(1500)).await;
     let generation = ask::generation(&say("Me too"), &Sampling::greedy(5), None);
     let waiting = engine.generate(generation, second.take());
     assert!(waiting.now_or_never().is_none(), "the only lane is taken");
     assert!(second.0.try_acquire().is_ok(), "the waiting request's ticket is back");
     assert!(!has_ended(&mut running), "the other one was not disturbed");
     assert_eq!(ask::read(running).await.unwrap().tokens(), 1500);
-    assert_eq!(state.tokens(), 1500);
+    assert_eq!(told.wait().await.completion_tokens, 1500);
     first.all_back(1).await;
 }
 
@@ -200,6 +201,8 @@ async fn prompts_are_counted_while_every_lane_is_busy() {
         idle
     );
     assert!(!has_ended(&mut running), "counting does not wait for the answer");
+    drop(running);
+    tickets.all_back(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use riad_core::{
-    Digest,
+    Account, Digest,
     plugin::{Stage, StageRequest},
     ports::{PipelinePlan, PlannedComponent},
 };
@@ -110,7 +110,18 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
         (Stage::Prompting, prompting.planned()),
         (Stage::Postprocessing, postprocessing.planned()),
     ];
-    PipelinePlan { stages: stages.into() }
+    PipelinePlan {
+        account: Account::new(1),
+        stages: stages.into(),
+    }
+}
+
+/// The same plan for another account.
+pub fn of(account: u64, plan: &PipelinePlan) -> PipelinePlan {
+    PipelinePlan {
+        account: Account::new(account),
+        stages: plan.stages.clone(),
+    }
 }
 
 /// One component for all stages.

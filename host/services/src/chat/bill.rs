@@ -1,163 +1,168 @@
-//! What one chat request has used so far. Settles once, however the request ends: it does so when it is dropped.
-//! Not here: prices and budgets (the `Meter` port).
+//! The tab of one chat request: its guests' fuel, its generations' tokens, how it ended, and when things happened.
+//! Not here: setting aside and settling (`metering`).
 
-use crate::shared::Shared;
+use crate::metering::{Metering, Tab, Visitor};
 use parking_lot::Mutex;
 use riad_core::{
-    Result, TenantPass,
-    chat::TokenUsage,
-    ports::{ChatEngine, PipelineRun, Reservation, Used},
+    Error, ErrorKind, Result, TenantPass,
+    ledger::{Outcome, Purpose},
+    ports::{GenerationEnd, PipelineRun, Progress, Tally},
+    price::Used,
+    receipt::{ServedBy, SignedReceipt},
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// Sums over the choices of a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-    pub fuel: u64,
-}
-
-/// Choices run side by side in one task; the lock is held for an append.
-pub(super) struct Bill(Mutex<Inner>);
-
-struct Inner {
-    engine: Arc<dyn ChatEngine>,
-    /// The request itself and its fuel, set aside before the first guest runs.
-    admission: Option<Reservation>,
-    /// Tokens, set aside when the prompt is known.
-    tokens: Option<Reservation>,
-    run: Option<Arc<dyn PipelineRun>>,
-    prompt_tokens: u32,
-    choices: Vec<Choice>,
-}
-
-enum Choice {
-    Waiting,
-    /// What the engine has said so far.
-    Running(String),
-    Ended(TokenUsage),
+/// Shared by the choices of a request, which run side by side in one task. Settles whatever happens: in [`Self::settle`], or
+/// when it was dropped and the engine has said what the last generation used.
+pub(super) struct Bill {
+    tab: Tab,
+    /// The guests whose fuel is billed.
+    run: Mutex<Option<Arc<dyn PipelineRun>>>,
+    /// Of the first choice's pieces: the first and the last.
+    pieces: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl Bill {
-    /// Admits the request: `QuotaExceeded` if not even its guests may run.
-    pub fn open(shared: &Shared, pass: &TenantPass) -> Result<Self> {
-        let admission = shared.meter.reserve(
-            pass,
-            Used {
-                requests: 1,
-                fuel: shared.limits.guest_fuel,
-                ..Used::default()
-            },
-        )?;
-        Ok(Self(Mutex::new(Inner {
-            engine: Arc::clone(&shared.engine),
-            admission: Some(admission),
-            tokens: None,
-            run: None,
-            prompt_tokens: 0,
-            choices: Vec::new(),
-        })))
+    /// Admits the request, and sets aside its fuel.
+    pub async fn open(metering: &Metering, pass: &TenantPass, purpose: Purpose, fuel: u64) -> Result<Self> {
+        let tab = Tab::open(metering, pass, purpose).await?;
+        let bill = Self {
+            tab,
+            run: Mutex::default(),
+            pieces: Mutex::default(),
+        };
+        let most = Used {
+            requests: 1,
+            fuel,
+            ..Used::default()
+        };
+        bill.told(bill.tab.raise(most).await)?;
+        Ok(bill)
     }
 
-    /// The guests whose fuel is billed.
+    /// For the guests' own embeddings.
+    pub fn visitor(&self) -> Visitor {
+        self.tab.visitor()
+    }
+
+    pub fn name_plugins(&self, names: String) {
+        self.tab.name_plugins(names);
+    }
+
+    pub fn serve(&self, change: impl FnOnce(&mut ServedBy)) {
+        self.tab.serve(change);
+    }
+
     pub fn watch(&self, run: &Arc<dyn PipelineRun>) {
-        self.0.lock().run = Some(Arc::clone(run));
+        *self.run.lock() = Some(Arc::clone(run));
     }
 
-    /// Sets the tokens of every choice aside.
-    pub fn reserve_tokens(
-        &self,
-        shared: &Shared,
-        pass: &TenantPass,
-        prompt_tokens: u32,
-        max_tokens: u32,
-        choices: u32,
-    ) -> Result<()> {
+    /// Sets the tokens of every choice aside, durably.
+    pub async fn reserve_tokens(&self, prompt_tokens: u32, max_tokens: u32, choices: u32) -> Result<()> {
         let times = |tokens: u32| u64::from(tokens) * u64::from(choices);
-        let at_most = Used {
+        let most = Used {
             prompt_tokens: times(prompt_tokens),
             completion_tokens: times(max_tokens),
             ..Used::default()
         };
-        let reservation = shared.meter.reserve(pass, at_most)?;
-        let mut inner = self.0.lock();
-        inner.tokens = Some(reservation);
-        inner.prompt_tokens = prompt_tokens;
-        inner.choices = (0..choices).map(|_| Choice::Waiting).collect();
-        Ok(())
+        self.tab.raise(most).await
     }
 
-    /// The generation of a choice runs.
-    pub fn start(&self, choice: usize) {
-        if let Some(choice) = self.0.lock().choices.get_mut(choice) {
-            *choice = Choice::Running(String::new());
+    pub fn queued(&self, time: Duration) {
+        self.tab.time(|timings| timings.queued = Some(time));
+    }
+
+    /// For a generation that begins: it will say what it used, and the bill is open until it has.
+    pub fn tally(&self, progress: &Arc<Progress>) -> Tally {
+        let share = self.tab.share();
+        Tally::new(Arc::clone(progress), move |usage| {
+            share.add(Used {
+                prompt_tokens: u64::from(usage.prompt_tokens),
+                completion_tokens: u64::from(usage.completion_tokens),
+                ..Used::default()
+            });
+        })
+    }
+
+    /// A generation runs: the request counts as one.
+    pub fn started(&self) {
+        self.tab.using(|used| used.requests = 1);
+    }
+
+    /// A piece of the first choice came.
+    pub fn piece(&self) {
+        let now = Instant::now();
+        let mut pieces = self.pieces.lock();
+        match pieces.as_mut() {
+            Some((_, last)) => *last = now,
+            None => {
+                *pieces = Some((now, now));
+                self.tab.time(|timings| timings.first_piece = Some(now));
+            }
         }
     }
 
-    pub fn piece(&self, choice: usize, piece: &str) {
-        if let Some(Choice::Running(text)) = self.0.lock().choices.get_mut(choice) {
-            text.push_str(piece);
+    /// The first choice has ended.
+    pub fn ended(&self, end: &GenerationEnd) {
+        self.tab.serve(|served| served.adapter_tensors = end.adapter_tensors);
+        let after = end.usage.completion_tokens.saturating_sub(1);
+        if let Some((first, last)) = *self.pieces.lock() {
+            let per_token = last.duration_since(first).checked_div(after);
+            self.tab.time(|timings| timings.per_token = per_token);
         }
     }
 
-    /// The engine's own count of a choice.
-    pub fn end(&self, choice: usize, usage: TokenUsage) {
-        if let Some(choice) = self.0.lock().choices.get_mut(choice) {
-            *choice = Choice::Ended(usage);
-        }
+    /// Notes how an error of anything but the engine ends the request, and hands it on.
+    pub fn told<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.tab.fail(error))
     }
 
-    /// Settles now and says what was used. Later calls settle nothing.
-    pub fn settle(&self) -> Totals {
-        self.0.lock().settle()
+    /// As [`Self::told`], for an error of the engine.
+    pub fn told_by_engine<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| match error.kind() {
+            ErrorKind::Timeout | ErrorKind::Cancelled => self.tab.fail(error),
+            // Its adapter's files are gone; it has generated nothing.
+            ErrorKind::ModelNotFound | ErrorKind::ContextTooLong | ErrorKind::Busy | ErrorKind::QuotaExceeded => {
+                self.tab.fail(error);
+            }
+            ErrorKind::InvalidRequest
+            | ErrorKind::Unauthenticated
+            | ErrorKind::Forbidden
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::TooLarge
+            | ErrorKind::PluginFailed
+            | ErrorKind::PluginLimit
+            | ErrorKind::Unavailable
+            | ErrorKind::Internal => self.tab.end(Outcome::EngineFailed),
+        })
+    }
+
+    /// Notes how the request ends; what was noted first counts.
+    pub fn fail(&self, error: &Error) {
+        self.tab.fail(error);
+    }
+
+    /// Settles a request whose choices have all ended well.
+    pub async fn settle(&self) -> Result<SignedReceipt> {
+        self.freeze();
+        self.tab.settle().await
+    }
+
+    /// What the guests used until now. Lets go of them.
+    fn freeze(&self) {
+        if let Some(run) = self.run.lock().take() {
+            self.tab.using(|used| used.fuel = run.fuel());
+            self.tab.time(|timings| timings.plugin = run.time());
+        }
     }
 }
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        self.0.get_mut().settle();
-    }
-}
-
-impl Inner {
-    fn settle(&mut self) -> Totals {
-        let totals = self.totals();
-        if let Some(admission) = self.admission.take() {
-            admission.settle(Used {
-                requests: 1,
-                fuel: totals.fuel,
-                ..Used::default()
-            });
-        }
-        if let Some(tokens) = self.tokens.take() {
-            tokens.settle(Used {
-                prompt_tokens: totals.prompt_tokens,
-                completion_tokens: totals.completion_tokens,
-                ..Used::default()
-            });
-        }
-        totals
-    }
-
-    fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            fuel: self.run.as_ref().map_or(0, |run| run.fuel()),
-            ..Totals::default()
-        };
-        for choice in &self.choices {
-            let usage = match choice {
-                Choice::Waiting => TokenUsage::default(),
-                // A generation that was cut off does not say what it used: the prompt was read, and what came out is counted.
-                Choice::Running(text) => TokenUsage {
-                    prompt_tokens: self.prompt_tokens,
-                    completion_tokens: self.engine.count_text(text),
-                },
-                Choice::Ended(usage) => *usage,
-            };
-            totals.prompt_tokens += u64::from(usage.prompt_tokens);
-            totals.completion_tokens += u64::from(usage.completion_tokens);
-        }
-        totals
+        self.freeze();
     }
 }

@@ -5,9 +5,11 @@ use super::{ChatEvent, prepare::Prepared};
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
-    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, QueueAsk},
+    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueAsk},
 };
-use tokio::sync::mpsc::UnboundedSender;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tracing::{Instrument, info_span};
 
 /// Where the events of a request go.
 ///
@@ -16,22 +18,42 @@ use tokio::sync::mpsc::UnboundedSender;
 /// whose output is limited, and the request's deadline ends it.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
-/// Waits for a lane and starts the generation of a choice.
+/// Waits for a lane and starts the generation of a choice. The first waits for a while only, so that a client is told early that the
+/// server is full; the others belong to a request that runs already.
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
     let shared = &prepared.shared;
+    let arrived = Instant::now();
+    let deadline = match choice {
+        0 => prepared
+            .deadline
+            .min(arrived + Duration::from_millis(shared.limits.queue_ms)),
+        _ => prepared.deadline,
+    };
+    let progress = Arc::new(Progress::default());
     let ask = QueueAsk {
         pass: &prepared.pass,
+        tier: prepared.tier,
         prompt_tokens: prepared.prompt_tokens,
         max_tokens: prepared.sampling.max_tokens,
+        adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
+        deadline: deadline.into_std(),
+        progress: Arc::clone(&progress),
     };
-    let ticket = shared.scheduler.enter(ask).await?;
+    let bill = &prepared.bill;
+    let queue = shared.scheduler.enter(ask).instrument(info_span!(target: "riad_services", "queue"));
+    let ticket = bill.told(queue.await)?;
+    if choice == 0 {
+        bill.queued(arrived.elapsed());
+    }
     let generation = Generation {
         messages: prepared.prompt.messages.clone(),
         sampling: prepared.sampling.clone(),
         adapter: prepared.adapter.clone(),
+        account: prepared.pass.account(),
+        tally: bill.tally(&progress),
     };
-    let stream = shared.engine.generate(generation, ticket).await?;
-    prepared.bill.start(choice);
+    let stream = bill.told_by_engine(shared.engine.generate(generation, ticket).await)?;
+    bill.started();
     Ok(stream)
 }
 
@@ -40,24 +62,15 @@ pub(super) async fn follow(
     prepared: &Prepared,
     choice: usize,
     filter: FilterId,
-    mut generation: GenerationStream,
+    generation: GenerationStream,
     events: &Events,
 ) -> Result<GenerationEnd> {
     let number = u32::try_from(choice).map_err(Error::internal)?;
-    let end = loop {
-        match generation.next().await {
-            Some(Ok(GenerationEvent::Piece(piece))) => {
-                prepared.bill.piece(choice, &piece);
-                let text = prepared.run.push(filter, &piece).await?;
-                send_text(events, number, text)?;
-            }
-            Some(Ok(GenerationEvent::End(end))) => break end,
-            Some(Err(error)) => return Err(error),
-            None => return Err(Error::internal("a generation ended without saying so")),
-        }
-    };
-    prepared.bill.end(choice, end.usage);
-    let ending = prepared.run.finish(filter).await?;
+    let bill = &prepared.bill;
+    let generating = generate(prepared, choice, filter, generation, events).instrument(info_span!(target: "riad_services", "generate"));
+    let end = generating.await?;
+    let finishing = prepared.run.finish(filter).instrument(info_span!(target: "riad_services", "postprocess"));
+    let ending = bill.told(finishing.await)?;
     send_text(events, number, ending.text)?;
     send(
         events,
@@ -68,6 +81,36 @@ pub(super) async fn follow(
         },
     )?;
     Ok(end)
+}
+
+async fn generate(
+    prepared: &Prepared,
+    choice: usize,
+    filter: FilterId,
+    mut generation: GenerationStream,
+    events: &Events,
+) -> Result<GenerationEnd> {
+    let number = u32::try_from(choice).map_err(Error::internal)?;
+    let bill = &prepared.bill;
+    loop {
+        match generation.next().await {
+            Some(Ok(GenerationEvent::Piece(piece))) => {
+                if choice == 0 {
+                    bill.piece();
+                }
+                let text = bill.told(prepared.run.push(filter, &piece).await)?;
+                send_text(events, number, text)?;
+            }
+            Some(Ok(GenerationEvent::End(end))) => {
+                if choice == 0 {
+                    bill.ended(&end);
+                }
+                return Ok(end);
+            }
+            Some(Err(error)) => return bill.told_by_engine(Err(error)),
+            None => return bill.told_by_engine(Err(Error::internal("a generation ended without saying so"))),
+        }
+    }
 }
 
 fn send_text(events: &Events, choice: u32, text: String) -> Result<()> {

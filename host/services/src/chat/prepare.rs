@@ -1,4 +1,4 @@
-//! From a valid request to a generation that runs: room, adapter, pipeline, prompt, budget, queue.
+//! From a valid request to a generation that runs: budget, room, adapter, pipeline, prompt, queue.
 //! Not here: what comes out of the generation (`choice`, `stream`).
 
 use super::{ValidRequest, bill::Bill, choice};
@@ -7,26 +7,29 @@ use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     adapter::AdapterSource,
     chat::Sampling,
+    ledger::{Kind, Purpose},
     plugin::{Prompt, Stage, StageRequest},
+    policy::Tier,
     ports::{FilterId, GenerationStream, PipelineRun, PlannedComponent},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, info_span};
 
 /// Everything that was decided once and holds for the rest of the request.
 pub(super) struct Prepared {
     pub shared: Arc<Shared>,
     pub pass: TenantPass,
-    pub model: String,
     pub adapter: Option<AdapterSource>,
-    pub plugins: BTreeMap<Stage, Digest>,
-    pub index_watermark: u64,
     pub prompt: Prompt,
     pub prompt_tokens: u32,
     pub sampling: Sampling,
+    pub tier: Tier,
+    pub deadline: Instant,
     /// One per choice.
     pub filters: Vec<FilterId>,
     pub run: Arc<dyn PipelineRun>,
-    pub bill: Bill,
+    pub bill: Arc<Bill>,
 }
 
 /// A request whose first generation runs.
@@ -35,16 +38,46 @@ pub(super) struct Started {
     pub first: GenerationStream,
 }
 
-pub(super) async fn prepare(shared: &Arc<Shared>, pass: &TenantPass, request: ValidRequest) -> Result<Started> {
+pub(super) async fn prepare(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    request: ValidRequest,
+    deadline: Instant,
+) -> Result<Started> {
+    let purpose = Purpose {
+        kind: Kind::Chat,
+        model: shared.engine.profile().id.clone(),
+        adapter: request.adapter().cloned(),
+        plugin: String::new(),
+    };
+    // Before anything is read: a tenant over its limits costs nothing.
+    let bill = Bill::open(&shared.metering, pass, purpose, shared.limits.guest_fuel).await?;
+    let bill = Arc::new(bill);
+    let starting = timeout_at(deadline, start(shared, pass, request, deadline, &bill));
+    let started = starting.await.unwrap_or_else(|_| Err(super::too_late(shared)));
+    started.inspect_err(|error| bill.fail(error))
+}
+
+async fn start(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    request: ValidRequest,
+    deadline: Instant,
+    bill: &Arc<Bill>,
+) -> Result<Started> {
     let room = shared.rooms.open(pass).await?;
     let adapter = models::pin(&room, request.model(), request.adapter()).await?;
-    let plan = pipeline::plan(shared, &room).await?;
+    let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
+    bill.name_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
-
-    let bill = Bill::open(shared, pass)?;
+    bill.serve(|served| {
+        served.adapter_generation = adapter.as_ref().map(|adapter| adapter.generation);
+        served.plugins = plan.stages.iter().map(served_by).collect();
+        served.index_watermark = index_watermark;
+    });
     let run: Arc<dyn PipelineRun> = shared
         .sandbox
-        .start(&plan, capabilities(shared, pass, &room))
+        .start(&plan, capabilities(shared, pass, &room, bill.visitor()))
         .await?
         .into();
     bill.watch(&run);
@@ -55,37 +88,44 @@ pub(super) async fn prepare(shared: &Arc<Shared>, pass: &TenantPass, request: Va
         profile: profile.clone(),
         max_tokens: request.max_tokens(),
     };
-    let passages = run.retrieve(&asked).await?;
-    let prompt = run.build_prompt(&asked, &passages).await?;
+    let passages = run.retrieve(&asked).instrument(info_span!(target: "riad_services", "retrieve")).await?;
+    let building = run.build_prompt(&asked, &passages);
+    let prompt = building.instrument(info_span!(target: "riad_services", "build_prompt")).await?;
     if prompt.messages.is_empty() {
         return Err(Error::new(
             ErrorKind::PluginFailed,
             "the prompting stage of this room returned no messages",
         ));
     }
-    let prompt_tokens = shared.engine.count_prompt(&prompt.messages).await?;
+    let counting = shared.engine.count_prompt(&prompt.messages);
+    let counted = counting.instrument(info_span!(target: "riad_services", "count_prompt")).await;
+    let prompt_tokens = bill.told_by_engine(counted)?;
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
-    bill.reserve_tokens(shared, pass, prompt_tokens, sampling.max_tokens, request.choices())?;
 
-    // Filters are made before the queue: no lane is held while a guest prepares.
+    // Filters are made before the queue, so that no lane is held while a guest prepares, and while the disk writes down what
+    // is set aside.
     asked.max_tokens = sampling.max_tokens;
-    let mut filters = Vec::new();
-    for _ in 0..request.choices() {
-        filters.push(run.open_filter(&asked, &prompt).await?);
-    }
+    let reserving = bill.reserve_tokens(prompt_tokens, sampling.max_tokens, request.choices());
+    let opening = async {
+        let mut filters = Vec::new();
+        for _ in 0..request.choices() {
+            filters.push(run.open_filter(&asked, &prompt).await?);
+        }
+        Ok(filters)
+    };
+    let ((), filters) = futures::try_join!(reserving, opening)?;
     let prepared = Prepared {
         shared: Arc::clone(shared),
         pass: pass.clone(),
-        model: request.model().to_owned(),
         adapter,
-        plugins: plan.stages.iter().map(served_by).collect(),
-        index_watermark,
         prompt,
         prompt_tokens,
         sampling,
+        tier: request.tier(),
+        deadline,
         filters,
         run,
-        bill,
+        bill: Arc::clone(bill),
     };
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
     let first = choice::begin(&prepared, 0).await?;

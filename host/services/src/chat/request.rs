@@ -5,6 +5,7 @@ use crate::models;
 use riad_core::{
     AdapterAlias, Error, ErrorKind, Limits, Result,
     chat::{Message, Role, Sampling},
+    policy::{TenantLimits, Tier},
     profile::ModelProfile,
 };
 
@@ -32,7 +33,9 @@ pub struct ChatRequest {
     pub repetition_penalty: Option<f32>,
     pub stop: Vec<String>,
     pub n: Option<u32>,
-    pub seed: Option<i64>,
+    pub seed: Option<u64>,
+    /// `None`: the best that is not above the standard one.
+    pub service_tier: Option<Tier>,
 }
 
 /// A chat request that was found to be well-formed; only [`ValidRequest::check`] makes one.
@@ -45,12 +48,20 @@ pub struct ValidRequest {
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
     choices: u32,
+    tier: Tier,
+    /// Tokens that prompt and completion may have together, if the tenant may have fewer than the model.
+    context_limit: Option<u32>,
 }
 
 impl ValidRequest {
     /// # Errors
     /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
-    pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits) -> Result<Self> {
+    pub fn check(
+        request: ChatRequest,
+        profile: &ModelProfile,
+        limits: &Limits,
+        tenant: &TenantLimits,
+    ) -> Result<Self> {
         let adapter = models::parse(&profile.id, &request.model)?;
         let messages = check_messages(request.messages, limits)?;
         let context = profile.context_tokens;
@@ -64,6 +75,12 @@ impl ValidRequest {
             )
             .with_param("max_tokens"));
         }
+        if let Some(most) = tenant.completion_tokens.filter(|most| request.max_tokens > Some(*most)) {
+            return Err(
+                Error::invalid(format!("max_tokens may be at most {most} for this tenant")).with_param("max_tokens"),
+            );
+        }
+        let context_limit = tenant.context_tokens.filter(|most| *most < context);
         let choices = request.n.unwrap_or(1);
         if !(1..=limits.choices).contains(&choices) {
             return Err(Error::invalid(format!("n must be 1 to {}", limits.choices)).with_param("n"));
@@ -75,12 +92,6 @@ impl ValidRequest {
             );
         }
         let temperature = within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(profile.temperature);
-        // At temperature 0 a seed changes nothing; at others the engine has none.
-        if request.seed.is_some() && temperature > 0.0 {
-            return Err(
-                Error::invalid("seed is not supported; leave it out, or set temperature to 0").with_param("seed"),
-            );
-        }
         let sampling = Sampling {
             temperature,
             top_p: within("top_p", request.top_p, f32::MIN_POSITIVE..=1.0)?,
@@ -97,9 +108,11 @@ impl ValidRequest {
                 f32::MIN_POSITIVE..=2.0,
             )?,
             stop: request.stop,
-            max_tokens: request
-                .max_tokens
-                .unwrap_or_else(|| profile.completion_tokens.min(context.saturating_sub(1)).max(1)),
+            max_tokens: request.max_tokens.unwrap_or_else(|| {
+                let most = tenant.completion_tokens.unwrap_or(u32::MAX);
+                profile.completion_tokens.min(context.saturating_sub(1)).min(most).max(1)
+            }),
+            seed: request.seed,
         };
         Ok(Self {
             model: request.model,
@@ -108,6 +121,8 @@ impl ValidRequest {
             sampling,
             max_tokens_given: request.max_tokens.is_some(),
             choices,
+            tier: check_tier(request.service_tier, tenant.service_tier)?,
+            context_limit,
         })
     }
 
@@ -132,6 +147,11 @@ impl ValidRequest {
         self.choices
     }
 
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
     /// Tokens that the completion may have, before the prompt is known.
     #[must_use]
     pub fn max_tokens(&self) -> u32 {
@@ -143,6 +163,10 @@ impl ValidRequest {
     /// # Errors
     /// `ContextTooLong` with both numbers.
     pub fn fit(&self, prompt_tokens: u32, context_tokens: u32) -> Result<Sampling> {
+        let (whose, context_tokens) = match self.context_limit {
+            Some(limit) if limit < context_tokens => ("this tenant's limit for the context is", limit),
+            Some(_) | None => ("this model's context has", context_tokens),
+        };
         let left = context_tokens.saturating_sub(prompt_tokens);
         let needed = if self.max_tokens_given {
             self.sampling.max_tokens
@@ -153,7 +177,7 @@ impl ValidRequest {
             return Err(Error::new(
                 ErrorKind::ContextTooLong,
                 format!(
-                    "this model's context has {context_tokens} tokens, but the request needs {}: {prompt_tokens} in the \
+                    "{whose} {context_tokens} tokens, but the request needs {}: {prompt_tokens} in the \
                      prompt and {needed} for the answer; shorten the messages or lower max_tokens",
                     u64::from(prompt_tokens) + u64::from(needed),
                 ),
@@ -202,6 +226,19 @@ fn check_messages(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Vec<Mes
             Err(Error::invalid("the last message must have text in it").with_param(format!("messages[{last}].content")))
         }
         Some(_) | None => Ok(messages),
+    }
+}
+
+/// What the client asked for, if the tenant may have it; else the standard tier, or the tenant's if that is lower.
+fn check_tier(asked: Option<Tier>, best: Tier) -> Result<Tier> {
+    match asked {
+        Some(asked) if asked > best => Err(Error::invalid(format!(
+            "service_tier may be at most {} for this tenant; leave it out, or use auto",
+            best.as_str()
+        ))
+        .with_param("service_tier")),
+        Some(asked) => Ok(asked),
+        None => Ok(Tier::default().min(best)),
     }
 }
 

@@ -7,11 +7,7 @@ use super::{
     too_late,
 };
 use futures::{Stream, future::try_join_all};
-use riad_core::{
-    Error, Result,
-    ports::{GenerationEnd, GenerationStream},
-    receipt::Receipt,
-};
+use riad_core::{Error, Result, ports::GenerationStream};
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -19,8 +15,9 @@ use std::{
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::AbortHandle,
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
+use tracing::{Instrument, info_span};
 
 /// Ends after [`ChatEvent::End`] or the first error. Dropping it stops the request: its generations are cancelled, its
 /// guests ended, and what was used is settled.
@@ -52,17 +49,26 @@ impl Drop for ChatStream {
 }
 
 /// A task of its own follows the generations, so that neither a slow client nor a slow filter holds up the engine.
-pub(super) fn spawn(started: Started, deadline: Instant) -> ChatStream {
+pub(super) fn spawn(started: Started) -> ChatStream {
     let (sender, events) = unbounded_channel();
-    let task = tokio::spawn(async move {
+    let task = async move {
         let Started { prepared, first } = started;
-        let served = timeout_at(deadline, serve(&prepared, first, &sender)).await;
-        let outcome = served.unwrap_or_else(|_| Err(too_late(&prepared.shared)));
-        // Settled before the caller is told, on every way out.
+        let served = timeout_at(prepared.deadline, serve(&prepared, first, &sender)).await;
+        let served = served.unwrap_or_else(|_| Err(too_late(&prepared.shared)));
+        // Not under the deadline: what was served in time is billed, and the answer has its receipt.
+        let outcome = match served {
+            Ok(()) => end(&prepared).instrument(info_span!(target: "riad_services", "settle")).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            prepared.bill.fail(error);
+        }
+        // Before the caller is told, on every way out: guests end here, and the bill is settled when the engine has ended too.
         drop(prepared);
         // A caller that went away is not told.
         let _ = sender.send(outcome);
-    });
+    };
+    let task = tokio::spawn(task.in_current_span());
     ChatStream {
         events,
         task: task.abort_handle(),
@@ -70,7 +76,7 @@ pub(super) fn spawn(started: Started, deadline: Instant) -> ChatStream {
     }
 }
 
-async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<ChatEvent> {
+async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<()> {
     let mut first = Some(first);
     let choices = prepared.filters.iter().enumerate().map(|(choice, filter)| {
         let running = first.take();
@@ -83,24 +89,13 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
         }
     });
     // The first error drops the other choices, which cancels them.
-    let ends = try_join_all(choices).await?;
-    Ok(ChatEvent::End {
-        receipt: receipt(prepared, &ends)?,
-        passages: prepared.prompt.passages.clone(),
-    })
+    try_join_all(choices).await?;
+    Ok(())
 }
 
-fn receipt(prepared: &Prepared, ends: &[GenerationEnd]) -> Result<Receipt> {
-    let totals = prepared.bill.settle();
-    Ok(Receipt {
-        tenant: prepared.pass.tenant().clone(),
-        model: prepared.model.clone(),
-        adapter_generation: prepared.adapter.as_ref().map(|adapter| adapter.generation),
-        adapter_tensors: ends.first().map_or(0, |end| end.adapter_tensors),
-        plugins: prepared.plugins.clone(),
-        index_watermark: prepared.index_watermark,
-        prompt_tokens: u32::try_from(totals.prompt_tokens).map_err(Error::internal)?,
-        completion_tokens: u32::try_from(totals.completion_tokens).map_err(Error::internal)?,
-        fuel: totals.fuel,
+async fn end(prepared: &Prepared) -> Result<ChatEvent> {
+    Ok(ChatEvent::End {
+        receipt: prepared.bill.settle().await?,
+        passages: prepared.prompt.passages.clone(),
     })
 }

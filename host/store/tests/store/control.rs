@@ -1,21 +1,15 @@
-//! Tenants, keys and the lock on the data folder.
+//! Tenants, the operator's key and the lock on the data folder. Not here: tenants' keys (`keys`), accounts and rooms
+//! (`accounts`).
 
-use crate::host::{Host, space};
+use crate::host::{Host, entry, secret, space, tenant};
 use riad_core::{
-    ErrorKind, Limits, OperatorPass, Secret, TenantId, TenantPass,
+    ErrorKind, Limits, OperatorPass, Secret,
+    audit::Origin,
     pass::hash_key,
-    tenant::{Key, Tenant},
+    policy::{Policy, Tier},
 };
 use riad_store::Store;
-
-fn key(id: &str, created: u64) -> Key {
-    Key {
-        id: id.parse().unwrap(),
-        name: id.into(),
-        prefix: "riad_sk_ab".into(),
-        created,
-    }
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn a_tenant_is_made_once_listed_and_forgotten_with_its_keys() {
@@ -23,110 +17,89 @@ async fn a_tenant_is_made_once_listed_and_forgotten_with_its_keys() {
     let pass = host.create_tenant("acme").await;
     host.create_tenant("aaa").await;
     let directory = host.store.directory();
-    let again = Tenant {
-        id: "acme".parse().unwrap(),
-        name: "other".into(),
-        created: 2,
-    };
-    let error = directory.create(&host.operator, &again).await.unwrap_err();
+    let again = entry("tenant.create", "acme");
+    let error = directory
+        .create(&host.operator, &tenant("acme"), again)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let listed = directory.list(&host.operator).await.unwrap();
     assert_eq!(
         listed.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(),
         ["aaa", "acme"]
     );
+    let found = directory.get(&host.operator, pass.tenant()).await.unwrap();
+    assert_eq!((found.name.as_str(), found.account), ("Tenant acme", pass.account()));
     assert_eq!(
-        directory.get(&host.operator, pass.tenant()).await.unwrap().name,
-        "Tenant acme"
+        host.store.keyring().tenant(pass.tenant()).await.unwrap(),
+        Some(found.clone())
     );
 
-    directory.delete(&host.operator, pass.tenant()).await.unwrap();
-    let secret = Secret::new("riad_sk_acme".to_owned());
-    let error = TenantPass::authorise(&*host.store.keyring(), &secret)
-        .await
-        .unwrap_err();
+    let delete = || entry("tenant.delete", "acme");
+    let account = directory.delete(&host.operator, pass.tenant(), delete()).await.unwrap();
+    assert_eq!(account, pass.account());
+    let error = host.authorise(&secret("acme"), 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     let error = directory.get(&host.operator, pass.tenant()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(host.store.keyring().tenant(pass.tenant()).await.unwrap(), None);
     // Until the room is gone the deletion can be asked for again, else a failed one could never be finished.
-    directory.delete(&host.operator, pass.tenant()).await.unwrap();
+    let account = directory.delete(&host.operator, pass.tenant(), delete()).await.unwrap();
+    assert_eq!(account, pass.account());
     host.store.rooms().remove(&host.operator, pass.tenant()).await.unwrap();
-    let error = directory.delete(&host.operator, pass.tenant()).await.unwrap_err();
+    let error = directory
+        .delete(&host.operator, pass.tenant(), delete())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(
-        host.store
-            .keyring()
-            .find(&hash_key(&Secret::new("riad_sk_aaa".into())))
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(host.authorise(&secret("aaa"), 1).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_found_by_nothing_also_after_a_restart() {
+async fn a_tenant_is_changed_only_by_whoever_saw_its_last_policy() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let other = host.create_tenant("other").await;
-    let keyring = host.store.keyring();
-    let (first, second) = (Secret::new("one".to_owned()), Secret::new("two".to_owned()));
-    keyring
-        .insert(&host.operator, pass.tenant(), &key("k2", 20), &hash_key(&second))
+    let directory = host.store.directory();
+    let default = Policy::default();
+    let first = default
+        .patched(&json!({"weight": 3, "budget": {"monthly_tokens": 7}, "limits": {"service_tier": "priority"}}))
+        .unwrap();
+    let second = default.patched(&json!({"weight": 9})).unwrap();
+    let change = || entry("tenant.change", "acme");
+    let changed = directory
+        .change(
+            &host.operator,
+            pass.tenant(),
+            &default,
+            ("Acme & Sons", &first),
+            change(),
+        )
         .await
         .unwrap();
-    keyring
-        .insert(&host.operator, pass.tenant(), &key("k1", 10), &hash_key(&first))
-        .await
-        .unwrap();
-    let ids = |keys: Vec<Key>| keys.into_iter().map(|k| k.id.to_string()).collect::<Vec<_>>();
-    assert_eq!(
-        ids(keyring.list(&host.operator, pass.tenant()).await.unwrap()),
-        ["key-acme", "k1", "k2"]
-    );
-    let found = TenantPass::authorise(&*keyring, &first).await.unwrap();
-    assert_eq!((found.tenant(), found.key().as_str()), (pass.tenant(), "k1"));
-
-    // Another tenant's key cannot be revoked through one's own name.
-    let error = keyring
-        .revoke(&host.operator, other.tenant(), &"k1".parse().unwrap())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    keyring
-        .revoke(&host.operator, pass.tenant(), &"k1".parse().unwrap())
-        .await
-        .unwrap();
-    assert!(keyring.find(&hash_key(&first)).await.unwrap().is_none());
-    assert_eq!(
-        ids(keyring.list(&host.operator, pass.tenant()).await.unwrap()),
-        ["key-acme", "k2"]
-    );
-    let error = keyring
-        .revoke(&host.operator, pass.tenant(), &"k1".parse().unwrap())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    // Nor does the same secret come back under a new name.
-    let error = keyring
-        .insert(&host.operator, pass.tenant(), &key("k3", 1), &hash_key(&first))
+    assert_eq!((changed.name.as_str(), &changed.policy), ("Acme & Sons", &first));
+    let error = directory
+        .change(&host.operator, pass.tenant(), &default, ("late", &second), change())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-
-    let host = host.reopen(|_| ()).await;
-    let keyring = host.store.keyring();
-    assert!(keyring.find(&hash_key(&first)).await.unwrap().is_none());
-    assert!(keyring.find(&hash_key(&second)).await.unwrap().is_some());
-    let absent: TenantId = "absent".parse().unwrap();
     assert_eq!(
-        keyring.list(&host.operator, &absent).await.unwrap_err().kind(),
-        ErrorKind::NotFound
+        directory.get(&host.operator, pass.tenant()).await.unwrap(),
+        changed,
+        "the late change left something"
     );
-    let error = keyring
-        .insert(&host.operator, &absent, &key("k4", 1), &[4; 32])
+    let absent = "absent".parse().unwrap();
+    let error = directory
+        .change(&host.operator, &absent, &default, ("x", &second), change())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+
+    // A pass has the policy of the moment it was made.
+    assert_eq!(pass.policy(), &default);
+    let host = host.reopen(|_| ()).await;
+    let pass = host.pass("acme").await;
+    assert_eq!(pass.policy(), &first);
+    assert_eq!(pass.policy().limits.service_tier, Tier::Priority);
 }
 
 #[tokio::test]
@@ -134,26 +107,16 @@ async fn only_the_operators_key_opens_the_operators_doors() {
     let host = Host::new().await;
     host.create_tenant("acme").await;
     let keyring = host.store.keyring();
+    let opens = async |key: &str| OperatorPass::authorise(&*keyring, &Secret::new(key.into()), Origin::default()).await;
     for wrong in ["riad_sk_acme", "", "riad_op_tes"] {
-        let error = OperatorPass::authorise(&*keyring, &Secret::new(wrong.into()))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert_eq!(opens(wrong).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
     }
     keyring
         .set_operator_hash(&hash_key(&Secret::new("new".into())))
         .await
         .unwrap();
-    assert!(
-        OperatorPass::authorise(&*keyring, &Secret::new("new".into()))
-            .await
-            .is_ok()
-    );
-    assert!(
-        OperatorPass::authorise(&*keyring, &Secret::new("riad_op_test".into()))
-            .await
-            .is_err()
-    );
+    assert!(opens("new").await.is_ok());
+    assert!(opens("riad_op_test").await.is_err());
 }
 
 #[tokio::test]

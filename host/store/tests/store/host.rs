@@ -1,9 +1,12 @@
 //! A store in a folder of its own, tenants with keys, and small documents. Not here: assertions.
 
 use riad_core::{
-    Limits, OperatorPass, Secret, TenantPass,
+    Account, Limits, OperatorPass, Result, Secret, TenantPass,
+    audit::{AuditEntry, Origin},
     document::{Document, Metadata, NewChunk, NewDocument, Passage, SearchQuery},
-    pass::hash_key,
+    grants::Grants,
+    pass::{Managed, hash_key},
+    policy::{Budget, Policy},
     ports::{EmbeddingSpace, Room},
     tenant::{Key, Tenant},
 };
@@ -86,30 +89,47 @@ impl Host {
     }
 
     pub async fn create_tenant(&self, id: &str) -> TenantPass {
-        let tenant = Tenant {
-            id: id.parse().unwrap(),
-            name: format!("Tenant {id}"),
-            created: 1,
-        };
-        self.store.directory().create(&self.operator, &tenant).await.unwrap();
-        let key = Secret::new(format!("riad_sk_{id}"));
-        let stored = Key {
-            id: format!("key-{id}").parse().unwrap(),
-            name: "first".into(),
-            prefix: "riad_sk_".into(),
-            created: 1,
-        };
-        self.store
-            .keyring()
-            .insert(&self.operator, &tenant.id, &stored, &hash_key(&key))
+        let directory = self.store.directory();
+        let made = directory
+            .create(&self.operator, &tenant(id), entry("tenant.create", id))
+            .await
+            .unwrap();
+        let keyring = self.store.keyring();
+        let stored = key(&format!("key-{id}"), 1);
+        keyring
+            .insert(
+                &self.managed(made.id.as_str()),
+                &stored,
+                &hash_key(&secret(id)),
+                entry("key.create", stored.id.as_str()),
+            )
             .await
             .unwrap();
         self.pass(id).await
     }
 
     pub async fn pass(&self, id: &str) -> TenantPass {
-        let key = Secret::new(format!("riad_sk_{id}"));
-        TenantPass::authorise(&*self.store.keyring(), &key).await.unwrap()
+        self.authorise(&secret(id), 1).await.unwrap()
+    }
+
+    pub async fn authorise(&self, secret: &Secret<String>, now: u64) -> Result<TenantPass> {
+        TenantPass::authorise(&*self.store.keyring(), None, secret, Origin::default(), now).await
+    }
+
+    /// As the operator manages a tenant's keys.
+    pub fn managed(&self, tenant: &str) -> Managed {
+        Managed::named(&self.operator, tenant.parse().unwrap())
+    }
+
+    /// Forgets a tenant and removes its room.
+    pub async fn delete_tenant(&self, pass: &TenantPass) {
+        let id = pass.tenant();
+        self.store
+            .directory()
+            .delete(&self.operator, id, entry("tenant.delete", id.as_str()))
+            .await
+            .unwrap();
+        self.store.rooms().remove(&self.operator, id).await.unwrap();
     }
 
     pub async fn open(&self, pass: &TenantPass) -> Room {
@@ -127,7 +147,51 @@ async fn operator(store: &Store) -> OperatorPass {
     let key = Secret::new("riad_op_test".to_owned());
     let keyring = store.keyring();
     keyring.set_operator_hash(&hash_key(&key)).await.unwrap();
-    OperatorPass::authorise(&*keyring, &key).await.unwrap()
+    OperatorPass::authorise(&*keyring, &key, Origin::default())
+        .await
+        .unwrap()
+}
+
+/// The secret of a tenant's first key.
+pub fn secret(tenant: &str) -> Secret<String> {
+    Secret::new(format!("riad_sk_{tenant}"))
+}
+
+pub fn tenant(id: &str) -> Tenant {
+    Tenant {
+        id: id.parse().unwrap(),
+        account: Account::new(0),
+        name: format!("Tenant {id}"),
+        created: 1,
+        policy: Policy::default(),
+    }
+}
+
+pub fn key(id: &str, created: u64) -> Key {
+    Key {
+        id: id.parse().unwrap(),
+        name: id.into(),
+        prefix: "riad_sk_".into(),
+        grants: Grants::default(),
+        budget: Budget::default(),
+        created,
+        expires: None,
+        last_used: None,
+    }
+}
+
+/// A line for the audit log, as the operator's services write it.
+pub fn entry(action: &str, object: &str) -> AuditEntry {
+    AuditEntry {
+        at_ms: 5_000,
+        actor: "operator".into(),
+        account: None,
+        tenant: None,
+        action: action.into(),
+        object: object.into(),
+        detail: None,
+        origin: Origin::default(),
+    }
 }
 
 pub fn metadata(value: Value) -> Metadata {

@@ -8,11 +8,18 @@
     reason = "tests fail by panicking"
 )]
 
+mod accounts;
+mod audit;
 mod control;
 mod crash;
 mod documents;
 mod host;
 mod index;
+mod keys;
+mod ledger;
+mod migration;
+mod plans;
+mod replies;
 mod rooms;
 mod shelves;
 mod sql;

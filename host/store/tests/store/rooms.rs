@@ -1,15 +1,14 @@
 //! Rooms: apart from each other, opened once, closed when there are too many, gone when they are removed.
 
-use crate::host::{Host, add, query, space, titles};
+use crate::host::{Host, add, entry, query, space, tenant, titles};
 use riad_core::{
     ErrorKind, Limits,
     document::Page,
     ports::{EmbeddingSpace, SqlValue},
-    tenant::Tenant,
 };
 use riad_store::Store;
 use serde_json::{Map, json};
-use std::fs;
+use std::{fs, time::Duration};
 
 #[tokio::test]
 async fn two_tenants_see_nothing_of_each_other() {
@@ -110,18 +109,18 @@ async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
 
     host.store
         .directory()
-        .delete(&host.operator, pass.tenant())
+        .delete(&host.operator, pass.tenant(), entry("tenant.delete", "acme"))
         .await
         .unwrap();
     let error = rooms.open(&pass).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     // The name is not free while the room is there.
-    let again = Tenant {
-        id: pass.tenant().clone(),
-        name: "again".into(),
-        created: 2,
-    };
-    let error = host.store.directory().create(&host.operator, &again).await.unwrap_err();
+    let create = entry("tenant.create", "acme");
+    let directory = host.store.directory();
+    let error = directory
+        .create(&host.operator, &tenant("acme"), create)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 
     rooms.remove(&host.operator, pass.tenant()).await.unwrap();
@@ -153,7 +152,7 @@ async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
     host.open(&pass).await;
     host.store
         .directory()
-        .delete(&host.operator, pass.tenant())
+        .delete(&host.operator, pass.tenant(), entry("tenant.delete", "acme"))
         .await
         .unwrap();
     assert!(host.room_folder("acme").exists());
@@ -166,15 +165,10 @@ async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
 async fn a_folder_that_is_left_over_does_not_become_a_new_tenants_room() {
     let host = Host::new().await;
     fs::create_dir_all(host.room_folder("acme")).unwrap();
-    let tenant = Tenant {
-        id: "acme".parse().unwrap(),
-        name: "Acme".into(),
-        created: 1,
-    };
     let error = host
         .store
         .directory()
-        .create(&host.operator, &tenant)
+        .create(&host.operator, &tenant("acme"), entry("tenant.create", "acme"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -254,6 +248,40 @@ async fn a_caller_that_goes_away_leaves_a_whole_document() {
     let found = room.documents.search(&query).await.unwrap();
     assert_eq!(found.len(), listed.len());
     assert!(listed.iter().all(|document| document.chunks == 1));
+}
+
+#[test]
+fn calls_that_wait_in_one_room_leave_threads_for_the_others() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let host = Host::new().await;
+        let acme = host.room("acme").await;
+        let globex = host.room("globex").await;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test keeps the store's writers waiting from outside"
+        )]
+        let outside = rusqlite::Connection::open(host.room_folder("acme").join("room.db")).unwrap();
+        outside.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            let settings = acme.settings.clone();
+            waiting.push(tokio::spawn(async move { settings.put(&Map::new()).await }));
+        }
+        tokio::task::yield_now().await;
+        tokio::time::timeout(Duration::from_secs(30), globex.settings.put(&Map::new()))
+            .await
+            .expect("a thread was left")
+            .unwrap();
+        outside.execute_batch("ROLLBACK").unwrap();
+        for task in waiting {
+            task.await.unwrap().unwrap();
+        }
+    });
 }
 
 async fn poll_once<F: Future>(future: F) -> Option<F::Output> {

@@ -5,6 +5,7 @@ use crate::{
     attempt::{Attempt, Expected},
     client::Request,
 };
+use reqwest::Method;
 use serde_json::json;
 
 pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
@@ -12,6 +13,8 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
     let tenant = |id: &str| format!("/operator/v1/tenants/{id}");
     let keys = |id: &str| format!("/operator/v1/tenants/{id}/keys");
     let new_key = json!({"name": "stolen"});
+    let patch = |path: String, body| Request::new(Method::PATCH, path).json(&body);
+    let (everything, everybody) = ("start_time=1&end_time=2", json!({"budget": {"total_tokens": 0}}));
     [
         (
             "GET /operator/v1/tenants",
@@ -52,6 +55,72 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
             "a key of A's",
             Request::delete(format!("{}/key_1", keys(a))),
         ),
+        (
+            "PATCH /operator/v1/tenants/{id}",
+            "A's budget",
+            patch(tenant(a), everybody.clone()),
+        ),
+        (
+            "PATCH /operator/v1/tenants/{id}",
+            "its own budget",
+            patch(tenant(b), everybody),
+        ),
+        (
+            "PATCH /operator/v1/tenants/{id}/keys/{key_id}",
+            "a key of A's",
+            patch(format!("{}/{}", keys(a), target.a.key_id), new_key.clone()),
+        ),
+        (
+            "POST /operator/v1/tenants/{id}/keys/{key_id}/rotate",
+            "a key of A's",
+            Request::post(format!("{}/{}/rotate", keys(a), target.a.key_id), &json!({})),
+        ),
+        (
+            "GET /operator/v1/plans",
+            "the prices",
+            Request::get("/operator/v1/plans"),
+        ),
+        (
+            "PUT /operator/v1/plans/{name}",
+            "free prices",
+            Request::put("/operator/v1/plans/standard", &json!({})),
+        ),
+        (
+            "GET /operator/v1/usage",
+            "everybody's usage",
+            Request::get(format!("/operator/v1/usage?{everything}")),
+        ),
+        (
+            "GET /operator/v1/costs",
+            "everybody's costs",
+            Request::get(format!("/operator/v1/costs?{everything}")),
+        ),
+        (
+            "GET /operator/v1/rollups",
+            "everybody's days",
+            Request::get(format!("/operator/v1/rollups?{everything}")),
+        ),
+        (
+            "GET /operator/v1/ledger/entries",
+            "A's entries",
+            Request::get(format!("/operator/v1/ledger/entries?tenant={a}")),
+        ),
+        (
+            "GET /operator/v1/ledger/verify",
+            "the ledger",
+            Request::get("/operator/v1/ledger/verify"),
+        ),
+        (
+            "GET /operator/v1/audit",
+            "what A did",
+            Request::get(format!("/operator/v1/audit?tenant={a}")),
+        ),
+        (
+            "GET /operator/v1/scale",
+            "the queue",
+            Request::get("/operator/v1/scale"),
+        ),
+        ("GET /metrics", "the metrics", Request::get("/metrics")),
     ]
     .map(|(endpoint, what, request)| Attempt::new(endpoint, what, request, Expected::Unauthorised))
     .into()

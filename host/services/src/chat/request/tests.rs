@@ -30,7 +30,11 @@ fn request() -> ChatRequest {
 }
 
 fn check(request: ChatRequest) -> Result<ValidRequest> {
-    ValidRequest::check(request, &profile(), &Limits::default())
+    check_for(request, &TenantLimits::default())
+}
+
+fn check_for(request: ChatRequest, tenant: &TenantLimits) -> Result<ValidRequest> {
+    ValidRequest::check(request, &profile(), &Limits::default(), tenant)
 }
 
 #[test]
@@ -53,7 +57,7 @@ fn what_is_out_of_range_is_refused_with_the_field_named() {
         ("messages[1].role", |r| r.messages[1].role = "assistant".into()),
         ("messages[1].content", |r| r.messages[1].content = " \n".into()),
         ("max_tokens", |r| r.max_tokens = Some(0)),
-        ("seed", |r| (r.seed, r.temperature) = (Some(1), Some(0.1))),
+        ("service_tier", |r| r.service_tier = Some(Tier::Priority)),
         ("temperature", |r| r.temperature = Some(2.1)),
         ("temperature", |r| r.temperature = Some(-0.1)),
         ("temperature", |r| r.temperature = Some(f32::NAN)),
@@ -145,4 +149,50 @@ fn max_tokens_that_fill_the_context_alone_are_too_long() {
         (error.kind(), error.param()),
         (ErrorKind::ContextTooLong, Some("max_tokens"))
     );
+}
+
+#[test]
+fn a_tenants_limits_hold_before_the_models() {
+    let tenant = TenantLimits {
+        context_tokens: Some(40),
+        completion_tokens: Some(20),
+        service_tier: Tier::Flex,
+        ..TenantLimits::default()
+    };
+    let unsaid = check_for(request(), &tenant).unwrap();
+    assert_eq!((unsaid.max_tokens(), unsaid.tier()), (20, Tier::Flex));
+    assert_eq!(unsaid.fit(30, 100).unwrap().max_tokens, 10);
+    let error = unsaid.fit(40, 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextTooLong);
+    assert!(error.message().contains("this tenant's limit"), "{error}");
+    assert!(error.message().contains("40 tokens"), "{error}");
+
+    let asks = |max_tokens, service_tier| {
+        let request = ChatRequest {
+            max_tokens,
+            service_tier,
+            ..request()
+        };
+        check_for(request, &tenant)
+    };
+    assert!(asks(Some(20), Some(Tier::Flex)).is_ok());
+    let error = asks(Some(21), None).unwrap_err();
+    assert_eq!(error.param(), Some("max_tokens"));
+    assert!(error.message().contains("at most 20"), "{error}");
+    let error = asks(None, Some(Tier::Default)).unwrap_err();
+    assert_eq!(error.param(), Some("service_tier"));
+    assert!(error.message().contains("at most flex"), "{error}");
+}
+
+#[test]
+fn a_limit_above_the_models_context_changes_nothing() {
+    let tenant = TenantLimits {
+        context_tokens: Some(1000),
+        service_tier: Tier::Priority,
+        ..TenantLimits::default()
+    };
+    let valid = check_for(request(), &tenant).unwrap();
+    assert_eq!(valid.tier(), Tier::Default, "nobody is hurried who does not ask");
+    let error = valid.fit(100, 100).unwrap_err();
+    assert!(error.message().contains("this model's context has 100"), "{error}");
 }

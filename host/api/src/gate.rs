@@ -1,0 +1,119 @@
+//! What stands before the router: while the models load and while the server drains, it answers in the router's place.
+//! Not here: when that is so (`app`), and what a ready server answers (`router`).
+
+use crate::linger;
+use arc_swap::ArcSwap;
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::{HeaderValue, StatusCode, Version, header},
+    response::{IntoResponse, Response},
+    routing::future::RouteFuture,
+};
+use futures::future::{Either, Ready, ready};
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower::Service;
+
+/// Begins closed, with the models still loading. Clones are one gate.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<ArcSwap<Phase>>);
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Loading,
+    Open(Router),
+    /// With the router that was open, for what is asked about a server that ends.
+    Draining(Option<Router>),
+}
+
+impl Gate {
+    /// From now on the router answers. A gate that drains stays closed.
+    pub fn open(&self, router: &Router) {
+        self.0.rcu(|phase| match phase.as_ref() {
+            Phase::Loading | Phase::Open(_) => Arc::new(Phase::Open(router.clone())),
+            Phase::Draining(_) => phase.clone(),
+        });
+    }
+
+    /// From now on new requests are refused, but for `/metrics`. Those that the router has already are not touched.
+    pub fn drain(&self) {
+        self.0.rcu(|phase| match phase.as_ref() {
+            Phase::Loading => Phase::Draining(None),
+            Phase::Open(router) => Phase::Draining(Some(router.clone())),
+            Phase::Draining(router) => Phase::Draining(router.clone()),
+        });
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(**self.0.load(), Phase::Open(_))
+    }
+}
+
+impl Service<Request> for Gate {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<RouteFuture<Infallible>, Ready<Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let response = match self.0.load().as_ref() {
+            Phase::Open(router) => return Either::Left(router.clone().call(request)),
+            Phase::Loading => refuse(request, &LOADING),
+            Phase::Draining(Some(router)) if request.uri().path() == "/metrics" => {
+                return Either::Left(router.clone().call(request));
+            }
+            Phase::Draining(_) => refuse(request, &DRAINING),
+        };
+        Either::Right(ready(Ok(response)))
+    }
+}
+
+struct Refusal {
+    message: &'static str,
+    /// Seconds.
+    retry_after: &'static str,
+    /// Whether the client should not use its connection again: the next server answers on another one.
+    close: bool,
+}
+
+const LOADING: Refusal = Refusal {
+    message: "the server is loading the models",
+    retry_after: "5",
+    close: false,
+};
+const DRAINING: Refusal = Refusal {
+    message: "the server is shutting down",
+    retry_after: "1",
+    close: true,
+};
+
+fn refuse(request: Request, refusal: &Refusal) -> Response {
+    if request.uri().path() == "/healthz" {
+        return Json(json!({"status": "ok"})).into_response();
+    }
+    let version = request.version();
+    // Dropped, and by that read on: a client that is writing must be able to read the answer.
+    drop(linger::lingering(request));
+    // As `error.rs` writes `Unavailable`, and not logged: it is no failure, and there may be many.
+    let body = json!({"error": {
+        "message": refusal.message, "type": "server_error", "param": null, "code": "unavailable",
+    }});
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(refusal.retry_after));
+    // HTTP/2 has no such header; its connections are told in another way.
+    if refusal.close && version <= Version::HTTP_11 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

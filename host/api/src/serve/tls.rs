@@ -1,0 +1,269 @@
+//! TLS: a certificate and its key from two files, read again when they change.
+//!
+//! The provider is named here and not set for the process: other parts of it may have one of their own.
+//! Not here: when a handshake has taken too long (`connection`).
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use riad_core::{Error, Result};
+use rustls::{
+    CertificateError, RootCertStore, ServerConfig,
+    client::{
+        WebPkiServerVerifier,
+        danger::{ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    version::{TLS12, TLS13},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How often the files are looked at.
+pub const RELOAD: Duration = Duration::from_secs(3);
+
+const CERTIFICATE_KEY: &str = "server.tls_certificate";
+const KEY_KEY: &str = "server.tls_key";
+
+/// The certificate in use and where it comes from.
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    config: ArcSwap<ServerConfig>,
+    /// Digest of the files' contents when they were read last, good or not.
+    seen: Mutex<[u8; 32]>,
+}
+
+/// What a certificate says about its time, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    pub not_before: u64,
+    pub not_after: u64,
+}
+
+impl Tls {
+    /// Reads both files. TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    ///
+    /// # Errors
+    /// `InvalidRequest` names the key of the configuration and what is wrong with its file.
+    pub fn open(certificate: &Path, key: &Path) -> Result<Self> {
+        let files = Files::read(certificate, key)?;
+        Ok(Self {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            config: ArcSwap::new(files.config(certificate, key)?),
+            seen: Mutex::new(files.digest()),
+        })
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+
+    /// Reads the files again; handshakes from now on use what is new. Whether there was something new.
+    ///
+    /// # Errors
+    /// As [`Tls::open`], once for the same contents. The certificate that was in use stays.
+    pub fn reload(&self) -> Result<bool> {
+        let files = Files::read(&self.certificate, &self.key)?;
+        let digest = files.digest();
+        {
+            let mut seen = self.seen.lock();
+            if *seen == digest {
+                return Ok(false);
+            }
+            *seen = digest;
+        }
+        self.config.store(files.config(&self.certificate, &self.key)?);
+        Ok(true)
+    }
+
+    /// Looks for changes every so often, and at once on SIGHUP, as long as the future is polled.
+    pub async fn watch(self: Arc<Self>, every: Duration) {
+        let mut hangup = Hangup::new();
+        let mut unreadable = false;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = hangup.next() => {}
+            }
+            let tls = self.clone();
+            // Files may lie on a slow disk.
+            let result = tokio::task::spawn_blocking(move || tls.reload()).await;
+            match result {
+                Ok(Ok(true)) => tracing::info!("the TLS certificate was read anew"),
+                Ok(Ok(false)) => {}
+                // Files that cannot be read have no contents to be told apart by: said once.
+                Ok(Err(error)) if !unreadable => {
+                    tracing::error!(%error, "the TLS files have changed and cannot be used; the old certificate stays");
+                    unreadable = true;
+                    continue;
+                }
+                Ok(Err(_)) => continue,
+                Err(error) => tracing::error!(%error, "the TLS files could not be looked at"),
+            }
+            unreadable = false;
+        }
+    }
+}
+
+/// When the first certificate of a PEM file begins and ends to be valid.
+///
+/// # Errors
+/// `InvalidRequest` for a file that cannot be read, has no certificate, or one that cannot be understood.
+pub fn validity(certificate: &Path) -> Result<Validity> {
+    let chain = chain(&read(certificate, CERTIFICATE_KEY)?, certificate)?;
+    let strange = || {
+        Error::invalid(format!(
+            "{CERTIFICATE_KEY}: the time for which {} is valid cannot be read",
+            certificate.display()
+        ))
+    };
+    let leaf = chain.first().ok_or_else(strange)?;
+    let mut roots = RootCertStore::empty();
+    roots.add(leaf.clone()).map_err(|_| strange())?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|_| strange())?;
+    // A certificate's time is checked first, whatever else may be said against it: far off, the answer is the end.
+    let verified = |seconds: u64| -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let name = ServerName::try_from("name.invalid").map_err(|_| rustls::Error::General(String::new()))?;
+        verifier.verify_server_cert(
+            leaf,
+            &[],
+            &name,
+            &[],
+            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+        )
+    };
+    let (mut not_before, mut not_after) = (None, None);
+    if let Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before: at, .. })) =
+        verified(0)
+    {
+        not_before = Some(at.as_secs());
+    }
+    /// The last second of the year 9999, beyond which no certificate can be dated.
+    const FAR: u64 = 253_402_300_799;
+    if let Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after: at, .. })) =
+        verified(FAR + 1)
+    {
+        not_after = Some(at.as_secs());
+    }
+    match not_after {
+        Some(not_after) => Ok(Validity {
+            not_before: not_before.unwrap_or(0),
+            not_after,
+        }),
+        None => Err(strange()),
+    }
+}
+
+/// The contents of both files.
+struct Files {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    fn read(certificate: &Path, key: &Path) -> Result<Self> {
+        Ok(Self {
+            certificate: read(certificate, CERTIFICATE_KEY)?,
+            key: read(key, KEY_KEY)?,
+        })
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(Sha256::digest(&self.certificate));
+        digest.update(Sha256::digest(&self.key));
+        digest.finalize().into()
+    }
+
+    fn config(&self, certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+        let chain = chain(&self.certificate, certificate)?;
+        let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
+            Error::invalid(format!(
+                "{KEY_KEY}: {} has no private key in PEM that can be read without a password (PKCS#8, SEC1 or PKCS#1)",
+                key.display()
+            ))
+            .with_param(KEY_KEY)
+        })?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(Error::internal)?
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|error| {
+                let what = match matches!(error, rustls::Error::InconsistentKeys(_)) {
+                    true => "they do not belong together".to_owned(),
+                    false => error.to_string(),
+                };
+                Error::invalid(format!(
+                    "{CERTIFICATE_KEY} and {KEY_KEY}: {} and {} cannot be used: {what}",
+                    certificate.display(),
+                    key.display()
+                ))
+                .with_param(CERTIFICATE_KEY)
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn read(path: &Path, key: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::invalid(format!("{key}: cannot read {}: {error}", path.display()))
+            .with_param(key)
+            .with_source(error)
+    })
+}
+
+fn chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let chain: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) | Err(_) => Err(Error::invalid(format!(
+            "{CERTIFICATE_KEY}: {} has no certificate in PEM",
+            path.display()
+        ))
+        .with_param(CERTIFICATE_KEY)),
+    }
+}
+
+/// SIGHUP, where there is such a thing.
+struct Hangup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangup {
+    #[cfg(unix)]
+    fn new() -> Self {
+        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        Self { signal: signal.ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}

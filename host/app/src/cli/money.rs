@@ -1,0 +1,289 @@
+//! The command line of identity, money and operations: keys, policies, plans, usage, ledger, receipts, audit.
+//! Not here: what the commands do (`commands`), and a room's commands (`cli`).
+
+use super::{Member, OperatorAccess, TenantAccess};
+use clap::{Args, Subcommand};
+use riad_core::{
+    Error, KeyId, PlanName, Result, TenantId,
+    grants::{KeyRole, Scope},
+};
+use serde_json::{Map, Value};
+use std::{path::PathBuf, str::FromStr};
+
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant and its first key, which is shown once
+    Create {
+        /// 1 to 64 of a-z, 0-9, '-' and '_'
+        id: TenantId,
+        /// A name for people; the id if it is not given
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the tenants
+    List,
+    /// Show one tenant with its plan, budget and limits
+    Show {
+        /// The tenant
+        id: TenantId,
+    },
+    /// Change plan, weight, budget or limits, as in `budget.monthly_tokens=5000000 limits.requests_per_minute=60 plan=gold`
+    Set {
+        /// The tenant
+        id: TenantId,
+        /// `name`, `plan`, `weight`, `budget.…` or `limits.…`; null removes a budget or a limit
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        changes: Vec<Change>,
+    },
+    /// Delete a tenant with everything in its room; its bills stay
+    Delete {
+        /// The tenant
+        id: TenantId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key, which is shown once
+    Create {
+        /// Whose key
+        tenant: TenantId,
+        /// What the key is for
+        #[arg(long, default_value = "key")]
+        name: String,
+        /// admin, user or read-only
+        #[arg(long, default_value_t = KeyRole::Admin)]
+        role: KeyRole,
+        /// chat, documents, plugins, adapters, usage; all if it is not given
+        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
+        scopes: Vec<Scope>,
+        /// Days after which the key ends
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        /// What may be spent with it, as in `monthly_tokens=100000`
+        #[arg(long = "budget", value_name = "KEY=VALUE")]
+        budget: Vec<Change>,
+    },
+    /// List the keys of a tenant
+    List {
+        /// Whose keys
+        tenant: TenantId,
+        /// Only keys that begin with this: finds a key that turned up somewhere
+        #[arg(long)]
+        prefix: Option<String>,
+    },
+    /// Make a key in place of another, which ends after an overlap
+    Rotate {
+        /// Whose key
+        tenant: TenantId,
+        /// Its id, as `key list` shows it
+        key_id: KeyId,
+        /// Hours that the old key goes on working; 0 revokes it at once
+        #[arg(long, value_name = "HOURS", default_value_t = 24)]
+        overlap: u32,
+    },
+    /// Revoke a key at once
+    Revoke {
+        /// Whose key
+        tenant: TenantId,
+        /// Its id, as `key list` shows it
+        key_id: KeyId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// List all plans in all versions
+    List,
+    /// Set a plan's prices from now on, as in `prompt_tokens=150000 completion_tokens=600000`
+    Set {
+        /// 1 to 64 of a-z, 0-9, '-' and '_'; `standard` is the plan of tenants that have no other
+        name: PlanName,
+        /// Millionths of the currency: requests and tokens per million; fuel, stored_byte_hours and adapter_byte_hours per billion
+        #[arg(required = true, value_name = "THING=MICROS")]
+        prices: Vec<Member>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Check the whole ledger: chains, signatures, prices, sums, and that it equals what the engine counted
+    Verify,
+    /// Write entries out for a billing system
+    Export {
+        /// csv, cloudevents or json
+        #[arg(long, default_value = "csv")]
+        format: String,
+        /// Only one tenant's
+        #[arg(long)]
+        tenant: Option<TenantId>,
+        /// Position of the last entry that is known already
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// Entries, at most 1000
+        #[arg(long, default_value_t = 1000)]
+        limit: u32,
+    },
+    /// Show what tenants used and paid
+    Usage {
+        #[command(flatten)]
+        question: UsageQuestion,
+        /// Only one tenant's
+        #[arg(long)]
+        tenant: Option<TenantId>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    #[command(flatten)]
+    pub at: TenantAccess,
+    #[command(flatten)]
+    pub question: UsageQuestion,
+}
+
+#[derive(Debug, Args)]
+pub struct UsageQuestion {
+    /// Days back from now
+    #[arg(long, default_value_t = 7)]
+    pub days: u32,
+    /// Width of a row: 1m, 1h or 1d
+    #[arg(long, default_value = "1d")]
+    pub bucket: String,
+    /// tenant, key, model, adapter, plugin, kind
+    #[arg(long = "by", value_name = "WORD", value_delimiter = ',')]
+    pub group_by: Vec<String>,
+}
+
+/// Receipts of a tenant, and checking them without a server.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// List the caller's receipts
+    List {
+        #[command(flatten)]
+        at: TenantAccess,
+        /// Receipts, at most 1000
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// `next` of the page before
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// Print the public keys that a server signs with: keep them to check receipts offline
+    Keys {
+        /// The server
+        #[arg(long, env = "RIAD_URL", default_value = super::DEFAULT_URL)]
+        url: String,
+    },
+    /// Check receipts offline: signatures, and the chain if there are several
+    Verify {
+        /// Whatever has receipts in it: a chat's answer, `receipt list --json`, or bare JWS lines; `-` is the standard input
+        file: PathBuf,
+        /// What `riad receipt keys` printed
+        #[arg(long, value_name = "FILE")]
+        keys: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub at: OperatorAccess,
+    /// Only what was done to or by this tenant
+    #[arg(long)]
+    pub tenant: Option<TenantId>,
+    /// `operator`, or a key's id
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// `key.revoke`, or `key` for all that was done with keys
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Entries, at most 1000
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    #[command(flatten)]
+    pub at: OperatorAccess,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder for all data [config: server.data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A member at a dotted path and its new value: JSON, or a bare word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    path: Vec<String>,
+    value: Value,
+}
+
+impl FromStr for Change {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (path, value) = text
+            .split_once('=')
+            .filter(|(path, _)| !path.is_empty())
+            .ok_or_else(|| Error::invalid("write KEY=VALUE, for example budget.monthly_tokens=1000000 or plan=gold"))?;
+        Ok(Self {
+            path: path.split('.').map(str::to_owned).collect(),
+            value: serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())),
+        })
+    }
+}
+
+impl Change {
+    /// One JSON object of all changes.
+    #[must_use]
+    pub fn patch(changes: &[Self]) -> Value {
+        let mut patch = Value::Object(Map::new());
+        for change in changes {
+            let mut place = &mut patch;
+            for part in &change.path {
+                if !place.is_object() {
+                    *place = Value::Object(Map::new());
+                }
+                let Value::Object(members) = place else { break };
+                place = members.entry(part.clone()).or_insert(Value::Null);
+            }
+            *place = change.value.clone();
+        }
+        patch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn changes_make_one_patch() {
+        let changes: Vec<Change> = [
+            "budget.total_tokens=10",
+            "budget.mode=soft",
+            "weight=2",
+            "budget.daily_tokens=null",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+        assert_eq!(
+            Change::patch(&changes),
+            json!({"budget": {"total_tokens": 10, "mode": "soft", "daily_tokens": null}, "weight": 2})
+        );
+        assert!("weight".parse::<Change>().is_err());
+        assert!("=2".parse::<Change>().is_err());
+    }
+}

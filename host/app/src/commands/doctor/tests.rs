@@ -1,0 +1,234 @@
+//! Each thing that can be wrong is found and said. Not here: parsing the system's tables (`machine`).
+
+use super::{Check, Grade, as_json, as_lines, files, model, network};
+use crate::config::{Config, Device};
+use std::{fs, net::TcpListener, path::Path};
+
+fn grades(checks: &[Check]) -> Vec<(&str, Grade)> {
+    checks.iter().map(|check| (check.what, check.grade)).collect()
+}
+
+#[track_caller]
+fn found<'a>(checks: &'a [Check], what: &str, grade: Grade, words: &str) -> &'a Check {
+    let check = checks.iter().find(|check| check.what == what).expect(what);
+    assert_eq!(check.grade, grade, "{check:?}");
+    assert!(check.message.contains(words), "{check:?}");
+    check
+}
+
+#[test]
+fn a_data_folder_that_is_not_there_will_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = files::data_folder(&folder.path().join("a/b"));
+    found(&data.checks, "data folder", Grade::Ok, "will be made");
+    assert!(!data.runs && !folder.path().join("a").exists());
+}
+
+#[test]
+fn a_data_folder_that_is_a_file_fails() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    found(
+        &files::data_folder(file.path()).checks,
+        "data folder",
+        Grade::Fail,
+        "no folder",
+    );
+}
+
+#[test]
+fn a_data_folder_in_use_is_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(folder.path().join("lock")).unwrap();
+    assert!(!files::data_folder(folder.path()).runs);
+    lock.try_lock().unwrap();
+    let data = files::data_folder(folder.path());
+    found(&data.checks, "data folder", Grade::Ok, "a server is running");
+    assert!(data.runs);
+    drop(lock);
+    assert!(!files::data_folder(folder.path()).runs);
+    // Nothing is left behind.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_control_databases_version_is_read_and_damage_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.db");
+    found(
+        &files::data_folder(folder.path()).checks,
+        "control database",
+        Grade::Ok,
+        "not there yet",
+    );
+    let mut head = b"SQLite format 3\0".to_vec();
+    head.resize(60, 0);
+    head.extend(7_u32.to_be_bytes());
+    head.resize(100, 0);
+    fs::write(&path, &head).unwrap();
+    found(
+        &files::data_folder(folder.path()).checks,
+        "control database",
+        Grade::Ok,
+        "version 7",
+    );
+    fs::write(&path, vec![1; 100]).unwrap();
+    found(
+        &files::data_folder(folder.path()).checks,
+        "control database",
+        Grade::Fail,
+        "backup",
+    );
+}
+
+#[test]
+fn the_shipped_models_are_well() {
+    let mut config = Config::default();
+    let checks = model::check(&config, false);
+    assert_eq!(
+        grades(&checks),
+        [
+            ("model", Grade::Ok),
+            ("memory", Grade::Ok),
+            ("embedding model", Grade::Ok)
+        ],
+        "{}",
+        as_lines(&checks)
+    );
+    found(&checks, "model", Grade::Ok, "llama");
+    config.engine.lanes = 1_000_000_000;
+    found(&model::check(&config, false), "memory", Grade::Fail, "fewer lanes");
+    config.engine.device = Device::Cuda;
+    found(&model::check(&config, false), "memory", Grade::Skip, "accelerator");
+}
+
+/// A model's folder with one thing changed.
+fn model_with(change: impl FnOnce(&Path)) -> Vec<Check> {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("tiny");
+    fs::create_dir(&model).unwrap();
+    let config = r#"{"model_type": "llama", "max_position_embeddings": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8}"#;
+    fs::write(model.join("config.json"), config).unwrap();
+    fs::write(model.join("tokenizer.json"), "{}").unwrap();
+    fs::write(model.join("model.safetensors"), safetensors(16)).unwrap();
+    change(&model);
+    let mut config = Config::default();
+    config.engine.model = Some(model.display().to_string());
+    model::check(&config, false)
+}
+
+/// One tensor of so many bytes.
+fn safetensors(bytes: usize) -> Vec<u8> {
+    let header = format!(
+        r#"{{"w":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{bytes}]}}}}"#,
+        bytes / 4
+    );
+    let mut file = u64::try_from(header.len()).unwrap().to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.resize(file.len() + bytes, 0);
+    file
+}
+
+#[test]
+fn what_is_wrong_with_a_models_files_is_found() {
+    let model_fails = |words: &str, change: &dyn Fn(&Path)| {
+        found(&model_with(change), "model", Grade::Fail, words);
+    };
+    found(&model_with(|_| {}), "model", Grade::Ok, "tiny");
+    model_fails("tokenizer.json", &|model| {
+        fs::remove_file(model.join("tokenizer.json")).unwrap()
+    });
+    model_fails("no JSON", &|model| {
+        fs::write(model.join("tokenizer.json"), "<html>").unwrap()
+    });
+    model_fails("model_type", &|model| {
+        fs::write(model.join("config.json"), r#"{"max_position_embeddings": 64}"#).unwrap();
+    });
+    model_fails("no *.safetensors", &|model| {
+        fs::remove_file(model.join("model.safetensors")).unwrap()
+    });
+    model_fails("no whole", &|model| {
+        let whole = safetensors(16);
+        fs::write(model.join("model.safetensors"), &whole[..whole.len() - 1]).unwrap();
+    });
+    model_fails("no whole", &|model| {
+        fs::write(model.join("model.safetensors"), [255; 16]).unwrap()
+    });
+    model_fails("git lfs pull", &|model| {
+        fs::write(
+            model.join("model.safetensors"),
+            "version https://git-lfs.github.com/spec/v1\n",
+        )
+        .unwrap();
+    });
+    model_fails("b.safetensors", &|model| {
+        let index = r#"{"weight_map": {"x": "model.safetensors", "y": "b.safetensors"}}"#;
+        fs::write(model.join("model.safetensors.index.json"), index).unwrap();
+    });
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_fails() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_eq!(network::listen(&address).await.grade, Grade::Fail);
+    drop(taken);
+    assert_eq!(network::listen("127.0.0.1:0").await.grade, Grade::Ok);
+}
+
+#[tokio::test]
+async fn an_identity_provider_is_asked() {
+    assert!(network::identity(None).await.is_none());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    let path = file.to_str().unwrap();
+    assert_eq!(network::identity(Some(path)).await.unwrap().grade, Grade::Fail);
+    fs::write(&file, "{\"keys\": []}").unwrap();
+    assert_eq!(network::identity(Some(path)).await.unwrap().grade, Grade::Fail);
+    fs::write(&file, "{\"keys\": [{}, {}]}").unwrap();
+    found(
+        &[network::identity(Some(path)).await.unwrap()],
+        "identity provider",
+        Grade::Ok,
+        "keys: 2",
+    );
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/keys", axum::routing::get(async || "{\"keys\": [{}]}"));
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    found(
+        &[network::identity(Some(&url)).await.unwrap()],
+        "identity provider",
+        Grade::Ok,
+        "keys: 1",
+    );
+    assert_eq!(network::collector(Some(&url)).await.unwrap().grade, Grade::Ok);
+    server.abort();
+    let _ = server.await;
+    // Somebody else's trouble does not keep us from starting.
+    assert_eq!(network::identity(Some(&url)).await.unwrap().grade, Grade::Warn);
+    assert_eq!(network::collector(Some(&url)).await.unwrap().grade, Grade::Warn);
+}
+
+#[test]
+fn tls_is_judged() {
+    let mut server = Config::default().server;
+    found(&files::tls(&server), "tls", Grade::Ok, "this machine only");
+    server.listen = "0.0.0.0:443".into();
+    found(&files::tls(&server), "tls", Grade::Warn, "unencrypted");
+    server.tls_certificate = Some("/no/such/certificate.pem".into());
+    server.tls_key = Some("/no/such/key.pem".into());
+    found(&files::tls(&server), "tls", Grade::Fail, "/no/such/certificate.pem");
+}
+
+#[test]
+fn a_line_per_check_and_json_for_machines() {
+    let checks = [Check::ok("clock", "plausible"), Check::fail("disk space", "two\nlines")];
+    assert_eq!(
+        as_lines(&checks),
+        "ok    clock       plausible\nfail  disk space  two lines\n"
+    );
+    let json = as_json(&checks, false);
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["checks"][1]["result"], "fail");
+}

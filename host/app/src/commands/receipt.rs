@@ -1,0 +1,194 @@
+//! `riad receipt`: listing receipts, and checking them without a server. Not here: how one is signed (`riad_services`).
+
+use super::{date, usage};
+use crate::{
+    cli::ReceiptCommand,
+    client::Client,
+    output::{self, Output, data, number, table, text},
+};
+use riad_core::{
+    Account, Error, ErrorKind, Result, Secret,
+    receipt::{Receipt, SignedReceipt},
+};
+use riad_services::metering::receipts::{PublicKey, follows, verify_receipt};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+};
+
+/// Bytes that are read of a file with receipts.
+const FILE_MAX: u64 = 64 << 20;
+
+pub async fn run(command: ReceiptCommand) -> Result<()> {
+    match command {
+        ReceiptCommand::List { at, limit, after } => {
+            let path = format!("/v1/receipts?limit={limit}&after={after}");
+            let list = at.client()?.get(&path).await?;
+            Output::new(at.json).show(&list, |list| rows(data(list)));
+        }
+        ReceiptCommand::Keys { url } => {
+            // Public: no key is needed, and none is sent.
+            let keys = Client::new(&url, Secret::new(String::new()))?
+                .get("/v1/receipts/keys")
+                .await?;
+            output::line(&keys.to_string());
+        }
+        ReceiptCommand::Verify { file, keys } => {
+            let keys: Value = serde_json::from_str(&read(&keys)?)
+                .map_err(|error| Error::invalid(format!("{} is no JSON: {error}", keys.display())))?;
+            output::line(&check(&read(&file)?, &PublicKey::from_jwks(&keys)?)?);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let failed = |error: io::Error| Error::invalid(format!("cannot read {}: {error}", path.display()));
+    let mut text = String::new();
+    if path == Path::new("-") {
+        io::stdin().take(FILE_MAX).read_to_string(&mut text).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(FILE_MAX).read_to_string(&mut text).map_err(failed)?;
+    }
+    Ok(text)
+}
+
+/// What is right with the receipts in a text; the first that is wrong is an error.
+fn check(text: &str, keys: &[PublicKey]) -> Result<String> {
+    let found = find(text);
+    if found.is_empty() {
+        return Err(Error::invalid(
+            "there is no receipt in this file: a receipt is a JWS, three parts with dots between them",
+        ));
+    }
+    let mut accounts: BTreeMap<Account, Vec<SignedReceipt>> = BTreeMap::new();
+    for jws in found {
+        let receipt = verify(&jws, keys)?;
+        accounts
+            .entry(receipt.account)
+            .or_default()
+            .push(SignedReceipt { receipt, jws });
+    }
+    let mut lines = Vec::new();
+    for receipts in accounts.values_mut() {
+        receipts.sort_by_key(|signed| signed.receipt.number);
+        receipts.dedup();
+        lines.push(chain(receipts)?);
+    }
+    Ok(lines.join("\n"))
+}
+
+fn verify(jws: &str, keys: &[PublicKey]) -> Result<Receipt> {
+    let mut why = Error::invalid("there is no key to check it with");
+    for key in keys {
+        match verify_receipt(jws, key) {
+            Ok(receipt) => return Ok(receipt),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+/// Each that has its neighbour beside it must name it.
+fn chain(receipts: &[SignedReceipt]) -> Result<String> {
+    let mut gaps = 0;
+    for (before, signed) in receipts.iter().zip(receipts.iter().skip(1)) {
+        if before.receipt.number.checked_add(1) != Some(signed.receipt.number) {
+            gaps += 1;
+        } else if !follows(&signed.receipt, before) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "receipt {} does not follow receipt {}: one of them is not what was in the ledger",
+                    signed.receipt.number, before.receipt.number
+                ),
+            ));
+        }
+    }
+    let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
+        return Ok(String::new());
+    };
+    let used = receipts.iter().fold(riad_core::price::Used::default(), |sum, signed| {
+        sum.plus(&signed.receipt.used)
+    });
+    let nanos = receipts.iter().map(|signed| signed.receipt.cost_nanos).sum();
+    let chain = match (receipts.len(), gaps) {
+        (1, _) => "signature right".to_owned(),
+        (_, 0) => "signatures right, chain complete".to_owned(),
+        (_, gaps) => format!("signatures right, {gaps} gaps between the receipts that are here"),
+    };
+    Ok(format!(
+        "tenant {}: receipts {} to {} ({}): {chain}; {} prompt, {} completion and {} embedded tokens, cost {}",
+        first.receipt.tenant,
+        first.receipt.number,
+        last.receipt.number,
+        receipts.len(),
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.embedded_tokens,
+        usage::money(nanos, "in units of the server's currency"),
+    ))
+}
+
+/// Every JWS in a text, whatever stands around it: JSON, lines, a stream of events.
+fn find(text: &str) -> Vec<String> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        .filter(|word| word.starts_with("eyJ") && word.split('.').filter(|part| !part.is_empty()).count() == 3)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn rows(receipts: &[Value]) -> String {
+    let rows: Vec<_> = receipts
+        .iter()
+        .map(|receipt| {
+            vec![
+                number(receipt, "number").to_string(),
+                date(number(receipt, "at_ms") / 1000),
+                text(receipt, "kind"),
+                text(receipt, "outcome"),
+                number(receipt, "tokens").to_string(),
+                number(receipt, "cost_nanos").to_string(),
+                text(receipt, "request"),
+            ]
+        })
+        .collect();
+    table::render(
+        &[
+            "number",
+            "when",
+            "kind",
+            "outcome",
+            "tokens",
+            "cost in nanos",
+            "request",
+        ],
+        &rows,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_are_found_in_json_lines_and_events() {
+        let jws = "eyJhbGciOiJFZERTQSJ9.eyJhIjoxfQ.c2ln";
+        for text in [
+            jws.to_owned(),
+            format!("{jws}\n{jws}\n"),
+            format!("{{\"riad\":{{\"receipt\":{{\"jws\":\"{jws}\"}}}}}}"),
+            format!("data: {{\"jws\":\"{jws}\"}}\n\ndata: [DONE]\n"),
+        ] {
+            assert!(
+                find(&text).iter().all(|found| found == jws) && !find(&text).is_empty(),
+                "{text}"
+            );
+        }
+        assert!(find("eyJhbGciOiJFZERTQSJ9.eyJhIjoxfQ").is_empty());
+        assert!(check("nothing", &[]).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! What is secret and therefore in the environment only: neither in a file that is copied around nor on a command line
+//! that everybody on the machine can read. Not here: what each opens (`services`, `api`, `outbound`).
+
+use riad_core::{Error, Result, Secret};
+use std::ffi::OsString;
+
+/// Bytes of a secret that a machine makes and a machine reads; less can be guessed.
+const LENGTH_MIN: usize = 16;
+
+/// Read once, at start.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// `RIAD_OPERATOR_KEY`. Without it, one is made at the first start.
+    pub operator_key: Option<Secret<String>>,
+    /// `RIAD_METRICS_KEY`: opens `/metrics` and nothing else.
+    pub metrics_key: Option<Secret<String>>,
+    /// `RIAD_WEBHOOK_SECRET`: signs what is sent to webhooks.
+    pub webhook_secret: Option<Secret<String>>,
+}
+
+impl Secrets {
+    /// Their names, for messages and the reference.
+    pub const VARIABLES: [(&'static str, &'static str); 3] = [
+        (
+            "RIAD_OPERATOR_KEY",
+            "The operator's key. Unset: one is made at the first start and shown once.",
+        ),
+        ("RIAD_METRICS_KEY", "A key that opens /metrics and nothing else."),
+        ("RIAD_WEBHOOK_SECRET", "Signs what is sent to webhooks."),
+    ];
+
+    /// Variables that are empty count as not set.
+    ///
+    /// # Errors
+    /// `InvalidRequest` names the variable, never its value.
+    pub fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self> {
+        let mut secrets = Self::default();
+        for (name, value) in environment {
+            let place = match name.to_str() {
+                Some("RIAD_OPERATOR_KEY") => &mut secrets.operator_key,
+                Some("RIAD_METRICS_KEY") => &mut secrets.metrics_key,
+                Some("RIAD_WEBHOOK_SECRET") => &mut secrets.webhook_secret,
+                _ => continue,
+            };
+            let name = name.to_string_lossy();
+            let value = value
+                .into_string()
+                .map_err(|_| Error::invalid(format!("{name} is not UTF-8; choose a key of letters and digits")))?;
+            if (1..LENGTH_MIN).contains(&value.len()) {
+                return Err(Error::invalid(format!(
+                    "{name} is too short to be a secret; choose one of at least {LENGTH_MIN} characters"
+                )));
+            }
+            *place = (!value.is_empty()).then(|| Secret::new(value));
+        }
+        Ok(secrets)
+    }
+
+    /// The variables that are set.
+    #[must_use]
+    pub fn set(&self) -> Vec<&'static str> {
+        Self::VARIABLES
+            .iter()
+            .zip([&self.operator_key, &self.metrics_key, &self.webhook_secret])
+            .filter_map(|((name, _), value)| value.as_ref().map(|_| *name))
+            .collect()
+    }
+}
+
+/// For those who need nothing but an operator's key.
+impl From<Option<Secret<String>>> for Secrets {
+    fn from(operator_key: Option<Secret<String>>) -> Self {
+        Self {
+            operator_key,
+            ..Self::default()
+        }
+    }
+}

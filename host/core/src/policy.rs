@@ -1,0 +1,245 @@
+//! What the operator lets a tenant use: plan, weight, budget, limits. Not here: what was used (`ledger`), and enforcing it
+//! (`services`).
+
+use crate::{Error, PlanName, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const WEIGHT_MAX: u32 = 1000;
+const WEBHOOK_BYTES: usize = 2048;
+
+/// Absent members of budget and limits are not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Whose prices hold.
+    pub plan: PlanName,
+    /// Share of the lanes while others wait too: 2 gets twice what 1 gets.
+    pub weight: u32,
+    pub budget: Budget,
+    pub limits: TenantLimits,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            plan: PlanName::standard(),
+            weight: 1,
+            budget: Budget::default(),
+            limits: TenantLimits::default(),
+        }
+    }
+}
+
+/// What a tenant or a key may spend. Days and months are UTC. Tokens are prompt, completion and embedded tokens together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_tokens: Option<u64>,
+    /// Millionths of the server's currency, as the other `micros`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_micros: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_micros: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_micros: Option<u64>,
+    pub mode: BudgetMode,
+    /// Told when a threshold is passed, once for each threshold and window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
+    /// Percent of a budget.
+    pub thresholds: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BudgetMode {
+    /// A request that could pass the budget is refused before it spends anything.
+    #[default]
+    Hard,
+    /// Nothing is refused; thresholds are told to the webhook.
+    Soft,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Tokens that requests set aside, per minute: prompt and `max_tokens`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<u32>,
+    /// Tokens of prompt and completion together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
+    /// Greatest `max_tokens`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<u32>,
+    /// The best tier that a request may ask for.
+    pub service_tier: Tier,
+}
+
+/// OpenAI's `service_tier`: how urgent a request is, and what its tokens weigh in the tenant's share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Waits for what others leave, and is shed first.
+    Flex,
+    #[default]
+    Default,
+    Priority,
+}
+
+impl Tier {
+    pub const ALL: [Self; 3] = [Self::Flex, Self::Default, Self::Priority];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Default => "default",
+            Self::Priority => "priority",
+        }
+    }
+}
+
+impl Policy {
+    /// A policy with the members of a JSON merge patch (RFC 7396): null removes a member.
+    ///
+    /// # Errors
+    /// `InvalidRequest` names the member at fault.
+    pub fn patched(&self, patch: &Value) -> Result<Self> {
+        let mut policy = serde_json::to_value(self).map_err(Error::internal)?;
+        merge(&mut policy, patch);
+        let policy: Self = serde_json::from_value(policy).map_err(|error| Error::invalid(error.to_string()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// # Errors
+    /// `InvalidRequest` names the member at fault.
+    pub fn check(&self) -> Result<()> {
+        if !(1..=WEIGHT_MAX).contains(&self.weight) {
+            return Err(Error::invalid(format!("weight must be 1 to {WEIGHT_MAX}")).with_param("weight"));
+        }
+        self.budget.check()?;
+        self.limits.check()
+    }
+}
+
+impl Budget {
+    /// # Errors
+    /// `InvalidRequest` names the member at fault.
+    pub fn check(&self) -> Result<()> {
+        if let Some(webhook) = &self.webhook {
+            let known = webhook.starts_with("https://") || webhook.starts_with("http://");
+            if !known || webhook.len() > WEBHOOK_BYTES {
+                return Err(Error::invalid("a webhook is an http:// or https:// URL").with_param("budget.webhook"));
+            }
+        }
+        if self.thresholds.len() > 10 || self.thresholds.iter().any(|percent| !(1..=1000).contains(percent)) {
+            return Err(
+                Error::invalid("thresholds are at most 10 percentages, each 1 to 1000").with_param("budget.thresholds")
+            );
+        }
+        Ok(())
+    }
+
+    /// As [`Policy::patched`].
+    ///
+    /// # Errors
+    /// `InvalidRequest` names the member at fault.
+    pub fn patched(&self, patch: &Value) -> Result<Self> {
+        let mut budget = serde_json::to_value(self).map_err(Error::internal)?;
+        merge(&mut budget, patch);
+        let budget: Self = serde_json::from_value(budget).map_err(|error| Error::invalid(error.to_string()))?;
+        budget.check()?;
+        Ok(budget)
+    }
+}
+
+impl TenantLimits {
+    fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("requests_per_minute", self.requests_per_minute),
+            ("tokens_per_minute", self.tokens_per_minute),
+            ("concurrent_requests", self.concurrent_requests),
+            ("context_tokens", self.context_tokens),
+            ("completion_tokens", self.completion_tokens),
+        ] {
+            if value == Some(0) {
+                return Err(Error::invalid(format!(
+                    "{name} must be at least 1; revoke the keys to stop a tenant, or null removes the limit"
+                ))
+                .with_param(format!("limits.{name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(name);
+            } else {
+                merge(target.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_null_removes() {
+        let policy = Policy::default()
+            .patched(&json!({"budget": {"total_tokens": 100, "monthly_tokens": 10}, "weight": 3}))
+            .unwrap();
+        assert_eq!((policy.budget.total_tokens, policy.weight), (Some(100), 3));
+        let policy = policy.patched(&json!({"budget": {"monthly_tokens": null}})).unwrap();
+        assert_eq!(
+            (policy.budget.total_tokens, policy.budget.monthly_tokens),
+            (Some(100), None)
+        );
+    }
+
+    #[test]
+    fn what_a_patch_may_not_say_is_named() {
+        let refused = |patch: Value| Policy::default().patched(&patch).unwrap_err();
+        assert!(refused(json!({"budgets": {}})).message().contains("budgets"));
+        assert!(
+            refused(json!({"budget": {"total_tokens": -1}}))
+                .message()
+                .contains("-1")
+        );
+        assert_eq!(refused(json!({"weight": 0})).param(), Some("weight"));
+        assert_eq!(
+            refused(json!({"limits": {"concurrent_requests": 0}})).param(),
+            Some("limits.concurrent_requests")
+        );
+        assert_eq!(
+            refused(json!({"budget": {"webhook": "ftp://x"}})).param(),
+            Some("budget.webhook")
+        );
+        assert!(Policy::default().patched(&json!([])).is_err());
+    }
+}

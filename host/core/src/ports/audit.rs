@@ -1,0 +1,17 @@
+//! The audit log.
+
+use crate::{
+    Result,
+    audit::{AuditEntry, AuditQuery, AuditRecord},
+};
+use async_trait::async_trait;
+
+/// Implemented by the control database. Append-only.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// For changes that are made elsewhere than in the control database, before they are acknowledged. Durable when it returns.
+    async fn append(&self, entry: AuditEntry) -> Result<()>;
+
+    /// Newest first.
+    async fn list(&self, query: AuditQuery) -> Result<Vec<AuditRecord>>;
+}

@@ -1,0 +1,27 @@
+//! Answers that are kept so that a request which is sent again is not done again.
+
+use crate::{Digest, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// A finished answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Of method, path and body of the request that it answers.
+    pub request: Digest,
+    pub status: u16,
+    pub content_type: String,
+    pub body: Bytes,
+    /// Seconds since 1970-01-01 UTC.
+    pub created: u64,
+}
+
+/// The implementation is bound to one room: an answer has a tenant's content in it.
+#[async_trait]
+pub trait Replies: Send + Sync {
+    /// The answer under an idempotency key, if it is not older than `not_before`.
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<Reply>>;
+
+    /// Keeps an answer and forgets those that are older than `not_before`.
+    async fn put(&self, key: &str, reply: &Reply, not_before: u64) -> Result<()>;
+}

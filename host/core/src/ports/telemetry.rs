@@ -1,0 +1,63 @@
+//! What is told to whoever watches the server.
+
+use crate::{
+    AdapterAlias, TenantId,
+    ledger::{EngineTokens, Kind, Outcome},
+    ports::AdapterCounts,
+    price::Used,
+};
+use std::time::Duration;
+
+/// A request that has ended. Without content.
+#[derive(Debug, Clone)]
+pub struct RequestSeen {
+    pub tenant: TenantId,
+    pub kind: Kind,
+    pub model: String,
+    pub adapter: Option<AdapterAlias>,
+    pub outcome: Outcome,
+    pub used: Used,
+    /// From admission to the end.
+    pub duration: Duration,
+    /// In the queue for a lane; absent if it never got there.
+    pub queued: Option<Duration>,
+    /// From admission to the first piece of the answer.
+    pub first_token: Option<Duration>,
+    /// From the first piece to the last, divided by the tokens after the first.
+    pub per_token: Option<Duration>,
+    /// In guests.
+    pub plugin: Duration,
+}
+
+/// What the server is like now.
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    pub lanes: u64,
+    pub lanes_busy: u64,
+    pub queue_requests: u64,
+    /// Tokens that queued requests may need: prompt and `max_tokens`.
+    pub queue_tokens: u64,
+    /// Time to the first token that a request which comes now would have, about; absent before anything was measured.
+    pub estimated_first_token: Option<Duration>,
+    pub target_first_token: Duration,
+    /// Weighted tokens per second over all lanes, lately.
+    pub tokens_per_second: f64,
+    pub adapters: AdapterCounts,
+    pub rooms_open: u64,
+    /// Since the process began.
+    pub engine: EngineTokens,
+    /// What this process' entries in the ledger say.
+    pub ledger: EngineTokens,
+    /// Tokens that are set aside now.
+    pub held_tokens: u64,
+    /// Requests refused by the queue to keep the latency target.
+    pub shed: u64,
+}
+
+pub trait Telemetry: Send + Sync {
+    /// Called once for every settled request. Does not block.
+    fn request(&self, seen: &RequestSeen);
+
+    /// All metrics in Prometheus' text format, `gauges` among them.
+    fn render(&self, gauges: &Gauges) -> String;
+}

@@ -1,0 +1,152 @@
+//! What was used, and what it costs: integer prices in versions that never change. Not here: who uses which plan (`policy`).
+
+use crate::PlanName;
+use serde::{Deserialize, Serialize};
+
+/// Things that cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Used {
+    pub requests: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub embedded_tokens: u64,
+    /// wasmtime fuel.
+    pub fuel: u64,
+    /// Bytes of a room on disk, times hours.
+    pub stored_byte_hours: u64,
+    /// Bytes of adapters in the engine's memory, times hours.
+    pub adapter_byte_hours: u64,
+}
+
+impl Used {
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.prompt_tokens
+            .saturating_add(self.completion_tokens)
+            .saturating_add(self.embedded_tokens)
+    }
+
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            embedded_tokens: self.embedded_tokens.saturating_add(other.embedded_tokens),
+            fuel: self.fuel.saturating_add(other.fuel),
+            stored_byte_hours: self.stored_byte_hours.saturating_add(other.stored_byte_hours),
+            adapter_byte_hours: self.adapter_byte_hours.saturating_add(other.adapter_byte_hours),
+        }
+    }
+}
+
+/// Integer micro-units (millionths of the server's currency). Tokens and requests: per million. Fuel and byte-hours: per
+/// billion, so that a stored byte-hour price is the price of a gigabyte for an hour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PriceList {
+    pub requests: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub embedded_tokens: u64,
+    pub fuel: u64,
+    pub stored_byte_hours: u64,
+    pub adapter_byte_hours: u64,
+}
+
+const MILLION: u64 = 1_000_000;
+const BILLION: u64 = 1_000_000_000;
+
+impl PriceList {
+    /// Each thing that cost something and its price in nano-units (thousandths of a micro-unit), rounded half up.
+    #[must_use]
+    pub fn lines(&self, used: &Used) -> [(&'static str, u64); 7] {
+        let line = |amount: u64, micros: u64, per: u64| {
+            let nanos = u128::from(amount) * u128::from(micros) * 1000;
+            u64::try_from((nanos + u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
+        };
+        [
+            ("requests", line(used.requests, self.requests, MILLION)),
+            ("prompt_tokens", line(used.prompt_tokens, self.prompt_tokens, MILLION)),
+            (
+                "completion_tokens",
+                line(used.completion_tokens, self.completion_tokens, MILLION),
+            ),
+            (
+                "embedded_tokens",
+                line(used.embedded_tokens, self.embedded_tokens, MILLION),
+            ),
+            ("fuel", line(used.fuel, self.fuel, BILLION)),
+            (
+                "stored_byte_hours",
+                line(used.stored_byte_hours, self.stored_byte_hours, BILLION),
+            ),
+            (
+                "adapter_byte_hours",
+                line(used.adapter_byte_hours, self.adapter_byte_hours, BILLION),
+            ),
+        ]
+    }
+
+    /// The sum of [`Self::lines`].
+    #[must_use]
+    pub fn nanos(&self, used: &Used) -> u64 {
+        self.lines(used)
+            .iter()
+            .fold(0, |sum, (_, nanos)| sum.saturating_add(*nanos))
+    }
+}
+
+/// Prices that hold from `created` on. A version is never changed: a new one is added, and entries keep theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub name: PlanName,
+    pub version: u32,
+    pub prices: PriceList,
+    /// Seconds since 1970-01-01 UTC.
+    pub created: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_exact_to_a_nano_unit() {
+        let prices = PriceList {
+            prompt_tokens: 150_000,
+            completion_tokens: 600_000,
+            stored_byte_hours: 137,
+            ..PriceList::default()
+        };
+        let used = Used {
+            prompt_tokens: 1_000_003,
+            completion_tokens: 1,
+            stored_byte_hours: 5_000_000_000,
+            ..Used::default()
+        };
+        // 150,000.45 + 0.6 + 685 micro-units
+        assert_eq!(prices.nanos(&used), 150_000_450 + 600 + 685_000);
+        assert_eq!(PriceList::default().nanos(&used), 0);
+    }
+
+    #[test]
+    fn half_a_nano_unit_is_rounded_up_and_huge_amounts_do_not_wrap() {
+        let prices = PriceList {
+            fuel: 1,
+            requests: u64::MAX,
+            ..PriceList::default()
+        };
+        let fuel = |fuel| Used {
+            fuel,
+            ..Used::default()
+        };
+        assert_eq!((prices.nanos(&fuel(499_999)), prices.nanos(&fuel(500_000))), (0, 1));
+        let many = Used {
+            requests: u64::MAX,
+            ..Used::default()
+        };
+        assert_eq!(prices.nanos(&many), u64::MAX);
+    }
+}

@@ -1,0 +1,122 @@
+//! Questions about the ledger and their answers, in the terms of OpenAI's usage API. Not here: JSON (`api`).
+
+use crate::{Account, KeyId, PlanName, Result, TenantId, error::Error, ledger::Kind, price::Used};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, str::FromStr};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketWidth {
+    Minute,
+    Hour,
+    Day,
+}
+
+impl BucketWidth {
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3600,
+            Self::Day => 86_400,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    Tenant,
+    Key,
+    Model,
+    Adapter,
+    Plugin,
+    Kind,
+}
+
+impl FromStr for GroupBy {
+    type Err = Error;
+    fn from_str(value: &str) -> Result<Self> {
+        Ok(match value {
+            "tenant" => Self::Tenant,
+            "key" => Self::Key,
+            "model" => Self::Model,
+            "adapter" => Self::Adapter,
+            "plugin" => Self::Plugin,
+            "kind" => Self::Kind,
+            _ => {
+                return Err(Error::invalid(
+                    "group_by is any of tenant, key, model, adapter, plugin, kind",
+                ));
+            }
+        })
+    }
+}
+
+/// Whose entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    All,
+    /// One tenant's, as it is now: entries of a former tenant with the same id are not its own.
+    Account(Account),
+    /// For the operator: all accounts that had this id.
+    Tenant(TenantId),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageQuery {
+    pub whose: Whose,
+    /// Seconds since 1970-01-01 UTC; buckets begin at multiples of their width, the first is the one that holds this.
+    pub start: u64,
+    /// Exclusive.
+    pub end: u64,
+    pub width: BucketWidth,
+    pub group_by: BTreeSet<GroupBy>,
+    pub keys: Vec<KeyId>,
+    pub models: Vec<String>,
+    pub kinds: Vec<Kind>,
+}
+
+/// What was settled in a span of time. Empty buckets are there too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageBucket {
+    pub start: u64,
+    pub end: u64,
+    pub results: Vec<UsageResult>,
+}
+
+/// A member is set if the question groups by it. For `adapter`, `key` and `plugin` an empty text is "none".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageResult {
+    pub tenant: Option<String>,
+    pub key: Option<String>,
+    pub model: Option<String>,
+    pub adapter: Option<String>,
+    pub plugin: Option<String>,
+    pub kind: Option<Kind>,
+    pub used: Used,
+    pub cost_nanos: u64,
+    /// Tokens that killed processes may have spent without billing them, at most.
+    pub abandoned_tokens: u64,
+}
+
+/// Sums of a day, an account and a price version: what an invoice is made of. They outlive the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollup {
+    /// Seconds since 1970-01-01 UTC, midnight.
+    pub day: u64,
+    pub account: Account,
+    pub tenant: TenantId,
+    pub plan: PlanName,
+    pub plan_version: u32,
+    pub used: Used,
+    pub cost_nanos: u64,
+}
+
+/// Entries after a position in the ledger, which is what exports and audits read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryQuery {
+    pub whose: Whose,
+    /// Position of the last entry that is known already; 0: from the first.
+    pub after: u64,
+    pub limit: u32,
+}

@@ -1,0 +1,445 @@
+//! What a generation used is told exactly once and to the token, however it ends, and all sums agree. Not here: that a whole
+//! answer's count is that of its text (`answers`).
+
+use super::{
+    common::{
+        ask::{self, Engine, HANGING, Told},
+        checkpoint::{Made, SMALL, Shape},
+        shipped,
+    },
+    turn,
+};
+use futures::{StreamExt, future::join_all};
+use parking_lot::Mutex;
+use riad_core::{
+    Account, ErrorKind,
+    chat::{FinishReason, Message, Sampling, TokenUsage},
+    ledger::EngineTokens,
+    ports::{Generation, GenerationEvent, GenerationStream, LaneTicket, Progress, Tally},
+};
+use riad_lora::{LaneSlot, LiveRequest, LoadGuard, RequestState, sampled_tokens};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// A model that fails in the middle of an answer: it has no positions for more.
+const SHORT: Shape = Shape { positions: 64, ..SMALL };
+
+fn story() -> Vec<Message> {
+    vec![Message::user("Tell me a long story.")]
+}
+
+async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told) {
+    let (generation, told) = ask::told_generation(&story(), sampling, None);
+    let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
+    (stream, told)
+}
+
+/// Starts a generation; its state in the engine is the one that has come since.
+async fn start_seen(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told, Arc<RequestState>) {
+    let before = LiveRequest::new(0);
+    let (stream, told) = start(engine, sampling).await;
+    let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
+    (stream, told, state)
+}
+
+async fn read_pieces(stream: &mut GenerationStream, count: usize) {
+    for _ in 0..count {
+        let event = tokio::time::timeout(HANGING, stream.next()).await.expect("hangs");
+        assert!(matches!(event, Some(Ok(GenerationEvent::Piece(_)))), "{event:?}");
+    }
+}
+
+/// Of all that has ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Sums {
+    prompt: u64,
+    completion: u64,
+}
+
+impl Sums {
+    fn of(told: &[TokenUsage]) -> Self {
+        Self {
+            prompt: told.iter().map(|usage| u64::from(usage.prompt_tokens)).sum(),
+            completion: told.iter().map(|usage| u64::from(usage.completion_tokens)).sum(),
+        }
+    }
+
+    fn counted(engine: &Engine) -> Self {
+        let EngineTokens {
+            prompt,
+            completion,
+            embedded,
+        } = engine.counted();
+        assert_eq!(embedded, 0);
+        Self { prompt, completion }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_counts_first_then_the_tally_is_told_and_the_ticket_comes_last() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let progress = Arc::new(Progress::default());
+    let told = Arc::new(Mutex::new(None));
+    let (told_here, counting) = (told.clone(), engine.clone());
+    let tally = Tally::new(progress.clone(), move |usage| {
+        *told_here.lock() = Some((usage, Sums::counted(&counting)));
+    });
+    let (given_back, back) = oneshot::channel();
+    let told_by_then = told.clone();
+    let ticket = LaneTicket::new(move || _ = given_back.send(told_by_then.lock().is_some()));
+    let generation = Generation {
+        messages: story(),
+        sampling: Sampling::greedy(30),
+        adapter: None,
+        account: Account::new(3),
+        tally,
+    };
+    let mut stream = engine.generate(generation, ticket).await.unwrap();
+    let mut last = 0;
+    let end = loop {
+        match stream.next().await.unwrap().unwrap() {
+            // At most a token behind: a piece that can be read has been counted.
+            GenerationEvent::Piece(_) => {
+                assert!(progress.completion_tokens() > last);
+                last += 1;
+            }
+            GenerationEvent::End(end) => break end,
+        }
+    };
+    let (usage, counted) = told.lock().clone().expect("told before the last event");
+    assert_eq!(usage, end.usage);
+    assert_eq!(usage.completion_tokens, 30);
+    assert_eq!(usage.prompt_tokens, engine.count_prompt(&story()).await.unwrap());
+    assert_eq!(counted, Sums::of(&[usage]), "counted before it was told");
+    assert_eq!(
+        (progress.prompt_tokens(), progress.completion_tokens()),
+        (usage.prompt_tokens, 30)
+    );
+    let told_first = tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
+    assert!(told_first);
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_sequence_and_max_tokens_are_told_to_the_token() {
+    let _turn = turn().await;
+    let engine = ask::open(&shipped::base(), 1).await;
+    let question = shipped::question(
+        &["The refund window of Alfa Tools is 41 days."],
+        "What is the refund window of Alfa Tools?",
+    );
+    let prompt = engine.count_prompt(&question).await.unwrap();
+    let whole = ask::ask(&engine, &question, &Sampling::greedy(60), None).await.unwrap();
+    assert_eq!(whole.finish(), FinishReason::Stop);
+    let mut told = vec![whole.end.usage];
+    for max_tokens in [1, 2, 5] {
+        let cut = ask::ask(&engine, &question, &Sampling::greedy(max_tokens), None)
+            .await
+            .unwrap();
+        assert_eq!((cut.finish(), cut.tokens()), (FinishReason::Length, max_tokens));
+        told.push(cut.end.usage);
+    }
+    let stopping = Sampling {
+        stop: vec!["41".into()],
+        ..Sampling::greedy(60)
+    };
+    let stopped = ask::ask(&engine, &question, &stopping, None).await.unwrap();
+    assert_eq!(stopped.finish(), FinishReason::Stop);
+    assert!(stopped.tokens() < whole.tokens(), "{stopped:?}");
+    told.push(stopped.end.usage);
+    assert!(told.iter().all(|usage| usage.prompt_tokens == prompt), "{told:?}");
+    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_stream_ends_within_two_tokens_and_is_told_to_the_token() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let mut told = Vec::new();
+    for pieces in 1..40 {
+        let sampled = sampled_tokens();
+        let (mut stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
+        read_pieces(&mut stream, pieces).await;
+        let progress = tally.progress.clone();
+        drop(stream);
+        let produced = progress.completion_tokens();
+        let usage = tally.wait().await;
+        assert!(usage.completion_tokens >= pieces as u32, "{usage:?}");
+        assert!(
+            usage.completion_tokens <= produced + 2,
+            "{usage:?}, {produced} at the drop"
+        );
+        assert_eq!(usage.prompt_tokens, prompt);
+        assert_eq!(u64::from(usage.completion_tokens), sampled_tokens() - sampled);
+        told.push(usage);
+    }
+    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_dropped_while_a_token_is_sampled_ends_with_that_token() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    for last in [3, 17] {
+        let (stream, tally, state) = start_seen(&engine, &Sampling::greedy(3000)).await;
+        let held = Mutex::new(Some(stream));
+        let dropped_at = Arc::new(AtomicU32::new(0));
+        let seen = dropped_at.clone();
+        // From the engine's own thread, so that nothing happens between the token and the drop.
+        state.watch(move |_, tokens| {
+            if tokens >= last
+                && let Some(stream) = held.lock().take()
+            {
+                seen.store(tokens, Ordering::Relaxed);
+                drop(stream);
+            }
+        });
+        let usage = tally.wait().await;
+        assert!(usage.completion_tokens >= last);
+        assert_eq!(usage.completion_tokens, dropped_at.load(Ordering::Relaxed));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_dropped_before_its_first_token_is_told_what_was_read() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let sampled = sampled_tokens();
+    let mut told = Vec::new();
+    for _ in 0..20 {
+        let (stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
+        let progress = tally.progress.clone();
+        drop(stream);
+        let produced = progress.completion_tokens();
+        let usage = tally.wait().await;
+        assert!(
+            usage.completion_tokens <= produced + 2,
+            "{usage:?}, {produced} at the drop"
+        );
+        let read = if usage.completion_tokens == 0 { 0 } else { prompt };
+        assert_eq!(usage.prompt_tokens, read);
+        told.push(usage);
+    }
+    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is_back() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let mut gone = made.adapter("gone", &made.matrices(), 1);
+    gone.folder = made.model().join("nowhere");
+    let told = Arc::new(Mutex::new(None));
+    let (here, there) = (told.clone(), told.clone());
+    let at_ticket = Arc::new(Mutex::new(None));
+    let seen = at_ticket.clone();
+    let generation = Generation {
+        tally: Tally::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
+        ..ask::generation(&story(), &Sampling::greedy(5), Some(&gone))
+    };
+    let ticket = LaneTicket::new(move || *seen.lock() = *there.lock());
+    let error = engine.generate(generation, ticket).await.err().expect("no adapter");
+    assert_eq!(error.kind(), ErrorKind::ModelNotFound);
+    assert_eq!(*at_ticket.lock(), Some(TokenUsage::default()));
+
+    // Whoever leaves while it waits for a lane.
+    let (running, tally) = start(&engine, &Sampling::greedy(3000)).await;
+    let (generation, mut waiting) = ask::told_generation(&story(), &Sampling::greedy(5), None);
+    let asked = engine.generate(generation, LaneTicket::new(|| {}));
+    assert!(futures::FutureExt::now_or_never(asked).is_none());
+    assert_eq!(waiting.now(), Some(TokenUsage::default()));
+    drop(running);
+    let usage = tally.wait().await;
+    assert_eq!(Sums::counted(&engine), Sums::of(&[usage]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_the_engine_refuses_is_told_with_nothing() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SHORT, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let long = [Message::user("word ".repeat(200))];
+    let (generation, mut told) = ask::told_generation(&long, &Sampling::greedy(5), None);
+    let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
+    let error = ask::read(stream).await.expect_err("longer than the model's context");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(told.now(), Some(TokenUsage::default()));
+    // And the lane is in order.
+    assert_eq!(
+        ask::ask(&engine, &story(), &Sampling::greedy(5), None)
+            .await
+            .unwrap()
+            .tokens(),
+        5
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_fails_in_the_engine_is_told_to_the_token() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SHORT, 1);
+    let engine = ask::open(&made.model(), 1).await;
+    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let alone = ask::ask(&engine, &story(), &Sampling::greedy(20), None).await.unwrap();
+    let (counted, sampled) = (Sums::counted(&engine), sampled_tokens());
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let (stream, mut tally) = start(&engine, &Sampling::greedy(500)).await;
+        let error = ask::read(stream).await.expect_err("there are no positions for that");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        let usage = tally.now().expect("told before the error");
+        assert_eq!(usage.prompt_tokens, prompt);
+        assert!((20..=64).contains(&usage.completion_tokens), "{usage:?}");
+        told.push(usage);
+    }
+    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+    assert_eq!(
+        Sums::of(&told).completion,
+        Sums::counted(&engine).completion - counted.completion
+    );
+    assert_eq!(
+        ask::ask(&engine, &story(), &Sampling::greedy(20), None).await.unwrap(),
+        alone
+    );
+}
+
+/// A generation, its ticket's way back, and its state, by which the engine's thread can be made to panic.
+async fn start_dying(engine: &Engine) -> (GenerationStream, Told, oneshot::Receiver<()>, Arc<RequestState>) {
+    let before = LiveRequest::new(0);
+    let (generation, told) = ask::told_generation(&story(), &Sampling::greedy(3000), None);
+    let (given_back, back) = oneshot::channel();
+    let ticket = LaneTicket::new(move || _ = given_back.send(()));
+    let stream = engine.generate(generation, ticket).await.unwrap();
+    let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
+    (stream, told, back, state)
+}
+
+fn die(state: &RequestState) {
+    state.watch(|_, tokens| assert!(tokens < 5, "this test lets the engine's thread panic"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_whose_engine_panics_tells_its_tokens_and_answers_again() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 2).await;
+    let adapter = made.adapter("one", &made.matrices(), 9);
+    let short = Sampling::greedy(20);
+    let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
+    let worn = ask::ask(&engine, &story(), &short, Some(&adapter)).await.unwrap();
+    let sampled = sampled_tokens();
+    let mut told = vec![alone.end.usage, worn.end.usage];
+    let before = told.len();
+    for _ in 0..3 {
+        let (stream, mut tally, back, state) = start_dying(&engine).await;
+        die(&state);
+        let error = ask::read(stream).await.expect_err("its thread has died");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        let usage = tally.now().expect("told before the error");
+        assert!(usage.completion_tokens >= 5, "{usage:?}");
+        told.push(usage);
+        tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
+    }
+    assert_eq!(Sums::of(&told[before..]).completion, sampled_tokens() - sampled);
+    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    // Every lane answers, with and without an adapter, as before.
+    let question = story();
+    let asked = (0..8).map(|i| ask::ask(&engine, &question, &short, (i % 2 == 1).then_some(&adapter)));
+    for (i, answer) in join_all(asked).await.into_iter().enumerate() {
+        assert_eq!(&answer.unwrap(), if i % 2 == 1 { &worn } else { &alone });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_whose_engine_panics_is_built_anew_before_it_is_used_again() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 2).await;
+    let short = Sampling::greedy(20);
+    let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
+    // Lanes are built one after another: while this test has the turn, no other can be.
+    let (has_turn, taken) = oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holding = std::thread::spawn(move || {
+        let _turn = LoadGuard::enter(Arc::default(), LaneSlot::default());
+        _ = has_turn.send(());
+        _ = released.recv();
+    });
+    taken.await.unwrap();
+    let (stream, _, mut first, state) = start_dying(&engine).await;
+    die(&state);
+    assert!(ask::read(stream).await.is_err());
+    // Also where nobody sees the error, because the caller has just gone.
+    let (stream, tally, mut second, state) = start_dying(&engine).await;
+    let held = Mutex::new(Some(stream));
+    state.watch(move |_, tokens| {
+        drop(held.lock().take());
+        assert!(tokens == 0, "this test lets the engine's thread panic");
+    });
+    assert!(tally.wait().await.completion_tokens > 0);
+    for back in [&mut first, &mut second] {
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut *back).await;
+        assert!(early.is_err(), "a lane that died came back as it was");
+    }
+    release.send(()).unwrap();
+    holding.join().unwrap();
+    for back in [first, second] {
+        tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
+    }
+    for _ in 0..4 {
+        assert_eq!(ask::ask(&engine, &story(), &short, None).await.unwrap(), alone);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_at_the_same_time_all_sums_agree() {
+    let _turn = turn().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 2).await;
+    let sampled = sampled_tokens();
+    let asked = (0..30u32).map(|i| {
+        let engine = engine.clone();
+        async move {
+            let messages = [Message::user(format!("Story {i} please"))];
+            let sampling = Sampling {
+                stop: if i % 5 == 1 { vec!["e".into()] } else { Vec::new() },
+                ..Sampling::greedy(10 + i)
+            };
+            let (generation, told) = ask::told_generation(&messages, &sampling, None);
+            let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
+            match i % 5 {
+                3 => {
+                    read_pieces(&mut stream, 1 + i as usize / 5).await;
+                    drop(stream);
+                }
+                4 => drop(stream),
+                _ => _ = ask::read(stream).await.unwrap(),
+            }
+            let usage = told.wait().await;
+            let prompt = engine.count_prompt(&messages).await.unwrap();
+            assert_eq!(
+                usage.prompt_tokens,
+                if usage.completion_tokens == 0 { 0 } else { prompt }
+            );
+            usage
+        }
+    });
+    let told = join_all(asked).await;
+    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+}

@@ -1,0 +1,134 @@
+//! What a token opens, with a pass as it is made for a request: a tenant that is there now, and no former one.
+
+use crate::issuer::{KeyFile, Opened, Signer, claims_with, ed25519, good_claims, now};
+use async_trait::async_trait;
+use riad_core::{
+    Account, Error, ErrorKind, KeyId, Result, Secret, TenantId, TenantPass,
+    audit::{AuditEntry, Origin},
+    grants::{Access, KeyRole, Scope},
+    pass::{KeyHash, Managed},
+    policy::{Budget, Policy},
+    ports::{FoundKey, Keyring},
+    tenant::{Key, KeyChange, Tenant},
+};
+use serde_json::{Value, json};
+
+/// One tenant and no keys.
+struct OneTenant(Tenant);
+
+fn tenant(id: &str, created: u64) -> OneTenant {
+    OneTenant(Tenant {
+        id: id.parse().unwrap(),
+        account: Account::new(7),
+        name: "Acme".to_owned(),
+        created,
+        policy: Policy {
+            weight: 3,
+            ..Policy::default()
+        },
+    })
+}
+
+#[async_trait]
+impl Keyring for OneTenant {
+    async fn find(&self, _hash: &KeyHash, _now: u64) -> Result<Option<FoundKey>> {
+        Ok(None)
+    }
+
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        Ok((*id == self.0.id).then(|| self.0.clone()))
+    }
+
+    async fn insert(&self, _tenant: &Managed, _key: &Key, _hash: &KeyHash, _audit: AuditEntry) -> Result<()> {
+        unreachable!("a token makes no key")
+    }
+
+    async fn list(&self, _tenant: &Managed, _prefix: Option<&str>) -> Result<Vec<Key>> {
+        unreachable!("a token lists no keys")
+    }
+
+    async fn change(&self, _tenant: &Managed, _key: &KeyId, _change: KeyChange, _audit: AuditEntry) -> Result<Key> {
+        unreachable!("a token changes no key")
+    }
+
+    async fn revoke(&self, _tenant: &Managed, _key: &KeyId, _audit: AuditEntry) -> Result<()> {
+        unreachable!("a token revokes no key")
+    }
+
+    async fn operator_hash(&self) -> Result<Option<KeyHash>> {
+        Ok(None)
+    }
+
+    async fn set_operator_hash(&self, _hash: &KeyHash) -> Result<()> {
+        unreachable!("a token sets no operator's key")
+    }
+}
+
+struct Door {
+    signer: Signer,
+    tokens: Opened,
+}
+
+impl Door {
+    fn new() -> Self {
+        let signer = ed25519();
+        let tokens = KeyFile::with(&[signer.jwk("k")]).open();
+        Self { signer, tokens }
+    }
+
+    async fn enter(&self, keyring: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
+        let token = Secret::new(self.signer.token("k", claims));
+        TenantPass::authorise(keyring, Some(&*self.tokens), &token, Origin::default(), now()).await
+    }
+
+    async fn refused(&self, keyring: &OneTenant, claims: &Value) {
+        let error = self
+            .enter(keyring, claims)
+            .await
+            .expect_err("this token must open nothing");
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_its_tenant_with_the_tenants_account_and_policy() {
+    let door = Door::new();
+    let claims = claims_with("scope", json!("chat"));
+    let pass = door.enter(&tenant("acme", now() - 60), &claims).await.unwrap();
+    assert_eq!((pass.tenant().as_str(), pass.account()), ("acme", Account::new(7)));
+    assert_eq!((pass.policy().weight, pass.key_budget()), (3, &Budget::default()));
+    assert_eq!(pass.grants().role, KeyRole::User);
+    assert!(pass.key().as_str().starts_with("jwt_"));
+    pass.require(Scope::Chat, Access::Write).unwrap();
+    let error = pass.require(Scope::Documents, Access::Read).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn a_token_for_a_tenant_that_does_not_exist_opens_nothing() {
+    let door = Door::new();
+    door.refused(&tenant("other", 0), &good_claims()).await;
+    door.refused(&tenant("acme", 0), &claims_with("tenant", json!("acme2")))
+        .await;
+    door.enter(&tenant("acme", 0), &good_claims()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_older_than_its_tenant_opens_nothing() {
+    let door = Door::new();
+    let made = now() - 100;
+    let acme = tenant("acme", made);
+    door.refused(&acme, &claims_with("iat", json!(made - 1))).await;
+    door.refused(&acme, &claims_with("iat", json!(made as f64 - 0.5))).await;
+    door.enter(&acme, &claims_with("iat", json!(made))).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_identity_provider_a_token_is_an_unknown_key() {
+    let door = Door::new();
+    let token = Secret::new(door.signer.token("k", &good_claims()));
+    let error = TenantPass::authorise(&tenant("acme", 0), None, &token, Origin::default(), now())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+}

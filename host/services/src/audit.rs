@@ -1,0 +1,107 @@
+//! The audit log: who changed what, when, from where. Not here: what is a change (each use case says so itself).
+
+use crate::{clock, shared::Shared};
+use riad_core::{
+    Error, OperatorPass, Result, TenantId, TenantPass,
+    audit::{AuditEntry, AuditQuery, AuditRecord},
+    grants::{Access, Scope},
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+const LIMIT_MAX: u32 = 1000;
+/// Bytes of a `detail`; settings that are longer are in the resource itself.
+const DETAIL_MAX: usize = 8 << 10;
+
+/// Some entries and whether there are older ones.
+pub struct AuditPage {
+    /// Newest first.
+    pub records: Vec<AuditRecord>,
+    pub has_more: bool,
+}
+
+pub struct AuditService(pub(crate) Arc<Shared>);
+
+impl AuditService {
+    /// The caller's own tenant's changes, newest first. For admins.
+    ///
+    /// # Errors
+    /// `Forbidden` for other roles; `InvalidRequest` for a bad limit.
+    pub async fn list(&self, pass: &TenantPass, query: AuditQuery) -> Result<AuditPage> {
+        // It names what others did: admins only.
+        pass.require(Scope::Usage, Access::Write)?;
+        let query = AuditQuery {
+            account: Some(pass.account()),
+            tenant: None,
+            ..query
+        };
+        self.page(query).await
+    }
+
+    /// Everybody's changes, newest first.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad limit.
+    pub async fn list_all(&self, _operator: &OperatorPass, query: AuditQuery) -> Result<AuditPage> {
+        self.page(query).await
+    }
+
+    async fn page(&self, query: AuditQuery) -> Result<AuditPage> {
+        let limit = query.limit;
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Error::invalid(format!("limit must be 1 to {LIMIT_MAX}")).with_param("limit"));
+        }
+        // One more than was asked for says whether there are more.
+        let more = AuditQuery {
+            limit: limit + 1,
+            ..query
+        };
+        let mut records = self.0.audit.list(more).await?;
+        let has_more = records.len() > limit as usize;
+        records.truncate(limit as usize);
+        Ok(AuditPage { records, has_more })
+    }
+}
+
+/// Writes down a change in a room. Called before the change is acknowledged: no answered change is missing in the log.
+pub(crate) async fn record(shared: &Shared, pass: &TenantPass, action: &str, object: &str) -> Result<()> {
+    shared.audit.append(by_tenant(pass, action, object, None)).await
+}
+
+/// A change that a tenant made.
+pub(crate) fn by_tenant(pass: &TenantPass, action: &str, object: &str, detail: Option<&Value>) -> AuditEntry {
+    AuditEntry {
+        at_ms: clock::now_ms(),
+        actor: pass.key().to_string(),
+        account: Some(pass.account()),
+        tenant: Some(pass.tenant().clone()),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        detail: detail.and_then(text),
+        origin: pass.origin().clone(),
+    }
+}
+
+/// A change that the operator made.
+pub(crate) fn by_operator(
+    operator: &OperatorPass,
+    tenant: Option<&TenantId>,
+    action: &str,
+    object: &str,
+    detail: Option<&Value>,
+) -> AuditEntry {
+    AuditEntry {
+        at_ms: clock::now_ms(),
+        actor: "operator".to_owned(),
+        account: None,
+        tenant: tenant.cloned(),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        detail: detail.and_then(text),
+        origin: operator.origin().clone(),
+    }
+}
+
+fn text(detail: &Value) -> Option<String> {
+    Some(detail.to_string()).filter(|text| text.len() <= DETAIL_MAX)
+}

@@ -1,0 +1,292 @@
+//! One account's state in memory: its place in the chain of receipts, what it has spent and set aside, its rates. Whoever holds its
+//! lock decides and writes in one step, so that nothing comes between a check and what follows from it.
+//! Not here: what a request does with it (`reservation`).
+
+use super::{
+    Books,
+    budgets::Spending,
+    rates::{PerMinute, Rate, RateState, Refused},
+};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use riad_core::{
+    Account, Digest, Error, ErrorKind, KeyId, PlanName, Result, TenantId,
+    ledger::{Entry, Head, Outcome, Purpose, Record},
+    policy::TenantLimits,
+    price::Used,
+    receipt::{Receipt, ServedBy, SignedReceipt},
+};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+
+/// Keys whose sums are kept although no request of theirs runs. Others are read from the ledger again.
+const IDLE_KEYS: usize = 4096;
+
+pub(super) struct AccountState {
+    account: Account,
+    /// Set when head and sums were read from the ledger; who comes while they are read waits.
+    ready: OnceCell<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    head: Head,
+    pub whole: Spending,
+    keys: HashMap<KeyId, KeyState>,
+    requests: Option<PerMinute>,
+    tokens: Option<PerMinute>,
+    /// Requests that were admitted and have not ended.
+    running: u32,
+}
+
+#[derive(Default)]
+struct KeyState {
+    ready: Arc<OnceCell<()>>,
+    spending: Spending,
+    /// Requests whose entry may not be on the disk yet.
+    users: usize,
+}
+
+/// Keeps a key's sums in memory until what was added to them is on the disk.
+pub(super) struct KeyUse {
+    account: Arc<AccountState>,
+    key: KeyId,
+}
+
+/// An entry without what its place in the chain decides.
+pub(super) struct Draft {
+    pub tenant: TenantId,
+    pub key: Option<KeyId>,
+    pub request: String,
+    pub purpose: Purpose,
+    pub outcome: Outcome,
+    pub used: Used,
+    pub at_most: Option<Used>,
+    pub plan: PlanName,
+    pub plan_version: u32,
+    pub cost_nanos: u64,
+    pub served_by: ServedBy,
+}
+
+/// All accounts that were used since the process began.
+#[derive(Default)]
+pub(super) struct Accounts(Mutex<HashMap<Account, Arc<AccountState>>>);
+
+impl Accounts {
+    /// The account, read from the ledger if it is the first time.
+    pub async fn load(&self, books: &Books, account: Account) -> Result<Arc<AccountState>> {
+        let state = Arc::clone(self.0.lock().entry(account).or_insert_with(|| {
+            Arc::new(AccountState {
+                account,
+                ready: OnceCell::new(),
+                state: Mutex::default(),
+            })
+        }));
+        state
+            .ready
+            .get_or_try_init(async || {
+                let now = books.now();
+                let head = books.ledger.head(account).await?;
+                let spent = books.ledger.spent(account, None, now).await?;
+                let mut loaded = state.state.lock();
+                loaded.head = head;
+                loaded.whole = Spending::new(spent, now);
+                Result::Ok(())
+            })
+            .await?;
+        Ok(state)
+    }
+
+    pub fn rates(&self, account: Account, limits: &TenantLimits) -> RateState {
+        let state = self.0.lock().get(&account).map(Arc::clone);
+        let Some(state) = state else {
+            return RateState {
+                requests: limits.requests_per_minute.map(Rate::untouched),
+                tokens: limits.tokens_per_minute.map(Rate::untouched),
+            };
+        };
+        let mut state = state.state.lock();
+        let State { requests, tokens, .. } = &mut *state;
+        let rate = |bucket: &mut PerMinute| bucket.rate();
+        RateState {
+            requests: PerMinute::for_limit(requests, limits.requests_per_minute).map(rate),
+            tokens: PerMinute::for_limit(tokens, limits.tokens_per_minute).map(rate),
+        }
+    }
+}
+
+impl AccountState {
+    pub fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Runs with the lock and with windows that fit the time.
+    pub fn with<T>(&self, books: &Books, f: impl FnOnce(&mut State, u64) -> T) -> T {
+        let mut state = self.state.lock();
+        let now_ms = books.now_ms();
+        state.whole.roll(now_ms / 1000);
+        f(&mut state, now_ms)
+    }
+
+    /// Reads a key's sums if they are not in memory, and keeps them there while the use lives.
+    pub async fn use_key(self: &Arc<Self>, books: &Books, key: &KeyId) -> Result<KeyUse> {
+        let ready = {
+            let mut state = self.state.lock();
+            let known = state.keys.entry(key.clone()).or_default();
+            known.users += 1;
+            Arc::clone(&known.ready)
+        };
+        let used = KeyUse {
+            account: Arc::clone(self),
+            key: key.clone(),
+        };
+        ready
+            .get_or_try_init(async || {
+                let now = books.now();
+                let spent = books.ledger.spent(self.account, Some(key), now).await?;
+                if let Some(known) = self.state.lock().keys.get_mut(key) {
+                    known.spending = Spending::new(spent, now);
+                }
+                Result::Ok(())
+            })
+            .await?;
+        Ok(used)
+    }
+}
+
+impl Drop for KeyUse {
+    fn drop(&mut self) {
+        let mut state = self.account.state.lock();
+        let many = state.keys.len() > IDLE_KEYS;
+        if let Some(known) = state.keys.get_mut(&self.key) {
+            known.users = known.users.saturating_sub(1);
+            if known.users == 0 && many {
+                state.keys.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The sums of a key in use, in windows that fit the time (milliseconds).
+    pub fn key(&mut self, key: &KeyId, now_ms: u64) -> Option<&mut Spending> {
+        let known = self.keys.get_mut(key)?;
+        known.spending.roll(now_ms / 1000);
+        Some(&mut known.spending)
+    }
+
+    #[cfg(test)]
+    pub fn known_keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// `Busy` if as many requests run as may.
+    pub fn begin(&mut self, limits: &TenantLimits) -> Result<()> {
+        if let Some(most) = limits.concurrent_requests.filter(|most| self.running >= *most) {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("{most} requests of this tenant run, as many as may at the same time; try again when one has ended"),
+            )
+            .with_retry_after(Duration::from_secs(1)));
+        }
+        // Last, because it is the only one that takes something.
+        if let Some(bucket) = PerMinute::for_limit(&mut self.requests, limits.requests_per_minute) {
+            bucket.take(1).map_err(|refused| match refused {
+                Refused::TooFast(wait) => Error::new(
+                    ErrorKind::Busy,
+                    format!("this tenant may send {} requests per minute", bucket.rate().limit),
+                )
+                .with_retry_after(wait),
+                Refused::TooMuch => Error::internal("one request is more than a minute's"),
+            })?;
+        }
+        self.running = self.running.saturating_add(1);
+        Ok(())
+    }
+
+    pub fn end(&mut self) {
+        self.running = self.running.saturating_sub(1);
+    }
+
+    /// Takes tokens from the minute's: `Busy` until they are there, `InvalidRequest` if a minute has fewer.
+    pub fn take_tokens(&mut self, limits: &TenantLimits, tokens: u64) -> Result<()> {
+        let Some(bucket) = PerMinute::for_limit(&mut self.tokens, limits.tokens_per_minute) else {
+            return Ok(());
+        };
+        let limit = bucket.rate().limit;
+        bucket.take(tokens).map_err(|refused| match refused {
+            Refused::TooFast(wait) => Error::new(
+                ErrorKind::Busy,
+                format!("this tenant may set aside {limit} tokens per minute, and this request may need {tokens}"),
+            )
+            .with_retry_after(wait),
+            Refused::TooMuch => Error::invalid(format!(
+                "this request may need {tokens} tokens, this tenant may set aside {limit} per minute; lower max_tokens or \
+                 shorten the request"
+            )),
+        })
+    }
+
+    /// Signs an entry as the next of the account and queues it. The future is ready when it is on the disk.
+    pub fn append(
+        &mut self,
+        books: &Books,
+        account: Account,
+        now_ms: u64,
+        draft: Draft,
+    ) -> Result<(SignedReceipt, BoxFuture<'static, Result<()>>)> {
+        let receipt = Receipt {
+            tenant: draft.tenant.clone(),
+            account,
+            number: self.head.number + 1,
+            previous: self.head.receipt,
+            request: draft.request.clone(),
+            at_ms: now_ms,
+            kind: draft.purpose.kind,
+            outcome: draft.outcome,
+            key: draft.key.clone(),
+            model: full_name(&draft.purpose),
+            served_by: draft.served_by,
+            used: draft.used,
+            plan: draft.plan.clone(),
+            plan_version: draft.plan_version,
+            cost_nanos: draft.cost_nanos,
+        };
+        let signed = books.signer.sign(receipt)?;
+        let entry = Entry {
+            account,
+            number: signed.receipt.number,
+            tenant: draft.tenant,
+            key: draft.key,
+            request: draft.request,
+            at_ms: now_ms,
+            purpose: draft.purpose,
+            outcome: draft.outcome,
+            used: draft.used,
+            at_most: draft.at_most,
+            plan: draft.plan,
+            plan_version: draft.plan_version,
+            cost_nanos: draft.cost_nanos,
+            receipt: signed.jws.clone(),
+        };
+        self.head = Head {
+            number: entry.number,
+            receipt: Some(Digest::of(signed.jws.as_bytes())),
+        };
+        books.count(&entry.used);
+        Ok((signed, books.ledger.append(Record::Entry(entry))))
+    }
+}
+
+/// The model as a client names it (`models::parse`).
+fn full_name(purpose: &Purpose) -> String {
+    match &purpose.adapter {
+        Some(alias) => format!("{}:{alias}", purpose.model),
+        None => purpose.model.clone(),
+    }
+}

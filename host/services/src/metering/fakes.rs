@@ -1,0 +1,238 @@
+//! A ledger in memory, listeners that remember what they were told, and passes of tenants that exist in no database. For tests.
+
+use super::{Metering, MeteringParts};
+use async_trait::async_trait;
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use riad_core::{
+    Account, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass,
+    audit::{AuditEntry, Origin},
+    grants::Grants,
+    ledger::{EngineTokens, Entry, Head, Hold, Kind, Purpose, Record, Spent, Verification},
+    pass::{KeyHash, Managed},
+    policy::{Budget, Policy},
+    ports::{BudgetNotice, FoundKey, Gauges, Keyring, Ledger, Plans, RequestSeen, Telemetry, Webhooks},
+    price::{Plan, PriceList},
+    tenant::{Key, KeyChange, Tenant},
+    usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+};
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub records: Mutex<Vec<Record>>,
+    pub broken: Mutex<bool>,
+    key: Mutex<Option<Vec<u8>>>,
+    pub notices: Mutex<Vec<(String, BudgetNotice)>>,
+    pub seen: Mutex<Vec<RequestSeen>>,
+    pub prices: Mutex<PriceList>,
+}
+
+impl World {
+    pub async fn metering(self: &Arc<Self>, clock: fn() -> u64) -> Metering {
+        let parts = MeteringParts {
+            ledger: self.clone(),
+            plans: self.clone(),
+            webhooks: self.clone(),
+            telemetry: self.clone(),
+        };
+        Metering::open_with(parts, clock).await.unwrap()
+    }
+
+    pub fn entries(&self) -> Vec<Entry> {
+        let records = self.records.lock();
+        let entries = records.iter().filter_map(|record| match record {
+            Record::Hold(_) => None,
+            Record::Entry(entry) => Some(entry.clone()),
+        });
+        entries.collect()
+    }
+
+    pub fn holds(&self) -> Vec<Hold> {
+        let records = self.records.lock();
+        let holds = records.iter().filter_map(|record| match record {
+            Record::Hold(hold) => Some(hold.clone()),
+            Record::Entry(_) => None,
+        });
+        holds.collect()
+    }
+}
+
+#[async_trait]
+impl Ledger for World {
+    fn append(&self, record: Record) -> BoxFuture<'static, Result<()>> {
+        if *self.broken.lock() {
+            return async { Err(Error::internal("the disk is broken")) }.boxed();
+        }
+        self.records.lock().push(record);
+        // As a disk does, it lets others go on in between.
+        tokio::task::yield_now().map(Ok).boxed()
+    }
+
+    async fn abandoned(&self) -> Result<Vec<Hold>> {
+        let ended: Vec<String> = self.entries().into_iter().map(|entry| entry.request).collect();
+        let mut left: Vec<Hold> = Vec::new();
+        for hold in self.holds().into_iter().filter(|hold| !ended.contains(&hold.request)) {
+            left.retain(|earlier| earlier.request != hold.request);
+            left.push(hold);
+        }
+        Ok(left)
+    }
+
+    async fn head(&self, account: Account) -> Result<Head> {
+        tokio::task::yield_now().await;
+        let entries = self.entries();
+        let last = entries.iter().rfind(|entry| entry.account == account);
+        Ok(last.map_or_else(Head::default, |entry| Head {
+            number: entry.number,
+            receipt: Some(Digest::of(entry.receipt.as_bytes())),
+        }))
+    }
+
+    async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent> {
+        tokio::task::yield_now().await;
+        let mut spent = Spent::default();
+        for entry in self.entries() {
+            if entry.account != account || key.is_some_and(|key| entry.key.as_ref() != Some(key)) {
+                continue;
+            }
+            let at = entry.at_ms / 1000;
+            let mut sums = vec![&mut spent.total];
+            if super::calendar::day(at) == super::calendar::day(now) {
+                sums.push(&mut spent.day);
+            }
+            if super::calendar::month(at) == super::calendar::month(now) {
+                sums.push(&mut spent.month);
+            }
+            for sum in sums {
+                sum.tokens += entry.used.tokens();
+                sum.nanos += entry.cost_nanos;
+            }
+        }
+        Ok(spent)
+    }
+
+    async fn usage(&self, _: UsageQuery) -> Result<Vec<UsageBucket>> {
+        Err(not_used())
+    }
+
+    async fn rollups(&self, _: Whose, _: u64, _: u64) -> Result<Vec<Rollup>> {
+        Err(not_used())
+    }
+
+    async fn entries(&self, _: EntryQuery) -> Result<Vec<(u64, Entry)>> {
+        Err(not_used())
+    }
+
+    async fn verify(&self, _: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+        Err(not_used())
+    }
+
+    async fn end_run(&self, _: EngineTokens) -> Result<()> {
+        Err(not_used())
+    }
+
+    async fn signing_key(&self, make: Vec<u8>) -> Result<Secret<Vec<u8>>> {
+        Ok(Secret::new(self.key.lock().get_or_insert(make).clone()))
+    }
+}
+
+#[async_trait]
+impl Plans for World {
+    async fn add(&self, _: &PlanName, _: &PriceList, _: u64, _: AuditEntry) -> Result<Plan> {
+        Err(not_used())
+    }
+
+    async fn list(&self) -> Result<Vec<Plan>> {
+        Err(not_used())
+    }
+
+    async fn current(&self, name: &PlanName) -> Result<Plan> {
+        Ok(Plan {
+            name: name.clone(),
+            version: 1,
+            prices: *self.prices.lock(),
+            created: 0,
+        })
+    }
+}
+
+impl Webhooks for World {
+    fn notify(&self, url: &str, notice: BudgetNotice) {
+        self.notices.lock().push((url.to_owned(), notice));
+    }
+}
+
+impl Telemetry for World {
+    fn request(&self, seen: &RequestSeen) {
+        self.seen.lock().push(seen.clone());
+    }
+
+    fn render(&self, _: &Gauges) -> String {
+        String::new()
+    }
+}
+
+pub(crate) fn purpose() -> Purpose {
+    Purpose {
+        kind: Kind::Chat,
+        model: "tiny".into(),
+        adapter: None,
+        plugin: "standard".into(),
+    }
+}
+
+/// A pass of the tenant `acme` with the account 1.
+pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass {
+    let found = FoundKey {
+        tenant: "acme".parse().unwrap(),
+        account: Account::new(1),
+        key: key.parse().unwrap(),
+        hash: KeyHash::default(),
+        grants: Grants::default(),
+        expires: None,
+        budget: key_budget,
+        policy,
+    };
+    let keyring = OneKey(found);
+    let key = Secret::new("k".to_owned());
+    let pass = TenantPass::authorise(&keyring, None, &key, Origin::default(), 0);
+    futures::executor::block_on(pass).unwrap()
+}
+
+struct OneKey(FoundKey);
+
+#[async_trait]
+impl Keyring for OneKey {
+    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<FoundKey>> {
+        Ok(Some(FoundKey {
+            hash: *hash,
+            ..self.0.clone()
+        }))
+    }
+    async fn tenant(&self, _: &TenantId) -> Result<Option<Tenant>> {
+        Err(not_used())
+    }
+    async fn insert(&self, _: &Managed, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
+        Err(not_used())
+    }
+    async fn list(&self, _: &Managed, _: Option<&str>) -> Result<Vec<Key>> {
+        Err(not_used())
+    }
+    async fn change(&self, _: &Managed, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
+        Err(not_used())
+    }
+    async fn revoke(&self, _: &Managed, _: &KeyId, _: AuditEntry) -> Result<()> {
+        Err(not_used())
+    }
+    async fn operator_hash(&self) -> Result<Option<KeyHash>> {
+        Err(not_used())
+    }
+    async fn set_operator_hash(&self, _: &KeyHash) -> Result<()> {
+        Err(not_used())
+    }
+}
+
+fn not_used() -> Error {
+    Error::internal("not used in these tests")
+}

@@ -1,0 +1,47 @@
+//! What the server is like now: for metrics and autoscalers. Not here: how metrics are written (`Telemetry`).
+
+use crate::shared::Shared;
+use riad_core::{OperatorPass, ledger::EngineTokens, ports::Gauges};
+use std::sync::Arc;
+
+pub struct ScaleService(pub(crate) Arc<Shared>);
+
+impl ScaleService {
+    #[must_use]
+    pub fn gauges(&self, _operator: &OperatorPass) -> Gauges {
+        self.now()
+    }
+
+    /// All metrics in Prometheus' text format. Whoever may read them is decided by the HTTP door: they have no content, and
+    /// tenants' names only if the operator wants that.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.0.telemetry.render(&self.now())
+    }
+
+    fn now(&self) -> Gauges {
+        let shared = &self.0;
+        let queue = shared.scheduler.state();
+        // The ledger first: what the engine has counted in between makes a difference that the next reading has not.
+        let ledger = shared.metering.ledger_counted();
+        let engine = EngineTokens {
+            embedded: shared.embedder.counted(),
+            ..shared.engine.counted()
+        };
+        Gauges {
+            lanes: shared.engine.lanes() as u64,
+            lanes_busy: queue.running,
+            queue_requests: queue.waiting,
+            queue_tokens: queue.waiting_tokens,
+            estimated_first_token: queue.estimated_wait,
+            target_first_token: shared.target_first_token,
+            tokens_per_second: queue.tokens_per_second,
+            adapters: shared.engine.adapter_counts(),
+            rooms_open: shared.rooms.open_rooms(),
+            engine,
+            ledger,
+            held_tokens: shared.metering.held_tokens(),
+            shed: queue.shed,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Questions about money: usage, rollups, receipts, the ledger's entries and whether it closes.
+//! Not here: writing the ledger (`metering`), prices (`plans`).
+
+use crate::shared::Shared;
+use riad_core::{
+    Error, OperatorPass, Result, TenantPass,
+    grants::{Access, Scope},
+    ledger::{Entry, Verification},
+    usage::{BucketWidth, EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+};
+use std::sync::Arc;
+
+/// Entries or receipts of one page.
+const PAGE_MAX: u32 = 1000;
+const ROLLUP_DAYS: u64 = 366;
+
+pub struct UsageService(pub(crate) Arc<Shared>);
+
+/// Some of many, and the place to go on from.
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Position of the last item; the next page begins after it. Absent: there are no more.
+    pub next: Option<u64>,
+}
+
+impl UsageService {
+    /// What the caller's tenant used; `whose` of the question is not looked at.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope; `InvalidRequest` for a span that has too many buckets or ends before it begins.
+    pub async fn usage(&self, pass: &TenantPass, query: UsageQuery) -> Result<Vec<UsageBucket>> {
+        pass.require(Scope::Usage, Access::Read)?;
+        let query = UsageQuery {
+            whose: Whose::Account(pass.account()),
+            ..query
+        };
+        check(&query)?;
+        self.0.ledger.usage(query).await
+    }
+
+    /// What anybody used.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a span that has too many buckets or ends before it begins.
+    pub async fn usage_all(&self, _operator: &OperatorPass, query: UsageQuery) -> Result<Vec<UsageBucket>> {
+        check(&query)?;
+        self.0.ledger.usage(query).await
+    }
+
+    /// The caller's entries, each with its signed receipt, oldest first, after the position `after`.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope; `InvalidRequest` for a bad limit.
+    pub async fn receipts(&self, pass: &TenantPass, after: u64, limit: u32) -> Result<Page<Entry>> {
+        pass.require(Scope::Usage, Access::Read)?;
+        let query = EntryQuery {
+            whose: Whose::Account(pass.account()),
+            after,
+            limit,
+        };
+        let page = self.page(query).await?;
+        Ok(Page {
+            items: page.items.into_iter().map(|(_, entry)| entry).collect(),
+            next: page.next,
+        })
+    }
+
+    /// Entries with their positions, oldest first: for billing systems.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad limit.
+    pub async fn entries(&self, _operator: &OperatorPass, query: EntryQuery) -> Result<Page<(u64, Entry)>> {
+        self.page(query).await
+    }
+
+    /// Sums per day, account and price version. They outlive the tenant.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a span of more than a year or that ends before it begins.
+    pub async fn rollups(&self, _operator: &OperatorPass, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
+        check_span(start, end, ROLLUP_DAYS * 86_400)?;
+        self.0.ledger.rollups(whose, start, end).await
+    }
+
+    /// Checks the whole ledger, signatures among it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; what is wrong in it is the answer.
+    pub async fn verify(&self, _operator: &OperatorPass) -> Result<Verification> {
+        let check = self.0.metering.signature_check();
+        self.0.ledger.verify(check).await
+    }
+
+    /// The keys that receipts are signed with, as a JWK set.
+    #[must_use]
+    pub fn receipt_keys(&self) -> serde_json::Value {
+        self.0.metering.public_jwks()
+    }
+
+    async fn page(&self, query: EntryQuery) -> Result<Page<(u64, Entry)>> {
+        let limit = query.limit;
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
+        }
+        // One more than was asked for says whether there are more.
+        let query = EntryQuery {
+            limit: limit + 1,
+            ..query
+        };
+        let mut items = self.0.ledger.entries(query).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().map(|(position, _)| *position).filter(|_| more);
+        Ok(Page { items, next })
+    }
+}
+
+fn check(query: &UsageQuery) -> Result<()> {
+    let buckets = match query.width {
+        BucketWidth::Minute => 1440,
+        BucketWidth::Hour => 744,
+        BucketWidth::Day => 366,
+    };
+    check_span(query.start, query.end, buckets * query.width.seconds())
+}
+
+fn check_span(start: u64, end: u64, longest: u64) -> Result<()> {
+    if start >= end {
+        return Err(Error::invalid("end_time must be after start_time").with_param("end_time"));
+    }
+    if end - start > longest {
+        return Err(Error::invalid(format!(
+            "the span from start_time to end_time may have {longest} seconds with these buckets; ask for less at a time, or \
+             for wider buckets"
+        ))
+        .with_param("start_time"));
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The ledger in the control database: entries, holds, rollups and runs, behind one writer whose commits many callers share.
+//! Not here: who is billed for what (`services`), accounts and plans (`control`).
+
+mod chain;
+mod recount;
+mod rows;
+mod schema;
+mod usage;
+mod verify;
+mod writer;
+
+pub(crate) use schema::SCHEMA;
+
+use crate::{
+    error::{Failure, Outcome, Turns, in_turn, off_thread},
+    sqlite,
+};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use riad_core::{
+    Account, Digest, Error, KeyId, Result, Secret,
+    ledger::{EngineTokens, Entry, Head, Hold, Record, Spent, Verification},
+    ports::Ledger,
+    usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::{mpsc, oneshot};
+use writer::{Turn, Work, Writer};
+
+const SIGNING_KEY: &str = "receipt_signing_key";
+
+pub(crate) struct ControlLedger {
+    path: PathBuf,
+    run: i64,
+    abandoned: Vec<Hold>,
+    writer: Writer,
+    /// For what decides on requests, which does not wait behind long questions.
+    decisions: Reader,
+    questions: Reader,
+}
+
+struct Reader {
+    connection: Arc<Mutex<Option<Connection>>>,
+    turns: Turns,
+}
+
+impl ControlLedger {
+    /// Begins a run. The control database must have its tables; `turn` is shared with who else writes to it.
+    pub(crate) fn open_in_turn(path: &Path, turn: Turn) -> Outcome<Arc<Self>> {
+        let connection = sqlite::open(path)?;
+        let run = begin_run(&connection)?;
+        let abandoned = rows::holds(&connection)?.into_iter().map(|(_, hold)| hold).collect();
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            run,
+            abandoned,
+            writer: Writer::start(connection, run, turn)?,
+            decisions: Reader::open(path)?,
+            questions: Reader::open(path)?,
+        }))
+    }
+
+    /// Writes what is queued. Calls that come later fail with `Unavailable`.
+    pub(crate) fn close(&self) {
+        self.writer.close();
+        self.decisions.close();
+        self.questions.close();
+    }
+}
+
+impl Reader {
+    fn open(path: &Path) -> Outcome<Self> {
+        Ok(Self {
+            connection: Arc::new(Mutex::new(Some(open_reader(path)?))),
+            turns: Turns::default(),
+        })
+    }
+
+    fn close(&self) {
+        drop(self.connection.lock().take());
+    }
+
+    /// Reads one state of the database.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let connection = self.connection.clone();
+        in_turn(&self.turns, move || {
+            let connection = connection.lock();
+            let connection = connection.as_ref().ok_or_else(|| Failure::Known(writer::closed()))?;
+            let transaction = connection.unchecked_transaction()?;
+            work(&transaction)
+        })
+        .await
+    }
+}
+
+impl Drop for ControlLedger {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[async_trait]
+impl Ledger for ControlLedger {
+    fn append(&self, record: Record) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(self.writer.queue(Work::Record(Box::new(record))))
+    }
+
+    async fn abandoned(&self) -> Result<Vec<Hold>> {
+        Ok(self.abandoned.clone())
+    }
+
+    async fn head(&self, account: Account) -> Result<Head> {
+        self.writer.catch_up().await?;
+        self.decisions.read(move |connection| head(connection, account)).await
+    }
+
+    async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent> {
+        let key = key.cloned();
+        self.writer.catch_up().await?;
+        self.decisions
+            .read(move |connection| usage::spent(connection, account, key.as_ref(), now))
+            .await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>> {
+        self.questions
+            .read(move |connection| usage::usage(connection, &query))
+            .await
+    }
+
+    async fn rollups(&self, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
+        self.questions
+            .read(move |connection| usage::rollups(connection, &whose, start, end))
+            .await
+    }
+
+    async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>> {
+        self.questions
+            .read(move |connection| usage::entries(connection, &query))
+            .await
+    }
+
+    async fn verify(&self, check: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+        self.writer.catch_up().await?;
+        let (path, run) = (self.path.clone(), self.run);
+        let (ask, mut asked) = mpsc::channel::<(Entry, oneshot::Sender<Option<String>>)>(1);
+        // On a connection of its own: it takes long, and others want to read.
+        let verified = tokio::spawn(off_thread(move || {
+            let reader = open_reader(&path)?;
+            verify::verify(&reader, run, &move |entry| {
+                let (tell, told) = oneshot::channel();
+                ask.blocking_send((entry.clone(), tell)).ok()?;
+                told.blocking_recv().ok()?
+            })
+        }));
+        while let Some((entry, tell)) = asked.recv().await {
+            // The port binds `check` to one lifetime from outside of this call, so that what it looks at must outlive the call.
+            let entry: &'static Entry = Box::leak(Box::new(entry));
+            let _gone = tell.send(check(entry));
+        }
+        verified.await.map_err(Error::internal)?
+    }
+
+    async fn end_run(&self, engine: EngineTokens) -> Result<()> {
+        let run = self.run;
+        self.writer
+            .queue(Work::Other(Box::new(move |connection| {
+                connection.execute(
+                    "UPDATE runs SET engine = ?2 WHERE number = ?1",
+                    (run, serde_json::to_string(&engine)?),
+                )?;
+                Ok(())
+            })))
+            .await
+    }
+
+    async fn signing_key(&self, make: Vec<u8>) -> Result<Secret<Vec<u8>>> {
+        self.writer
+            .queue(Work::Other(Box::new(move |connection| {
+                connection.execute(
+                    "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)",
+                    (SIGNING_KEY, make),
+                )?;
+                Ok(())
+            })))
+            .await?;
+        self.questions
+            .read(|connection| {
+                let key =
+                    connection.query_row("SELECT value FROM meta WHERE key = ?1", [SIGNING_KEY], |row| row.get(0))?;
+                Ok(Secret::new(key))
+            })
+            .await
+    }
+}
+
+/// The new run's number.
+fn begin_run(connection: &Connection) -> Outcome<i64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // A hold that came after its entry ends nothing, and a second entry for its request would be refused.
+    transaction.execute("DELETE FROM holds WHERE request IN (SELECT request FROM ledger)", [])?;
+    transaction.execute("INSERT INTO runs (began_ms) VALUES (?1)", [began_ms])?;
+    let run = transaction.last_insert_rowid();
+    transaction.commit()?;
+    Ok(run)
+}
+
+fn open_reader(path: &Path) -> Outcome<Connection> {
+    let connection = sqlite::open(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    usage::add_functions(&connection)?;
+    Ok(connection)
+}
+
+fn head(connection: &Connection, account: Account) -> Outcome<Head> {
+    let last: Option<(i64, String)> = connection
+        .prepare_cached("SELECT number, receipt FROM ledger WHERE account = ?1 ORDER BY number DESC LIMIT 1")?
+        .query_row([rows::stored(account.number())], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match last {
+        None => Head::default(),
+        Some((number, receipt)) => Head {
+            number: rows::unsigned(number)?,
+            receipt: Some(Digest::of(receipt.as_bytes())),
+        },
+    })
+}

@@ -1,0 +1,300 @@
+//! Entries, holds and rollups as rows: how they are written, read and sealed. Not here: when (`writer`), questions (`usage`).
+
+use crate::error::{Failure, Outcome};
+use riad_core::{
+    Account, KeyId,
+    ledger::{Entry, Hold, Outcome as Ending, Purpose},
+    price::Used,
+};
+use rusqlite::{
+    Connection, OptionalExtension, Row, params_from_iter,
+    types::{ToSqlOutput, Value, ValueRef},
+};
+
+/// A row's seal: BLAKE3 over the seal of the row before it and all that stands in this one but its position. It finds damage
+/// in what no receipt covers; who can sign receipts can also make it.
+pub(super) type Seal = [u8; 32];
+
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// What an entry's row has between its position and its seal, in the order of [`values`] and [`entry`].
+pub(super) const COLUMNS: &str = "account, number, tenant, key, request, at_ms, kind, model, adapter, plugin, outcome, \
+    requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, plan, \
+    plan_version, cost_nanos, receipt, at_most, abandoned_tokens, run";
+pub(super) const COLUMN_COUNT: usize = 25;
+
+/// SQLite's integers have a sign. No amount comes near the limit; one that did would stay there instead of wrapping.
+pub(super) fn stored(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(value: i64) -> Outcome<u64> {
+    u64::try_from(value).map_err(|_| Failure::Data(format!("{value} is negative")))
+}
+
+/// Sets aside, in place of what was set aside for the same request before.
+pub(super) fn put_hold(connection: &Connection, run: i64, hold: &Hold) -> Outcome<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO holds
+                (request, account, tenant, key, at_ms, kind, model, adapter, plugin, plan, plan_version, at_most, run)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute((
+            &hold.request,
+            stored(hold.account.number()),
+            hold.tenant.as_str(),
+            key_text(hold.key.as_ref()),
+            stored(hold.at_ms),
+            hold.purpose.kind.as_str(),
+            &hold.purpose.model,
+            adapter_text(&hold.purpose),
+            &hold.purpose.plugin,
+            hold.plan.as_str(),
+            hold.plan_version,
+            serde_json::to_string(&hold.at_most)?,
+            run,
+        ))?;
+    Ok(())
+}
+
+/// All holds with the runs that made them, oldest first.
+pub(super) fn holds(connection: &Connection) -> Outcome<Vec<(i64, Hold)>> {
+    let mut statement = connection.prepare(
+        "SELECT request, account, tenant, key, at_ms, kind, model, adapter, plugin, plan, plan_version, at_most, run
+         FROM holds ORDER BY at_ms, request",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut holds = Vec::new();
+    while let Some(row) = rows.next()? {
+        let hold = Hold {
+            request: row.get(0)?,
+            account: Account::new(unsigned(row.get(1)?)?),
+            tenant: row.get::<_, String>(2)?.parse()?,
+            key: key(row, 3)?,
+            at_ms: unsigned(row.get(4)?)?,
+            purpose: purpose(row, 5)?,
+            plan: row.get::<_, String>(9)?.parse()?,
+            plan_version: row.get(10)?,
+            at_most: serde_json::from_str(&row.get::<_, String>(11)?)?,
+        };
+        holds.push((row.get(12)?, hold));
+    }
+    Ok(holds)
+}
+
+/// Writes an entry after the row that has the seal `before`, ends its hold, and adds it to its day. Returns the row's seal.
+pub(super) fn put_entry(connection: &Connection, run: i64, before: &Seal, entry: &Entry) -> Outcome<Seal> {
+    let abandoned = abandoned_tokens(entry);
+    let run = end_hold(connection, run, entry, abandoned)?;
+    let at_most = entry.at_most.as_ref().map(serde_json::to_string).transpose()?;
+    let values = values(entry, at_most.as_deref(), abandoned, run);
+    let seal = seal(before, values);
+    let bound = values
+        .into_iter()
+        .chain([ValueRef::Blob(&seal)])
+        .map(ToSqlOutput::Borrowed);
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO ledger ({COLUMNS}, seal)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))?
+        .execute(params_from_iter(bound))?;
+    add_to_rollup(connection, entry, abandoned)?;
+    Ok(seal)
+}
+
+/// The seal over a row's columns. Texts carry their lengths, so that nothing can move from one to the next.
+pub(super) fn seal<'a>(before: &Seal, values: impl IntoIterator<Item = ValueRef<'a>>) -> Seal {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before);
+    for value in values {
+        match value {
+            ValueRef::Null => hasher.update(b"-"),
+            ValueRef::Integer(number) => hasher.update(b"i").update(&number.to_le_bytes()),
+            ValueRef::Real(number) => hasher.update(b"r").update(&number.to_le_bytes()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => hasher
+                .update(b"t")
+                .update(&(bytes.len() as u64).to_le_bytes())
+                .update(bytes),
+        };
+    }
+    hasher.finalize().into()
+}
+
+/// Reads an entry from a row whose columns from `first` on are [`COLUMNS`].
+pub(super) fn entry(row: &Row<'_>, first: usize) -> Outcome<Entry> {
+    let number = |at: usize| -> Outcome<u64> { unsigned(row.get(first + at)?) };
+    let text = |at: usize| row.get::<_, String>(first + at);
+    Ok(Entry {
+        account: Account::new(number(0)?),
+        number: number(1)?,
+        tenant: text(2)?.parse()?,
+        key: key(row, first + 3)?,
+        request: text(4)?,
+        at_ms: number(5)?,
+        purpose: purpose(row, first + 6)?,
+        outcome: text(10)?.parse()?,
+        used: used(row, first + 11)?,
+        plan: text(18)?.parse()?,
+        plan_version: row.get(first + 19)?,
+        cost_nanos: number(20)?,
+        receipt: text(21)?,
+        at_most: row
+            .get::<_, Option<String>>(first + 22)?
+            .map(|json| serde_json::from_str(&json))
+            .transpose()?,
+    })
+}
+
+/// Seven columns in the order of [`Used`]'s members.
+pub(super) fn used(row: &Row<'_>, first: usize) -> Outcome<Used> {
+    let number = |at: usize| -> Outcome<u64> { unsigned(row.get(first + at)?) };
+    Ok(Used {
+        requests: number(0)?,
+        prompt_tokens: number(1)?,
+        completion_tokens: number(2)?,
+        embedded_tokens: number(3)?,
+        fuel: number(4)?,
+        stored_byte_hours: number(5)?,
+        adapter_byte_hours: number(6)?,
+    })
+}
+
+/// What a request that nobody settled may have spent.
+pub(super) fn abandoned_tokens(entry: &Entry) -> i64 {
+    match &entry.at_most {
+        Some(at_most) if entry.outcome == Ending::Abandoned => stored(at_most.tokens()),
+        Some(_) | None => 0,
+    }
+}
+
+/// [`Used`]'s members as they are stored.
+pub(super) fn amounts(used: &Used) -> [i64; 7] {
+    [
+        used.requests,
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.embedded_tokens,
+        used.fuel,
+        used.stored_byte_hours,
+        used.adapter_byte_hours,
+    ]
+    .map(stored)
+}
+
+fn values<'a>(entry: &'a Entry, at_most: Option<&'a str>, abandoned: i64, run: i64) -> [ValueRef<'a>; COLUMN_COUNT] {
+    let integer = |value: u64| ValueRef::Integer(stored(value));
+    let [requests, prompt, completion, embedded, fuel, bytes, adapters] = amounts(&entry.used).map(ValueRef::Integer);
+    [
+        integer(entry.account.number()),
+        integer(entry.number),
+        entry.tenant.as_str().into(),
+        key_text(entry.key.as_ref()).into(),
+        entry.request.as_str().into(),
+        integer(entry.at_ms),
+        entry.purpose.kind.as_str().into(),
+        entry.purpose.model.as_str().into(),
+        adapter_text(&entry.purpose).into(),
+        entry.purpose.plugin.as_str().into(),
+        entry.outcome.as_str().into(),
+        requests,
+        prompt,
+        completion,
+        embedded,
+        fuel,
+        bytes,
+        adapters,
+        entry.plan.as_str().into(),
+        integer(entry.plan_version.into()),
+        integer(entry.cost_nanos),
+        entry.receipt.as_str().into(),
+        at_most.map_or(ValueRef::Null, ValueRef::from),
+        ValueRef::Integer(abandoned),
+        ValueRef::Integer(run),
+    ]
+}
+
+/// Returns the run that the entry belongs to: the one that died, if it was abandoned.
+fn end_hold(connection: &Connection, run: i64, entry: &Entry, abandoned: i64) -> Outcome<i64> {
+    let holder: Option<i64> = connection
+        .prepare_cached("DELETE FROM holds WHERE request = ?1 RETURNING run")?
+        .query_row([&entry.request], |row| row.get(0))
+        .optional()?;
+    if entry.outcome != Ending::Abandoned {
+        return Ok(run);
+    }
+    let holder = holder.unwrap_or(run);
+    connection
+        .prepare_cached(
+            "UPDATE runs SET abandoned = abandoned + 1,
+                abandoned_tokens = min(abandoned_tokens + ?2, 9223372036854775807) WHERE number = ?1",
+        )?
+        .execute((holder, abandoned))?;
+    Ok(holder)
+}
+
+/// `+` beyond the largest integer gives a float in SQLite, and `min` takes the integer again.
+fn add_to_rollup(connection: &Connection, entry: &Entry, abandoned: i64) -> Outcome<()> {
+    let at_ms = stored(entry.at_ms);
+    let keys: [Value; 10] = [
+        stored(entry.account.number()).into(),
+        ((at_ms - at_ms.rem_euclid(DAY_MS)) / 1000).into(),
+        entry.tenant.as_str().to_owned().into(),
+        key_text(entry.key.as_ref()).to_owned().into(),
+        entry.purpose.kind.as_str().to_owned().into(),
+        entry.purpose.model.clone().into(),
+        adapter_text(&entry.purpose).to_owned().into(),
+        entry.purpose.plugin.clone().into(),
+        entry.plan.as_str().to_owned().into(),
+        i64::from(entry.plan_version).into(),
+    ];
+    let sums = amounts(&entry.used)
+        .into_iter()
+        .chain([abandoned, stored(entry.cost_nanos)])
+        .map(Value::from);
+    connection
+        .prepare_cached(
+            "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET
+                requests = min(requests + excluded.requests, 9223372036854775807),
+                prompt_tokens = min(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+                completion_tokens = min(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+                embedded_tokens = min(embedded_tokens + excluded.embedded_tokens, 9223372036854775807),
+                fuel = min(fuel + excluded.fuel, 9223372036854775807),
+                stored_byte_hours = min(stored_byte_hours + excluded.stored_byte_hours, 9223372036854775807),
+                adapter_byte_hours = min(adapter_byte_hours + excluded.adapter_byte_hours, 9223372036854775807),
+                abandoned_tokens = min(abandoned_tokens + excluded.abandoned_tokens, 9223372036854775807),
+                cost_nanos = min(cost_nanos + excluded.cost_nanos, 9223372036854775807)",
+        )?
+        .execute(params_from_iter(keys.into_iter().chain(sums)))?;
+    Ok(())
+}
+
+fn key(row: &Row<'_>, at: usize) -> Outcome<Option<KeyId>> {
+    let text: String = row.get(at)?;
+    Ok(if text.is_empty() { None } else { Some(text.parse()?) })
+}
+
+/// Kind, model, adapter and plugin.
+fn purpose(row: &Row<'_>, first: usize) -> Outcome<Purpose> {
+    let adapter: String = row.get(first + 2)?;
+    Ok(Purpose {
+        kind: row.get::<_, String>(first)?.parse()?,
+        model: row.get(first + 1)?,
+        adapter: if adapter.is_empty() {
+            None
+        } else {
+            Some(adapter.parse()?)
+        },
+        plugin: row.get(first + 3)?,
+    })
+}
+
+fn key_text(key: Option<&KeyId>) -> &str {
+    key.map_or("", KeyId::as_str)
+}
+
+fn adapter_text(purpose: &Purpose) -> &str {
+    purpose.adapter.as_ref().map_or("", |alias| alias.as_str())
+}

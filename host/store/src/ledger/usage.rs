@@ -1,0 +1,274 @@
+//! Questions about what was used, answered from the ledger's rows and rollups. Not here: the check of the whole (`verify`).
+
+use super::rows::{self, stored, unsigned};
+use crate::error::Outcome;
+use riad_core::{
+    Account, Error, KeyId,
+    ledger::{Amount, Entry, Kind, Spent},
+    usage::{EntryQuery, GroupBy, Rollup, UsageBucket, UsageQuery, UsageResult, Whose},
+};
+use rusqlite::{
+    Connection, OptionalExtension, Row, ToSql,
+    functions::{Aggregate, Context, FunctionFlags},
+};
+
+const DAY: u64 = 86_400;
+/// More than any caller asks for; so that a wrong one cannot fill the memory.
+const BUCKETS: u64 = 200_000;
+
+/// What [`UsageResult`] and [`Rollup`] sum up, in the order of `Used`'s members, then abandoned tokens and the cost.
+pub(super) const SUMS: &str = "saturating_sum(requests), saturating_sum(prompt_tokens), saturating_sum(completion_tokens), \
+    saturating_sum(embedded_tokens), saturating_sum(fuel), saturating_sum(stored_byte_hours), \
+    saturating_sum(adapter_byte_hours), saturating_sum(abandoned_tokens), saturating_sum(cost_nanos)";
+
+/// SQLite's `sum` fails where integers end.
+struct SaturatingSum;
+
+impl Aggregate<i64, i64> for SaturatingSum {
+    fn init(&self, _context: &mut Context<'_>) -> rusqlite::Result<i64> {
+        Ok(0)
+    }
+
+    fn step(&self, context: &mut Context<'_>, sum: &mut i64) -> rusqlite::Result<()> {
+        *sum = sum.saturating_add(context.get(0)?);
+        Ok(())
+    }
+
+    fn finalize(&self, _context: &mut Context<'_>, sum: Option<i64>) -> rusqlite::Result<i64> {
+        Ok(sum.unwrap_or(0))
+    }
+}
+
+pub(super) fn add_functions(connection: &Connection) -> Outcome<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_aggregate_function("saturating_sum", 1, flags, SaturatingSum)?;
+    Ok(())
+}
+
+/// A condition and its parameters, which are named so that they can be used in any order.
+struct Filter {
+    conditions: Vec<&'static str>,
+    parameters: Vec<(&'static str, Box<dyn ToSql>)>,
+}
+
+impl Filter {
+    fn of(whose: &Whose) -> Self {
+        let mut filter = Self {
+            conditions: vec!["TRUE"],
+            parameters: Vec::new(),
+        };
+        match whose {
+            Whose::All => {}
+            Whose::Account(account) => filter.add("account = :account", ":account", stored(account.number())),
+            Whose::Tenant(tenant) => filter.add("tenant = :tenant", ":tenant", tenant.as_str().to_owned()),
+        }
+        filter
+    }
+
+    fn add(&mut self, condition: &'static str, name: &'static str, value: impl ToSql + 'static) {
+        self.conditions.push(condition);
+        self.parameters.push((name, Box::new(value)));
+    }
+
+    /// Nothing is left out if `values` is empty.
+    fn any_of(&mut self, condition: &'static str, name: &'static str, values: &[&str]) -> Outcome<()> {
+        if !values.is_empty() {
+            self.add(condition, name, serde_json::to_string(values)?);
+        }
+        Ok(())
+    }
+
+    fn condition(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+
+    fn parameters(&self) -> Vec<(&str, &dyn ToSql)> {
+        self.parameters.iter().map(|(name, value)| (*name, &**value)).collect()
+    }
+}
+
+pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<UsageBucket>> {
+    if query.start >= query.end {
+        return Ok(Vec::new());
+    }
+    let width = query.width.seconds();
+    let first = query.start / width;
+    let mut buckets = empty_buckets(first, width, query.end)?;
+    let mut filter = Filter::of(&query.whose);
+    // Seconds that are in no integer of SQLite's are in no entry.
+    filter.add(
+        "at_ms >= :start",
+        ":start",
+        stored((first * width).saturating_mul(1000)),
+    );
+    filter.add("at_ms < :end", ":end", stored(query.end.saturating_mul(1000)));
+    let keys: Vec<&str> = query.keys.iter().map(KeyId::as_str).collect();
+    filter.any_of("key IN (SELECT value FROM json_each(:keys))", ":keys", &keys)?;
+    let models: Vec<&str> = query.models.iter().map(String::as_str).collect();
+    filter.any_of("model IN (SELECT value FROM json_each(:models))", ":models", &models)?;
+    let kinds: Vec<&str> = query.kinds.iter().map(|kind| kind.as_str()).collect();
+    filter.any_of("kind IN (SELECT value FROM json_each(:kinds))", ":kinds", &kinds)?;
+
+    let groups = [
+        (GroupBy::Tenant, "tenant"),
+        (GroupBy::Key, "key"),
+        (GroupBy::Model, "model"),
+        (GroupBy::Adapter, "adapter"),
+        (GroupBy::Plugin, "plugin"),
+        (GroupBy::Kind, "kind"),
+    ]
+    .map(|(group, column)| {
+        if query.group_by.contains(&group) {
+            column
+        } else {
+            "NULL"
+        }
+    })
+    .join(", ");
+    let mut statement = connection.prepare(&format!(
+        "SELECT at_ms / {}, {groups}, {SUMS} FROM ledger WHERE {} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7",
+        width * 1000,
+        filter.condition(),
+    ))?;
+    let mut rows = statement.query(filter.parameters().as_slice())?;
+    while let Some(row) = rows.next()? {
+        let number = unsigned(row.get(0)?)?.saturating_sub(first);
+        if let Some(bucket) = usize::try_from(number).ok().and_then(|number| buckets.get_mut(number)) {
+            bucket.results.push(result(row)?);
+        }
+    }
+    Ok(buckets)
+}
+
+/// From the one with number `first` on. The last ends with the question, so that its span is what was asked about.
+fn empty_buckets(first: u64, width: u64, end: u64) -> Outcome<Vec<UsageBucket>> {
+    let count = end.div_ceil(width).saturating_sub(first);
+    if count > BUCKETS {
+        return Err(Error::invalid(format!(
+            "from start to end are {count} buckets, more than {BUCKETS}; ask for wider ones or a shorter time"
+        ))
+        .into());
+    }
+    let buckets = (first..first + count).map(|number| UsageBucket {
+        start: number * width,
+        end: (number * width).saturating_add(width).min(end),
+        results: Vec::new(),
+    });
+    Ok(buckets.collect())
+}
+
+fn result(row: &Row<'_>) -> Outcome<UsageResult> {
+    let kind: Option<String> = row.get(6)?;
+    Ok(UsageResult {
+        tenant: row.get(1)?,
+        key: row.get(2)?,
+        model: row.get(3)?,
+        adapter: row.get(4)?,
+        plugin: row.get(5)?,
+        kind: kind.map(|kind| kind.parse::<Kind>()).transpose()?,
+        used: rows::used(row, 7)?,
+        abandoned_tokens: unsigned(row.get(14)?)?,
+        cost_nanos: unsigned(row.get(15)?)?,
+    })
+}
+
+/// Days and months are those of the entries' settling.
+pub(super) fn spent(connection: &Connection, account: Account, key: Option<&KeyId>, now: u64) -> Outcome<Spent> {
+    let today = now - now % DAY;
+    let (month, next_month): (Option<i64>, Option<i64>) = connection.query_row(
+        "SELECT unixepoch(?1, 'unixepoch', 'start of month'), unixepoch(?1, 'unixepoch', 'start of month', '+1 month')",
+        [stored(now)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (Some(month), Some(next_month)) = (month, next_month) else {
+        return Err(Error::invalid(format!("{now} seconds since 1970 is in no month that a calendar has")).into());
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT day, prompt_tokens, completion_tokens, embedded_tokens, cost_nanos FROM rollups
+         WHERE account = ?1 AND (?2 IS NULL OR key = ?2)",
+    )?;
+    let mut rows = statement.query((stored(account.number()), key.map(KeyId::as_str)))?;
+    let mut spent = Spent::default();
+    while let Some(row) = rows.next()? {
+        let day: i64 = row.get(0)?;
+        let mut amount = Amount {
+            tokens: 0,
+            nanos: unsigned(row.get(4)?)?,
+        };
+        for column in 1..4 {
+            amount.tokens = amount.tokens.saturating_add(unsigned(row.get(column)?)?);
+        }
+        add(&mut spent.total, amount);
+        if (month..next_month).contains(&day) {
+            add(&mut spent.month, amount);
+        }
+        if day == stored(today) {
+            add(&mut spent.day, amount);
+        }
+    }
+    Ok(spent)
+}
+
+fn add(sum: &mut Amount, amount: Amount) {
+    sum.tokens = sum.tokens.saturating_add(amount.tokens);
+    sum.nanos = sum.nanos.saturating_add(amount.nanos);
+}
+
+pub(super) fn rollups(connection: &Connection, whose: &Whose, start: u64, end: u64) -> Outcome<Vec<Rollup>> {
+    let mut filter = Filter::of(whose);
+    filter.add("day >= :start", ":start", stored(start - start % DAY));
+    filter.add("day < :end", ":end", stored(end));
+    let mut statement = connection.prepare(&format!(
+        "SELECT day, account, tenant, plan, plan_version, {SUMS} FROM rollups WHERE {}
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+        filter.condition(),
+    ))?;
+    let mut rows = statement.query(filter.parameters().as_slice())?;
+    let mut rollups = Vec::new();
+    while let Some(row) = rows.next()? {
+        rollups.push(Rollup {
+            day: unsigned(row.get(0)?)?,
+            account: Account::new(unsigned(row.get(1)?)?),
+            tenant: row.get::<_, String>(2)?.parse()?,
+            plan: row.get::<_, String>(3)?.parse()?,
+            plan_version: row.get(4)?,
+            used: rows::used(row, 5)?,
+            cost_nanos: unsigned(row.get(13)?)?,
+        });
+    }
+    Ok(rollups)
+}
+
+pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> Outcome<Vec<(u64, Entry)>> {
+    let mut filter = Filter::of(&query.whose);
+    filter.add("position > :after", ":after", stored(query.after));
+    // An account's entries are found through their numbers, which follow its positions.
+    let order = match query.whose {
+        Whose::Account(account) => {
+            if let Some(known) = number_at(connection, account, query.after)? {
+                filter.add("number > :known", ":known", known);
+            }
+            "number"
+        }
+        Whose::All | Whose::Tenant(_) => "position",
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT position, {} FROM ledger WHERE {} ORDER BY {order} LIMIT {}",
+        rows::COLUMNS,
+        filter.condition(),
+        query.limit,
+    ))?;
+    let mut rows = statement.query(filter.parameters().as_slice())?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push((unsigned(row.get(0)?)?, rows::entry(row, 1)?));
+    }
+    Ok(entries)
+}
+
+fn number_at(connection: &Connection, account: Account, position: u64) -> Outcome<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT number FROM ledger WHERE position = ?1 AND account = ?2")?
+        .query_row([stored(position), stored(account.number())], |row| row.get(0))
+        .optional()?)
+}

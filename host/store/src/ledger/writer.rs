@@ -1,0 +1,176 @@
+//! One thread with one connection, which writes what many callers have queued in one commit. Not here: rows (`rows`), reading.
+
+use super::rows::{self, Seal};
+use crate::error::{Failure, Outcome};
+use parking_lot::{FairMutex, Mutex};
+use riad_core::{Error, ErrorKind, Result, ledger::Record};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+use tokio::sync::oneshot;
+
+/// Records in one transaction at most: those who came first do not wait for all who came after.
+const BATCH: usize = 4096;
+/// Times that a transaction is begun anew while the control database's other writer has it. SQLite waits 5 s each time.
+const BEGIN_ATTEMPTS: usize = 12;
+
+pub(super) enum Work {
+    Record(Box<Record>),
+    /// Anything else that takes its place among the records.
+    Other(Other),
+}
+
+type Other = Box<dyn FnOnce(&Connection) -> Outcome<()> + Send>;
+
+/// Held by who writes to the control database, and given to who has waited longest. SQLite would let the ledger's many commits
+/// overtake the few others, which sleep and look again until they give up.
+pub(crate) type Turn = Arc<FairMutex<()>>;
+
+struct Task {
+    work: Work,
+    done: oneshot::Sender<Result<()>>,
+}
+
+pub(super) struct Writer {
+    tasks: Mutex<Option<Sender<Task>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// `connection` is the thread's from now on; `run` is the number of this process's run.
+    pub(super) fn start(connection: Connection, run: i64, turn: Turn) -> Outcome<Self> {
+        let seal = last_seal(&connection)?;
+        let (sender, tasks) = mpsc::channel();
+        let pen = Pen {
+            connection,
+            run,
+            seal,
+            turn,
+        };
+        let thread = thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || pen.write_all(&tasks))?;
+        Ok(Self {
+            tasks: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Takes its turn at once; the future only waits.
+    pub(super) fn queue(&self, work: Work) -> impl Future<Output = Result<()>> + Send + 'static {
+        let (done, result) = oneshot::channel();
+        if let Some(tasks) = &*self.tasks.lock() {
+            // If the thread is gone the task is dropped, and with it the sender that the future listens to.
+            let _gone = tasks.send(Task { work, done });
+        }
+        async move { result.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    /// Waits until all that came before it is on the disk.
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        self.queue(Work::Other(Box::new(|_| Ok(())))).await
+    }
+
+    /// Writes what is queued and ends. What comes later is refused.
+    pub(super) fn close(&self) {
+        drop(self.tasks.lock().take());
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the ledger's thread panicked");
+        }
+    }
+}
+
+struct Pen {
+    connection: Connection,
+    run: i64,
+    /// Of the last row.
+    seal: Seal,
+    turn: Turn,
+}
+
+impl Pen {
+    fn write_all(mut self, tasks: &Receiver<Task>) {
+        let mut failed = false;
+        while let Ok(first) = tasks.recv() {
+            let mut works = vec![first.work];
+            let mut waiting = vec![first.done];
+            for task in tasks.try_iter().take(BATCH - 1) {
+                works.push(task.work);
+                waiting.push(task.done);
+            }
+            if !failed && let Err(failure) = self.write(works) {
+                // What came after this would have numbers and hashes that follow on what is lost.
+                tracing::error!(error = %failure, "the ledger could not be written; everything after it is refused");
+                failed = true;
+            }
+            for done in waiting {
+                // Who went away does not listen.
+                let _gone = done.send(if failed { Err(broken()) } else { Ok(()) });
+            }
+        }
+    }
+
+    /// All or nothing, on the disk when it returns.
+    fn write(&mut self, works: Vec<Work>) -> Outcome<()> {
+        let _turn = self.turn.lock();
+        let transaction = begin(&self.connection)?;
+        let mut seal = self.seal;
+        for work in works {
+            match work {
+                Work::Record(record) => match &*record {
+                    Record::Hold(hold) => rows::put_hold(&transaction, self.run, hold)?,
+                    Record::Entry(entry) => seal = rows::put_entry(&transaction, self.run, &seal, entry)?,
+                },
+                Work::Other(work) => work(&transaction)?,
+            }
+        }
+        transaction.commit()?;
+        self.seal = seal;
+        Ok(())
+    }
+}
+
+fn begin(connection: &Connection) -> Outcome<Transaction<'_>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && attempts < BEGIN_ATTEMPTS => {
+                tracing::warn!(attempts, "the ledger waits for the control database's other writer");
+            }
+            begun => return Ok(begun?),
+        }
+    }
+}
+
+fn last_seal(connection: &Connection) -> Outcome<Seal> {
+    let seal: Option<Vec<u8>> = connection
+        .query_row("SELECT seal FROM ledger ORDER BY position DESC LIMIT 1", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    match seal {
+        None => Ok(Seal::default()),
+        Some(seal) => Seal::try_from(seal)
+            .map_err(|seal| Failure::Data(format!("the ledger's last seal has {} bytes, not 32", seal.len()))),
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the ledger is closed: the server is stopping")
+}
+
+fn broken() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the ledger cannot be written, and nothing is served that cannot be billed; the server's log says why, and it must be \
+         restarted",
+    )
+}

@@ -1,0 +1,82 @@
+//! The `Replies` port of a room: answers under their idempotency keys, in `room.db`. Not here: which requests get one, and how
+//! long it is kept (`services`).
+
+use crate::{
+    error::{Outcome, in_turn},
+    room::RoomState,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use riad_core::{
+    Result,
+    ports::{Replies, Reply},
+};
+use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
+
+pub(crate) struct RoomReplies(pub(crate) Arc<RoomState>);
+
+#[async_trait]
+impl Replies for RoomReplies {
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<Reply>> {
+        let (room, key) = (self.0.clone(), key.to_owned());
+        in_turn(&self.0.database.reading, move || {
+            room.database.read(|connection| get(connection, &key, not_before))
+        })
+        .await
+    }
+
+    async fn put(&self, key: &str, reply: &Reply, not_before: u64) -> Result<()> {
+        let (room, key, reply) = (self.0.clone(), key.to_owned(), reply.clone());
+        in_turn(&self.0.database.writing, move || {
+            room.database.write(|connection| {
+                connection
+                    .prepare_cached("DELETE FROM replies WHERE created < ?1")?
+                    .execute([not_before.cast_signed()])?;
+                connection
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO replies (key, request, status, content_type, body, created)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    )?
+                    .execute((
+                        &key,
+                        String::from(reply.request),
+                        reply.status,
+                        &reply.content_type,
+                        &reply.body[..],
+                        reply.created.cast_signed(),
+                    ))?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+fn get(connection: &Connection, key: &str, not_before: u64) -> Outcome<Option<Reply>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT request, status, content_type, body, created FROM replies WHERE key = ?1 AND created >= ?2",
+        )?
+        .query_row((key, not_before.cast_signed()), |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, Vec<u8>>(3)?,
+                row.get::<_, i64>(4)?,
+            ))
+        })
+        .optional()?;
+    found
+        .map(|(request, status, content_type, body, created)| {
+            Ok(Reply {
+                request: request.parse()?,
+                status,
+                content_type,
+                body: Bytes::from(body),
+                created: created.cast_unsigned(),
+            })
+        })
+        .transpose()
+}

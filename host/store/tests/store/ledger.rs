@@ -1,0 +1,87 @@
+//! The ledger through its port. Each module below is a part of the suite; `books` plays the services.
+//! Not here: signatures, budgets (`services`).
+
+mod append;
+mod books;
+mod kept;
+mod kill;
+mod recount;
+mod verify;
+
+use crate::host::Host;
+use books::Books;
+use riad_core::{
+    Account,
+    ledger::{Entry, Verification},
+    ports::Ledger,
+    usage::{EntryQuery, Whose},
+};
+use std::{path::Path, sync::Arc};
+
+/// A host with one tenant, whose requests are sold.
+struct Shop {
+    host: Host,
+    ledger: Arc<dyn Ledger>,
+    account: Account,
+    books: Books,
+}
+
+impl Shop {
+    async fn new() -> Self {
+        let host = Host::new().await;
+        let account = host.create_tenant("acme").await.account();
+        Self {
+            ledger: host.store.ledger(),
+            host,
+            account,
+            books: Books::default(),
+        }
+    }
+
+    /// Closes the ledger, lets `change` do something to its folder, and opens it again.
+    async fn reopen(self, change: impl FnOnce(&Path)) -> Self {
+        drop(self.ledger);
+        let host = self.host.reopen(change).await;
+        Self {
+            ledger: host.store.ledger(),
+            host,
+            account: self.account,
+            books: self.books,
+        }
+    }
+
+    async fn verify(&self) -> Verification {
+        self.ledger.verify(Box::new(books::check)).await.unwrap()
+    }
+
+    /// All of them, with their positions.
+    async fn entries(&self) -> Vec<(u64, Entry)> {
+        all_entries(&*self.ledger).await
+    }
+}
+
+async fn all_entries(ledger: &dyn Ledger) -> Vec<(u64, Entry)> {
+    let query = EntryQuery {
+        whose: Whose::All,
+        after: 0,
+        limit: u32::MAX,
+    };
+    ledger.entries(query).await.unwrap()
+}
+
+/// As somebody who has the file.
+fn connect(data: &Path) -> rusqlite::Connection {
+    #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+    rusqlite::Connection::open(data.join("control.db")).unwrap()
+}
+
+/// What somebody who has the file can do first.
+const UNPROTECT: &str =
+    "DROP TRIGGER ledger_is_not_changed; DROP TRIGGER ledger_is_not_deleted; DROP TRIGGER ledger_is_not_replaced;";
+
+/// Changes rows that the database itself protects.
+fn tamper(data: &Path, sql: &str) {
+    let connection = connect(data);
+    connection.execute_batch(UNPROTECT).unwrap();
+    connection.execute_batch(sql).unwrap();
+}

@@ -1,0 +1,266 @@
+//! What is kept and told: entries with all they have, pages of them, sums by calendar, and that nothing of it changes.
+//! Not here: writing (`append`), buckets of usage (`recount`).
+
+use super::{
+    Shop,
+    books::{Books, LAST_MOMENT_OF_FEBRUARY, Sale},
+    connect,
+};
+use crate::host::Host;
+use riad_core::{
+    Account, ErrorKind,
+    ledger::{Amount, Head, Outcome, Record, Spent},
+    price::{PriceList, Used},
+    usage::{EntryQuery, Whose},
+};
+
+#[tokio::test]
+async fn an_entry_without_key_and_adapter_and_of_the_largest_amounts_is_kept() {
+    let mut shop = Shop::new().await;
+    let mut sale = Sale::new(shop.account, "acme", "req-1");
+    sale.key = None;
+    sale.purpose.plugin = String::new();
+    let largest = i64::MAX.unsigned_abs();
+    sale.used = all(largest);
+    let entry = shop.books.settle(&sale);
+    shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+    // What is beyond stays at the limit, in the row and in the sums.
+    sale.request = "req-2".into();
+    sale.used.fuel = u64::MAX;
+    shop.ledger
+        .append(Record::Entry(shop.books.settle(&sale)))
+        .await
+        .unwrap();
+    let entries = shop.entries().await;
+    assert_eq!(entries[0].1, entry);
+    assert_eq!(entries[1].1.used.fuel, largest);
+    let rollups = shop.ledger.rollups(Whose::All, 0, u64::MAX).await.unwrap();
+    assert_eq!(rollups[0].used, all(largest));
+    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+}
+
+fn all(amount: u64) -> Used {
+    Used {
+        requests: amount,
+        prompt_tokens: amount,
+        completion_tokens: amount,
+        embedded_tokens: amount,
+        fuel: amount,
+        stored_byte_hours: amount,
+        adapter_byte_hours: amount,
+    }
+}
+
+#[tokio::test]
+async fn entries_are_paged_by_whose_they_are() {
+    let mut shop = Shop::new().await;
+    let other = shop.host.create_tenant("other").await.account();
+    for n in 0..30 {
+        let (account, tenant) = if n % 3 == 0 {
+            (other, "other")
+        } else {
+            (shop.account, "acme")
+        };
+        let entry = shop.books.settle(&Sale::new(account, tenant, &format!("req-{n}")));
+        shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    }
+    let everything = shop.entries().await;
+    for (whose, number) in [
+        (Whose::All, 30),
+        (Whose::Account(other), 10),
+        (Whose::Account(Account::new(99)), 0),
+        (Whose::Tenant("acme".parse().unwrap()), 20),
+    ] {
+        // Every position, also those that are somebody else's, as a page's end.
+        for after in 0..=30 {
+            let query = EntryQuery {
+                whose: whose.clone(),
+                after,
+                limit: 4,
+            };
+            let page = shop.ledger.entries(query).await.unwrap();
+            let belongs = |entry: &riad_core::ledger::Entry| match &whose {
+                Whose::All => true,
+                Whose::Account(account) => entry.account == *account,
+                Whose::Tenant(tenant) => entry.tenant == *tenant,
+            };
+            let mine = everything.iter().filter(|(_, entry)| belongs(entry));
+            assert_eq!(mine.clone().count(), number);
+            let expected: Vec<_> = mine
+                .filter(|(position, _)| *position > after)
+                .take(4)
+                .cloned()
+                .collect();
+            assert_eq!(page, expected, "{whose:?} after {after}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_database_refuses_to_change_an_entry() {
+    let mut shop = Shop::new().await;
+    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
+    shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+    let connection = connect(shop.host.data());
+    let copy = |position: &str, number: &str, request: &str| {
+        let columns = "account, tenant, key, at_ms, kind, model, adapter, plugin, outcome, requests, prompt_tokens, \
+            completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, abandoned_tokens, at_most, plan, \
+            plan_version, cost_nanos, receipt, run, seal";
+        format!(
+            "INSERT OR REPLACE INTO ledger (position, number, request, {columns})
+             SELECT {position}, {number}, {request}, {columns} FROM ledger"
+        )
+    };
+    for attempt in [
+        "UPDATE ledger SET cost_nanos = 0".to_owned(),
+        "UPDATE OR REPLACE ledger SET number = 2".to_owned(),
+        "DELETE FROM ledger".to_owned(),
+        copy("1", "2", "'req-2'"),
+        copy("NULL", "1", "'req-2'"),
+        copy("NULL", "2", "'req-1'"),
+    ] {
+        let refused = connection.execute_batch(&attempt).unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{attempt}: {refused}");
+    }
+    assert_eq!(shop.entries().await, [(1, entry)]);
+    // What was refused is not refused for its form.
+    connection.execute_batch(&copy("NULL", "2", "'req-2'")).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
+    let mut shop = Shop::new().await;
+    let prices = PriceList {
+        prompt_tokens: 1_000_000,
+        ..PriceList::default()
+    };
+    let other = shop.host.create_tenant("other").await.account();
+    shop.books.prices.insert(1, prices);
+    // 2026: January's last moment, February's first, its last, and March's first.
+    let times = [
+        1_769_903_999_999,
+        1_769_904_000_000,
+        LAST_MOMENT_OF_FEBRUARY,
+        1_772_323_200_000,
+    ];
+    for (n, at_ms) in times.into_iter().enumerate() {
+        let mut sale = Sale::new(shop.account, "acme", &format!("req-{n}"));
+        sale.at_ms = at_ms;
+        sale.used = Used {
+            prompt_tokens: 10_u64.pow(u32::try_from(n).unwrap()),
+            ..Used::default()
+        };
+        sale.key = Some(format!("key-{}", n % 2).parse().unwrap());
+        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        shop.ledger
+            .append(Record::Entry(shop.books.settle(&sale)))
+            .await
+            .unwrap();
+        // Set aside, not spent.
+        sale.request = format!("open-{n}");
+        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+    }
+    let spent = |total, month, day| {
+        let amount = |tokens| Amount {
+            tokens,
+            nanos: tokens * 1000,
+        };
+        Spent {
+            total: amount(total),
+            month: amount(month),
+            day: amount(day),
+        }
+    };
+    for (now_ms, expected) in [
+        (times[0], spent(1111, 1, 1)),
+        (times[1], spent(1111, 110, 10)),
+        (times[2], spent(1111, 110, 100)),
+        (times[3], spent(1111, 1000, 1000)),
+        (times[3] + 86_400_000, spent(1111, 1000, 0)),
+        (0, spent(1111, 0, 0)),
+    ] {
+        let found = shop.ledger.spent(shop.account, None, now_ms / 1000).await.unwrap();
+        assert_eq!(found, expected, "{now_ms}");
+    }
+    let key = "key-1".parse().unwrap();
+    let of_key = shop
+        .ledger
+        .spent(shop.account, Some(&key), times[2] / 1000)
+        .await
+        .unwrap();
+    assert_eq!(of_key, spent(1010, 10, 0));
+    assert_eq!(
+        shop.ledger.spent(other, None, times[2] / 1000).await.unwrap(),
+        Spent::default()
+    );
+    let beyond = shop.ledger.spent(shop.account, None, u64::MAX).await.unwrap_err();
+    assert_eq!(beyond.kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test]
+async fn entries_and_rollups_outlive_the_tenant_and_are_not_the_next_ones() {
+    let mut shop = Shop::new().await;
+    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let pass = shop.host.pass("acme").await;
+    shop.host.delete_tenant(&pass).await;
+    let next = shop.host.create_tenant("acme").await.account();
+    assert_ne!(next, shop.account);
+    let tenant = Whose::Tenant("acme".parse().unwrap());
+    for (whose, number) in [
+        (Whose::Account(next), 0),
+        (Whose::Account(shop.account), 1),
+        (tenant, 1),
+    ] {
+        let rollups = shop.ledger.rollups(whose.clone(), 0, u64::MAX).await.unwrap();
+        assert_eq!(rollups.len(), number);
+        assert!(
+            rollups
+                .iter()
+                .all(|rollup| rollup.account == shop.account && rollup.used.prompt_tokens == 11)
+        );
+        let query = EntryQuery {
+            whose,
+            after: 0,
+            limit: 10,
+        };
+        assert_eq!(shop.ledger.entries(query).await.unwrap().len(), number);
+    }
+    assert_eq!(shop.ledger.head(next).await.unwrap(), Head::default());
+    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_signing_key_is_the_first_that_was_made_and_never_printed() {
+    let host = Host::new().await;
+    let ledger = host.store.ledger();
+    let first = ledger.signing_key(b"first".to_vec()).await.unwrap();
+    let second = ledger.signing_key(b"second".to_vec()).await.unwrap();
+    assert_eq!(
+        (first.reveal(), second.reveal()),
+        (&b"first".to_vec(), &b"first".to_vec())
+    );
+    assert_eq!(format!("{first:?}"), "***");
+    drop(ledger);
+    let host = host.reopen(|_| {}).await;
+    let third = host.store.ledger().signing_key(b"third".to_vec()).await.unwrap();
+    assert_eq!(third.reveal(), b"first");
+}
+
+#[tokio::test]
+async fn every_kind_and_outcome_can_be_written_and_read() {
+    let mut shop = Shop::new().await;
+    for kind in riad_core::ledger::Kind::ALL {
+        for outcome in Outcome::ALL {
+            let mut sale = Sale::new(shop.account, "acme", &format!("{kind}-{outcome}"));
+            (sale.purpose.kind, sale.outcome) = (*kind, *outcome);
+            let entry = shop.books.settle(&sale);
+            shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+            assert_eq!(shop.entries().await.last().unwrap().1, entry);
+        }
+    }
+    let mut again = Books::default();
+    again.resume(&*shop.ledger, shop.account).await;
+    assert_eq!(again.head(shop.account), shop.books.head(shop.account));
+    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+}

@@ -1,0 +1,320 @@
+//! What a check of the whole finds: nothing in a ledger that was written through its port, and any byte that was changed
+//! behind its back. Not here: random traffic (`recount`).
+
+use super::{
+    Shop, UNPROTECT,
+    books::{LAST_MOMENT_OF_FEBRUARY, Sale},
+    connect, tamper,
+};
+use riad_core::{
+    ledger::{EngineTokens, Outcome, Record},
+    price::PriceList,
+};
+use rusqlite::types::Value;
+
+/// Changes a number without making it another row's.
+const BIT: i64 = 0x4000;
+
+/// A few entries of every sort in two accounts, one of them abandoned. The first run has ended in order.
+async fn sold() -> Shop {
+    let mut shop = Shop::new().await;
+    let prices = PriceList {
+        prompt_tokens: 150_000,
+        fuel: 2_000_000,
+        ..PriceList::default()
+    };
+    let plans = shop.host.store.plans();
+    let audit = crate::host::entry("plan.add", "standard");
+    let plan = plans
+        .add(&"standard".parse().unwrap(), &prices, 1, audit)
+        .await
+        .unwrap();
+    shop.books.prices.insert(plan.version, prices);
+    let other = shop.host.create_tenant("other").await.account();
+    let mut lost = Vec::new();
+    for n in 0..12 {
+        let (account, tenant) = if n % 3 == 0 {
+            (other, "other")
+        } else {
+            (shop.account, "acme")
+        };
+        let mut sale = Sale::new(account, tenant, &format!("req-{n}"));
+        sale.plan_version = if n % 2 == 0 { 1 } else { plan.version };
+        sale.at_ms += n * 250;
+        sale.purpose.adapter = (n % 4 == 0).then(|| "tone".parse().unwrap());
+        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        if n == 7 {
+            lost.push(sale.hold());
+        } else {
+            shop.ledger
+                .append(Record::Entry(shop.books.settle(&sale)))
+                .await
+                .unwrap();
+        }
+    }
+    let engine = EngineTokens {
+        prompt: 11 * 11,
+        completion: 11 * 7,
+        embedded: 11 * 3,
+    };
+    shop.ledger.end_run(engine).await.unwrap();
+    let mut shop = shop.reopen(|_| {}).await;
+    assert_eq!(shop.ledger.abandoned().await.unwrap(), lost);
+    let entry = shop.books.settle(&Sale::abandoned(&lost[0]));
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    shop
+}
+
+async fn faults_after(shop: Shop, sql: &str) -> (Shop, Vec<String>) {
+    let shop = shop.reopen(|data| tamper(data, sql)).await;
+    let faults = shop.verify().await.faults;
+    (shop, faults)
+}
+
+/// Some fault says all of this.
+#[track_caller]
+fn assert_told(faults: &[String], words: &[&str]) {
+    let told = faults.iter().any(|fault| words.iter().all(|word| fault.contains(word)));
+    assert!(told, "{words:?} is not in {faults:#?}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_written_through_its_port_closes() {
+    let shop = sold().await;
+    let verification = shop.verify().await;
+    assert_eq!(verification.faults, Vec::<String>::new());
+    assert_eq!((verification.accounts, verification.entries), (2, 12));
+    let [first, second] = &verification.runs[..] else {
+        panic!("{:?}", verification.runs);
+    };
+    assert_eq!(Some(first.ledger), first.engine);
+    assert_eq!((first.abandoned, first.abandoned_tokens), (1, 114));
+    assert_eq!(
+        (second.engine, second.ledger, second.abandoned),
+        (None, EngineTokens::default(), 0)
+    );
+    assert!(first.began_ms <= second.began_ms && first.began_ms > LAST_MOMENT_OF_FEBRUARY);
+}
+
+#[tokio::test]
+async fn an_empty_ledger_closes() {
+    let shop = Shop::new().await;
+    let verification = shop.verify().await;
+    assert_eq!((verification.accounts, verification.entries), (0, 0));
+    assert_eq!(verification.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_engine_that_counted_more_than_was_billed_is_told() {
+    let mut shop = Shop::new().await;
+    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let engine = EngineTokens {
+        prompt: 11,
+        completion: 8,
+        embedded: 3,
+    };
+    shop.ledger.end_run(engine).await.unwrap();
+    let faults = shop.verify().await.faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_told(&faults, &["run 1", "8 completion", "11, 7 and 3"]);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_gone_leaves_gaps() {
+    let (shop, faults) = faults_after(sold().await, "DELETE FROM ledger WHERE position = 5").await;
+    assert_told(&faults, &["from position 5 to 5 are gone"]);
+    assert_told(&faults, &["account 1, number 4 (position 6)", "follows on number 2"]);
+    assert_told(&faults, &["position 6", "its receipt follows on sha256:"]);
+    assert_told(&faults, &["rollup", "is not the sum of its entries"]);
+    drop(shop);
+}
+
+#[tokio::test]
+async fn the_last_entries_cannot_go_unnoticed_not_even_with_their_rollups() {
+    let sql = "DELETE FROM ledger WHERE position > 9; DELETE FROM rollups; INSERT INTO rollups
+        SELECT account, at_ms / 86400000 * 86400, tenant, key, kind, model, adapter, plugin, plan, plan_version, sum(requests),
+            sum(prompt_tokens), sum(completion_tokens), sum(embedded_tokens), sum(fuel), sum(stored_byte_hours),
+            sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos)
+        FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
+    let (shop, faults) = faults_after(sold().await, sql).await;
+    assert_told(&faults, &["from position 10 to 12 are gone"]);
+    assert!(!faults.iter().any(|fault| fault.contains("rollup")), "{faults:?}");
+    drop(shop);
+}
+
+#[tokio::test]
+async fn rollups_are_compared_with_a_recount() {
+    let day = "day 1772236800";
+    for (sql, words) in [
+        (
+            "DELETE FROM rollups WHERE account = 2",
+            ["account 2", day, "is missing"],
+        ),
+        (
+            "UPDATE rollups SET fuel = fuel + 1 WHERE account = 2",
+            ["account 2", day, "is not the sum"],
+        ),
+        (
+            "UPDATE rollups SET key = 'key-2' WHERE account = 2",
+            ["key \"key-2\"", day, "has no entries"],
+        ),
+    ] {
+        let (_shop, faults) = faults_after(sold().await, sql).await;
+        assert_told(&faults, &words);
+        assert!(faults.iter().all(|fault| fault.contains("rollup")), "{faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn costs_are_those_of_the_plans_version() {
+    let mut shop = sold().await;
+    let sale = Sale::new(shop.account, "acme", "dear");
+    shop.books.prices.insert(
+        1,
+        PriceList {
+            requests: 5_000_000,
+            ..PriceList::default()
+        },
+    );
+    shop.ledger
+        .append(Record::Entry(shop.books.settle(&sale)))
+        .await
+        .unwrap();
+    let mut unknown = Sale::new(shop.account, "acme", "unknown");
+    unknown.plan_version = 77;
+    shop.ledger
+        .append(Record::Entry(shop.books.settle(&unknown)))
+        .await
+        .unwrap();
+    let faults = shop.verify().await.faults;
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_told(
+        &faults,
+        &["it costs 5000 nano-units, and 0 by version 1 of plan standard"],
+    );
+    assert_told(&faults, &["plan standard has no version 77"]);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_there_or_is_anothers_is_told() {
+    let mut shop = sold().await;
+    let stranger = Sale::new(riad_core::Account::new(99), "acme", "stranger");
+    shop.ledger.append(Record::Hold(stranger.hold())).await.unwrap();
+    let borrowed = Sale::new(shop.account, "other", "borrowed");
+    shop.ledger
+        .append(Record::Entry(shop.books.settle(&borrowed)))
+        .await
+        .unwrap();
+    let faults = shop.verify().await.faults;
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_told(&faults, &["request stranger", "account 99, which is not there"]);
+    assert_told(&faults, &["its tenant is other, and the account's is acme"]);
+    let entry = shop.books.settle(&stranger);
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    assert_told(
+        &shop.verify().await.faults,
+        &["account 99, number 1", "there is no such account"],
+    );
+}
+
+#[tokio::test]
+async fn receipts_are_held_against_their_entries() {
+    let mut shop = Shop::new().await;
+    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
+    entry.used.prompt_tokens += 1;
+    entry.outcome = Outcome::Cancelled;
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-2"));
+    entry.receipt = "a.b".into();
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-3"));
+    entry.receipt.truncate(entry.receipt.len() - 1);
+    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let faults = shop.verify().await.faults;
+    assert_told(&faults, &["number 1", "its receipt has another outcome, use"]);
+    assert_told(&faults, &["number 2", "no compact JWS"]);
+    assert_told(&faults, &["number 3", "its receipt follows on"]);
+    assert_told(&faults, &["number 3", "signature is wrong"]);
+}
+
+#[tokio::test]
+async fn faults_beyond_a_thousand_are_counted_only() {
+    let mut shop = Shop::new().await;
+    for n in 0..1100 {
+        let entry = shop.books.settle(&Sale::new(shop.account, "acme", &format!("req-{n}")));
+        drop(shop.ledger.append(Record::Entry(entry)));
+    }
+    let verification = shop.ledger.verify(Box::new(|_| Some("no".into()))).await.unwrap();
+    assert_eq!((verification.entries, verification.faults.len()), (1100, 1001));
+    assert_eq!(verification.faults[1000], "and 100 more faults");
+    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
+    let shop = sold().await;
+    let columns = columns(&shop);
+    assert_eq!(columns.len(), 27);
+    let connection = connect(shop.host.data());
+    connection.execute_batch(UNPROTECT).unwrap();
+    let mut tried = 0;
+    // The first, one in the middle, and the abandoned one, which is the last.
+    for position in [1, 6, 12] {
+        for column in &columns {
+            let before: Value = connection
+                .query_row(
+                    &format!("SELECT {column} FROM ledger WHERE position = {position}"),
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            let Some(changed) = change(&before) else {
+                continue;
+            };
+            let update = |value: &Value, position: i64| {
+                let sql = format!("UPDATE ledger SET {column} = ?1 WHERE position = ?2");
+                assert_eq!(connection.execute(&sql, (value, position)).unwrap(), 1, "{column}");
+            };
+            update(&changed, position);
+            let faults = shop.verify().await.faults;
+            assert!(
+                !faults.is_empty(),
+                "{column} at {position} was changed from {before:?} unnoticed"
+            );
+            let moved = if column == "position" { position ^ BIT } else { position };
+            update(&before, moved);
+            assert_eq!(shop.verify().await.faults, Vec::<String>::new(), "{column}");
+            tried += 1;
+        }
+    }
+    // Left out is what is empty: an adapter and, but for the abandoned one, `at_most`.
+    assert_eq!(tried, 3 * 27 - 4);
+}
+
+fn columns(shop: &Shop) -> Vec<String> {
+    let connection = connect(shop.host.data());
+    let mut statement = connection
+        .prepare("SELECT name FROM pragma_table_info('ledger')")
+        .unwrap();
+    let names = statement.query_map([], |row| row.get(0)).unwrap();
+    names.map(Result::unwrap).collect()
+}
+
+fn change(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::Integer(number) => Value::Integer(number ^ BIT),
+        Value::Text(text) if !text.is_empty() => {
+            let mut bytes = text.clone().into_bytes();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            Value::Text(String::from_utf8(bytes).unwrap())
+        }
+        Value::Blob(bytes) => {
+            let mut bytes = bytes.clone();
+            bytes[0] ^= 1;
+            Value::Blob(bytes)
+        }
+        Value::Null | Value::Real(_) | Value::Text(_) => return None,
+    })
+}

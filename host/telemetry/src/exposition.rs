@@ -1,0 +1,226 @@
+//! Reading OpenMetrics' text format, and judging it: what `promtool check metrics` would say, in our own words. For tests and
+//! for `riad doctor`; it knows what Riad writes, so exemplars, timestamps and other types are faults. Not here: writing it.
+//!
+//! The format: OpenMetrics 1.0.0, sections 4 and 5; names and units: Prometheus' "Metric and label naming".
+
+mod lines;
+mod rules;
+
+use lines::Line;
+use std::collections::HashSet;
+
+/// All that a scrape says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Exposition {
+    pub families: Vec<Family>,
+}
+
+/// One metric with all its series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    /// Without `_total`, `_bucket`, `_sum` and `_count`.
+    pub name: String,
+    pub kind: Type,
+    pub help: String,
+    /// Also the end of `name`.
+    pub unit: Option<String>,
+    pub samples: Vec<Sample>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    pub name: String,
+    /// In the order of the text, unescaped.
+    pub labels: Vec<(String, String)>,
+    pub value: f64,
+    /// In the text, from 1.
+    pub line: usize,
+}
+
+impl Sample {
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Exposition {
+    #[must_use]
+    pub fn family(&self, name: &str) -> Option<&Family> {
+        self.families.iter().find(|family| family.name == name)
+    }
+
+    /// Samples of that name which have all of `labels`, and perhaps others.
+    pub fn samples<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> impl Iterator<Item = &'a Sample> + 'a {
+        self.families
+            .iter()
+            .flat_map(|family| &family.samples)
+            .filter(move |sample| {
+                sample.name == name && labels.iter().all(|(label, value)| sample.label(label) == Some(value))
+            })
+    }
+
+    /// The sum of [`Self::samples`]; absent if there are none.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.samples(name, labels)
+            .map(|sample| sample.value)
+            .reduce(|sum, value| sum + value)
+    }
+}
+
+/// Reads and judges a whole scrape.
+///
+/// # Errors
+/// Everything that is wrong, in words, with the line or the metric it is about.
+pub fn check(text: &str) -> Result<Exposition, Vec<String>> {
+    let mut reader = Reader::default();
+    let Some(body) = text.strip_suffix("# EOF\n") else {
+        return Err(vec!["the last line is not `# EOF` with a line feed".to_owned()]);
+    };
+    if !body.is_empty() && !body.ends_with('\n') {
+        reader
+            .faults
+            .push("`# EOF` does not stand on a line of its own".to_owned());
+    }
+    // Not `lines`, which forgives a carriage return.
+    for (index, text) in body.split_terminator('\n').enumerate() {
+        let line = index + 1;
+        if let Err(fault) = lines::read(text, line).and_then(|read| reader.take(read, line)) {
+            reader.faults.push(format!("line {line}: {fault}"));
+        }
+    }
+    reader.end_family();
+    let Reader { done, mut faults, .. } = reader;
+    faults.extend(rules::duplicates(&done));
+    match faults.is_empty() {
+        true => Ok(Exposition { families: done }),
+        false => Err(faults),
+    }
+}
+
+/// Puts lines together to families. A family's lines stand together, what describes it first.
+#[derive(Default)]
+struct Reader {
+    done: Vec<Family>,
+    open: Option<Open>,
+    names: HashSet<String>,
+    faults: Vec<String>,
+}
+
+/// A family whose lines are being read.
+struct Open {
+    name: String,
+    kind: Option<Type>,
+    help: Option<String>,
+    unit: Option<String>,
+    samples: Vec<Sample>,
+}
+
+impl Reader {
+    fn take(&mut self, line: Line, number: usize) -> Result<(), String> {
+        match line {
+            Line::Help { name, text } => {
+                let open = self.describe(name)?;
+                set(&mut open.help, text, "HELP")
+            }
+            Line::Type { name, kind } => {
+                let open = self.describe(name)?;
+                set(&mut open.kind, kind, "TYPE")
+            }
+            Line::Unit { name, unit } => {
+                let open = self.describe(name)?;
+                set(&mut open.unit, unit, "UNIT")
+            }
+            Line::Sample(sample) => self.sample(sample, number),
+        }
+    }
+
+    /// The family that a line beginning with `#` is about.
+    fn describe(&mut self, name: String) -> Result<&mut Open, String> {
+        if self.open.as_ref().is_none_or(|open| open.name != name) {
+            self.end_family();
+            if !self.names.insert(name.clone()) {
+                self.faults.push(format!("{name}: its lines do not stand together"));
+            }
+        }
+        let open = self.open.get_or_insert(Open {
+            name,
+            kind: None,
+            help: None,
+            unit: None,
+            samples: Vec::new(),
+        });
+        if open.samples.is_empty() {
+            Ok(open)
+        } else {
+            Err(format!("{} is described after its first sample", open.name))
+        }
+    }
+
+    fn sample(&mut self, sample: Sample, line: usize) -> Result<(), String> {
+        let belongs = self.open.as_ref().is_some_and(|open| match open.kind {
+            Some(kind) => rules::belongs(&sample.name, &open.name, kind),
+            None => sample.name.starts_with(&open.name),
+        });
+        match &mut self.open {
+            Some(open) if belongs => {
+                open.samples.push(Sample { line, ..sample });
+                Ok(())
+            }
+            _ => Err(format!(
+                "no HELP and TYPE of {} stand directly before it, or its name does not fit its type",
+                sample.name
+            )),
+        }
+    }
+
+    fn end_family(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let Open {
+            name,
+            kind,
+            help,
+            unit,
+            samples,
+        } = open;
+        let Some(kind) = kind else {
+            self.faults.push(format!("{name}: no TYPE"));
+            return;
+        };
+        let Some(help) = help else {
+            self.faults.push(format!("{name}: no HELP"));
+            return;
+        };
+        let family = Family {
+            name,
+            kind,
+            help,
+            unit,
+            samples,
+        };
+        self.faults.extend(rules::judge(&family));
+        self.done.push(family);
+    }
+}
+
+fn set<T>(place: &mut Option<T>, value: T, what: &str) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("a second {what}")),
+    }
+}

@@ -1,0 +1,44 @@
+//! The log on stderr. Not here: traces.
+
+use serde::{Deserialize, Serialize};
+use std::io::IsTerminal as _;
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, registry::LookupSpan};
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line: `timestamp`, `level`, `target`, `message` and the other fields, and under `spans` the spans around it
+    /// with their fields, the outermost first: `request` has the request's id.
+    Json,
+}
+
+/// Lines to stderr. `RUST_LOG` says which; without it, `default_filter` does, and warnings of all others are shown.
+pub(crate) fn layer<S>(format: LogFormat, default_filter: &str) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
+    let filter = match std::env::var_os(EnvFilter::DEFAULT_ENV) {
+        Some(_) => filter.from_env_lossy(),
+        // A default directive holds only where there is no other.
+        None => filter.parse_lossy(format!("warn,{default_filter}")),
+    };
+    // Colours are for a terminal: in a file or a collector they are noise.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    match format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .with_filter(filter)
+            .boxed(),
+    }
+}

@@ -1,0 +1,237 @@
+//! What is counted, and how it is written for Prometheus. Not here: when (`services`), who may read it (`api`).
+//!
+//! `gen_ai_*` have the names, units, attributes and buckets of OpenTelemetry's semantic conventions for generative AI
+//! (open-telemetry/semantic-conventions-genai, `docs/gen-ai/gen-ai-metrics.md`, status "Development"), in the form that its
+//! Prometheus compatibility rules give them: `.` becomes `_`, `s` is appended as `_seconds`, `{token}` is dropped.
+
+mod gauges;
+mod labels;
+
+use labels::{Labels, Names};
+use parking_lot::Mutex;
+use prometheus_client::{
+    encoding::text::{encode_eof, encode_registry},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use riad_core::{
+    ledger::{Kind, Outcome},
+    ports::{Gauges, RequestSeen, Telemetry},
+};
+use std::time::Duration;
+
+/// What [`Telemetry::render`] of [`Metrics`] returns.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Advised for `gen_ai.server.request.duration`; seconds. Good for our own times as well.
+const DURATION_BUCKETS: [f64; 14] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+/// Advised for `gen_ai.server.time_to_first_token`; seconds.
+const FIRST_TOKEN_BUCKETS: [f64; 16] = [
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Advised for `gen_ai.server.time_per_output_token`; seconds.
+const PER_TOKEN_BUCKETS: [f64; 13] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
+/// Advised for `gen_ai.client.token.usage`.
+const TOKEN_BUCKETS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetricsConfig {
+    /// Adds `tenant` to what is counted per request.
+    pub tenant_label: bool,
+    /// Distinct values of `tenant`, first come, first named, until the process ends; the rest are counted as `other`.
+    pub max_tenants: usize,
+}
+
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+type Counters = Family<Labels, Counter>;
+
+pub struct Metrics {
+    registry: Registry,
+    names: Mutex<Names>,
+    duration: Histograms,
+    first_token: Histograms,
+    per_token: Histograms,
+    usage: Histograms,
+    requests: Counters,
+    tokens: Counters,
+    fuel: Counters,
+    queue_time: Histograms,
+    plugin_time: Histograms,
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new(config: MetricsConfig) -> Self {
+        let mut new = Self {
+            registry: Registry::default(),
+            names: Mutex::new(Names::new(config)),
+            duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            first_token: Family::new_with_constructor(|| Histogram::new(FIRST_TOKEN_BUCKETS)),
+            per_token: Family::new_with_constructor(|| Histogram::new(PER_TOKEN_BUCKETS)),
+            usage: Family::new_with_constructor(|| Histogram::new(TOKEN_BUCKETS)),
+            requests: Family::default(),
+            tokens: Family::default(),
+            fuel: Family::default(),
+            queue_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            plugin_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        };
+        new.register();
+        new
+    }
+
+    /// The library adds the unit and `_total` to a name, and a full stop to its help.
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let tokens = || Unit::Other("tokens".to_owned());
+        for (name, help, histograms) in [
+            (
+                "gen_ai_server_request_duration",
+                "From a request's admission to the last piece of its answer",
+                &self.duration,
+            ),
+            (
+                "gen_ai_server_time_to_first_token",
+                "From a request's admission to the first piece of its answer, for completed requests",
+                &self.first_token,
+            ),
+            (
+                "gen_ai_server_time_per_output_token",
+                "Time for each token after the first one, for completed requests",
+                &self.per_token,
+            ),
+            (
+                "riad_queue_time",
+                "How long requests waited for a lane",
+                &self.queue_time,
+            ),
+            ("riad_plugin_time", "How long a request's guests ran", &self.plugin_time),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, histograms.clone());
+        }
+        registry.register(
+            "gen_ai_client_token_usage",
+            "Tokens that a request was billed, by gen_ai_token_type",
+            self.usage.clone(),
+        );
+        registry.register(
+            "riad_requests",
+            "Entries of the ledger, by what for and how it ended",
+            self.requests.clone(),
+        );
+        registry.register_with_unit("riad", "Tokens billed, by type", tokens(), self.tokens.clone());
+        registry.register("riad_fuel", "WebAssembly fuel billed", self.fuel.clone());
+    }
+
+    fn observe(&self, seen: &RequestSeen) {
+        let names = self.names.lock().of(seen);
+        let used = &seen.used;
+
+        self.requests.get_or_create(&names.request(seen.outcome)).inc();
+        for (kind, amount) in [
+            ("prompt", used.prompt_tokens),
+            ("completion", used.completion_tokens),
+            ("embedded", used.embedded_tokens),
+        ] {
+            if amount > 0 {
+                self.tokens.get_or_create(&names.tokens(kind)).inc_by(amount);
+            }
+        }
+        if used.fuel > 0 {
+            self.fuel.get_or_create(&names.kind()).inc_by(used.fuel);
+        }
+        if let Some(queued) = seen.queued {
+            self.queue_time.get_or_create(&names.kind()).observe(seconds(queued));
+        }
+        if !seen.plugin.is_zero() {
+            self.plugin_time
+                .get_or_create(&names.kind())
+                .observe(seconds(seen.plugin));
+        }
+
+        let Some(operation) = operation(seen.kind) else { return };
+        self.duration
+            .get_or_create(&names.operation(operation, error_type(seen.outcome)))
+            .observe(seconds(seen.duration));
+        let (input, output) = match seen.kind {
+            Kind::Chat => (used.prompt_tokens, used.completion_tokens),
+            Kind::Embedding | Kind::Document | Kind::Search | Kind::Storage | Kind::Residency => {
+                (used.embedded_tokens, 0)
+            }
+        };
+        for (kind, amount) in [("input", input), ("output", output)] {
+            if amount > 0 {
+                // Exact up to 2⁵³ tokens.
+                self.usage
+                    .get_or_create(&names.usage(operation, kind))
+                    .observe(amount as f64);
+            }
+        }
+        // "For successful responses", say the conventions.
+        if seen.outcome == Outcome::Completed {
+            for (histograms, time) in [(&self.first_token, seen.first_token), (&self.per_token, seen.per_token)] {
+                if let Some(time) = time {
+                    histograms
+                        .get_or_create(&names.operation(operation, None))
+                        .observe(seconds(time));
+                }
+            }
+        }
+    }
+}
+
+impl Telemetry for Metrics {
+    fn request(&self, seen: &RequestSeen) {
+        self.observe(seen);
+    }
+
+    fn render(&self, gauges: &Gauges) -> String {
+        let mut now = Registry::default();
+        gauges::register(&mut now, gauges);
+        let mut text = String::new();
+        let written = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &now))
+            .and_then(|()| encode_eof(&mut text));
+        if written.is_err() {
+            tracing::error!("the metrics could not be written");
+            return "# EOF\n".to_owned();
+        }
+        text
+    }
+}
+
+/// `gen_ai.operation.name`: well-known values where one applies. Absent: time passed, nobody asked for anything.
+fn operation(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Chat => Some("chat"),
+        Kind::Embedding => Some("embeddings"),
+        Kind::Document => Some("index_document"),
+        Kind::Search => Some("retrieval"),
+        Kind::Storage | Kind::Residency => None,
+    }
+}
+
+/// `error.type`: absent if all went well.
+fn error_type(outcome: Outcome) -> Option<&'static str> {
+    (outcome != Outcome::Completed).then(|| outcome.as_str())
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}

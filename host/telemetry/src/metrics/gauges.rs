@@ -1,0 +1,147 @@
+//! What the server is like now, and what others count since the process began. Not here: where it comes from (`services`).
+
+use super::labels::Labels;
+use prometheus_client::{
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
+    registry::{Registry, Unit},
+};
+use riad_core::{ledger::EngineTokens, ports::Gauges};
+use std::time::Duration;
+
+pub(super) fn register(registry: &mut Registry, gauges: &Gauges) {
+    lanes(registry, gauges);
+    adapters(registry, gauges);
+    books(registry, gauges);
+}
+
+fn lanes(registry: &mut Registry, gauges: &Gauges) {
+    let mut gauge = |name: &str, help: &str, value: u64| registry.register(name, help, ConstGauge::new(value));
+    gauge("riad_lanes", "Generations that may run at the same time", gauges.lanes);
+    gauge("riad_lanes_busy", "Generations that run", gauges.lanes_busy);
+    gauge(
+        "riad_queue_requests",
+        "Requests that wait for a lane",
+        gauges.queue_requests,
+    );
+    gauge("riad_rooms_open", "Tenants' rooms that are open", gauges.rooms_open);
+    registry.register_with_unit(
+        "riad_queue",
+        "Tokens that waiting requests may need: prompt and max_tokens",
+        tokens(),
+        ConstGauge::new(gauges.queue_tokens),
+    );
+    registry.register(
+        "riad_requests_shed",
+        "Requests refused by the queue to keep the target for the time to the first token",
+        ConstCounter::new(gauges.shed),
+    );
+    if let Some(estimate) = gauges.estimated_first_token {
+        seconds(
+            registry,
+            "riad_first_token_estimated",
+            "Time to the first token that a request which comes now would have, about",
+            estimate,
+        );
+    }
+    seconds(
+        registry,
+        "riad_first_token_target",
+        "Requests are refused rather than answered later than that",
+        gauges.target_first_token,
+    );
+    let rate = gauges.tokens_per_second;
+    registry.register(
+        "riad_tokens_per_second",
+        "Weighted tokens that all lanes together work off, lately",
+        // The library's words for infinities are not the format's.
+        ConstGauge::new(if rate.is_finite() { rate } else { 0.0 }),
+    );
+}
+
+fn adapters(registry: &mut Registry, gauges: &Gauges) {
+    let counts = gauges.adapters;
+    registry.register(
+        "riad_adapters_resident",
+        "Adapters in the engine's memory",
+        ConstGauge::new(counts.resident),
+    );
+    registry.register_with_unit(
+        "riad_adapters_resident",
+        "Size of the adapters in the engine's memory",
+        Unit::Bytes,
+        ConstGauge::new(counts.resident_bytes),
+    );
+    registry.register(
+        "riad_adapter_loads",
+        "Adapters loaded into the engine's memory",
+        ConstCounter::new(counts.loads),
+    );
+    registry.register(
+        "riad_adapter_evictions",
+        "Adapters put out of the engine's memory for others",
+        ConstCounter::new(counts.evictions),
+    );
+}
+
+fn books(registry: &mut Registry, gauges: &Gauges) {
+    for (name, help, counted) in [
+        (
+            "riad_engine",
+            "Tokens that engine and embedder have counted themselves",
+            gauges.engine,
+        ),
+        (
+            "riad_ledger",
+            "Tokens that this process' entries in the ledger say",
+            gauges.ledger,
+        ),
+    ] {
+        let counters = Family::<Labels, Counter>::default();
+        for (kind, amount) in by_type(counted) {
+            counters.get_or_create(&kind).inc_by(amount);
+        }
+        registry.register_with_unit(name, help, tokens(), counters);
+    }
+    let drift = Family::<Labels, Gauge>::default();
+    for ((kind, engine), (_, ledger)) in by_type(gauges.engine).into_iter().zip(by_type(gauges.ledger)) {
+        drift.get_or_create(&kind).set(difference(engine, ledger));
+    }
+    registry.register_with_unit(
+        "riad_ledger_drift",
+        "What the engine has counted less what the ledger says: 0 when nothing is being settled",
+        tokens(),
+        drift,
+    );
+    registry.register_with_unit(
+        "riad_held",
+        "Tokens set aside for requests that are not settled yet",
+        tokens(),
+        ConstGauge::new(gauges.held_tokens),
+    );
+}
+
+fn by_type(counted: EngineTokens) -> [(Labels, u64); 3] {
+    [
+        ("prompt", counted.prompt),
+        ("completion", counted.completion),
+        ("embedded", counted.embedded),
+    ]
+    .map(|(kind, amount)| (vec![("type", kind.to_owned())], amount))
+}
+
+fn difference(left: u64, right: u64) -> i64 {
+    let difference = i128::from(left) - i128::from(right);
+    i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str, time: Duration) {
+    registry.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(time.as_secs_f64()));
+}
+
+fn tokens() -> Unit {
+    Unit::Other("tokens".to_owned())
+}

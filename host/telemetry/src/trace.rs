@@ -1,0 +1,145 @@
+//! Starting log and traces, and ending them. Not here: what a line of the log looks like (`log`), what leaves the process
+//! (`scrub`).
+
+mod parent;
+mod route;
+mod scrub;
+mod sender;
+
+pub use parent::{follow, parent_from};
+pub use scrub::{ATTRIBUTES, Form};
+
+use crate::log::{self, LogFormat};
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkError,
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanProcessor as _},
+};
+use riad_core::{Error, Result};
+use route::{Route, Tap};
+use sender::Sender;
+use std::{sync::Arc, time::Duration};
+use tracing::{Level, Metadata, subscriber::Interest};
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, filter::dynamic_filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+/// How often spans that have ended are sent.
+const SEND_EVERY: Duration = Duration::from_secs(1);
+/// What an ending process waits for its last spans to be sent.
+const FLUSH: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig<'a> {
+    pub log_format: LogFormat,
+    /// What the log shows if `RUST_LOG` says nothing, in its syntax, such as `riad=info`. Warnings of all others are shown.
+    pub default_filter: &'a str,
+    /// Where a collector takes OTLP over HTTP: a base URL such as `http://127.0.0.1:4318`. Absent: no traces.
+    pub otlp_endpoint: Option<String>,
+    pub service_name: &'a str,
+    pub service_version: &'a str,
+    /// 0 to 1: how many of the traces that begin here are sent. One that a caller began follows the caller's choice.
+    pub sample_ratio: f64,
+}
+
+/// Installs the log, and sends spans of targets `riad*`, level `INFO` and above, to the collector: name, times, place in the
+/// trace and [`ATTRIBUTES`], nothing else. The log is installed once in a process, by the first call; traces go where the last
+/// call said. Headers for the collector can stand in `OTEL_EXPORTER_OTLP_HEADERS`. Needs no async runtime.
+///
+/// # Errors
+/// `InvalidRequest` for an endpoint or a ratio that cannot be used. The log is installed even then.
+pub fn start(config: TelemetryConfig<'_>) -> Result<Guard> {
+    install(config.log_format, config.default_filter);
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Ok(Guard { route: None });
+    };
+    if !(0.0..=1.0).contains(&config.sample_ratio) {
+        return Err(Error::invalid(
+            "the share of traces that are sent is a number from 0 to 1",
+        ));
+    }
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", config.service_name.to_owned()),
+            KeyValue::new("service.version", config.service_version.to_owned()),
+        ])
+        .build();
+    let batches = BatchConfigBuilder::default().with_scheduled_delay(SEND_EVERY).build();
+    let mut spans = BatchSpanProcessor::new(Sender::open(endpoint)?, batches);
+    spans.set_resource(&resource);
+    let route = Arc::new(Route {
+        spans,
+        sampler: Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio))),
+    });
+    route::set(&route);
+    Ok(Guard { route: Some(route) })
+}
+
+/// Keeps traces going. Dropping it is the same as [`Guard::shutdown`].
+#[must_use = "dropping it ends the traces"]
+pub struct Guard {
+    route: Option<Arc<Route>>,
+}
+
+impl Guard {
+    /// Sends what has ended so far; blocks for at most 5 seconds. False: not all of it arrived, which the log tells as well.
+    #[must_use]
+    pub fn flush(&self) -> bool {
+        self.route
+            .as_ref()
+            .is_none_or(|route| route.spans.force_flush().is_ok())
+    }
+
+    /// Ends the traces: what is in flight is sent; blocks for at most 5 seconds. Spans that are still open are lost.
+    pub fn shutdown(self) {}
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(route) = self.route.take() else { return };
+        route::clear(&route);
+        match route.spans.shutdown_with_timeout(FLUSH) {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
+            Err(error @ (OTelSdkError::Timeout(_) | OTelSdkError::InternalFailure(_))) => {
+                tracing::warn!(%error, "the last traces could not be sent");
+            }
+        }
+    }
+}
+
+/// The log, and a layer for spans that does nothing as long as there is no route.
+fn install(format: LogFormat, default_filter: &str) {
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Tap)
+        .with_span_processor(Tap)
+        .build();
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("riad"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(
+            dynamic_filter_fn(|_: &Metadata<'_>, _| route::is_set())
+                .with_callsite_filter(|metadata| {
+                    if is_ours(metadata) {
+                        Interest::sometimes()
+                    } else {
+                        Interest::never()
+                    }
+                })
+                .with_max_level_hint(LevelFilter::INFO),
+        );
+    // A test that starts several servers has the first one's log.
+    let _ = tracing_subscriber::registry()
+        .with(log::layer(format, default_filter))
+        .with(spans)
+        .try_init();
+}
+
+/// Events are for the log: they are made of text.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("riad")
+}

@@ -1,0 +1,99 @@
+//! Where spans go now. A process has one subscriber for good, and tests start several servers in one: so the subscriber's
+//! layer ends in a tap, and the tap in the route that was set last.
+
+use super::scrub::scrub;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Link, SpanKind, TraceId, TraceState},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{
+        BatchSpanProcessor, Sampler, SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor,
+    },
+};
+use parking_lot::RwLock;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+static ROUTE: RwLock<Option<Arc<Route>>> = RwLock::new(None);
+/// Whether `ROUTE` has one; asked for every span.
+static IS_SET: AtomicBool = AtomicBool::new(false);
+
+pub(super) struct Route {
+    pub(super) spans: BatchSpanProcessor,
+    pub(super) sampler: Sampler,
+}
+
+pub(super) fn set(route: &Arc<Route>) {
+    let mut current = ROUTE.write();
+    *current = Some(Arc::clone(route));
+    IS_SET.store(true, Ordering::Relaxed);
+}
+
+/// Nothing if another one has been set since.
+pub(super) fn clear(route: &Arc<Route>) {
+    let mut current = ROUTE.write();
+    if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, route)) {
+        *current = None;
+        IS_SET.store(false, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn is_set() -> bool {
+    IS_SET.load(Ordering::Relaxed)
+}
+
+fn current() -> Option<Arc<Route>> {
+    ROUTE.read().clone()
+}
+
+/// Chooses which spans are recorded, and takes those that end.
+#[derive(Debug, Clone)]
+pub(super) struct Tap;
+
+impl SpanProcessor for Tap {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if let Some(route) = current() {
+            route.spans.on_end(scrub(span));
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl ShouldSample for Tap {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        match current() {
+            Some(route) => route
+                .sampler
+                .should_sample(parent, trace, name, kind, attributes, links),
+            None => SamplingResult {
+                decision: SamplingDecision::Drop,
+                attributes: Vec::new(),
+                trace_state: TraceState::default(),
+            },
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What Prometheus reads: in the format, with the names of the conventions, and no more series than there may be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests; the hidden .clippy.toml relaxes only what stands inside #[test]"
+)]
+
+mod anything;
+mod bounds;
+mod counted;
+mod names;
+
+use riad_core::{
+    ledger::{EngineTokens, Kind, Outcome},
+    ports::{AdapterCounts, Gauges, RequestSeen, Telemetry},
+    price::Used,
+};
+use riad_telemetry::{
+    Metrics,
+    exposition::{Exposition, check},
+};
+use std::{collections::BTreeSet, time::Duration};
+
+const MODEL: &str = "smol";
+
+fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestSeen {
+    RequestSeen {
+        tenant: tenant.parse().unwrap(),
+        kind: Kind::Chat,
+        model: MODEL.to_owned(),
+        adapter: adapter.map(|alias| alias.parse().unwrap()),
+        outcome,
+        used: Used {
+            requests: 1,
+            prompt_tokens: 100,
+            completion_tokens: 20,
+            embedded_tokens: 7,
+            fuel: 1000,
+            ..Used::default()
+        },
+        duration: Duration::from_millis(1500),
+        queued: Some(Duration::from_millis(30)),
+        first_token: Some(Duration::from_millis(250)),
+        per_token: Some(Duration::from_millis(50)),
+        plugin: Duration::from_millis(4),
+    }
+}
+
+fn gauges() -> Gauges {
+    Gauges {
+        lanes: 4,
+        lanes_busy: 3,
+        queue_requests: 2,
+        queue_tokens: 900,
+        estimated_first_token: Some(Duration::from_millis(750)),
+        target_first_token: Duration::from_secs(2),
+        tokens_per_second: 42.5,
+        adapters: AdapterCounts {
+            resident: 5,
+            resident_bytes: 4096,
+            loads: 9,
+            evictions: 4,
+        },
+        rooms_open: 6,
+        engine: EngineTokens {
+            prompt: 1000,
+            completion: 200,
+            embedded: 30,
+        },
+        ledger: EngineTokens {
+            prompt: 900,
+            completion: 200,
+            embedded: 31,
+        },
+        held_tokens: 77,
+        shed: 8,
+    }
+}
+
+fn scrape(metrics: &Metrics) -> Exposition {
+    let text = metrics.render(&gauges());
+    check(&text).unwrap_or_else(|faults| panic!("{faults:#?}\n{text}"))
+}
+
+/// Distinct values of a label in all series of a name.
+fn values(exposition: &Exposition, name: &str, label: &str) -> BTreeSet<String> {
+    exposition
+        .samples(name, &[])
+        .filter_map(|sample| sample.label(label).map(str::to_owned))
+        .collect()
+}

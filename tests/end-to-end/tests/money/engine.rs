@@ -1,0 +1,230 @@
+//! An engine and an embedder that do what a script says, and count what they did. Not here: guests (`guests`).
+
+use crate::script::{Engine, Payer, Script, Truth};
+use async_trait::async_trait;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use riad_core::{
+    Account, Error, ErrorKind, Result,
+    adapter::{AdapterFiles, AdapterInfo},
+    chat::{FinishReason, Message, TokenUsage},
+    ledger::EngineTokens,
+    ports::{
+        AdapterCounts, ChatEngine, Embedder, EmbeddingSpace, Generation, GenerationEnd, GenerationEvent,
+        GenerationStream, LaneTicket,
+    },
+    price::Used,
+    profile::ModelProfile,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::sleep};
+
+pub const MODEL: &str = "scripted";
+pub const LANES: usize = 3;
+const DIMENSIONS: usize = 4;
+/// A text with this word in it breaks the embedder.
+pub const POISON: &str = "poison";
+
+#[derive(Clone)]
+pub struct ScriptedEngine(Arc<State>);
+
+struct State {
+    profile: ModelProfile,
+    truth: Truth,
+    counted: Mutex<EngineTokens>,
+}
+
+impl ScriptedEngine {
+    pub fn new(truth: Truth) -> Self {
+        Self(Arc::new(State {
+            profile: ModelProfile {
+                id: MODEL.into(),
+                context_tokens: 400,
+                prompt_tokens: 300,
+                passages: 3,
+                sentences: 3,
+                completion_tokens: 30,
+                temperature: 0.5,
+            },
+            truth,
+            counted: Mutex::default(),
+        }))
+    }
+}
+
+fn script(messages: &[Message]) -> Script {
+    Script::read(&messages.last().unwrap().content)
+}
+
+#[async_trait]
+impl ChatEngine for ScriptedEngine {
+    fn profile(&self) -> &ModelProfile {
+        &self.0.profile
+    }
+
+    fn lanes(&self) -> usize {
+        LANES
+    }
+
+    async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
+        Ok(script(messages).prompt)
+    }
+
+    fn count_text(&self, text: &str) -> u32 {
+        text.len() as u32
+    }
+
+    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
+        let script = script(&generation.messages);
+        if script.engine == Engine::Refuses {
+            return Err(Error::new(ErrorKind::Unavailable, "the engine is not there"));
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let state = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let last = state.play(script, generation, &sender).await;
+            drop(ticket);
+            let _ = sender.send(last);
+        });
+        let stream = futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|event| (event, receiver))
+        });
+        Ok(stream.boxed())
+    }
+
+    async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
+        Ok(AdapterInfo {
+            rank: 1,
+            bytes: files.weights.len() as u64,
+            tensors: 2,
+        })
+    }
+
+    fn adapter_counts(&self) -> AdapterCounts {
+        AdapterCounts::default()
+    }
+
+    fn resident_bytes(&self) -> Vec<(Account, u64)> {
+        Vec::new()
+    }
+
+    fn counted(&self) -> EngineTokens {
+        *self.0.counted.lock()
+    }
+}
+
+impl State {
+    async fn play(
+        &self,
+        script: Script,
+        mut generation: Generation,
+        listener: &mpsc::UnboundedSender<Result<GenerationEvent>>,
+    ) -> Result<GenerationEvent> {
+        let most = generation.sampling.max_tokens;
+        let mut usage = TokenUsage {
+            prompt_tokens: script.prompt,
+            completion_tokens: 0,
+        };
+        let mut heard = true;
+        while usage.completion_tokens < script.tokens.min(most) && heard {
+            if usage.completion_tokens % 4 == 3 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            // The token that is being made when the listener leaves is made.
+            usage.completion_tokens += 1;
+            generation
+                .tally
+                .progress
+                .set(usage.prompt_tokens, usage.completion_tokens);
+            heard = listener.send(Ok(GenerationEvent::Piece("piece ".into()))).is_ok();
+        }
+        if script.engine == Engine::Hangs && usage.completion_tokens < most && heard {
+            listener.closed().await;
+            usage.completion_tokens += 1;
+        }
+        self.truth.add(
+            script.payer,
+            Used {
+                prompt_tokens: u64::from(usage.prompt_tokens),
+                completion_tokens: u64::from(usage.completion_tokens),
+                ..Used::default()
+            },
+        );
+        {
+            let mut counted = self.counted.lock();
+            counted.prompt += u64::from(usage.prompt_tokens);
+            counted.completion += u64::from(usage.completion_tokens);
+        }
+        generation.tally.report(usage);
+        if script.engine == Engine::Fails {
+            return Err(Error::internal("the engine fell over"));
+        }
+        Ok(GenerationEvent::End(GenerationEnd {
+            finish: if usage.completion_tokens < most {
+                FinishReason::Stop
+            } else {
+                FinishReason::Length
+            },
+            usage,
+            adapter_tensors: generation.adapter.map_or(0, |adapter| adapter.tensors),
+        }))
+    }
+}
+
+/// A token is a word; a text's first word says who pays (`script::text`).
+pub struct WordEmbedder {
+    space: EmbeddingSpace,
+    truth: Truth,
+    counted: Mutex<u64>,
+}
+
+impl WordEmbedder {
+    pub fn new(truth: Truth) -> Self {
+        Self {
+            space: space(),
+            truth,
+            counted: Mutex::default(),
+        }
+    }
+}
+
+pub fn space() -> EmbeddingSpace {
+    EmbeddingSpace {
+        model: "words".into(),
+        dimensions: DIMENSIONS,
+    }
+}
+
+#[async_trait]
+impl Embedder for WordEmbedder {
+    fn space(&self) -> &EmbeddingSpace {
+        &self.space
+    }
+
+    fn fusion_weight(&self) -> f32 {
+        1.0
+    }
+
+    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
+        sleep(Duration::from_millis(1)).await;
+        if texts.iter().any(|text| text.contains(POISON)) {
+            return Err(Error::internal("the embedder fell over"));
+        }
+        let words = |text: &String| text.split_whitespace().count() as u32;
+        let tokens = texts.iter().map(words).sum::<u32>();
+        let (tenant, key) = texts[0].split_whitespace().next().unwrap().split_once(':').unwrap();
+        let payer: Payer = (tenant.parse().unwrap(), key.parse().unwrap());
+        let used = Used {
+            embedded_tokens: u64::from(tokens),
+            ..Used::default()
+        };
+        self.truth.add(payer, used);
+        *self.counted.lock() += u64::from(tokens);
+        let vector = vec![1.0, 0.0, 0.0, 0.0];
+        Ok((vec![vector; texts.len()], tokens))
+    }
+
+    fn counted(&self) -> u64 {
+        *self.counted.lock()
+    }
+}

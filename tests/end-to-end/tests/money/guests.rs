@@ -1,0 +1,144 @@
+//! A sandbox whose guests do what a script says. Not here: the engine (`engine`).
+
+use crate::script::{Guest, Payer, Script, Truth, text};
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use riad_core::{
+    Digest, Error, ErrorKind, Result,
+    document::{Metadata, Passage},
+    plugin::{Ending, Prompt, Stage, StageRequest},
+    ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
+    price::Used,
+};
+use std::time::Duration;
+
+/// Of each call.
+const FUEL: u64 = 100;
+
+pub struct ScriptedSandbox(pub Truth);
+
+struct Run {
+    truth: Truth,
+    capabilities: Capabilities,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    payer: Option<Payer>,
+    guest: Option<Guest>,
+    fuel: u64,
+    pieces: u32,
+    filters: usize,
+}
+
+#[async_trait]
+impl Sandbox for ScriptedSandbox {
+    async fn compile(&self, component: Bytes) -> Result<ComponentInfo> {
+        Ok(ComponentInfo {
+            digest: Digest::of(&component),
+            stages: Stage::ALL.to_vec(),
+        })
+    }
+
+    async fn start(&self, _: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
+        Ok(Box::new(Run {
+            truth: self.0.clone(),
+            capabilities,
+            state: Mutex::default(),
+        }))
+    }
+}
+
+impl Run {
+    fn call(&self) -> Option<Guest> {
+        let mut state = self.state.lock();
+        state.fuel += FUEL;
+        state.guest
+    }
+}
+
+fn trap() -> Error {
+    Error::new(ErrorKind::PluginFailed, "the plugin trapped")
+}
+
+#[async_trait]
+impl PipelineRun for Run {
+    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
+        let script = Script::read(&request.messages.last().unwrap().content);
+        {
+            let mut state = self.state.lock();
+            (state.payer, state.guest) = (Some(script.payer), Some(script.guest));
+        }
+        self.call();
+        match script.guest {
+            Guest::TrapsInRetrieve => return Err(trap()),
+            Guest::Embeds(words) => {
+                // A guest that is refused goes on without.
+                let _ = self.capabilities.embeddings.embed(vec![text(script.payer, words)]).await;
+            }
+            Guest::Searches => {
+                let documents = &self.capabilities.documents;
+                return documents.search(&text(script.payer, 3), 3, Metadata::new()).await;
+            }
+            Guest::Works | Guest::TrapsInPrompt | Guest::TrapsInPush(_) | Guest::TrapsInFinish => {}
+        }
+        Ok(Vec::new())
+    }
+
+    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
+        if self.call() == Some(Guest::TrapsInPrompt) {
+            return Err(trap());
+        }
+        Ok(Prompt {
+            messages: request.messages.clone(),
+            passages: passages.to_vec(),
+        })
+    }
+
+    async fn open_filter(&self, _: &StageRequest, _: &Prompt) -> Result<FilterId> {
+        self.call();
+        let mut state = self.state.lock();
+        state.filters += 1;
+        Ok(FilterId(state.filters - 1))
+    }
+
+    async fn push(&self, _: FilterId, piece: &str) -> Result<String> {
+        let guest = self.call();
+        let mut state = self.state.lock();
+        state.pieces += 1;
+        if guest == Some(Guest::TrapsInPush(state.pieces)) {
+            return Err(trap());
+        }
+        Ok(piece.to_owned())
+    }
+
+    async fn finish(&self, _: FilterId) -> Result<Ending> {
+        if self.call() == Some(Guest::TrapsInFinish) {
+            return Err(trap());
+        }
+        Ok(Ending::default())
+    }
+
+    fn fuel(&self) -> u64 {
+        self.state.lock().fuel
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_micros(self.fuel())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if let Some(payer) = state.payer {
+            let used = Used {
+                fuel: state.fuel,
+                ..Used::default()
+            };
+            self.truth.add(payer, used);
+        }
+    }
+}

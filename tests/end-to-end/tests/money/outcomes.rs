@@ -1,0 +1,295 @@
+//! Each way in which a request can end, one by one: what its entry says, and that telemetry was told the same.
+//! Not here: mixes of them (`main`).
+
+use crate::{
+    checks::{closes, entries, exact},
+    engine::MODEL,
+    ops::{Ask, Client, Op, Receipts, play},
+    script::{Engine, Guest, Script},
+    server::{Plan, Server},
+};
+use futures::future::join_all;
+use riad_core::{
+    ErrorKind, Limits,
+    ledger::{Entry, Kind, Outcome},
+    policy::Budget,
+    price::Used,
+};
+use riad_services::chat::{ChatMessage, ChatRequest};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+const PAYER: (usize, usize) = (0, 0);
+
+const SCRIPT: Script = Script {
+    payer: PAYER,
+    prompt: 11,
+    tokens: 9,
+    engine: Engine::Ends,
+    guest: Guest::Works,
+};
+
+fn chat(script: Script) -> Op {
+    op(Ask::Chat {
+        script,
+        choices: 1,
+        max_tokens: None,
+        adapter: false,
+        flex: false,
+    })
+}
+
+fn op(ask: Ask) -> Op {
+    Op {
+        payer: PAYER,
+        ask,
+        client: Client::Stays,
+        wait: Duration::ZERO,
+    }
+}
+
+fn plain() -> Plan {
+    Plan {
+        policy: json!({}),
+        keys: vec![Budget::default()],
+    }
+}
+
+/// The only new entry after an op, if there is one.
+async fn entry_of(server: &Server, op: Op) -> (Option<Entry>, Option<ErrorKind>) {
+    let before = entries(server).await.len();
+    let told = play(server, op, &Receipts::default()).await;
+    exact(server, 0).await;
+    let mut new = entries(server).await.split_off(before);
+    assert!(new.len() <= 1, "{new:?}");
+    (new.pop(), told.err().map(|error| error.kind()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::found(folder.path(), &[plain()]).await;
+    let tokens = |prompt, completion, embedded| (prompt, completion, embedded);
+    let script = |engine, guest| Script { engine, guest, ..SCRIPT };
+    let works = |engine| script(engine, Guest::Works);
+    let ends = |guest| script(Engine::Ends, guest);
+    let leaves = |client, script| Op { client, ..chat(script) };
+    let cases = [
+        ("stop", chat(SCRIPT), None, Outcome::Completed, tokens(11, 9, 0)),
+        (
+            "length",
+            op(Ask::Chat {
+                script: SCRIPT,
+                choices: 2,
+                max_tokens: Some(4),
+                adapter: true,
+                flex: true,
+            }),
+            None,
+            Outcome::Completed,
+            tokens(22, 8, 0),
+        ),
+        (
+            "the engine fails",
+            chat(works(Engine::Fails)),
+            Some(ErrorKind::Internal),
+            Outcome::EngineFailed,
+            tokens(11, 9, 0),
+        ),
+        (
+            "the engine refuses",
+            chat(works(Engine::Refuses)),
+            Some(ErrorKind::Unavailable),
+            Outcome::EngineFailed,
+            tokens(0, 0, 0),
+        ),
+        (
+            // The token that it is at when it is told to stop is made.
+            "the deadline passes",
+            chat(works(Engine::Hangs)),
+            Some(ErrorKind::Timeout),
+            Outcome::TimedOut,
+            tokens(11, 10, 0),
+        ),
+        (
+            "the client leaves a stream",
+            leaves(Client::HangsUpAfter(9), works(Engine::Hangs)),
+            Some(ErrorKind::Cancelled),
+            Outcome::Cancelled,
+            tokens(11, 10, 0),
+        ),
+        (
+            "a guest traps before the engine is asked",
+            chat(ends(Guest::TrapsInPrompt)),
+            Some(ErrorKind::PluginFailed),
+            Outcome::PluginFailed,
+            tokens(0, 0, 0),
+        ),
+        (
+            "a guest traps at the end",
+            chat(ends(Guest::TrapsInFinish)),
+            Some(ErrorKind::PluginFailed),
+            Outcome::PluginFailed,
+            tokens(11, 9, 0),
+        ),
+        (
+            "a guest embeds",
+            chat(ends(Guest::Embeds(6))),
+            None,
+            Outcome::Completed,
+            tokens(11, 9, 7),
+        ),
+        (
+            "a prompt is too long",
+            chat(Script { prompt: 400, ..SCRIPT }),
+            Some(ErrorKind::ContextTooLong),
+            Outcome::Refused,
+            tokens(0, 0, 0),
+        ),
+        (
+            "an embedding",
+            op(Ask::Embed {
+                words: 5,
+                poisoned: false,
+            }),
+            None,
+            Outcome::Completed,
+            tokens(0, 0, 8),
+        ),
+        (
+            "the embedder fails",
+            op(Ask::Embed {
+                words: 5,
+                poisoned: true,
+            }),
+            Some(ErrorKind::Internal),
+            Outcome::EngineFailed,
+            tokens(0, 0, 0),
+        ),
+        ("a search", op(Ask::Search), None, Outcome::Completed, tokens(0, 0, 5)),
+        (
+            // 20 words in one chunk, and its title.
+            "a document",
+            op(Ask::Document { words: 20 }),
+            None,
+            Outcome::Completed,
+            tokens(0, 0, 21),
+        ),
+    ];
+    for (name, op, told, outcome, billed) in cases {
+        let (entry, error) = entry_of(&server, op).await;
+        assert_eq!(error, told, "{name}");
+        let entry = entry.unwrap_or_else(|| panic!("{name} left no entry"));
+        let used = entry.used;
+        assert_eq!(entry.outcome, outcome, "{name}");
+        assert_eq!(
+            (used.prompt_tokens, used.completion_tokens, used.embedded_tokens),
+            billed,
+            "{name}"
+        );
+        let is_chat = matches!(op.ask, Ask::Chat { .. });
+        assert_eq!(used.fuel > 0, is_chat, "{name}");
+        assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");
+        let seen = server.told.seen.lock().last().cloned().unwrap();
+        assert_eq!((seen.outcome, seen.used, seen.kind), (outcome, used, entry.purpose.kind));
+        if outcome == Outcome::Completed && is_chat {
+            assert!(seen.first_token.is_some() && seen.queued.is_some() && seen.per_token.is_some());
+            assert!(seen.plugin > Duration::ZERO && seen.first_token.unwrap() <= seen.duration);
+            assert_eq!(entry.purpose.plugin, "standard");
+        }
+    }
+    // What is refused before anything worked for it leaves no entry.
+    let before = entries(&server).await.len();
+    let request = ChatRequest {
+        model: format!("{MODEL}:nobodys"),
+        messages: vec![ChatMessage {
+            role: "user".into(),
+            content: SCRIPT.write(),
+        }],
+        ..ChatRequest::default()
+    };
+    let refused = server.services.chat().start(server.pass(PAYER), request).await;
+    assert_eq!(refused.err().unwrap().kind(), ErrorKind::ModelNotFound);
+    exact(&server, 0).await;
+    assert_eq!(entries(&server).await.len(), before);
+    assert_eq!(server.told.seen.lock().last().unwrap().outcome, Outcome::Refused);
+    closes(&server).await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_chats_at_once_spend_a_budget_to_its_last_request_and_no_further() {
+    let folder = tempfile::tempdir().unwrap();
+    // Prompt and completion of a request are 20 tokens: 9 of them and 19 tokens over.
+    let plan = Plan {
+        policy: json!({"budget": {"daily_tokens": 199}}),
+        keys: vec![Budget::default(), Budget::default()],
+    };
+    // Long enough for all of them on any machine.
+    let limits = Limits {
+        queue: 1000,
+        ..Limits::default()
+    };
+    let (server, _) = Server::found_with(folder.path(), &[plan], limits).await;
+    let server = Arc::new(server);
+    let receipts = Receipts::default();
+    let asked = (0..1000_usize).map(|number| {
+        let payer = (0, number % 2);
+        let chat = op(Ask::Chat {
+            script: Script { payer, ..SCRIPT },
+            choices: 1,
+            max_tokens: Some(9),
+            adapter: false,
+            flex: false,
+        });
+        let op = Op { payer, ..chat };
+        let (server, receipts) = (Arc::clone(&server), Arc::clone(&receipts));
+        tokio::spawn(async move { play(&server, op, &receipts).await })
+    });
+    let answers: Vec<_> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    let kinds = |kind| {
+        let failed = answers.iter().filter_map(|answer| answer.as_ref().err());
+        failed.filter(|error| error.kind() == kind).count()
+    };
+    exact(&server, 0).await;
+    let billed: u64 = entries(&server).await.iter().map(|entry| entry.used.tokens()).sum();
+    assert_eq!((receipts.lock().len(), billed), (9, 180));
+    assert_eq!(kinds(ErrorKind::QuotaExceeded), 991);
+    let refused = answers.iter().find_map(|answer| answer.as_ref().err()).unwrap();
+    assert!(refused.message().contains("daily_tokens"), "{refused}");
+    assert!(refused.retry_after().is_some());
+    Arc::into_inner(server).unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_the_budget_has_no_room_for_is_refused_before_it_is_embedded() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        policy: json!({"budget": {"total_tokens": 60_000}}),
+        keys: vec![Budget::default()],
+    };
+    let (server, _) = Server::found(folder.path(), &[plan]).await;
+    // Some hundred chunks, in more than one batch: the first alone would have room.
+    let (entry, told) = entry_of(&server, op(Ask::Document { words: 55_000 })).await;
+    assert_eq!((entry, told), (None, Some(ErrorKind::QuotaExceeded)));
+    let list = server.services.documents().list(server.pass(PAYER), 10, None).await.unwrap();
+    assert!(list.documents.is_empty());
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_document_is_one_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::found(folder.path(), &[plain()]).await;
+    let (entry, told) = entry_of(&server, op(Ask::Document { words: 60_000 })).await;
+    assert_eq!(told, None);
+    let entry = entry.unwrap();
+    assert_eq!((entry.purpose.kind, entry.used.requests), (Kind::Document, 1));
+    assert!(entry.used.embedded_tokens > 60_000);
+    assert_eq!(entry.used, Used {
+        requests: 1,
+        embedded_tokens: entry.used.embedded_tokens,
+        ..Used::default()
+    });
+    server.close().await;
+}
