@@ -31,9 +31,9 @@ pub struct Asked {
 }
 
 pub async fn run(args: DemoArgs) -> Result<()> {
-    serve::start_log("riad=warn");
-    let folder = tempfile::tempdir().map_err(Error::internal)?;
     let mut config = Config::default();
+    let _log = serve::start_telemetry(&config.telemetry, "riad=warn")?;
+    let folder = tempfile::tempdir().map_err(Error::internal)?;
     config.server.listen = "127.0.0.1:0".into();
     config.server.data = folder.path().join("data");
 

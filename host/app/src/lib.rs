@@ -31,19 +31,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     if matches!(cli.command, Command::CompilePlugin) {
         // Before a runtime is made: its threads would count against the memory that this process gives itself.
-        return ended(riad_sandbox::compile_child(io::stdin().lock(), io::stdout().lock()));
+        let compiled = riad_sandbox::compile_child(io::stdin().lock(), io::stdout().lock());
+        return ended(compiled.map(|()| ExitCode::SUCCESS));
     }
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::internal)
-        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(Error::internal(error))),
+    };
+    let result = runtime.block_on(dispatch(cli.command));
+    // Work that blocks a thread and hangs must not hold up the end; what had to be finished has been by now.
+    runtime.shutdown_background();
     ended(result)
 }
 
-fn ended(result: Result<()>) -> ExitCode {
+fn ended(result: Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::error(&error);
             ExitCode::from(exit::code(error.kind()))
@@ -51,9 +54,16 @@ fn ended(result: Result<()>) -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command) -> Result<()> {
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    if let Command::Serve(args) = command {
+        return serve::run(args).await;
+    }
+    call(command).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// The commands that end by themselves.
+async fn call(command: Command) -> Result<()> {
     match command {
-        Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Tenant(call) => {
             commands::tenant::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
@@ -87,7 +97,7 @@ async fn dispatch(command: Command) -> Result<()> {
         }
         Command::Chat(args) => commands::chat::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
         Command::Search(args) => commands::search::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
-        Command::CompilePlugin => Err(Error::internal("compiling needs no runtime")),
+        Command::CompilePlugin | Command::Serve(_) => Err(Error::internal("not one of the commands that are called")),
         Command::Models(args) => commands::models::run(&args.at.client()?, &Output::new(args.at.json)).await,
     }
 }

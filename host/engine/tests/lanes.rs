@@ -16,6 +16,8 @@ mod adapters;
 mod answers;
 #[path = "lanes/endings.rs"]
 mod endings;
+#[path = "lanes/failures.rs"]
+mod failures;
 #[path = "lanes/flight.rs"]
 mod flight;
 #[path = "lanes/inspection.rs"]

@@ -1,6 +1,6 @@
 //! The places in the pool of instances: who may start the guests of a run. A run that waits for a lane keeps its places, so that a
 //! noisy account could hold them all while its requests wait in the queue. Therefore whoever holds the fewest is next, and the
-//! last quarter of the places is for accounts that hold none: a new account waits at most for one that holds none too.
+//! last quarter of the places is for accounts that hold none: whoever comes waits only if as many others have just come, too.
 //! Not here: the pool itself (`engine.rs`), the lanes.
 
 use parking_lot::Mutex;
@@ -28,6 +28,8 @@ struct State {
     /// So many runs may wait.
     room: usize,
     accounts: BTreeMap<Account, Presence>,
+    /// By number, so that nothing is given back twice, and nothing by whoever was refused.
+    held: BTreeMap<u64, (Account, u32)>,
     waiting: usize,
     next: u64,
 }
@@ -51,11 +53,10 @@ enum Told {
     Refused,
 }
 
-/// Places of one run. Given back when dropped.
+/// Places of one run, or its place among those that wait. Given back when dropped.
 pub(crate) struct Held {
     places: Arc<Places>,
-    account: Account,
-    count: u32,
+    number: u64,
 }
 
 impl Places {
@@ -67,6 +68,7 @@ impl Places {
                 reserve: limits.guest_instances / 4,
                 room: limits.queue as usize,
                 accounts: BTreeMap::new(),
+                held: BTreeMap::new(),
                 waiting: 0,
                 next: 0,
             }),
@@ -96,11 +98,9 @@ impl Places {
             state.arrive(account, count, door)
         };
         tell(told);
-        let wait = Wait {
-            places: self,
-            account,
-            number: Some(number),
-            count,
+        let held = Held {
+            places: Arc::clone(self),
+            number,
         };
         let told = match answer.try_recv() {
             Ok(told) => told,
@@ -110,7 +110,7 @@ impl Places {
                 .map_err(Error::internal)?,
         };
         match told {
-            Told::Yours => Ok(wait.held()),
+            Told::Yours => Ok(held),
             Told::Refused => Err(busy()),
         }
     }
@@ -118,42 +118,14 @@ impl Places {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let told = self.places.state.lock().give_back(self.account, self.count);
+        let told = self.places.state.lock().leave(self.number);
         tell(told);
-    }
-}
-
-/// Somebody who waits, or has places in its hand that it has not seen yet.
-struct Wait<'a> {
-    places: &'a Arc<Places>,
-    account: Account,
-    number: Option<u64>,
-    count: u32,
-}
-
-impl Wait<'_> {
-    fn held(mut self) -> Held {
-        self.number = None;
-        Held {
-            places: Arc::clone(self.places),
-            account: self.account,
-            count: self.count,
-        }
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let told = self.places.state.lock().leave(self.account, number, self.count);
-            tell(told);
-        }
     }
 }
 
 type Decisions = Vec<(oneshot::Sender<Told>, Told)>;
 
-/// After the lock: waking may run anything. Who has gone in between gives its places back when its `Wait` is dropped.
+/// After the lock: waking may run anything. Who has gone in between gives its places back when its [`Held`] is dropped.
 fn tell(decisions: Decisions) {
     for (door, told) in decisions {
         let _ = door.send(told);
@@ -175,33 +147,35 @@ impl State {
         (number, decisions)
     }
 
-    fn give_back(&mut self, account: Account, places: u32) -> Decisions {
-        self.free += places;
-        if let Some(presence) = self.accounts.get_mut(&account) {
-            presence.holds = presence.holds.saturating_sub(places);
-        }
-        self.rest(account);
+    /// Whoever has this number has gone: from those that wait, or with its places.
+    fn leave(&mut self, number: u64) -> Decisions {
         let mut decisions = Decisions::new();
-        self.serve(&mut decisions);
+        let gone = match self.held.remove(&number) {
+            Some((account, places)) => {
+                self.free += places;
+                if let Some(presence) = self.accounts.get_mut(&account) {
+                    presence.holds = presence.holds.saturating_sub(places);
+                }
+                Some(account)
+            }
+            None => self.stop_waiting(number),
+        };
+        if let Some(account) = gone {
+            self.rest(account);
+            // Also when it only waited: whoever comes after it may need fewer places.
+            self.serve(&mut decisions);
+        }
         decisions
     }
 
-    /// Whoever has this number has gone: from those that wait, or with places in its hand.
-    fn leave(&mut self, account: Account, number: u64, places: u32) -> Decisions {
-        let presence = self.accounts.get_mut(&account);
-        let waiting = presence.and_then(|presence| {
+    fn stop_waiting(&mut self, number: u64) -> Option<Account> {
+        let found = self.accounts.iter_mut().find_map(|(account, presence)| {
             let index = presence.waiting.iter().position(|waiter| waiter.number == number)?;
-            presence.waiting.remove(index)
-        });
-        if waiting.is_none() {
-            return self.give_back(account, places);
-        }
+            presence.waiting.remove(index)?;
+            Some(*account)
+        })?;
         self.waiting -= 1;
-        self.rest(account);
-        // Whoever comes after it may need fewer.
-        let mut decisions = Decisions::new();
-        self.serve(&mut decisions);
-        decisions
+        Some(found)
     }
 
     /// Gives places to those who are next. If there are too few for the next one, all wait for it: a run of several guests would
@@ -227,6 +201,7 @@ impl State {
             };
             presence.holds += places;
             self.free -= places;
+            self.held.insert(waiter.number, (account, places));
             self.waiting -= 1;
             decisions.push((waiter.door, Told::Yours));
         }
@@ -317,22 +292,22 @@ mod tests {
     async fn whoever_holds_the_fewest_is_next_and_then_who_came_first() {
         let places = places(3, 100);
         let (one, two, three) = (now(&places, 1, 1), now(&places, 1, 1), now(&places, 2, 1));
-        let mut order = [
-            waiting(&places, 1, 1),
-            waiting(&places, 2, 1),
-            waiting(&places, 3, 1),
-            waiting(&places, 4, 1),
-        ];
-        drop(one);
-        let four = poll(&mut order[2]).unwrap().unwrap();
-        drop(two);
-        assert!(poll(&mut order[3]).is_some());
-        drop(four);
-        // Both hold one now or none, the first came earlier.
-        assert_eq!(places.free(), 0);
-        assert!(poll(&mut order[0]).is_some());
-        drop(three);
-        assert!(poll(&mut order[1]).is_some());
+        let mut order: Vec<Taking> = [1, 2, 3, 4].map(|account| waiting(&places, account, 1)).into();
+        let mut served = Vec::new();
+        for free in [one, two, three] {
+            drop(free);
+            let next = order
+                .iter_mut()
+                .map(poll)
+                .enumerate()
+                .find_map(|(index, held)| Some((index, held?)));
+            let (index, held) = next.unwrap();
+            served.push((index, held.unwrap()));
+            drop(order.remove(index));
+        }
+        // Account 3, then 1, which holds none any more and came before 4, then 2 for the same reason.
+        let served: Vec<usize> = served.iter().map(|(index, _)| *index).collect();
+        assert_eq!(served, [2, 0, 0]);
     }
 
     #[tokio::test]
@@ -363,7 +338,9 @@ mod tests {
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Busy, Some(RETRY)));
         assert!(poll(&mut first).is_none());
         drop(held);
-        assert!(poll(&mut first).is_some() != poll(&mut quiet).is_some());
+        assert!(poll(&mut first).is_some());
+        assert!(poll(&mut quiet).is_some());
+        assert_eq!(places.free(), 1);
     }
 
     #[tokio::test]
@@ -387,5 +364,43 @@ mod tests {
         let mut small = waiting(&places, 3, 1);
         drop(large);
         assert!(poll(&mut small).is_some());
+    }
+
+    #[tokio::test]
+    async fn any_order_of_coming_and_going_loses_no_place() {
+        let places = places(7, 6);
+        let mut random = 1_u64;
+        let mut next = |below: u64| {
+            // Knuth's constants for a linear congruential generator (MMIX).
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let (mut waiting, mut held) = (Vec::new(), Vec::new());
+        for _ in 0..20_000 {
+            let which = |length: usize, number: u64| usize::try_from(number).unwrap() % length;
+            match next(4) {
+                0 => waiting.push(ask(&places, next(5), 1 + u32::try_from(next(3)).unwrap())),
+                1 if !waiting.is_empty() => {
+                    let index = which(waiting.len(), next(1000));
+                    if let Some(result) = poll(&mut waiting[index]) {
+                        drop(waiting.remove(index));
+                        held.extend(result.ok());
+                    }
+                }
+                2 if !waiting.is_empty() => drop(waiting.remove(which(waiting.len(), next(1000)))),
+                3 if !held.is_empty() => drop(held.remove(which(held.len(), next(1000)))),
+                _ => {}
+            }
+            let state = places.state.lock();
+            assert_eq!(state.free + state.held.values().map(|held| held.1).sum::<u32>(), 7);
+            assert!(state.waiting <= 6);
+            let waits = state.accounts.values().map(|presence| presence.waiting.len());
+            assert_eq!(waits.sum::<usize>(), state.waiting);
+        }
+        drop((waiting, held));
+        assert_eq!(places.free(), 7);
+        assert!(places.state.lock().accounts.is_empty());
     }
 }

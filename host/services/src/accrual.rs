@@ -169,6 +169,10 @@ mod tests {
         meter.look(3_000_001, begin + Duration::from_secs(7200));
         assert_eq!(meter.whole_hours(), 3_000_001);
         meter.look(3_000_001, begin);
-        assert_eq!(meter.whole_hours(), 3_000_001, "a clock that stands still costs nothing");
+        assert_eq!(
+            meter.whole_hours(),
+            3_000_001,
+            "a clock that stands still costs nothing"
+        );
     }
 }

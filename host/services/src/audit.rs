@@ -103,5 +103,37 @@ pub(crate) fn by_operator(
 }
 
 fn text(detail: &Value) -> Option<String> {
+    let mut detail = detail.clone();
+    mask(&mut detail);
     Some(detail.to_string()).filter(|text| text.len() <= DETAIL_MAX)
+}
+
+/// A webhook's address may have a secret in it.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if name == "webhook" && value.is_string() {
+                    *value = "***".into();
+                } else {
+                    mask(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_webhook_is_not_written_down() {
+        let detail = json!({"weight": 2, "budget": {"webhook": "https://hooks.example/secret", "mode": "soft"}});
+        let written = text(&detail).unwrap();
+        assert!(!written.contains("secret") && written.contains("soft"), "{written}");
+    }
 }

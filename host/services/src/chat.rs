@@ -15,13 +15,18 @@ pub use stream::ChatStream;
 
 use crate::shared::Shared;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass, chat::FinishReason, document::Passage, grants::{Access, Scope}, plugin::Citation,
+    Error, ErrorKind, Result, TenantPass,
+    chat::FinishReason,
+    document::Passage,
+    grants::{Access, Scope},
+    plugin::Citation,
     receipt::SignedReceipt,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What a caller of a chat reads, in this order for each choice; events of several choices are interleaved.
+#[expect(clippy::large_enum_variant, reason = "the large one comes once in a request")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChatEvent {
     /// Text that the stream filter let through; never empty.
@@ -33,7 +38,10 @@ pub enum ChatEvent {
         citations: Vec<Citation>,
     },
     /// The last event: every choice has ended and the request is settled.
-    End { receipt: SignedReceipt, passages: Vec<Passage> },
+    End {
+        receipt: SignedReceipt,
+        passages: Vec<Passage>,
+    },
 }
 
 pub struct ChatService(pub(crate) Arc<Shared>);

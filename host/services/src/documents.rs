@@ -11,7 +11,7 @@ use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
-    ledger::Kind,
+    ledger::{Kind, Outcome},
     price::Used,
 };
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl DocumentService {
         self.check_metadata(&request.metadata)?;
         let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Document)).await?;
         let stored = self.store(pass, title, request, &tab).await;
-        let document = stored.inspect_err(|error| tab.fail(error))?;
+        let document = stored.inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
         audit::record(&self.0, pass, "document.create", document.id.as_str()).await?;
         tab.settle().await?;
         Ok(document)

@@ -7,7 +7,7 @@ use crate::{
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
-    ledger::{Kind, Purpose},
+    ledger::{Kind, Outcome, Purpose},
     price::Used,
     receipt::SignedReceipt,
 };
@@ -57,7 +57,9 @@ impl EmbeddingService {
         }
         let tab = Tab::open(&self.0.metering, pass, purpose(&self.0, Kind::Embedding)).await?;
         let embedding = embed(&self.0, tab.share(), request.input, 1);
-        let (vectors, tokens) = embedding.await.inspect_err(|error| tab.fail(error))?;
+        let (vectors, tokens) = embedding
+            .await
+            .inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
         Ok(Embeddings {
             model: model.clone(),
             vectors,
@@ -112,12 +114,7 @@ pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Used {
 }
 
 /// Embeds texts for which `most` is set aside. Runs to its end when the caller goes away, so that what was read is billed.
-pub(crate) async fn run(
-    shared: &Shared,
-    share: Share,
-    texts: Vec<String>,
-    most: Used,
-) -> Result<(Vec<Vec<f32>>, u32)> {
+pub(crate) async fn run(shared: &Shared, share: Share, texts: Vec<String>, most: Used) -> Result<(Vec<Vec<f32>>, u32)> {
     let (embedder, expected) = (Arc::clone(&shared.embedder), texts.len());
     let (vectors, tokens) = tokio::spawn(async move {
         let result = embedder.embed(texts).await;

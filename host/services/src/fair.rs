@@ -6,6 +6,8 @@
 
 pub mod clock;
 mod counters;
+#[cfg(test)]
+mod decisions;
 mod estimate;
 mod measure;
 #[cfg(test)]

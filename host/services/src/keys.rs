@@ -70,6 +70,20 @@ impl<'a> KeyOwner<'a> {
         }
     }
 
+    /// A webhook is an address that this server calls: only the operator says where to, or a tenant could make it call what
+    /// stands behind the operator's own doors.
+    fn check_budget(&self, budget: &Budget) -> Result<()> {
+        budget.check()?;
+        match self {
+            Self::Own(_) if budget.webhook.is_some() => Err(Error::new(
+                ErrorKind::Forbidden,
+                "only the operator sets a webhook; leave budget.webhook out",
+            )
+            .with_param("budget.webhook")),
+            Self::Own(_) | Self::Named(..) => Ok(()),
+        }
+    }
+
     fn check(&self, grants: &Grants) -> Result<()> {
         match self {
             Self::Own(pass) if !grants.within(pass.grants()) => Err(Error::new(
@@ -94,7 +108,7 @@ impl KeyService {
         if request.grants.scopes.is_empty() {
             return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
         }
-        request.budget.check()?;
+        owner.check_budget(&request.budget)?;
         owner.check(&request.grants)?;
         let secret = generate(TENANT_PREFIX)?;
         let key = Key {
@@ -136,7 +150,7 @@ impl KeyService {
         };
         check_expires(change.expires, clock::now())?;
         if let Some(budget) = &change.budget {
-            budget.check()?;
+            owner.check_budget(budget)?;
         }
         self.check_reach(owner, key).await?;
         let detail = json!({"name": change.name, "expires": change.expires, "budget": change.budget});

@@ -36,6 +36,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 pub struct MeteringParts {
@@ -44,6 +45,9 @@ pub struct MeteringParts {
     pub webhooks: Arc<dyn Webhooks>,
     pub telemetry: Arc<dyn Telemetry>,
 }
+
+/// Says of an entry what is wrong with its receipt, if anything is.
+pub type EntryCheck = dyn Fn(&Entry) -> Option<String> + Send + Sync;
 
 /// Cloning is cheap.
 #[derive(Clone)]
@@ -62,6 +66,8 @@ struct Books {
     held: AtomicU64,
     /// Milliseconds since 1970-01-01 UTC.
     clock: fn() -> u64,
+    /// Where entries are watched on their way to the disk: requests end on the engine's threads too.
+    runtime: Handle,
 }
 
 impl Metering {
@@ -85,6 +91,7 @@ impl Metering {
             counted: Mutex::default(),
             held: AtomicU64::new(0),
             clock,
+            runtime: Handle::current(),
         }));
         metering.end_abandoned().await?;
         Ok(metering)
@@ -162,9 +169,9 @@ impl Metering {
         self.0.signer.public().jwks()
     }
 
-    /// Says of an entry what is wrong with its receipt, if anything is.
+    /// For [`Ledger::verify`].
     #[must_use]
-    pub fn signature_check(&self) -> Box<dyn Fn(&Entry) -> Option<String> + Send + Sync> {
+    pub fn signature_check(&self) -> Box<EntryCheck> {
         let key = self.0.signer.public().clone();
         Box::new(move |entry| check_entry(entry, &key))
     }
@@ -190,11 +197,7 @@ impl Metering {
         Ok(())
     }
 
-    fn abandon(
-        &self,
-        account: &AccountState,
-        hold: Hold,
-    ) -> Result<impl Future<Output = Result<()>> + use<>> {
+    fn abandon(&self, account: &AccountState, hold: Hold) -> Result<impl Future<Output = Result<()>> + use<>> {
         let draft = Draft {
             tenant: hold.tenant,
             key: hold.key,
@@ -230,6 +233,7 @@ pub fn check_entry(entry: &Entry, key: &PublicKey) -> Option<String> {
         && receipt.kind == entry.purpose.kind
         && receipt.outcome == entry.outcome
         && receipt.key == entry.key
+        && receipt.model == account::full_name(&entry.purpose)
         && receipt.used == entry.used
         && receipt.plan == entry.plan
         && receipt.plan_version == entry.plan_version

@@ -9,7 +9,7 @@ use riad_core::{
     Error, Result, TenantPass,
     document::{Metadata, Passage, SearchQuery},
     grants::{Access, Scope},
-    ledger::Kind,
+    ledger::{Kind, Outcome},
     ports::Room,
 };
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl SearchService {
         check(&self.0, &request)?;
         let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Search)).await?;
         let results = self.run(pass, request, &tab).await;
-        let results = results.inspect_err(|error| tab.fail(error))?;
+        let results = results.inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
         tab.settle().await?;
         Ok(results)
     }

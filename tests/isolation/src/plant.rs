@@ -216,7 +216,7 @@ async fn show(client: &Client, canaries: &Canaries, document: &str, model: &str)
     }
     let search = Request::post("/v1/search", &json!({"query": canaries.needle, "limit": 3}));
     shown.push(("search", client.expect(200, search).await?.json()));
-    let answer = client.expect(200, question(model, canaries)).await?.json();
+    let answer = client.expect(200, question(model, &canaries.needle)).await?.json();
     for pointer in ["/choices", "/riad/passages", "/riad/receipt"] {
         let mut part = answer.pointer(pointer).cloned().unwrap_or_default();
         // Fuel depends on how the answer was cut into pieces on its way through the filter.

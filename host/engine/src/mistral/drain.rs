@@ -66,6 +66,7 @@ pub(super) async fn start(
     let answers = match sent {
         Ok(answers) => answers,
         Err(error) => {
+            drop(generation);
             tokio::spawn(seat.repair());
             return Err(error);
         }

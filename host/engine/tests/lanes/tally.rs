@@ -1,10 +1,10 @@
-//! What a generation used is told exactly once and to the token, however it ends, and all sums agree. Not here: that a whole
-//! answer's count is that of its text (`answers`).
+//! What a generation used is told exactly once and to the token, however it ends, and all sums agree. Not here: ends that are
+//! the engine's fault (`failures`); that a whole answer's count is that of its text (`answers`).
 
 use super::{
     common::{
         ask::{self, Engine, HANGING, Told},
-        checkpoint::{Made, SMALL, Shape},
+        checkpoint::{Made, SMALL},
         shipped,
     },
     turn,
@@ -17,33 +17,32 @@ use riad_core::{
     ledger::EngineTokens,
     ports::{Generation, GenerationEvent, GenerationStream, LaneTicket, Progress, Tally},
 };
-use riad_lora::{LaneSlot, LiveRequest, LoadGuard, RequestState, sampled_tokens};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use riad_lora::{LiveRequest, RequestState, sampled_tokens};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 use tokio::sync::oneshot;
 
-/// A model that fails in the middle of an answer: it has no positions for more.
-const SHORT: Shape = Shape { positions: 64, ..SMALL };
-
-fn story() -> Vec<Message> {
+pub fn story() -> Vec<Message> {
     vec![Message::user("Tell me a long story.")]
 }
 
-async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told) {
+pub async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told) {
     let (generation, told) = ask::told_generation(&story(), sampling, None);
     let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
     (stream, told)
 }
 
 /// Starts a generation; its state in the engine is the one that has come since.
-async fn start_seen(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told, Arc<RequestState>) {
+pub async fn start_seen(
+    engine: &Engine,
+    sampling: &Sampling,
+    ticket: LaneTicket,
+) -> (GenerationStream, Told, Arc<RequestState>) {
     let before = LiveRequest::new(0);
-    let (stream, told) = start(engine, sampling).await;
+    let (generation, told) = ask::told_generation(&story(), sampling, None);
+    let stream = engine.generate(generation, ticket).await.unwrap();
     let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
     (stream, told, state)
 }
@@ -57,20 +56,20 @@ async fn read_pieces(stream: &mut GenerationStream, count: usize) {
 
 /// Of all that has ended.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Sums {
-    prompt: u64,
-    completion: u64,
+pub struct Sums {
+    pub prompt: u64,
+    pub completion: u64,
 }
 
 impl Sums {
-    fn of(told: &[TokenUsage]) -> Self {
+    pub fn of(told: &[TokenUsage]) -> Self {
         Self {
             prompt: told.iter().map(|usage| u64::from(usage.prompt_tokens)).sum(),
             completion: told.iter().map(|usage| u64::from(usage.completion_tokens)).sum(),
         }
     }
 
-    fn counted(engine: &Engine) -> Self {
+    pub fn counted(engine: &Engine) -> Self {
         let EngineTokens {
             prompt,
             completion,
@@ -192,7 +191,7 @@ async fn a_stream_that_is_dropped_while_a_token_is_sampled_ends_with_that_token(
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     for last in [3, 17] {
-        let (stream, tally, state) = start_seen(&engine, &Sampling::greedy(3000)).await;
+        let (stream, tally, state) = start_seen(&engine, &Sampling::greedy(3000), LaneTicket::new(|| {})).await;
         let held = Mutex::new(Some(stream));
         let dropped_at = Arc::new(AtomicU32::new(0));
         let seen = dropped_at.clone();
@@ -266,144 +265,6 @@ async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is
     drop(running);
     let usage = tally.wait().await;
     assert_eq!(Sums::counted(&engine), Sums::of(&[usage]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_that_the_engine_refuses_is_told_with_nothing() {
-    let _turn = turn().await;
-    let made = Made::new("llama", SHORT, 1);
-    let engine = ask::open(&made.model(), 1).await;
-    let long = [Message::user("word ".repeat(200))];
-    let (generation, mut told) = ask::told_generation(&long, &Sampling::greedy(5), None);
-    let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
-    let error = ask::read(stream).await.expect_err("longer than the model's context");
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert_eq!(told.now(), Some(TokenUsage::default()));
-    // And the lane is in order.
-    assert_eq!(
-        ask::ask(&engine, &story(), &Sampling::greedy(5), None)
-            .await
-            .unwrap()
-            .tokens(),
-        5
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_generation_that_fails_in_the_engine_is_told_to_the_token() {
-    let _turn = turn().await;
-    let made = Made::new("llama", SHORT, 1);
-    let engine = ask::open(&made.model(), 1).await;
-    let prompt = engine.count_prompt(&story()).await.unwrap();
-    let alone = ask::ask(&engine, &story(), &Sampling::greedy(20), None).await.unwrap();
-    let (counted, sampled) = (Sums::counted(&engine), sampled_tokens());
-    let mut told = Vec::new();
-    for _ in 0..3 {
-        let (stream, mut tally) = start(&engine, &Sampling::greedy(500)).await;
-        let error = ask::read(stream).await.expect_err("there are no positions for that");
-        assert_eq!(error.kind(), ErrorKind::Internal);
-        let usage = tally.now().expect("told before the error");
-        assert_eq!(usage.prompt_tokens, prompt);
-        assert!((20..=64).contains(&usage.completion_tokens), "{usage:?}");
-        told.push(usage);
-    }
-    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
-    assert_eq!(
-        Sums::of(&told).completion,
-        Sums::counted(&engine).completion - counted.completion
-    );
-    assert_eq!(
-        ask::ask(&engine, &story(), &Sampling::greedy(20), None).await.unwrap(),
-        alone
-    );
-}
-
-/// A generation, its ticket's way back, and its state, by which the engine's thread can be made to panic.
-async fn start_dying(engine: &Engine) -> (GenerationStream, Told, oneshot::Receiver<()>, Arc<RequestState>) {
-    let before = LiveRequest::new(0);
-    let (generation, told) = ask::told_generation(&story(), &Sampling::greedy(3000), None);
-    let (given_back, back) = oneshot::channel();
-    let ticket = LaneTicket::new(move || _ = given_back.send(()));
-    let stream = engine.generate(generation, ticket).await.unwrap();
-    let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
-    (stream, told, back, state)
-}
-
-fn die(state: &RequestState) {
-    state.watch(|_, tokens| assert!(tokens < 5, "this test lets the engine's thread panic"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lane_whose_engine_panics_tells_its_tokens_and_answers_again() {
-    let _turn = turn().await;
-    let made = Made::new("llama", SMALL, 1);
-    let engine = ask::open(&made.model(), 2).await;
-    let adapter = made.adapter("one", &made.matrices(), 9);
-    let short = Sampling::greedy(20);
-    let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
-    let worn = ask::ask(&engine, &story(), &short, Some(&adapter)).await.unwrap();
-    let sampled = sampled_tokens();
-    let mut told = vec![alone.end.usage, worn.end.usage];
-    let before = told.len();
-    for _ in 0..3 {
-        let (stream, mut tally, back, state) = start_dying(&engine).await;
-        die(&state);
-        let error = ask::read(stream).await.expect_err("its thread has died");
-        assert_eq!(error.kind(), ErrorKind::Internal);
-        let usage = tally.now().expect("told before the error");
-        assert!(usage.completion_tokens >= 5, "{usage:?}");
-        told.push(usage);
-        tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
-    }
-    assert_eq!(Sums::of(&told[before..]).completion, sampled_tokens() - sampled);
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
-    // Every lane answers, with and without an adapter, as before.
-    let question = story();
-    let asked = (0..8).map(|i| ask::ask(&engine, &question, &short, (i % 2 == 1).then_some(&adapter)));
-    for (i, answer) in join_all(asked).await.into_iter().enumerate() {
-        assert_eq!(&answer.unwrap(), if i % 2 == 1 { &worn } else { &alone });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lane_whose_engine_panics_is_built_anew_before_it_is_used_again() {
-    let _turn = turn().await;
-    let made = Made::new("llama", SMALL, 1);
-    let engine = ask::open(&made.model(), 2).await;
-    let short = Sampling::greedy(20);
-    let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
-    // Lanes are built one after another: while this test has the turn, no other can be.
-    let (has_turn, taken) = oneshot::channel();
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let holding = std::thread::spawn(move || {
-        let _turn = LoadGuard::enter(Arc::default(), LaneSlot::default());
-        _ = has_turn.send(());
-        _ = released.recv();
-    });
-    taken.await.unwrap();
-    let (stream, _, mut first, state) = start_dying(&engine).await;
-    die(&state);
-    assert!(ask::read(stream).await.is_err());
-    // Also where nobody sees the error, because the caller has just gone.
-    let (stream, tally, mut second, state) = start_dying(&engine).await;
-    let held = Mutex::new(Some(stream));
-    state.watch(move |_, tokens| {
-        drop(held.lock().take());
-        assert!(tokens == 0, "this test lets the engine's thread panic");
-    });
-    assert!(tally.wait().await.completion_tokens > 0);
-    for back in [&mut first, &mut second] {
-        let early = tokio::time::timeout(Duration::from_millis(300), &mut *back).await;
-        assert!(early.is_err(), "a lane that died came back as it was");
-    }
-    release.send(()).unwrap();
-    holding.join().unwrap();
-    for back in [first, second] {
-        tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
-    }
-    for _ in 0..4 {
-        assert_eq!(ask::ask(&engine, &story(), &short, None).await.unwrap(), alone);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,6 +53,21 @@ async fn fuel_is_told_and_grows_with_the_work() {
 }
 
 #[tokio::test]
+async fn guest_time_is_told_and_only_that_of_calls() {
+    let host = Host::new();
+    let run = host.start(&prompted_by(&puppet()), &Room::empty()).await;
+    // Making the instances takes some, too.
+    let made = run.time();
+    for calls in 1..3 {
+        run.build_prompt(&asked(Act::Sleep, 20, 0), &[]).await.unwrap();
+        let told = run.time();
+        assert!(told >= made + Duration::from_millis(20) * calls, "{made:?} {told:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(run.time(), told);
+    }
+}
+
+#[tokio::test]
 async fn the_guests_of_a_run_share_its_fuel() {
     let plan = plan(&guest("echo"), &plugin("standard"), &guest("echo"));
     let host = Host::new();

@@ -7,7 +7,7 @@ use crate::{
     room::Room,
 };
 use riad_core::{
-    ErrorKind, Result,
+    Account, ErrorKind, Result,
     plugin::Stage,
     ports::{PipelinePlan, PlannedComponent, Sandbox},
 };
@@ -19,6 +19,7 @@ use std::{
 
 fn all(planned: &PlannedComponent) -> PipelinePlan {
     PipelinePlan {
+        account: Account::new(1),
         stages: Stage::ALL.map(|stage| (stage, planned.clone())).into(),
     }
 }

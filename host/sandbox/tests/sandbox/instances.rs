@@ -2,7 +2,7 @@
 //! (`hostile`, `ending`).
 
 use crate::{
-    guests::{Act, asked, guest, plan_of, plugin, prompted_by, puppet},
+    guests::{Act, asked, guest, of, plan_of, plugin, prompted_by, puppet},
     host::{Host, answer, request, soon},
     room::Room,
 };
@@ -75,8 +75,10 @@ async fn as_many_instances_as_are_set_run_at_the_same_time() {
     });
     let plan = plan_of(&plugin("standard"));
     let mut runs: Vec<Arc<dyn PipelineRun>> = Vec::new();
-    for _ in 0..12 {
-        runs.push(host.start(&plan, &Room::empty()).await.into());
+    for run in 0..12 {
+        // The last quarter is for accounts that have none yet.
+        let account = if run < 9 { 1 } else { run };
+        runs.push(host.start(&of(account, &plan), &Room::empty()).await.into());
     }
     assert_eq!(host.sandbox.free_instances(), 0);
     let answers = runs.iter().map(|run| {
@@ -111,6 +113,33 @@ async fn when_all_are_in_use_a_few_wait_and_the_rest_is_told_to_come_back() {
     drop((other, third));
     assert_eq!(host.busy(), 0);
     host.start(&plan, &Room::empty()).await;
+}
+
+#[tokio::test]
+async fn an_account_that_holds_its_runs_keeps_no_other_from_starting_one() {
+    let host = Host::with(|limits| limits.guest_instances = 8);
+    let plan = plan_of(&guest("echo"));
+    let noisy = of(1, &plan);
+    let room = Room::empty();
+    // As while they wait for a lane.
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        held.push(host.start(&noisy, &room).await);
+    }
+    let mut more = Box::pin(host.sandbox.start(&noisy, room.capabilities()));
+    let patience = Duration::from_millis(20);
+    assert!(tokio::time::timeout(patience, &mut more).await.is_err());
+    for account in 2..20 {
+        // Two at a time, one of them again and again.
+        let quiet = soon(host.start(&of(account, &plan), &room)).await;
+        let other = soon(host.start(&of(account + 100, &plan), &room)).await;
+        assert_eq!(host.busy(), 8);
+        answer(&*quiet, &request("Hello"), &[]).await.unwrap();
+        drop((quiet, other));
+    }
+    assert!(tokio::time::timeout(patience, &mut more).await.is_err());
+    drop(held.pop());
+    soon(more).await.unwrap();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use crate::metering::{Metering, Tab, Visitor};
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass,
+    Error, Result, TenantPass,
     ledger::{Outcome, Purpose},
     ports::{GenerationEnd, PipelineRun, Progress, Tally},
     price::Used,
@@ -117,33 +117,17 @@ impl Bill {
 
     /// Notes how an error of anything but the engine ends the request, and hands it on.
     pub fn told<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| self.tab.fail(error))
+        result.inspect_err(|error| self.fail(error))
     }
 
-    /// As [`Self::told`], for an error of the engine.
+    /// As [`Self::told`], for what the engine was asked to do.
     pub fn told_by_engine<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| match error.kind() {
-            ErrorKind::Timeout | ErrorKind::Cancelled => self.tab.fail(error),
-            // Its adapter's files are gone; it has generated nothing.
-            ErrorKind::ModelNotFound | ErrorKind::ContextTooLong | ErrorKind::Busy | ErrorKind::QuotaExceeded => {
-                self.tab.fail(error);
-            }
-            ErrorKind::InvalidRequest
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::Conflict
-            | ErrorKind::TooLarge
-            | ErrorKind::PluginFailed
-            | ErrorKind::PluginLimit
-            | ErrorKind::Unavailable
-            | ErrorKind::Internal => self.tab.end(Outcome::EngineFailed),
-        })
+        result.inspect_err(|error| self.tab.fail(error, Outcome::EngineFailed))
     }
 
     /// Notes how the request ends; what was noted first counts.
     pub fn fail(&self, error: &Error) {
-        self.tab.fail(error);
+        self.tab.fail(error, Outcome::Refused);
     }
 
     /// Settles a request whose choices have all ended well.

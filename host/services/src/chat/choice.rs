@@ -40,7 +40,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         progress: Arc::clone(&progress),
     };
     let bill = &prepared.bill;
-    let queue = shared.scheduler.enter(ask).instrument(info_span!(target: "riad_services", "queue"));
+    let queue = shared
+        .scheduler
+        .enter(ask)
+        .instrument(info_span!(target: "riad_services", "queue"));
     let ticket = bill.told(queue.await)?;
     if choice == 0 {
         bill.queued(arrived.elapsed());
@@ -67,9 +70,13 @@ pub(super) async fn follow(
 ) -> Result<GenerationEnd> {
     let number = u32::try_from(choice).map_err(Error::internal)?;
     let bill = &prepared.bill;
-    let generating = generate(prepared, choice, filter, generation, events).instrument(info_span!(target: "riad_services", "generate"));
+    let generating = generate(prepared, choice, filter, generation, events)
+        .instrument(info_span!(target: "riad_services", "generate"));
     let end = generating.await?;
-    let finishing = prepared.run.finish(filter).instrument(info_span!(target: "riad_services", "postprocess"));
+    let finishing = prepared
+        .run
+        .finish(filter)
+        .instrument(info_span!(target: "riad_services", "postprocess"));
     let ending = bill.told(finishing.await)?;
     send_text(events, number, ending.text)?;
     send(

@@ -88,9 +88,14 @@ async fn start(
         profile: profile.clone(),
         max_tokens: request.max_tokens(),
     };
-    let passages = run.retrieve(&asked).instrument(info_span!(target: "riad_services", "retrieve")).await?;
+    let passages = run
+        .retrieve(&asked)
+        .instrument(info_span!(target: "riad_services", "retrieve"))
+        .await?;
     let building = run.build_prompt(&asked, &passages);
-    let prompt = building.instrument(info_span!(target: "riad_services", "build_prompt")).await?;
+    let prompt = building
+        .instrument(info_span!(target: "riad_services", "build_prompt"))
+        .await?;
     if prompt.messages.is_empty() {
         return Err(Error::new(
             ErrorKind::PluginFailed,
@@ -98,7 +103,9 @@ async fn start(
         ));
     }
     let counting = shared.engine.count_prompt(&prompt.messages);
-    let counted = counting.instrument(info_span!(target: "riad_services", "count_prompt")).await;
+    let counted = counting
+        .instrument(info_span!(target: "riad_services", "count_prompt"))
+        .await;
     let prompt_tokens = bill.told_by_engine(counted)?;
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
 

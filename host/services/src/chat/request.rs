@@ -56,12 +56,7 @@ pub struct ValidRequest {
 impl ValidRequest {
     /// # Errors
     /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
-    pub fn check(
-        request: ChatRequest,
-        profile: &ModelProfile,
-        limits: &Limits,
-        tenant: &TenantLimits,
-    ) -> Result<Self> {
+    pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits, tenant: &TenantLimits) -> Result<Self> {
         let adapter = models::parse(&profile.id, &request.model)?;
         let messages = check_messages(request.messages, limits)?;
         let context = profile.context_tokens;
@@ -110,7 +105,11 @@ impl ValidRequest {
             stop: request.stop,
             max_tokens: request.max_tokens.unwrap_or_else(|| {
                 let most = tenant.completion_tokens.unwrap_or(u32::MAX);
-                profile.completion_tokens.min(context.saturating_sub(1)).min(most).max(1)
+                profile
+                    .completion_tokens
+                    .min(context.saturating_sub(1))
+                    .min(most)
+                    .max(1)
             }),
             seed: request.seed,
         };

@@ -57,7 +57,11 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         let served = served.unwrap_or_else(|_| Err(too_late(&prepared.shared)));
         // Not under the deadline: what was served in time is billed, and the answer has its receipt.
         let outcome = match served {
-            Ok(()) => end(&prepared).instrument(info_span!(target: "riad_services", "settle")).await,
+            Ok(()) => {
+                end(&prepared)
+                    .instrument(info_span!(target: "riad_services", "settle"))
+                    .await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {

@@ -16,11 +16,7 @@ use riad_core::{
     price::Used,
     receipt::{Receipt, ServedBy, SignedReceipt},
 };
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
 /// Keys whose sums are kept although no request of theirs runs. Others are read from the ledger again.
@@ -190,7 +186,9 @@ impl State {
         if let Some(most) = limits.concurrent_requests.filter(|most| self.running >= *most) {
             return Err(Error::new(
                 ErrorKind::Busy,
-                format!("{most} requests of this tenant run, as many as may at the same time; try again when one has ended"),
+                format!(
+                    "{most} requests of this tenant run, as many as may at the same time; try again when one has ended"
+                ),
             )
             .with_retry_after(Duration::from_secs(1)));
         }
@@ -284,7 +282,7 @@ impl State {
 }
 
 /// The model as a client names it (`models::parse`).
-fn full_name(purpose: &Purpose) -> String {
+pub(super) fn full_name(purpose: &Purpose) -> String {
     match &purpose.adapter {
         Some(alias) => format!("{}:{alias}", purpose.model),
         None => purpose.model.clone(),

@@ -313,7 +313,13 @@ mod tests {
         let tokens = spending.check_room(&budget, amount(31, 0), "tenant").unwrap_err();
         assert_eq!(tokens.kind(), ErrorKind::QuotaExceeded);
         assert!(tokens.retry_after().is_some());
-        for part in ["daily_tokens", "100 tokens", "40 tokens are spent", "30 tokens are set aside", "1970-01-02"] {
+        for part in [
+            "daily_tokens",
+            "100 tokens",
+            "40 tokens are spent",
+            "30 tokens are set aside",
+            "1970-01-02",
+        ] {
             assert!(tokens.message().contains(part), "{part}: {tokens}");
         }
         let micros = spending.check_room(&budget, amount(0, 1001), "key").unwrap_err();

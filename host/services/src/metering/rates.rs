@@ -81,9 +81,7 @@ impl PerMinute {
                 self.left = (state.remaining_burst_capacity(), Instant::now());
                 Ok(())
             }
-            Ok(Err(refused)) => Err(Refused::TooFast(
-                refused.wait_time_from(DefaultClock::default().now()),
-            )),
+            Ok(Err(refused)) => Err(Refused::TooFast(refused.wait_time_from(DefaultClock::default().now()))),
             Err(_) => Err(Refused::TooMuch),
         }
     }
@@ -118,12 +116,18 @@ mod tests {
         let Err(Refused::TooFast(wait)) = bucket.take(2) else {
             panic!("there was one left");
         };
-        assert!(wait > Duration::from_secs(10) && wait <= Duration::from_secs(20), "{wait:?}");
+        assert!(
+            wait > Duration::from_secs(10) && wait <= Duration::from_secs(20),
+            "{wait:?}"
+        );
         bucket.take(1).unwrap();
         bucket.take(0).unwrap();
         assert_eq!(bucket.rate().remaining, 0);
         let reset = bucket.rate().reset;
-        assert!(reset > Duration::from_secs(50) && reset <= Duration::from_secs(60), "{reset:?}");
+        assert!(
+            reset > Duration::from_secs(50) && reset <= Duration::from_secs(60),
+            "{reset:?}"
+        );
         assert_eq!(bucket.take(4), Err(Refused::TooMuch));
         assert_eq!(bucket.take(u64::MAX), Err(Refused::TooMuch));
     }

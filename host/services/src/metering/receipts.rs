@@ -215,7 +215,10 @@ mod tests {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(signer.public().kid.clone());
         token.jws = encode(&header, &token.receipt, &signer.key).unwrap();
-        assert!(verify_receipt(&token.jws, signer.public()).is_err(), "a JWT is no receipt");
+        assert!(
+            verify_receipt(&token.jws, signer.public()).is_err(),
+            "a JWT is no receipt"
+        );
 
         let header = json!({"alg": "none", "typ": TYPE, "kid": signer.public().kid});
         let body = signed.jws.split('.').nth(1).unwrap();

@@ -17,7 +17,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
 
 /// How long the parts of a request took, as far as they were reached.
 #[derive(Debug, Clone, Copy, Default)]
@@ -188,16 +187,12 @@ impl Reservation {
             return;
         };
         let request = self.request.clone();
-        let watch = async move {
+        self.books.runtime.spawn(async move {
             if let Err(error) = written.await {
                 tracing::error!(?error, request, "an entry could not be written to the ledger");
             }
             drop(key);
-        };
-        // Without a runtime nobody is left to read the key's sums.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(watch);
-        }
+        });
     }
 
     fn set_aside(&self, add: &Used) -> Result<Option<BoxFuture<'static, Result<()>>>> {

@@ -86,9 +86,9 @@ impl Tab {
         self.0.state.lock().outcome.get_or_insert(outcome);
     }
 
-    /// As [`Self::end`], for an error that the caller is told.
-    pub fn fail(&self, error: &Error) {
-        self.end(outcome_of(error));
+    /// As [`Self::end`], for an error that the caller is told. `worker` says how it ends if the error is a fault of ours.
+    pub fn fail(&self, error: &Error, worker: Outcome) {
+        self.end(outcome_of(error, worker));
     }
 
     /// Waits until everyone has said what was used, and settles.
@@ -161,13 +161,12 @@ impl Drop for Inner {
     }
 }
 
-/// What an error says about a request's end, where nothing better is known.
-fn outcome_of(error: &Error) -> Outcome {
+fn outcome_of(error: &Error, worker: Outcome) -> Outcome {
     match error.kind() {
         ErrorKind::Timeout => Outcome::TimedOut,
         ErrorKind::Cancelled => Outcome::Cancelled,
         ErrorKind::PluginFailed | ErrorKind::PluginLimit => Outcome::PluginFailed,
-        ErrorKind::Internal | ErrorKind::Unavailable => Outcome::EngineFailed,
+        ErrorKind::Internal | ErrorKind::Unavailable => worker,
         ErrorKind::InvalidRequest
         | ErrorKind::ContextTooLong
         | ErrorKind::Unauthenticated

@@ -110,7 +110,11 @@ async fn a_burst_of_equal_requests_fills_the_budget_exactly() {
                 Ok::<_, riad_core::Error>(reservation)
             })
         });
-        let results: Vec<_> = join_all(burst).await.into_iter().map(|joined| joined.unwrap()).collect();
+        let results: Vec<_> = join_all(burst)
+            .await
+            .into_iter()
+            .map(|joined| joined.unwrap())
+            .collect();
         let inside: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
         assert_eq!(inside.len(), 37);
         assert_eq!(metering.held_tokens(), 370);
@@ -160,7 +164,10 @@ async fn entries_of_requests_at_the_same_time_are_one_chain_in_the_ledgers_order
     }
     let mut other = entries[3].clone();
     other.used.completion_tokens += 1;
-    assert!(check(&other).is_some(), "an entry that says more than its receipt is found");
+    assert!(
+        check(&other).is_some(),
+        "an entry that says more than its receipt is found"
+    );
 }
 
 #[tokio::test]
@@ -282,7 +289,10 @@ async fn rates_and_concurrency_say_when_to_come_again() {
     };
     let pass = tenant(Budget::default(), limits.clone());
     let fresh = metering.rates(&pass);
-    assert_eq!((fresh.requests.unwrap().remaining, fresh.tokens.unwrap().limit), (3, 100));
+    assert_eq!(
+        (fresh.requests.unwrap().remaining, fresh.tokens.unwrap().limit),
+        (3, 100)
+    );
     let one = metering.admit(&pass, purpose()).await.unwrap();
     let two = metering.admit(&pass, purpose()).await.unwrap();
     let busy = metering.admit(&pass, purpose()).await.err().unwrap();
@@ -293,7 +303,10 @@ async fn rates_and_concurrency_say_when_to_come_again() {
     let busy = two.raise(tokens(30)).await.unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::Busy);
     assert!(busy.retry_after().unwrap() <= Duration::from_secs(6), "{busy}");
-    assert_eq!(two.raise(tokens(101)).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    assert_eq!(
+        two.raise(tokens(101)).await.unwrap_err().kind(),
+        ErrorKind::InvalidRequest
+    );
     assert_eq!(metering.held_tokens(), 80);
     let rates = metering.rates(&pass);
     assert!((20..23).contains(&rates.tokens.unwrap().remaining));
@@ -367,13 +380,20 @@ async fn a_request_that_is_dropped_ends_what_it_set_aside_and_one_that_did_nothi
     };
     let guests = metering.admit(&pass, purpose()).await.unwrap();
     guests.raise(fuel).await.unwrap();
-    assert!(world.records.lock().is_empty(), "fuel alone is not written down before it is used");
+    assert!(
+        world.records.lock().is_empty(),
+        "fuel alone is not written down before it is used"
+    );
     guests.settle_later(fuel, Outcome::PluginFailed, ServedBy::default());
 
     let begun = metering.admit(&pass, purpose()).await.unwrap();
     begun.raise(tokens(10)).await.unwrap();
     drop(begun);
-    let ended: Vec<_> = world.entries().iter().map(|entry| (entry.outcome, entry.used)).collect();
+    let ended: Vec<_> = world
+        .entries()
+        .iter()
+        .map(|entry| (entry.outcome, entry.used))
+        .collect();
     assert_eq!(
         ended,
         [(Outcome::PluginFailed, fuel), (Outcome::Cancelled, Used::default())]
@@ -514,6 +534,11 @@ async fn keys_that_are_idle_are_forgotten_and_their_sums_are_not() {
     assert!(known <= 4097, "{known}");
     let refused = metering.admit(&keyed(0), purpose()).await.err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::QuotaExceeded);
-    let holds = world.records.lock().iter().filter(|record| matches!(record, Record::Hold(_))).count();
+    let holds = world
+        .records
+        .lock()
+        .iter()
+        .filter(|record| matches!(record, Record::Hold(_)))
+        .count();
     assert_eq!(holds, 1);
 }

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 const DAY_MS: u64 = 86_400_000;
 /// Only a bug makes a test wait for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All entries, oldest first.
 pub async fn entries(server: &Server) -> Vec<Entry> {
@@ -218,7 +218,11 @@ fn counted(buckets: &[riad_core::usage::UsageBucket]) -> Sums {
                 result.kind.unwrap().to_string(),
             );
             let sum = (result.used, result.cost_nanos, result.abandoned_tokens);
-            assert_eq!(sums.insert((bucket.start, group), sum), None, "a group comes once in a bucket");
+            assert_eq!(
+                sums.insert((bucket.start, group), sum),
+                None,
+                "a group comes once in a bucket"
+            );
         }
     }
     sums

@@ -32,6 +32,7 @@ struct State {
     profile: ModelProfile,
     truth: Truth,
     counted: Mutex<EngineTokens>,
+    resident: Mutex<Vec<(Account, u64)>>,
 }
 
 impl ScriptedEngine {
@@ -48,7 +49,13 @@ impl ScriptedEngine {
             },
             truth,
             counted: Mutex::default(),
+            resident: Mutex::default(),
         }))
+    }
+
+    /// Has adapters of an account in memory from now on.
+    pub fn hold(&self, account: Account, bytes: u64) {
+        self.0.resident.lock().push((account, bytes));
     }
 }
 
@@ -105,7 +112,7 @@ impl ChatEngine for ScriptedEngine {
     }
 
     fn resident_bytes(&self) -> Vec<(Account, u64)> {
-        Vec::new()
+        self.0.resident.lock().clone()
     }
 
     fn counted(&self) -> EngineTokens {

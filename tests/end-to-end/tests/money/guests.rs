@@ -76,7 +76,11 @@ impl PipelineRun for Run {
             Guest::TrapsInRetrieve => return Err(trap()),
             Guest::Embeds(words) => {
                 // A guest that is refused goes on without.
-                let _ = self.capabilities.embeddings.embed(vec![text(script.payer, words)]).await;
+                let _ = self
+                    .capabilities
+                    .embeddings
+                    .embed(vec![text(script.payer, words)])
+                    .await;
             }
             Guest::Searches => {
                 let documents = &self.capabilities.documents;

@@ -97,23 +97,25 @@ fn op() -> impl Strategy<Value = Op> {
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|((payer, prompt, tokens, engine, guest), choices, max_tokens, adapter, flex)| {
-            let script = Script {
-                payer,
-                prompt,
-                tokens,
-                engine,
-                guest,
-            };
-            let ask = Ask::Chat {
-                script,
-                choices,
-                max_tokens,
-                adapter,
-                flex,
-            };
-            (payer, ask)
-        });
+        .prop_map(
+            |((payer, prompt, tokens, engine, guest), choices, max_tokens, adapter, flex)| {
+                let script = Script {
+                    payer,
+                    prompt,
+                    tokens,
+                    engine,
+                    guest,
+                };
+                let ask = Ask::Chat {
+                    script,
+                    choices,
+                    max_tokens,
+                    adapter,
+                    flex,
+                };
+                (payer, ask)
+            },
+        );
     let ask = prop_oneof![
         6 => chat,
         1 => (payer.clone(), 1..100_u32, prop::bool::weighted(0.2))
@@ -189,7 +191,11 @@ async fn without_kill(plans: &[Plan], ops: &[Op]) {
 
     let server = Server::open(folder.path(), &secrets).await;
     let verification = closes(&server).await;
-    let runs: Vec<_> = verification.runs.iter().map(|run| run.engine == Some(run.ledger)).collect();
+    let runs: Vec<_> = verification
+        .runs
+        .iter()
+        .map(|run| run.engine == Some(run.ledger))
+        .collect();
     assert_eq!(runs[..runs.len() - 1], vec![true; runs.len() - 1], "{verification:?}");
     server.close().await;
 }
@@ -211,7 +217,9 @@ async fn with_kill(plans: &[Plan], ops: &[Op], after: Duration, later: &[Op]) {
         .collect();
     let answered = Receipts::new(parking_lot::Mutex::new(receipts.lock().clone()));
     let (from, to) = (folder.path().to_owned(), copy.path().to_owned());
-    tokio::task::spawn_blocking(move || copy_as_killed(&from, &to)).await.unwrap();
+    tokio::task::spawn_blocking(move || copy_as_killed(&from, &to))
+        .await
+        .unwrap();
     // What the first server does from here on happens in another world.
     playing.await.unwrap();
     quiet(&server).await;
@@ -226,7 +234,10 @@ async fn with_kill(plans: &[Plan], ops: &[Op], after: Duration, later: &[Op]) {
     bounded(&server, &left, &done, &truth);
     budgets_hold(&server, plans, &left);
     usage_is_a_recount(&server, &left).await;
-    let abandoned: Vec<_> = left.iter().filter(|entry| entry.outcome == Outcome::Abandoned).collect();
+    let abandoned: Vec<_> = left
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Abandoned)
+        .collect();
     let told: u64 = verification.runs.iter().map(|run| run.abandoned_tokens).sum();
     let set_aside: u64 = abandoned.iter().map(|entry| entry.at_most.unwrap().tokens()).sum();
     assert_eq!(told, set_aside, "the drift that a kill may leave is stated");
@@ -256,7 +267,7 @@ fn config(cases: u32) -> ProptestConfig {
         cases,
         // A case that fails is written to the test's output; no files are left in the tree.
         failure_persistence: None,
-        max_shrink_iters: 60,
+        max_shrink_iters: 10,
         ..ProptestConfig::default()
     }
 }

@@ -15,9 +15,16 @@ use riad_core::{
     policy::Budget,
     price::Used,
 };
-use riad_services::chat::{ChatMessage, ChatRequest};
+use riad_services::{
+    accrual,
+    chat::{ChatMessage, ChatRequest},
+};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 const PAYER: (usize, usize) = (0, 0);
 
@@ -70,7 +77,11 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
     let folder = tempfile::tempdir().unwrap();
     let (server, _) = Server::found(folder.path(), &[plain()]).await;
     let tokens = |prompt, completion, embedded| (prompt, completion, embedded);
-    let script = |engine, guest| Script { engine, guest, ..SCRIPT };
+    let script = |engine, guest| Script {
+        engine,
+        guest,
+        ..SCRIPT
+    };
     let works = |engine| script(engine, Guest::Works);
     let ends = |guest| script(Engine::Ends, guest);
     let leaves = |client, script| Op { client, ..chat(script) };
@@ -191,7 +202,10 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
         assert_eq!(used.fuel > 0, is_chat, "{name}");
         assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");
         let seen = server.told.seen.lock().last().cloned().unwrap();
-        assert_eq!((seen.outcome, seen.used, seen.kind), (outcome, used, entry.purpose.kind));
+        assert_eq!(
+            (seen.outcome, seen.used, seen.kind),
+            (outcome, used, entry.purpose.kind)
+        );
         if outcome == Outcome::Completed && is_chat {
             assert!(seen.first_token.is_some() && seen.queued.is_some() && seen.per_token.is_some());
             assert!(seen.plugin > Duration::ZERO && seen.first_token.unwrap() <= seen.duration);
@@ -272,7 +286,12 @@ async fn a_document_that_the_budget_has_no_room_for_is_refused_before_it_is_embe
     // Some hundred chunks, in more than one batch: the first alone would have room.
     let (entry, told) = entry_of(&server, op(Ask::Document { words: 55_000 })).await;
     assert_eq!((entry, told), (None, Some(ErrorKind::QuotaExceeded)));
-    let list = server.services.documents().list(server.pass(PAYER), 10, None).await.unwrap();
+    let list = server
+        .services
+        .documents()
+        .list(server.pass(PAYER), 10, None)
+        .await
+        .unwrap();
     assert!(list.documents.is_empty());
     server.close().await;
 }
@@ -286,10 +305,55 @@ async fn a_large_document_is_one_entry() {
     let entry = entry.unwrap();
     assert_eq!((entry.purpose.kind, entry.used.requests), (Kind::Document, 1));
     assert!(entry.used.embedded_tokens > 60_000);
-    assert_eq!(entry.used, Used {
-        requests: 1,
-        embedded_tokens: entry.used.embedded_tokens,
-        ..Used::default()
-    });
+    assert_eq!(
+        entry.used,
+        Used {
+            requests: 1,
+            embedded_tokens: entry.used.embedded_tokens,
+            ..Used::default()
+        }
+    );
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_and_adapters_are_billed_by_the_hour_and_to_no_key() {
+    const EVERY: Duration = Duration::from_millis(20);
+    /// So many that a millisecond costs a thousand byte-hours.
+    const ADAPTERS: u64 = 3_600_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::found(folder.path(), &[plain(), plain()]).await;
+    server.engine.hold(server.pass(PAYER).account(), ADAPTERS);
+    let begun = Instant::now();
+    let accruing = tokio::spawn(accrual::run(server.services.clone(), EVERY));
+    let sum = |entries: &[Entry], tenant: usize, kind| {
+        let account = server.pass((tenant, 0)).account();
+        let own = entries
+            .iter()
+            .filter(|entry| (entry.account, entry.purpose.kind) == (account, kind));
+        own.fold(Used::default(), |sum, entry| sum.plus(&entry.used))
+    };
+    let all = loop {
+        sleep(EVERY).await;
+        let all = entries(&server).await;
+        let residency = all.iter().filter(|entry| entry.purpose.kind == Kind::Residency);
+        if residency.count() >= 3 && sum(&all, 1, Kind::Storage).stored_byte_hours > 0 {
+            break all;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{all:?}");
+    };
+    let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap();
+    accruing.abort();
+    let adapters = sum(&all, 0, Kind::Residency).adapter_byte_hours;
+    assert!(
+        adapters >= 3000 && adapters <= elapsed * 1000,
+        "{adapters} in {elapsed} ms"
+    );
+    assert_eq!(sum(&all, 1, Kind::Residency), Used::default());
+    assert!(all.iter().all(|entry| entry.key.is_none() && entry.used.tokens() == 0));
+    assert!(all.iter().all(|entry| entry.outcome == Outcome::Completed));
+    closes(&server).await;
+    // An entry may be on its way still.
+    let _ = accruing.await;
     server.close().await;
 }

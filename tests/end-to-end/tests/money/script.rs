@@ -57,7 +57,10 @@ impl Script {
             Guest::Searches => (6, 0),
         };
         let (tenant, key) = self.payer;
-        format!("{tenant} {key} {} {} {engine} {guest} {amount}", self.prompt, self.tokens)
+        format!(
+            "{tenant} {key} {} {} {engine} {guest} {amount}",
+            self.prompt, self.tokens
+        )
     }
 
     pub fn read(text: &str) -> Self {

@@ -42,6 +42,7 @@ pub struct Server {
     pub passes: Vec<Vec<TenantPass>>,
     pub truth: Truth,
     pub told: Arc<Told>,
+    pub engine: ScriptedEngine,
     store: Store,
 }
 
@@ -85,6 +86,7 @@ impl Server {
     async fn open_with(folder: &Path, secrets: &Secrets, limits: Limits) -> Self {
         let store = Store::open(folder, space(), &limits).unwrap();
         let (truth, told) = (Truth::default(), Arc::new(Told::default()));
+        let engine = ScriptedEngine::new(truth.clone());
         let parts = Parts {
             directory: store.directory(),
             keyring: store.keyring(),
@@ -93,7 +95,7 @@ impl Server {
             audit: store.audit(),
             plans: store.plans(),
             ledger: store.ledger(),
-            engine: Arc::new(ScriptedEngine::new(truth.clone())),
+            engine: Arc::new(engine.clone()),
             embedder: Arc::new(WordEmbedder::new(truth.clone())),
             sandbox: Arc::new(ScriptedSandbox(truth.clone())),
             scheduler: Arc::new(FairQueue::new(LANES, &limits, Duration::from_secs(60))),
@@ -114,6 +116,7 @@ impl Server {
             passes: Vec::new(),
             truth,
             told,
+            engine,
             store,
         };
         server.authorise(secrets).await;
@@ -137,7 +140,11 @@ impl Server {
             adapter_byte_hours: 100,
         };
         let (services, operator) = (&server.services, &server.operator);
-        services.plans().put(operator, &PlanName::standard(), &prices).await.unwrap();
+        services
+            .plans()
+            .put(operator, &PlanName::standard(), &prices)
+            .await
+            .unwrap();
         let mut secrets = Secrets::new();
         for (number, plan) in plans.iter().enumerate() {
             let id: riad_core::TenantId = format!("tenant-{number}").parse().unwrap();

@@ -13,6 +13,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-store", &["riad-core"]),
     ("riad-engine", &["riad-core", "riad-lora"]),
     ("riad-sandbox", &["riad-core"]),
+    ("riad-outbound", &["riad-core"]),
+    ("riad-telemetry", &["riad-core"]),
     ("riad-services", &["riad-core"]),
     ("riad-api", &["riad-core", "riad-services"]),
     ("riad-app", &["*"]),
