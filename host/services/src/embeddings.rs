@@ -37,8 +37,8 @@ impl EmbeddingService {
     /// `Busy` and `QuotaExceeded` as for a chat.
     pub async fn embed(&self, pass: &TenantPass, request: EmbeddingRequest) -> Result<Embeddings> {
         pass.require(Scope::Chat, Access::Write)?;
-        let model = &self.0.embedder.space().model;
-        if request.model != *model {
+        let model = self.0.embedder.name();
+        if request.model != model {
             return Err(Error::new(
                 ErrorKind::ModelNotFound,
                 format!(
@@ -61,7 +61,7 @@ impl EmbeddingService {
             .await
             .inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
         Ok(Embeddings {
-            model: model.clone(),
+            model: model.to_owned(),
             vectors,
             tokens,
             receipt: tab.settle().await?,
@@ -79,7 +79,7 @@ impl EmbeddingService {
 pub(crate) fn purpose(shared: &Shared, kind: Kind) -> Purpose {
     Purpose {
         kind,
-        model: shared.embedder.space().model.clone(),
+        model: shared.embedder.name().to_owned(),
         adapter: None,
         plugin: String::new(),
     }

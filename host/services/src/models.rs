@@ -6,7 +6,7 @@ use riad_core::{AdapterAlias, Error, ErrorKind, Result, TenantPass, adapter::Ada
 use std::sync::Arc;
 
 /// Stands between the base model's name and an adapter's alias.
-const SEPARATOR: char = ':';
+pub(crate) const SEPARATOR: char = ':';
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelEntry {
@@ -20,7 +20,7 @@ pub struct ModelEntry {
 pub struct ModelService(pub(crate) Arc<Shared>);
 
 impl ModelService {
-    /// The base model first, then the caller's adapters by alias.
+    /// The base model first, then the embedding model, then the caller's adapters by alias.
     ///
     /// # Errors
     /// When the room cannot be read.
@@ -32,6 +32,11 @@ impl ModelService {
             created: self.0.started,
             adapter: false,
         }];
+        models.push(ModelEntry {
+            id: self.0.embedder.name().to_owned(),
+            created: self.0.started,
+            adapter: false,
+        });
         models.extend(adapters.into_iter().map(|adapter| ModelEntry {
             id: format!("{base}{SEPARATOR}{}", adapter.alias),
             created: adapter.created,

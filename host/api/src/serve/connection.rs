@@ -171,7 +171,8 @@ where
     }
 }
 
-/// Runs the streams of an HTTP/2 connection, each in a task, which ends when the server is cut off.
+/// Runs the streams of an HTTP/2 connection, each in a task. Hyper ends them after their connection, at some time; these
+/// end with the server, and whoever waits for its end waits for them.
 #[derive(Clone)]
 struct Tasks(watch::Receiver<Stage>);
 

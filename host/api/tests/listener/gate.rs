@@ -45,13 +45,21 @@ async fn before_the_models_are_loaded_only_health_is_well() {
 }
 
 #[tokio::test]
-async fn an_upload_that_comes_too_early_reads_its_answer() {
-    let (listener, address) = listen().await;
-    let _serving = serve(listener, Gate::default(), options());
-    let asked = Client::new()
-        .put(format!("http://{address}/v1/plugins/x"))
-        .body(vec![0; 20 << 20]);
-    assert_eq!(asked.send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+async fn a_client_that_writes_all_before_it_reads_reads_why_it_was_refused() {
+    const BYTES: usize = 20 << 20;
+    let draining = Gate::default();
+    draining.drain();
+    for (gate, words) in [(Gate::default(), "loading the models"), (draining, "shutting down")] {
+        let (listener, address) = listen().await;
+        let _serving = serve(listener, gate, options());
+        let mut wire = Wire::open(address).await;
+        wire.write(format!(
+            "PUT /x HTTP/1.1\r\nhost: riad\r\ncontent-length: {BYTES}\r\n\r\n"
+        ))
+        .await;
+        wire.write(vec![0; BYTES]).await;
+        assert!(wire.until(words).await.starts_with("HTTP/1.1 503"));
+    }
 }
 
 #[tokio::test]

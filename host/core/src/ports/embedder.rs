@@ -6,7 +6,7 @@ use async_trait::async_trait;
 /// Names what made a vector. Vectors of different spaces must never meet in one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingSpace {
-    /// The model's name in the API.
+    /// The model and what tells it from others of the same kind.
     pub model: String,
     pub dimensions: usize,
 }
@@ -14,6 +14,11 @@ pub struct EmbeddingSpace {
 #[async_trait]
 pub trait Embedder: Send + Sync {
     fn space(&self) -> &EmbeddingSpace;
+
+    /// The model's name in the API.
+    fn name(&self) -> &str {
+        &self.space().model
+    }
 
     /// Weight of this embedder's list in the rank fusion, where BM25 has 1. Belongs to the model: measure it.
     fn fusion_weight(&self) -> f32;

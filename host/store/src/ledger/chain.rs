@@ -89,7 +89,7 @@ fn differences(receipt: &Receipt, entry: &Entry) -> Vec<&'static str> {
         ("kind", *kind == entry.purpose.kind),
         ("outcome", *outcome == entry.outcome),
         ("key", *key == entry.key),
-        ("model", *model == entry.purpose.model),
+        ("model", *model == named(entry)),
         ("use", amounts(used) == amounts(&entry.used)),
         ("plan", *plan == entry.plan),
         ("plan_version", *plan_version == entry.plan_version),
@@ -99,4 +99,13 @@ fn differences(receipt: &Receipt, entry: &Entry) -> Vec<&'static str> {
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))
         .collect()
+}
+
+/// The model as the client named it: with the adapter's alias behind it.
+fn named(entry: &Entry) -> String {
+    let purpose = &entry.purpose;
+    match &purpose.adapter {
+        Some(alias) => format!("{}:{alias}", purpose.model),
+        None => purpose.model.clone(),
+    }
 }

@@ -1,0 +1,179 @@
+//! An engine that answers at once with a fixed text, a token a piece, and keeps every promise of the port: exact counts, tally,
+//! progress, ticket. Not here: what is measured around it.
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use riad_core::{
+    Account, Error, Result,
+    adapter::{AdapterFiles, AdapterInfo},
+    chat::{FinishReason, Message, Sampling, TokenUsage},
+    ledger::EngineTokens,
+    ports::{
+        AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress,
+        Tally,
+    },
+    profile::ModelProfile,
+};
+use std::sync::{Arc, Mutex};
+
+pub const MODEL: &str = "fixed";
+pub const LANES: usize = 8;
+/// Of every answer.
+pub const TOKENS: u32 = 32;
+/// What a client asks for at most.
+pub const MAX_TOKENS: u32 = 64;
+const PIECE: &str = "word ";
+
+pub struct FixedEngine {
+    profile: ModelProfile,
+    counted: Arc<Mutex<EngineTokens>>,
+}
+
+impl FixedEngine {
+    pub fn new() -> Self {
+        Self {
+            profile: ModelProfile {
+                id: MODEL.into(),
+                context_tokens: 8192,
+                prompt_tokens: 3000,
+                passages: 4,
+                sentences: 4,
+                completion_tokens: 512,
+                temperature: 0.0,
+            },
+            counted: Arc::default(),
+        }
+    }
+}
+
+/// The text that every answer has.
+pub fn text() -> String {
+    PIECE.repeat(TOKENS as usize)
+}
+
+/// The engine alone, without anything around it: what the platform is compared with.
+pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u32) -> Result<(String, TokenUsage)> {
+    let generation = Generation {
+        messages,
+        sampling: Sampling::greedy(max_tokens),
+        adapter: None,
+        account: Account::new(1),
+        tally: Tally::new(Arc::new(Progress::default()), |_| {}),
+    };
+    let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
+    let mut answer = String::new();
+    while let Some(event) = stream.next().await {
+        match event? {
+            GenerationEvent::Piece(piece) => answer.push_str(&piece),
+            GenerationEvent::End(end) => return Ok((answer, end.usage)),
+        }
+    }
+    Err(Error::internal("a generation ended without saying so"))
+}
+
+/// A generation under way; ends the same if it is dropped.
+struct Running {
+    counted: Arc<Mutex<EngineTokens>>,
+    prompt_tokens: u32,
+    most: u32,
+    usage: TokenUsage,
+    // In this order: the ticket is given back after the tally was told.
+    tally: Tally,
+    _ticket: LaneTicket,
+}
+
+impl Running {
+    fn next(mut self) -> (Result<GenerationEvent>, Option<Self>) {
+        if self.usage.completion_tokens < self.most {
+            self.usage.prompt_tokens = self.prompt_tokens;
+            self.usage.completion_tokens += 1;
+            let TokenUsage {
+                prompt_tokens,
+                completion_tokens,
+            } = self.usage;
+            self.tally.progress.set(prompt_tokens, completion_tokens);
+            return (Ok(GenerationEvent::Piece(PIECE.into())), Some(self));
+        }
+        let end = GenerationEnd {
+            finish: match self.most < TOKENS {
+                true => FinishReason::Length,
+                false => FinishReason::Stop,
+            },
+            usage: self.usage,
+            adapter_tensors: 0,
+        };
+        drop(self);
+        (Ok(GenerationEvent::End(end)), None)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        {
+            let mut counted = self.counted.lock().unwrap();
+            counted.prompt += u64::from(self.usage.prompt_tokens);
+            counted.completion += u64::from(self.usage.completion_tokens);
+        }
+        self.tally.report(self.usage);
+    }
+}
+
+/// As many as the words, about, and quick to say.
+fn tokens(text: &str) -> u32 {
+    u32::try_from(text.len() / 4 + 1).unwrap_or(u32::MAX)
+}
+
+fn prompt(messages: &[Message]) -> u32 {
+    messages.iter().map(|message| tokens(&message.content) + 4).sum()
+}
+
+#[async_trait]
+impl ChatEngine for FixedEngine {
+    fn profile(&self) -> &ModelProfile {
+        &self.profile
+    }
+
+    fn lanes(&self) -> usize {
+        LANES
+    }
+
+    async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
+        Ok(prompt(messages))
+    }
+
+    fn count_text(&self, text: &str) -> u32 {
+        tokens(text)
+    }
+
+    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
+        let running = Running {
+            counted: Arc::clone(&self.counted),
+            prompt_tokens: prompt(&generation.messages),
+            most: TOKENS.min(generation.sampling.max_tokens),
+            usage: TokenUsage::default(),
+            tally: generation.tally,
+            _ticket: ticket,
+        };
+        let events: BoxStream<'static, _> = stream::unfold(Some(running), |running| async { Some(running?.next()) }).boxed();
+        Ok(events)
+    }
+
+    async fn inspect_adapter(&self, _: &AdapterFiles) -> Result<AdapterInfo> {
+        Err(Error::invalid("this engine takes no adapters"))
+    }
+
+    fn adapter_counts(&self) -> AdapterCounts {
+        AdapterCounts::default()
+    }
+
+    fn resident_bytes(&self) -> Vec<(Account, u64)> {
+        Vec::new()
+    }
+
+    fn counted(&self) -> EngineTokens {
+        *self.counted.lock().unwrap()
+    }
+}
