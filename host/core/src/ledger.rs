@@ -194,6 +194,9 @@ pub struct Run {
     pub abandoned_tokens: u64,
 }
 
+/// Says of an entry what is wrong with its receipt, if anything is.
+pub type EntryCheck = dyn Fn(&Entry) -> Option<String> + Send + Sync;
+
 /// What a check of the whole ledger found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {

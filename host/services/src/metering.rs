@@ -24,17 +24,20 @@ use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
 use riad_core::{
-    Result, TenantPass,
-    ledger::{Amount, EngineTokens, Entry, Hold, Outcome, Purpose},
+    PlanName, Result, TenantPass,
+    ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
     ports::{BudgetNotice, Ledger, Plans, Telemetry, Webhooks},
-    price::Used,
+    price::{Plan, Used},
     receipt::ServedBy,
     tenant::Tenant,
 };
 use serde_json::Value;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -45,9 +48,6 @@ pub struct MeteringParts {
     pub webhooks: Arc<dyn Webhooks>,
     pub telemetry: Arc<dyn Telemetry>,
 }
-
-/// Says of an entry what is wrong with its receipt, if anything is.
-pub type EntryCheck = dyn Fn(&Entry) -> Option<String> + Send + Sync;
 
 /// Cloning is cheap.
 #[derive(Clone)]
@@ -60,6 +60,8 @@ struct Books {
     telemetry: Arc<dyn Telemetry>,
     signer: Signer,
     accounts: Accounts,
+    /// The newest version of each plan that was asked for.
+    known_plans: Mutex<HashMap<PlanName, Plan>>,
     /// What the entries of this process say.
     counted: Mutex<EngineTokens>,
     /// Tokens that are set aside now.
@@ -88,6 +90,7 @@ impl Metering {
             telemetry: parts.telemetry,
             signer: Signer::new(key.reveal())?,
             accounts: Accounts::default(),
+            known_plans: Mutex::default(),
             counted: Mutex::default(),
             held: AtomicU64::new(0),
             clock,
@@ -105,7 +108,7 @@ impl Metering {
     pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<Reservation> {
         let books = &self.0;
         let account = books.accounts.load(books, pass.account()).await?;
-        let plan = books.plans.current(&pass.policy().plan).await?;
+        let plan = books.plan(&pass.policy().plan).await?;
         let key = account.use_key(books, pass.key()).await?;
         Reservation::open(Arc::clone(books), account, key, pass.clone(), plan, purpose)
     }
@@ -117,7 +120,7 @@ impl Metering {
     pub(crate) async fn charge(&self, tenant: &Tenant, purpose: Purpose, used: Used) -> Result<()> {
         let books = &self.0;
         let account = books.accounts.load(books, tenant.account).await?;
-        let plan = books.plans.current(&tenant.policy.plan).await?;
+        let plan = books.plan(&tenant.policy.plan).await?;
         let cost_nanos = plan.prices.nanos(&used);
         let draft = Draft {
             tenant: tenant.id.clone(),
@@ -174,6 +177,11 @@ impl Metering {
     pub fn signature_check(&self) -> Box<EntryCheck> {
         let key = self.0.signer.public().clone();
         Box::new(move |entry| check_entry(entry, &key))
+    }
+
+    /// Prices that hold for what is admitted from now on.
+    pub(crate) fn set_plan(&self, plan: Plan) {
+        self.0.remember(plan);
     }
 
     async fn end_abandoned(&self) -> Result<()> {
@@ -242,6 +250,23 @@ pub fn check_entry(entry: &Entry, key: &PublicKey) -> Option<String> {
 }
 
 impl Books {
+    async fn plan(&self, name: &PlanName) -> Result<Plan> {
+        if let Some(known) = self.known_plans.lock().get(name) {
+            return Ok(known.clone());
+        }
+        let plan = self.plans.current(name).await?;
+        self.remember(plan.clone());
+        Ok(plan)
+    }
+
+    /// The newer version wins, whoever comes first.
+    fn remember(&self, plan: Plan) {
+        let mut known = self.known_plans.lock();
+        if known.get(&plan.name).is_none_or(|older| older.version < plan.version) {
+            known.insert(plan.name.clone(), plan);
+        }
+    }
+
     fn now_ms(&self) -> u64 {
         (self.clock)()
     }

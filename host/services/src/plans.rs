@@ -17,7 +17,9 @@ impl PlanService {
     pub async fn put(&self, operator: &OperatorPass, name: &PlanName, prices: &PriceList) -> Result<Plan> {
         let detail = serde_json::to_value(prices).map_err(Error::internal)?;
         let entry = audit::by_operator(operator, None, "plan.put", name.as_str(), Some(&detail));
-        self.0.plans.add(name, prices, clock::now(), entry).await
+        let plan = self.0.plans.add(name, prices, clock::now(), entry).await?;
+        self.0.metering.set_plan(plan.clone());
+        Ok(plan)
     }
 
     /// All versions, by name, newest first.

@@ -18,8 +18,8 @@ use crate::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, KeyId, Result, Secret,
-    ledger::{EngineTokens, Entry, Head, Hold, Record, Spent, Verification},
+    Account, Digest, KeyId, Result, Secret,
+    ledger::{EngineTokens, Entry, EntryCheck, Head, Hold, Record, Spent, Verification},
     ports::Ledger,
     usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
 };
@@ -30,7 +30,6 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::{mpsc, oneshot};
 use writer::{Turn, Work, Writer};
 
 const SIGNING_KEY: &str = "receipt_signing_key";
@@ -149,25 +148,11 @@ impl Ledger for ControlLedger {
             .await
     }
 
-    async fn verify(&self, check: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+    async fn verify(&self, check: Box<EntryCheck>) -> Result<Verification> {
         self.writer.catch_up().await?;
         let (path, run) = (self.path.clone(), self.run);
-        let (ask, mut asked) = mpsc::channel::<(Entry, oneshot::Sender<Option<String>>)>(1);
         // On a connection of its own: it takes long, and others want to read.
-        let verified = tokio::spawn(off_thread(move || {
-            let reader = open_reader(&path)?;
-            verify::verify(&reader, run, &move |entry| {
-                let (tell, told) = oneshot::channel();
-                ask.blocking_send((entry.clone(), tell)).ok()?;
-                told.blocking_recv().ok()?
-            })
-        }));
-        while let Some((entry, tell)) = asked.recv().await {
-            // The port binds `check` to one lifetime from outside of this call, so that what it looks at must outlive the call.
-            let entry: &'static Entry = Box::leak(Box::new(entry));
-            let _gone = tell.send(check(entry));
-        }
-        verified.await.map_err(Error::internal)?
+        off_thread(move || verify::verify(&open_reader(&path)?, run, check.as_ref())).await
     }
 
     async fn end_run(&self, engine: EngineTokens) -> Result<()> {

@@ -157,7 +157,8 @@ impl ChatEngine for FixedEngine {
             tally: generation.tally,
             _ticket: ticket,
         };
-        let events: BoxStream<'static, _> = stream::unfold(Some(running), |running| async { Some(running?.next()) }).boxed();
+        let events: BoxStream<'static, _> =
+            stream::unfold(Some(running), |running| async { Some(running?.next()) }).boxed();
         Ok(events)
     }
 

@@ -71,7 +71,12 @@ impl Proxy {
                 if let Ok(Some(status)) = self.child.try_wait() {
                     return Err(format!("it ended with {status}"));
                 }
-                if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                if client
+                    .get(&url)
+                    .send()
+                    .await
+                    .is_ok_and(|answer| answer.status().is_success())
+                {
                     return Ok(());
                 }
                 tokio::time::sleep(PAUSE).await;

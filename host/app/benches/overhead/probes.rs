@@ -1,5 +1,6 @@
-//! Ports that say how long each of their calls took: where a request's time goes. Not here: what stands behind them.
+//! The real ports, whose calls are written down on a stopwatch: those that a chat calls. Not here: what the times are good for.
 
+use crate::stopwatch::{Part, Stopwatch};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -19,60 +20,320 @@ use riad_core::{
     tenant::{Key, KeyChange, Tenant},
     usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
 };
+use riad_services::Parts;
 use serde_json::{Map, Value};
 use std::{
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-/// A part of a request, and whether it lies within the part that stands before it in [`PARTS`].
-pub type Part = usize;
-
-pub const PARTS: [(&str, bool); 17] = [
-    ("authorise: the key's hash", false),
-    ("admit: the plan's prices", false),
-    ("open room", false),
-    ("pipeline of the room", false),
-    ("index watermark", false),
-    ("start guests", false),
-    ("retrieve", false),
-    ("settings", true),
-    ("set the query's tokens aside, on the disk", true),
-    ("embed the query", true),
-    ("search the room", true),
-    ("build prompt", false),
-    ("open filter (while the disk writes)", false),
-    ("set the request's tokens aside, on the disk", false),
-    ("queue", false),
-    ("push a piece through the filter", false),
-    ("finish the filter", false),
-];
-const AUTHORISE: Part = 0;
-const PRICES: Part = 1;
-const OPEN_ROOM: Part = 2;
-const PIPELINE: Part = 3;
-const WATERMARK: Part = 4;
-const START: Part = 5;
-const RETRIEVE: Part = 6;
-const SETTINGS: Part = 7;
-const HOLD_QUERY: Part = 8;
-const EMBED: Part = 9;
-const SEARCH: Part = 10;
-const BUILD: Part = 11;
-const OPEN_FILTER: Part = 12;
-const HOLD: Part = 13;
-const QUEUE: Part = 14;
-const PUSH: Part = 15;
-const FINISH: Part = 16;
-
-/// A call: the part it belongs to, when it began and how long it took.
-#[derive(Clone, Copy)]
-pub struct Lap {
-    pub part: Part,
-    pub begun: Instant,
-    pub time: Duration,
+/// A port and the stopwatch of its calls.
+struct Timed<T: ?Sized> {
+    port: Arc<T>,
+    watch: Stopwatch,
 }
 
-/// Calls since it was last read. Clones are one.
-#[derive(Clone, Default)]
-pub struct Stopwatch(Arc<Mutex<Vec<Lap>>>);
+/// The same parts, timed.
+pub fn timed(parts: Parts, watch: &Stopwatch) -> Parts {
+    Parts {
+        keyring: wrap(parts.keyring, watch),
+        plans: wrap(parts.plans, watch),
+        rooms: wrap(parts.rooms, watch),
+        ledger: wrap(parts.ledger, watch),
+        embedder: wrap(parts.embedder, watch),
+        sandbox: wrap(parts.sandbox, watch),
+        scheduler: wrap(parts.scheduler, watch),
+        ..parts
+    }
+}
+
+fn wrap<T: ?Sized>(port: Arc<T>, watch: &Stopwatch) -> Arc<Timed<T>> {
+    Arc::new(Timed {
+        port,
+        watch: watch.clone(),
+    })
+}
+
+#[async_trait]
+impl Keyring for Timed<dyn Keyring> {
+    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<FoundKey>> {
+        self.watch.time(Part::Authorise, self.port.find(hash, now)).await
+    }
+
+    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        self.port.tenant(id).await
+    }
+
+    async fn insert(&self, tenant: &Managed, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
+        self.port.insert(tenant, key, hash, audit).await
+    }
+
+    async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>> {
+        self.port.list(tenant, prefix).await
+    }
+
+    async fn change(&self, tenant: &Managed, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
+        self.port.change(tenant, key, change, audit).await
+    }
+
+    async fn revoke(&self, tenant: &Managed, key: &KeyId, audit: AuditEntry) -> Result<()> {
+        self.port.revoke(tenant, key, audit).await
+    }
+
+    async fn operator_hash(&self) -> Result<Option<KeyHash>> {
+        self.port.operator_hash().await
+    }
+
+    async fn set_operator_hash(&self, hash: &KeyHash) -> Result<()> {
+        self.port.set_operator_hash(hash).await
+    }
+}
+
+#[async_trait]
+impl Plans for Timed<dyn Plans> {
+    async fn add(&self, name: &PlanName, prices: &PriceList, created: u64, audit: AuditEntry) -> Result<Plan> {
+        self.port.add(name, prices, created, audit).await
+    }
+
+    async fn list(&self) -> Result<Vec<Plan>> {
+        self.port.list().await
+    }
+
+    async fn current(&self, name: &PlanName) -> Result<Plan> {
+        self.watch.time(Part::Prices, self.port.current(name)).await
+    }
+}
+
+#[async_trait]
+impl Rooms for Timed<dyn Rooms> {
+    async fn open(&self, pass: &TenantPass) -> Result<Room> {
+        let room = self.watch.time(Part::OpenRoom, self.port.open(pass)).await?;
+        Ok(Room {
+            documents: wrap(room.documents, &self.watch),
+            settings: wrap(room.settings, &self.watch),
+            plugins: wrap(room.plugins, &self.watch),
+            ..room
+        })
+    }
+
+    async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()> {
+        self.port.remove(operator, tenant).await
+    }
+
+    async fn stored(&self) -> Result<Vec<StoredBytes>> {
+        self.port.stored().await
+    }
+
+    fn open_rooms(&self) -> u64 {
+        self.port.open_rooms()
+    }
+}
+
+#[async_trait]
+impl Documents for Timed<dyn Documents> {
+    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
+        self.port.insert(document, chunks).await
+    }
+
+    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
+        self.port.get(id).await
+    }
+
+    async fn list(&self, page: &Page) -> Result<Vec<Document>> {
+        self.port.list(page).await
+    }
+
+    async fn delete(&self, id: &DocumentId) -> Result<()> {
+        self.port.delete(id).await
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
+        self.watch.time(Part::Search, self.port.search(query)).await
+    }
+
+    async fn watermark(&self) -> Result<u64> {
+        self.watch.time(Part::Watermark, self.port.watermark()).await
+    }
+}
+
+#[async_trait]
+impl SettingsStore for Timed<dyn SettingsStore> {
+    async fn get(&self) -> Result<Map<String, Value>> {
+        self.watch.time(Part::Settings, self.port.get()).await
+    }
+
+    async fn put(&self, settings: &Map<String, Value>) -> Result<()> {
+        self.port.put(settings).await
+    }
+}
+
+#[async_trait]
+impl PluginShelf for Timed<dyn PluginShelf> {
+    async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
+        self.port.put(version, component).await
+    }
+
+    async fn list(&self) -> Result<Vec<PluginVersion>> {
+        self.port.list().await
+    }
+
+    async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)> {
+        self.port.load(name, version).await
+    }
+
+    async fn pipeline(&self) -> Result<Pipeline> {
+        self.watch.time(Part::Pipeline, self.port.pipeline()).await
+    }
+
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
+        self.port.set_pipeline(pipeline).await
+    }
+}
+
+#[async_trait]
+impl Embedder for Timed<dyn Embedder> {
+    fn space(&self) -> &EmbeddingSpace {
+        self.port.space()
+    }
+
+    fn fusion_weight(&self) -> f32 {
+        self.port.fusion_weight()
+    }
+
+    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
+        self.watch.time(Part::Embed, self.port.embed(texts)).await
+    }
+
+    fn counted(&self) -> u64 {
+        self.port.counted()
+    }
+}
+
+#[async_trait]
+impl Ledger for Timed<dyn Ledger> {
+    fn append(&self, record: Record) -> BoxFuture<'static, Result<()>> {
+        let part = match &record {
+            Record::Hold(hold) if hold.at_most.prompt_tokens == 0 => Part::HoldQuery,
+            Record::Hold(_) => Part::Hold,
+            Record::Entry(_) => Part::Entry,
+        };
+        let (writing, watch) = (self.port.append(record), self.watch.clone());
+        Box::pin(async move { watch.time(part, writing).await })
+    }
+
+    async fn abandoned(&self) -> Result<Vec<Hold>> {
+        self.port.abandoned().await
+    }
+
+    async fn head(&self, account: Account) -> Result<Head> {
+        self.port.head(account).await
+    }
+
+    async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent> {
+        self.port.spent(account, key, now).await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>> {
+        self.port.usage(query).await
+    }
+
+    async fn rollups(&self, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
+        self.port.rollups(whose, start, end).await
+    }
+
+    async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>> {
+        self.port.entries(query).await
+    }
+
+    async fn verify(&self, check: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+        self.port.verify(check).await
+    }
+
+    async fn end_run(&self, engine: EngineTokens) -> Result<()> {
+        self.port.end_run(engine).await
+    }
+
+    async fn signing_key(&self, make: Vec<u8>) -> Result<Secret<Vec<u8>>> {
+        self.port.signing_key(make).await
+    }
+}
+
+#[async_trait]
+impl Scheduler for Timed<dyn Scheduler> {
+    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
+        self.watch.time(Part::Queue, self.port.enter(ask)).await
+    }
+
+    fn state(&self) -> QueueState {
+        self.port.state()
+    }
+}
+
+#[async_trait]
+impl Sandbox for Timed<dyn Sandbox> {
+    async fn compile(&self, component: Bytes) -> Result<ComponentInfo> {
+        self.port.compile(component).await
+    }
+
+    async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
+        let starting = self.port.start(plan, capabilities);
+        let run = self.watch.time(Part::Start, starting).await?;
+        Ok(Box::new(TimedRun {
+            run: Some(run),
+            watch: self.watch.clone(),
+        }))
+    }
+}
+
+struct TimedRun {
+    /// Gone when it is dropped, and only then.
+    run: Option<Box<dyn PipelineRun>>,
+    watch: Stopwatch,
+}
+
+impl TimedRun {
+    fn run(&self) -> &dyn PipelineRun {
+        self.run.as_deref().unwrap()
+    }
+}
+
+#[async_trait]
+impl PipelineRun for TimedRun {
+    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
+        self.watch.time(Part::Retrieve, self.run().retrieve(request)).await
+    }
+
+    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
+        let building = self.run().build_prompt(request, passages);
+        self.watch.time(Part::BuildPrompt, building).await
+    }
+
+    async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId> {
+        let opening = self.run().open_filter(request, prompt);
+        self.watch.time(Part::OpenFilter, opening).await
+    }
+
+    async fn push(&self, filter: FilterId, piece: &str) -> Result<String> {
+        self.watch.time(Part::Push, self.run().push(filter, piece)).await
+    }
+
+    async fn finish(&self, filter: FilterId) -> Result<Ending> {
+        self.watch.time(Part::Finish, self.run().finish(filter)).await
+    }
+
+    fn fuel(&self) -> u64 {
+        self.run().fuel()
+    }
+
+    fn time(&self) -> Duration {
+        self.run().time()
+    }
+}
+
+impl Drop for TimedRun {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        drop(self.run.take());
+        self.watch.write(Part::EndGuests, begun);
+    }
+}

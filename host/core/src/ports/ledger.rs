@@ -2,7 +2,7 @@
 
 use crate::{
     Account, KeyId, Result,
-    ledger::{EngineTokens, Entry, Head, Record, Spent, Verification},
+    ledger::{EngineTokens, Entry, EntryCheck, Head, Record, Spent, Verification},
     usage::{EntryQuery, Rollup, UsageBucket, UsageQuery},
 };
 use async_trait::async_trait;
@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Recounts everything that the database can check by itself: numbers without a gap, receipts chained by their hashes,
     /// costs by the prices of their versions, rollups equal to a recount, no hold without an account. `check` looks at each receipt's
     /// signature and says what is wrong with it.
-    async fn verify(&self, check: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification>;
+    async fn verify(&self, check: Box<EntryCheck>) -> Result<Verification>;
 
     /// Writes down what the engine has counted in this run. Called when the last request has been settled, at the end.
     async fn end_run(&self, engine: EngineTokens) -> Result<()>;

@@ -81,8 +81,8 @@ pub(super) async fn start(
             prompt_tokens: live.state().prompt_tokens(),
             completion_tokens: live.state().tokens(),
         };
-        generation.tally.report(usage);
         counted.add(usage);
+        generation.tally.report(usage);
         let died = matches!(drained, Drained::Died);
         // Nobody listens when the client has gone; that is no error.
         let _ = sender.send(match drained {

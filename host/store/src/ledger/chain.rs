@@ -89,7 +89,7 @@ fn differences(receipt: &Receipt, entry: &Entry) -> Vec<&'static str> {
         ("kind", *kind == entry.purpose.kind),
         ("outcome", *outcome == entry.outcome),
         ("key", *key == entry.key),
-        ("model", *model == named(entry)),
+        ("model", *model == model_name(entry)),
         ("use", amounts(used) == amounts(&entry.used)),
         ("plan", *plan == entry.plan),
         ("plan_version", *plan_version == entry.plan_version),
@@ -102,7 +102,7 @@ fn differences(receipt: &Receipt, entry: &Entry) -> Vec<&'static str> {
 }
 
 /// The model as the client named it: with the adapter's alias behind it.
-fn named(entry: &Entry) -> String {
+fn model_name(entry: &Entry) -> String {
     let purpose = &entry.purpose;
     match &purpose.adapter {
         Some(alias) => format!("{}:{alias}", purpose.model),

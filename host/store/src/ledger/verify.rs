@@ -8,13 +8,11 @@ use super::{
 };
 use crate::error::Outcome;
 use riad_core::{
-    ledger::{EngineTokens, Entry, Run, Verification},
+    ledger::{EngineTokens, Entry, EntryCheck, Run, Verification},
     price::PriceList,
 };
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, HashMap};
-
-type Check = dyn Fn(&Entry) -> Option<String> + Send + Sync;
 
 /// Faults that are told in words; of the others only how many there are.
 const TOLD: usize = 1000;
@@ -61,7 +59,7 @@ struct RunRow {
 }
 
 /// `current` is the run of this process.
-pub(super) fn verify(connection: &Connection, current: i64, check: &Check) -> Outcome<Verification> {
+pub(super) fn verify(connection: &Connection, current: i64, check: &EntryCheck) -> Outcome<Verification> {
     let mut faults = Faults::default();
     let mut frame = {
         let transaction = connection.unchecked_transaction()?;
@@ -219,7 +217,7 @@ impl Walk {
         &mut self,
         connection: &Connection,
         frame: &mut Frame,
-        check: &Check,
+        check: &EntryCheck,
         faults: &mut Faults,
     ) -> Outcome<bool> {
         let mut statement = connection.prepare_cached(&format!(
@@ -234,7 +232,7 @@ impl Walk {
         Ok(self.entries > before)
     }
 
-    fn row(&mut self, row: &Row<'_>, frame: &mut Frame, check: &Check, faults: &mut Faults) -> Outcome<()> {
+    fn row(&mut self, row: &Row<'_>, frame: &mut Frame, check: &EntryCheck, faults: &mut Faults) -> Outcome<()> {
         let position: i64 = row.get(0)?;
         if position != self.position + 1 {
             faults.add(format!(

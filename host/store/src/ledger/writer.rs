@@ -51,6 +51,7 @@ impl Writer {
             run,
             seal,
             turn,
+            full: true,
         };
         let thread = thread::Builder::new()
             .name("ledger".into())
@@ -93,6 +94,8 @@ struct Pen {
     /// Of the last row.
     seal: Seal,
     turn: Turn,
+    /// Whether commits wait for the disk, as a connection of ours does when it is opened.
+    full: bool,
 }
 
 impl Pen {
@@ -117,8 +120,11 @@ impl Pen {
         }
     }
 
-    /// All or nothing, on the disk when it returns.
+    /// All or nothing. An entry is on the disk when it returns; holds alone are with the system, which is where a killed process
+    /// needs them, and on the disk with the next entry.
     fn write(&mut self, works: Vec<Work>) -> Outcome<()> {
+        let is_hold = |work: &Work| matches!(work, Work::Record(record) if matches!(**record, Record::Hold(_)));
+        self.sync(!works.iter().all(is_hold))?;
         let _turn = self.turn.lock();
         let transaction = begin(&self.connection)?;
         let mut seal = self.seal;
@@ -133,6 +139,18 @@ impl Pen {
         }
         transaction.commit()?;
         self.seal = seal;
+        Ok(())
+    }
+}
+
+impl Pen {
+    /// Whether the next commits wait for the disk.
+    fn sync(&mut self, full: bool) -> Outcome<()> {
+        if self.full != full {
+            self.connection
+                .pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+            self.full = full;
+        }
         Ok(())
     }
 }

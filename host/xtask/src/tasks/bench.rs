@@ -9,24 +9,36 @@ use clap::ValueEnum;
 pub struct Arguments {
     #[arg(value_enum)]
     name: Benchmark,
+    /// For the benchmark itself, after `--`: the head of its file says what it takes
+    #[arg(last = true)]
+    arguments: Vec<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Benchmark {
+    /// What one tenant with fifty times the load does to nine others: first come, first served beside the fair queue
+    Fairness,
     /// Resident memory per added lane and per added adapter, over a generated base of at least 400 MB
     LaneMemory,
+    /// Requests per second that the ledger meters durably
+    Metering,
+    /// What Riad adds to the engine's own time in a chat; with `-- --litellm PYTHON`, LiteLLM's proxy beside it
+    Overhead,
 }
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let target = match arguments.name {
+        Benchmark::Fairness => "fairness",
         Benchmark::LaneMemory => "lane_memory",
+        Benchmark::Metering => "metering",
+        Benchmark::Overhead => "overhead",
     };
+    let mut words = vec!["bench", "--workspace", "--bench", target];
+    if !arguments.arguments.is_empty() {
+        words.push("--");
+        words.extend(arguments.arguments.iter().map(String::as_str));
+    }
     process::run(
-        process::command(
-            &environment.cargo,
-            &["bench", "--workspace", "--bench", target],
-            &environment.root,
-        )
-        .env("CARGO_TARGET_DIR", &environment.target),
+        process::command(&environment.cargo, &words, &environment.root).env("CARGO_TARGET_DIR", &environment.target),
     )
 }
