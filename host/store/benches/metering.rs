@@ -1,6 +1,5 @@
-//! `cargo bench --workspace --bench metering`: requests metered per second by the ledger, each a hold and an entry that are on
-//! the disk before its task goes on, with shared commits and with a commit for each record. Not here: what a ledger promises
-//! (`tests/store`).
+//! `cargo bench --workspace --bench metering`: requests metered per second by the ledger, each a hold and an entry whose commits
+//! its task awaits, with shared commits and with a commit for each record. Not here: what a ledger promises (`tests/store`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -50,4 +50,17 @@ impl Answer {
     pub fn message(&self) -> String {
         self.text("/error/message")
     }
+
+    /// A header; empty if it is not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Fails the test if the answer is not this error.
+    pub fn refused(self, status: u16, code: &str) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert_eq!(self.code(), code, "{}", self.body);
+        self
+    }
 }

@@ -72,6 +72,16 @@ impl Caller {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// A POST that is done once, however often it is sent.
+    pub async fn post_once(&self, path: &str, body: &Value, idempotency_key: &str) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request.header("idempotency-key", idempotency_key)).await
+    }
+
     /// An answer as a whole, which must be there.
     pub async fn chat(&self, chat: &Chat) -> Value {
         self.try_chat(chat).await.ok()

@@ -12,9 +12,9 @@ use riad_core::{
     pass::{KeyHash, Managed},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, FoundKey, Keyring, LaneTicket,
-        Ledger, PipelinePlan, PipelineRun, Plans, PluginShelf, QueueAsk, QueueState, Room, Rooms, Sandbox, Scheduler,
-        SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EntryCheck, FilterId, FoundKey, Keyring,
+        LaneTicket, Ledger, PipelinePlan, PipelineRun, Plans, PluginShelf, QueueAsk, QueueState, Room, Rooms, Sandbox,
+        Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -245,7 +245,7 @@ impl Ledger for Timed<dyn Ledger> {
         self.port.entries(query).await
     }
 
-    async fn verify(&self, check: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+    async fn verify(&self, check: Box<EntryCheck>) -> Result<Verification> {
         self.port.verify(check).await
     }
 

@@ -61,11 +61,11 @@ impl AdapterCache {
 
     /// The adapter, from memory or from its folder, for `account`.
     pub async fn resident(&self, source: &AdapterSource, account: Account) -> Result<Arc<LoadedAdapter>> {
-        if let Some(found) = self.residents.lock().get(&source.generation, Account::new(1)) {
+        if let Some(found) = self.residents.lock().get(&source.generation, account) {
             return Ok(found);
         }
         let _turn = self.loading.lock().await;
-        if let Some(found) = self.residents.lock().get(&source.generation, Account::new(1)) {
+        if let Some(found) = self.residents.lock().get(&source.generation, account) {
             return Ok(found);
         }
         let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);

@@ -8,7 +8,7 @@ use riad_core::{
     Account, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass,
     audit::{AuditEntry, Origin},
     grants::Grants,
-    ledger::{EngineTokens, Entry, Head, Hold, Kind, Purpose, Record, Spent, Verification},
+    ledger::{EngineTokens, Entry, EntryCheck, Head, Hold, Kind, Purpose, Record, Spent, Verification},
     pass::{KeyHash, Managed},
     policy::{Budget, Policy},
     ports::{BudgetNotice, FoundKey, Gauges, Keyring, Ledger, Plans, RequestSeen, Telemetry, Webhooks},
@@ -124,7 +124,7 @@ impl Ledger for World {
         Err(not_used())
     }
 
-    async fn verify(&self, _: Box<dyn Fn(&Entry) -> Option<String> + Send + Sync>) -> Result<Verification> {
+    async fn verify(&self, _: Box<EntryCheck>) -> Result<Verification> {
         Err(not_used())
     }
 

@@ -136,7 +136,7 @@ impl Books {
             kind: sale.purpose.kind,
             outcome: sale.outcome,
             key: sale.key.clone(),
-            model: sale.purpose.model.clone(),
+            model: named(&sale.purpose),
             served_by: ServedBy::default(),
             used: sale.used,
             plan: PlanName::standard(),
@@ -164,6 +164,14 @@ impl Books {
             cost_nanos: receipt.cost_nanos,
             receipt: jws,
         }
+    }
+}
+
+/// The model as a client names it: with the adapter's alias behind it.
+fn named(purpose: &Purpose) -> String {
+    match &purpose.adapter {
+        Some(alias) => format!("{}:{alias}", purpose.model),
+        None => purpose.model.clone(),
     }
 }
 

@@ -1,0 +1,130 @@
+//! However a chat ends, what was generated until then is billed, and nothing else.
+
+use crate::{QUESTION, assert_closes, number, priced, public_key, signed, used};
+use riad_core::price::Used;
+use riad_end_to_end::{Chat, Stream, Tenant, TestHost, files};
+use serde_json::Value;
+
+const STAGES: &[&str] = &["retrieval", "prompting", "postprocessing"];
+
+/// Bare, so that the model knows nothing and goes on for long.
+async fn echoing(host: &TestHost) -> Tenant {
+    let acme = host.tenant("acme").await;
+    acme.deploy("echo", files::ECHO, STAGES).await;
+    acme
+}
+
+fn long() -> Chat {
+    Chat::new("lamp lamp lamp lamp").with("max_tokens", 450).with("temperature", 1.9).with("seed", 7)
+}
+
+async fn ended(host: &TestHost, count: usize, outcome: &str) -> Value {
+    let entry = host.entries_when("acme", count).await.pop().unwrap();
+    assert_eq!(entry["outcome"], outcome, "{entry}");
+    signed(&entry, &public_key(host).await);
+    entry
+}
+
+/// Reads pieces of text until there are enough, and goes away. Returns how many it got.
+async fn hang_up(acme: &Tenant, chat: &Chat, enough: usize) -> u64 {
+    let mut stream = acme.stream(chat).await;
+    let mut pieces = 0;
+    while pieces < enough {
+        let event = stream.next_json().await;
+        let text = event["choices"][0]["delta"]["content"].as_str();
+        pieces += usize::from(text.is_some_and(|text| !text.is_empty()));
+    }
+    drop(stream);
+    pieces as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
+    let host = priced().await;
+    let acme = echoing(&host).await;
+    let whole = acme.stream(&long()).await.rest().await;
+    let whole = Stream::riad(&whole)["receipt"].clone();
+    assert!(number(&whole, "completion_tokens") > 100, "too short to hang up in the middle: {whole}");
+
+    for (count, choices) in [(2, 1), (3, 3)] {
+        let chat = long().with("n", choices);
+        let got = hang_up(&acme, &chat, 5).await;
+        let entry = ended(&host, count, "cancelled").await;
+        assert!(number(&entry, "completion_tokens") >= got, "{got} pieces came: {entry}");
+        let to_the_end = choices * number(&whole, "completion_tokens");
+        assert!(number(&entry, "completion_tokens") < to_the_end, "it went on for nobody: {entry}");
+        assert_eq!(number(&entry, "requests"), 1);
+        // A choice that had not begun when the client left has read no prompt.
+        let prompts = number(&entry, "prompt_tokens") / number(&whole, "prompt_tokens");
+        assert!((1..=choices).contains(&prompts), "{entry}");
+        assert_eq!(number(&entry, "prompt_tokens") % number(&whole, "prompt_tokens"), 0);
+    }
+
+    // The whole answer is asked for, and the client leaves before a byte of it came.
+    let asked = acme.request(reqwest::Method::POST, "/v1/chat/completions").json(&long().body(false));
+    let left = asked.timeout(std::time::Duration::from_millis(150)).send().await;
+    assert!(left.is_err_and(|error| error.is_timeout()));
+    let entry = ended(&host, 4, "cancelled").await;
+    assert!(number(&entry, "completion_tokens") < number(&whole, "completion_tokens"), "{entry}");
+
+    // Nobody waits for the next tenant's lane, and the books of the run close to the token.
+    acme.chat(&Chat::new("Hello").with("max_tokens", 2)).await;
+    let host = host.restart().await;
+    assert_closes(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
+    let host = TestHost::builder()
+        .lanes(1)
+        .limits(|limits| {
+            limits.guest_ms = 300;
+            limits.guest_fuel = 100_000_000_000;
+        })
+        .start()
+        .await;
+    let acme = host.tenant("acme").await;
+    acme.deploy("loop", files::LOOP, &["prompting"]).await;
+    acme.try_chat(&Chat::new(QUESTION)).await.refused(422, "plugin_limit_exceeded");
+    let entry = ended(&host, 1, "plugin_failed").await;
+    let before = used(&entry);
+    assert!(before.fuel > 0, "it ran for a third of a second");
+    let nothing_generated = Used { fuel: before.fuel, embedded_tokens: before.embedded_tokens, ..Used::default() };
+    assert_eq!(before, nothing_generated, "no generation, no request, no prompt");
+    assert_eq!(entry["plugin"], "loop");
+
+    acme.deploy("trap", files::TRAP_IN_STREAM, &["postprocessing"]).await;
+    let events = acme.stream(&Chat::new(QUESTION)).await.rest().await;
+    assert_eq!(events.last().unwrap()["error"]["code"], "plugin_failed");
+    let entry = ended(&host, 2, "plugin_failed").await;
+    let during = used(&entry);
+    assert!(during.completion_tokens > 0 && during.prompt_tokens > 0, "{during:?}");
+    assert_eq!((during.requests, &entry["plugin"]), (1, &"trap".into()));
+
+    // A prompt that is too long was searched for and built, and never read by the model.
+    acme.reset_pipeline().await;
+    let too_long = Chat::new(QUESTION).with("max_tokens", 1020);
+    acme.try_chat(&too_long).await.refused(400, "context_length_exceeded");
+    let entry = ended(&host, 3, "refused").await;
+    assert_eq!((used(&entry).prompt_tokens, used(&entry).completion_tokens, used(&entry).requests), (0, 0, 0));
+
+    let host = host.restart().await;
+    assert_closes(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_takes_too_long_is_billed_for_the_time_it_had() {
+    let host = TestHost::builder().lanes(1).limits(|limits| limits.request_ms = 400).start().await;
+    let acme = echoing(&host).await;
+    let chat = long().with("n", 8);
+    acme.try_chat(&chat).await.refused(504, "timeout");
+    let entry = ended(&host, 1, "timed_out").await;
+    assert!(number(&entry, "completion_tokens") > 0, "{entry}");
+    let events = acme.stream(&chat).await.rest().await;
+    assert_eq!(events.last().unwrap()["error"]["code"], "timeout");
+    let entry = ended(&host, 2, "timed_out").await;
+    let pieces: usize = (0..8).map(|choice| Stream::deltas(&events, choice).iter().filter(|text| !text.is_empty()).count()).sum();
+    assert!(number(&entry, "completion_tokens") >= pieces as u64, "{pieces} pieces: {entry}");
+    let host = host.restart().await;
+    assert_closes(&host).await;
+}
