@@ -126,7 +126,8 @@ pub struct Entry {
     pub receipt: String,
 }
 
-/// Set aside before anything is spent. Durable, so that a process that dies leaves a trace of what it may have spent.
+/// Set aside before anything is spent. It outlives its process, so that one that is killed leaves a trace of what it may have
+/// spent; a power cut may take the latest holds with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     pub account: Account,

@@ -12,8 +12,9 @@ use futures::future::BoxFuture;
 /// which the database itself enforces.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Queues a record without blocking; records are written in the order of the calls. The future is ready when it is on the
-    /// disk; dropping it changes nothing. Fails when the disk does, and then for all that follows.
+    /// Queues a record without blocking; records are written in the order of the calls. The future is ready when an entry is
+    /// on the disk, and when a hold is where a killed process leaves it: a hold alone does not wait for the disk, it is on it with the
+    /// next entry. Dropping the future changes nothing. Fails when the disk does, and then for all that follows.
     fn append(&self, record: Record) -> BoxFuture<'static, Result<()>>;
 
     /// Holds that a dead process left behind, as they were found when the ledger was opened. Each is to be ended by an entry with

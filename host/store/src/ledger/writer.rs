@@ -120,6 +120,16 @@ impl Pen {
         }
     }
 
+    /// Whether the next commits wait for the disk.
+    fn sync(&mut self, full: bool) -> Outcome<()> {
+        if self.full != full {
+            self.connection
+                .pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+            self.full = full;
+        }
+        Ok(())
+    }
+
     /// All or nothing. An entry is on the disk when it returns; holds alone are with the system, which is where a killed process
     /// needs them, and on the disk with the next entry.
     fn write(&mut self, works: Vec<Work>) -> Outcome<()> {
@@ -139,18 +149,6 @@ impl Pen {
         }
         transaction.commit()?;
         self.seal = seal;
-        Ok(())
-    }
-}
-
-impl Pen {
-    /// Whether the next commits wait for the disk.
-    fn sync(&mut self, full: bool) -> Outcome<()> {
-        if self.full != full {
-            self.connection
-                .pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
-            self.full = full;
-        }
         Ok(())
     }
 }

@@ -15,7 +15,10 @@ async fn echoing(host: &TestHost) -> Tenant {
 }
 
 fn long() -> Chat {
-    Chat::new("lamp lamp lamp lamp").with("max_tokens", 450).with("temperature", 1.9).with("seed", 7)
+    Chat::new("lamp lamp lamp lamp")
+        .with("max_tokens", 450)
+        .with("temperature", 1.9)
+        .with("seed", 7)
 }
 
 async fn ended(host: &TestHost, count: usize, outcome: &str) -> Value {
@@ -44,7 +47,10 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
     let acme = echoing(&host).await;
     let whole = acme.stream(&long()).await.rest().await;
     let whole = Stream::riad(&whole)["receipt"].clone();
-    assert!(number(&whole, "completion_tokens") > 100, "too short to hang up in the middle: {whole}");
+    assert!(
+        number(&whole, "completion_tokens") > 100,
+        "too short to hang up in the middle: {whole}"
+    );
 
     for (count, choices) in [(2, 1), (3, 3)] {
         let chat = long().with("n", choices);
@@ -52,7 +58,10 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
         let entry = ended(&host, count, "cancelled").await;
         assert!(number(&entry, "completion_tokens") >= got, "{got} pieces came: {entry}");
         let to_the_end = choices * number(&whole, "completion_tokens");
-        assert!(number(&entry, "completion_tokens") < to_the_end, "it went on for nobody: {entry}");
+        assert!(
+            number(&entry, "completion_tokens") < to_the_end,
+            "it went on for nobody: {entry}"
+        );
         assert_eq!(number(&entry, "requests"), 1);
         // A choice that had not begun when the client left has read no prompt.
         let prompts = number(&entry, "prompt_tokens") / number(&whole, "prompt_tokens");
@@ -61,11 +70,16 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
     }
 
     // The whole answer is asked for, and the client leaves before a byte of it came.
-    let asked = acme.request(reqwest::Method::POST, "/v1/chat/completions").json(&long().body(false));
+    let asked = acme
+        .request(reqwest::Method::POST, "/v1/chat/completions")
+        .json(&long().body(false));
     let left = asked.timeout(std::time::Duration::from_millis(150)).send().await;
     assert!(left.is_err_and(|error| error.is_timeout()));
     let entry = ended(&host, 4, "cancelled").await;
-    assert!(number(&entry, "completion_tokens") < number(&whole, "completion_tokens"), "{entry}");
+    assert!(
+        number(&entry, "completion_tokens") < number(&whole, "completion_tokens"),
+        "{entry}"
+    );
 
     // Nobody waits for the next tenant's lane, and the books of the run close to the token.
     acme.chat(&Chat::new("Hello").with("max_tokens", 2)).await;
@@ -85,11 +99,17 @@ async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
         .await;
     let acme = host.tenant("acme").await;
     acme.deploy("loop", files::LOOP, &["prompting"]).await;
-    acme.try_chat(&Chat::new(QUESTION)).await.refused(422, "plugin_limit_exceeded");
+    acme.try_chat(&Chat::new(QUESTION))
+        .await
+        .refused(422, "plugin_limit_exceeded");
     let entry = ended(&host, 1, "plugin_failed").await;
     let before = used(&entry);
     assert!(before.fuel > 0, "it ran for a third of a second");
-    let nothing_generated = Used { fuel: before.fuel, embedded_tokens: before.embedded_tokens, ..Used::default() };
+    let nothing_generated = Used {
+        fuel: before.fuel,
+        embedded_tokens: before.embedded_tokens,
+        ..Used::default()
+    };
     assert_eq!(before, nothing_generated, "no generation, no request, no prompt");
     assert_eq!(entry["plugin"], "loop");
 
@@ -106,7 +126,14 @@ async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
     let too_long = Chat::new(QUESTION).with("max_tokens", 1020);
     acme.try_chat(&too_long).await.refused(400, "context_length_exceeded");
     let entry = ended(&host, 3, "refused").await;
-    assert_eq!((used(&entry).prompt_tokens, used(&entry).completion_tokens, used(&entry).requests), (0, 0, 0));
+    assert_eq!(
+        (
+            used(&entry).prompt_tokens,
+            used(&entry).completion_tokens,
+            used(&entry).requests
+        ),
+        (0, 0, 0)
+    );
 
     let host = host.restart().await;
     assert_closes(&host).await;
@@ -114,7 +141,11 @@ async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_takes_too_long_is_billed_for_the_time_it_had() {
-    let host = TestHost::builder().lanes(1).limits(|limits| limits.request_ms = 400).start().await;
+    let host = TestHost::builder()
+        .lanes(1)
+        .limits(|limits| limits.request_ms = 400)
+        .start()
+        .await;
     let acme = echoing(&host).await;
     let chat = long().with("n", 8);
     acme.try_chat(&chat).await.refused(504, "timeout");
@@ -123,8 +154,18 @@ async fn a_chat_that_takes_too_long_is_billed_for_the_time_it_had() {
     let events = acme.stream(&chat).await.rest().await;
     assert_eq!(events.last().unwrap()["error"]["code"], "timeout");
     let entry = ended(&host, 2, "timed_out").await;
-    let pieces: usize = (0..8).map(|choice| Stream::deltas(&events, choice).iter().filter(|text| !text.is_empty()).count()).sum();
-    assert!(number(&entry, "completion_tokens") >= pieces as u64, "{pieces} pieces: {entry}");
+    let pieces: usize = (0..8)
+        .map(|choice| {
+            Stream::deltas(&events, choice)
+                .iter()
+                .filter(|text| !text.is_empty())
+                .count()
+        })
+        .sum();
+    assert!(
+        number(&entry, "completion_tokens") >= pieces as u64,
+        "{pieces} pieces: {entry}"
+    );
     let host = host.restart().await;
     assert_closes(&host).await;
 }

@@ -24,15 +24,25 @@ async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_e
     let text = "The lighthouse keeper counts zebrafish at dawn. ".repeat(60);
     acme.add_document("Counting", &text).await;
     let entry = the_entry(&host, 0).await;
-    assert_eq!((&entry["kind"], &entry["model"]), (&"document".into(), &EMBEDDER.into()));
+    assert_eq!(
+        (&entry["kind"], &entry["model"]),
+        (&"document".into(), &EMBEDDER.into())
+    );
     let document = used(&entry);
     assert!(document.embedded_tokens > 500, "{document:?}");
-    let only_embedded = |used: Used| Used { requests: 1, embedded_tokens: used.embedded_tokens, ..Used::default() };
+    let only_embedded = |used: Used| Used {
+        requests: 1,
+        embedded_tokens: used.embedded_tokens,
+        ..Used::default()
+    };
     assert_eq!(document, only_embedded(document));
 
     acme.search(&json!({"query": "who counts zebrafish?"})).await;
     let entry = the_entry(&host, 1).await;
-    assert_eq!((&entry["kind"], &entry["outcome"]), (&"search".into(), &"completed".into()));
+    assert_eq!(
+        (&entry["kind"], &entry["outcome"]),
+        (&"search".into(), &"completed".into())
+    );
     let search = used(&entry);
     assert!((1..20).contains(&search.embedded_tokens), "{search:?}");
     assert_eq!(search, only_embedded(search));
@@ -42,13 +52,22 @@ async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_e
     let entry = the_entry(&host, 2).await;
     assert_eq!((&entry["kind"], number(&entry, "requests")), (&"embedding".into(), 1));
     assert_eq!(entry["embedded_tokens"], answer["usage"]["prompt_tokens"]);
-    assert_eq!(number(&entry, "embedded_tokens"), 2 * search.embedded_tokens, "the same text twice");
+    assert_eq!(
+        number(&entry, "embedded_tokens"),
+        2 * search.embedded_tokens,
+        "the same text twice"
+    );
 
     // What was refused before anything was spent costs nothing and leaves no entry.
     let refused = json!({"model": EMBEDDER, "input": []});
     assert_eq!(acme.post("/v1/embeddings", &refused).await.status, 400);
     assert_eq!(acme.post("/v1/search", &json!({"query": " "})).await.status, 400);
-    assert_eq!(acme.post("/v1/documents", &json!({"title": "", "text": "x"})).await.status, 400);
+    assert_eq!(
+        acme.post("/v1/documents", &json!({"title": "", "text": "x"}))
+            .await
+            .status,
+        400
+    );
     assert_eq!(acme.try_chat(&Chat::new(QUESTION).with("n", 0)).await.status, 400);
     assert_eq!(host.entries("acme").await.len(), 3);
     assert_closes(&host).await;

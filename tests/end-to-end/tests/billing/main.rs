@@ -48,7 +48,11 @@ pub async fn priced() -> TestHost {
 /// The plan's version.
 pub async fn put_plan(host: &TestHost, name: &str, prices: &PriceList) -> u64 {
     let body = serde_json::to_value(prices).unwrap();
-    let plan = host.operator.put(&format!("/operator/v1/plans/{name}"), &body).await.ok();
+    let plan = host
+        .operator
+        .put(&format!("/operator/v1/plans/{name}"), &body)
+        .await
+        .ok();
     assert_eq!(plan["prices"], body);
     plan["version"].as_u64().unwrap()
 }
@@ -59,7 +63,9 @@ pub fn used(value: &Value) -> Used {
 }
 
 pub fn number(value: &Value, name: &str) -> u64 {
-    value[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {value}"))
+    value[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number {name} in {value}"))
 }
 
 pub fn sum<'a>(values: impl IntoIterator<Item = &'a Value>, name: &str) -> u64 {
@@ -103,9 +109,15 @@ pub fn around_now() -> String {
 /// All results of all buckets.
 pub async fn results(caller: &Caller, path: &str) -> Vec<Value> {
     let page = caller.get(path).await.ok();
-    assert_eq!((&page["object"], &page["has_more"]), (&"page".into(), &false.into()), "{page}");
+    assert_eq!(
+        (&page["object"], &page["has_more"]),
+        (&"page".into(), &false.into()),
+        "{page}"
+    );
     let buckets = page["data"].as_array().unwrap().iter();
-    buckets.flat_map(|bucket| bucket["results"].as_array().unwrap().clone()).collect()
+    buckets
+        .flat_map(|bucket| bucket["results"].as_array().unwrap().clone())
+        .collect()
 }
 
 /// The ledger closes; so does every run of the server but the one that answers.

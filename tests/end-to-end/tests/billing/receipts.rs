@@ -21,26 +21,47 @@ async fn receipt_entry_and_usage_of_a_chat_say_the_same_and_the_price_is_exact()
         assert!(number(receipt, name) > 0);
     }
     // The search that found the passages is in it.
-    assert!(number(receipt, "embedded_tokens") > 0 && number(receipt, "fuel") > 0, "{receipt}");
+    assert!(
+        number(receipt, "embedded_tokens") > 0 && number(receipt, "fuel") > 0,
+        "{receipt}"
+    );
 
     let entries = host.entries("acme").await;
     assert_eq!(entries.len(), before + 1, "one chat, one entry");
     let entry = entries.last().unwrap();
     for name in [
-        "tenant", "number", "request", "model", "prompt_tokens", "completion_tokens", "embedded_tokens", "fuel", "plan",
-        "plan_version", "cost_nanos",
+        "tenant",
+        "number",
+        "request",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "embedded_tokens",
+        "fuel",
+        "plan",
+        "plan_version",
+        "cost_nanos",
     ] {
         assert_eq!(entry[name], receipt[name], "{name}");
     }
     assert_eq!(entry["receipt"], receipt["jws"]);
-    assert_eq!((&entry["kind"], &entry["outcome"]), (&"chat".into(), &"completed".into()));
-    assert_eq!((&entry["adapter"], &entry["plugin"]), (&Value::Null, &"standard".into()));
+    assert_eq!(
+        (&entry["kind"], &entry["outcome"]),
+        (&"chat".into(), &"completed".into())
+    );
+    assert_eq!(
+        (&entry["adapter"], &entry["plugin"]),
+        (&Value::Null, &"standard".into())
+    );
     assert_eq!((number(entry, "requests"), number(entry, "account")), (1, acme.account));
     assert_eq!(entry["api_key_id"], acme.key_id.as_str());
     assert_eq!(entry["model"], MODEL);
     assert_eq!(number(entry, "cost_nanos"), PRICES.nanos(&used(entry)));
     let payload = signed(entry, &key);
-    assert_eq!(serde_json::to_value(payload.served_by.plugins).unwrap(), receipt["plugins"]);
+    assert_eq!(
+        serde_json::to_value(payload.served_by.plugins).unwrap(),
+        receipt["plugins"]
+    );
     assert_eq!(payload.served_by.index_watermark, number(receipt, "index_watermark"));
 
     let usage = results(&acme, &format!("/v1/usage?{}&kinds=chat", around_now())).await;
@@ -50,7 +71,10 @@ async fn receipt_entry_and_usage_of_a_chat_say_the_same_and_the_price_is_exact()
         number(receipt, "prompt_tokens") + number(receipt, "embedded_tokens")
     );
     assert_eq!(usage["output_tokens"], receipt["completion_tokens"]);
-    assert_eq!((number(usage, "num_model_requests"), &usage["fuel"]), (1, &receipt["fuel"]));
+    assert_eq!(
+        (number(usage, "num_model_requests"), &usage["fuel"]),
+        (1, &receipt["fuel"])
+    );
     let costs = results(&acme, &format!("/v1/costs?{}&kinds=chat", around_now())).await;
     assert_eq!(costs[0]["amount"]["nanos"], receipt["cost_nanos"]);
     assert_eq!(costs[0]["amount"]["currency"], "usd");
@@ -76,7 +100,10 @@ fn read(receipts: &[Value], key: &PublicKey) -> Vec<SignedReceipt> {
     let read = receipts.iter().map(|item| {
         let jws = item["jws"].as_str().unwrap().to_owned();
         let receipt = verify_receipt(&jws, key).unwrap();
-        assert_eq!((number(item, "number"), number(item, "tokens")), (receipt.number, receipt.used.tokens()));
+        assert_eq!(
+            (number(item, "number"), number(item, "tokens")),
+            (receipt.number, receipt.used.tokens())
+        );
         SignedReceipt { receipt, jws }
     });
     read.collect()
@@ -96,7 +123,11 @@ async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_re
     // Two tenants at the same time: each has a chain of its own.
     let chat = Chat::new(QUESTION);
     let embed = json!({"model": EMBEDDER, "input": ["one text", "and another"]});
-    let _ = tokio::join!(acme.chat(&chat), globex.chat(&chat), acme.post("/v1/embeddings", &embed));
+    let _ = tokio::join!(
+        acme.chat(&chat),
+        globex.chat(&chat),
+        acme.post("/v1/embeddings", &embed)
+    );
     acme.search(&json!({"query": "refund"})).await;
     acme.stream(&chat).await.rest().await;
 
@@ -105,7 +136,11 @@ async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_re
     let read_before = read(&receipts, &key);
     assert_whole(&read_before);
     assert_eq!(read_before.len(), files::ACME.len() + 4);
-    assert!(read_before.iter().all(|signed| signed.receipt.tenant.as_str() == "acme"));
+    assert!(
+        read_before
+            .iter()
+            .all(|signed| signed.receipt.tenant.as_str() == "acme")
+    );
     assert_whole(&read(&chain(&globex).await, &key));
 
     // One changed character of the payload, one receipt left out, another server's key.
@@ -116,7 +151,10 @@ async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_re
     assert!(verify_receipt(&forged, &key).is_err());
     assert!(!follows(&read_before[3].receipt, &read_before[1]));
 
-    let (acme_key, folder_runs) = (acme.key.clone(), assert_closes(&host).await["runs"].as_array().unwrap().len());
+    let (acme_key, folder_runs) = (
+        acme.key.clone(),
+        assert_closes(&host).await["runs"].as_array().unwrap().len(),
+    );
     let host = host.restart().await;
     let acme = host.caller(&acme_key);
     assert_eq!(public_key(&host).await, key, "the signing key outlives the process");
@@ -132,7 +170,11 @@ async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_re
     assert_eq!(runs.len(), folder_runs + 1);
     let all: Vec<Value> = [host.entries("acme").await, host.entries("globex").await].concat();
     assert_eq!(number(&found, "entries"), all.len() as u64);
-    for (run, entry) in [("prompt", "prompt_tokens"), ("completion", "completion_tokens"), ("embedded", "embedded_tokens")] {
+    for (run, entry) in [
+        ("prompt", "prompt_tokens"),
+        ("completion", "completion_tokens"),
+        ("embedded", "embedded_tokens"),
+    ] {
         let ledger: u64 = runs.iter().map(|one| number(&one["ledger"], run)).sum();
         assert_eq!(ledger, sum(&all, entry), "{run}");
     }
