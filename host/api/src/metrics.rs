@@ -33,7 +33,7 @@ impl FromRequestParts<AppState> for Reader {
 }
 
 /// All metrics, in OpenMetrics' text format
-#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("operator_key" = [])),
+#[utoipa::path(get, path = "/metrics", tag = "operator", security(("operator_key" = []), ("metrics_key" = [])),
     responses((status = 200, description = "Names and units of OpenTelemetry's GenAI conventions, and `riad_*`",
         content_type = "application/openmetrics-text", body = String), Failures))]
 pub(crate) async fn metrics(State(state): State<AppState>, _: Reader) -> ApiResult<impl IntoResponse> {

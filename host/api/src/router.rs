@@ -132,6 +132,7 @@ impl Modify for Keys {
         for (name, description) in [
             ("tenant_key", "A tenant's key, `riad_sk_…`"),
             ("operator_key", "The operator's key, `riad_op_…`"),
+            ("metrics_key", "`RIAD_METRICS_KEY` of the server, which opens `/metrics` and nothing else"),
         ] {
             let scheme = HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)

@@ -2,7 +2,7 @@
 //! (`services`).
 
 use crate::{Error, PlanName, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 const WEIGHT_MAX: u32 = 1000;
@@ -116,9 +116,7 @@ impl Policy {
     /// # Errors
     /// `InvalidRequest` names the member at fault.
     pub fn patched(&self, patch: &Value) -> Result<Self> {
-        let mut policy = serde_json::to_value(self).map_err(Error::internal)?;
-        merge(&mut policy, patch);
-        let policy: Self = serde_json::from_value(policy).map_err(|error| Error::invalid(error.to_string()))?;
+        let policy: Self = patched(self, patch)?;
         policy.check()?;
         Ok(policy)
     }
@@ -151,18 +149,6 @@ impl Budget {
         }
         Ok(())
     }
-
-    /// As [`Policy::patched`].
-    ///
-    /// # Errors
-    /// `InvalidRequest` names the member at fault.
-    pub fn patched(&self, patch: &Value) -> Result<Self> {
-        let mut budget = serde_json::to_value(self).map_err(Error::internal)?;
-        merge(&mut budget, patch);
-        let budget: Self = serde_json::from_value(budget).map_err(|error| Error::invalid(error.to_string()))?;
-        budget.check()?;
-        Ok(budget)
-    }
 }
 
 impl TenantLimits {
@@ -183,6 +169,25 @@ impl TenantLimits {
         }
         Ok(())
     }
+}
+
+fn patched<T: Serialize + DeserializeOwned>(old: &T, patch: &Value) -> Result<T> {
+    if !patch.is_object() {
+        return Err(Error::invalid("a patch is a JSON object with the members that change"));
+    }
+    let mut new = serde_json::to_value(old).map_err(Error::internal)?;
+    merge(&mut new, patch);
+    serde_path_to_error::deserialize(new).map_err(|error| {
+        let (path, words) = (error.path().to_string(), error.inner().to_string());
+        match path.as_str() {
+            // A member that is not known is not part of the path; its name stands in the words.
+            "." => {
+                let name = words.split('`').nth(1).unwrap_or_default().to_owned();
+                Error::invalid(words).with_param(name)
+            }
+            _ => Error::invalid(format!("{path}: {words}")).with_param(path),
+        }
+    })
 }
 
 fn merge(target: &mut Value, patch: &Value) {
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn what_a_patch_may_not_say_is_named() {
         let refused = |patch: Value| Policy::default().patched(&patch).unwrap_err();
-        assert!(refused(json!({"budgets": {}})).message().contains("budgets"));
+        assert_eq!(refused(json!({"budgets": {}})).param(), Some("budgets"));
         assert!(
             refused(json!({"budget": {"total_tokens": -1}}))
                 .message()

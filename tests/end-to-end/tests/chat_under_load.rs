@@ -135,6 +135,10 @@ impl Said {
         // How much the filter computes depends on how the answer was cut into pieces.
         let fuel = receipt.as_object_mut().unwrap().remove("fuel");
         assert!(fuel.unwrap().as_u64().unwrap() > 0);
+        // New for each request.
+        for name in ["number", "request", "jws"] {
+            assert!(receipt.as_object_mut().unwrap().remove(name).is_some());
+        }
         Self {
             text: text.as_str().unwrap().to_owned(),
             finish: choice["finish_reason"].clone(),

@@ -32,6 +32,9 @@ fn surface(value: &Value) -> Value {
     }
 }
 
+/// What is answered without a key.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/receipts/keys"];
+
 #[test]
 fn the_http_surface_is_the_committed_one() {
     let mut document = serde_json::to_value(riad_api::openapi()).unwrap();
@@ -71,7 +74,7 @@ async fn the_server_serves_that_document_and_every_path_of_it() {
             operations += 1;
             let method = method.to_uppercase().parse().unwrap();
             let answer = nobody.send(nobody.request(method, &filled)).await;
-            let open = operation["tags"] == json!(["health"]);
+            let open = OPEN.contains(&path.as_str());
             let expected = if open { 200 } else { 401 };
             assert_eq!(answer.status.as_u16(), expected, "{path}: {}", answer.body);
             assert_eq!(operation["security"].is_null(), open, "{path}");

@@ -219,9 +219,11 @@ async fn show(client: &Client, canaries: &Canaries, document: &str, model: &str)
     let answer = client.expect(200, question(model, &canaries.needle)).await?.json();
     for pointer in ["/choices", "/riad/passages", "/riad/receipt"] {
         let mut part = answer.pointer(pointer).cloned().unwrap_or_default();
-        // Fuel depends on how the answer was cut into pieces on its way through the filter.
+        // Fuel depends on how the answer was cut into pieces on its way through the filter; the others are new for each request.
         if let Some(receipt) = part.as_object_mut() {
-            receipt.remove("fuel");
+            for name in ["fuel", "number", "request", "jws"] {
+                receipt.remove(name);
+            }
         }
         shown.push(("chat", part));
     }
