@@ -77,7 +77,7 @@ impl FairQueue {
 impl Scheduler for FairQueue {
     async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
         let now = self.0.clock.now();
-        let until = latest(now, self.0.longest).map_or(ask.deadline, |end| end.min(ask.deadline));
+        let until = latest(now, self.0.longest, &ask);
         let (place, mut answer) = Place::take(&self.0, now, until, ask);
         let verdict = match answer.try_recv() {
             Ok(verdict) => verdict,
@@ -158,6 +158,7 @@ impl Place {
             adapter: ask.adapter,
             deadline: ask.deadline,
             until,
+            begun: ask.begun,
             progress: ask.progress,
         };
         let number = shared.decide(|state| {
@@ -195,9 +196,12 @@ impl Drop for Place {
     }
 }
 
-/// The end of a wait that begins now, if time goes that far.
-pub(crate) fn latest(now: Instant, longest: Duration) -> Option<Instant> {
-    now.checked_add(longest)
+/// The end of a wait that begins now.
+pub(crate) fn latest(now: Instant, longest: Duration, ask: &QueueAsk<'_>) -> Instant {
+    match now.checked_add(longest) {
+        Some(end) if !ask.begun => end.min(ask.deadline),
+        Some(_) | None => ask.deadline,
+    }
 }
 
 fn busy(why: &str, retry_after: Duration) -> Error {

@@ -59,7 +59,7 @@ impl Scheduler for Fifo {
             return Ok(self.ticket(permit));
         }
         let now = self.clock.now();
-        let until = latest(now, self.longest).map_or(ask.deadline, |end| end.min(ask.deadline));
+        let until = latest(now, self.longest, &ask);
         let tokens = u64::from(ask.prompt_tokens) + u64::from(ask.max_tokens);
         let _place = Place::take(&self.counts, self.queue, tokens)?;
         tokio::select! {
@@ -126,6 +126,7 @@ mod tests {
             max_tokens: 3,
             adapter: None,
             deadline: fifo.clock.now() + Duration::from_secs(3600),
+            begun: false,
             progress: Arc::new(Progress::default()),
         })
     }

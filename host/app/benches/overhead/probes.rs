@@ -217,8 +217,14 @@ impl Ledger for Timed<dyn Ledger> {
             Record::Hold(_) => Part::Hold,
             Record::Entry(_) => Part::Entry,
         };
+        // From here and not from where it is awaited: it is written meanwhile.
+        let begun = Instant::now();
         let (writing, watch) = (self.port.append(record), self.watch.clone());
-        Box::pin(async move { watch.time(part, writing).await })
+        Box::pin(async move {
+            let written = writing.await;
+            watch.write(part, begun);
+            written
+        })
     }
 
     async fn abandoned(&self) -> Result<Vec<Hold>> {

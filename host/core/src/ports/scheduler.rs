@@ -46,6 +46,9 @@ pub struct QueueAsk<'a> {
     pub adapter: Option<Digest>,
     /// The request's end: who cannot be served before it is refused early.
     pub deadline: Instant,
+    /// A further generation of a request that runs already: it waits until the deadline and is never refused, because what has
+    /// been answered so far would be lost.
+    pub begun: bool,
     /// Of the generation that the ticket is for.
     pub progress: Arc<Progress>,
 }

@@ -162,6 +162,7 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
         max_tokens: MAX_TOKENS,
         adapter: None,
         deadline: came + DEADLINE,
+        begun: false,
         progress: Arc::clone(&progress),
     });
     let Ok(lane) = entered.await else {

@@ -7,7 +7,7 @@ use riad_core::{
     Error, ErrorKind, Result,
     ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueAsk},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 use tracing::{Instrument, info_span};
 
@@ -23,12 +23,6 @@ pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
     let shared = &prepared.shared;
     let arrived = Instant::now();
-    let deadline = match choice {
-        0 => prepared
-            .deadline
-            .min(arrived + Duration::from_millis(shared.limits.queue_ms)),
-        _ => prepared.deadline,
-    };
     let progress = Arc::new(Progress::default());
     let ask = QueueAsk {
         pass: &prepared.pass,
@@ -36,7 +30,8 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         prompt_tokens: prepared.prompt_tokens,
         max_tokens: prepared.sampling.max_tokens,
         adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
-        deadline: deadline.into_std(),
+        deadline: prepared.deadline.into_std(),
+        begun: choice > 0,
         progress: Arc::clone(&progress),
     };
     let bill = &prepared.bill;

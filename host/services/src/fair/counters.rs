@@ -32,6 +32,8 @@ pub(super) struct Ask {
     pub deadline: Instant,
     /// It waits no longer than this.
     pub until: Instant,
+    /// It is never refused.
+    pub begun: bool,
     pub progress: Arc<Progress>,
 }
 

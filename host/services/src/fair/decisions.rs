@@ -38,6 +38,7 @@ impl Machine {
             adapter: None,
             deadline: self.now + FAR,
             until: self.now + FAR,
+            begun: false,
             progress: Arc::default(),
         }
     }
@@ -296,4 +297,26 @@ fn idle_accounts_are_forgotten_and_debts_are_not_while_there_is_room() {
         })
         .collect();
     assert!(served.contains(&other) && !served.contains(&debtor), "{served:?}");
+}
+
+#[test]
+fn a_further_generation_of_a_request_that_runs_is_never_refused() {
+    let mut machine = Machine::new(1, Duration::ZERO);
+    machine.measure(1, 100, 100, 100);
+    machine.arrive(machine.ask(1, 100, 100));
+    // The target is passed by anything that waits, and no deadline can be met.
+    let late = |begun| Ask {
+        deadline: machine.now + Duration::from_millis(1),
+        begun,
+        ..machine.ask(2, 100, 100)
+    };
+    let (further, refused) = (late(true), late(false));
+    assert_eq!(machine.arrive(further).1, None);
+    assert!(matches!(machine.arrive(refused).1, Some(Verdict::Late { .. })));
+    let (shed, _) = machine.arrive(machine.ask(2, 100, 100));
+    assert!(
+        !machine.queue.places().contains_key(&shed),
+        "what has not begun is shed"
+    );
+    assert_eq!(machine.queue.places().len(), 1);
 }

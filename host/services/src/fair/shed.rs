@@ -1,6 +1,6 @@
 //! Whom to refuse: who cannot be served in time, and those for whom the queue is too short. A noisy account costs itself: whoever
 //! has the most in the queue for its weight is refused first, its lowest tier first, its newest first, also when another's
-//! request came last. An account's only request is pushed out by nobody, and kept out only if all the others have but one too.
+//! request came last. An account's only request is pushed out by nobody, and kept out only if all the others have but one too. A further generation of a request that runs is never refused.
 
 use super::{
     counters::{Active, Key},
@@ -21,22 +21,25 @@ impl Queue {
         let Some((account, key)) = self.place_of(newest) else {
             return;
         };
-        if let Some(retry_after) = self.misses_deadline(now, account, key) {
+        let begun = self.is_begun(account, key);
+        if !begun && let Some(retry_after) = self.misses_deadline(now, account, key) {
             self.take(newest);
             decisions.push((newest, Verdict::Late { retry_after }));
             return;
         }
         if self.counters.waiting() > self.room {
-            let (most, key) = self.most(account, waiting).unwrap_or((account, key));
-            let retry_after = retry_after(self.wait_of(most, key), Duration::ZERO);
-            self.take(key.1);
-            decisions.push((key.1, Verdict::Full { retry_after }));
+            let newest = (!begun).then_some((account, key));
+            if let Some((most, key)) = self.most(account, waiting).or(newest) {
+                let retry_after = retry_after(self.wait_of(most, key), Duration::ZERO);
+                self.take(key.1);
+                decisions.push((key.1, Verdict::Full { retry_after }));
+            }
         }
         while self.place_of(newest).is_some()
             && let Some((most, key)) = self.most(account, tokens)
             && self.shed_late(most, key, decisions)
         {}
-        if self.place_of(newest).is_some() {
+        if !begun && self.place_of(newest).is_some() {
             self.shed_late(account, key, decisions);
         }
     }
@@ -77,7 +80,13 @@ impl Queue {
             // Equals do not push each other out.
             per_weight(left, right).then((**a == newcomer).cmp(&(**b == newcomer)))
         })?;
-        active.waiting.last_key_value().map(|(key, _)| (*account, *key))
+        let mut newest = active.waiting.iter().rev();
+        newest.find(|(_, ask)| !ask.begun).map(|(key, _)| (*account, *key))
+    }
+
+    fn is_begun(&self, account: Account, key: Key) -> bool {
+        let active = self.counters.active().get(&account);
+        active.is_some_and(|active| active.waiting.get(&key).is_some_and(|ask| ask.begun))
     }
 
     fn place_of(&self, number: u64) -> Option<(Account, Key)> {

@@ -125,6 +125,7 @@ impl World {
             adapter: None,
             deadline: self.now + NEVER,
             until: self.now + NEVER,
+            begun: false,
             progress: Arc::clone(&progress),
         };
         let (number, decisions) = self.queue.arrive(self.now, ask);

@@ -79,6 +79,7 @@ fn enter_as<'a>(
         max_tokens: 10,
         adapter: None,
         deadline: queue.0.clock.now() + FAR,
+        begun: false,
         progress,
     })
 }
@@ -196,6 +197,7 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
         max_tokens: 1,
         adapter: None,
         deadline: queue.0.clock.now() + Duration::from_millis(10),
+        begun: false,
         progress: Arc::default(),
     });
     assert!(waits(&mut long) && waits(&mut short));

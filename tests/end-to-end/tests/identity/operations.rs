@@ -1,0 +1,212 @@
+//! Every operation of the HTTP surface with every role and scope.
+
+use reqwest::{
+    Method, RequestBuilder,
+    multipart::{Form, Part},
+};
+use riad_end_to_end::{Caller, EMBEDDER, Tenant, TestHost, files};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What an operation asks of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// No key.
+    Nothing,
+    /// Any key of a tenant.
+    Tenant,
+    Read(&'static str),
+    Write(&'static str),
+    Operator,
+}
+use Needs::{Nothing, Operator, Read, Write};
+
+/// All operations. A request is one that reaches the decision: well-formed, and about things that are not there, so that it does not
+/// change anything for the next one.
+const TABLE: &[(&str, &str, Needs)] = &[
+    ("GET", "/healthz", Nothing),
+    ("GET", "/readyz", Nothing),
+    ("GET", "/metrics", Operator),
+    ("GET", "/v1/models", Needs::Tenant),
+    ("GET", "/v1/models/{model}", Needs::Tenant),
+    ("POST", "/v1/chat/completions", Write("chat")),
+    ("POST", "/v1/embeddings", Write("chat")),
+    ("POST", "/v1/documents", Write("documents")),
+    ("GET", "/v1/documents", Read("documents")),
+    ("GET", "/v1/documents/{id}", Read("documents")),
+    ("DELETE", "/v1/documents/{id}", Write("documents")),
+    // It spends the embedding of its query, and changes nothing.
+    ("POST", "/v1/search", Read("documents")),
+    ("PUT", "/v1/plugins/{name}", Write("plugins")),
+    ("GET", "/v1/plugins", Read("plugins")),
+    ("GET", "/v1/pipeline", Read("plugins")),
+    ("PUT", "/v1/pipeline", Write("plugins")),
+    ("GET", "/v1/settings", Read("plugins")),
+    ("PUT", "/v1/settings", Write("plugins")),
+    ("GET", "/v1/logs", Read("plugins")),
+    ("PUT", "/v1/adapters/{alias}", Write("adapters")),
+    ("GET", "/v1/adapters", Read("adapters")),
+    ("DELETE", "/v1/adapters/{alias}", Write("adapters")),
+    ("GET", "/v1/usage", Read("usage")),
+    ("GET", "/v1/costs", Read("usage")),
+    ("GET", "/v1/receipts", Read("usage")),
+    ("GET", "/v1/receipts/keys", Nothing),
+    ("POST", "/v1/keys", Write("usage")),
+    ("GET", "/v1/keys", Write("usage")),
+    ("PATCH", "/v1/keys/{key_id}", Write("usage")),
+    ("DELETE", "/v1/keys/{key_id}", Write("usage")),
+    ("POST", "/v1/keys/{key_id}/rotate", Write("usage")),
+    ("GET", "/v1/audit", Write("usage")),
+    ("POST", "/operator/v1/tenants", Operator),
+    ("GET", "/operator/v1/tenants", Operator),
+    ("GET", "/operator/v1/tenants/{id}", Operator),
+    ("PATCH", "/operator/v1/tenants/{id}", Operator),
+    ("DELETE", "/operator/v1/tenants/{id}", Operator),
+    ("POST", "/operator/v1/tenants/{id}/keys", Operator),
+    ("GET", "/operator/v1/tenants/{id}/keys", Operator),
+    ("PATCH", "/operator/v1/tenants/{id}/keys/{key_id}", Operator),
+    ("DELETE", "/operator/v1/tenants/{id}/keys/{key_id}", Operator),
+    ("POST", "/operator/v1/tenants/{id}/keys/{key_id}/rotate", Operator),
+    ("GET", "/operator/v1/plans", Operator),
+    ("PUT", "/operator/v1/plans/{name}", Operator),
+    ("GET", "/operator/v1/usage", Operator),
+    ("GET", "/operator/v1/costs", Operator),
+    ("GET", "/operator/v1/rollups", Operator),
+    ("GET", "/operator/v1/ledger/entries", Operator),
+    ("GET", "/operator/v1/ledger/verify", Operator),
+    ("GET", "/operator/v1/audit", Operator),
+    ("GET", "/operator/v1/scale", Operator),
+];
+
+const ROLES: [&str; 3] = ["admin", "user", "read-only"];
+const SCOPES: [&str; 5] = ["chat", "documents", "plugins", "adapters", "usage"];
+
+fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
+    let filled = path.replace('{', "absent-").replace('}', "");
+    let query = match path.rsplit('/').next() {
+        Some("usage" | "costs" | "rollups") => "?start_time=0&end_time=3600",
+        _ => "",
+    };
+    let request = caller.request(method.parse::<Method>().unwrap(), &format!("{filled}{query}"));
+    match (method, path) {
+        ("POST", "/v1/chat/completions") => request.json(&super::hello().body(false)),
+        ("POST", "/v1/embeddings") => request.json(&json!({"model": EMBEDDER, "input": "x"})),
+        ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
+        ("POST", "/v1/search") => request.json(&json!({"query": "text"})),
+        ("PUT", "/v1/plugins/{name}") => request.header("content-type", "application/wasm").body("no component"),
+        ("PUT", "/v1/pipeline") => request.json(&json!({"stages": {}})),
+        ("PUT", "/v1/adapters/{alias}") => {
+            let adapter = files::Adapter::acme();
+            let form = Form::new()
+                .part("adapter_config.json", Part::stream("no json"))
+                .part("adapter_model.safetensors", Part::stream(adapter.weights));
+            request.multipart(form)
+        }
+        // Within what a key with this one scope may give.
+        ("POST", "/v1/keys") => request.json(&json!({"name": "x", "role": "read-only", "scopes": ["usage"]})),
+        ("POST" | "PUT" | "PATCH", _) => request.json(&json!({})),
+        _ => request,
+    }
+}
+
+/// The words of the design, written down a second time.
+fn allowed(needs: Needs, role: &str, scopes: &[&str]) -> bool {
+    match needs {
+        Nothing | Needs::Tenant => true,
+        Read(scope) => scopes.contains(&scope),
+        Write(scope) => {
+            scopes.contains(&scope)
+                && match role {
+                    "admin" => true,
+                    "user" => ["chat", "documents"].contains(&scope),
+                    _ => false,
+                }
+        }
+        Operator => false,
+    }
+}
+
+async fn key(host: &TestHost, acme: &Tenant, role: &str, scopes: &[&str]) -> Caller {
+    let body = json!({"name": "matrix", "role": role, "scopes": scopes});
+    let made = host.operator.post("/operator/v1/tenants/acme/keys", &body).await.ok();
+    assert_eq!(
+        (&made["role"], made["scopes"].as_array().unwrap().len()),
+        (&role.into(), scopes.len())
+    );
+    acme.with_key(made["key"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_is_open_to_the_roles_and_scopes_of_the_table_and_to_no_others() {
+    let host = TestHost::builder().lanes(2).start().await;
+    let acme = host.tenant("acme").await;
+    let document: Value = host.caller("").get("/openapi.json").await.ok();
+    let paths = document["paths"].as_object().unwrap();
+    let served: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let listed: BTreeSet<(String, String)> = TABLE
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
+    assert_eq!(served, listed, "decide in TABLE who may use a new operation");
+
+    let mut sets: Vec<Vec<&str>> = SCOPES.iter().map(|scope| vec![*scope]).collect();
+    sets.push(SCOPES.to_vec());
+    let mut wrong = Vec::new();
+    for role in ROLES {
+        for scopes in &sets {
+            let caller = key(&host, &acme, role, scopes).await;
+            for (method, path, needs) in TABLE {
+                let answer = caller.send(request(&caller, method, path)).await;
+                let status = answer.status.as_u16();
+                let right = match needs {
+                    Operator => status == 401 && answer.code() == "invalid_api_key",
+                    _ if allowed(*needs, role, scopes) => {
+                        ![401, 403, 405].contains(&status) && !answer.status.is_server_error()
+                    }
+                    _ => {
+                        // It says what is missing.
+                        let missing = if matches!(needs, Read(scope) | Write(scope) if scopes.contains(scope)) {
+                            format!("the role {role}")
+                        } else {
+                            "the scope".to_owned()
+                        };
+                        status == 403
+                            && answer.code() == "insufficient_permissions"
+                            && answer.message().contains(&missing)
+                    }
+                };
+                if !right {
+                    wrong.push(format!(
+                        "{role} with {scopes:?}: {method} {path}: {status} {}",
+                        answer.body
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+
+    // Nobody, and the operator, who is no tenant.
+    let nobody = host.caller("");
+    for (method, path, needs) in TABLE {
+        let answer = nobody.send(request(&nobody, method, path)).await;
+        assert_eq!(
+            answer.status == 401,
+            *needs != Nothing,
+            "nobody: {method} {path}: {}",
+            answer.body
+        );
+        let operator = &host.operator;
+        let answer = operator.send(request(operator, method, path)).await;
+        let open = matches!(needs, Nothing | Operator);
+        assert_eq!(answer.status != 401, open, "operator: {method} {path}: {}", answer.body);
+    }
+}
