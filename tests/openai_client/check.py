@@ -1,16 +1,19 @@
 """OpenAI's own Python client against a Riad server, with nothing changed but `base_url` and the key.
 
     python3 -m venv /tmp/openai && /tmp/openai/bin/pip install -r tests/openai_client/requirements.txt
-    /tmp/openai/bin/python tests/openai_client/check.py http://127.0.0.1:8080 KEY
+    /tmp/openai/bin/python tests/openai_client/check.py http://127.0.0.1:8080 KEY [OPERATOR_KEY]
 
-Or with OPENAI_BASE_URL and OPENAI_API_KEY. Prints what it saw; ends with an error at the first thing that is not so.
-Adds a document to the key's room and takes it out again.
+Or with OPENAI_BASE_URL, OPENAI_API_KEY and RIAD_OPERATOR_KEY. Prints what it saw; ends with an error at the first thing that
+is not so. Adds a document and a key to the key's room and takes them out again. KEY must be an admin's. With the operator's
+key it also makes a tenant for what limits do to the client, and deletes it.
 """
 
 import base64
+import contextlib
 import os
 import struct
 import sys
+import uuid
 
 import openai
 
@@ -125,10 +128,94 @@ def check_errors(client, base_url, model):
     )
 
 
+def check_sampling(client, model):
+    asked = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "temperature": 2, "max_tokens": 24}
+    ask = lambda **more: client.chat.completions.create(**asked, **more).choices[0].message.content
+    one = ask(seed=7)
+    print("seed 7, warm:", repr(one))
+    assert ask(seed=7) == one, "the same seed, another answer"
+    assert any(ask(seed=seed) != one for seed in range(8, 16)), "a seed changes nothing"
+    for tier in ("auto", "default", "flex"):
+        assert ask(service_tier=tier, seed=7) == one, tier
+    error = expect_error(openai.BadRequestError, 400, None, lambda: ask(service_tier="priority"))
+    assert error.param == "service_tier"
+
+
+def check_permissions(client, base_url, model):
+    made = client.post("/keys", body={"name": "reader", "role": "read-only"}, cast_to=object)
+    try:
+        reader = openai.OpenAI(base_url=base_url, api_key=made["key"], max_retries=2)
+        assert [model.id for model in reader.models.list()]
+        ask = lambda: reader.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hello"}])
+        expect_error(openai.PermissionDeniedError, 403, "insufficient_permissions", ask)
+    finally:
+        client.delete(f"/keys/{made['id']}", cast_to=object)
+
+
+@contextlib.contextmanager
+def tenant(root, operator_key):
+    """A tenant for what limits do: its key, and a function that changes its policy."""
+    operator = openai.OpenAI(base_url=f"{root}/operator/v1", api_key=operator_key, max_retries=0)
+    name = f"openai-client-{uuid.uuid4().hex[:8]}"
+    made = operator.post("/tenants", body={"id": name, "name": "The openai client's"}, cast_to=object)
+    try:
+        yield made["key"], lambda policy: operator.patch(f"/tenants/{name}", body=policy, cast_to=object)
+    finally:
+        operator.delete(f"/tenants/{name}", cast_to=object)
+
+
+def check_limits(base_url, model, key, change):
+    sent = []
+    http = openai.DefaultHttpxClient(event_hooks={"request": [sent.append]})
+    patient = openai.OpenAI(base_url=base_url, api_key=key, max_retries=2, http_client=http)
+    hasty = patient.with_options(max_retries=0)
+    chat = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
+
+    # A budget that is spent is no matter of waiting: the client asks once.
+    change({"budget": {"total_tokens": 1}})
+    for stream in (False, True):
+        sent.clear()
+        ask = lambda: patient.chat.completions.create(**chat, stream=stream)
+        error = expect_error(openai.RateLimitError, 429, "insufficient_quota", ask)
+        assert error.type == "insufficient_quota", error.type
+        assert len(sent) == 1, f"{len(sent)} requests for a budget that is spent"
+    change({"budget": None})
+
+    # Requests that come too fast are told when to come again; the client waits as long, by itself.
+    per_minute = 20
+    change({"limits": {"requests_per_minute": per_minute}})
+    for left in range(per_minute, 0, -1):
+        raw = hasty.chat.completions.with_raw_response.create(**chat)
+        assert raw.headers["x-ratelimit-limit-requests"] == str(per_minute)
+        # What comes back in the meantime is told too.
+        assert left - 1 <= int(raw.headers["x-ratelimit-remaining-requests"]) < per_minute
+        if int(raw.headers["x-ratelimit-remaining-requests"]) == 0:
+            break
+    refused = None
+    while refused is None:
+        try:
+            hasty.chat.completions.create(**chat)
+        except openai.RateLimitError as error:
+            refused = error
+    assert refused.code == "rate_limit_exceeded", refused
+    after = int(refused.response.headers["retry-after"])
+    assert 1 <= after <= 60 // per_minute + 1, after
+    print(f"  RateLimitError: retry-after {after} s: {refused.body['message']}")
+    # Until a retry was seen: a request may come just when there is room again.
+    for _ in range(10):
+        raw = patient.chat.completions.with_raw_response.create(**chat)
+        assert raw.parse().usage.completion_tokens > 0
+        if raw.retries_taken:
+            break
+    assert raw.retries_taken, "the client never had to wait"
+    print(f"  served after {raw.retries_taken} retries of the client's own")
+
+
 def main():
-    if len(sys.argv) not in (1, 3):
+    if len(sys.argv) not in (1, 3, 4):
         sys.exit(__doc__)
-    url, key = sys.argv[1:] if len(sys.argv) == 3 else (os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"])
+    given = sys.argv[1:] or (os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"])
+    url, key, operator_key = (*given, os.environ.get("RIAD_OPERATOR_KEY"))[:3]
     base_url = url.rstrip("/")
     if not base_url.endswith("/v1"):
         base_url += "/v1"
@@ -138,10 +225,18 @@ def main():
     added = client.post("/documents", body={"title": "Heron", "text": text}, cast_to=object)
     try:
         check_chat(client, model)
+        check_sampling(client, model)
     finally:
         client.delete(f"/documents/{added['id']}", cast_to=object)
     check_embeddings(client)
     check_errors(client, base_url, model)
+    check_permissions(client, base_url, model)
+    if operator_key:
+        print("limits:")
+        with tenant(base_url.removesuffix("/v1"), operator_key) as (limited, change):
+            check_limits(base_url, model, limited, change)
+    else:
+        print("limits: not checked without the operator's key")
     print(f"all well: openai {openai.__version__} against {base_url}")
 
 

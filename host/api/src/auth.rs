@@ -9,6 +9,7 @@ use axum::{
 };
 use riad_core::{Error, ErrorKind, OperatorPass, Secret, TenantPass, audit::Origin};
 use std::net::SocketAddr;
+use tracing::{Instrument, info_span};
 
 /// The tenant whose key came with the request.
 pub(crate) struct Tenant(pub TenantPass);
@@ -24,7 +25,8 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(pass) = parts.extensions.get::<TenantPass>() {
             return Ok(Self(pass.clone()));
         }
-        Ok(Self(state.services.authorise(bearer(parts)?, origin(parts)).await?))
+        let authorising = state.services.authorise(bearer(parts)?, origin(parts));
+        Ok(Self(authorising.instrument(info_span!("authorise")).await?))
     }
 }
 

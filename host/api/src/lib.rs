@@ -38,6 +38,7 @@ mod uploads;
 mod usage;
 
 pub use gate::Gate;
+pub use request_id::Follow;
 pub use router::{openapi, router};
 pub use serve::{ServeOptions, Serving, serve, tls};
 pub use state::MetricsAccess;

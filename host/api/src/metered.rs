@@ -10,12 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use riad_core::{Digest, Error, ErrorKind, Limits, Result, TenantPass, ports::Reply};
+use riad_core::{Digest, Error, ErrorKind, Limits, Result, TenantPass, grants::Scope, ports::Reply};
 use riad_services::{
     metering::{Rate, RateState},
     replies::{Begun, Claim},
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -26,9 +27,10 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Adds the caller's limits to every answer of a metered route, and does a request with an idempotency key once.
 pub(crate) async fn metered(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let most = match (request.method(), route) {
-        (&Method::POST, Some("/v1/chat/completions" | "/v1/embeddings")) => state.services.limits().request_bytes,
-        (&Method::POST, Some("/v1/documents")) => body::document_body(state.services.limits()),
+    let limits = state.services.limits();
+    let (scope, most) = match (request.method(), route) {
+        (&Method::POST, Some("/v1/chat/completions" | "/v1/embeddings")) => (Scope::Chat, limits.request_bytes),
+        (&Method::POST, Some("/v1/documents")) => (Scope::Documents, body::document_body(limits)),
         _ => return next.run(request).await,
     };
     let (mut parts, body) = request.into_parts();
@@ -42,7 +44,7 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
     let request = Request::from_parts(parts, body);
     let mut response = match key {
         None => next.run(request).await,
-        Some(key) => once(&state, &pass, &key, request, next, most)
+        Some(key) => once(&state, (&pass, scope), &key, request, next, most)
             .await
             .unwrap_or_else(IntoResponse::into_response),
     };
@@ -53,7 +55,7 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
 /// Runs the request if nobody has under this key, else repeats the answer.
 async fn once(
     state: &AppState,
-    pass: &TenantPass,
+    (pass, scope): (&TenantPass, Scope),
     key: &HeaderValue,
     request: Request,
     next: Next,
@@ -77,14 +79,14 @@ async fn once(
         parts.uri.query().unwrap_or_default().as_bytes(),
         &bytes,
     ]);
-    let claim = match state.services.replies().begin(pass, key, digest).await? {
+    let claim = match state.services.replies().begin(pass, scope, key, digest).await? {
         Begun::Replay(reply) => return Ok(replay(reply)),
         Begun::Run(claim) => claim,
     };
     let (answer, answered) = oneshot::channel();
     let limits = state.services.limits().clone();
     // A task of its own: with a key, the request is done to its end although the client goes away, and its answer waits.
-    tokio::spawn(async move {
+    let work = async move {
         let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
         let (parts, body) = response.into_parts();
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -96,7 +98,8 @@ async fn once(
         // A client that has gone is not told; the work goes on.
         let _ = answer.send(Response::from_parts(parts, Body::from_stream(stream)));
         keep(claim, digest, status, content_type, body, &sender, &limits).await;
-    });
+    };
+    tokio::spawn(work.in_current_span());
     answered
         .await
         .map_err(|_| Error::internal("the task of a request ended without an answer").into())

@@ -2,23 +2,28 @@
 //! Not here: errors, which are logged where they are turned into a response.
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
 use std::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LENGTH_MAX: usize = 128;
 
 /// The request's id, for whoever writes down what the request did.
 #[derive(Clone)]
 pub(crate) struct RequestId(pub String);
 
-pub(crate) async fn name_and_log(mut request: Request, next: Next) -> Response {
+/// Makes a span the child of what a `traceparent` header names. Chosen by the composition root, because only who sends traces
+/// knows what the header says.
+pub type Follow = fn(&Span, Option<&str>);
+
+pub(crate) async fn name_and_log(State(follow): State<Follow>, mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(HEADER)
@@ -31,9 +36,12 @@ pub(crate) async fn name_and_log(mut request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(String::new, |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", %id, method = %request.method(), route);
+    let span = tracing::info_span!("request", %id, method = %request.method(), route, status = Empty);
+    let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    follow(&span, parent);
     let begun = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
     span.in_scope(|| {
         tracing::info!(
             status = response.status().as_u16(),

@@ -4,8 +4,9 @@
 use crate::{
     adapters, audit, body, chat, documents, embeddings,
     error::{self, ErrorBody},
-    health, keys, ledger, linger, logs, metered, metrics, models, pipeline, plans, plugins, receipts, request_id, scale,
-    search, settings,
+    health, keys, ledger, linger, logs, metered, metrics, models, pipeline, plans, plugins, receipts,
+    request_id::{self, Follow},
+    scale, search, settings,
     state::{AppState, MetricsAccess},
     tenants,
     uploads::Uploads,
@@ -26,7 +27,7 @@ use utoipa_axum::{
 };
 
 /// The whole HTTP surface over one set of services.
-pub fn router(services: Services, metrics: MetricsAccess) -> Router {
+pub fn router(services: Services, metrics: MetricsAccess, follow: Follow) -> Router {
     let state = AppState {
         uploads: Uploads::new(services.limits().uploads),
         services,
@@ -44,7 +45,7 @@ pub fn router(services: Services, metrics: MetricsAccess) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), metered::metered))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(linger::read_on))
-        .layer(middleware::from_fn(request_id::name_and_log))
+        .layer(middleware::from_fn_with_state(follow, request_id::name_and_log))
         .with_state(state)
 }
 
@@ -89,7 +90,11 @@ fn table(limits: &Limits) -> OpenApiRouter<AppState> {
         .routes(routes!(audit::list_audit))
         // The operator's
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(tenants::get_tenant, tenants::patch_tenant, tenants::delete_tenant))
+        .routes(routes!(
+            tenants::get_tenant,
+            tenants::patch_tenant,
+            tenants::delete_tenant
+        ))
         .routes(routes!(keys::create_key, keys::list_keys))
         .routes(routes!(keys::patch_key, keys::delete_key))
         .routes(routes!(keys::rotate_key))
@@ -132,7 +137,10 @@ impl Modify for Keys {
         for (name, description) in [
             ("tenant_key", "A tenant's key, `riad_sk_…`"),
             ("operator_key", "The operator's key, `riad_op_…`"),
-            ("metrics_key", "`RIAD_METRICS_KEY` of the server, which opens `/metrics` and nothing else"),
+            (
+                "metrics_key",
+                "`RIAD_METRICS_KEY` of the server, which opens `/metrics` and nothing else",
+            ),
         ] {
             let scheme = HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)

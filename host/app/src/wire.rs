@@ -102,7 +102,7 @@ pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Resu
     };
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
-    let router = riad_api::router(services.clone(), metrics);
+    let router = riad_api::router(services.clone(), metrics, riad_telemetry::follow);
     Ok(Wired {
         router,
         new_operator_key,

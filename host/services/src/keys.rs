@@ -102,13 +102,17 @@ impl KeyService {
     /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name or a time that is past, `Forbidden` for more
     /// than the maker has.
     pub async fn create(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
-        let now = clock::now();
-        let name = check_name(&request.name)?;
-        check_expires(request.expires, now)?;
+        check_expires(request.expires, clock::now())?;
         if request.grants.scopes.is_empty() {
             return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
         }
         owner.check_budget(&request.budget)?;
+        self.make(owner, request).await
+    }
+
+    async fn make(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
+        let now = clock::now();
+        let name = check_name(&request.name)?;
         owner.check(&request.grants)?;
         let secret = generate(TENANT_PREFIX)?;
         let key = Key {
@@ -137,7 +141,9 @@ impl KeyService {
     /// # Errors
     /// `NotFound` if there is no such tenant.
     pub async fn list(&self, owner: &KeyOwner<'_>, prefix: Option<&str>) -> Result<Vec<Key>> {
-        self.0.keyring.list(&owner.managed(), prefix).await
+        // More than is stored of a key, or a whole one that turned up somewhere, is found by what is stored.
+        let prefix: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN).collect());
+        self.0.keyring.list(&owner.managed(), prefix.as_deref()).await
     }
 
     /// # Errors
@@ -165,8 +171,9 @@ impl KeyService {
     pub async fn rotate(&self, owner: &KeyOwner<'_>, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
         let now = clock::now();
         let old = self.find(owner, key).await?;
+        // With the budget as it is, also one that the operator has set.
         let made = self
-            .create(
+            .make(
                 owner,
                 KeyRequest {
                     name: old.name,

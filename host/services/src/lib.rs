@@ -194,7 +194,10 @@ impl Services {
             }
         };
         if tokio::time::timeout(patience, settled).await.is_err() {
-            tracing::warn!(held_tokens = metering.held_tokens(), "requests could not be settled at the end");
+            tracing::warn!(
+                held_tokens = metering.held_tokens(),
+                "requests could not be settled at the end"
+            );
         }
         let counted = EngineTokens {
             embedded: self.0.embedder.counted(),

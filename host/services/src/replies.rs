@@ -3,7 +3,11 @@
 
 use crate::{clock, shared::Shared};
 use parking_lot::Mutex;
-use riad_core::{Account, Digest, Error, ErrorKind, Result, TenantPass, ports::Reply};
+use riad_core::{
+    Account, Digest, Error, ErrorKind, Result, TenantPass,
+    grants::{Access, Scope},
+    ports::Reply,
+};
 use std::{collections::HashSet, sync::Arc};
 
 const KEY_MAX: usize = 255;
@@ -30,11 +34,12 @@ pub struct Claim {
 pub struct ReplyService(pub(crate) Arc<Shared>);
 
 impl ReplyService {
-    /// `request` is the digest of what identifies the request: method, path and body.
+    /// `scope` is the one that the request needs, `request` the digest of what identifies the request: method, path and body.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad key, or one that came with another request before; `Conflict` while the first is being answered.
-    pub async fn begin(&self, pass: &TenantPass, key: &str, request: Digest) -> Result<Begun> {
+    /// `Forbidden` for who may not send the request: a kept answer is as good as a new one. `InvalidRequest` for a bad key, or one that came with another request before; `Conflict` while the first is being answered.
+    pub async fn begin(&self, pass: &TenantPass, scope: Scope, key: &str, request: Digest) -> Result<Begun> {
+        pass.require(scope, Access::Write)?;
         if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid(format!(
                 "an Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters"

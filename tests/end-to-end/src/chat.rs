@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 /// The shipped model's name in the API.
 pub const MODEL: &str = "riad-mini";
-/// The shipped embedder's.
-pub const EMBEDDER: &str = "static-256";
+/// The shipped embedder's: its dimensions and its digest.
+pub const EMBEDDER: &str = "static-256-8b01ebcb";
 
 #[derive(Debug, Clone)]
 pub struct Chat {

@@ -6,7 +6,7 @@ use riad_app::{
     config::{Config, Secrets},
     serve::{Compiler, Running},
 };
-use riad_core::{Limits, Secret};
+use riad_core::{Error, Limits, Secret};
 use serde_json::{Value, json};
 use std::{
     ops::Deref,
@@ -111,9 +111,19 @@ impl TestHost {
         }
     }
 
+    /// Ends the server gracefully; the future says how that went. What is asked meanwhile is answered by a server that ends.
+    pub fn stop(&mut self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        self.server.take().unwrap().stop()
+    }
+
     /// Ends the server gracefully and starts another one on the same data folder, at another address: see [`Self::caller`].
     pub async fn restart(mut self) -> Self {
-        self.server.take().unwrap().stop().await.unwrap();
+        self.stop().await.unwrap();
+        self.start_again().await
+    }
+
+    /// After [`Self::stop`].
+    pub async fn start_again(self) -> Self {
         Self::open(self.config.clone(), self.secrets.clone(), Arc::clone(&self.folder)).await
     }
 

@@ -77,7 +77,7 @@ impl Platform {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gate = Gate::default();
-        gate.open(&riad_api::router(services.clone(), MetricsAccess::Operator));
+        gate.open(&riad_api::router(services.clone(), MetricsAccess::Operator, |_, _| ()));
         Self {
             url,
             empty,

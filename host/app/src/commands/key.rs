@@ -21,13 +21,14 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
             days,
             budget,
         } => {
-            let mut body = json!({"name": name, "role": role.as_str(), "budget": Change::patch(&budget)});
-            if !scopes.is_empty() {
-                body["scopes"] = scopes.iter().map(|scope| scope.as_str()).collect();
-            }
-            if let Some(days) = days {
-                body["expires"] = (now() + u64::from(days) * DAY_SECONDS).into();
-            }
+            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+            let body = json!({
+                "name": name,
+                "role": role.as_str(),
+                "scopes": (!scopes.is_empty()).then_some(scopes),
+                "budget": Change::patch(&budget),
+                "expires": days.map(|days| now() + u64::from(days) * DAY_SECONDS),
+            });
             let made = client
                 .post(&format!("/operator/v1/tenants/{tenant}/keys"), &body)
                 .await?;

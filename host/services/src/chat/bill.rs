@@ -115,9 +115,11 @@ impl Bill {
         }
     }
 
-    /// Notes how an error of anything but the engine ends the request, and hands it on.
+    /// Notes how an error of anything but the engine ends the request, and hands it on, or what it comes from.
     pub fn told<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| self.fail(error))
+        result
+            .map_err(|error| self.tab.cause(error))
+            .inspect_err(|error| self.fail(error))
     }
 
     /// As [`Self::told`], for what the engine was asked to do.

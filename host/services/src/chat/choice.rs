@@ -5,6 +5,7 @@ use super::{ChatEvent, prepare::Prepared};
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
+    chat::Sampling,
     ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueAsk},
 };
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     }
     let generation = Generation {
         messages: prepared.prompt.messages.clone(),
-        sampling: prepared.sampling.clone(),
+        sampling: sampling(&prepared.sampling, choice as u64),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
         tally: bill.tally(&progress),
@@ -53,6 +54,14 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     let stream = bill.told_by_engine(shared.engine.generate(generation, ticket).await)?;
     bill.started();
     Ok(stream)
+}
+
+/// A seed stands for the whole request: its choices differ, and are the same each time.
+fn sampling(asked: &Sampling, choice: u64) -> Sampling {
+    Sampling {
+        seed: asked.seed.map(|seed| seed.wrapping_add(choice)),
+        ..asked.clone()
+    }
 }
 
 /// Sends what the filter makes of a generation, to its end.

@@ -55,7 +55,7 @@ pub(super) async fn prepare(
     let bill = Arc::new(bill);
     let starting = timeout_at(deadline, start(shared, pass, request, deadline, &bill));
     let started = starting.await.unwrap_or_else(|_| Err(super::too_late(shared)));
-    started.inspect_err(|error| bill.fail(error))
+    bill.told(started)
 }
 
 async fn start(

@@ -10,7 +10,10 @@ use riad_core::{
     price::Used,
     receipt::{ServedBy, SignedReceipt},
 };
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 /// The request's own hold on its tab. When it is dropped the tab is settled as soon as no share is left.
@@ -37,6 +40,15 @@ struct State {
     outcome: Option<Outcome>,
     served_by: ServedBy,
     shares: usize,
+    /// The first time that something could not be set aside for who works for the request.
+    refusal: Option<Refusal>,
+}
+
+/// An error that can be told again.
+struct Refusal {
+    kind: ErrorKind,
+    message: String,
+    retry_after: Option<Duration>,
 }
 
 impl Tab {
@@ -81,6 +93,21 @@ impl Tab {
         change(&mut self.0.state.lock().used);
     }
 
+    /// What is behind a plugin's failure: it could not go on because a limit or budget was met.
+    pub fn cause(&self, failure: Error) -> Error {
+        let state = self.0.state.lock();
+        match &state.refusal {
+            Some(refusal) if failure.kind() == ErrorKind::PluginFailed => {
+                let error = Error::new(refusal.kind, refusal.message.clone());
+                match refusal.retry_after {
+                    Some(after) => error.with_retry_after(after),
+                    None => error,
+                }
+            }
+            Some(_) | None => failure,
+        }
+    }
+
     /// How the request ends. The first word counts: what comes later follows from it.
     pub fn end(&self, outcome: Outcome) {
         self.0.state.lock().outcome.get_or_insert(outcome);
@@ -116,7 +143,17 @@ impl Share {
     /// # Errors
     /// As [`Reservation::raise`].
     pub async fn raise(&self, add: Used) -> Result<()> {
-        self.0.reservation.raise(add).await
+        let raised = self.0.reservation.raise(add).await;
+        raised.inspect_err(|error| {
+            if matches!(error.kind(), ErrorKind::QuotaExceeded | ErrorKind::Busy) {
+                let refusal = Refusal {
+                    kind: error.kind(),
+                    message: error.message().to_owned(),
+                    retry_after: error.retry_after(),
+                };
+                self.0.state.lock().refusal.get_or_insert(refusal);
+            }
+        })
     }
 
     /// Of `most` that was set aside for it, this was used.

@@ -88,7 +88,7 @@ async fn what_a_policy_may_not_say_is_refused_by_name_and_changes_nothing() {
         (json!({"weight": 0}), "weight"),
         (json!({"weight": 1001}), "weight"),
         (json!({"plan": "nothing"}), "nothing"),
-        (json!({"plan": "No Name"}), "No Name"),
+        (json!({"plan": "No Name"}), "a plan name"),
         (json!({"name": ""}), "1 to 128"),
         (json!({"id": "other"}), "id"),
         (json!({"account": 1}), "account"),

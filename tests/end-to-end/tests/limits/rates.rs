@@ -87,8 +87,8 @@ async fn who_waits_as_long_as_the_answer_says_is_served() {
     let acme = host
         .tenant_with("acme", json!({"limits": {"requests_per_minute": 30}}))
         .await;
-    let answers =
-        join_all((0..31).map(|_| acme.post("/v1/embeddings", &json!({"model": EMBEDDER, "input": "x"})))).await;
+    let text = json!({"model": EMBEDDER, "input": "x"});
+    let answers = join_all((0..31).map(|_| acme.post("/v1/embeddings", &text))).await;
     let (served, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status.is_success());
     assert!(
         served.len() >= 30,
@@ -127,6 +127,9 @@ async fn tokens_per_minute_are_those_that_requests_set_aside() {
     );
     let refused = assert_too_fast(acme.try_chat(&large).await, &["400 tokens per minute"]);
     assert!(refused.header("retry-after").parse::<u64>().unwrap() <= 60);
+    // Also where it is the search of the pipeline that finds nothing left.
+    let wordy = Chat::new(&"Hello ".repeat(40)).with("max_tokens", 1);
+    assert_too_fast(acme.try_chat(&wordy).await, &["400 tokens per minute"]);
     // More than a minute has is no matter of waiting.
     let never = acme.try_chat(&Chat::new("Hello").with("max_tokens", 500)).await;
     assert_eq!(never.status, 400, "{}", never.body);
@@ -145,10 +148,8 @@ async fn as_many_requests_run_at_the_same_time_as_may() {
         .await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
         .await;
-    let long = Chat::new("lamp lamp lamp lamp")
-        .with("max_tokens", 400)
-        .with("temperature", 1.9)
-        .with("n", 4);
+    // The small model repeats such a question for as long as it may.
+    let long = Chat::new(&"x".repeat(200)).with("max_tokens", 400).with("n", 4);
     let mut running = acme.stream(&long).await;
     running.next_json().await;
     assert_too_fast(acme.try_chat(&short()).await, &["at the same time"]);

@@ -92,14 +92,15 @@ async fn each_threshold_of_a_soft_budget_is_told_once_and_nothing_is_refused() {
     assert_eq!(data["spent"].as_u64(), Some(2 * one));
 
     // Beyond it, and many at once.
-    futures::future::join_all((0..8).map(|_| acme.chat(&short()))).await;
-    let events = events(&told, 2).await;
-    let thresholds: Vec<_> = events
+    let chat = short();
+    futures::future::join_all((0..8).map(|_| acme.chat(&chat))).await;
+    let both = events(&told, 2).await;
+    let thresholds: Vec<_> = both
         .iter()
         .map(|event| event["data"]["threshold"].as_u64().unwrap())
         .collect();
     assert_eq!(thresholds, [50, 100]);
-    let ids: BTreeSet<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    let ids: BTreeSet<_> = both.iter().map(|event| event["id"].to_string()).collect();
     assert_eq!(ids.len(), 2);
 
     // The address may have a secret in it: only the operator sees it, and not in the log of changes.
@@ -111,7 +112,7 @@ async fn each_threshold_of_a_soft_budget_is_told_once_and_nothing_is_refused() {
     let key = acme.key.clone();
     let host = host.restart().await;
     host.caller(&key).chat(&short()).await;
-    assert_eq!(crate::webhook::events(&told, 2).await.len(), 2);
+    assert_eq!(events(&told, 2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
