@@ -43,11 +43,7 @@ pub(crate) async fn name_and_log(State(follow): State<Follow>, mut request: Requ
     let mut response = next.run(request).instrument(span.clone()).await;
     span.record("status", response.status().as_u16());
     span.in_scope(|| {
-        tracing::info!(
-            status = response.status().as_u16(),
-            duration_ms = begun.elapsed().as_millis(),
-            "answered"
-        );
+        tracing::info!(duration_ms = begun.elapsed().as_millis(), "answered");
     });
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, id);

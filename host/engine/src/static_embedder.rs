@@ -26,14 +26,15 @@ pub struct StaticEmbedder {
     model: Arc<StaticModel>,
     /// Counts: the model keeps its own to itself.
     tokenizer: Arc<Tokenizer>,
+    name: String,
     space: EmbeddingSpace,
     counted: Arc<AtomicU64>,
 }
 
 impl StaticEmbedder {
     /// Reads `model.safetensors`, `tokenizer.json` and `config.json` of a Model2Vec folder. The model's name in the API is
-    /// `static-<dimensions>-<digest>`, where the digest is the first 8 hexadecimal digits of the SHA-256 of
-    /// `model.safetensors`: vectors of two models are never taken for one another's.
+    /// `static-<dimensions>`; its space has the first 8 hexadecimal digits of the SHA-256 of `model.safetensors` too, so that
+    /// vectors of two models are never taken for one another's.
     ///
     /// # Errors
     /// `InvalidRequest` when the folder is not a Model2Vec model.
@@ -51,13 +52,15 @@ impl StaticEmbedder {
         let mut digest = hex::encode(Sha256::digest(&weights));
         digest.truncate(8);
         let dimensions = model.dim();
+        let name = format!("static-{dimensions}");
         let space = EmbeddingSpace {
-            model: format!("static-{dimensions}-{digest}"),
+            model: format!("{name}-{digest}"),
             dimensions,
         };
         Ok(Self {
             model: Arc::new(model),
             tokenizer: Arc::new(tokenizer),
+            name,
             space,
             counted: Arc::default(),
         })
@@ -68,6 +71,10 @@ impl StaticEmbedder {
 impl Embedder for StaticEmbedder {
     fn space(&self) -> &EmbeddingSpace {
         &self.space
+    }
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn fusion_weight(&self) -> f32 {
@@ -116,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn two_models_of_the_same_size_have_two_names() {
+    fn two_models_of_the_same_size_have_two_spaces() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
         let other = tempfile::tempdir().unwrap();
         for name in ["model.safetensors", "tokenizer.json", "config.json"] {

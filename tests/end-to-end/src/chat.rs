@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 /// The shipped model's name in the API.
 pub const MODEL: &str = "riad-mini";
 /// The shipped embedder's: its dimensions and its digest.
-pub const EMBEDDER: &str = "static-256-8b01ebcb";
+pub const EMBEDDER: &str = "static-256";
 
 #[derive(Debug, Clone)]
 pub struct Chat {
