@@ -80,12 +80,6 @@ fn main() {
     };
     assert!(options.rounds > 0, "--rounds is at least 1");
     let log = log();
-    if arguments.iter().any(|argument| argument == "--qpsg") {
-        #[allow(unsafe_code)]
-        unsafe {
-            sqlite3_auto_extension(std::mem::transmute(stable as *const ()));
-        }
-    }
     // The servers have their threads, as in processes of their own.
     let servers = Builder::new_multi_thread().enable_all().build().unwrap();
     let client = Builder::new_current_thread().enable_all().build().unwrap();
@@ -356,14 +350,4 @@ impl SyncedFile {
         self.file.sync_data().unwrap();
         begun.elapsed()
     }
-}
-
-#[allow(unsafe_code)]
-unsafe extern "C" {
-    fn sqlite3_auto_extension(entry: extern "C" fn()) -> i32;
-    fn sqlite3_db_config(db: *mut u8, op: i32, ...) -> i32;
-}
-#[allow(unsafe_code)]
-extern "C" fn stable(db: *mut u8, _: *mut u8, _: *const u8) -> i32 {
-    unsafe { sqlite3_db_config(db, 1007, 1i32, std::ptr::null_mut::<i32>()) }
 }

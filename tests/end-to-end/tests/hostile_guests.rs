@@ -144,15 +144,22 @@ async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
             "{name}: {latest}"
         );
 
+        // A guest may end sooner than the neighbour's model can answer: it goes on until that has.
+        for _ in 0..1000 {
+            if neighbour.answers() > before {
+                break;
+            }
+            assert_refused(name, &globex.try_chat(&chat).await, code, &words);
+        }
+        assert!(
+            neighbour.answers() > before,
+            "{name}: the neighbour was not served meanwhile"
+        );
         globex.reset_pipeline().await;
         assert_eq!(
             text(&globex.chat(&chat).await),
             own,
             "{name}: the next request is not served"
-        );
-        assert!(
-            neighbour.answers() > before,
-            "{name}: the neighbour was not served meanwhile"
         );
     }
     neighbour.end().await;
