@@ -136,6 +136,8 @@ impl ApiError {
             .retry_after()
             .map(|after| after.as_secs() + u64::from(after.subsec_nanos() > 0));
         match status {
+            // A budget that does not renew: whoever is told a time would come again for ever.
+            StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => told,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(told.unwrap_or(1).max(1)),
             _ => told,
         }
