@@ -27,6 +27,7 @@ mod plugins;
 mod receipt;
 mod receipts;
 mod request_id;
+mod rollups;
 mod router;
 mod scale;
 mod search;

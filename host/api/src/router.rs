@@ -6,7 +6,7 @@ use crate::{
     error::{self, ErrorBody},
     health, keys, ledger, linger, logs, metered, metrics, models, pipeline, plans, plugins, receipts,
     request_id::{self, Follow},
-    scale, search, settings,
+    rollups, scale, search, settings,
     state::{AppState, MetricsAccess},
     tenants,
     uploads::Uploads,
@@ -102,7 +102,7 @@ fn table(limits: &Limits) -> OpenApiRouter<AppState> {
         .routes(routes!(plans::put_plan))
         .routes(routes!(usage::get_all_usage))
         .routes(routes!(usage::get_all_costs))
-        .routes(routes!(usage::list_rollups))
+        .routes(routes!(rollups::list_rollups))
         .routes(routes!(ledger::list_entries))
         .routes(routes!(ledger::verify_ledger))
         .routes(routes!(audit::list_all_audit))
