@@ -14,7 +14,7 @@ use riad_core::{
     policy::Budget,
     tenant::{Key, KeyChange},
 };
-use riad_services::keys::{KeyOwner, KeyRequest};
+use riad_services::keys::{KeyOwner, KeyRequest, NewKey as Made};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -123,15 +123,6 @@ impl From<Key> for KeyBody {
     }
 }
 
-impl From<riad_services::keys::NewKey> for CreatedKey {
-    fn from(made: riad_services::keys::NewKey) -> Self {
-        Self {
-            body: made.key.into(),
-            key: made.secret.reveal().clone(),
-        }
-    }
-}
-
 impl NewKey {
     fn read(self) -> Result<KeyRequest> {
         let role: KeyRole = match self.role {
@@ -170,24 +161,40 @@ fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
     budget.map(read).transpose().map_err(|error| error.with_param("budget"))
 }
 
+/// As whoever asked may see it: where the operator's webhook is may be a secret of the operator's.
+fn shown(owner: &KeyOwner<'_>, mut key: Key) -> KeyBody {
+    match owner {
+        KeyOwner::Own(_) => key.budget.webhook = None,
+        KeyOwner::Named(..) => {}
+    }
+    key.into()
+}
+
+fn created(owner: &KeyOwner<'_>, made: Made) -> (StatusCode, Json<CreatedKey>) {
+    let created = CreatedKey {
+        key: made.secret.reveal().clone(),
+        body: shown(owner, made.key),
+    };
+    (StatusCode::CREATED, Json(created))
+}
+
 async fn create(state: &AppState, owner: &KeyOwner<'_>, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
     let made = state.services.keys().create(owner, body.read()?).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    Ok(created(owner, made))
 }
 
 async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiResult<Json<KeyList>> {
     let keys = state.services.keys().list(owner, params.prefix.as_deref()).await?;
     Ok(Json(KeyList {
         object: "list",
-        data: keys.into_iter().map(KeyBody::from).collect(),
+        data: keys.into_iter().map(|key| shown(owner, key)).collect(),
     }))
 }
 
 async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<KeyBody>> {
     let key: KeyId = body::existing("key", id)?;
-    Ok(Json(
-        state.services.keys().change(owner, &key, body.read()?).await?.into(),
-    ))
+    let changed = state.services.keys().change(owner, &key, body.read()?).await?;
+    Ok(Json(shown(owner, changed)))
 }
 
 async fn rotate(
@@ -199,7 +206,7 @@ async fn rotate(
     let key: KeyId = body::existing("key", id)?;
     let overlap = body.overlap_seconds.unwrap_or(OVERLAP_SECONDS);
     let made = state.services.keys().rotate(owner, &key, overlap).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    Ok(created(owner, made))
 }
 
 async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult<Json<DeletedKey>> {

@@ -1,16 +1,21 @@
 //! What lies around the requests that spend tokens: the caller's limits in every answer's headers, and idempotency keys.
 //! Not here: counting and refusing (`services`).
 
-use crate::{auth::Tenant, body, error::ApiResult, state::AppState};
+use crate::{
+    auth::Tenant,
+    body::{self, RawBody},
+    error::ApiResult,
+    state::AppState,
+};
 use axum::{
-    body::{Body, Bytes, to_bytes},
-    extract::{FromRequestParts, MatchedPath, Request, State},
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use riad_core::{Digest, Error, ErrorKind, Limits, Result, TenantPass, grants::Scope, ports::Reply};
+use riad_core::{Digest, Error, Limits, Result, TenantPass, grants::Scope, ports::Reply};
 use riad_services::{
     metering::{Rate, RateState},
     replies::{Begun, Claim},
@@ -20,6 +25,7 @@ use tracing::Instrument;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const SEARCH: &str = "/v1/search";
 const EVENT_STREAM: &str = "text/event-stream";
 /// How a stream ends that has not failed.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -27,10 +33,13 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Adds the caller's limits to every answer of a metered route, and does a request with an idempotency key once.
 pub(crate) async fn metered(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    // Searching changes nothing: there is nothing to do once.
+    let repeatable = route == Some(SEARCH);
     let limits = state.services.limits();
     let (scope, most) = match (request.method(), route) {
         (&Method::POST, Some("/v1/chat/completions" | "/v1/embeddings")) => (Scope::Chat, limits.request_bytes),
         (&Method::POST, Some("/v1/documents")) => (Scope::Documents, body::document_body(limits)),
+        (&Method::POST, Some(SEARCH)) => (Scope::Documents, limits.request_bytes),
         _ => return next.run(request).await,
     };
     let (mut parts, body) = request.into_parts();
@@ -40,7 +49,7 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
     };
     // The handler need not ask the keyring again.
     parts.extensions.insert(pass.clone());
-    let key = parts.headers.get(IDEMPOTENCY_KEY).cloned();
+    let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| !repeatable).cloned();
     let request = Request::from_parts(parts, body);
     let mut response = match key {
         None => next.run(request).await,
@@ -65,14 +74,9 @@ async fn once(
         .to_str()
         .map_err(|_| Error::invalid("an Idempotency-Key has visible ASCII characters only"))?;
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, usize::try_from(most).unwrap_or(usize::MAX))
-        .await
-        .map_err(|_| {
-            Error::new(
-                ErrorKind::TooLarge,
-                format!("the body could not be read: this path takes {most} bytes"),
-            )
-        })?;
+    let mut whole = Request::new(body);
+    DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX)).apply(&mut whole);
+    let RawBody(bytes) = RawBody::from_request(whole, state).await?;
     let digest = Digest::of_parts(&[
         parts.method.as_str().as_bytes(),
         parts.uri.path().as_bytes(),

@@ -4,7 +4,7 @@
 use crate::error::{Failure, Outcome, Turns, closed};
 use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 use std::{path::Path, time::Duration};
 
 /// A database's shape: step n brings it from version n to n + 1 and is never changed after a release.
@@ -80,6 +80,8 @@ pub(crate) fn open(path: &Path) -> Outcome<Connection> {
     )]
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // A statement is planned once and not again whenever a bound value changes: with it, every look-up of a key was.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Failure::Data(format!("journal_mode is {mode}, not wal")));

@@ -69,11 +69,13 @@ pub fn attribute(span: &Span, name: &str) -> Option<String> {
         .value
         .clone()?
         .value?;
-    match value {
-        Value::StringValue(text) => Some(text),
-        Value::IntValue(number) => Some(number.to_string()),
-        other => panic!("{name} is {other:?}"),
+    if let Value::StringValue(text) = value {
+        return Some(text);
     }
+    let Value::IntValue(number) = value else {
+        panic!("{name} is {value:?}");
+    };
+    Some(number.to_string())
 }
 
 async fn receive(State(received): State<Received>, body: Bytes) -> Vec<u8> {
