@@ -4,7 +4,7 @@
 use crate::{
     auth::Tenant,
     body::{self, RawBody},
-    error::ApiResult,
+    error::{ApiError, ApiResult},
     state::AppState,
 };
 use axum::{
@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const DOCUMENTS: &str = "/v1/documents";
 const SEARCH: &str = "/v1/search";
 const EVENT_STREAM: &str = "text/event-stream";
 /// How a stream ends that has not failed.
@@ -35,10 +36,11 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     // Searching changes nothing: there is nothing to do once.
     let repeatable = route == Some(SEARCH);
+    let is_document = route == Some(DOCUMENTS);
     let limits = state.services.limits();
     let (scope, most) = match (request.method(), route) {
         (&Method::POST, Some("/v1/chat/completions" | "/v1/embeddings")) => (Scope::Chat, limits.request_bytes),
-        (&Method::POST, Some("/v1/documents")) => (Scope::Documents, body::document_body(limits)),
+        (&Method::POST, Some(DOCUMENTS)) => (Scope::Documents, body::document_body(limits)),
         (&Method::POST, Some(SEARCH)) => (Scope::Documents, limits.request_bytes),
         _ => return next.run(request).await,
     };
@@ -46,6 +48,14 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
     let pass = match Tenant::from_request_parts(&mut parts, &state).await {
         Ok(Tenant(pass)) => pass,
         Err(refused) => return refused.into_response(),
+    };
+    // Before the body is read: documents are held in memory as a whole.
+    let _turn = match is_document {
+        true => match state.documents.enter(pass.account()).await {
+            Ok(turn) => Some(turn),
+            Err(refused) => return ApiError::from(refused).into_response(),
+        },
+        false => None,
     };
     // The handler need not ask the keyring again.
     parts.extensions.insert(pass.clone());
@@ -103,7 +113,7 @@ async fn once(
         let _ = answer.send(Response::from_parts(parts, Body::from_stream(stream)));
         keep(claim, digest, status, content_type, body, &sender, &limits).await;
     };
-    tokio::spawn(work.in_current_span());
+    state.tasks.spawn(work.in_current_span());
     answered
         .await
         .map_err(|_| Error::internal("the task of a request ended without an answer").into())

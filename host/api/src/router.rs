@@ -8,6 +8,7 @@ use crate::{
     request_id::{self, Follow},
     rollups, scale, search, settings,
     state::{AppState, MetricsAccess},
+    tasks::Tasks,
     tenants,
     uploads::Uploads,
     usage,
@@ -27,9 +28,11 @@ use utoipa_axum::{
 };
 
 /// The whole HTTP surface over one set of services.
-pub fn router(services: Services, metrics: MetricsAccess, follow: Follow) -> Router {
+pub fn router(services: Services, metrics: MetricsAccess, follow: Follow, tasks: Tasks) -> Router {
     let state = AppState {
-        uploads: Uploads::new(services.limits().uploads),
+        uploads: Uploads::new(services.limits().uploads, 1),
+        documents: Uploads::new(services.limits().uploads.saturating_mul(8), 4),
+        tasks,
         services,
         metrics,
     };

@@ -1,6 +1,6 @@
 //! What every handler can reach. Not here: anything that belongs to one request.
 
-use crate::uploads::Uploads;
+use crate::{tasks::Tasks, uploads::Uploads};
 use riad_core::{Secret, pass::KeyHash};
 use riad_services::Services;
 
@@ -8,7 +8,11 @@ use riad_services::Services;
 pub(crate) struct AppState {
     pub services: Services,
     pub metrics: MetricsAccess,
+    /// Of adapters and plugins.
     pub uploads: Uploads,
+    /// Of documents, which are smaller.
+    pub documents: Uploads,
+    pub tasks: Tasks,
 }
 
 /// Who may read `/metrics`, besides the operator.

@@ -1,21 +1,31 @@
-//! The turn of an upload that is held in memory as a whole: a bounded number at the same time, one for each tenant, so that
-//! neither many nor a slow one keep the others out. Who waits holds nothing but a connection.
+//! The turn of an upload that is held in memory as a whole: a bounded number at the same time, few of them one tenant's, so that
+//! neither many nor slow ones keep the others out. Who waits holds nothing but a connection, and few may.
 //! Not here: how large an upload may be (`router`).
 
 use crate::{auth::Tenant, error::ApiError, state::AppState};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use parking_lot::Mutex;
-use riad_core::{Account, Error, TenantPass};
+use riad_core::{Account, Error, ErrorKind, TenantPass};
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Of one tenant that may wait.
+const WAITING: usize = 8;
+const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Uploads {
     places: Arc<Semaphore>,
-    /// One place for each tenant that uploads now.
+    /// Places of one tenant.
+    each: usize,
+    /// The places of each tenant that uploads now.
     tenants: Arc<Mutex<HashMap<Account, Weak<Semaphore>>>>,
 }
 
@@ -32,24 +42,39 @@ pub(crate) struct Turn {
 }
 
 impl Uploads {
-    pub fn new(most: u32) -> Self {
+    /// At most `most` at the same time, and `each` of one tenant.
+    pub fn new(most: u32, each: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most as usize)),
+            each,
             tenants: Arc::default(),
         }
     }
 
-    /// Waits for the tenant's own turn first: a tenant waits for a place with one upload only.
+    /// Waits for the tenant's own turn first: a tenant waits for a place with few uploads only.
+    ///
+    /// # Errors
+    /// `Busy` when many of the tenant's wait, or the wait is too long.
     pub async fn enter(&self, account: Account) -> Result<Turn, Error> {
-        let own = self.own(account).acquire_owned().await.map_err(Error::internal)?;
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(Error::internal)?;
-        Ok(Turn {
-            _own: own,
-            _place: place,
-        })
+        let busy = || {
+            let words = "too many uploads wait; send this one again when others have ended";
+            Error::new(ErrorKind::Busy, words).with_retry_after(Duration::from_secs(1))
+        };
+        // Each that waits or uploads holds the semaphore once.
+        let own = self.own(account);
+        if Arc::strong_count(&own) > self.each + WAITING {
+            return Err(busy());
+        }
+        let turn = async {
+            let own = own.acquire_owned().await.map_err(Error::internal)?;
+            let place = Arc::clone(&self.places);
+            let place = place.acquire_owned().await.map_err(Error::internal)?;
+            Ok(Turn {
+                _own: own,
+                _place: place,
+            })
+        };
+        timeout(LONGEST, turn).await.map_err(|_| busy())?
     }
 
     fn own(&self, account: Account) -> Arc<Semaphore> {
@@ -58,7 +83,7 @@ impl Uploads {
             return own;
         }
         tenants.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(1));
+        let own = Arc::new(Semaphore::new(self.each));
         tenants.insert(account, Arc::downgrade(&own));
         own
     }
@@ -81,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_has_one_turn_at_a_time_and_keeps_nobody_else_out() {
-        let uploads = Uploads::new(2);
+        let uploads = Uploads::new(2, 1);
         let first = uploads.enter(Account::new(1)).await.unwrap();
         let mut second = Box::pin(uploads.enter(Account::new(1)));
         assert!((&mut second).now_or_never().is_none(), "its own upload is running");
@@ -89,6 +114,19 @@ mod tests {
         assert!(other.is_ok(), "the other tenant has a turn of its own");
         let mut third = Box::pin(uploads.enter(Account::new(3)));
         assert!((&mut third).now_or_never().is_none(), "all places are taken");
+        let mut waiting = Vec::new();
+        for _ in 0..WAITING - 1 {
+            let mut more = Box::pin(uploads.enter(Account::new(1)));
+            assert!((&mut more).now_or_never().is_none());
+            waiting.push(more);
+        }
+        let refused = uploads.enter(Account::new(1)).await.err().unwrap();
+        assert_eq!(
+            refused.kind(),
+            ErrorKind::Busy,
+            "nobody holds all connections with what waits"
+        );
+        drop(waiting);
         drop(first);
         drop(other);
         assert!(second.now_or_never().is_some());

@@ -5,7 +5,7 @@ use crate::config::{self, Auth, Config, SchedulerPolicy, Secrets};
 use axum::Router;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use riad_api::MetricsAccess;
+use riad_api::{MetricsAccess, Tasks};
 use riad_core::{
     Error, Result, Secret,
     ports::{ChatEngine, Embedder, Scheduler, Tokens},
@@ -100,15 +100,17 @@ pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Resu
         Some(key) => MetricsAccess::key(&key),
         None => MetricsAccess::Operator,
     };
+    let tasks = Tasks::default();
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
-    let router = riad_api::router(services.clone(), metrics, riad_telemetry::follow);
+    let router = riad_api::router(services.clone(), metrics, riad_telemetry::follow, tasks.clone());
     Ok(Wired {
         router,
         new_operator_key,
         finish: Box::new(move || {
             Box::pin(async move {
                 accruing.abort();
+                tasks.end().await;
                 let ended = services.end_run(SETTLE_TIME).await;
                 store.close().await?;
                 ended

@@ -34,6 +34,8 @@ struct Facts {
     grants: Grants,
     policy: Policy,
     key_budget: Budget,
+    /// Whether the key ends, or is a token, which does.
+    ends: bool,
     origin: Origin,
 }
 
@@ -58,6 +60,7 @@ impl TenantPass {
         match keyring.find(&hash, now).await? {
             // The lookup was by the hash; comparing again costs nothing and keeps timing out of the database's hands.
             Some(found) if bool::from(found.hash.ct_eq(&hash)) && found.expires.is_none_or(|end| now < end) => {
+                let ends = found.expires.is_some();
                 let FoundKey {
                     tenant,
                     account,
@@ -74,6 +77,7 @@ impl TenantPass {
                     grants,
                     policy,
                     key_budget: budget,
+                    ends,
                     origin,
                 })))
             }
@@ -97,6 +101,7 @@ impl TenantPass {
                 grants: claims.grants,
                 policy: tenant.policy,
                 key_budget: Budget::default(),
+                ends: true,
                 origin,
             }))),
             Some(_) | None => Err(unauthenticated()),
@@ -133,6 +138,12 @@ impl TenantPass {
     #[must_use]
     pub fn key_budget(&self) -> &Budget {
         &self.0.key_budget
+    }
+
+    /// Whether the key has an end or a budget of its own: it must not make what outlives or outspends it.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.0.ends || self.0.key_budget.limits_something()
     }
 
     #[must_use]

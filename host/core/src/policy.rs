@@ -133,6 +133,20 @@ impl Policy {
 }
 
 impl Budget {
+    #[must_use]
+    pub fn limits_something(&self) -> bool {
+        [
+            self.total_tokens,
+            self.monthly_tokens,
+            self.daily_tokens,
+            self.total_micros,
+            self.monthly_micros,
+            self.daily_micros,
+        ]
+        .iter()
+        .any(Option::is_some)
+    }
+
     /// # Errors
     /// `InvalidRequest` names the member at fault.
     pub fn check(&self) -> Result<()> {

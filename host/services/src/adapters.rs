@@ -40,9 +40,19 @@ impl AdapterService {
         }
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.engine.inspect_adapter(files).await?;
-        let adapter = room.adapters.put(alias, files, &info).await?;
-        audit::record(&self.0, pass, "adapter.put", &format!("{alias}@{}", adapter.generation)).await?;
-        Ok(adapter)
+        let (shared, pass, alias, files) = (Arc::clone(&self.0), pass.clone(), alias.clone(), files.clone());
+        audit::to_the_end(async move {
+            let adapter = room.adapters.put(&alias, &files, &info).await?;
+            audit::record(
+                &shared,
+                &pass,
+                "adapter.put",
+                &format!("{alias}@{}", adapter.generation),
+            )
+            .await?;
+            Ok(adapter)
+        })
+        .await
     }
 
     /// By alias.
@@ -60,7 +70,12 @@ impl AdapterService {
     /// `NotFound` if the room has no such alias.
     pub async fn delete(&self, pass: &TenantPass, alias: &AdapterAlias) -> Result<()> {
         pass.require(Scope::Adapters, Access::Write)?;
-        self.0.rooms.open(pass).await?.adapters.delete(alias).await?;
-        audit::record(&self.0, pass, "adapter.delete", alias.as_str()).await
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
+        audit::to_the_end(async move {
+            room.adapters.delete(&alias).await?;
+            audit::record(&shared, &pass, "adapter.delete", alias.as_str()).await
+        })
+        .await
     }
 }

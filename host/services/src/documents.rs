@@ -51,7 +51,6 @@ impl DocumentService {
         let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Document)).await?;
         let stored = self.store(pass, title, request, &tab).await;
         let document = stored.inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
-        audit::record(&self.0, pass, "document.create", document.id.as_str()).await?;
         tab.settle().await?;
         Ok(document)
     }
@@ -93,9 +92,14 @@ impl DocumentService {
             text,
             metadata: request.metadata,
         };
-        let document = room.documents.insert(document, chunks).await?;
         tab.using(|used| used.requests = 1);
-        Ok(document)
+        let (shared, pass) = (Arc::clone(&self.0), pass.clone());
+        audit::to_the_end(async move {
+            let document = room.documents.insert(document, chunks).await?;
+            audit::record(&shared, &pass, "document.create", document.id.as_str()).await?;
+            Ok(document)
+        })
+        .await
     }
 
     /// # Errors
@@ -131,8 +135,13 @@ impl DocumentService {
     /// `NotFound` if the room has none with the id.
     pub async fn delete(&self, pass: &TenantPass, id: &DocumentId) -> Result<()> {
         pass.require(Scope::Documents, Access::Write)?;
-        self.0.rooms.open(pass).await?.documents.delete(id).await?;
-        audit::record(&self.0, pass, "document.delete", id.as_str()).await
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
+        audit::to_the_end(async move {
+            room.documents.delete(&id).await?;
+            audit::record(&shared, &pass, "document.delete", id.as_str()).await
+        })
+        .await
     }
 
     fn check_metadata(&self, metadata: &Metadata) -> Result<()> {

@@ -23,6 +23,8 @@ const SHOWN: usize = 12;
 /// Keys are hashed without salt or delay, so that a short one could be guessed from its hash.
 const OPERATOR_KEY_MIN: usize = 16;
 const NAME_MAX: usize = 128;
+/// A hundred years.
+const OVERLAP_MAX_SECONDS: u64 = 100 * 366 * 86_400;
 
 /// A key with its secret, which is shown once.
 pub struct NewKey {
@@ -70,6 +72,17 @@ impl<'a> KeyOwner<'a> {
         }
     }
 
+    /// A key that ends, or has a budget, would lose both with the first key that it makes or changes.
+    fn check_bound(&self) -> Result<()> {
+        match self {
+            Self::Own(pass) if pass.is_bound() => Err(Error::new(
+                ErrorKind::Forbidden,
+                "a key with an end or a budget of its own, or a token, makes and changes no keys; use an admin's key without one",
+            )),
+            Self::Own(_) | Self::Named(..) => Ok(()),
+        }
+    }
+
     /// A webhook is an address that this server calls: only the operator says where to, or a tenant could make it call what
     /// stands behind the operator's own doors.
     fn check_budget(&self, budget: &Budget) -> Result<()> {
@@ -113,6 +126,7 @@ impl KeyService {
     async fn make(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
         let now = clock::now();
         let name = check_name(&request.name)?;
+        owner.check_bound()?;
         owner.check(&request.grants)?;
         let secret = generate(TENANT_PREFIX)?;
         let key = Key {
@@ -154,11 +168,13 @@ impl KeyService {
             name: change.name.as_deref().map(check_name).transpose()?,
             ..change
         };
+        owner.check_bound()?;
         check_expires(change.expires, clock::now())?;
         if let Some(budget) = &change.budget {
             owner.check_budget(budget)?;
         }
         self.check_reach(owner, key).await?;
+        let change = self.keeping_webhook(owner, key, change).await?;
         let detail = json!({"name": change.name, "expires": change.expires, "budget": change.budget});
         let entry = owner.entry("key.change", key.as_str(), Some(&detail));
         self.0.keyring.change(&owner.managed(), key, change, entry).await
@@ -171,6 +187,8 @@ impl KeyService {
     pub async fn rotate(&self, owner: &KeyOwner<'_>, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
         let now = clock::now();
         let old = self.find(owner, key).await?;
+        // Before anything is made: a key that has ended has nothing to hand over.
+        check_expires(old.expires, now)?;
         // With the budget as it is, also one that the operator has set.
         let made = self
             .make(
@@ -187,7 +205,7 @@ impl KeyService {
             self.revoke(owner, key).await?;
             return Ok(made);
         }
-        let ends = now.saturating_add(overlap_seconds);
+        let ends = now.saturating_add(overlap_seconds.min(OVERLAP_MAX_SECONDS));
         let change = KeyChange {
             expires: Some(old.expires.map_or(ends, |already| already.min(ends))),
             ..KeyChange::default()
@@ -202,6 +220,29 @@ impl KeyService {
         self.check_reach(owner, key).await?;
         let entry = owner.entry("key.revoke", key.as_str(), None);
         self.0.keyring.revoke(&owner.managed(), key, entry).await
+    }
+
+    /// What the operator is told about a budget stays when an admin changes the budget.
+    async fn keeping_webhook(&self, owner: &KeyOwner<'_>, key: &KeyId, change: KeyChange) -> Result<KeyChange> {
+        match (owner, change.budget) {
+            (KeyOwner::Own(_), Some(budget)) => {
+                let old = self.find(owner, key).await?.budget;
+                let budget = Budget {
+                    thresholds: if old.webhook.is_some() {
+                        old.thresholds
+                    } else {
+                        budget.thresholds
+                    },
+                    webhook: old.webhook,
+                    ..budget
+                };
+                Ok(KeyChange {
+                    budget: Some(budget),
+                    ..change
+                })
+            }
+            (KeyOwner::Own(_) | KeyOwner::Named(..), budget) => Ok(KeyChange { budget, ..change }),
+        }
     }
 
     async fn find(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<Key> {
@@ -254,6 +295,9 @@ pub(crate) fn check_name(name: &str) -> Result<String> {
 
 fn check_expires(expires: Option<u64>, now: u64) -> Result<()> {
     match expires {
+        Some(expires) if i64::try_from(expires).is_err() => {
+            Err(Error::invalid("expires is too far away").with_param("expires"))
+        }
         Some(expires) if expires <= now => Err(Error::invalid(
             "expires is in the past; it is a time in seconds since 1970-01-01 UTC",
         )

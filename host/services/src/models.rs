@@ -2,7 +2,12 @@
 //! Not here: loading them.
 
 use crate::shared::Shared;
-use riad_core::{AdapterAlias, Error, ErrorKind, Result, TenantPass, adapter::AdapterSource, ports::Room};
+use riad_core::{
+    AdapterAlias, Error, ErrorKind, Result, TenantPass,
+    adapter::AdapterSource,
+    grants::{Access, Scope},
+    ports::Room,
+};
 use std::sync::Arc;
 
 /// Stands between the base model's name and an adapter's alias.
@@ -26,7 +31,14 @@ impl ModelService {
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<ModelEntry>> {
         let base = &self.0.engine.profile().id;
-        let adapters = self.0.rooms.open(pass).await?.adapters.list().await?;
+        // Their names are for who may use or list them.
+        let may_see = [Scope::Chat, Scope::Adapters]
+            .iter()
+            .any(|scope| pass.grants().allow(*scope, Access::Read));
+        let adapters = match may_see {
+            true => self.0.rooms.open(pass).await?.adapters.list().await?,
+            false => Vec::new(),
+        };
         let mut models = vec![ModelEntry {
             id: base.clone(),
             created: self.0.started,

@@ -47,12 +47,16 @@ impl PipelineService {
             };
             return Err(refused.with_param(format!("stages.{stage}")));
         }
-        room.plugins.set_pipeline(pipeline).await?;
-        let pipeline = complete(pipeline);
-        let detail = serde_json::to_value(&pipeline).map_err(Error::internal)?;
+        let complete = complete(pipeline);
+        let detail = serde_json::to_value(&complete).map_err(Error::internal)?;
         let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
-        self.0.audit.append(entry).await?;
-        Ok(pipeline)
+        let (shared, pipeline) = (Arc::clone(&self.0), pipeline.clone());
+        audit::to_the_end(async move {
+            room.plugins.set_pipeline(&pipeline).await?;
+            shared.audit.append(entry).await?;
+            Ok(complete)
+        })
+        .await
     }
 }
 

@@ -37,10 +37,14 @@ impl PluginService {
             bytes: component.len() as u64,
             created: clock::now(),
         };
-        room.plugins.put(&version, component).await?;
-        let object = format!("{name}@{}", version.version);
-        audit::record(&self.0, pass, "plugin.put", &object).await?;
-        Ok(version)
+        let (shared, pass) = (Arc::clone(&self.0), pass.clone());
+        audit::to_the_end(async move {
+            room.plugins.put(&version, component).await?;
+            let object = format!("{}@{}", version.name, version.version);
+            audit::record(&shared, &pass, "plugin.put", &object).await?;
+            Ok(version)
+        })
+        .await
     }
 
     /// All versions, newest first.

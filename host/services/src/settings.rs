@@ -32,7 +32,12 @@ impl SettingsService {
                 format!("the settings have {bytes} bytes as JSON, they may have {most}"),
             ));
         }
-        self.0.rooms.open(pass).await?.settings.put(settings).await?;
-        audit::record(&self.0, pass, "settings.put", "settings").await
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, settings) = (Arc::clone(&self.0), pass.clone(), settings.clone());
+        audit::to_the_end(async move {
+            room.settings.put(&settings).await?;
+            audit::record(&shared, &pass, "settings.put", "settings").await
+        })
+        .await
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     changes,
-    error::{Failure, Outcome, in_turn, off_thread},
+    error::{Failure, Outcome, in_turn},
     metadata, names,
     room::RoomState,
     search,
@@ -47,8 +47,7 @@ impl Documents for RoomDocuments {
     }
 
     async fn watermark(&self) -> Result<u64> {
-        let room = self.0.clone();
-        off_thread(move || Ok(room.index.watermark())).await
+        Ok(self.0.index.watermark())
     }
 }
 

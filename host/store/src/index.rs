@@ -18,6 +18,7 @@ use std::{
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Changed vectors after which the file is written; a quarter of the index if that is more, so that writing stays in
@@ -28,6 +29,8 @@ pub(crate) struct RoomIndex {
     path: PathBuf,
     dimensions: usize,
     inner: Mutex<Inner>,
+    /// The watermark of `inner`, for who must not wait for it.
+    watermark: AtomicU64,
 }
 
 struct Inner {
@@ -52,12 +55,14 @@ impl RoomIndex {
         Ok(Self {
             path: path.to_owned(),
             dimensions,
+            watermark: AtomicU64::new(inner.watermark),
             inner: Mutex::new(inner),
         })
     }
 
+    /// A search that begins after this sees at least so much.
     pub(crate) fn watermark(&self) -> u64 {
-        self.inner.lock().watermark
+        self.watermark.load(Ordering::Acquire)
     }
 
     /// Makes room before the transaction, so that a full memory refuses the document instead of breaking the index.
@@ -72,6 +77,7 @@ impl RoomIndex {
             tracing::error!(%error, "the vector index could not follow a change and is built anew");
             *inner = build(self.dimensions, connection)?;
         }
+        self.watermark.store(inner.watermark, Ordering::Release);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 use bytes::Bytes;
-use riad_api::{Gate, MetricsAccess, ServeOptions, Serving};
+use riad_api::{Gate, MetricsAccess, ServeOptions, Serving, Tasks};
 use riad_core::{
     Limits, OperatorPass, PlanName, Secret, TenantPass,
     audit::Origin,
@@ -77,7 +77,12 @@ impl Platform {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gate = Gate::default();
-        gate.open(&riad_api::router(services.clone(), MetricsAccess::Operator, |_, _| ()));
+        gate.open(&riad_api::router(
+            services.clone(),
+            MetricsAccess::Operator,
+            |_, _| (),
+            Tasks::default(),
+        ));
         Self {
             url,
             empty,

@@ -24,7 +24,7 @@ pub trait Embedder: Send + Sync {
     fn fusion_weight(&self) -> f32;
 
     /// Unit vectors in the order of the texts, and the tokens that were read. A text without a known token gives zeros.
-    /// Takes processor time; runs off the async threads. A caller that goes away may waste one batch.
+    /// Takes processor time; more than a sentence or two runs off the async threads. A caller that goes away may waste one batch.
     async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)>;
 
     /// Tokens that it has read since the process began.

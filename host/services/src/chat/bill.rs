@@ -4,7 +4,7 @@
 use crate::metering::{Metering, Tab, Visitor};
 use parking_lot::Mutex;
 use riad_core::{
-    Error, Result, TenantPass,
+    AdapterAlias, Error, Result, TenantPass,
     ledger::{Outcome, Purpose},
     ports::{GenerationEnd, PipelineRun, Progress, Tally},
     price::Used,
@@ -46,6 +46,10 @@ impl Bill {
     /// For the guests' own embeddings.
     pub fn visitor(&self) -> Visitor {
         self.tab.visitor()
+    }
+
+    pub fn name_adapter(&self, alias: Option<AdapterAlias>) {
+        self.tab.name_adapter(alias);
     }
 
     pub fn name_plugins(&self, names: String) {

@@ -47,7 +47,7 @@ pub(super) async fn prepare(
     let purpose = Purpose {
         kind: Kind::Chat,
         model: shared.engine.profile().id.clone(),
-        adapter: request.adapter().cloned(),
+        adapter: None,
         plugin: String::new(),
     };
     // Before anything is read: a tenant over its limits costs nothing.
@@ -67,6 +67,8 @@ async fn start(
 ) -> Result<Started> {
     let room = shared.rooms.open(pass).await?;
     let adapter = models::pin(&room, request.model(), request.adapter()).await?;
+    // Only now: what is told to whoever watches the server has no names that are not there.
+    bill.name_adapter(request.adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
     bill.name_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;

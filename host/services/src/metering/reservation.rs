@@ -7,7 +7,7 @@ use super::{
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use riad_core::{
-    Error, Result, TenantPass,
+    AdapterAlias, Error, Result, TenantPass,
     ledger::{Amount, Hold, Outcome, Purpose, Record},
     ports::RequestSeen,
     price::{Plan, Used},
@@ -97,6 +97,11 @@ impl Reservation {
                 timings: Timings::default(),
             }),
         })
+    }
+
+    /// The adapter that serves the request, once it is known to be there.
+    pub fn name_adapter(&self, alias: Option<AdapterAlias>) {
+        self.aside.lock().purpose.adapter = alias;
     }
 
     /// The names of the plugins that serve the request, once they are known.

@@ -5,7 +5,7 @@
 use super::{Metering, Reservation, Timings, reservation::minus};
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass,
+    AdapterAlias, Error, ErrorKind, Result, TenantPass,
     ledger::{Outcome, Purpose},
     price::Used,
     receipt::{ServedBy, SignedReceipt},
@@ -68,6 +68,10 @@ impl Tab {
 
     pub fn visitor(&self) -> Visitor {
         Visitor(Arc::downgrade(&self.0))
+    }
+
+    pub fn name_adapter(&self, alias: Option<AdapterAlias>) {
+        self.0.reservation.name_adapter(alias);
     }
 
     pub fn name_plugins(&self, names: String) {
