@@ -36,8 +36,8 @@ impl AuditLog for ControlAudit {
 
     async fn list(&self, query: AuditQuery) -> Result<Vec<AuditRecord>> {
         let control = self.control.clone();
-        in_turn(&self.control.database.reading, move || {
-            control.database.read(|connection| list(connection, &query))
+        in_turn(&self.control.asking, move || {
+            control.ask(|connection| list(connection, &query))
         })
         .await
     }

@@ -3,12 +3,12 @@
 //! (`ledger`), rooms.
 
 use crate::{
-    error::Outcome,
+    error::{Outcome, Turns, closed},
     ledger,
-    sqlite::{Database, Schema},
+    sqlite::{self, Database, Schema},
     uses::Uses,
 };
-use parking_lot::FairMutex;
+use parking_lot::{FairMutex, Mutex};
 use riad_core::{Account, TenantId};
 use rusqlite::{Connection, OptionalExtension};
 use std::{path::Path, sync::Arc};
@@ -139,6 +139,9 @@ const ACCOUNTS: &str = r#"
 
 pub(crate) struct Control {
     pub(crate) database: Database,
+    /// For what tenants may ask as often and as long as they like: whoever is let in is decided beside it.
+    questions: Mutex<Option<Connection>>,
+    pub(crate) asking: Turns,
     pub(crate) uses: Uses,
     /// Held by whoever writes, the ledger among them, which has a connection of its own: without it, SQLite lets its many
     /// commits overtake the few others until those give up.
@@ -147,8 +150,13 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        let database = Database::open(path, &SCHEMA)?;
+        let questions = sqlite::open(path)?;
+        questions.pragma_update(None, "query_only", true)?;
         Ok(Self {
-            database: Database::open(path, &SCHEMA)?,
+            database,
+            questions: Mutex::new(Some(questions)),
+            asking: Turns::default(),
             uses: Uses::default(),
             turn: Arc::default(),
         })
@@ -160,8 +168,16 @@ impl Control {
         self.database.write(work)
     }
 
+    /// Reads one state of the database, apart from what every request needs.
+    pub(crate) fn ask<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        let questions = self.questions.lock();
+        let transaction = questions.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
+        work(&transaction)
+    }
+
     pub(crate) fn close(&self) {
         self.uses.write(self);
+        drop(self.questions.lock().take());
         self.database.close();
     }
 

@@ -62,8 +62,8 @@ impl Directory for TenantDirectory {
 
     async fn list(&self, _operator: &OperatorPass) -> Result<Vec<Tenant>> {
         let control = self.control.clone();
-        in_turn(&self.control.database.reading, move || {
-            control.database.read(|connection| {
+        in_turn(&self.control.asking, move || {
+            control.ask(|connection| {
                 let mut statement =
                     connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
                 let rows = statement.query_map([], read_tenant)?;

@@ -70,8 +70,8 @@ impl Keyring for ControlKeyring {
 
     async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        let mut keys = in_turn(&self.control.database.reading, move || {
-            control.database.read(|connection| list(connection, &tenant))
+        let mut keys = in_turn(&self.control.asking, move || {
+            control.ask(|connection| list(connection, &tenant))
         })
         .await?;
         // Here and not in SQL, where a prefix could be read as a pattern.

@@ -125,10 +125,14 @@ async fn every_change_is_in_the_log_with_who_what_when_and_from_where_and_withou
     assert_eq!(acme.get("/v1/audit?tenant=globex").await.status, 400);
     let all = log(&host.operator, "/operator/v1/audit?limit=1000").await;
     assert!(all.iter().any(|line| line["tenant"] == "globex") && all.iter().any(|line| line["tenant"] == "acme"));
-    assert_eq!(
-        log(&host.operator, "/operator/v1/audit?tenant=acme&limit=1000").await,
-        lines
-    );
+    // The same lines, but for where the operator sits, which is not told to tenants.
+    let mut whole = log(&host.operator, "/operator/v1/audit?tenant=acme&limit=1000").await;
+    for line in whole.iter_mut().filter(|line| line["actor"] == "operator") {
+        assert!(line["address"].is_string() && line["request"] != "");
+        line["address"] = Value::Null;
+        line["request"] = "".into();
+    }
+    assert_eq!(whole, lines);
     assert_eq!(acme.get("/v1/audit?limit=0").await.status, 400);
 
     // It outlives the tenant and the process.
