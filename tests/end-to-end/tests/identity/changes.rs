@@ -126,13 +126,14 @@ async fn every_change_is_in_the_log_with_who_what_when_and_from_where_and_withou
     let all = log(&host.operator, "/operator/v1/audit?limit=1000").await;
     assert!(all.iter().any(|line| line["tenant"] == "globex") && all.iter().any(|line| line["tenant"] == "acme"));
     // The same lines, but for where the operator sits, which is not told to tenants.
-    let mut whole = log(&host.operator, "/operator/v1/audit?tenant=acme&limit=1000").await;
-    for line in whole.iter_mut().filter(|line| line["actor"] == "operator") {
+    let whole = log(&host.operator, "/operator/v1/audit?tenant=acme&limit=1000").await;
+    let mut told = whole.clone();
+    for line in told.iter_mut().filter(|line| line["actor"] == "operator") {
         assert!(line["address"].is_string() && line["request"] != "");
         line["address"] = Value::Null;
         line["request"] = "".into();
     }
-    assert_eq!(whole, lines);
+    assert_eq!(told, lines);
     assert_eq!(acme.get("/v1/audit?limit=0").await.status, 400);
 
     // It outlives the tenant and the process.
@@ -140,5 +141,5 @@ async fn every_change_is_in_the_log_with_who_what_when_and_from_where_and_withou
     let host = host.restart().await;
     let left = log(&host.operator, "/operator/v1/audit?tenant=acme&limit=1000").await;
     assert_eq!(left[0]["action"], "tenant.delete");
-    assert_eq!(left[1..], lines);
+    assert_eq!(left[1..], whole);
 }
