@@ -6,6 +6,7 @@ use crate::{
     error::{ApiResult, Failures},
     export::{self, Format},
     state::AppState,
+    usage::question::whose,
 };
 use axum::{
     Json,
@@ -14,9 +15,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use riad_core::{
-    Error, TenantId,
+    Error,
     ledger::{Entry, Run, Verification},
-    usage::{EntryQuery, Whose},
+    usage::EntryQuery,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -211,15 +212,8 @@ pub(crate) async fn list_entries(
         params.format.as_deref(),
         &[Format::Json, Format::Csv, Format::CloudEvents],
     )?;
-    let whose = match params.tenant {
-        Some(id) => {
-            let tenant: TenantId = id.parse().map_err(|error: Error| error.with_param("tenant"))?;
-            Whose::Tenant(tenant)
-        }
-        None => Whose::All,
-    };
     let query = EntryQuery {
-        whose,
+        whose: whose(params.tenant.as_deref())?,
         after: params.after.unwrap_or(0),
         limit: params.limit.unwrap_or(100),
     };
