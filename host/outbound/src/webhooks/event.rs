@@ -3,6 +3,7 @@
 use riad_core::ports::BudgetNotice;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
 /// All tries to send one notice have the same `id`, so that a receiver knows what it has seen.
@@ -35,24 +36,12 @@ impl<'a> Event<'a> {
 
 /// Time since 1970-01-01 UTC, to the millisecond.
 fn rfc3339(time: Duration) -> String {
-    let (days, seconds) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
-    // Days to a civil date, after Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms": eras of 400 years that
-    // begin in March.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60,
-        time.subsec_millis()
-    )
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    i128::try_from(time.as_nanos())
+        .ok()
+        .and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok())
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
