@@ -25,8 +25,8 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(pass) = parts.extensions.get::<TenantPass>() {
             return Ok(Self(pass.clone()));
         }
-        let authorising = state.services.authorise(bearer(parts)?, origin(parts));
-        Ok(Self(authorising.instrument(info_span!("authorise")).await?))
+        let authorizing = state.services.authorize(bearer(parts)?, origin(parts));
+        Ok(Self(authorizing.instrument(info_span!("authorize")).await?))
     }
 }
 
@@ -34,7 +34,7 @@ impl FromRequestParts<AppState> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let operator = state.services.authorise_operator(bearer(parts)?, origin(parts));
+        let operator = state.services.authorize_operator(bearer(parts)?, origin(parts));
         Ok(Self(operator.await?))
     }
 }

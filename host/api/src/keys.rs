@@ -77,7 +77,7 @@ pub(crate) struct KeyList {
 pub(crate) struct KeyBody {
     id: String,
     name: String,
-    /// The key's first characters, to recognise it by.
+    /// The key's first characters, to recognize it by.
     prefix: String,
     #[schema(example = "admin")]
     role: &'static str,

@@ -6,7 +6,7 @@ use crate::{
     error::{ApiResult, Failures},
     export::{self, Format},
     state::AppState,
-    usage::question::whose,
+    usage::question::scope,
 };
 use axum::{
     Json,
@@ -213,7 +213,7 @@ pub(crate) async fn list_entries(
         &[Format::Json, Format::Csv, Format::CloudEvents],
     )?;
     let query = EntryQuery {
-        whose: whose(params.tenant.as_deref())?,
+        scope: scope(params.tenant.as_deref())?,
         after: params.after.unwrap_or(0),
         limit: params.limit.unwrap_or(100),
     };

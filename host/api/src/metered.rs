@@ -15,10 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use riad_core::{Digest, Error, Limits, Result, TenantPass, grants::Scope, ports::Reply};
+use riad_core::{Digest, Error, Limits, Result, TenantPass, grants::Scope, ports::StoredResponse};
 use riad_services::{
+    idempotency::{Begun, Claim},
     metering::{Rate, RateState},
-    replies::{Begun, Claim},
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -57,7 +57,7 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
         },
         false => None,
     };
-    // The handler need not ask the keyring again.
+    // The handler need not ask the key_store again.
     parts.extensions.insert(pass.clone());
     let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| !repeatable).cloned();
     let request = Request::from_parts(parts, body);
@@ -93,7 +93,7 @@ async fn once(
         parts.uri.query().unwrap_or_default().as_bytes(),
         &bytes,
     ]);
-    let claim = match state.services.replies().begin(pass, scope, key, digest).await? {
+    let claim = match state.services.idempotency().begin(pass, scope, key, digest).await? {
         Begun::Replay(reply) => return Ok(replay(reply)),
         Begun::Run(claim) => claim,
     };
@@ -147,7 +147,7 @@ async fn keep(
     }
 }
 
-fn replay(reply: Reply) -> Response {
+fn replay(reply: StoredResponse) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     let mut response = (status, Body::from(reply.body)).into_response();
     let headers = response.headers_mut();

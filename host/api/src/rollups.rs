@@ -6,7 +6,7 @@ use crate::{
     error::{ApiResult, Failures},
     export::{self, Format},
     state::AppState,
-    usage::question::{now, whose},
+    usage::question::{now, scope},
 };
 use axum::{
     Json,
@@ -69,12 +69,12 @@ pub(crate) async fn list_rollups(
     QueryParts(params): QueryParts<RollupParams>,
 ) -> ApiResult<Response> {
     let format = Format::read(params.format.as_deref(), &[Format::Json, Format::Csv])?;
-    let whose = whose(params.tenant.as_deref())?;
+    let scope = scope(params.tenant.as_deref())?;
     let end = params.end_time.unwrap_or_else(now);
     let rollups = state
         .services
         .usage()
-        .rollups(&operator, whose, params.start_time, end)
+        .rollups(&operator, scope, params.start_time, end)
         .await?;
     let currency = state.services.currency();
     let data: Vec<RollupBody> = rollups

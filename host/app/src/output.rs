@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal, Write};
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
-    colour: bool,
+    color: bool,
 }
 
 impl Output {
@@ -23,16 +23,16 @@ impl Output {
     pub fn new(json: bool) -> Self {
         Self {
             json,
-            colour: io::stdout().is_terminal(),
+            color: io::stdout().is_terminal(),
         }
     }
 
-    /// For people, without colour, wherever it goes.
+    /// For people, without color, wherever it goes.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self {
             json: false,
-            colour: false,
+            color: false,
         }
     }
 
@@ -62,7 +62,7 @@ impl Output {
     }
 
     fn styled(&self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() {
+        if self.color && !text.is_empty() {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
             text.to_owned()

@@ -72,8 +72,8 @@ pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Resu
     let sandbox = blocking(move || WasmSandbox::new(&cache, &limits, compiler)).await?;
 
     let services = Services::new(Parts {
-        directory: store.directory(),
-        keyring: store.keyring(),
+        tenant_store: store.tenant_store(),
+        key_store: store.key_store(),
         tokens,
         rooms: store.rooms(),
         audit: store.audit(),

@@ -1,6 +1,6 @@
 //! Entries of the ledger, and what was set aside before them. Not here: how they are kept (`store`), budgets (`services`).
 
-use crate::{Account, AdapterAlias, Digest, Error, KeyId, PlanName, Result, TenantId, price::Used};
+use crate::{Account, AdapterAlias, Digest, Error, KeyId, PlanName, Result, TenantId, price::Usage};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -115,9 +115,9 @@ pub struct Entry {
     pub at_ms: u64,
     pub purpose: Purpose,
     pub outcome: Outcome,
-    pub used: Used,
+    pub used: Usage,
     /// For [`Outcome::Abandoned`]: what was set aside, the most that can be missing.
-    pub at_most: Option<Used>,
+    pub at_most: Option<Usage>,
     pub plan: PlanName,
     pub plan_version: u32,
     /// Thousandths of a micro-unit: the plan's prices times what was used.
@@ -139,7 +139,7 @@ pub struct Hold {
     pub purpose: Purpose,
     pub plan: PlanName,
     pub plan_version: u32,
-    pub at_most: Used,
+    pub at_most: Usage,
 }
 
 /// What the ledger is told, in this order for a request: holds, each replacing the one before, then the entry that ends them.
@@ -151,7 +151,7 @@ pub enum Record {
 
 /// The last entry of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainHead {
     /// 0: there is none.
     pub number: u64,
     /// SHA-256 of its receipt's text.

@@ -7,6 +7,7 @@ pub mod account;
 pub mod adapter;
 pub mod audit;
 pub mod chat;
+pub mod clock;
 pub mod document;
 pub mod error;
 pub mod grants;
@@ -25,6 +26,7 @@ pub mod tenant;
 pub mod usage;
 
 pub use account::Account;
+pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PlanName, PluginName, TenantId};
 pub use limits::Limits;

@@ -1,13 +1,13 @@
 //! The only things that open a room or the operator's doors. Both have private fields and are made from the secret that was
 //! presented; nothing in a request body, path or query can make one.
-//! Not here: where keys are kept (the `Keyring` port), how a token is verified (the `Tokens` port).
+//! Not here: where keys are kept (the `KeyStore` port), how a token is verified (the `Tokens` port).
 
 use crate::{
     Account, Error, ErrorKind, KeyId, Result, Secret, TenantId,
     audit::Origin,
     grants::{Access, Grants, Scope},
     policy::{Budget, Policy},
-    ports::{FoundKey, Keyring, Tokens},
+    ports::{KeyRecord, KeyStore, Tokens},
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -23,11 +23,11 @@ pub fn hash_key(key: &Secret<String>) -> KeyHash {
 
 /// Proof that a request carries a tenant's key or token. Handed down as a reference; there is no other way to a room.
 #[derive(Debug, Clone)]
-pub struct TenantPass(Arc<Facts>);
+pub struct TenantPass(Arc<PassData>);
 
 /// Decided once, when the request came.
 #[derive(Debug)]
-struct Facts {
+struct PassData {
     tenant: TenantId,
     account: Account,
     key: KeyId,
@@ -43,9 +43,9 @@ impl TenantPass {
     /// `now` is in seconds since 1970-01-01 UTC. A token of an identity provider is taken if `tokens` is there.
     ///
     /// # Errors
-    /// `Unauthenticated` for a key or token that opens nothing; whatever keyring and tokens fail with.
-    pub async fn authorise(
-        keyring: &dyn Keyring,
+    /// `Unauthenticated` for a key or token that opens nothing; whatever key_store and tokens fail with.
+    pub async fn authorize(
+        key_store: &dyn KeyStore,
         tokens: Option<&dyn Tokens>,
         presented: &Secret<String>,
         origin: Origin,
@@ -54,14 +54,14 @@ impl TenantPass {
         if let Some(tokens) = tokens
             && tokens.is_token(presented)
         {
-            return Self::from_token(keyring, tokens, presented, origin).await;
+            return Self::from_token(key_store, tokens, presented, origin).await;
         }
         let hash = hash_key(presented);
-        match keyring.find(&hash, now).await? {
+        match key_store.find(&hash, now).await? {
             // The lookup was by the hash; comparing again costs nothing and keeps timing out of the database's hands.
             Some(found) if bool::from(found.hash.ct_eq(&hash)) && found.expires.is_none_or(|end| now < end) => {
                 let ends = found.expires.is_some();
-                let FoundKey {
+                let KeyRecord {
                     tenant,
                     account,
                     key,
@@ -70,7 +70,7 @@ impl TenantPass {
                     budget,
                     ..
                 } = found;
-                Ok(Self(Arc::new(Facts {
+                Ok(Self(Arc::new(PassData {
                     tenant,
                     account,
                     key,
@@ -86,15 +86,15 @@ impl TenantPass {
     }
 
     async fn from_token(
-        keyring: &dyn Keyring,
+        key_store: &dyn KeyStore,
         tokens: &dyn Tokens,
         presented: &Secret<String>,
         origin: Origin,
     ) -> Result<Self> {
         let claims = tokens.verify(presented).await?;
-        match keyring.tenant(&claims.tenant).await? {
+        match key_store.tenant(&claims.tenant).await? {
             // A token that is older than the tenant was made for a former one with the same id.
-            Some(tenant) if claims.issued_at >= tenant.created => Ok(Self(Arc::new(Facts {
+            Some(tenant) if claims.issued_at >= tenant.created => Ok(Self(Arc::new(PassData {
                 tenant: tenant.id,
                 account: tenant.account,
                 key: claims.key,
@@ -166,9 +166,9 @@ pub struct OperatorPass {
 
 impl OperatorPass {
     /// # Errors
-    /// `Unauthenticated` for anything but the operator's key; whatever the keyring fails with.
-    pub async fn authorise(keyring: &dyn Keyring, presented: &Secret<String>, origin: Origin) -> Result<Self> {
-        match keyring.operator_hash().await? {
+    /// `Unauthenticated` for anything but the operator's key; whatever the key_store fails with.
+    pub async fn authorize(key_store: &dyn KeyStore, presented: &Secret<String>, origin: Origin) -> Result<Self> {
+        match key_store.operator_hash().await? {
             Some(hash) if bool::from(hash.ct_eq(&hash_key(presented))) => Ok(Self { origin }),
             Some(_) | None => Err(unauthenticated()),
         }
@@ -182,12 +182,12 @@ impl OperatorPass {
 
 /// The tenant whose keys are managed: the one that a pass belongs to, or one that the operator names.
 #[derive(Debug, Clone)]
-pub struct Managed {
+pub struct ManagedTenant {
     tenant: TenantId,
     account: Option<Account>,
 }
 
-impl Managed {
+impl ManagedTenant {
     #[must_use]
     pub fn own(pass: &TenantPass) -> Self {
         Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Things that cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Used {
+pub struct Usage {
     pub requests: u64,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
@@ -19,7 +19,7 @@ pub struct Used {
     pub adapter_byte_hours: u64,
 }
 
-impl Used {
+impl Usage {
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.prompt_tokens
@@ -61,7 +61,7 @@ const BILLION: u64 = 1_000_000_000;
 impl PriceList {
     /// Each thing that cost something and its price in nano-units (thousandths of a micro-unit), rounded half up.
     #[must_use]
-    pub fn lines(&self, used: &Used) -> [(&'static str, u64); 7] {
+    pub fn lines(&self, used: &Usage) -> [(&'static str, u64); 7] {
         let line = |amount: u64, micros: u64, per: u64| {
             let nanos = u128::from(amount) * u128::from(micros) * 1000;
             u64::try_from((nanos + u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
@@ -91,7 +91,7 @@ impl PriceList {
 
     /// The sum of [`Self::lines`].
     #[must_use]
-    pub fn nanos(&self, used: &Used) -> u64 {
+    pub fn nanos(&self, used: &Usage) -> u64 {
         self.lines(used)
             .iter()
             .fold(0, |sum, (_, nanos)| sum.saturating_add(*nanos))
@@ -120,11 +120,11 @@ mod tests {
             stored_byte_hours: 137,
             ..PriceList::default()
         };
-        let used = Used {
+        let used = Usage {
             prompt_tokens: 1_000_003,
             completion_tokens: 1,
             stored_byte_hours: 5_000_000_000,
-            ..Used::default()
+            ..Usage::default()
         };
         // 150,000.45 + 0.6 + 685 micro-units
         assert_eq!(prices.nanos(&used), 150_000_450 + 600 + 685_000);
@@ -138,14 +138,14 @@ mod tests {
             requests: u64::MAX,
             ..PriceList::default()
         };
-        let fuel = |fuel| Used {
+        let fuel = |fuel| Usage {
             fuel,
-            ..Used::default()
+            ..Usage::default()
         };
         assert_eq!((prices.nanos(&fuel(499_999)), prices.nanos(&fuel(500_000))), (0, 1));
-        let many = Used {
+        let many = Usage {
             requests: u64::MAX,
-            ..Used::default()
+            ..Usage::default()
         };
         assert_eq!(prices.nanos(&many), u64::MAX);
     }

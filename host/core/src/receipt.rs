@@ -5,7 +5,7 @@ use crate::{
     Account, Digest, KeyId, PlanName, TenantId,
     ledger::{Kind, Outcome},
     plugin::Stage,
-    price::Used,
+    price::Usage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Receipt {
     #[serde(flatten)]
     pub served_by: ServedBy,
     #[serde(flatten)]
-    pub used: Used,
+    pub used: Usage,
     pub plan: PlanName,
     pub plan_version: u32,
     /// Thousandths of a micro-unit.

@@ -9,7 +9,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     pub id: TenantId,
-    /// Given by the directory.
+    /// Given by the tenant store.
     pub account: Account,
     /// For people; not unique.
     pub name: String,
@@ -23,7 +23,7 @@ pub struct Tenant {
 pub struct Key {
     pub id: KeyId,
     pub name: String,
-    /// The first characters of the key, to recognise it by.
+    /// The first characters of the key, to recognize it by.
     pub prefix: String,
     pub grants: Grants,
     /// What may be spent with this key, within the tenant's budget.

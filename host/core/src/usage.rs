@@ -1,6 +1,6 @@
 //! Questions about the ledger and their answers, in the terms of OpenAI's usage API. Not here: JSON (`api`).
 
-use crate::{Account, KeyId, PlanName, Result, TenantId, error::Error, ledger::Kind, price::Used};
+use crate::{Account, KeyId, PlanName, Result, TenantId, error::Error, ledger::Kind, price::Usage};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -52,9 +52,9 @@ impl FromStr for GroupBy {
     }
 }
 
-/// Whose entries.
+/// LedgerScope entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
+pub enum LedgerScope {
     All,
     /// One tenant's, as it is now: entries of a former tenant with the same id are not its own.
     Account(Account),
@@ -64,7 +64,7 @@ pub enum Whose {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageQuery {
-    pub whose: Whose,
+    pub scope: LedgerScope,
     /// Seconds since 1970-01-01 UTC; buckets begin at multiples of their width, the first is the one that holds this.
     pub start: u64,
     /// Exclusive.
@@ -93,7 +93,7 @@ pub struct UsageResult {
     pub adapter: Option<String>,
     pub plugin: Option<String>,
     pub kind: Option<Kind>,
-    pub used: Used,
+    pub used: Usage,
     pub cost_nanos: u64,
     /// Tokens that killed processes may have spent without billing them, at most.
     pub abandoned_tokens: u64,
@@ -108,14 +108,14 @@ pub struct Rollup {
     pub tenant: TenantId,
     pub plan: PlanName,
     pub plan_version: u32,
-    pub used: Used,
+    pub used: Usage,
     pub cost_nanos: u64,
 }
 
 /// Entries after a position in the ledger, which is what exports and audits read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryQuery {
-    pub whose: Whose,
+    pub scope: LedgerScope,
     /// Position of the last entry that is known already; 0: from the first.
     pub after: u64,
     pub limit: u32,

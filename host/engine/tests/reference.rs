@@ -112,7 +112,7 @@ async fn every_answer_alone_is_the_references() {
 async fn with_all_lanes_busy_in_other_clothes_every_answer_is_the_references() {
     let engine = ask::open(&shipped::base(), 3).await;
     let mut asked = JoinSet::new();
-    // Neighbours in this order wear different adapters, and every lane changes clothes many times.
+    // Neighbors in this order wear different adapters, and every lane changes clothes many times.
     let third = CASES.len() / 3;
     for at in (0..2 * CASES.len()).map(|i| i % 3 * third + i / 3 % third) {
         let engine = Arc::clone(&engine);

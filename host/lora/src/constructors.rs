@@ -1,5 +1,5 @@
 //! Upstream's constructors of linear layers under the same names and signatures. Dense ones are shared and adaptable; the
-//! merged, matformer and deserialised ones are shared or passed through and take no adapter.
+//! merged, matformer and deserialized ones are shared or passed through and take no adapter.
 //! Not here: what an adapted layer computes (`layer`).
 
 use crate::{

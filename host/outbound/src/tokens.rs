@@ -1,5 +1,5 @@
 //! Tokens of an identity provider: which key signed one, and whether it holds.
-//! Not here: what a tenant's keys are (`Keyring`), and whether the tenant that a token names exists (`TenantPass`).
+//! Not here: what a tenant's keys are (`KeyStore`), and whether the tenant that a token names exists (`TenantPass`).
 
 mod claims;
 mod config;

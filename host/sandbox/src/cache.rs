@@ -1,7 +1,7 @@
 //! Compiled components on disk, by digest and by what compiled them. A file carries a SHA-256 of its content; a file that is
 //! damaged is as good as none. Not here: compiling (`compiler.rs`).
 //!
-//! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialised component.
+//! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialized component.
 
 use riad_core::{Digest, Error, Result};
 use std::{
@@ -47,7 +47,7 @@ impl CompileCache {
             tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
             return None;
         };
-        deserialise(engine, code)
+        deserialize(engine, code)
             .inspect_err(|error| tracing::warn!(error = format!("{error:#}"), "a compiled component cannot be loaded"))
             .ok()
     }
@@ -109,10 +109,10 @@ impl CompileCache {
 }
 
 /// Only for code that our own compiler has made, in this process, in a child of it, or before and unchanged since.
-pub(crate) fn deserialise(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+pub(crate) fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     #[expect(
         unsafe_code,
-        reason = "deserialising runs whatever code is in the bytes, and there is no safe way to do it"
+        reason = "deserializing runs whatever code is in the bytes, and there is no safe way to do it"
     )]
     // SAFETY: the bytes come from `Engine::precompile_component`: either just now, from this process or from a child that runs
     // the same program, or from a file whose checksum over name, compiler and content has shown that it is unchanged. Nothing

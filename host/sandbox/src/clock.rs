@@ -1,5 +1,5 @@
 //! Guest time: the time in which a guest's own code runs or sleeps. Time in host calls, and time in which a guest that has
-//! yielded waits for its turn, does not count: neither a slow disk nor a busy neighbour uses up a plugin's time.
+//! yielded waits for its turn, does not count: neither a slow disk nor a busy neighbor uses up a plugin's time.
 //! Not here: what happens when the time is up (`call.rs`).
 
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ pub(crate) struct GuestClock {
 #[derive(Default)]
 struct State {
     used: Duration,
-    /// Used by calls before this one.
+    /// Usage by calls before this one.
     before: Duration,
     calling: bool,
     running_since: Option<Instant>,

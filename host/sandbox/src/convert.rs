@@ -144,7 +144,7 @@ pub(crate) fn passage(passage: &Passage) -> bindings::Passage {
 }
 
 pub(crate) fn json(metadata: &Metadata) -> String {
-    // `Display` of a JSON value cannot fail, unlike serialising any type.
+    // `Display` of a JSON value cannot fail, unlike serializing any type.
     serde_json::Value::Object(metadata.clone()).to_string()
 }
 

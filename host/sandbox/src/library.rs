@@ -110,7 +110,7 @@ impl Library {
         let this = Arc::clone(self);
         spawn_blocking(move || {
             // What is made of more than the pool has is only known here.
-            let component = cache::deserialise(&this.engine, &code)
+            let component = cache::deserialize(&this.engine, &code)
                 .map_err(|error| check::invalid(format!("the component cannot be run: {}", check::words(&error))))?;
             let checked = this.keep(digest, &component)?;
             this.cache.store(&digest, &code);

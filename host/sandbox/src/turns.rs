@@ -67,7 +67,7 @@ mod tests {
         });
         clock.start();
         let before = clock.left();
-        // A neighbour on the same thread takes a long turn each time.
+        // A neighbor on the same thread takes a long turn each time.
         let mut guest = pin!(in_turns(&clock, yields));
         poll_fn(|context| {
             let result = guest.as_mut().poll(context);

@@ -1,4 +1,4 @@
-//! The noisy neighbour: ten tenants, one of which sends fifty times the load of each of the others. First come, first served
+//! The noisy neighbor: ten tenants, one of which sends fifty times the load of each of the others. First come, first served
 //! beside the fair queue, the real ones, in front of an engine whose time is made up.
 //!
 //! What is compared. Requests come at random moments (Poisson), whether earlier ones are answered or not, as from many users; a

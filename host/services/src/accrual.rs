@@ -5,7 +5,7 @@ use crate::{Services, shared::Shared};
 use riad_core::{
     Account, Result, TenantId,
     ledger::{Kind, Purpose},
-    price::Used,
+    price::Usage,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -59,23 +59,23 @@ impl Accrual {
             let Some(tenant) = tenants.get(account).filter(|_| hours > 0) else {
                 continue;
             };
-            let found = shared.keyring.tenant(tenant).await?;
+            let found = shared.key_store.tenant(tenant).await?;
             // Another tenant may have the name by now.
             let Some(tenant) = found.filter(|tenant| tenant.account == *account) else {
                 continue;
             };
             let (used, model) = match kind {
                 Kind::Residency => (
-                    Used {
+                    Usage {
                         adapter_byte_hours: hours,
-                        ..Used::default()
+                        ..Usage::default()
                     },
                     shared.engine.profile().id.clone(),
                 ),
                 Kind::Storage | Kind::Chat | Kind::Embedding | Kind::Document | Kind::Search => (
-                    Used {
+                    Usage {
                         stored_byte_hours: hours,
-                        ..Used::default()
+                        ..Usage::default()
                     },
                     String::new(),
                 ),
@@ -92,8 +92,8 @@ impl Accrual {
         Ok(())
     }
 
-    fn see(&mut self, whose: (Account, Kind), bytes: u64, now: Instant) {
-        match self.0.get_mut(&whose) {
+    fn see(&mut self, scope: (Account, Kind), bytes: u64, now: Instant) {
+        match self.0.get_mut(&scope) {
             Some(meter) => meter.look(bytes, now),
             None => {
                 // Paid for from the first time it was seen.
@@ -102,7 +102,7 @@ impl Accrual {
                     seen: now,
                     carried: 0,
                 };
-                self.0.insert(whose, meter);
+                self.0.insert(scope, meter);
             }
         }
     }

@@ -12,7 +12,7 @@ use riad_core::{
     document::{Document, DocumentWithText, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
     ledger::{Kind, Outcome},
-    price::Used,
+    price::Usage,
 };
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ impl DocumentService {
             embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()))
         };
         // All of it before the first batch: half a document is of no use to anybody.
-        tab.raise(Used {
+        tab.raise(Usage {
             requests: 1,
             ..lengths(&pieces)
         })

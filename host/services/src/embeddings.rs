@@ -8,7 +8,7 @@ use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
     ledger::{Kind, Outcome, Purpose},
-    price::Used,
+    price::Usage,
     receipt::SignedReceipt,
 };
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub(crate) async fn embed(
     texts: Vec<String>,
     requests: u64,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
-    let most = Used {
+    let most = Usage {
         requests,
         ..at_most(texts.iter().map(String::len))
     };
@@ -102,29 +102,34 @@ pub(crate) async fn embed(
 }
 
 /// What texts of these lengths in bytes may use.
-pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Used {
+pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
     // A token has at least one byte.
     let tokens = lengths.fold(0_u64, |sum, bytes| {
         sum.saturating_add(bytes as u64).saturating_add(MARKERS_PER_TEXT)
     });
-    Used {
+    Usage {
         embedded_tokens: tokens,
-        ..Used::default()
+        ..Usage::default()
     }
 }
 
 /// Embeds texts for which `most` is set aside. Runs to its end when the caller goes away, so that what was read is billed.
-pub(crate) async fn run(shared: &Shared, share: Share, texts: Vec<String>, most: Used) -> Result<(Vec<Vec<f32>>, u32)> {
+pub(crate) async fn run(
+    shared: &Shared,
+    share: Share,
+    texts: Vec<String>,
+    most: Usage,
+) -> Result<(Vec<Vec<f32>>, u32)> {
     let (embedder, expected) = (Arc::clone(&shared.embedder), texts.len());
     let (vectors, tokens) = tokio::spawn(async move {
         let result = embedder.embed(texts).await;
         let used = match &result {
-            Ok((_, tokens)) => Used {
+            Ok((_, tokens)) => Usage {
                 requests: most.requests,
                 embedded_tokens: u64::from(*tokens),
-                ..Used::default()
+                ..Usage::default()
             },
-            Err(_) => Used::default(),
+            Err(_) => Usage::default(),
         };
         share.report(used, most);
         result

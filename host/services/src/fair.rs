@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use queue::{Decision, Queue, Verdict};
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{LaneTicket, QueueAsk, QueueState, Scheduler},
+    ports::{LaneTicket, QueueRequest, QueueState, Scheduler},
 };
 use std::{
     collections::HashMap,
@@ -75,7 +75,7 @@ impl FairQueue {
 
 #[async_trait]
 impl Scheduler for FairQueue {
-    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
         let now = self.0.clock.now();
         let until = latest(now, self.0.longest, &ask);
         let (place, mut answer) = Place::take(&self.0, now, until, ask);
@@ -146,7 +146,7 @@ impl Place {
         shared: &Arc<Shared>,
         now: Instant,
         until: Instant,
-        ask: QueueAsk<'_>,
+        ask: QueueRequest<'_>,
     ) -> (Self, oneshot::Receiver<Verdict>) {
         let (door, answer) = oneshot::channel();
         let ask = Ask {
@@ -197,7 +197,7 @@ impl Drop for Place {
 }
 
 /// The end of a wait that begins now.
-pub(crate) fn latest(now: Instant, longest: Duration, ask: &QueueAsk<'_>) -> Instant {
+pub(crate) fn latest(now: Instant, longest: Duration, ask: &QueueRequest<'_>) -> Instant {
     match now.checked_add(longest) {
         Some(end) if !ask.begun => end.min(ask.deadline),
         Some(_) | None => ask.deadline,

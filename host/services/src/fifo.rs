@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{LaneTicket, QueueAsk, QueueState, Scheduler},
+    ports::{LaneTicket, QueueRequest, QueueState, Scheduler},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -54,7 +54,7 @@ impl Fifo {
 
 #[async_trait]
 impl Scheduler for Fifo {
-    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
         if let Ok(permit) = Arc::clone(&self.lanes).try_acquire_owned() {
             return Ok(self.ticket(permit));
         }
@@ -119,7 +119,7 @@ mod tests {
     use riad_core::{TenantPass, policy::Tier, ports::Progress};
 
     fn enter<'a>(fifo: &'a Fifo, pass: &'a TenantPass) -> BoxFuture<'a, Result<LaneTicket>> {
-        fifo.enter(QueueAsk {
+        fifo.enter(QueueRequest {
             pass,
             tier: Tier::Default,
             prompt_tokens: 2,

@@ -7,9 +7,9 @@ use riad_core::{
     Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass,
     audit::AuditEntry,
     grants::{Access, Grants, Scope},
-    pass::{Managed, hash_key},
+    pass::{ManagedTenant, hash_key},
     policy::Budget,
-    ports::Keyring,
+    ports::KeyStore,
     tenant::{Key, KeyChange},
 };
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub struct KeyRequest {
     pub expires: Option<u64>,
 }
 
-/// Whose keys, and who asks. Nobody gives, changes or revokes more than they have.
+/// LedgerScope keys, and who asks. Nobody gives, changes or revokes more than they have.
 pub enum KeyOwner<'a> {
     /// An admin of the tenant.
     Own(&'a TenantPass),
@@ -58,10 +58,10 @@ impl<'a> KeyOwner<'a> {
         Ok(Self::Own(pass))
     }
 
-    fn managed(&self) -> Managed {
+    fn managed(&self) -> ManagedTenant {
         match self {
-            Self::Own(pass) => Managed::own(pass),
-            Self::Named(operator, tenant) => Managed::named(operator, tenant.clone()),
+            Self::Own(pass) => ManagedTenant::own(pass),
+            Self::Named(operator, tenant) => ManagedTenant::named(operator, tenant.clone()),
         }
     }
 
@@ -143,8 +143,8 @@ impl KeyService {
             "name": key.name, "role": key.grants.role, "scopes": key.grants.scopes, "expires": key.expires,
         });
         let entry = owner.entry("key.create", key.id.as_str(), Some(&detail));
-        let keyring = &self.0.keyring;
-        keyring
+        let key_store = &self.0.key_store;
+        key_store
             .insert(&owner.managed(), &key, &hash_key(&secret), entry)
             .await?;
         Ok(NewKey { key, secret })
@@ -157,7 +157,7 @@ impl KeyService {
     pub async fn list(&self, owner: &KeyOwner<'_>, prefix: Option<&str>) -> Result<Vec<Key>> {
         // More than is stored of a key, or a whole one that turned up somewhere, is found by what is stored.
         let prefix: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN).collect());
-        self.0.keyring.list(&owner.managed(), prefix.as_deref()).await
+        self.0.key_store.list(&owner.managed(), prefix.as_deref()).await
     }
 
     /// # Errors
@@ -177,7 +177,7 @@ impl KeyService {
         let change = self.keeping_webhook(owner, key, change).await?;
         let detail = json!({"name": change.name, "expires": change.expires, "budget": change.budget});
         let entry = owner.entry("key.change", key.as_str(), Some(&detail));
-        self.0.keyring.change(&owner.managed(), key, change, entry).await
+        self.0.key_store.change(&owner.managed(), key, change, entry).await
     }
 
     /// Makes a key that can do the same, and lets the old one end after `overlap_seconds`.
@@ -219,7 +219,7 @@ impl KeyService {
     pub async fn revoke(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<()> {
         self.check_reach(owner, key).await?;
         let entry = owner.entry("key.revoke", key.as_str(), None);
-        self.0.keyring.revoke(&owner.managed(), key, entry).await
+        self.0.key_store.revoke(&owner.managed(), key, entry).await
     }
 
     /// What the operator is told about a budget stays when an admin changes the budget.
@@ -246,7 +246,7 @@ impl KeyService {
     }
 
     async fn find(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<Key> {
-        let keys = self.0.keyring.list(&owner.managed(), None).await?;
+        let keys = self.0.key_store.list(&owner.managed(), None).await?;
         keys.into_iter()
             .find(|found| found.id == *key)
             .ok_or_else(|| Error::not_found(format!("tenant \"{}\" has no key \"{key}\"", owner.managed().tenant())))
@@ -261,7 +261,7 @@ impl KeyService {
 }
 
 pub(crate) async fn ensure_operator_key(
-    keyring: &dyn Keyring,
+    key_store: &dyn KeyStore,
     configured: Option<Secret<String>>,
 ) -> Result<Option<Secret<String>>> {
     if let Some(key) = configured {
@@ -270,14 +270,14 @@ pub(crate) async fn ensure_operator_key(
                 "the operator's key must have at least {OPERATOR_KEY_MIN} characters"
             )));
         }
-        keyring.set_operator_hash(&hash_key(&key)).await?;
+        key_store.set_operator_hash(&hash_key(&key)).await?;
         return Ok(None);
     }
-    if keyring.operator_hash().await?.is_some() {
+    if key_store.operator_hash().await?.is_some() {
         return Ok(None);
     }
     let key = generate(OPERATOR_PREFIX)?;
-    keyring.set_operator_hash(&hash_key(&key)).await?;
+    key_store.set_operator_hash(&hash_key(&key)).await?;
     Ok(Some(key))
 }
 

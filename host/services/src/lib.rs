@@ -1,5 +1,5 @@
 //! The use cases: the only place where ports meet. HTTP handlers and guests' host calls both end here, so that
-//! authorisation, limits and metering are the same on both doors.
+//! authorization, limits and metering are the same on both doors.
 //!
 //! Everything takes a `TenantPass` or an `OperatorPass`; only the operator's use cases take a tenant's id.
 //! Not here: HTTP (`api`), WIT (`sandbox`), SQL (`store`), tensors (`engine`), and how they are put together (`app`).
@@ -15,6 +15,7 @@ pub mod documents;
 pub mod embeddings;
 pub mod fair;
 pub mod fifo;
+pub mod idempotency;
 pub mod keys;
 pub mod logs;
 pub mod metering;
@@ -22,7 +23,6 @@ pub mod models;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;
-pub mod replies;
 pub mod scale;
 pub mod search;
 pub mod settings;
@@ -53,9 +53,9 @@ impl Services {
 
     /// # Errors
     /// `Unauthenticated` for a key or token that opens nothing.
-    pub async fn authorise(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {
-        TenantPass::authorise(
-            self.0.keyring.as_ref(),
+    pub async fn authorize(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {
+        TenantPass::authorize(
+            self.0.key_store.as_ref(),
             self.0.tokens.as_deref(),
             &presented,
             origin,
@@ -66,8 +66,8 @@ impl Services {
 
     /// # Errors
     /// `Unauthenticated` for anything but the operator's key.
-    pub async fn authorise_operator(&self, presented: Secret<String>, origin: Origin) -> Result<OperatorPass> {
-        OperatorPass::authorise(self.0.keyring.as_ref(), &presented, origin).await
+    pub async fn authorize_operator(&self, presented: Secret<String>, origin: Origin) -> Result<OperatorPass> {
+        OperatorPass::authorize(self.0.key_store.as_ref(), &presented, origin).await
     }
 
     /// Makes sure that there is an operator's key: the configured one, or the one that was made at an earlier start, or a
@@ -76,7 +76,7 @@ impl Services {
     /// # Errors
     /// `InvalidRequest` for a configured key that is too short to be a secret.
     pub async fn ensure_operator_key(&self, configured: Option<Secret<String>>) -> Result<Option<Secret<String>>> {
-        keys::ensure_operator_key(self.0.keyring.as_ref(), configured).await
+        keys::ensure_operator_key(self.0.key_store.as_ref(), configured).await
     }
 
     #[must_use]
@@ -155,8 +155,8 @@ impl Services {
     }
 
     #[must_use]
-    pub fn replies(&self) -> replies::ReplyService {
-        replies::ReplyService(Arc::clone(&self.0))
+    pub fn idempotency(&self) -> idempotency::IdempotencyService {
+        idempotency::IdempotencyService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -27,7 +27,7 @@ use riad_core::{
     PlanName, Result, TenantPass,
     ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
     ports::{BudgetNotice, Ledger, Plans, Telemetry, Webhooks},
-    price::{Plan, Used},
+    price::{Plan, Usage},
     receipt::ServedBy,
     tenant::Tenant,
 };
@@ -117,7 +117,7 @@ impl Metering {
     ///
     /// # Errors
     /// `NotFound` if the tenant's plan is gone; whatever the ledger fails with.
-    pub(crate) async fn charge(&self, tenant: &Tenant, purpose: Purpose, used: Used) -> Result<()> {
+    pub(crate) async fn charge(&self, tenant: &Tenant, purpose: Purpose, used: Usage) -> Result<()> {
         let books = &self.0;
         let account = books.accounts.load(books, tenant.account).await?;
         let plan = books.plan(&tenant.policy.plan).await?;
@@ -212,7 +212,7 @@ impl Metering {
             request: hold.request,
             purpose: hold.purpose,
             outcome: Outcome::Abandoned,
-            used: Used::default(),
+            used: Usage::default(),
             at_most: Some(hold.at_most),
             plan: hold.plan,
             plan_version: hold.plan_version,
@@ -284,7 +284,7 @@ impl Books {
         self.held.fetch_sub(amount.tokens, Ordering::Relaxed);
     }
 
-    fn count(&self, used: &Used) {
+    fn count(&self, used: &Usage) {
         let mut counted = self.counted.lock();
         counted.prompt = counted.prompt.saturating_add(used.prompt_tokens);
         counted.completion = counted.completion.saturating_add(used.completion_tokens);

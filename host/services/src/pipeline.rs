@@ -7,7 +7,7 @@ use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, TenantPass,
     grants::{Access, Scope},
     plugin::{Pipeline, Stage, StageChoice},
-    ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginShelf, Room},
+    ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginStore, Room},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -79,7 +79,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
         StageChoice::Standard => shared.standard.clone(),
         StageChoice::Plugin { name, version } => PlannedComponent {
             digest: version,
-            source: Arc::new(Shelved {
+            source: Arc::new(StoredPlugin {
                 plugins: Arc::clone(&room.plugins),
                 name,
                 version,
@@ -95,15 +95,15 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
 }
 
 /// A version on the room's shelf.
-struct Shelved {
-    plugins: Arc<dyn PluginShelf>,
+struct StoredPlugin {
+    plugins: Arc<dyn PluginStore>,
     name: PluginName,
     version: Digest,
     stage: Stage,
 }
 
 #[async_trait]
-impl ComponentSource for Shelved {
+impl ComponentSource for StoredPlugin {
     async fn read(&self) -> Result<Bytes> {
         match self.plugins.load(&self.name, &self.version).await {
             Ok((_, component)) => Ok(component),

@@ -3,25 +3,25 @@
 
 use crate::{
     clock,
+    idempotency::Running,
     logs::Logs,
     metering::{Metering, MeteringParts},
-    replies::Running,
 };
 use bytes::Bytes;
 use riad_core::{
     Error, Limits, Result,
     plugin::Stage,
     ports::{
-        AuditLog, ChatEngine, Directory, Embedder, Keyring, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
-        Telemetry, Tokens, Webhooks,
+        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
+        Telemetry, TenantStore, Tokens, Webhooks,
     },
 };
 use std::{sync::Arc, time::Duration};
 
 /// The implementations that the composition root chose.
 pub struct Parts {
-    pub directory: Arc<dyn Directory>,
-    pub keyring: Arc<dyn Keyring>,
+    pub tenant_store: Arc<dyn TenantStore>,
+    pub key_store: Arc<dyn KeyStore>,
     /// Tokens of an identity provider; without it only keys are taken.
     pub tokens: Option<Arc<dyn Tokens>>,
     pub rooms: Arc<dyn Rooms>,
@@ -44,8 +44,8 @@ pub struct Parts {
 }
 
 pub(crate) struct Shared {
-    pub directory: Arc<dyn Directory>,
-    pub keyring: Arc<dyn Keyring>,
+    pub tenant_store: Arc<dyn TenantStore>,
+    pub key_store: Arc<dyn KeyStore>,
     pub tokens: Option<Arc<dyn Tokens>>,
     pub rooms: Arc<dyn Rooms>,
     pub audit: Arc<dyn AuditLog>,
@@ -85,8 +85,8 @@ impl Shared {
         })
         .await?;
         Ok(Self {
-            directory: parts.directory,
-            keyring: parts.keyring,
+            tenant_store: parts.tenant_store,
+            key_store: parts.key_store,
             tokens: parts.tokens,
             rooms: parts.rooms,
             audit: parts.audit,

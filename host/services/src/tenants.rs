@@ -41,7 +41,7 @@ impl TenantService {
             tenant.id.as_str(),
             Some(&detail),
         );
-        let tenant = self.0.directory.create(operator, &tenant, entry).await?;
+        let tenant = self.0.tenant_store.create(operator, &tenant, entry).await?;
         let request = KeyRequest {
             name: FIRST_KEY.to_owned(),
             ..KeyRequest::default()
@@ -55,13 +55,13 @@ impl TenantService {
     /// # Errors
     /// `NotFound` if there is none.
     pub async fn get(&self, operator: &OperatorPass, id: &TenantId) -> Result<Tenant> {
-        self.0.directory.get(operator, id).await
+        self.0.tenant_store.get(operator, id).await
     }
 
     /// # Errors
-    /// When the directory cannot be read.
+    /// When the tenant_store cannot be read.
     pub async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>> {
-        self.0.directory.list(operator).await
+        self.0.tenant_store.list(operator).await
     }
 
     /// Changes name and policy: `patch` is a JSON merge patch of the policy. Requests that come after the return are under it.
@@ -83,7 +83,7 @@ impl TenantService {
         let policy = self.patched(&tenant.policy, patch).await?;
         let entry = audit::by_operator(operator, Some(id), "tenant.change", id.as_str(), Some(patch));
         self.0
-            .directory
+            .tenant_store
             .change(operator, id, &tenant.policy, (&name, &policy), entry)
             .await
     }
@@ -97,7 +97,7 @@ impl TenantService {
         let (shared, operator, id) = (Arc::clone(&self.0), operator.clone(), id.clone());
         tokio::spawn(async move {
             let entry = audit::by_operator(&operator, Some(&id), "tenant.delete", id.as_str(), None);
-            let account = shared.directory.delete(&operator, &id, entry).await?;
+            let account = shared.tenant_store.delete(&operator, &id, entry).await?;
             let removed = shared.rooms.remove(&operator, &id).await;
             shared.logs.forget(account);
             removed

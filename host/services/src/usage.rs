@@ -6,7 +6,7 @@ use riad_core::{
     Error, OperatorPass, Result, TenantPass,
     grants::{Access, Scope},
     ledger::{Entry, Verification},
-    usage::{BucketWidth, EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+    usage::{BucketWidth, EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl UsageService {
     pub async fn usage(&self, pass: &TenantPass, query: UsageQuery) -> Result<Vec<UsageBucket>> {
         pass.require(Scope::Usage, Access::Read)?;
         let query = UsageQuery {
-            whose: Whose::Account(pass.account()),
+            scope: LedgerScope::Account(pass.account()),
             ..query
         };
         check(&query)?;
@@ -54,7 +54,7 @@ impl UsageService {
     pub async fn receipts(&self, pass: &TenantPass, after: u64, limit: u32) -> Result<Page<Entry>> {
         pass.require(Scope::Usage, Access::Read)?;
         let query = EntryQuery {
-            whose: Whose::Account(pass.account()),
+            scope: LedgerScope::Account(pass.account()),
             after,
             limit,
         };
@@ -77,9 +77,15 @@ impl UsageService {
     ///
     /// # Errors
     /// `InvalidRequest` for a span of more than a year or that ends before it begins.
-    pub async fn rollups(&self, _operator: &OperatorPass, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
+    pub async fn rollups(
+        &self,
+        _operator: &OperatorPass,
+        scope: LedgerScope,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Rollup>> {
         check_span(start, end, ROLLUP_DAYS * 86_400)?;
-        self.0.ledger.rollups(whose, start, end).await
+        self.0.ledger.rollups(scope, start, end).await
     }
 
     /// Checks the whole ledger, signatures among it.

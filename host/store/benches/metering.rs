@@ -83,9 +83,9 @@ impl Shop {
             dimensions: 4,
         };
         let store = Store::open(&folder.path().join("data"), space, &Limits::default()).unwrap();
-        let (keyring, key) = (store.keyring(), Secret::new("riad_op_bench".to_owned()));
-        keyring.set_operator_hash(&hash_key(&key)).await.unwrap();
-        let operator = OperatorPass::authorise(&*keyring, &key, Origin::default())
+        let (key_store, key) = (store.key_store(), Secret::new("riad_op_bench".to_owned()));
+        key_store.set_operator_hash(&hash_key(&key)).await.unwrap();
+        let operator = OperatorPass::authorize(&*key_store, &key, Origin::default())
             .await
             .unwrap();
         let mut shop = Self {
@@ -121,8 +121,12 @@ impl Shop {
             detail: None,
             origin: Origin::default(),
         };
-        let directory = self.store.directory();
-        directory.create(&self.operator, &tenant, audit).await.unwrap().account
+        let tenant_store = self.store.tenant_store();
+        tenant_store
+            .create(&self.operator, &tenant, audit)
+            .await
+            .unwrap()
+            .account
     }
 
     /// One request. With a `turn`, each record has a commit of its own.

@@ -1,4 +1,4 @@
-//! The `AdapterShelf` port of a room: generations as folders named by their digest, aliases in `room.db`.
+//! The `AdapterStore` port of a room: generations as folders named by their digest, aliases in `room.db`.
 //! Not here: whether an adapter fits the model, and its tensors (`engine`).
 //!
 //! A generation's folder goes when no alias points to it and no request holds it. All writing and sweeping happens under
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo, AdapterSource},
-    ports::AdapterShelf,
+    ports::AdapterStore,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::{
@@ -51,7 +51,7 @@ impl Pins {
 }
 
 #[async_trait]
-impl AdapterShelf for RoomAdapters {
+impl AdapterStore for RoomAdapters {
     async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter> {
         let (room, alias, files, info) = (self.0.clone(), alias.clone(), files.clone(), info.clone());
         in_turn(&self.0.filing, move || put(&room, alias, &files, info)).await

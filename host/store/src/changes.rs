@@ -84,7 +84,7 @@ pub(crate) fn embedded(
 }
 
 /// A vector of length 1 in the same direction; `None` for zeros, which have none.
-pub(crate) fn normalised(vector: &[f32]) -> Option<Vec<f32>> {
+pub(crate) fn normalized(vector: &[f32]) -> Option<Vec<f32>> {
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     #[expect(clippy::cast_possible_truncation, reason = "back to the type that it came from")]
     let unit = |x: &f32| (f64::from(*x) / length) as f32;

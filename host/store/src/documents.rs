@@ -132,7 +132,7 @@ fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[Ne
     let mut insert_words = connection.prepare_cached("INSERT INTO words (rowid, title, text) VALUES (?1, ?2, ?3)")?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
-        let embedding = changes::normalised(&chunk.embedding).map(|unit| changes::to_blob(&unit));
+        let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
         insert_chunk.execute((number, position, chunk.offset.cast_signed(), embedding, &chunk.text))?;
         let key = connection.last_insert_rowid();
         insert_words.execute((key, title, &chunk.text))?;

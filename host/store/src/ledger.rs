@@ -19,9 +19,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, KeyId, Result, Secret,
-    ledger::{EngineTokens, Entry, EntryCheck, Head, Hold, Record, Spent, Verification},
+    ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     ports::Ledger,
-    usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+    usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use std::{
@@ -117,7 +117,7 @@ impl Ledger for ControlLedger {
         Ok(self.abandoned.clone())
     }
 
-    async fn head(&self, account: Account) -> Result<Head> {
+    async fn head(&self, account: Account) -> Result<ChainHead> {
         self.writer.catch_up().await?;
         self.decisions.read(move |connection| head(connection, account)).await
     }
@@ -136,9 +136,9 @@ impl Ledger for ControlLedger {
             .await
     }
 
-    async fn rollups(&self, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
+    async fn rollups(&self, scope: LedgerScope, start: u64, end: u64) -> Result<Vec<Rollup>> {
         self.questions
-            .read(move |connection| usage::rollups(connection, &whose, start, end))
+            .read(move |connection| usage::rollups(connection, &scope, start, end))
             .await
     }
 
@@ -208,14 +208,14 @@ fn open_reader(path: &Path) -> Outcome<Connection> {
     Ok(connection)
 }
 
-fn head(connection: &Connection, account: Account) -> Outcome<Head> {
+fn head(connection: &Connection, account: Account) -> Outcome<ChainHead> {
     let last: Option<(i64, String)> = connection
         .prepare_cached("SELECT number, receipt FROM ledger WHERE account = ?1 ORDER BY number DESC LIMIT 1")?
         .query_row([rows::stored(account.number())], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match last {
-        None => Head::default(),
-        Some((number, receipt)) => Head {
+        None => ChainHead::default(),
+        Some((number, receipt)) => ChainHead {
             number: rows::unsigned(number)?,
             receipt: Some(Digest::of(receipt.as_bytes())),
         },

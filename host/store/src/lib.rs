@@ -8,40 +8,39 @@ mod adapters;
 mod audit;
 mod changes;
 mod control;
-mod directory;
 mod documents;
 mod error;
 mod files;
 mod fusion;
+mod idempotency;
 mod index;
-mod keyring;
+mod key_store;
 mod ledger;
 mod metadata;
 mod names;
 mod plans;
 mod plugins;
-mod replies;
 mod room;
 mod rooms;
 mod search;
 mod settings;
 mod sql;
 mod sqlite;
+mod tenant_store;
 mod uses;
 mod vectors;
 mod words;
 
 use audit::ControlAudit;
 use control::Control;
-use directory::TenantDirectory;
 use error::{Failure, Outcome, off_thread};
-use keyring::ControlKeyring;
+use key_store::ControlKeyStore;
 use ledger::ControlLedger;
 use parking_lot::Mutex;
 use plans::ControlPlans;
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{AuditLog, Directory, EmbeddingSpace, Keyring, Ledger, Plans, Rooms},
+    ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, Rooms, TenantStore},
 };
 use rooms::{Registry, TenantRooms};
 use std::{
@@ -49,6 +48,7 @@ use std::{
     path::Path,
     sync::Arc,
 };
+use tenant_store::ControlTenantStore;
 
 const CONTROL: &str = "control.db";
 
@@ -71,13 +71,13 @@ impl Store {
     }
 
     #[must_use]
-    pub fn directory(&self) -> Arc<dyn Directory> {
-        Arc::new(TenantDirectory::new(self.control.clone(), self.registry.clone()))
+    pub fn tenant_store(&self) -> Arc<dyn TenantStore> {
+        Arc::new(ControlTenantStore::new(self.control.clone(), self.registry.clone()))
     }
 
     #[must_use]
-    pub fn keyring(&self) -> Arc<dyn Keyring> {
-        Arc::new(ControlKeyring::new(self.control.clone()))
+    pub fn key_store(&self) -> Arc<dyn KeyStore> {
+        Arc::new(ControlKeyStore::new(self.control.clone()))
     }
 
     #[must_use]

@@ -1,4 +1,4 @@
-//! The `PluginShelf` port of a room: components as files named by their digest, versions and the pipeline in `room.db`.
+//! The `PluginStore` port of a room: components as files named by their digest, versions and the pipeline in `room.db`.
 //! Not here: whether a component may run (`sandbox`).
 
 use crate::{
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result,
     plugin::{Pipeline, PluginVersion},
-    ports::PluginShelf,
+    ports::PluginStore,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::{fs, io, path::PathBuf, sync::Arc};
@@ -21,7 +21,7 @@ const PIPELINE: &str = "pipeline";
 pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>);
 
 #[async_trait]
-impl PluginShelf for RoomPlugins {
+impl PluginStore for RoomPlugins {
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
         let (room, version) = (self.0.clone(), version.clone());
         in_turn(&self.0.filing, move || put(&room, &version, &component)).await

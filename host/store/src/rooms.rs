@@ -7,8 +7,8 @@ use crate::{
     documents::RoomDocuments,
     error::{Failure, Outcome, Turns, in_turn, off_thread},
     files,
+    idempotency::RoomIdempotencyStore,
     plugins::RoomPlugins,
-    replies::RoomReplies,
     room::RoomState,
     settings::RoomSettings,
     sql::RoomSql,
@@ -319,7 +319,7 @@ impl Rooms for TenantRooms {
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone())),
             adapters: Arc::new(RoomAdapters(state.clone())),
-            replies: Arc::new(RoomReplies(state)),
+            idempotency: Arc::new(RoomIdempotencyStore(state)),
         })
     }
 

@@ -60,7 +60,7 @@ fn query_vector(room: &RoomState, query: &SearchQuery) -> Outcome<Option<Vec<f32
         ))
         .into());
     }
-    Ok(changes::normalised(&query.embedding))
+    Ok(changes::normalized(&query.embedding))
 }
 
 /// The chunks of the documents that have every member of the filter; `None` without a filter.

@@ -1,5 +1,5 @@
 //! When keys were last used, to the minute. Noted in memory and written behind the answers, many in one transaction, so that no
-//! request waits for the disk because of it. Not here: who asks for a key (`keyring`).
+//! request waits for the disk because of it. Not here: who asks for a key (`key_store`).
 
 use crate::control::Control;
 use parking_lot::Mutex;

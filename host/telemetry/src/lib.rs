@@ -6,7 +6,7 @@
 //! | span | around | fields |
 //! | --- | --- | --- |
 //! | `request` | one HTTP request, to the last byte of its answer; continues the caller's trace by [`follow`] | `id`, `method`, `route`, `status`, `tenant`, `operation`, `model`, `adapter`, `outcome`, `error_kind`, `prompt_tokens`, `completion_tokens`, `embedded_tokens` |
-//! | `authorise` | key or token to pass | `error_kind` |
+//! | `authorize` | key or token to pass | `error_kind` |
 //! | `retrieve`, `build_prompt`, `filter` | a stage of the pipeline, in guests | `plugin`, `fuel` |
 //! | `queue` | waiting for a lane | `queue_requests` |
 //! | `generate` | one choice, lane taken to last token | `choice`, `prompt_tokens`, `completion_tokens`, `finish_reason` |

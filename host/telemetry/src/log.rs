@@ -28,9 +28,9 @@ where
         // A default directive holds only where there is no other.
         None => filter.parse_lossy(format!("warn,{default_filter}")),
     };
-    // Colours are for a terminal: in a file or a collector they are noise.
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    // Colors are for a terminal: in a file or a collector they are noise.
+    let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
     match format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines

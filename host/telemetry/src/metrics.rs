@@ -16,7 +16,7 @@ use prometheus_client::{
 };
 use riad_core::{
     ledger::{Kind, Outcome},
-    ports::{Gauges, RequestSeen, Telemetry},
+    ports::{Gauges, RequestRecord, Telemetry},
 };
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ impl Metrics {
         registry.register("riad_fuel", "WebAssembly fuel billed", self.fuel.clone());
     }
 
-    fn observe(&self, seen: &RequestSeen) {
+    fn observe(&self, seen: &RequestRecord) {
         let names = self.names.lock().of(seen);
         let used = &seen.used;
 
@@ -197,7 +197,7 @@ impl Metrics {
 }
 
 impl Telemetry for Metrics {
-    fn request(&self, seen: &RequestSeen) {
+    fn request(&self, seen: &RequestRecord) {
         self.observe(seen);
     }
 

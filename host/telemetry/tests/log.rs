@@ -69,7 +69,7 @@ fn text_is_for_people_and_says_which_request_it_is_about() {
         assert!(lines[0].contains(part), "{part:?} in {log}");
     }
     assert!(lines[1].contains("a warning of others"), "{log}");
-    assert!(!log.contains('\u{1b}'), "colours in what is no terminal: {log:?}");
+    assert!(!log.contains('\u{1b}'), "colors in what is no terminal: {log:?}");
 }
 
 #[test]

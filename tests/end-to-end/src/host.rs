@@ -193,7 +193,7 @@ impl TestHost {
     }
 
     /// Two tenants with documents about the same things, and different facts in them.
-    pub async fn neighbours(&self) -> (Tenant, Tenant) {
+    pub async fn neighbors(&self) -> (Tenant, Tenant) {
         let (acme, globex) = (self.tenant("acme").await, self.tenant("globex").await);
         for (tenant, documents) in [(&acme, files::ACME), (&globex, files::GLOBEX)] {
             for (title, text) in documents {

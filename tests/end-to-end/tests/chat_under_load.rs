@@ -47,7 +47,7 @@ struct House {
 }
 
 async fn furnish(host: &TestHost) -> House {
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let mut adapters = BTreeMap::new();
     for (alias, files) in ALIASES.into_iter().zip([Adapter::acme(), Adapter::globex()]) {
         let tensors = files.tensors().len() as u64;

@@ -32,14 +32,14 @@ fn text(answer: &Value) -> String {
     answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
 }
 
-/// The good neighbour: chats without a pause, and wants the same answer each time.
-struct Neighbour {
+/// The good neighbor: chats without a pause, and wants the same answer each time.
+struct Neighbor {
     answers: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-impl Neighbour {
+impl Neighbor {
     async fn start(tenant: Tenant) -> Self {
         let (answers, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, ended) = (answers.clone(), stop.clone());
@@ -81,9 +81,9 @@ fn assert_refused(what: &str, answer: &Answer, code: &str, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
     let host = TestHost::builder().limits(limits).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let own = text(&globex.chat(&Chat::new(QUESTION)).await);
-    let neighbour = Neighbour::start(acme).await;
+    let neighbor = Neighbor::start(acme).await;
 
     let time = format!("took more than {GUEST_MS} ms of guest time");
     for (name, component, code, words) in [
@@ -119,7 +119,7 @@ async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
         ),
     ] {
         let version = globex.deploy(name, component, &["prompting"]).await;
-        let before = neighbour.answers();
+        let before = neighbor.answers();
         // Several at once: a guest that takes all it can get leaves the same to the next.
         let chat = Chat::new(QUESTION);
         let (one, two, three) = tokio::join!(globex.try_chat(&chat), globex.try_chat(&chat), globex.try_chat(&chat));
@@ -144,16 +144,16 @@ async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
             "{name}: {latest}"
         );
 
-        // A guest may end sooner than the neighbour's model can answer: it goes on until that has.
+        // A guest may end sooner than the neighbor's model can answer: it goes on until that has.
         for _ in 0..1000 {
-            if neighbour.answers() > before {
+            if neighbor.answers() > before {
                 break;
             }
             assert_refused(name, &globex.try_chat(&chat).await, code, &words);
         }
         assert!(
-            neighbour.answers() > before,
-            "{name}: the neighbour was not served meanwhile"
+            neighbor.answers() > before,
+            "{name}: the neighbor was not served meanwhile"
         );
         globex.reset_pipeline().await;
         assert_eq!(
@@ -162,15 +162,15 @@ async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
             "{name}: the next request is not served"
         );
     }
-    neighbour.end().await;
+    neighbor.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_traps_ends_its_stream_with_an_error() {
     let host = TestHost::builder().lanes(1).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let own = globex.chat(&Chat::new(QUESTION)).await;
-    let neighbour = Neighbour::start(acme).await;
+    let neighbor = Neighbor::start(acme).await;
     globex.deploy("trap", files::TRAP_IN_STREAM, &["postprocessing"]).await;
 
     for _ in 0..3 {
@@ -194,12 +194,12 @@ async fn a_filter_that_traps_ends_its_stream_with_an_error() {
 
     globex.reset_pipeline().await;
     assert_eq!(text(&globex.chat(&Chat::new(QUESTION)).await), text(&own));
-    assert!(neighbour.answers() > 0);
-    neighbour.end().await;
+    assert!(neighbor.answers() > 0);
+    neighbor.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_hostile_requests_than_there_are_instances_leave_the_neighbour_served() {
+async fn more_hostile_requests_than_there_are_instances_leave_the_neighbor_served() {
     let host = TestHost::builder()
         .limits(|limits| {
             limits.guest_ms = 500;
@@ -207,7 +207,7 @@ async fn more_hostile_requests_than_there_are_instances_leave_the_neighbour_serv
         })
         .start()
         .await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let expected = text(&acme.chat(&Chat::new(QUESTION)).await);
     globex.deploy("bomb", files::MEMORY_BOMB, &["prompting"]).await;
 

@@ -49,7 +49,7 @@ async fn twice(caller: &Caller, path: &str, body: &Value, key: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_under_the_same_key_is_answered_again_and_billed_once() {
     let host = TestHost::builder().lanes(2).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let before = host.entries("acme").await.len();
     // Without the key it is another answer: each has an id of its own.
     let (one, two) = (acme.chat(&warm()).await, acme.chat(&warm()).await);
@@ -109,7 +109,7 @@ async fn the_same_request_under_the_same_key_is_answered_again_and_billed_once()
         assert!(answer.message().contains("255 visible ASCII"), "{}", answer.message());
     }
 
-    // A neighbour's key of the same name is its own.
+    // A neighbor's key of the same name is its own.
     let theirs = globex.post_once(CHAT, &warm().body(false), "whole").await;
     assert!(!replayed(&theirs));
     let theirs = theirs.ok();

@@ -1,4 +1,4 @@
-//! A tenant's own plugin, deployed over HTTP: prices from its SQL store, addresses that never leave. Its neighbour has none of
+//! A tenant's own plugin, deployed over HTTP: prices from its SQL store, addresses that never leave. Its neighbor has none of
 //! it. Not here: plugins that misbehave (`hostile_guests`), components that are refused (`bad_input`).
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ async fn set_price(tenant: &Tenant, price: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_from_the_sql_store_is_in_the_prompt_of_its_own_tenant_only() {
     let host = TestHost::start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let standard = files::digest(files::STANDARD);
     let before = acme.chat(&Chat::new(PRICE)).await;
     assert!(!before.to_string().contains("189 euros"));
@@ -56,10 +56,10 @@ async fn a_price_from_the_sql_store_is_in_the_prompt_of_its_own_tenant_only() {
     acme.put("/v1/settings", &json!({})).await.ok();
     assert!(acme.chat(&Chat::new(PRICE)).await.to_string().contains("205 euros"));
 
-    let neighbour = globex.chat(&Chat::new(PRICE)).await;
-    assert!(!neighbour.to_string().contains("205 euros"), "{neighbour}");
+    let neighbor = globex.chat(&Chat::new(PRICE)).await;
+    assert!(!neighbor.to_string().contains("205 euros"), "{neighbor}");
     for stage in ["retrieval", "prompting", "postprocessing"] {
-        assert_eq!(served_by(&neighbour)[stage], standard);
+        assert_eq!(served_by(&neighbor)[stage], standard);
     }
     assert_eq!(globex.get("/v1/plugins").await.ok()["data"], json!([]));
 }
@@ -68,7 +68,7 @@ async fn a_price_from_the_sql_store_is_in_the_prompt_of_its_own_tenant_only() {
 async fn an_address_never_leaves_even_where_it_is_cut_by_a_chunk() {
     const SECRET: &str = "help@acme-tools.example";
     let host = TestHost::start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let plain = acme.stream(&Chat::new(ADDRESS)).await.rest().await;
     assert!(
         Stream::text(&plain, 0).contains(SECRET),
@@ -96,8 +96,8 @@ async fn an_address_never_leaves_even_where_it_is_cut_by_a_chunk() {
     // Quotations are checked as the model wrote them.
     assert_eq!(whole["riad"]["citations"][0]["grounded"], true);
 
-    let neighbour = globex.chat(&Chat::new(ADDRESS)).await;
-    assert!(text(&neighbour).contains("service@globex.example"), "{neighbour}");
+    let neighbor = globex.chat(&Chat::new(ADDRESS)).await;
+    assert!(text(&neighbor).contains("service@globex.example"), "{neighbor}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

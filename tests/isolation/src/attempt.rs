@@ -2,7 +2,7 @@
 
 use crate::{
     canary::Canaries,
-    client::{Client, Reply, Request},
+    client::{Client, Request, StoredResponse},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub enum Expected {
     /// A's object does not exist for B.
     NotFound,
     /// B is not the operator, and has no key but its own.
-    Unauthorised,
+    Unauthorized,
     /// The request is refused, in whatever words.
     Refused,
     /// B is served from its own room.
@@ -71,11 +71,11 @@ impl Expected {
     fn fault(self, status: u16) -> Option<String> {
         let wanted = match self {
             Self::NotFound if status != 404 => "404",
-            Self::Unauthorised if status != 401 => "401",
+            Self::Unauthorized if status != 401 => "401",
             Self::Refused if !(400..500).contains(&status) => "a refusal (4xx)",
             Self::Served if !(200..300).contains(&status) => "an answer (2xx)",
             Self::Anything if status >= 500 => "no failure of the server",
-            Self::NotFound | Self::Unauthorised | Self::Refused | Self::Served | Self::Anything => return None,
+            Self::NotFound | Self::Unauthorized | Self::Refused | Self::Served | Self::Anything => return None,
         };
         Some(format!("expected {wanted}, got {status}"))
     }
@@ -100,7 +100,7 @@ impl Judge<'_> {
         }
     }
 
-    pub fn judge(&self, attempt: &Attempt, reply: &Reply) -> Outcome {
+    pub fn judge(&self, attempt: &Attempt, reply: &StoredResponse) -> Outcome {
         let sent = format!("{}\n{}", attempt.request.text(), attempt.told_before);
         let leaked = self.canaries.leaked(&reply.text(), &sent);
         let mut faults: Vec<String> = attempt.expected.fault(reply.status).into_iter().collect();
@@ -115,7 +115,7 @@ impl Judge<'_> {
     }
 
     /// A receipt that is for somebody else.
-    fn strangers(&self, reply: &Reply) -> Option<String> {
+    fn strangers(&self, reply: &StoredResponse) -> Option<String> {
         let answers = std::iter::once(reply.json()).chain(reply.events());
         let mut receipts = answers.filter_map(|answer| {
             answer
@@ -143,7 +143,7 @@ mod tests {
         };
         let fill = |text: &str| text.replace("SECRET", &canaries.text).replace("NAME", &canaries.alias);
         let attempt = Attempt::new("", "", Request::get(fill(path)), expected);
-        let reply = Reply {
+        let reply = StoredResponse {
             status,
             headers: String::new(),
             body: fill(body),
@@ -159,7 +159,7 @@ mod tests {
         let half = |text: &str| format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}));
         let canaries = Canaries::new().unwrap();
         let (begin, end) = canaries.text.split_at(9);
-        let reply = Reply {
+        let reply = StoredResponse {
             status: 200,
             headers: String::new(),
             body: half(begin) + &half(end),
@@ -173,7 +173,7 @@ mod tests {
             judge(Expected::NotFound, "/", 403, "").faults,
             ["expected 404, got 403"]
         );
-        assert_eq!(judge(Expected::Unauthorised, "/", 200, "").faults.len(), 1);
+        assert_eq!(judge(Expected::Unauthorized, "/", 200, "").faults.len(), 1);
         assert_eq!(judge(Expected::Refused, "/", 500, "").faults.len(), 1);
         assert_eq!(judge(Expected::Anything, "/", 502, "").faults.len(), 1);
         assert!(judge(Expected::Anything, "/", 400, "").is_well());

@@ -31,7 +31,7 @@ pub struct Request {
 }
 
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct StoredResponse {
     pub status: u16,
     /// All headers, a line each.
     pub headers: String,
@@ -105,7 +105,7 @@ impl Request {
     }
 }
 
-impl Reply {
+impl StoredResponse {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }
@@ -148,7 +148,7 @@ impl Client {
         &self.key
     }
 
-    pub async fn send(&self, request: &Request) -> Result<Reply> {
+    pub async fn send(&self, request: &Request) -> Result<StoredResponse> {
         let authorization = match &request.authorization {
             Some(other) => other.clone(),
             None => format!("Bearer {}", self.key),
@@ -175,7 +175,7 @@ impl Client {
             .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())))
             .collect();
         let body = response.bytes().await.context("the answer was cut off")?;
-        Ok(Reply {
+        Ok(StoredResponse {
             status,
             headers,
             body: String::from_utf8_lossy(&body).into_owned(),
@@ -183,7 +183,7 @@ impl Client {
     }
 
     /// What must work for the suite to mean anything.
-    pub async fn expect(&self, status: u16, request: Request) -> Result<Reply> {
+    pub async fn expect(&self, status: u16, request: Request) -> Result<StoredResponse> {
         let reply = self.send(&request).await?;
         if reply.status != status {
             bail!(

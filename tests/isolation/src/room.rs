@@ -92,7 +92,7 @@ pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
     let added = client.expect(201, Request::post("/v1/documents", &decoy)).await?.json();
     let model = base_model(client).await?;
     let answer = client
-        .expect(200, chat(&model, "What colour is the gate?"))
+        .expect(200, chat(&model, "What color is the gate?"))
         .await?
         .json();
     let receipt = answer.pointer("/riad/receipt/tenant").and_then(Value::as_str);

@@ -1,7 +1,7 @@
 //! A request written byte for byte: HTTP clients tidy paths (`/a/../b`) before the server sees them. Not here: TLS, for which
 //! such requests are left out, and every request that a client would send as it is (`client`).
 
-use crate::client::{Reply, Request};
+use crate::client::{Request, StoredResponse};
 use anyhow::{Context, Result, bail};
 use reqwest::Url;
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-pub async fn send(base: &Url, request: &Request, authorization: &str) -> Result<Reply> {
+pub async fn send(base: &Url, request: &Request, authorization: &str) -> Result<StoredResponse> {
     if base.scheme() != "http" {
         bail!(
             "a raw request needs a server that speaks http; this one is {}",
@@ -54,7 +54,7 @@ fn bytes(host: &str, request: &Request, authorization: &str) -> Vec<u8> {
 }
 
 /// The body stays as it came, chunk sizes and all: it is only searched.
-fn read(answer: &str) -> Result<Reply> {
+fn read(answer: &str) -> Result<StoredResponse> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
     let status = first
@@ -62,7 +62,7 @@ fn read(answer: &str) -> Result<Reply> {
         .and_then(|rest| rest.split(' ').nth(1))
         .and_then(|status| status.parse().ok())
         .with_context(|| format!("\"{first}\" is no answer in HTTP/1"))?;
-    Ok(Reply {
+    Ok(StoredResponse {
         status,
         headers: headers.to_owned(),
         body: body.to_owned(),

@@ -1,4 +1,4 @@
-//! OpenAI's JSON of a chat request. Fields that would change the answer and cannot be honoured are refused by name; the rest
+//! OpenAI's JSON of a chat request. Fields that would change the answer and cannot be honored are refused by name; the rest
 //! that is not known is ignored, because clients send much. Not here: ranges and limits (`services`).
 
 use crate::body;
@@ -133,7 +133,7 @@ impl TryFrom<Value> for Content {
 impl ChatCompletionRequest {
     /// What `services` is asked, and how the answer is to be sent.
     pub(super) fn split(self) -> Result<(ChatRequest, Output)> {
-        self.refuse_what_cannot_be_honoured()?;
+        self.refuse_what_cannot_be_honored()?;
         let output = Output {
             stream: self.stream.unwrap_or(false),
             include_usage: self
@@ -165,7 +165,7 @@ impl ChatCompletionRequest {
         Ok((request, output))
     }
 
-    fn refuse_what_cannot_be_honoured(&self) -> Result<()> {
+    fn refuse_what_cannot_be_honored(&self) -> Result<()> {
         let is_none = |value: &Value| value == "none" || is_empty(value);
         let is_text = |value: &Value| value.get("type").is_some_and(|kind| kind == "text");
         let only_text = |value: &Value| *value == serde_json::json!(["text"]) || is_empty(value);

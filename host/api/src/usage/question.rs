@@ -3,7 +3,7 @@
 use crate::export::Format;
 use riad_core::{
     Error, Result, TenantId,
-    usage::{BucketWidth, GroupBy, UsageQuery, Whose},
+    usage::{BucketWidth, GroupBy, LedgerScope, UsageQuery},
 };
 use serde::Deserialize;
 use std::{
@@ -45,8 +45,8 @@ macro_rules! usage_params {
 
         impl $name {
             pub fn read(self) -> Result<Asked> {
-                let whose: fn(&Self) -> Result<Whose> = $read;
-                let whose = whose(&self)?;
+                let scope: fn(&Self) -> Result<LedgerScope> = $read;
+                let scope = scope(&self)?;
                 Question {
                     start: self.start_time,
                     end: self.end_time,
@@ -59,15 +59,15 @@ macro_rules! usage_params {
                     page: self.page,
                     format: self.format,
                 }
-                .read(whose)
+                .read(scope)
             }
         }
     };
 }
 
 // The service puts the caller's own account in place of "all".
-usage_params!(UsageParams, |_| Ok(Whose::All), {});
-usage_params!(AllUsageParams, |params| whose(params.tenant.as_deref()), {
+usage_params!(UsageParams, |_| Ok(LedgerScope::All), {});
+usage_params!(AllUsageParams, |params| scope(params.tenant.as_deref()), {
     /// Only this tenant, and former ones with the same id.
     tenant: Option<String>,
 });
@@ -95,7 +95,7 @@ pub(crate) struct Asked {
 }
 
 impl Question {
-    fn read(self, whose: Whose) -> Result<Asked> {
+    fn read(self, scope: LedgerScope) -> Result<Asked> {
         let (width, buckets) = match self.width.as_deref() {
             Some("1m") => (BucketWidth::Minute, 60),
             Some("1h") => (BucketWidth::Hour, 24),
@@ -127,7 +127,7 @@ impl Question {
             (end, None)
         };
         let query = UsageQuery {
-            whose,
+            scope,
             start,
             end: query_end,
             width,
@@ -146,13 +146,13 @@ impl Question {
     }
 }
 
-pub(crate) fn whose(tenant: Option<&str>) -> Result<Whose> {
+pub(crate) fn scope(tenant: Option<&str>) -> Result<LedgerScope> {
     match tenant {
         Some(id) => {
             let tenant: TenantId = id.parse().map_err(|error: Error| error.with_param("tenant"))?;
-            Ok(Whose::Tenant(tenant))
+            Ok(LedgerScope::Tenant(tenant))
         }
-        None => Ok(Whose::All),
+        None => Ok(LedgerScope::All),
     }
 }
 

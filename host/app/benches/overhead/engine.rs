@@ -13,7 +13,7 @@ use riad_core::{
     ledger::EngineTokens,
     ports::{
         AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress,
-        Tally,
+        UsageReporter,
     },
     profile::ModelProfile,
 };
@@ -61,7 +61,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
         sampling: Sampling::greedy(max_tokens),
         adapter: None,
         account: Account::new(1),
-        tally: Tally::new(Arc::new(Progress::default()), |_| {}),
+        tally: UsageReporter::new(Arc::new(Progress::default()), |_| {}),
     };
     let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
     let mut answer = String::new();
@@ -81,7 +81,7 @@ struct Running {
     most: u32,
     usage: TokenUsage,
     // In this order: the ticket is given back after the tally was told.
-    tally: Tally,
+    tally: UsageReporter,
     _ticket: LaneTicket,
 }
 

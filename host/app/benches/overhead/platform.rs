@@ -58,7 +58,7 @@ impl Platform {
         let services = Services::new(parts).await.unwrap();
         let secret = Secret::new(OPERATOR.to_owned());
         services.ensure_operator_key(Some(secret.clone())).await.unwrap();
-        let operator = services.authorise_operator(secret, Origin::default()).await.unwrap();
+        let operator = services.authorize_operator(secret, Origin::default()).await.unwrap();
         let prices = PriceList {
             requests: 1_000_000,
             prompt_tokens: 150_000,
@@ -71,7 +71,7 @@ impl Platform {
         plan.unwrap();
         let empty = tenant(&services, &operator, "empty").await;
         let filled = tenant(&services, &operator, "filled").await;
-        let pass = services.authorise(filled.clone(), Origin::default()).await.unwrap();
+        let pass = services.authorize(filled.clone(), Origin::default()).await.unwrap();
         fill(&services, &pass).await;
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -124,8 +124,8 @@ async fn parts(folder: &Path, limits: &Limits) -> (Parts, Store) {
     .unwrap();
     let engine: Arc<dyn ChatEngine> = Arc::new(FixedEngine::new());
     let parts = Parts {
-        directory: store.directory(),
-        keyring: store.keyring(),
+        tenant_store: store.tenant_store(),
+        key_store: store.key_store(),
         tokens: None,
         rooms: store.rooms(),
         audit: store.audit(),

@@ -8,17 +8,17 @@ use riad_core::{
     Account, Digest, DocumentId, KeyId, OperatorPass, PlanName, PluginName, Result, Secret, TenantId, TenantPass,
     audit::AuditEntry,
     document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
-    ledger::{EngineTokens, Entry, EntryCheck, Head, Hold, Record, Spent, Verification},
-    pass::{KeyHash, Managed},
+    ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
+    pass::{KeyHash, ManagedTenant},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, FoundKey, Keyring, LaneTicket,
-        Ledger, PipelinePlan, PipelineRun, Plans, PluginShelf, QueueAsk, QueueState, Room, Rooms, Sandbox, Scheduler,
-        SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, KeyRecord, KeyStore, LaneTicket,
+        Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms, Sandbox,
+        Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
-    usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+    usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use riad_services::Parts;
 use serde_json::{Map, Value};
@@ -36,7 +36,7 @@ struct Timed<T: ?Sized> {
 /// The same parts, timed.
 pub fn timed(parts: Parts, watch: &Stopwatch) -> Parts {
     Parts {
-        keyring: wrap(parts.keyring, watch),
+        key_store: wrap(parts.key_store, watch),
         plans: wrap(parts.plans, watch),
         rooms: wrap(parts.rooms, watch),
         ledger: wrap(parts.ledger, watch),
@@ -55,28 +55,28 @@ fn wrap<T: ?Sized>(port: Arc<T>, watch: &Stopwatch) -> Arc<Timed<T>> {
 }
 
 #[async_trait]
-impl Keyring for Timed<dyn Keyring> {
-    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<FoundKey>> {
-        self.watch.time(Part::Authorise, self.port.find(hash, now)).await
+impl KeyStore for Timed<dyn KeyStore> {
+    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>> {
+        self.watch.time(Part::Authorize, self.port.find(hash, now)).await
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
         self.port.tenant(id).await
     }
 
-    async fn insert(&self, tenant: &Managed, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
+    async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         self.port.insert(tenant, key, hash, audit).await
     }
 
-    async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>> {
+    async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {
         self.port.list(tenant, prefix).await
     }
 
-    async fn change(&self, tenant: &Managed, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
+    async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         self.port.change(tenant, key, change, audit).await
     }
 
-    async fn revoke(&self, tenant: &Managed, key: &KeyId, audit: AuditEntry) -> Result<()> {
+    async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         self.port.revoke(tenant, key, audit).await
     }
 
@@ -168,7 +168,7 @@ impl SettingsStore for Timed<dyn SettingsStore> {
 }
 
 #[async_trait]
-impl PluginShelf for Timed<dyn PluginShelf> {
+impl PluginStore for Timed<dyn PluginStore> {
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
         self.port.put(version, component).await
     }
@@ -231,7 +231,7 @@ impl Ledger for Timed<dyn Ledger> {
         self.port.abandoned().await
     }
 
-    async fn head(&self, account: Account) -> Result<Head> {
+    async fn head(&self, account: Account) -> Result<ChainHead> {
         self.port.head(account).await
     }
 
@@ -243,8 +243,8 @@ impl Ledger for Timed<dyn Ledger> {
         self.port.usage(query).await
     }
 
-    async fn rollups(&self, whose: Whose, start: u64, end: u64) -> Result<Vec<Rollup>> {
-        self.port.rollups(whose, start, end).await
+    async fn rollups(&self, scope: LedgerScope, start: u64, end: u64) -> Result<Vec<Rollup>> {
+        self.port.rollups(scope, start, end).await
     }
 
     async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>> {
@@ -266,7 +266,7 @@ impl Ledger for Timed<dyn Ledger> {
 
 #[async_trait]
 impl Scheduler for Timed<dyn Scheduler> {
-    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
         self.watch.time(Part::Queue, self.port.enter(ask)).await
     }
 

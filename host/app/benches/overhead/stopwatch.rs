@@ -7,7 +7,7 @@ use std::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    Authorise,
+    Authorize,
     Prices,
     OpenRoom,
     Pipeline,
@@ -31,7 +31,7 @@ pub enum Part {
 impl Part {
     /// In the order in which a request comes to them.
     pub const ALL: [Self; 19] = [
-        Self::Authorise,
+        Self::Authorize,
         Self::Prices,
         Self::OpenRoom,
         Self::Pipeline,
@@ -54,7 +54,7 @@ impl Part {
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::Authorise => "authorise: find the key",
+            Self::Authorize => "authorize: find the key",
             Self::Prices => "admit: find the prices",
             Self::OpenRoom => "open the room",
             Self::Pipeline => "read its pipeline",

@@ -92,7 +92,7 @@ fn verify(jws: &str, keys: &[PublicKey]) -> Result<Receipt> {
     Err(why)
 }
 
-/// Each that has its neighbour beside it must name it.
+/// Each that has its neighbor beside it must name it.
 fn chain(receipts: &[SignedReceipt]) -> Result<String> {
     let mut gaps = 0;
     for (before, signed) in receipts.iter().zip(receipts.iter().skip(1)) {
@@ -111,7 +111,7 @@ fn chain(receipts: &[SignedReceipt]) -> Result<String> {
     let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
         return Ok(String::new());
     };
-    let used = receipts.iter().fold(riad_core::price::Used::default(), |sum, signed| {
+    let used = receipts.iter().fold(riad_core::price::Usage::default(), |sum, signed| {
         sum.plus(&signed.receipt.used)
     });
     let nanos = receipts.iter().map(|signed| signed.receipt.cost_nanos).sum();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 /// The implementation is bound to one room.
 #[async_trait]
-pub trait AdapterShelf: Send + Sync {
+pub trait AdapterStore: Send + Sync {
     /// Stores a generation that the engine has accepted and points the alias to it, in one step: on failure the alias
     /// keeps the generation it had.
     async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter>;

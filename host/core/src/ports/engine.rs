@@ -19,16 +19,16 @@ pub struct Generation {
     pub adapter: Option<AdapterSource>,
     /// Who pays, and whose adapter it is.
     pub account: Account,
-    pub tally: Tally,
+    pub tally: UsageReporter,
 }
 
 /// Learns what a generation used, however it ends: to the token, also when it was cancelled or failed.
-pub struct Tally {
+pub struct UsageReporter {
     pub progress: Arc<Progress>,
     report: Option<Box<dyn FnOnce(TokenUsage) + Send + Sync>>,
 }
 
-impl Tally {
+impl UsageReporter {
     /// `report` runs once, on any thread, when the engine does nothing more for the generation: before the stream's last event,
     /// or after the stream was dropped and the engine has noticed. It must not block. A generation that never began reports zeros.
     pub fn new(progress: Arc<Progress>, report: impl FnOnce(TokenUsage) + Send + Sync + 'static) -> Self {
@@ -47,7 +47,7 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for UsageReporter {
     fn drop(&mut self) {
         let usage = TokenUsage {
             prompt_tokens: self.progress.prompt_tokens(),

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, KeyId, Result,
-    ledger::{EngineTokens, Entry, EntryCheck, Head, Record, Spent, Verification},
+    ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Record, Spent, Verification},
     usage::{EntryQuery, Rollup, UsageBucket, UsageQuery},
 };
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ pub trait Ledger: Send + Sync {
     /// [`crate::ledger::Outcome::Abandoned`] before anything else is appended.
     async fn abandoned(&self) -> Result<Vec<crate::ledger::Hold>>;
 
-    async fn head(&self, account: Account) -> Result<Head>;
+    async fn head(&self, account: Account) -> Result<ChainHead>;
 
     /// Spent by an account, or by one of its keys, in all, in the month and on the day of `now` (seconds, UTC).
     async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent>;
@@ -29,7 +29,7 @@ pub trait Ledger: Send + Sync {
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>>;
 
     /// Days from `start` to `end` (exclusive), seconds UTC.
-    async fn rollups(&self, whose: crate::usage::Whose, start: u64, end: u64) -> Result<Vec<Rollup>>;
+    async fn rollups(&self, scope: crate::usage::LedgerScope, start: u64, end: u64) -> Result<Vec<Rollup>>;
 
     /// With their positions, oldest first.
     async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>>;

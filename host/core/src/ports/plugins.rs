@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// The implementation is bound to one room.
 #[async_trait]
-pub trait PluginShelf: Send + Sync {
+pub trait PluginStore: Send + Sync {
     /// Keeps a component that the sandbox has accepted. The same name and version again is no error.
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()>;
 

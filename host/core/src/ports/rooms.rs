@@ -1,6 +1,6 @@
 //! The door to a tenant's room.
 
-use super::{AdapterShelf, Documents, PluginShelf, Replies, SettingsStore, SqlStore};
+use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, SettingsStore, SqlStore};
 use crate::{Account, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ pub struct Room {
     pub documents: Arc<dyn Documents>,
     pub sql: Arc<dyn SqlStore>,
     pub settings: Arc<dyn SettingsStore>,
-    pub plugins: Arc<dyn PluginShelf>,
-    pub adapters: Arc<dyn AdapterShelf>,
-    pub replies: Arc<dyn Replies>,
+    pub plugins: Arc<dyn PluginStore>,
+    pub adapters: Arc<dyn AdapterStore>,
+    pub idempotency: Arc<dyn IdempotencyStore>,
 }
 
 /// Bytes of a tenant's room on the disk.

@@ -36,7 +36,7 @@ impl Progress {
 }
 
 /// What a request tells the queue about itself.
-pub struct QueueAsk<'a> {
+pub struct QueueRequest<'a> {
     /// Account and weight.
     pub pass: &'a TenantPass,
     pub tier: Tier,
@@ -90,7 +90,7 @@ pub struct QueueState {
 pub trait Scheduler: Send + Sync {
     /// Waits for a lane. Dropping the future leaves the queue at once. `Busy`, with the time after which to come again, when the
     /// queue is full, the request was shed, or it cannot be served before its deadline; `Timeout` when the wait was too long.
-    async fn enter(&self, ask: QueueAsk<'_>) -> Result<LaneTicket>;
+    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket>;
 
     fn state(&self) -> QueueState;
 }

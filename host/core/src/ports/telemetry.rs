@@ -4,19 +4,19 @@ use crate::{
     AdapterAlias, TenantId,
     ledger::{EngineTokens, Kind, Outcome},
     ports::AdapterCounts,
-    price::Used,
+    price::Usage,
 };
 use std::time::Duration;
 
 /// A request that has ended. Without content.
 #[derive(Debug, Clone)]
-pub struct RequestSeen {
+pub struct RequestRecord {
     pub tenant: TenantId,
     pub kind: Kind,
     pub model: String,
     pub adapter: Option<AdapterAlias>,
     pub outcome: Outcome,
-    pub used: Used,
+    pub used: Usage,
     /// From admission to the end.
     pub duration: Duration,
     /// In the queue for a lane; absent if it never got there.
@@ -56,7 +56,7 @@ pub struct Gauges {
 
 pub trait Telemetry: Send + Sync {
     /// Called once for every settled request. Does not block.
-    fn request(&self, seen: &RequestSeen);
+    fn request(&self, seen: &RequestRecord);
 
     /// All metrics in Prometheus' text format, `gauges` among them.
     fn render(&self, gauges: &Gauges) -> String;

@@ -5,7 +5,9 @@ use riad_core::{
     Account, Result,
     adapter::{AdapterFiles, AdapterSource},
     chat::{FinishReason, Message, Sampling, TokenUsage},
-    ports::{ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress, Tally},
+    ports::{
+        ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress, UsageReporter,
+    },
     profile::ModelProfile,
 };
 use riad_engine::{Device, Dtype, EngineConfig};
@@ -82,10 +84,10 @@ pub struct Told {
 }
 
 impl Told {
-    pub fn tally() -> (Tally, Self) {
+    pub fn tally() -> (UsageReporter, Self) {
         let progress = Arc::new(Progress::default());
         let (sender, report) = oneshot::channel();
-        let tally = Tally::new(progress.clone(), move |usage| _ = sender.send(usage));
+        let tally = UsageReporter::new(progress.clone(), move |usage| _ = sender.send(usage));
         (tally, Self { progress, report })
     }
 

@@ -8,7 +8,7 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Self {
         let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        // The first numbers of neighbouring seeds are alike.
+        // The first numbers of neighboring seeds are alike.
         (0..16).for_each(|_| _ = random.bits());
         random
     }

@@ -15,7 +15,7 @@ use riad_core::{
     Account, ErrorKind,
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ledger::EngineTokens,
-    ports::{Generation, GenerationEvent, GenerationStream, LaneTicket, Progress, Tally},
+    ports::{Generation, GenerationEvent, GenerationStream, LaneTicket, Progress, UsageReporter},
 };
 use riad_lora::{LiveRequest, RequestState, sampled_tokens};
 use std::sync::{
@@ -88,7 +88,7 @@ async fn the_engine_counts_first_then_the_tally_is_told_and_the_ticket_comes_las
     let progress = Arc::new(Progress::default());
     let told = Arc::new(Mutex::new(None));
     let (told_here, counting) = (told.clone(), engine.clone());
-    let tally = Tally::new(progress.clone(), move |usage| {
+    let tally = UsageReporter::new(progress.clone(), move |usage| {
         *told_here.lock() = Some((usage, Sums::counted(&counting)));
     });
     let (given_back, back) = oneshot::channel();
@@ -248,7 +248,7 @@ async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is
     let at_ticket = Arc::new(Mutex::new(None));
     let seen = at_ticket.clone();
     let generation = Generation {
-        tally: Tally::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
+        tally: UsageReporter::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
         ..ask::generation(&story(), &Sampling::greedy(5), Some(&gone))
     };
     let ticket = LaneTicket::new(move || *seen.lock() = *there.lock());

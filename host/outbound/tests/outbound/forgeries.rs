@@ -201,7 +201,7 @@ async fn without_a_name_exactly_one_key_must_fit() {
 }
 
 #[tokio::test]
-async fn headers_that_cannot_be_honoured_are_refused() {
+async fn headers_that_cannot_be_honored_are_refused() {
     let signer = ed25519();
     let tokens = KeyFile::with(&[signer.jwk("k")]).open();
     let with = |header| signer.token_with(&header, &good_claims());

@@ -6,9 +6,9 @@ use riad_core::{
     Account, Error, ErrorKind, KeyId, Result, Secret, TenantId, TenantPass,
     audit::{AuditEntry, Origin},
     grants::{Access, KeyRole, Scope},
-    pass::{KeyHash, Managed},
+    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{FoundKey, Keyring},
+    ports::{KeyRecord, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ fn tenant(id: &str, created: u64) -> OneTenant {
 }
 
 #[async_trait]
-impl Keyring for OneTenant {
-    async fn find(&self, _hash: &KeyHash, _now: u64) -> Result<Option<FoundKey>> {
+impl KeyStore for OneTenant {
+    async fn find(&self, _hash: &KeyHash, _now: u64) -> Result<Option<KeyRecord>> {
         Ok(None)
     }
 
@@ -39,19 +39,25 @@ impl Keyring for OneTenant {
         Ok((*id == self.0.id).then(|| self.0.clone()))
     }
 
-    async fn insert(&self, _tenant: &Managed, _key: &Key, _hash: &KeyHash, _audit: AuditEntry) -> Result<()> {
+    async fn insert(&self, _tenant: &ManagedTenant, _key: &Key, _hash: &KeyHash, _audit: AuditEntry) -> Result<()> {
         unreachable!("a token makes no key")
     }
 
-    async fn list(&self, _tenant: &Managed, _prefix: Option<&str>) -> Result<Vec<Key>> {
+    async fn list(&self, _tenant: &ManagedTenant, _prefix: Option<&str>) -> Result<Vec<Key>> {
         unreachable!("a token lists no keys")
     }
 
-    async fn change(&self, _tenant: &Managed, _key: &KeyId, _change: KeyChange, _audit: AuditEntry) -> Result<Key> {
+    async fn change(
+        &self,
+        _tenant: &ManagedTenant,
+        _key: &KeyId,
+        _change: KeyChange,
+        _audit: AuditEntry,
+    ) -> Result<Key> {
         unreachable!("a token changes no key")
     }
 
-    async fn revoke(&self, _tenant: &Managed, _key: &KeyId, _audit: AuditEntry) -> Result<()> {
+    async fn revoke(&self, _tenant: &ManagedTenant, _key: &KeyId, _audit: AuditEntry) -> Result<()> {
         unreachable!("a token revokes no key")
     }
 
@@ -76,14 +82,14 @@ impl Door {
         Self { signer, tokens }
     }
 
-    async fn enter(&self, keyring: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
+    async fn enter(&self, key_store: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
         let token = Secret::new(self.signer.token("k", claims));
-        TenantPass::authorise(keyring, Some(&*self.tokens), &token, Origin::default(), now()).await
+        TenantPass::authorize(key_store, Some(&*self.tokens), &token, Origin::default(), now()).await
     }
 
-    async fn refused(&self, keyring: &OneTenant, claims: &Value) {
+    async fn refused(&self, key_store: &OneTenant, claims: &Value) {
         let error = self
-            .enter(keyring, claims)
+            .enter(key_store, claims)
             .await
             .expect_err("this token must open nothing");
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
@@ -127,7 +133,7 @@ async fn a_token_that_is_older_than_its_tenant_opens_nothing() {
 async fn without_an_identity_provider_a_token_is_an_unknown_key() {
     let door = Door::new();
     let token = Secret::new(door.signer.token("k", &good_claims()));
-    let error = TenantPass::authorise(&tenant("acme", 0), None, &token, Origin::default(), now())
+    let error = TenantPass::authorize(&tenant("acme", 0), None, &token, Origin::default(), now())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);

@@ -18,7 +18,7 @@ use std::sync::{
 
 /// Attackers at the same time.
 const ATTACKERS: usize = 3;
-/// What a neighbour does meanwhile.
+/// What a neighbor does meanwhile.
 const ROUNDS: usize = 10;
 
 fn hostile(name: &str) -> PipelinePlan {
@@ -36,7 +36,7 @@ fn says(error: &Error, kind: ErrorKind, name: &str, stage: &str, words: &str) {
     assert_eq!((error.kind(), error.message()), (kind, expected.as_str()));
 }
 
-async fn neighbour(sandbox: &impl Sandbox, plan: &PipelinePlan) -> Result<Answer> {
+async fn neighbor(sandbox: &impl Sandbox, plan: &PipelinePlan) -> Result<Answer> {
     let room = Room::with(&[("Vault", "The code of the vault is 4711.")]);
     let run = sandbox.start(plan, room.capabilities()).await?;
     answer(
@@ -47,11 +47,11 @@ async fn neighbour(sandbox: &impl Sandbox, plan: &PipelinePlan) -> Result<Answer
     .await
 }
 
-/// Attackers go on all the time while a neighbour's requests are answered as if it were alone.
+/// Attackers go on all the time while a neighbor's requests are answered as if it were alone.
 async fn is_alone_with_it(plan: PipelinePlan, change: impl FnOnce(&mut Limits), kind: ErrorKind) {
     let host = Arc::new(Host::with(change));
     let standard = plan_of(&plugin("standard"));
-    let alone = neighbour(&*host.sandbox, &standard).await.unwrap();
+    let alone = neighbor(&*host.sandbox, &standard).await.unwrap();
     assert_eq!(alone.passages[0].text, "The code of the vault is 4711.");
     // Compiled before it is measured who waits for whom.
     attack(&host, &plan).await;
@@ -70,7 +70,7 @@ async fn is_alone_with_it(plan: PipelinePlan, change: impl FnOnce(&mut Limits), 
         })
         .collect();
     for _ in 0..ROUNDS {
-        assert_eq!(soon(neighbour(&*host.sandbox, &standard)).await.unwrap(), alone);
+        assert_eq!(soon(neighbor(&*host.sandbox, &standard)).await.unwrap(), alone);
         tokio::task::yield_now().await;
     }
     stop.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use futures::{
 use riad_core::{
     TenantPass,
     policy::Tier,
-    ports::{Progress, QueueAsk, Scheduler},
+    ports::{Progress, QueueRequest, Scheduler},
 };
 use riad_services::fair::Clock;
 use std::{
@@ -155,7 +155,7 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
     let came = world.timer.now();
     world.note(came, tenant, |tenant| tenant.asked += 1);
     let progress = Arc::new(Progress::default());
-    let entered = world.queue.enter(QueueAsk {
+    let entered = world.queue.enter(QueueRequest {
         pass: &pass,
         tier: Tier::Default,
         prompt_tokens: request.prompt,

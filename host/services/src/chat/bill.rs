@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use riad_core::{
     AdapterAlias, Error, Result, TenantPass,
     ledger::{Outcome, Purpose},
-    ports::{GenerationEnd, PipelineRun, Progress, Tally},
-    price::Used,
+    ports::{GenerationEnd, PipelineRun, Progress, UsageReporter},
+    price::Usage,
     receipt::{ServedBy, SignedReceipt},
 };
 use std::{
@@ -34,10 +34,10 @@ impl Bill {
             run: Mutex::default(),
             pieces: Mutex::default(),
         };
-        let most = Used {
+        let most = Usage {
             requests: 1,
             fuel,
-            ..Used::default()
+            ..Usage::default()
         };
         bill.told(bill.tab.raise(most).await)?;
         Ok(bill)
@@ -67,10 +67,10 @@ impl Bill {
     /// Sets the tokens of every choice aside, durably.
     pub async fn reserve_tokens(&self, prompt_tokens: u32, max_tokens: u32, choices: u32) -> Result<()> {
         let times = |tokens: u32| u64::from(tokens) * u64::from(choices);
-        let most = Used {
+        let most = Usage {
             prompt_tokens: times(prompt_tokens),
             completion_tokens: times(max_tokens),
-            ..Used::default()
+            ..Usage::default()
         };
         self.tab.raise(most).await
     }
@@ -80,13 +80,13 @@ impl Bill {
     }
 
     /// For a generation that begins: it will say what it used, and the bill is open until it has.
-    pub fn tally(&self, progress: &Arc<Progress>) -> Tally {
+    pub fn tally(&self, progress: &Arc<Progress>) -> UsageReporter {
         let share = self.tab.share();
-        Tally::new(Arc::clone(progress), move |usage| {
-            share.add(Used {
+        UsageReporter::new(Arc::clone(progress), move |usage| {
+            share.add(Usage {
                 prompt_tokens: u64::from(usage.prompt_tokens),
                 completion_tokens: u64::from(usage.completion_tokens),
-                ..Used::default()
+                ..Usage::default()
             });
         })
     }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
     chat::Sampling,
-    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueAsk},
+    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueRequest},
 };
 use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
@@ -25,7 +25,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     let shared = &prepared.shared;
     let arrived = Instant::now();
     let progress = Arc::new(Progress::default());
-    let ask = QueueAsk {
+    let ask = QueueRequest {
         pass: &prepared.pass,
         tier: prepared.tier,
         prompt_tokens: prepared.prompt_tokens,

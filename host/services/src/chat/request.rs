@@ -162,7 +162,7 @@ impl ValidRequest {
     /// # Errors
     /// `ContextTooLong` with both numbers.
     pub fn fit(&self, prompt_tokens: u32, context_tokens: u32) -> Result<Sampling> {
-        let (whose, context_tokens) = match self.context_limit {
+        let (scope, context_tokens) = match self.context_limit {
             Some(limit) if limit < context_tokens => ("this tenant's limit for the context is", limit),
             Some(_) | None => ("this model's context has", context_tokens),
         };
@@ -176,7 +176,7 @@ impl ValidRequest {
             return Err(Error::new(
                 ErrorKind::ContextTooLong,
                 format!(
-                    "{whose} {context_tokens} tokens, but the request needs {}: {prompt_tokens} in the \
+                    "{scope} {context_tokens} tokens, but the request needs {}: {prompt_tokens} in the \
                      prompt and {needed} for the answer; shorten the messages or lower max_tokens",
                     u64::from(prompt_tokens) + u64::from(needed),
                 ),

@@ -7,9 +7,9 @@ use riad_core::{
     Account, Error, KeyId, Result, Secret, TenantId, TenantPass,
     audit::{AuditEntry, Origin},
     grants::Grants,
-    pass::{KeyHash, Managed},
+    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{FoundKey, Keyring},
+    ports::{KeyRecord, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 
@@ -20,17 +20,17 @@ struct OneTenant {
 }
 
 pub fn pass(account: u64, weight: u32) -> TenantPass {
-    let keyring = OneTenant { account, weight };
+    let key_store = OneTenant { account, weight };
     let key = Secret::new("k".to_owned());
     let origin = Origin::default();
-    let pass = TenantPass::authorise(&keyring, None, &key, origin, 0);
+    let pass = TenantPass::authorize(&key_store, None, &key, origin, 0);
     pass.now_or_never().unwrap().unwrap()
 }
 
 #[async_trait]
-impl Keyring for OneTenant {
-    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<FoundKey>> {
-        Ok(Some(FoundKey {
+impl KeyStore for OneTenant {
+    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<KeyRecord>> {
+        Ok(Some(KeyRecord {
             tenant: format!("tenant-{}", self.account).parse()?,
             account: Account::new(self.account),
             key: "key_1".parse()?,
@@ -49,19 +49,19 @@ impl Keyring for OneTenant {
         Ok(None)
     }
 
-    async fn insert(&self, _: &Managed, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
+    async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }
 
-    async fn list(&self, _: &Managed, _: Option<&str>) -> Result<Vec<Key>> {
+    async fn list(&self, _: &ManagedTenant, _: Option<&str>) -> Result<Vec<Key>> {
         Err(not_used())
     }
 
-    async fn change(&self, _: &Managed, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
+    async fn change(&self, _: &ManagedTenant, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
         Err(not_used())
     }
 
-    async fn revoke(&self, _: &Managed, _: &KeyId, _: AuditEntry) -> Result<()> {
+    async fn revoke(&self, _: &ManagedTenant, _: &KeyId, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use riad_core::{
     ErrorKind, Limits, Result, TenantPass,
     policy::Tier,
-    ports::{LaneTicket, Progress, QueueAsk, Scheduler},
+    ports::{LaneTicket, Progress, QueueRequest, Scheduler},
 };
 use std::{
     sync::Arc,
@@ -72,7 +72,7 @@ fn enter_as<'a>(
     tier: Tier,
     progress: Arc<Progress>,
 ) -> BoxFuture<'a, Result<LaneTicket>> {
-    queue.enter(QueueAsk {
+    queue.enter(QueueRequest {
         pass,
         tier,
         prompt_tokens: 10,
@@ -190,7 +190,7 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
     let pass = pass(1, 1);
     let _lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let mut long = enter(&queue, &pass);
-    let mut short = queue.enter(QueueAsk {
+    let mut short = queue.enter(QueueRequest {
         pass: &pass,
         tier: Tier::Default,
         prompt_tokens: 1,

@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Error, ErrorKind, KeyId, PlanName, Result, TenantId,
-    ledger::{Entry, Head, Outcome, Purpose, Record},
+    ledger::{ChainHead, Entry, Outcome, Purpose, Record},
     policy::TenantLimits,
-    price::Used,
+    price::Usage,
     receipt::{Receipt, ServedBy, SignedReceipt},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -31,7 +31,7 @@ pub(super) struct AccountState {
 
 #[derive(Default)]
 pub(super) struct State {
-    head: Head,
+    head: ChainHead,
     pub whole: Spending,
     keys: HashMap<KeyId, KeyState>,
     requests: Option<PerMinute>,
@@ -61,8 +61,8 @@ pub(super) struct Draft {
     pub request: String,
     pub purpose: Purpose,
     pub outcome: Outcome,
-    pub used: Used,
-    pub at_most: Option<Used>,
+    pub used: Usage,
+    pub at_most: Option<Usage>,
     pub plan: PlanName,
     pub plan_version: u32,
     pub cost_nanos: u64,
@@ -272,7 +272,7 @@ impl State {
             cost_nanos: draft.cost_nanos,
             receipt: signed.jws.clone(),
         };
-        self.head = Head {
+        self.head = ChainHead {
             number: entry.number,
             receipt: Some(Digest::of(signed.jws.as_bytes())),
         };

@@ -74,7 +74,7 @@ impl Spending {
     }
 
     /// `QuotaExceeded` if a hard budget has nothing left, whatever is asked.
-    pub fn check_left(&self, budget: &Budget, whose: &str) -> Result<()> {
+    pub fn check_left(&self, budget: &Budget, scope: &str) -> Result<()> {
         hard(budget).try_for_each(|member| {
             if self.spent_in(&member) < member.nano_limit() {
                 return Ok(());
@@ -82,7 +82,7 @@ impl Spending {
             Err(self.refused(
                 &member,
                 format!(
-                    "the budget {} of this {whose} is spent: {} of {}",
+                    "the budget {} of this {scope} is spent: {} of {}",
                     member.name,
                     member.shown(self.spent_in(&member)),
                     member.shown(member.nano_limit())
@@ -92,7 +92,7 @@ impl Spending {
     }
 
     /// `QuotaExceeded` if a hard budget has no room for `need` beside what is spent and set aside already.
-    pub fn check_room(&self, budget: &Budget, need: Amount, whose: &str) -> Result<()> {
+    pub fn check_room(&self, budget: &Budget, need: Amount, scope: &str) -> Result<()> {
         hard(budget).try_for_each(|member| {
             let (limit, need) = (member.nano_limit(), member.of(need));
             let (spent, held) = (self.spent_in(&member), member.of(self.held));
@@ -104,7 +104,7 @@ impl Spending {
                 return Err(Error::new(
                     ErrorKind::QuotaExceeded,
                     format!(
-                        "this request may need {needs}, the whole budget {} of this {whose} is {}; lower max_tokens or shorten \
+                        "this request may need {needs}, the whole budget {} of this {scope} is {}; lower max_tokens or shorten \
                          the request",
                         member.name,
                         member.shown(limit)
@@ -114,7 +114,7 @@ impl Spending {
             Err(self.refused(
                 &member,
                 format!(
-                    "this request may need {needs}, the budget {} of this {whose} is {}, of which {} are spent and {} are set \
+                    "this request may need {needs}, the budget {} of this {scope} is {}, of which {} are spent and {} are set \
                      aside for requests that run; lower max_tokens or wait",
                     member.name,
                     member.shown(limit),

@@ -8,13 +8,13 @@ use riad_core::{
     Account, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass,
     audit::{AuditEntry, Origin},
     grants::Grants,
-    ledger::{EngineTokens, Entry, EntryCheck, Head, Hold, Kind, Purpose, Record, Spent, Verification},
-    pass::{KeyHash, Managed},
+    ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Purpose, Record, Spent, Verification},
+    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{BudgetNotice, FoundKey, Gauges, Keyring, Ledger, Plans, RequestSeen, Telemetry, Webhooks},
+    ports::{BudgetNotice, Gauges, KeyRecord, KeyStore, Ledger, Plans, RequestRecord, Telemetry, Webhooks},
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
-    usage::{EntryQuery, Rollup, UsageBucket, UsageQuery, Whose},
+    usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub broken: Mutex<bool>,
     key: Mutex<Option<Vec<u8>>>,
     pub notices: Mutex<Vec<(String, BudgetNotice)>>,
-    pub seen: Mutex<Vec<RequestSeen>>,
+    pub seen: Mutex<Vec<RequestRecord>>,
     pub prices: Mutex<PriceList>,
 }
 
@@ -79,11 +79,11 @@ impl Ledger for World {
         Ok(left)
     }
 
-    async fn head(&self, account: Account) -> Result<Head> {
+    async fn head(&self, account: Account) -> Result<ChainHead> {
         tokio::task::yield_now().await;
         let entries = self.entries();
         let last = entries.iter().rfind(|entry| entry.account == account);
-        Ok(last.map_or_else(Head::default, |entry| Head {
+        Ok(last.map_or_else(ChainHead::default, |entry| ChainHead {
             number: entry.number,
             receipt: Some(Digest::of(entry.receipt.as_bytes())),
         }))
@@ -116,7 +116,7 @@ impl Ledger for World {
         Err(not_used())
     }
 
-    async fn rollups(&self, _: Whose, _: u64, _: u64) -> Result<Vec<Rollup>> {
+    async fn rollups(&self, _: LedgerScope, _: u64, _: u64) -> Result<Vec<Rollup>> {
         Err(not_used())
     }
 
@@ -164,7 +164,7 @@ impl Webhooks for World {
 }
 
 impl Telemetry for World {
-    fn request(&self, seen: &RequestSeen) {
+    fn request(&self, seen: &RequestRecord) {
         self.seen.lock().push(seen.clone());
     }
 
@@ -184,7 +184,7 @@ pub(crate) fn purpose() -> Purpose {
 
 /// A pass of the tenant `acme` with the account 1.
 pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass {
-    let found = FoundKey {
+    let found = KeyRecord {
         tenant: "acme".parse().unwrap(),
         account: Account::new(1),
         key: key.parse().unwrap(),
@@ -194,18 +194,18 @@ pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass 
         budget: key_budget,
         policy,
     };
-    let keyring = OneKey(found);
+    let key_store = OneKey(found);
     let key = Secret::new("k".to_owned());
-    let pass = TenantPass::authorise(&keyring, None, &key, Origin::default(), 0);
+    let pass = TenantPass::authorize(&key_store, None, &key, Origin::default(), 0);
     futures::executor::block_on(pass).unwrap()
 }
 
-struct OneKey(FoundKey);
+struct OneKey(KeyRecord);
 
 #[async_trait]
-impl Keyring for OneKey {
-    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<FoundKey>> {
-        Ok(Some(FoundKey {
+impl KeyStore for OneKey {
+    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<KeyRecord>> {
+        Ok(Some(KeyRecord {
             hash: *hash,
             ..self.0.clone()
         }))
@@ -213,16 +213,16 @@ impl Keyring for OneKey {
     async fn tenant(&self, _: &TenantId) -> Result<Option<Tenant>> {
         Err(not_used())
     }
-    async fn insert(&self, _: &Managed, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
+    async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }
-    async fn list(&self, _: &Managed, _: Option<&str>) -> Result<Vec<Key>> {
+    async fn list(&self, _: &ManagedTenant, _: Option<&str>) -> Result<Vec<Key>> {
         Err(not_used())
     }
-    async fn change(&self, _: &Managed, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
+    async fn change(&self, _: &ManagedTenant, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
         Err(not_used())
     }
-    async fn revoke(&self, _: &Managed, _: &KeyId, _: AuditEntry) -> Result<()> {
+    async fn revoke(&self, _: &ManagedTenant, _: &KeyId, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }
     async fn operator_hash(&self) -> Result<Option<KeyHash>> {

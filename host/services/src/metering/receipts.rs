@@ -139,7 +139,7 @@ mod tests {
     use riad_core::{
         Account, PlanName,
         ledger::{Kind, Outcome},
-        price::Used,
+        price::Usage,
         receipt::ServedBy,
     };
 
@@ -156,9 +156,9 @@ mod tests {
             key: Some("key_1".parse().unwrap()),
             model: "tiny".into(),
             served_by: ServedBy::default(),
-            used: Used {
+            used: Usage {
                 prompt_tokens: u64::MAX,
-                ..Used::default()
+                ..Usage::default()
             },
             plan: PlanName::standard(),
             plan_version: 1,

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use riad_core::{
     AdapterAlias, Error, Result, TenantPass,
     ledger::{Amount, Hold, Outcome, Purpose, Record},
-    ports::RequestSeen,
-    price::{Plan, Used},
+    ports::RequestRecord,
+    price::{Plan, Usage},
     receipt::{ServedBy, SignedReceipt},
 };
 use std::{
@@ -46,7 +46,7 @@ struct Aside {
     purpose: Purpose,
     /// Gone when the request has ended.
     key: Option<KeyUse>,
-    at_most: Used,
+    at_most: Usage,
     /// What `at_most` counts in budgets.
     amount: Amount,
     /// Whether the ledger has a hold for it.
@@ -91,7 +91,7 @@ impl Reservation {
             aside: Mutex::new(Aside {
                 purpose,
                 key: Some(key),
-                at_most: Used::default(),
+                at_most: Usage::default(),
                 amount: Amount::default(),
                 recorded: false,
                 timings: Timings::default(),
@@ -120,7 +120,7 @@ impl Reservation {
     /// # Errors
     /// `QuotaExceeded` names the budget that has no room, `Busy` when a minute's tokens are taken, `InvalidRequest` if a minute never has
     /// as many; whatever the ledger fails with.
-    pub async fn raise(&self, add: Used) -> Result<()> {
+    pub async fn raise(&self, add: Usage) -> Result<()> {
         let Some(written) = self.set_aside(&add)? else {
             return Ok(());
         };
@@ -128,7 +128,7 @@ impl Reservation {
     }
 
     /// Gives back what turned out not to be needed. The ledger's hold stays as it is until it is raised or settled.
-    pub fn lower(&self, by: Used) {
+    pub fn lower(&self, by: Usage) {
         self.account.with(&self.books, |state, now_ms| {
             let mut aside = self.aside.lock();
             if aside.key.is_none() {
@@ -153,18 +153,18 @@ impl Reservation {
     ///
     /// # Errors
     /// Whatever the ledger fails with.
-    pub async fn settle(self, used: Used, outcome: Outcome, served_by: ServedBy) -> Result<SignedReceipt> {
+    pub async fn settle(self, used: Usage, outcome: Outcome, served_by: ServedBy) -> Result<SignedReceipt> {
         self.finish(used, outcome, served_by).await
     }
 
     /// As [`Self::settle`] for who cannot wait: the entry is queued when this returns. A request that set no tokens aside and used
     /// nothing leaves no entry.
-    pub fn settle_later(self, used: Used, outcome: Outcome, served_by: ServedBy) {
+    pub fn settle_later(self, used: Usage, outcome: Outcome, served_by: ServedBy) {
         self.finish_later(used, outcome, served_by);
     }
 
     /// Settles a reservation that others refer to.
-    pub(super) async fn finish(&self, used: Used, outcome: Outcome, served_by: ServedBy) -> Result<SignedReceipt> {
+    pub(super) async fn finish(&self, used: Usage, outcome: Outcome, served_by: ServedBy) -> Result<SignedReceipt> {
         let settled = self.end(used, outcome, served_by, true)?;
         let Settled { receipt, written, key } =
             settled.ok_or_else(|| Error::internal("a request was settled a second time"))?;
@@ -180,7 +180,7 @@ impl Reservation {
     }
 
     /// Does nothing if the request has ended.
-    pub(super) fn finish_later(&self, used: Used, outcome: Outcome, served_by: ServedBy) {
+    pub(super) fn finish_later(&self, used: Usage, outcome: Outcome, served_by: ServedBy) {
         let settled = match self.end(used, outcome, served_by, false) {
             Ok(settled) => settled,
             Err(error) => {
@@ -200,7 +200,7 @@ impl Reservation {
         });
     }
 
-    fn set_aside(&self, add: &Used) -> Result<Option<BoxFuture<'static, Result<()>>>> {
+    fn set_aside(&self, add: &Usage) -> Result<Option<BoxFuture<'static, Result<()>>>> {
         let policy = self.pass.policy();
         self.account.with(&self.books, |state, now_ms| {
             let mut aside = self.aside.lock();
@@ -244,7 +244,7 @@ impl Reservation {
     }
 
     /// Gives back what was set aside and queues the entry: the first time, and if there is anything to write.
-    fn end(&self, used: Used, outcome: Outcome, served_by: ServedBy, always: bool) -> Result<Option<Settled>> {
+    fn end(&self, used: Usage, outcome: Outcome, served_by: ServedBy, always: bool) -> Result<Option<Settled>> {
         let mut notices = Vec::new();
         let ended = self.account.with(&self.books, |state, now_ms| {
             let mut aside = self.aside.lock();
@@ -258,7 +258,7 @@ impl Reservation {
             }
             self.books.release(held);
             let (purpose, timings) = (aside.purpose.clone(), aside.timings);
-            if !always && !aside.recorded && used == Used::default() {
+            if !always && !aside.recorded && used == Usage::default() {
                 return Some((key, purpose, timings, Ok(None)));
             }
             let spent = self.amount(&used);
@@ -304,8 +304,8 @@ impl Reservation {
         Ok(entry?.map(|(receipt, written)| Settled { receipt, written, key }))
     }
 
-    fn tell(&self, purpose: Purpose, timings: Timings, used: Used, outcome: Outcome) {
-        self.books.telemetry.request(&RequestSeen {
+    fn tell(&self, purpose: Purpose, timings: Timings, used: Usage, outcome: Outcome) {
+        self.books.telemetry.request(&RequestRecord {
             tenant: self.pass.tenant().clone(),
             kind: purpose.kind,
             model: purpose.model,
@@ -322,7 +322,7 @@ impl Reservation {
         });
     }
 
-    fn amount(&self, used: &Used) -> Amount {
+    fn amount(&self, used: &Usage) -> Amount {
         Amount {
             tokens: used.tokens(),
             nanos: self.plan.prices.nanos(used),
@@ -332,12 +332,12 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.finish_later(Used::default(), Outcome::Cancelled, ServedBy::default());
+        self.finish_later(Usage::default(), Outcome::Cancelled, ServedBy::default());
     }
 }
 
-pub(super) fn minus(one: &Used, other: &Used) -> Used {
-    Used {
+pub(super) fn minus(one: &Usage, other: &Usage) -> Usage {
+    Usage {
         requests: one.requests.saturating_sub(other.requests),
         prompt_tokens: one.prompt_tokens.saturating_sub(other.prompt_tokens),
         completion_tokens: one.completion_tokens.saturating_sub(other.completion_tokens),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use riad_core::{
     AdapterAlias, Error, ErrorKind, Result, TenantPass,
     ledger::{Outcome, Purpose},
-    price::Used,
+    price::Usage,
     receipt::{ServedBy, SignedReceipt},
 };
 use std::{
@@ -35,7 +35,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    used: Used,
+    used: Usage,
     /// How it ended, as whoever knew first said.
     outcome: Option<Outcome>,
     served_by: ServedBy,
@@ -88,12 +88,12 @@ impl Tab {
 
     /// # Errors
     /// As [`Reservation::raise`].
-    pub async fn raise(&self, add: Used) -> Result<()> {
+    pub async fn raise(&self, add: Usage) -> Result<()> {
         self.0.reservation.raise(add).await
     }
 
     /// Changes what was used by the request itself.
-    pub fn using(&self, change: impl FnOnce(&mut Used)) {
+    pub fn using(&self, change: impl FnOnce(&mut Usage)) {
         change(&mut self.0.state.lock().used);
     }
 
@@ -146,7 +146,7 @@ impl Share {
 
     /// # Errors
     /// As [`Reservation::raise`].
-    pub async fn raise(&self, add: Used) -> Result<()> {
+    pub async fn raise(&self, add: Usage) -> Result<()> {
         let raised = self.0.reservation.raise(add).await;
         raised.inspect_err(|error| {
             if matches!(error.kind(), ErrorKind::QuotaExceeded | ErrorKind::Busy) {
@@ -161,12 +161,12 @@ impl Share {
     }
 
     /// Of `most` that was set aside for it, this was used.
-    pub fn report(self, used: Used, most: Used) {
+    pub fn report(self, used: Usage, most: Usage) {
         self.0.reservation.lower(minus(&most, &used));
         self.add(used);
     }
 
-    pub fn add(&self, used: Used) {
+    pub fn add(&self, used: Usage) {
         let mut state = self.0.state.lock();
         state.used = state.used.plus(&used);
     }

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 const DAY_MS: u64 = 86_400_000;
 
-fn tokens(completion_tokens: u64) -> Used {
-    Used {
+fn tokens(completion_tokens: u64) -> Usage {
+    Usage {
         completion_tokens,
-        ..Used::default()
+        ..Usage::default()
     }
 }
 
@@ -48,7 +48,7 @@ fn total(total_tokens: u64) -> Budget {
     }
 }
 
-async fn settle(reservation: Reservation, used: Used) -> SignedReceipt {
+async fn settle(reservation: Reservation, used: Usage) -> SignedReceipt {
     let settled = reservation.settle(used, Outcome::Completed, ServedBy::default());
     settled.await.unwrap()
 }
@@ -350,7 +350,7 @@ async fn what_a_dead_process_left_is_ended_and_billed_with_nothing() {
         .iter()
         .map(|entry| (entry.outcome, entry.used, entry.at_most, entry.cost_nanos))
         .collect();
-    let abandoned = |most| (Outcome::Abandoned, Used::default(), Some(tokens(most)), 0);
+    let abandoned = |most| (Outcome::Abandoned, Usage::default(), Some(tokens(most)), 0);
     assert_eq!(left, [abandoned(42), abandoned(8)]);
     assert_eq!(metering.held_tokens(), 0);
     request(&metering, &pass, 90, 90).await.unwrap();
@@ -371,12 +371,12 @@ async fn a_request_that_is_dropped_ends_what_it_set_aside_and_one_that_did_nothi
     drop(metering.admit(&pass, purpose()).await.unwrap());
     let refused = metering.admit(&pass, purpose()).await.unwrap();
     assert!(refused.raise(tokens(11)).await.is_err());
-    refused.settle_later(Used::default(), Outcome::Refused, ServedBy::default());
+    refused.settle_later(Usage::default(), Outcome::Refused, ServedBy::default());
     assert!(world.records.lock().is_empty());
 
-    let fuel = Used {
+    let fuel = Usage {
         fuel: 5,
-        ..Used::default()
+        ..Usage::default()
     };
     let guests = metering.admit(&pass, purpose()).await.unwrap();
     guests.raise(fuel).await.unwrap();
@@ -396,7 +396,7 @@ async fn a_request_that_is_dropped_ends_what_it_set_aside_and_one_that_did_nothi
         .collect();
     assert_eq!(
         ended,
-        [(Outcome::PluginFailed, fuel), (Outcome::Cancelled, Used::default())]
+        [(Outcome::PluginFailed, fuel), (Outcome::Cancelled, Usage::default())]
     );
     assert_eq!(metering.held_tokens(), 0);
     let seen: Vec<_> = world.seen.lock().iter().map(|seen| seen.outcome).collect();
@@ -507,9 +507,9 @@ async fn time_is_billed_without_a_key_and_over_a_spent_budget() {
             ..Policy::default()
         },
     };
-    let used = Used {
+    let used = Usage {
         stored_byte_hours: 7,
-        ..Used::default()
+        ..Usage::default()
     };
     for _ in 0..2 {
         metering.charge(&tenant, purpose(), used).await.unwrap();

@@ -4,7 +4,7 @@ use crate::error::{Failure, Outcome};
 use riad_core::{
     Account, KeyId,
     ledger::{Entry, Hold, Outcome as Ending, Purpose},
-    price::Used,
+    price::Usage,
 };
 use rusqlite::{
     Connection, OptionalExtension, Row, params_from_iter,
@@ -147,10 +147,10 @@ pub(super) fn entry(row: &Row<'_>, first: usize) -> Outcome<Entry> {
     })
 }
 
-/// Seven columns in the order of [`Used`]'s members.
-pub(super) fn used(row: &Row<'_>, first: usize) -> Outcome<Used> {
+/// Seven columns in the order of [`Usage`]'s members.
+pub(super) fn used(row: &Row<'_>, first: usize) -> Outcome<Usage> {
     let number = |at: usize| -> Outcome<u64> { unsigned(row.get(first + at)?) };
-    Ok(Used {
+    Ok(Usage {
         requests: number(0)?,
         prompt_tokens: number(1)?,
         completion_tokens: number(2)?,
@@ -169,8 +169,8 @@ pub(super) fn abandoned_tokens(entry: &Entry) -> i64 {
     }
 }
 
-/// [`Used`]'s members as they are stored.
-pub(super) fn amounts(used: &Used) -> [i64; 7] {
+/// [`Usage`]'s members as they are stored.
+pub(super) fn amounts(used: &Usage) -> [i64; 7] {
     [
         used.requests,
         used.prompt_tokens,

@@ -5,7 +5,7 @@ use crate::error::Outcome;
 use riad_core::{
     Account, Error, KeyId,
     ledger::{Amount, Entry, Kind, Spent},
-    usage::{EntryQuery, GroupBy, Rollup, UsageBucket, UsageQuery, UsageResult, Whose},
+    usage::{EntryQuery, GroupBy, LedgerScope, Rollup, UsageBucket, UsageQuery, UsageResult},
 };
 use rusqlite::{
     Connection, OptionalExtension, Row, ToSql,
@@ -16,7 +16,7 @@ const DAY: u64 = 86_400;
 /// More than any caller asks for; so that a wrong one cannot fill the memory.
 const BUCKETS: u64 = 200_000;
 
-/// What [`UsageResult`] and [`Rollup`] sum up, in the order of `Used`'s members, then abandoned tokens and the cost.
+/// What [`UsageResult`] and [`Rollup`] sum up, in the order of `Usage`'s members, then abandoned tokens and the cost.
 pub(super) const SUMS: &str = "saturating_sum(requests), saturating_sum(prompt_tokens), saturating_sum(completion_tokens), \
     saturating_sum(embedded_tokens), saturating_sum(fuel), saturating_sum(stored_byte_hours), \
     saturating_sum(adapter_byte_hours), saturating_sum(abandoned_tokens), saturating_sum(cost_nanos)";
@@ -52,15 +52,15 @@ struct Filter {
 }
 
 impl Filter {
-    fn of(whose: &Whose) -> Self {
+    fn of(scope: &LedgerScope) -> Self {
         let mut filter = Self {
             conditions: vec!["TRUE"],
             parameters: Vec::new(),
         };
-        match whose {
-            Whose::All => {}
-            Whose::Account(account) => filter.add("account = :account", ":account", stored(account.number())),
-            Whose::Tenant(tenant) => filter.add("tenant = :tenant", ":tenant", tenant.as_str().to_owned()),
+        match scope {
+            LedgerScope::All => {}
+            LedgerScope::Account(account) => filter.add("account = :account", ":account", stored(account.number())),
+            LedgerScope::Tenant(tenant) => filter.add("tenant = :tenant", ":tenant", tenant.as_str().to_owned()),
         }
         filter
     }
@@ -94,7 +94,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<
     let width = query.width.seconds();
     let first = query.start / width;
     let mut buckets = empty_buckets(first, width, query.end)?;
-    let mut filter = Filter::of(&query.whose);
+    let mut filter = Filter::of(&query.scope);
     // Seconds that are in no integer of SQLite's are in no entry.
     filter.add(
         "at_ms >= :start",
@@ -214,8 +214,8 @@ fn add(sum: &mut Amount, amount: Amount) {
     sum.nanos = sum.nanos.saturating_add(amount.nanos);
 }
 
-pub(super) fn rollups(connection: &Connection, whose: &Whose, start: u64, end: u64) -> Outcome<Vec<Rollup>> {
-    let mut filter = Filter::of(whose);
+pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, end: u64) -> Outcome<Vec<Rollup>> {
+    let mut filter = Filter::of(scope);
     filter.add("day >= :start", ":start", stored(start - start % DAY));
     filter.add("day < :end", ":end", stored(end));
     let mut statement = connection.prepare(&format!(
@@ -240,17 +240,17 @@ pub(super) fn rollups(connection: &Connection, whose: &Whose, start: u64, end: u
 }
 
 pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> Outcome<Vec<(u64, Entry)>> {
-    let mut filter = Filter::of(&query.whose);
+    let mut filter = Filter::of(&query.scope);
     filter.add("position > :after", ":after", stored(query.after));
     // An account's entries are found through their numbers, which follow its positions.
-    let order = match query.whose {
-        Whose::Account(account) => {
+    let order = match query.scope {
+        LedgerScope::Account(account) => {
             if let Some(known) = number_at(connection, account, query.after)? {
                 filter.add("number > :known", ":known", known);
             }
             "number"
         }
-        Whose::All | Whose::Tenant(_) => "position",
+        LedgerScope::All | LedgerScope::Tenant(_) => "position",
     };
     let mut statement = connection.prepare(&format!(
         "SELECT position, {} FROM ledger WHERE {} ORDER BY {order} LIMIT {}",

@@ -120,7 +120,7 @@ async fn an_account_is_given_once_also_when_its_tenant_was_the_last_one() {
     let host = host.reopen(|_| ()).await;
     let pass = host.create_tenant("globex").await;
     assert!(!seen.contains(&pass.account()));
-    assert!(host.authorise(&secret("acme"), 1).await.is_err());
+    assert!(host.authorize(&secret("acme"), 1).await.is_err());
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn every_room_on_the_disk_is_weighed_without_being_opened() {
         assert_eq!(room.tenant.as_str() == "small", room.account == small.account());
     }
     // A tenant that is forgotten is billed no more, though its room may still be there.
-    let directory = host.store.directory();
-    directory
+    let tenant_store = host.store.tenant_store();
+    tenant_store
         .delete(&host.operator, large.tenant(), entry("tenant.delete", "large"))
         .await
         .unwrap();

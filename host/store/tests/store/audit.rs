@@ -4,7 +4,7 @@ use crate::host::{Host, entry, key};
 use riad_core::{
     Account, ErrorKind,
     audit::{AuditEntry, AuditQuery, Origin},
-    pass::Managed,
+    pass::ManagedTenant,
     policy::Policy,
     tenant::KeyChange,
 };
@@ -51,19 +51,19 @@ async fn every_change_of_a_tenant_and_its_keys_has_its_line_with_the_account() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     host.create_tenant("globex").await;
-    let (directory, keyring) = (host.store.directory(), host.store.keyring());
-    let (own, k) = (Managed::own(&pass), "k".parse().unwrap());
-    keyring
+    let (tenant_store, key_store) = (host.store.tenant_store(), host.store.key_store());
+    let (own, k) = (ManagedTenant::own(&pass), "k".parse().unwrap());
+    key_store
         .insert(&own, &key("k", 1), &[7; 32], entry("key.create", "k"))
         .await
         .unwrap();
-    keyring
+    key_store
         .change(&own, &k, KeyChange::default(), entry("key.change", "k"))
         .await
         .unwrap();
-    keyring.revoke(&own, &k, entry("key.revoke", "k")).await.unwrap();
+    key_store.revoke(&own, &k, entry("key.revoke", "k")).await.unwrap();
     let policy = Policy::default();
-    directory
+    tenant_store
         .change(
             &host.operator,
             pass.tenant(),
@@ -105,7 +105,7 @@ async fn a_change_that_is_refused_leaves_no_line() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     let before = host.store.audit().list(query()).await.unwrap();
-    let (directory, keyring) = (host.store.directory(), host.store.keyring());
+    let (tenant_store, key_store) = (host.store.tenant_store(), host.store.key_store());
     let other = Policy {
         weight: 5,
         ..Policy::default()
@@ -113,20 +113,20 @@ async fn a_change_that_is_refused_leaves_no_line() {
     let wrong = || entry("wrong", "acme");
     let taken = crate::host::tenant("acme");
     let errors = [
-        directory.create(&host.operator, &taken, wrong()).await.map(drop),
-        directory
+        tenant_store.create(&host.operator, &taken, wrong()).await.map(drop),
+        tenant_store
             .change(&host.operator, pass.tenant(), &other, ("x", &other), wrong())
             .await
             .map(drop),
-        directory
+        tenant_store
             .delete(&host.operator, &"absent".parse().unwrap(), wrong())
             .await
             .map(drop),
-        keyring
-            .insert(&Managed::own(&pass), &key("key-acme", 1), &[1; 32], wrong())
+        key_store
+            .insert(&ManagedTenant::own(&pass), &key("key-acme", 1), &[1; 32], wrong())
             .await,
-        keyring
-            .revoke(&Managed::own(&pass), &"absent".parse().unwrap(), wrong())
+        key_store
+            .revoke(&ManagedTenant::own(&pass), &"absent".parse().unwrap(), wrong())
             .await,
     ];
     let kinds: Vec<_> = errors.into_iter().map(|error| error.unwrap_err().kind()).collect();

@@ -5,7 +5,7 @@ use riad_core::{
     audit::{AuditEntry, Origin},
     document::{Document, Metadata, NewChunk, NewDocument, Passage, SearchQuery},
     grants::Grants,
-    pass::{Managed, hash_key},
+    pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
     ports::{EmbeddingSpace, Room},
     tenant::{Key, Tenant},
@@ -89,14 +89,14 @@ impl Host {
     }
 
     pub async fn create_tenant(&self, id: &str) -> TenantPass {
-        let directory = self.store.directory();
-        let made = directory
+        let tenant_store = self.store.tenant_store();
+        let made = tenant_store
             .create(&self.operator, &tenant(id), entry("tenant.create", id))
             .await
             .unwrap();
-        let keyring = self.store.keyring();
+        let key_store = self.store.key_store();
         let stored = key(&format!("key-{id}"), 1);
-        keyring
+        key_store
             .insert(
                 &self.managed(made.id.as_str()),
                 &stored,
@@ -109,23 +109,23 @@ impl Host {
     }
 
     pub async fn pass(&self, id: &str) -> TenantPass {
-        self.authorise(&secret(id), 1).await.unwrap()
+        self.authorize(&secret(id), 1).await.unwrap()
     }
 
-    pub async fn authorise(&self, secret: &Secret<String>, now: u64) -> Result<TenantPass> {
-        TenantPass::authorise(&*self.store.keyring(), None, secret, Origin::default(), now).await
+    pub async fn authorize(&self, secret: &Secret<String>, now: u64) -> Result<TenantPass> {
+        TenantPass::authorize(&*self.store.key_store(), None, secret, Origin::default(), now).await
     }
 
     /// As the operator manages a tenant's keys.
-    pub fn managed(&self, tenant: &str) -> Managed {
-        Managed::named(&self.operator, tenant.parse().unwrap())
+    pub fn managed(&self, tenant: &str) -> ManagedTenant {
+        ManagedTenant::named(&self.operator, tenant.parse().unwrap())
     }
 
     /// Forgets a tenant and removes its room.
     pub async fn delete_tenant(&self, pass: &TenantPass) {
         let id = pass.tenant();
         self.store
-            .directory()
+            .tenant_store()
             .delete(&self.operator, id, entry("tenant.delete", id.as_str()))
             .await
             .unwrap();
@@ -145,9 +145,9 @@ impl Host {
 
 async fn operator(store: &Store) -> OperatorPass {
     let key = Secret::new("riad_op_test".to_owned());
-    let keyring = store.keyring();
-    keyring.set_operator_hash(&hash_key(&key)).await.unwrap();
-    OperatorPass::authorise(&*keyring, &key, Origin::default())
+    let key_store = store.key_store();
+    key_store.set_operator_hash(&hash_key(&key)).await.unwrap();
+    OperatorPass::authorize(&*key_store, &key, Origin::default())
         .await
         .unwrap()
 }

@@ -6,7 +6,7 @@ use riad_core::{
     ErrorKind, KeyId, Secret,
     audit::AuditQuery,
     grants::{Grants, KeyRole, Scope},
-    pass::{Managed, hash_key},
+    pass::{ManagedTenant, hash_key},
     policy::Budget,
     tenant::{Key, KeyChange},
 };
@@ -28,50 +28,53 @@ fn id(id: &str) -> KeyId {
 async fn a_revoked_key_is_found_by_nothing_also_after_a_restart() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let own = Managed::own(&pass);
-    let keyring = host.store.keyring();
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
     for (name, created, secret) in [("k2", 20, "two"), ("k1", 10, "one")] {
-        keyring
+        key_store
             .insert(&own, &key(name, created), &hash(secret), entry("key.create", name))
             .await
             .unwrap();
     }
-    assert_eq!(ids(&keyring.list(&own, None).await.unwrap()), ["key-acme", "k1", "k2"]);
-    let found = host.authorise(&Secret::new("one".to_owned()), 100).await.unwrap();
+    assert_eq!(
+        ids(&key_store.list(&own, None).await.unwrap()),
+        ["key-acme", "k1", "k2"]
+    );
+    let found = host.authorize(&Secret::new("one".to_owned()), 100).await.unwrap();
     assert_eq!((found.tenant(), found.key().as_str()), (pass.tenant(), "k1"));
 
     let revoke = || entry("key.revoke", "k1");
-    keyring.revoke(&own, &id("k1"), revoke()).await.unwrap();
-    assert!(keyring.find(&hash("one"), 100).await.unwrap().is_none());
-    assert_eq!(ids(&keyring.list(&own, None).await.unwrap()), ["key-acme", "k2"]);
-    let error = keyring.revoke(&own, &id("k1"), revoke()).await.unwrap_err();
+    key_store.revoke(&own, &id("k1"), revoke()).await.unwrap();
+    assert!(key_store.find(&hash("one"), 100).await.unwrap().is_none());
+    assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), ["key-acme", "k2"]);
+    let error = key_store.revoke(&own, &id("k1"), revoke()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let change = KeyChange {
         expires: Some(u64::MAX >> 1),
         ..KeyChange::default()
     };
-    let error = keyring
+    let error = key_store
         .change(&own, &id("k1"), change, entry("key.change", "k1"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     // Nor does the same secret come back under a new name.
-    let error = keyring
+    let error = key_store
         .insert(&own, &key("k3", 1), &hash("one"), entry("key.create", "k3"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 
     let host = host.reopen(|_| ()).await;
-    let keyring = host.store.keyring();
-    assert!(keyring.find(&hash("one"), 100).await.unwrap().is_none());
-    assert!(keyring.find(&hash("two"), 100).await.unwrap().is_some());
+    let key_store = host.store.key_store();
+    assert!(key_store.find(&hash("one"), 100).await.unwrap().is_none());
+    assert!(key_store.find(&hash("two"), 100).await.unwrap().is_some());
     let absent = host.managed("absent");
     assert_eq!(
-        keyring.list(&absent, None).await.unwrap_err().kind(),
+        key_store.list(&absent, None).await.unwrap_err().kind(),
         ErrorKind::NotFound
     );
-    let error = keyring
+    let error = key_store
         .insert(&absent, &key("k4", 1), &[4; 32], entry("key.create", "k4"))
         .await
         .unwrap_err();
@@ -83,33 +86,33 @@ async fn a_tenant_manages_its_own_keys_and_nobody_elses() {
     let host = Host::new().await;
     let acme = host.create_tenant("acme").await;
     let globex = host.create_tenant("globex").await;
-    let keyring = host.store.keyring();
-    let own = Managed::own(&acme);
-    assert_eq!(ids(&keyring.list(&own, None).await.unwrap()), ["key-acme"]);
+    let key_store = host.store.key_store();
+    let own = ManagedTenant::own(&acme);
+    assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), ["key-acme"]);
     let theirs = id("key-globex");
     let change = KeyChange {
         name: Some("mine now".into()),
         ..KeyChange::default()
     };
     for error in [
-        keyring
+        key_store
             .change(&own, &theirs, change, entry("key.change", "key-globex"))
             .await
             .map(drop)
             .unwrap_err(),
-        keyring
+        key_store
             .revoke(&own, &theirs, entry("key.revoke", "key-globex"))
             .await
             .unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
-    let listed = keyring.list(&Managed::own(&globex), None).await.unwrap();
+    let listed = key_store.list(&ManagedTenant::own(&globex), None).await.unwrap();
     assert_eq!(
         (ids(&listed), listed[0].name.as_str()),
         (vec!["key-globex"], "key-globex")
     );
-    assert!(host.authorise(&secret("globex"), 1).await.is_ok());
+    assert!(host.authorize(&secret("globex"), 1).await.is_ok());
     // What was refused is not in the log.
     let changes = AuditQuery {
         action: Some("key".into()),
@@ -127,11 +130,11 @@ async fn a_pass_of_a_former_tenant_manages_no_keys_of_the_new_one() {
     host.delete_tenant(&former).await;
     let new = host.create_tenant("acme").await;
     assert_ne!(former.account(), new.account());
-    let keyring = host.store.keyring();
-    let own = Managed::own(&former);
+    let key_store = host.store.key_store();
+    let own = ManagedTenant::own(&former);
     for error in [
-        keyring.list(&own, None).await.map(drop).unwrap_err(),
-        keyring
+        key_store.list(&own, None).await.map(drop).unwrap_err(),
+        key_store
             .insert(
                 &own,
                 &key("back-door", 1),
@@ -140,7 +143,7 @@ async fn a_pass_of_a_former_tenant_manages_no_keys_of_the_new_one() {
             )
             .await
             .unwrap_err(),
-        keyring
+        key_store
             .change(
                 &own,
                 &id("key-acme"),
@@ -150,7 +153,7 @@ async fn a_pass_of_a_former_tenant_manages_no_keys_of_the_new_one() {
             .await
             .map(drop)
             .unwrap_err(),
-        keyring
+        key_store
             .revoke(&own, &id("key-acme"), entry("key.revoke", "key-acme"))
             .await
             .unwrap_err(),
@@ -158,53 +161,53 @@ async fn a_pass_of_a_former_tenant_manages_no_keys_of_the_new_one() {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
     assert_eq!(
-        ids(&keyring.list(&Managed::own(&new), None).await.unwrap()),
+        ids(&key_store.list(&ManagedTenant::own(&new), None).await.unwrap()),
         ["key-acme"]
     );
-    assert!(host.authorise(&secret("acme"), 1).await.is_ok());
+    assert!(host.authorize(&secret("acme"), 1).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_key_opens_nothing_from_the_second_it_expires() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let own = Managed::own(&pass);
-    let keyring = host.store.keyring();
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
     let short = Key {
         expires: Some(100),
         ..key("short", 1)
     };
-    keyring
+    key_store
         .insert(&own, &short, &hash("short"), entry("key.create", "short"))
         .await
         .unwrap();
     let short = Secret::new("short".to_owned());
-    assert!(host.authorise(&short, 99).await.is_ok());
+    assert!(host.authorize(&short, 99).await.is_ok());
     for late in [100, 101, u64::MAX >> 1] {
-        let error = host.authorise(&short, late).await.unwrap_err();
+        let error = host.authorize(&short, late).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "at {late}");
-        assert!(keyring.find(&hash("short"), late).await.unwrap().is_none());
+        assert!(key_store.find(&hash("short"), late).await.unwrap().is_none());
     }
     // How a rotation overlaps: the old key gets an end.
     let change = KeyChange {
         expires: Some(50),
         ..KeyChange::default()
     };
-    let changed = keyring
+    let changed = key_store
         .change(&own, &id("key-acme"), change, entry("key.change", "key-acme"))
         .await
         .unwrap();
     assert_eq!((changed.expires, changed.name.as_str()), (Some(50), "key-acme"));
-    assert!(host.authorise(&secret("acme"), 49).await.is_ok());
-    assert!(host.authorise(&secret("acme"), 50).await.is_err());
+    assert!(host.authorize(&secret("acme"), 49).await.is_ok());
+    assert!(host.authorize(&secret("acme"), 50).await.is_err());
 }
 
 #[tokio::test]
 async fn a_key_keeps_what_it_was_made_with() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let own = Managed::own(&pass);
-    let keyring = host.store.keyring();
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
     let made = Key {
         name: "Nightly \"import\" \u{1f511}".into(),
         grants: Grants {
@@ -220,15 +223,15 @@ async fn a_key_keeps_what_it_was_made_with() {
         expires: Some(1_000),
         ..key("import", 7)
     };
-    keyring
+    key_store
         .insert(&own, &made, &hash("import"), entry("key.create", "import"))
         .await
         .unwrap();
     let host = host.reopen(|_| ()).await;
-    let keyring = host.store.keyring();
-    let listed = keyring.list(&own, None).await.unwrap();
+    let key_store = host.store.key_store();
+    let listed = key_store.list(&own, None).await.unwrap();
     assert_eq!(listed.iter().find(|key| key.id == made.id), Some(&made));
-    let pass = host.authorise(&Secret::new("import".into()), 8).await.unwrap();
+    let pass = host.authorize(&Secret::new("import".into()), 8).await.unwrap();
     assert_eq!((pass.grants(), pass.key_budget()), (&made.grants, &made.budget));
 
     // A change that names one thing leaves the others.
@@ -236,7 +239,7 @@ async fn a_key_keeps_what_it_was_made_with() {
         budget: Some(Budget::default()),
         ..KeyChange::default()
     };
-    let changed = keyring
+    let changed = key_store
         .change(&own, &made.id, change, entry("key.change", "import"))
         .await
         .unwrap();
@@ -251,14 +254,14 @@ async fn a_key_keeps_what_it_was_made_with() {
 async fn a_prefix_is_searched_by_its_letters_and_never_as_a_pattern() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let own = Managed::own(&pass);
-    let keyring = host.store.keyring();
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
     for (name, prefix) in [("a", "rk_ab%d"), ("b", "rk_abcd"), ("c", "rk_ABcd")] {
         let made = Key {
             prefix: prefix.into(),
             ..key(name, 2)
         };
-        keyring
+        key_store
             .insert(&own, &made, &hash(name), entry("key.create", name))
             .await
             .unwrap();
@@ -274,7 +277,7 @@ async fn a_prefix_is_searched_by_its_letters_and_never_as_a_pattern() {
         ("rk_abcd-and-more", vec![]),
         ("", vec!["key-acme", "a", "b", "c"]),
     ] {
-        let found = keyring.list(&own, Some(prefix)).await.unwrap();
+        let found = key_store.list(&own, Some(prefix)).await.unwrap();
         assert_eq!(ids(&found), expected, "{prefix:?}");
     }
 }
@@ -283,26 +286,26 @@ async fn a_prefix_is_searched_by_its_letters_and_never_as_a_pattern() {
 async fn the_last_use_of_a_key_is_kept_to_the_minute() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
-    let own = Managed::own(&pass);
+    let own = ManagedTenant::own(&pass);
     // `create_tenant` used it at second 1.
     wait_for_use(&host, &own, 1).await;
     for (now, noted) in [(60, 1), (61, 61), (90, 61), (120, 61), (10, 61), (121, 121)] {
-        host.authorise(&secret("acme"), now).await.unwrap();
+        host.authorize(&secret("acme"), now).await.unwrap();
         wait_for_use(&host, &own, noted).await;
     }
     // A use that is refused is none.
-    assert!(host.authorise(&Secret::new("riad_sk_acm".into()), 900).await.is_err());
+    assert!(host.authorize(&Secret::new("riad_sk_acm".into()), 900).await.is_err());
     wait_for_use(&host, &own, 121).await;
     // What was noted just before the end is there afterwards.
-    host.authorise(&secret("acme"), 1_000).await.unwrap();
+    host.authorize(&secret("acme"), 1_000).await.unwrap();
     let host = host.reopen(|_| ()).await;
-    let listed = host.store.keyring().list(&own, None).await.unwrap();
+    let listed = host.store.key_store().list(&own, None).await.unwrap();
     assert_eq!(listed[0].last_used, Some(1_000));
 }
 
 /// The use is written behind the answer: soon, not at once.
-async fn wait_for_use(host: &Host, tenant: &Managed, expected: u64) {
-    let noted = async || host.store.keyring().list(tenant, None).await.unwrap()[0].last_used;
+async fn wait_for_use(host: &Host, tenant: &ManagedTenant, expected: u64) {
+    let noted = async || host.store.key_store().list(tenant, None).await.unwrap()[0].last_used;
     let waiting = async {
         while noted().await != Some(expected) {
             tokio::time::sleep(Duration::from_millis(2)).await;

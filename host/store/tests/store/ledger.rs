@@ -14,7 +14,7 @@ use riad_core::{
     Account,
     ledger::{Entry, Verification},
     ports::Ledger,
-    usage::{EntryQuery, Whose},
+    usage::{EntryQuery, LedgerScope},
 };
 use std::{path::Path, sync::Arc};
 
@@ -62,7 +62,7 @@ impl Shop {
 
 async fn all_entries(ledger: &dyn Ledger) -> Vec<(u64, Entry)> {
     let query = EntryQuery {
-        whose: Whose::All,
+        scope: LedgerScope::All,
         after: 0,
         limit: u32::MAX,
     };

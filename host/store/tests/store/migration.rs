@@ -4,7 +4,7 @@ use crate::host::{Host, entry, secret};
 use riad_core::{
     ErrorKind, KeyId, Limits, Secret,
     grants::Grants,
-    pass::{Managed, hash_key},
+    pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
 };
 use rusqlite::Connection;
@@ -75,7 +75,7 @@ async fn tenants_and_keys_of_the_first_version_go_on_working() {
         );
         host.open(pass).await;
     }
-    let tenants = host.store.directory().list(&host.operator).await.unwrap();
+    let tenants = host.store.tenant_store().list(&host.operator).await.unwrap();
     let tenants: Vec<_> = tenants
         .iter()
         .map(|tenant| (tenant.id.as_str(), tenant.name.as_str(), tenant.created, tenant.account))
@@ -87,14 +87,14 @@ async fn tenants_and_keys_of_the_first_version_go_on_working() {
             ("globex", "Globex", 200, globex.account())
         ]
     );
-    let keyring = host.store.keyring();
-    let keys = keyring.list(&Managed::own(&acme), None).await.unwrap();
+    let key_store = host.store.key_store();
+    let keys = key_store.list(&ManagedTenant::own(&acme), None).await.unwrap();
     assert_eq!(keys.len(), 1, "the revoked key came back");
     assert_eq!(
         (keys[0].name.as_str(), keys[0].created, keys[0].expires),
         ("first", 5, None)
     );
-    let error = host.authorise(&Secret::new("gone".to_owned()), 1).await.unwrap_err();
+    let error = host.authorize(&Secret::new("gone".to_owned()), 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     // The deletion that was not finished is, and its id is free.
     assert!(!host.room_folder("initech").exists());
@@ -103,17 +103,17 @@ async fn tenants_and_keys_of_the_first_version_go_on_working() {
 
     // Deleting still takes the keys along, and only the tenant's own.
     host.delete_tenant(&acme).await;
-    assert!(host.authorise(&secret("acme"), 1).await.is_err());
+    assert!(host.authorize(&secret("acme"), 1).await.is_err());
     let host = host.reopen(|_| ()).await;
     assert_eq!(host.pass("globex").await.account(), globex.account());
     let key: KeyId = "key-globex".parse().unwrap();
-    let own = Managed::own(&globex);
-    let keyring = host.store.keyring();
-    keyring
+    let own = ManagedTenant::own(&globex);
+    let key_store = host.store.key_store();
+    key_store
         .revoke(&own, &key, entry("key.revoke", "key-globex"))
         .await
         .unwrap();
-    assert!(host.authorise(&secret("globex"), 1).await.is_err());
+    assert!(host.authorize(&secret("globex"), 1).await.is_err());
 }
 
 #[tokio::test]

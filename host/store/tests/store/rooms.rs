@@ -108,7 +108,7 @@ async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
 
     host.store
-        .directory()
+        .tenant_store()
         .delete(&host.operator, pass.tenant(), entry("tenant.delete", "acme"))
         .await
         .unwrap();
@@ -116,8 +116,8 @@ async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     // The name is not free while the room is there.
     let create = entry("tenant.create", "acme");
-    let directory = host.store.directory();
-    let error = directory
+    let tenant_store = host.store.tenant_store();
+    let error = tenant_store
         .create(&host.operator, &tenant("acme"), create)
         .await
         .unwrap_err();
@@ -151,7 +151,7 @@ async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
     let pass = host.create_tenant("acme").await;
     host.open(&pass).await;
     host.store
-        .directory()
+        .tenant_store()
         .delete(&host.operator, pass.tenant(), entry("tenant.delete", "acme"))
         .await
         .unwrap();
@@ -167,7 +167,7 @@ async fn a_folder_that_is_left_over_does_not_become_a_new_tenants_room() {
     fs::create_dir_all(host.room_folder("acme")).unwrap();
     let error = host
         .store
-        .directory()
+        .tenant_store()
         .create(&host.operator, &tenant("acme"), entry("tenant.create", "acme"))
         .await
         .unwrap_err();

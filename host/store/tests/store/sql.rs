@@ -145,9 +145,9 @@ async fn what_leaves_the_store_or_outlives_the_call_is_refused() {
     let room = host.room("acme").await;
     host.room("globex").await;
     room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
-    let neighbour = host.room_folder("globex").join("room.db").display().to_string();
+    let neighbor = host.room_folder("globex").join("room.db").display().to_string();
     for sql in [
-        format!("ATTACH '{neighbour}' AS other"),
+        format!("ATTACH '{neighbor}' AS other"),
         "ATTACH ':memory:' AS other".into(),
         "DETACH main".into(),
         "VACUUM".into(),
@@ -182,7 +182,7 @@ async fn what_leaves_the_store_or_outlives_the_call_is_refused() {
     ] {
         let error = refused(&room, &sql).await;
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{sql}");
-        assert!(!error.message().contains(&neighbour), "{error}");
+        assert!(!error.message().contains(&neighbor), "{error}");
     }
     assert!(!host.data().join("copy.db").exists());
     // Nothing of it was left behind.

@@ -5,7 +5,7 @@ use super::MetricsConfig;
 use riad_core::{
     TenantId,
     ledger::{Kind, Outcome},
-    ports::RequestSeen,
+    ports::RequestRecord,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -45,7 +45,7 @@ impl Names {
         }
     }
 
-    pub(super) fn of(&mut self, seen: &RequestSeen) -> Named {
+    pub(super) fn of(&mut self, seen: &RequestRecord) -> Named {
         let tenant = self.config.tenant_label.then(|| self.tenant(&seen.tenant));
         let adapter = seen
             .adapter

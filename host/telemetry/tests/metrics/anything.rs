@@ -4,8 +4,8 @@ use super::{gauges, values};
 use proptest::prelude::*;
 use riad_core::{
     ledger::{Kind, Outcome},
-    ports::{RequestSeen, Telemetry as _},
-    price::Used,
+    ports::{RequestRecord, Telemetry as _},
+    price::Usage,
 };
 use riad_telemetry::{Metrics, MetricsConfig, exposition::check};
 use std::time::Duration;
@@ -25,14 +25,14 @@ prop_compose! {
         duration in time(),
         (queued, first_token, per_token) in (prop::option::of(time()), prop::option::of(time()), prop::option::of(time())),
         plugin in time(),
-    ) -> RequestSeen {
-        RequestSeen {
+    ) -> RequestRecord {
+        RequestRecord {
             tenant: tenant.parse().unwrap(),
             kind,
             model,
             adapter: adapter.map(|alias| alias.parse().unwrap()),
             outcome,
-            used: Used { requests: 1, prompt_tokens, completion_tokens, embedded_tokens, fuel, ..Used::default() },
+            used: Usage { requests: 1, prompt_tokens, completion_tokens, embedded_tokens, fuel, ..Usage::default() },
             duration,
             queued,
             first_token,

@@ -3,7 +3,7 @@
 use super::{chat, gauges, scrape, values};
 use riad_core::{
     ledger::Outcome,
-    ports::{RequestSeen, Telemetry as _},
+    ports::{RequestRecord, Telemetry as _},
 };
 use riad_telemetry::{Metrics, MetricsConfig};
 
@@ -96,7 +96,7 @@ fn many_tenants_with_many_adapters_are_bounded_together() {
 fn models_are_bounded_although_they_are_the_servers() {
     let metrics = Metrics::new(MetricsConfig::default());
     for number in 0..200 {
-        let request = RequestSeen {
+        let request = RequestRecord {
             model: format!("model {number}"),
             ..chat("acme", None, Outcome::Completed)
         };
@@ -109,7 +109,7 @@ fn models_are_bounded_although_they_are_the_servers() {
 fn a_name_with_odd_characters_is_escaped_and_read_back() {
     let odd = "a\"b\\c\nd}e,f=\"g\" ü";
     let metrics = Metrics::new(MetricsConfig::default());
-    let request = RequestSeen {
+    let request = RequestRecord {
         model: odd.to_owned(),
         ..chat("acme", None, Outcome::Completed)
     };

@@ -3,8 +3,8 @@
 use super::{chat, gauges, scrape, values};
 use riad_core::{
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{Gauges, RequestSeen, Telemetry as _},
-    price::Used,
+    ports::{Gauges, RequestRecord, Telemetry as _},
+    price::Usage,
 };
 use riad_telemetry::{Metrics, MetricsConfig, exposition::check};
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn operations_have_the_names_of_the_conventions_and_time_that_passes_is_none() {
         (Kind::Residency, None),
     ] {
         let metrics = Metrics::new(MetricsConfig::default());
-        let request = RequestSeen {
+        let request = RequestRecord {
             kind,
             ..chat("acme", None, Outcome::Completed)
         };
@@ -118,11 +118,11 @@ fn operations_have_the_names_of_the_conventions_and_time_that_passes_is_none() {
 #[test]
 fn an_embedding_is_billed_what_was_embedded() {
     let metrics = Metrics::new(MetricsConfig::default());
-    let request = RequestSeen {
+    let request = RequestRecord {
         kind: Kind::Embedding,
-        used: Used {
+        used: Usage {
             embedded_tokens: 12,
-            ..Used::default()
+            ..Usage::default()
         },
         ..chat("acme", None, Outcome::Completed)
     };

@@ -12,8 +12,8 @@ mod names;
 
 use riad_core::{
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{AdapterCounts, Gauges, RequestSeen, Telemetry},
-    price::Used,
+    ports::{AdapterCounts, Gauges, RequestRecord, Telemetry},
+    price::Usage,
 };
 use riad_telemetry::{
     Metrics,
@@ -23,20 +23,20 @@ use std::{collections::BTreeSet, time::Duration};
 
 const MODEL: &str = "smol";
 
-fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestSeen {
-    RequestSeen {
+fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestRecord {
+    RequestRecord {
         tenant: tenant.parse().unwrap(),
         kind: Kind::Chat,
         model: MODEL.to_owned(),
         adapter: adapter.map(|alias| alias.parse().unwrap()),
         outcome,
-        used: Used {
+        used: Usage {
             requests: 1,
             prompt_tokens: 100,
             completion_tokens: 20,
             embedded_tokens: 7,
             fuel: 1000,
-            ..Used::default()
+            ..Usage::default()
         },
         duration: Duration::from_millis(1500),
         queued: Some(Duration::from_millis(30)),

@@ -56,7 +56,7 @@ async fn serve(traceparent: Option<&str>) {
     );
     follow(&request, traceparent);
     async {
-        info_span!(target: "riad_services", "authorise").in_scope(|| ());
+        info_span!(target: "riad_services", "authorize").in_scope(|| ());
         for stage in ["retrieve", "build_prompt"] {
             let span = match stage {
                 "retrieve" => info_span!(target: "riad_services", "retrieve", plugin = "price-desk", fuel = 1200_u64),
@@ -98,7 +98,7 @@ async fn a_request_arrives_as_one_trace_that_continues_the_callers() {
     assert_eq!(hex(&request.trace_id), TRACE);
     assert_eq!(hex(&request.parent_span_id), CALLER);
     assert_eq!(request.kind(), SpanKind::Server);
-    for child in ["authorise", "retrieve", "build_prompt", "queue", "generate", "settle"] {
+    for child in ["authorize", "retrieve", "build_prompt", "queue", "generate", "settle"] {
         let child = collector.span(child);
         assert_eq!(hex(&child.trace_id), TRACE, "{}", child.name);
         assert_eq!(child.parent_span_id, request.span_id, "{}", child.name);

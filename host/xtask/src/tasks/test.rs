@@ -34,9 +34,9 @@ pub fn run(environment: &Environment) -> Result<()> {
     steps.step("guests", || guests::run(environment, &guests::Arguments::checking()))?;
     let deny = &mut process::command(&environment.cargo, &["deny", "--version"], &environment.root);
     if process::succeeds(deny) {
-        steps.step("licences", || cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+        steps.step("licenses", || cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     } else {
-        say::line("== licences: skipped, cargo-deny is not installed (`cargo install cargo-deny`)");
+        say::line("== licenses: skipped, cargo-deny is not installed (`cargo install cargo-deny`)");
     }
     steps.step("tests", || {
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])

@@ -117,7 +117,7 @@ async fn a_pipeline_names_only_what_the_room_has() {
     )
     .await;
     assert_eq!(acme.get("/v1/pipeline").await.ok(), before);
-    // What the neighbour has is not there.
+    // What the neighbor has is not there.
     let theirs = stages(json!({"prompting": desk})).is(404, "not_found");
     theirs.param("stages.prompting").check(&globex).await;
 }

@@ -125,7 +125,7 @@ async fn listings_and_searches_name_the_parameter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_document_is_not_there_and_stays() {
     let host = TestHost::builder().lanes(1).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let id = acme.add_document("Secret", "The zebrafish sleeps.").await;
     let path = format!("{PATH}/{id}");
     let absent = |case: Case| case.is(404, "not_found").says(&[&id]);

@@ -2,7 +2,7 @@
 
 use crate::{QUESTION, assert_closes, number, priced, public_key, signed, used};
 use reqwest::Method;
-use riad_core::price::Used;
+use riad_core::price::Usage;
 use riad_end_to_end::{Chat, Stream, Tenant, TestHost, files};
 use serde_json::Value;
 use std::time::Duration;
@@ -101,10 +101,10 @@ async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
     let entry = ended(&host, 1, "plugin_failed").await;
     let before = used(&entry);
     assert!(before.fuel > 0, "it ran for a third of a second");
-    let nothing_generated = Used {
+    let nothing_generated = Usage {
         fuel: before.fuel,
         embedded_tokens: before.embedded_tokens,
-        ..Used::default()
+        ..Usage::default()
     };
     assert_eq!(before, nothing_generated, "no generation, no request, no prompt");
     assert_eq!(entry["plugin"], "loop");

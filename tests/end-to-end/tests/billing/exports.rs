@@ -48,7 +48,7 @@ async fn page(operator: &Caller, after: u64, format: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_entry_comes_once_in_each_format_and_says_the_same() {
     let host = priced().await;
-    let (acme, _globex) = host.neighbours().await;
+    let (acme, _globex) = host.neighbors().await;
     acme.chat(&Chat::new(QUESTION)).await;
     let (mut entries, mut events, mut lines, mut after) = (Vec::new(), Vec::new(), Vec::new(), 0);
     loop {
@@ -115,7 +115,7 @@ async fn every_entry_comes_once_in_each_format_and_says_the_same() {
         "after=-1",
         "tenant=../x",
         "format=xml",
-        "colour=red",
+        "color=red",
     ] {
         let answer = host.operator.get(&format!("/operator/v1/ledger/entries?{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {}", answer.body);
@@ -125,7 +125,7 @@ async fn every_entry_comes_once_in_each_format_and_says_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_costs_and_rollups_are_files_for_a_spreadsheet_too() {
     let host = priced().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     acme.chat(&Chat::new(QUESTION)).await;
     globex.chat(&Chat::new(QUESTION)).await;
     let all = [host.entries("acme").await, host.entries("globex").await].concat();

@@ -1,7 +1,7 @@
 //! Each kind of request is billed for what it used.
 
 use crate::{PRICES, QUESTION, assert_closes, number, of_kind, priced, public_key, signed, used};
-use riad_core::price::Used;
+use riad_core::price::Usage;
 use riad_end_to_end::{Chat, EMBEDDER, MODEL, Stream, TestHost, files};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -30,10 +30,10 @@ async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_e
     );
     let document = used(&entry);
     assert!(document.embedded_tokens > 500, "{document:?}");
-    let only_embedded = |used: Used| Used {
+    let only_embedded = |used: Usage| Usage {
         requests: 1,
         embedded_tokens: used.embedded_tokens,
-        ..Used::default()
+        ..Usage::default()
     };
     assert_eq!(document, only_embedded(document));
 
@@ -76,7 +76,7 @@ async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_e
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streamed_chat_costs_what_the_same_chat_costs_as_a_whole_and_every_choice_is_billed() {
     let host = priced().await;
-    let (acme, _globex) = host.neighbours().await;
+    let (acme, _globex) = host.neighbors().await;
     let chat = Chat::new(QUESTION);
     let before = host.entries("acme").await.len();
     acme.chat(&chat).await;

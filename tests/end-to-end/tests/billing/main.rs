@@ -17,7 +17,7 @@ mod receipts;
 mod usage;
 
 use riad_core::{
-    price::{PriceList, Used},
+    price::{PriceList, Usage},
     receipt::Receipt,
 };
 use riad_end_to_end::{Caller, TestHost};
@@ -58,7 +58,7 @@ pub async fn put_plan(host: &TestHost, name: &str, prices: &PriceList) -> u64 {
 }
 
 /// What an entry, a receipt or a rollup says was used.
-pub fn used(value: &Value) -> Used {
+pub fn used(value: &Value) -> Usage {
     serde_json::from_value(value.clone()).unwrap()
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread")]
 async fn receipt_entry_and_usage_of_a_chat_say_the_same_and_the_price_is_exact() {
     let host = priced().await;
-    let (acme, _globex) = host.neighbours().await;
+    let (acme, _globex) = host.neighbors().await;
     let key = public_key(&host).await;
     let before = host.entries("acme").await.len();
     let asked = acme.request(reqwest::Method::POST, "/v1/chat/completions");
@@ -119,7 +119,7 @@ fn assert_whole(chain: &[SignedReceipt]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_restart() {
     let host = priced().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     // Two tenants at the same time: each has a chain of its own.
     let chat = Chat::new(QUESTION);
     let embed = json!({"model": EMBEDDER, "input": ["one text", "and another"]});

@@ -1,14 +1,14 @@
 //! Usage and costs are a recount of the ledger, whatever is asked.
 
 use crate::{QUESTION, around_now, number, priced, results, sum, used};
-use riad_core::price::Used;
+use riad_core::price::Usage;
 use riad_end_to_end::{Chat, EMBEDDER, Tenant, TestHost, files};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Two tenants with all kinds of requests, two keys, an adapter and a plugin. Returns the first and the id of its second key.
 async fn busy(host: &TestHost) -> (Tenant, Tenant, String) {
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let chat = Chat::new(QUESTION);
     acme.put_adapter("legal", &files::Adapter::acme()).await;
     acme.chat(&chat.clone().adapter("legal")).await;
@@ -28,8 +28,8 @@ async fn busy(host: &TestHost) -> (Tenant, Tenant, String) {
 }
 
 /// What each group of entries comes to: what was used, and its cost.
-fn recount<'a>(entries: impl IntoIterator<Item = &'a Value>, by: &str) -> BTreeMap<String, (Used, u64)> {
-    let mut sums: BTreeMap<String, (Used, u64)> = BTreeMap::new();
+fn recount<'a>(entries: impl IntoIterator<Item = &'a Value>, by: &str) -> BTreeMap<String, (Usage, u64)> {
+    let mut sums: BTreeMap<String, (Usage, u64)> = BTreeMap::new();
     for entry in entries {
         let group = entry[by].as_str().unwrap_or_default().to_owned();
         let (all, cost) = sums.entry(group).or_default();
@@ -39,14 +39,14 @@ fn recount<'a>(entries: impl IntoIterator<Item = &'a Value>, by: &str) -> BTreeM
     sums
 }
 
-fn said(results: &[Value], by: &str) -> BTreeMap<String, Used> {
-    let mut sums: BTreeMap<String, Used> = BTreeMap::new();
+fn said(results: &[Value], by: &str) -> BTreeMap<String, Usage> {
+    let mut sums: BTreeMap<String, Usage> = BTreeMap::new();
     for result in results {
         let group = result[by]
             .as_str()
             .unwrap_or_else(|| panic!("not grouped by {by}: {result}"))
             .to_owned();
-        let used = Used {
+        let used = Usage {
             requests: number(result, "num_model_requests"),
             prompt_tokens: number(result, "input_tokens") - number(result, "embedded_tokens"),
             completion_tokens: number(result, "output_tokens"),
@@ -183,7 +183,7 @@ async fn pages_of_buckets_come_to_the_whole_and_have_no_holes() {
         ("start_time=0&end_time=60&bucket_width=5m", "1m, 1h or 1d"),
         ("start_time=0&end_time=60&limit=0", "limit"),
         ("start_time=0&end_time=60&limit=1441", "limit"),
-        ("start_time=0&end_time=60&group_by=colour", "group_by"),
+        ("start_time=0&end_time=60&group_by=color", "group_by"),
         ("start_time=0&end_time=60&kinds=lunch", "lunch"),
         ("start_time=0&end_time=60&page=x", "page"),
         ("start_time=0&end_time=60&format=xml", "format"),

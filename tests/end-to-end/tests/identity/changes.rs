@@ -29,7 +29,7 @@ async fn every_change_is_in_the_log_with_who_what_when_and_from_where_and_withou
     let document = acme.send(request.json(&body)).await.ok();
     let id = document["id"].as_str().unwrap();
     acme.delete(&format!("/v1/documents/{id}")).await.ok();
-    acme.put("/v1/settings", &json!({"colour": "zebrafish"})).await.ok();
+    acme.put("/v1/settings", &json!({"color": "zebrafish"})).await.ok();
     acme.put_adapter("legal", &files::Adapter::acme()).await;
     acme.delete("/v1/adapters/legal").await.ok();
     acme.deploy("echo", files::ECHO, &["prompting"]).await;

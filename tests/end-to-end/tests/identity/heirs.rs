@@ -18,7 +18,7 @@ async fn a_former_tenants_keys_and_tokens_open_nothing_and_the_heir_sees_nothing
         .await
         .ok();
     by_token.chat(&hello()).await;
-    by_token.put("/v1/settings", &json!({"colour": "zebrafish"})).await.ok();
+    by_token.put("/v1/settings", &json!({"color": "zebrafish"})).await.ok();
     let second = acme.post("/v1/keys", &json!({"name": "second"})).await.ok();
 
     // Tokens say to the second when they were made.

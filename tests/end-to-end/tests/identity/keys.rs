@@ -98,7 +98,7 @@ async fn an_admin_makes_lists_changes_and_revokes_its_tenants_keys_and_sees_each
         assert!(answer.message().contains(word), "{body}: {}", answer.body);
     }
 
-    // To a neighbour it is not there, nor to the operator under the neighbour's name.
+    // To a neighbor it is not there, nor to the operator under the neighbor's name.
     let rotate = format!("{path}/rotate");
     globex
         .patch(&path, &json!({"name": "mine"}))

@@ -13,7 +13,7 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 async fn a_good_token_opens_its_tenant_and_nothing_else() {
     let issuer = Issuer::new();
     let host = issuer.trusted(&["acme", "globex"]).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     let ada = host.caller(&issuer.token(&Issuer::claims("acme", "user")));
     let answer = ada.chat(&hello()).await;
     assert_eq!(answer["riad"]["receipt"]["tenant"], "acme");
@@ -36,7 +36,7 @@ async fn a_good_token_opens_its_tenant_and_nothing_else() {
     assert!(!found.body.contains("Meridian"), "{}", found.body);
 
     // The role is the token's.
-    ada.put("/v1/settings", &json!({"colour": "red"}))
+    ada.put("/v1/settings", &json!({"color": "red"}))
         .await
         .refused(403, "insufficient_permissions");
     ada.get("/v1/keys").await.refused(403, "insufficient_permissions");
@@ -44,7 +44,7 @@ async fn a_good_token_opens_its_tenant_and_nothing_else() {
     reader.try_chat(&hello()).await.refused(403, "insufficient_permissions");
     reader.get("/v1/documents").await.ok();
     let admin = host.caller(&issuer.token(&Issuer::claims("acme", "admin")));
-    admin.put("/v1/settings", &json!({"colour": "red"})).await.ok();
+    admin.put("/v1/settings", &json!({"color": "red"})).await.ok();
     let audit = admin.get("/v1/audit?action=settings").await.ok();
     assert_eq!(
         audit["data"][0]["actor"], by,

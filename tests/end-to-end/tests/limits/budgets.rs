@@ -99,7 +99,7 @@ async fn a_burst_of_chats_spends_no_token_beyond_the_tenants_budget() {
         &["total_tokens"],
     );
 
-    // A neighbour is not touched, nor is the budget by a restart; more of it is more.
+    // A neighbor is not touched, nor is the budget by a restart; more of it is more.
     host.tenant("globex").await.chat(&chat).await;
     let key = acme.key.clone();
     let host = host.restart().await;

@@ -62,7 +62,7 @@ async fn requests_per_minute_are_counted_over_all_that_spends_and_every_answer_t
         acme.post("/v1/search", &json!({"query": "text"})).await,
         &["per minute"],
     );
-    // Its neighbour is not limited, and is not told of limits.
+    // Its neighbor is not limited, and is not told of limits.
     let globex = host.tenant("globex").await;
     let answer = globex.try_chat(&short()).await;
     assert_eq!(
@@ -157,7 +157,7 @@ async fn as_many_requests_run_at_the_same_time_as_may() {
         acme.post("/v1/search", &json!({"query": "text"})).await,
         &["at the same time"],
     );
-    // Its neighbour has the other lane.
+    // Its neighbor has the other lane.
     host.tenant("globex").await.chat(&short()).await;
     running.rest().await;
     // When it has ended its place is free at once: the answer's last byte comes after that.

@@ -7,7 +7,7 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_contexts_are_as_large_as_the_tenant_may_have_them() {
     let host = TestHost::builder().lanes(1).start().await;
-    let (acme, globex) = host.neighbours().await;
+    let (acme, globex) = host.neighbors().await;
     host.change("acme", json!({"limits": {"completion_tokens": 6}})).await;
     let refused = acme.try_chat(&Chat::new(QUESTION).with("max_tokens", 7)).await;
     assert_eq!(
@@ -61,7 +61,7 @@ async fn completions_and_contexts_are_as_large_as_the_tenant_may_have_them() {
         "{}",
         answer["usage"]
     );
-    // The neighbour's are the model's.
+    // The neighbor's are the model's.
     globex.chat(&Chat::new(QUESTION).with("max_tokens", 400)).await;
 }
 

@@ -7,8 +7,8 @@ use crate::{
 use riad_core::{
     ledger::{Entry, Outcome, Verification},
     policy::{Budget, BudgetMode},
-    price::Used,
-    usage::{BucketWidth, EntryQuery, GroupBy, UsageQuery, Whose},
+    price::Usage,
+    usage::{BucketWidth, EntryQuery, GroupBy, LedgerScope, UsageQuery},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,7 +26,7 @@ pub async fn entries(server: &Server) -> Vec<Entry> {
     let mut after = 0;
     loop {
         let query = EntryQuery {
-            whose: Whose::All,
+            scope: LedgerScope::All,
             after,
             limit: 100,
         };
@@ -60,9 +60,9 @@ pub async fn closes(server: &Server) -> Verification {
 }
 
 /// What each payer was billed by these entries.
-pub fn billed(server: &Server, entries: &[Entry]) -> HashMap<Payer, Used> {
+pub fn billed(server: &Server, entries: &[Entry]) -> HashMap<Payer, Usage> {
     let payers = server.payers();
-    let mut sums: HashMap<Payer, Used> = HashMap::new();
+    let mut sums: HashMap<Payer, Usage> = HashMap::new();
     for entry in entries {
         let payer = payers[&(entry.account, entry.key.clone().unwrap())];
         let sum = sums.entry(payer).or_default();
@@ -93,16 +93,16 @@ pub async fn exact(server: &Server, before: usize) {
     }
 }
 
-fn without_requests(used: Used) -> Used {
-    Used { requests: 0, ..used }
+fn without_requests(used: Usage) -> Usage {
+    Usage { requests: 0, ..used }
 }
 
 /// After a kill: nobody pays for more than was done, and what was done and not billed is within what was set aside.
-pub fn bounded(server: &Server, entries: &[Entry], before: &HashMap<Payer, Used>, after: &Truth) {
+pub fn bounded(server: &Server, entries: &[Entry], before: &HashMap<Payer, Usage>, after: &Truth) {
     let mut at_most: HashMap<Payer, u64> = HashMap::new();
     let payers = server.payers();
     for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Abandoned) {
-        assert_eq!((entry.used, entry.cost_nanos), (Used::default(), 0));
+        assert_eq!((entry.used, entry.cost_nanos), (Usage::default(), 0));
         let payer = payers[&(entry.account, entry.key.clone().unwrap())];
         *at_most.entry(payer).or_default() += entry.at_most.unwrap().tokens();
     }
@@ -175,7 +175,7 @@ pub async fn usage_is_a_recount(server: &Server, entries: &[Entry]) {
         return;
     };
     let query = UsageQuery {
-        whose: Whose::All,
+        scope: LedgerScope::All,
         start: first.at_ms / 60_000 * 60 - 120,
         end: last.at_ms / 60_000 * 60 + 120,
         width: BucketWidth::Minute,
@@ -201,7 +201,7 @@ pub async fn usage_is_a_recount(server: &Server, entries: &[Entry]) {
     }
 }
 
-type Sums = BTreeMap<(u64, Group), (Used, u64, u64)>;
+type Sums = BTreeMap<(u64, Group), (Usage, u64, u64)>;
 
 fn counted(buckets: &[riad_core::usage::UsageBucket]) -> Sums {
     let mut sums = Sums::new();

@@ -13,7 +13,7 @@ use riad_core::{
         AdapterCounts, ChatEngine, Embedder, EmbeddingSpace, Generation, GenerationEnd, GenerationEvent,
         GenerationStream, LaneTicket,
     },
-    price::Used,
+    price::Usage,
     profile::ModelProfile,
 };
 use std::{sync::Arc, time::Duration};
@@ -151,10 +151,10 @@ impl State {
         }
         self.truth.add(
             script.payer,
-            Used {
+            Usage {
                 prompt_tokens: u64::from(usage.prompt_tokens),
                 completion_tokens: u64::from(usage.completion_tokens),
-                ..Used::default()
+                ..Usage::default()
             },
         );
         {
@@ -221,9 +221,9 @@ impl Embedder for WordEmbedder {
         let tokens = texts.iter().map(words).sum::<u32>();
         let (tenant, key) = texts[0].split_whitespace().next().unwrap().split_once(':').unwrap();
         let payer: Payer = (tenant.parse().unwrap(), key.parse().unwrap());
-        let used = Used {
+        let used = Usage {
             embedded_tokens: u64::from(tokens),
-            ..Used::default()
+            ..Usage::default()
         };
         self.truth.add(payer, used);
         *self.counted.lock() += u64::from(tokens);

@@ -9,7 +9,7 @@ use riad_core::{
     document::{Metadata, Passage},
     plugin::{Ending, Prompt, Stage, StageRequest},
     ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
-    price::Used,
+    price::Usage,
 };
 use std::time::Duration;
 
@@ -138,9 +138,9 @@ impl Drop for Run {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         if let Some(payer) = state.payer {
-            let used = Used {
+            let used = Usage {
                 fuel: state.fuel,
-                ..Used::default()
+                ..Usage::default()
             };
             self.truth.add(payer, used);
         }

@@ -13,7 +13,7 @@ use riad_core::{
     ErrorKind, Limits,
     ledger::{Entry, Kind, Outcome},
     policy::Budget,
-    price::Used,
+    price::Usage,
 };
 use riad_services::{
     accrual,
@@ -307,10 +307,10 @@ async fn a_large_document_is_one_entry() {
     assert!(entry.used.embedded_tokens > 60_000);
     assert_eq!(
         entry.used,
-        Used {
+        Usage {
             requests: 1,
             embedded_tokens: entry.used.embedded_tokens,
-            ..Used::default()
+            ..Usage::default()
         }
     );
     server.close().await;
@@ -331,7 +331,7 @@ async fn rooms_and_adapters_are_billed_by_the_hour_and_to_no_key() {
         let own = entries
             .iter()
             .filter(|entry| (entry.account, entry.purpose.kind) == (account, kind));
-        own.fold(Used::default(), |sum, entry| sum.plus(&entry.used))
+        own.fold(Usage::default(), |sum, entry| sum.plus(&entry.used))
     };
     let all = loop {
         sleep(EVERY).await;
@@ -349,7 +349,7 @@ async fn rooms_and_adapters_are_billed_by_the_hour_and_to_no_key() {
         adapters >= 3000 && adapters <= elapsed * 1000,
         "{adapters} in {elapsed} ms"
     );
-    assert_eq!(sum(&all, 1, Kind::Residency), Used::default());
+    assert_eq!(sum(&all, 1, Kind::Residency), Usage::default());
     assert!(all.iter().all(|entry| entry.key.is_none() && entry.used.tokens() == 0));
     assert!(all.iter().all(|entry| entry.outcome == Outcome::Completed));
     closes(&server).await;

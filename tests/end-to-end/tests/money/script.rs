@@ -2,7 +2,7 @@
 //! what each of them did. Not here: playing it (`engine`, `guests`).
 
 use parking_lot::Mutex;
-use riad_core::price::Used;
+use riad_core::price::Usage;
 use std::{collections::HashMap, sync::Arc};
 
 /// A tenant and one of its keys, by number.
@@ -90,16 +90,16 @@ pub fn text(payer: Payer, words: u32) -> String {
 
 /// What was done for each payer: by whoever did it, not by whoever bills it.
 #[derive(Clone, Default)]
-pub struct Truth(Arc<Mutex<HashMap<Payer, Used>>>);
+pub struct Truth(Arc<Mutex<HashMap<Payer, Usage>>>);
 
 impl Truth {
-    pub fn add(&self, payer: Payer, used: Used) {
+    pub fn add(&self, payer: Payer, used: Usage) {
         let mut all = self.0.lock();
         let sum = all.entry(payer).or_default();
         *sum = sum.plus(&used);
     }
 
-    pub fn of(&self, payer: Payer) -> Used {
+    pub fn of(&self, payer: Payer) -> Usage {
         self.0.lock().get(&payer).copied().unwrap_or_default()
     }
 }

@@ -13,7 +13,7 @@ use riad_core::{
     adapter::AdapterFiles,
     audit::Origin,
     policy::Budget,
-    ports::{BudgetNotice, Gauges, RequestSeen, Telemetry, Webhooks},
+    ports::{BudgetNotice, Gauges, RequestRecord, Telemetry, Webhooks},
     price::PriceList,
 };
 use riad_services::{FairQueue, Parts, Services, keys::KeyOwner, keys::KeyRequest};
@@ -49,7 +49,7 @@ pub struct Server {
 #[derive(Default)]
 pub struct Told {
     pub notices: Mutex<Vec<BudgetNotice>>,
-    pub seen: Mutex<Vec<RequestSeen>>,
+    pub seen: Mutex<Vec<RequestRecord>>,
 }
 
 impl Webhooks for Told {
@@ -59,7 +59,7 @@ impl Webhooks for Told {
 }
 
 impl Telemetry for Told {
-    fn request(&self, seen: &RequestSeen) {
+    fn request(&self, seen: &RequestRecord) {
         self.seen.lock().push(seen.clone());
     }
 
@@ -88,8 +88,8 @@ impl Server {
         let (truth, told) = (Truth::default(), Arc::new(Told::default()));
         let engine = ScriptedEngine::new(truth.clone());
         let parts = Parts {
-            directory: store.directory(),
-            keyring: store.keyring(),
+            tenant_store: store.tenant_store(),
+            key_store: store.key_store(),
             tokens: None,
             rooms: store.rooms(),
             audit: store.audit(),
@@ -109,7 +109,7 @@ impl Server {
         let services = Services::new(parts).await.unwrap();
         let key = Secret::new(OPERATOR.to_owned());
         services.ensure_operator_key(Some(key.clone())).await.unwrap();
-        let operator = services.authorise_operator(key, Origin::default()).await.unwrap();
+        let operator = services.authorize_operator(key, Origin::default()).await.unwrap();
         let mut server = Self {
             services,
             operator,
@@ -119,7 +119,7 @@ impl Server {
             engine,
             store,
         };
-        server.authorise(secrets).await;
+        server.authorize(secrets).await;
         server
     }
 
@@ -164,7 +164,7 @@ impl Server {
             }
             secrets.push(keys);
         }
-        server.authorise(&secrets).await;
+        server.authorize(&secrets).await;
         for keys in &server.passes {
             let files = AdapterFiles {
                 config: Bytes::from_static(b"{}"),
@@ -200,12 +200,12 @@ impl Server {
         payers
     }
 
-    async fn authorise(&mut self, secrets: &Secrets) {
+    async fn authorize(&mut self, secrets: &Secrets) {
         for keys in secrets {
             let mut passes = Vec::new();
             for secret in keys {
                 let secret = Secret::new(secret.clone());
-                passes.push(self.services.authorise(secret, Origin::default()).await.unwrap());
+                passes.push(self.services.authorize(secret, Origin::default()).await.unwrap());
             }
             self.passes.push(passes);
         }

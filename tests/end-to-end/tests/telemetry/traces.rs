@@ -57,7 +57,7 @@ fn assert_whole(spans: &[Span], choices: usize) {
     };
     let request = one("request");
     let mut ends = Vec::new();
-    for name in ["authorise", "retrieve", "build_prompt", "settle"] {
+    for name in ["authorize", "retrieve", "build_prompt", "settle"] {
         let span = one(name);
         assert!(span.start_time_unix_nano >= request.start_time_unix_nano, "{name}");
         ends.push(span.end_time_unix_nano);
@@ -131,7 +131,7 @@ async fn a_chat_is_one_trace_from_the_request_to_its_entry_and_has_no_content() 
     let refused = names(&collector.of_request("refused"));
     assert_eq!(
         refused,
-        ["authorise", "request"].map(str::to_owned).into(),
+        ["authorize", "request"].map(str::to_owned).into(),
         "no stage was reached"
     );
     let trapped = names(&collector.of_request("trapped"));

@@ -146,7 +146,7 @@ fn keys(target: &Target<'_>) -> Vec<Attempt> {
     .into_iter()
     .map(|(what, key)| {
         let request = Request::get(path.clone()).authorization(key);
-        Attempt::new("GET /v1/documents/{id}", what, request, Expected::Unauthorised)
+        Attempt::new("GET /v1/documents/{id}", what, request, Expected::Unauthorized)
     })
     .collect();
     let request = Request::get(path).header("Authorization", &format!("Bearer {}", target.a.tenant));

@@ -122,6 +122,6 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
         ),
         ("GET /metrics", "the metrics", Request::get("/metrics")),
     ]
-    .map(|(endpoint, what, request)| Attempt::new(endpoint, what, request, Expected::Unauthorised))
+    .map(|(endpoint, what, request)| Attempt::new(endpoint, what, request, Expected::Unauthorized))
     .into()
 }

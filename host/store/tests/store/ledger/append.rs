@@ -5,7 +5,7 @@ use super::{Shop, books::Sale, connect};
 use riad_core::{
     ErrorKind,
     ledger::Record,
-    usage::{EntryQuery, Whose},
+    usage::{EntryQuery, LedgerScope},
 };
 use std::sync::{
     Arc,
@@ -121,7 +121,7 @@ async fn closing_writes_what_is_queued_and_refuses_what_comes_later() {
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert!(shop.ledger.abandoned().await.is_ok());
     let query = EntryQuery {
-        whose: Whose::All,
+        scope: LedgerScope::All,
         after: 0,
         limit: 1,
     };

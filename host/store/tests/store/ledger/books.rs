@@ -12,9 +12,9 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use riad_core::{
     Account, Digest, KeyId, PlanName, TenantId,
-    ledger::{Entry, Head, Hold, Kind, Outcome, Purpose},
+    ledger::{ChainHead, Entry, Hold, Kind, Outcome, Purpose},
     ports::Ledger,
-    price::{PriceList, Used},
+    price::{PriceList, Usage},
     receipt::{Receipt, ServedBy},
 };
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ pub struct Sale {
     pub at_ms: u64,
     pub purpose: Purpose,
     pub outcome: Outcome,
-    pub used: Used,
-    pub at_most: Used,
+    pub used: Usage,
+    pub at_most: Usage,
     pub plan_version: u32,
 }
 
@@ -53,21 +53,21 @@ impl Sale {
                 plugin: "standard".into(),
             },
             outcome: Outcome::Completed,
-            used: Used {
+            used: Usage {
                 requests: 1,
                 prompt_tokens: 11,
                 completion_tokens: 7,
                 embedded_tokens: 3,
                 fuel: 123_456,
-                ..Used::default()
+                ..Usage::default()
             },
-            at_most: Used {
+            at_most: Usage {
                 requests: 1,
                 prompt_tokens: 11,
                 completion_tokens: 100,
                 embedded_tokens: 3,
                 fuel: 1_000_000,
-                ..Used::default()
+                ..Usage::default()
             },
             plan_version: 1,
         }
@@ -97,7 +97,7 @@ impl Sale {
             at_ms: hold.at_ms + 1,
             purpose: hold.purpose.clone(),
             outcome: Outcome::Abandoned,
-            used: Used::default(),
+            used: Usage::default(),
             at_most: hold.at_most,
             plan_version: hold.plan_version,
         }
@@ -107,7 +107,7 @@ impl Sale {
 /// Where each account's chain of receipts ends.
 #[derive(Debug, Clone, Default)]
 pub struct Books {
-    heads: BTreeMap<Account, Head>,
+    heads: BTreeMap<Account, ChainHead>,
     /// By plan version. None: everything is free.
     pub prices: BTreeMap<u32, PriceList>,
 }
@@ -118,7 +118,7 @@ impl Books {
         self.heads.insert(account, ledger.head(account).await.unwrap());
     }
 
-    pub fn head(&self, account: Account) -> Head {
+    pub fn head(&self, account: Account) -> ChainHead {
         self.heads.get(&account).copied().unwrap_or_default()
     }
 
@@ -144,7 +144,7 @@ impl Books {
             cost_nanos: prices.nanos(&sale.used),
         };
         let jws = sign(&receipt);
-        *head = Head {
+        *head = ChainHead {
             number: receipt.number,
             receipt: Some(Digest::of(jws.as_bytes())),
         };

@@ -9,9 +9,9 @@ use super::{
 use crate::host::Host;
 use riad_core::{
     Account, ErrorKind,
-    ledger::{Amount, Head, Outcome, Record, Spent},
-    price::{PriceList, Used},
-    usage::{EntryQuery, Whose},
+    ledger::{Amount, ChainHead, Outcome, Record, Spent},
+    price::{PriceList, Usage},
+    usage::{EntryQuery, LedgerScope},
 };
 
 #[tokio::test]
@@ -34,13 +34,13 @@ async fn an_entry_without_key_and_adapter_and_of_the_largest_amounts_is_kept() {
     let entries = shop.entries().await;
     assert_eq!(entries[0].1, entry);
     assert_eq!(entries[1].1.used.fuel, largest);
-    let rollups = shop.ledger.rollups(Whose::All, 0, u64::MAX).await.unwrap();
+    let rollups = shop.ledger.rollups(LedgerScope::All, 0, u64::MAX).await.unwrap();
     assert_eq!(rollups[0].used, all(largest));
     assert_eq!(shop.verify().await.faults, Vec::<String>::new());
 }
 
-fn all(amount: u64) -> Used {
-    Used {
+fn all(amount: u64) -> Usage {
+    Usage {
         requests: amount,
         prompt_tokens: amount,
         completion_tokens: amount,
@@ -65,24 +65,24 @@ async fn entries_are_paged_by_whose_they_are() {
         shop.ledger.append(Record::Entry(entry)).await.unwrap();
     }
     let everything = shop.entries().await;
-    for (whose, number) in [
-        (Whose::All, 30),
-        (Whose::Account(other), 10),
-        (Whose::Account(Account::new(99)), 0),
-        (Whose::Tenant("acme".parse().unwrap()), 20),
+    for (scope, number) in [
+        (LedgerScope::All, 30),
+        (LedgerScope::Account(other), 10),
+        (LedgerScope::Account(Account::new(99)), 0),
+        (LedgerScope::Tenant("acme".parse().unwrap()), 20),
     ] {
         // Every position, also those that are somebody else's, as a page's end.
         for after in 0..=30 {
             let query = EntryQuery {
-                whose: whose.clone(),
+                scope: scope.clone(),
                 after,
                 limit: 4,
             };
             let page = shop.ledger.entries(query).await.unwrap();
-            let belongs = |entry: &riad_core::ledger::Entry| match &whose {
-                Whose::All => true,
-                Whose::Account(account) => entry.account == *account,
-                Whose::Tenant(tenant) => entry.tenant == *tenant,
+            let belongs = |entry: &riad_core::ledger::Entry| match &scope {
+                LedgerScope::All => true,
+                LedgerScope::Account(account) => entry.account == *account,
+                LedgerScope::Tenant(tenant) => entry.tenant == *tenant,
             };
             let mine = everything.iter().filter(|(_, entry)| belongs(entry));
             assert_eq!(mine.clone().count(), number);
@@ -91,7 +91,7 @@ async fn entries_are_paged_by_whose_they_are() {
                 .take(4)
                 .cloned()
                 .collect();
-            assert_eq!(page, expected, "{whose:?} after {after}");
+            assert_eq!(page, expected, "{scope:?} after {after}");
         }
     }
 }
@@ -146,9 +146,9 @@ async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
     for (n, at_ms) in times.into_iter().enumerate() {
         let mut sale = Sale::new(shop.account, "acme", &format!("req-{n}"));
         sale.at_ms = at_ms;
-        sale.used = Used {
+        sale.used = Usage {
             prompt_tokens: 10_u64.pow(u32::try_from(n).unwrap()),
-            ..Used::default()
+            ..Usage::default()
         };
         sale.key = Some(format!("key-{}", n % 2).parse().unwrap());
         shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
@@ -206,13 +206,13 @@ async fn entries_and_rollups_outlive_the_tenant_and_are_not_the_next_ones() {
     shop.host.delete_tenant(&pass).await;
     let next = shop.host.create_tenant("acme").await.account();
     assert_ne!(next, shop.account);
-    let tenant = Whose::Tenant("acme".parse().unwrap());
-    for (whose, number) in [
-        (Whose::Account(next), 0),
-        (Whose::Account(shop.account), 1),
+    let tenant = LedgerScope::Tenant("acme".parse().unwrap());
+    for (scope, number) in [
+        (LedgerScope::Account(next), 0),
+        (LedgerScope::Account(shop.account), 1),
         (tenant, 1),
     ] {
-        let rollups = shop.ledger.rollups(whose.clone(), 0, u64::MAX).await.unwrap();
+        let rollups = shop.ledger.rollups(scope.clone(), 0, u64::MAX).await.unwrap();
         assert_eq!(rollups.len(), number);
         assert!(
             rollups
@@ -220,13 +220,13 @@ async fn entries_and_rollups_outlive_the_tenant_and_are_not_the_next_ones() {
                 .all(|rollup| rollup.account == shop.account && rollup.used.prompt_tokens == 11)
         );
         let query = EntryQuery {
-            whose,
+            scope,
             after: 0,
             limit: 10,
         };
         assert_eq!(shop.ledger.entries(query).await.unwrap().len(), number);
     }
-    assert_eq!(shop.ledger.head(next).await.unwrap(), Head::default());
+    assert_eq!(shop.ledger.head(next).await.unwrap(), ChainHead::default());
     assert_eq!(shop.verify().await.faults, Vec::<String>::new());
 }
 

@@ -11,8 +11,8 @@ use riad_core::{
     Account,
     ledger::{Amount, Entry, Kind, Outcome, Record, Spent},
     ports::Ledger,
-    price::{PriceList, Used},
-    usage::{BucketWidth, GroupBy, Rollup, UsageBucket, UsageQuery, UsageResult, Whose},
+    price::{PriceList, Usage},
+    usage::{BucketWidth, GroupBy, LedgerScope, Rollup, UsageBucket, UsageQuery, UsageResult},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ fn sale(n: usize, accounts: &[Account], draw: &Draw) -> Sale {
         stored_byte_hours,
         adapter_byte_hours,
     ] = amounts;
-    let used = Used {
+    let used = Usage {
         requests,
         prompt_tokens,
         completion_tokens,
@@ -75,7 +75,7 @@ fn sale(n: usize, accounts: &[Account], draw: &Draw) -> Sale {
     };
     sale.at_most = used;
     sale.used = if sale.outcome == Outcome::Abandoned {
-        Used::default()
+        Usage::default()
     } else {
         used
     };
@@ -105,7 +105,7 @@ fn group(entry: &Entry, by: &BTreeSet<GroupBy>) -> [Option<String>; 6] {
 fn asked(entry: &Entry, query: &UsageQuery) -> bool {
     let second = entry.at_ms / 1000;
     let width = query.width.seconds();
-    belongs(entry, &query.whose)
+    belongs(entry, &query.scope)
         && second >= query.start / width * width
         && second < query.end
         && (query.keys.is_empty() || entry.key.as_ref().is_some_and(|key| query.keys.contains(key)))
@@ -113,11 +113,11 @@ fn asked(entry: &Entry, query: &UsageQuery) -> bool {
         && (query.kinds.is_empty() || query.kinds.contains(&entry.purpose.kind))
 }
 
-fn belongs(entry: &Entry, whose: &Whose) -> bool {
-    match whose {
-        Whose::All => true,
-        Whose::Account(account) => entry.account == *account,
-        Whose::Tenant(tenant) => entry.tenant == *tenant,
+fn belongs(entry: &Entry, scope: &LedgerScope) -> bool {
+    match scope {
+        LedgerScope::All => true,
+        LedgerScope::Account(account) => entry.account == *account,
+        LedgerScope::Tenant(tenant) => entry.tenant == *tenant,
     }
 }
 
@@ -177,9 +177,9 @@ fn spent(entries: &[Entry], account: Account, key: Option<&riad_core::KeyId>, fe
     spent
 }
 
-fn rollups(entries: &[Entry], whose: &Whose) -> Vec<Rollup> {
+fn rollups(entries: &[Entry], scope: &LedgerScope) -> Vec<Rollup> {
     let mut days: BTreeMap<(u64, Account, u32), Rollup> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| belongs(entry, whose)) {
+    for entry in entries.iter().filter(|entry| belongs(entry, scope)) {
         let day = entry.at_ms / 86_400_000 * 86_400;
         let sum = days
             .entry((day, entry.account, entry.plan_version))
@@ -189,7 +189,7 @@ fn rollups(entries: &[Entry], whose: &Whose) -> Vec<Rollup> {
                 tenant: entry.tenant.clone(),
                 plan: entry.plan.clone(),
                 plan_version: entry.plan_version,
-                used: Used::default(),
+                used: Usage::default(),
                 cost_nanos: 0,
             });
         sum.used = sum.used.plus(&entry.used);
@@ -254,13 +254,13 @@ async fn compare_usage(ledger: &dyn Ledger, entries: &[Entry], query: &UsageQuer
 /// All widths with all 64 choices of groups, for everybody and for one, and some filters.
 async fn compare(draws: Vec<Draw>, start: u64, length: u64) -> TestCaseResult {
     let (shop, accounts, entries) = sell(&draws).await;
-    let whose = [
-        Whose::All,
-        Whose::Account(accounts[1]),
-        Whose::Tenant(TENANTS[2].parse().unwrap()),
+    let scope = [
+        LedgerScope::All,
+        LedgerScope::Account(accounts[1]),
+        LedgerScope::Tenant(TENANTS[2].parse().unwrap()),
     ];
     let mut query = UsageQuery {
-        whose: Whose::All,
+        scope: LedgerScope::All,
         start: BEGIN / 1000 + start,
         end: BEGIN / 1000 + start + length,
         width: BucketWidth::Minute,
@@ -274,11 +274,11 @@ async fn compare(draws: Vec<Draw>, start: u64, length: u64) -> TestCaseResult {
         for choice in 0_u8..64 {
             let chosen = (0..).zip(GROUPS).filter(|(bit, _)| choice >> bit & 1 == 1);
             query.group_by = chosen.map(|(_, group)| group).collect();
-            query.whose = whose[usize::from(choice) % 3].clone();
+            query.scope = scope[usize::from(choice) % 3].clone();
             compare_usage(&*shop.ledger, &entries, &query).await?;
         }
     }
-    query.whose = Whose::All;
+    query.scope = LedgerScope::All;
     query.keys = vec!["key-1".parse().unwrap(), "key-9".parse().unwrap()];
     compare_usage(&*shop.ledger, &entries, &query).await?;
     query.models = vec!["base".into()];
@@ -295,13 +295,13 @@ async fn compare(draws: Vec<Draw>, start: u64, length: u64) -> TestCaseResult {
             }
         }
     }
-    for whose in whose {
+    for scope in scope {
         let found = shop
             .ledger
-            .rollups(whose.clone(), BEGIN / 1000, u64::MAX)
+            .rollups(scope.clone(), BEGIN / 1000, u64::MAX)
             .await
             .unwrap();
-        prop_assert_eq!(found, rollups(&entries, &whose));
+        prop_assert_eq!(found, rollups(&entries, &scope));
     }
     let verification = shop.verify().await;
     prop_assert_eq!(verification.faults, Vec::<String>::new());
@@ -322,7 +322,7 @@ proptest! {
 async fn a_question_without_a_span_has_no_buckets_and_one_with_too_many_is_refused() {
     let (shop, _) = shop().await;
     let query = |start, end| UsageQuery {
-        whose: Whose::All,
+        scope: LedgerScope::All,
         start,
         end,
         width: BucketWidth::Minute,

@@ -1,4 +1,4 @@
-//! The `Directory` port: tenants and their accounts in the control database. Not here: their keys (`keyring`) and rooms
+//! The `TenantStore` port: tenants and their accounts in the control database. Not here: their keys (`key_store`) and rooms
 //! (`rooms`).
 
 use crate::{
@@ -9,25 +9,25 @@ use crate::{
 };
 use async_trait::async_trait;
 use riad_core::{
-    Account, Error, ErrorKind, OperatorPass, Result, TenantId, audit::AuditEntry, policy::Policy, ports::Directory,
+    Account, Error, ErrorKind, OperatorPass, Result, TenantId, audit::AuditEntry, policy::Policy, ports::TenantStore,
     tenant::Tenant,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 
-pub(crate) struct TenantDirectory {
+pub(crate) struct ControlTenantStore {
     control: Arc<Control>,
     registry: Arc<Registry>,
 }
 
-impl TenantDirectory {
+impl ControlTenantStore {
     pub(crate) fn new(control: Arc<Control>, registry: Arc<Registry>) -> Self {
         Self { control, registry }
     }
 }
 
 #[async_trait]
-impl Directory for TenantDirectory {
+impl TenantStore for ControlTenantStore {
     async fn create(&self, _operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant> {
         let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
         in_turn(&self.control.database.writing, move || {

@@ -1,11 +1,11 @@
-//! The `Keyring` port: hashes of keys in the control database. A revoked or expired key is found by nothing.
+//! The `KeyStore` port: hashes of keys in the control database. A revoked or expired key is found by nothing.
 //! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`uses`).
 
 use crate::{
     audit,
     control::{self, Control, account_of},
-    directory::{find_tenant, no_tenant},
     error::{Failure, Outcome, in_turn},
+    tenant_store::{find_tenant, no_tenant},
     uses::{self, Uses},
 };
 use async_trait::async_trait;
@@ -13,8 +13,8 @@ use riad_core::{
     Account, Error, ErrorKind, KeyId, Result, TenantId,
     audit::AuditEntry,
     grants::Grants,
-    pass::{KeyHash, Managed},
-    ports::{FoundKey, Keyring},
+    pass::{KeyHash, ManagedTenant},
+    ports::{KeyRecord, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
@@ -22,19 +22,19 @@ use std::sync::Arc;
 
 const OPERATOR: &str = "operator_hash";
 
-pub(crate) struct ControlKeyring {
+pub(crate) struct ControlKeyStore {
     control: Arc<Control>,
 }
 
-impl ControlKeyring {
+impl ControlKeyStore {
     pub(crate) fn new(control: Arc<Control>) -> Self {
         Self { control }
     }
 }
 
 #[async_trait]
-impl Keyring for ControlKeyring {
-    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<FoundKey>> {
+impl KeyStore for ControlKeyStore {
+    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>> {
         let (control, hash) = (self.control.clone(), *hash);
         let found = in_turn(&self.control.database.reading, move || {
             control.database.read(|connection| find(connection, &hash, now))
@@ -56,7 +56,7 @@ impl Keyring for ControlKeyring {
         .await
     }
 
-    async fn insert(&self, tenant: &Managed, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
+    async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key, hash) = (self.control.clone(), tenant.clone(), key.clone(), *hash);
         in_turn(&self.control.database.writing, move || {
             control.write(|connection| {
@@ -68,7 +68,7 @@ impl Keyring for ControlKeyring {
         .await
     }
 
-    async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>> {
+    async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
         let mut keys = in_turn(&self.control.asking, move || {
             control.ask(|connection| list(connection, &tenant))
@@ -81,7 +81,7 @@ impl Keyring for ControlKeyring {
         Ok(keys)
     }
 
-    async fn change(&self, tenant: &Managed, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
+    async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         in_turn(&self.control.database.writing, move || {
             control.write(|connection| {
@@ -94,7 +94,7 @@ impl Keyring for ControlKeyring {
         .await
     }
 
-    async fn revoke(&self, tenant: &Managed, key: &KeyId, audit: AuditEntry) -> Result<()> {
+    async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         in_turn(&self.control.database.writing, move || {
             control.write(|connection| {
@@ -142,7 +142,7 @@ impl Keyring for ControlKeyring {
 struct Found {
     number: i64,
     last_used: Option<u64>,
-    key: FoundKey,
+    key: KeyRecord,
 }
 
 fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Found>> {
@@ -171,7 +171,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Fou
     Ok(Some(Found {
         number,
         last_used: key.last_used,
-        key: FoundKey {
+        key: KeyRecord {
             tenant: tenant.parse()?,
             account: control::account(account),
             key: key.id,
@@ -185,7 +185,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Fou
 }
 
 /// The account of the tenant whose keys are managed. A pass that was made for a former tenant of this id manages nothing.
-fn managed(connection: &Connection, tenant: &Managed) -> Outcome<Account> {
+fn managed(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Account> {
     let account = account_of(connection, tenant.tenant())?
         .filter(|account| tenant.account().is_none_or(|expected| expected == *account));
     Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
@@ -217,7 +217,7 @@ fn insert(connection: &Connection, tenant: &TenantId, key: &Key, hash: &KeyHash)
     }
 }
 
-fn list(connection: &Connection, tenant: &Managed) -> Outcome<Vec<Key>> {
+fn list(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Vec<Key>> {
     managed(connection, tenant)?;
     let mut statement = connection.prepare_cached(
         "SELECT id, name, prefix, role, scopes, budget, created, expires, last_used FROM keys

@@ -4,14 +4,14 @@ use crate::{
     Account, KeyId, Result, TenantId,
     audit::AuditEntry,
     grants::Grants,
-    pass::{KeyHash, Managed},
+    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
     tenant::{Key, KeyChange, Tenant},
 };
 use async_trait::async_trait;
 
 #[derive(Debug, Clone)]
-pub struct FoundKey {
+pub struct KeyRecord {
     pub tenant: TenantId,
     pub account: Account,
     pub key: KeyId,
@@ -25,25 +25,25 @@ pub struct FoundKey {
 /// Implemented by the control database. Every call is one short transaction; none is cancelled half-way. A change and its line
 /// in the audit log are one transaction.
 #[async_trait]
-pub trait Keyring: Send + Sync {
+pub trait KeyStore: Send + Sync {
     /// The live key with this hash. Called once per request; notes the use, to the minute. `None` for unknown, revoked and
     /// expired keys. `now` in seconds since 1970-01-01 UTC.
-    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<FoundKey>>;
+    async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>>;
 
     /// The tenant that a verified token names, if there is one.
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>>;
 
     /// Stores a new key. `NotFound` if there is no such tenant.
-    async fn insert(&self, tenant: &Managed, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()>;
+    async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()>;
 
     /// The live keys of a tenant, oldest first; with `prefix` those that begin with it. `NotFound` if there is no such tenant.
-    async fn list(&self, tenant: &Managed, prefix: Option<&str>) -> Result<Vec<Key>>;
+    async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>>;
 
     /// The key after the change. `NotFound` if the tenant has no such live key.
-    async fn change(&self, tenant: &Managed, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key>;
+    async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key>;
 
     /// Revokes a key: requests that come after the return are refused. `NotFound` if the tenant has no such key.
-    async fn revoke(&self, tenant: &Managed, key: &KeyId, audit: AuditEntry) -> Result<()>;
+    async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()>;
 
     /// The hash of the operator's key, if one was set.
     async fn operator_hash(&self) -> Result<Option<KeyHash>>;

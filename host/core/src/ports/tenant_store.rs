@@ -6,7 +6,7 @@ use async_trait::async_trait;
 /// Implemented by the control database; only the operator's use cases call it. A change and its line in the audit log are one
 /// transaction.
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait TenantStore: Send + Sync {
     /// Makes a tenant with a new account, whatever account stands in `tenant`, and returns it. `Conflict` if the id is taken, also
     /// by a tenant whose deletion is not finished. The audit entry gets the account.
     async fn create(&self, operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant>;

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
-    ports::Reply,
+    ports::StoredResponse,
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,7 +19,7 @@ pub(crate) struct Running(Arc<Mutex<HashSet<(Account, String)>>>);
 /// What becomes of a request with an idempotency key.
 pub enum Begun {
     /// It was answered before.
-    Replay(Reply),
+    Replay(StoredResponse),
     /// It is the first. Nobody else gets to run it until this is dropped.
     Run(Claim),
 }
@@ -31,9 +31,9 @@ pub struct Claim {
     key: String,
 }
 
-pub struct ReplyService(pub(crate) Arc<Shared>);
+pub struct IdempotencyService(pub(crate) Arc<Shared>);
 
-impl ReplyService {
+impl IdempotencyService {
     /// `scope` is the one that the request needs, `request` the digest of what identifies the request: method, path and body.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl ReplyService {
             key: key.to_owned(),
         };
         let room = self.0.rooms.open(pass).await?;
-        match room.replies.get(key, not_before(&self.0)).await? {
+        match room.idempotency.get(key, not_before(&self.0)).await? {
             Some(reply) if reply.request == request => Ok(Begun::Replay(reply)),
             Some(_) => Err(Error::invalid(
                 "this Idempotency-Key came with another request before; use a new key for a new request",
@@ -77,7 +77,7 @@ impl Claim {
         if body.len() as u64 > self.shared.limits.reply_bytes {
             return Ok(());
         }
-        let reply = Reply {
+        let reply = StoredResponse {
             request,
             status,
             content_type,
@@ -85,7 +85,7 @@ impl Claim {
             created: clock::now(),
         };
         let room = self.shared.rooms.open(&self.pass).await?;
-        room.replies.put(&self.key, &reply, not_before(&self.shared)).await
+        room.idempotency.put(&self.key, &reply, not_before(&self.shared)).await
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// A finished answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct StoredResponse {
     /// Of method, path and body of the request that it answers.
     pub request: Digest,
     pub status: u16,
@@ -18,10 +18,10 @@ pub struct Reply {
 
 /// The implementation is bound to one room: an answer has a tenant's content in it.
 #[async_trait]
-pub trait Replies: Send + Sync {
+pub trait IdempotencyStore: Send + Sync {
     /// The answer under an idempotency key, if it is not older than `not_before`.
-    async fn get(&self, key: &str, not_before: u64) -> Result<Option<Reply>>;
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>>;
 
     /// Keeps an answer and forgets those that are older than `not_before`.
-    async fn put(&self, key: &str, reply: &Reply, not_before: u64) -> Result<()>;
+    async fn put(&self, key: &str, reply: &StoredResponse, not_before: u64) -> Result<()>;
 }

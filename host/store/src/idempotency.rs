@@ -1,4 +1,4 @@
-//! The `Replies` port of a room: answers under their idempotency keys, in `room.db`. Not here: which requests get one, and how
+//! The `IdempotencyStore` port of a room: answers under their idempotency keys, in `room.db`. Not here: which requests get one, and how
 //! long it is kept (`services`).
 
 use crate::{
@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Result,
-    ports::{Replies, Reply},
+    ports::{IdempotencyStore, StoredResponse},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 
-pub(crate) struct RoomReplies(pub(crate) Arc<RoomState>);
+pub(crate) struct RoomIdempotencyStore(pub(crate) Arc<RoomState>);
 
 #[async_trait]
-impl Replies for RoomReplies {
-    async fn get(&self, key: &str, not_before: u64) -> Result<Option<Reply>> {
+impl IdempotencyStore for RoomIdempotencyStore {
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>> {
         let (room, key) = (self.0.clone(), key.to_owned());
         in_turn(&self.0.database.reading, move || {
             room.database.read(|connection| get(connection, &key, not_before))
@@ -26,7 +26,7 @@ impl Replies for RoomReplies {
         .await
     }
 
-    async fn put(&self, key: &str, reply: &Reply, not_before: u64) -> Result<()> {
+    async fn put(&self, key: &str, reply: &StoredResponse, not_before: u64) -> Result<()> {
         let (room, key, reply) = (self.0.clone(), key.to_owned(), reply.clone());
         in_turn(&self.0.database.writing, move || {
             room.database.write(|connection| {
@@ -53,7 +53,7 @@ impl Replies for RoomReplies {
     }
 }
 
-fn get(connection: &Connection, key: &str, not_before: u64) -> Outcome<Option<Reply>> {
+fn get(connection: &Connection, key: &str, not_before: u64) -> Outcome<Option<StoredResponse>> {
     let found = connection
         .prepare_cached(
             "SELECT request, status, content_type, body, created FROM replies WHERE key = ?1 AND created >= ?2",
@@ -70,7 +70,7 @@ fn get(connection: &Connection, key: &str, not_before: u64) -> Outcome<Option<Re
         .optional()?;
     found
         .map(|(request, status, content_type, body, created)| {
-            Ok(Reply {
+            Ok(StoredResponse {
                 request: request.parse()?,
                 status,
                 content_type,
