@@ -57,7 +57,7 @@ pub(crate) async fn metered(State(state): State<AppState>, request: Request, nex
         },
         false => None,
     };
-    // The handler need not ask the key_store again.
+    // The handler need not look the key up again.
     parts.extensions.insert(pass.clone());
     let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| !repeatable).cloned();
     let request = Request::from_parts(parts, body);

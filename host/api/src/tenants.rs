@@ -39,7 +39,7 @@ pub(crate) struct TenantPatch {
 /// A JSON merge patch (RFC 7396) of the tenant's policy.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct PolicyPatch {
-    /// LedgerScope prices hold; `standard` is free until it gets prices.
+    /// Whose prices hold; `standard` is free until it gets prices.
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "present")]
     plan: Option<Value>,

@@ -43,7 +43,7 @@ impl TenantPass {
     /// `now` is in seconds since 1970-01-01 UTC. A token of an identity provider is taken if `tokens` is there.
     ///
     /// # Errors
-    /// `Unauthenticated` for a key or token that opens nothing; whatever key_store and tokens fail with.
+    /// `Unauthenticated` for a key or token that opens nothing; whatever the key store and the token verifier fail with.
     pub async fn authorize(
         key_store: &dyn KeyStore,
         tokens: Option<&dyn Tokens>,
@@ -166,7 +166,7 @@ pub struct OperatorPass {
 
 impl OperatorPass {
     /// # Errors
-    /// `Unauthenticated` for anything but the operator's key; whatever the key_store fails with.
+    /// `Unauthenticated` for anything but the operator's key; whatever the key store fails with.
     pub async fn authorize(key_store: &dyn KeyStore, presented: &Secret<String>, origin: Origin) -> Result<Self> {
         match key_store.operator_hash().await? {
             Some(hash) if bool::from(hash.ct_eq(&hash_key(presented))) => Ok(Self { origin }),

@@ -12,7 +12,7 @@ const WEBHOOK_BYTES: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// LedgerScope prices hold.
+    /// Whose prices hold.
     pub plan: PlanName,
     /// Share of the lanes while others wait too: 2 gets twice what 1 gets.
     pub weight: u32,

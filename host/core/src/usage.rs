@@ -52,7 +52,7 @@ impl FromStr for GroupBy {
     }
 }
 
-/// LedgerScope entries.
+/// Whose entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerScope {
     All,

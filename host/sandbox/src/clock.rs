@@ -19,7 +19,7 @@ pub(crate) struct GuestClock {
 #[derive(Default)]
 struct State {
     used: Duration,
-    /// Usage by calls before this one.
+    /// Used by calls before this one.
     before: Duration,
     calling: bool,
     running_since: Option<Instant>,

@@ -42,7 +42,7 @@ pub struct KeyRequest {
     pub expires: Option<u64>,
 }
 
-/// LedgerScope keys, and who asks. Nobody gives, changes or revokes more than they have.
+/// Whose keys, and who asks. Nobody gives, changes or revokes more than they have.
 pub enum KeyOwner<'a> {
     /// An admin of the tenant.
     Own(&'a TenantPass),

@@ -59,7 +59,7 @@ impl TenantService {
     }
 
     /// # Errors
-    /// When the tenant_store cannot be read.
+    /// When the tenant store cannot be read.
     pub async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>> {
         self.0.tenant_store.list(operator).await
     }

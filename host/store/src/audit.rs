@@ -1,5 +1,5 @@
 //! The `AuditLog` port: an append-only table of the control database. Not here: the changes that the control database makes
-//! itself (`directory`, `key_store`, `plans`), which append their line in their own transaction.
+//! itself (`tenant_store`, `key_store`, `plans`), which append their line in their own transaction.
 
 use crate::{
     control::{self, Control},

@@ -1,5 +1,5 @@
 //! The control database: accounts, tenants, their keys as hashes, price lists, the audit log, deletions that are not finished,
-//! and the operator's hash. Not here: the ports over it (`directory`, `key_store`, `audit`, `plans`), the ledger's tables
+//! and the operator's hash. Not here: the ports over it (`tenant_store`, `key_store`, `audit`, `plans`), the ledger's tables
 //! (`ledger`), rooms.
 
 use crate::{

@@ -6,7 +6,7 @@ use crate::{
     error::{Failure, Outcome, Turns, closed},
     files,
     index::RoomIndex,
-    sql::StoredPlugins,
+    sql::PluginDatabase,
     sqlite::{Database, Schema},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -97,7 +97,7 @@ pub(crate) struct RoomState {
     pub(crate) space: EmbeddingSpace,
     pub(crate) database: Database,
     pub(crate) index: RoomIndex,
-    pub(crate) sql: StoredPlugins,
+    pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
     /// For async callers that write files, which may take long: they wait here and not for `files`.
     pub(crate) filing: Turns,
@@ -121,7 +121,7 @@ impl RoomState {
             space: space.clone(),
             database,
             index,
-            sql: StoredPlugins::new(folder.join("plugin.db"), limits.clone()),
+            sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
             filing: Turns::default(),
             files: Mutex::new(false),

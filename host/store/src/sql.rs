@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 pub(crate) struct RoomSql(pub(crate) Arc<RoomState>);
 
 /// `plugin.db`, opened at the first statement: most rooms never have one.
-pub(crate) struct StoredPlugins {
+pub(crate) struct PluginDatabase {
     path: PathBuf,
     limits: Limits,
     /// Waiting for it holds no thread.
@@ -44,7 +44,7 @@ struct GuardedConnection {
     limits: Limits,
 }
 
-impl StoredPlugins {
+impl PluginDatabase {
     pub(crate) fn new(path: PathBuf, limits: Limits) -> Self {
         Self {
             path,

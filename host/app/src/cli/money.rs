@@ -46,7 +46,7 @@ pub enum TenantCommand {
 pub enum KeyCommand {
     /// Make a key, which is shown once
     Create {
-        /// LedgerScope key
+        /// Whose key
         tenant: TenantId,
         /// What the key is for
         #[arg(long, default_value = "key")]
@@ -66,7 +66,7 @@ pub enum KeyCommand {
     },
     /// List the keys of a tenant
     List {
-        /// LedgerScope keys
+        /// Whose keys
         tenant: TenantId,
         /// Only keys that begin with this: finds a key that turned up somewhere
         #[arg(long)]
@@ -74,7 +74,7 @@ pub enum KeyCommand {
     },
     /// Make a key in place of another, which ends after an overlap
     Rotate {
-        /// LedgerScope key
+        /// Whose key
         tenant: TenantId,
         /// Its id, as `key list` shows it
         key_id: KeyId,
@@ -84,7 +84,7 @@ pub enum KeyCommand {
     },
     /// Revoke a key at once
     Revoke {
-        /// LedgerScope key
+        /// Whose key
         tenant: TenantId,
         /// Its id, as `key list` shows it
         key_id: KeyId,

@@ -41,7 +41,7 @@ pub struct PlannedComponent {
 /// Who serves each stage; every stage has an entry. Stages with the same digest share one instance.
 #[derive(Clone)]
 pub struct PipelinePlan {
-    /// LedgerScope request it is: when instances are scarce, whoever has the fewest gets the next.
+    /// Whose request it is: when instances are scarce, whoever has the fewest gets the next.
     pub account: Account,
     pub stages: BTreeMap<Stage, PlannedComponent>,
 }

@@ -1,4 +1,4 @@
-//! LedgerScope tokens are taken, and what their claims are called. Not here: reading the claims (`claims`).
+//! Whose tokens are taken, and what their claims are called. Not here: reading the claims (`claims`).
 
 use riad_core::{Error, Result, TenantId};
 use serde::{Deserialize, Serialize};

@@ -124,7 +124,7 @@ pub(super) struct Counters {
     /// In order, so that the same requests always give the same decisions.
     active: BTreeMap<Account, Active>,
     idle: HashMap<Account, Idle>,
-    /// LedgerScope request was the last to leave an account without one that waits.
+    /// Whose request was the last to leave an account without one that waits.
     last: Option<Account>,
     /// The greatest that the least counter of those that wait has been. It only rises.
     level: u128,

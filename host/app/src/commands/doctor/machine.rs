@@ -162,7 +162,7 @@ mod tests {
             "Limit  Soft Limit  Hard Limit  Units\nMax processes  1 2 processes\nMax open files  1024  4096  files\n";
         assert_eq!(soft_limit(limits), Some(1024));
         assert_eq!(soft_limit("Max open files unlimited unlimited files"), Some(u64::MAX));
-        let table = "Filesystem 1024-blocks Usage Available Capacity Mounted on\n/dev/my disk 100 60 40 60% /a b\n";
+        let table = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/my disk 100 60 40 60% /a b\n";
         assert_eq!(free_of(table), Some(40 * 1024));
         assert_eq!(available_of("MemTotal: 9 kB\nMemAvailable:   5 kB\n"), Some(5120));
         for nonsense in ["", "x", "Max open files", "MemAvailable: lots kB"] {
