@@ -1,16 +1,16 @@
-//! The number under which a tenant is billed and its room is opened. Not here: the tenant's id, which people read.
+//! The account: the billing and storage identity of one life of a tenant id.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Given once, when a tenant is made, and never again: a tenant that is deleted and made anew under the same id has another
-/// account, so that nothing that was made for the first one reaches the second.
+/// Assigned once, when a tenant is created, and never reused: a tenant that is deleted and created again under the same id has
+/// another account, so that keys, passes and data of the first never reach the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Account(u64);
 
 impl Account {
-    /// For the control database, which counts them.
+    /// Only the control database calls this; it assigns the numbers.
     #[must_use]
     pub fn new(number: u64) -> Self {
         Self(number)

@@ -1,4 +1,4 @@
-//! LoRA adapters as words: what was uploaded, what was found in it, and where a request finds it. Not here: tensors.
+//! LoRA adapters: the uploaded files, their metadata, and the handle that a request uses. Not here: tensors (`engine`).
 
 use crate::{AdapterAlias, Digest};
 use bytes::Bytes;
@@ -15,14 +15,14 @@ pub struct AdapterFiles {
 }
 
 impl AdapterFiles {
-    /// The generation that these files are: both count, because the scale stands in the config.
+    /// SHA-256 over both files: the config has the scale, so a change of it alone is another generation too.
     #[must_use]
     pub fn generation(&self) -> Digest {
         Digest::of_parts(&[&self.config, &self.weights])
     }
 }
 
-/// What a check of the files against the base model found.
+/// Result of checking the files against the base model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdapterInfo {
     pub rank: u32,
@@ -43,7 +43,7 @@ pub struct Adapter {
     pub created: u64,
 }
 
-/// Where the engine finds a generation. Holding it keeps the files, whatever happens to the alias.
+/// A generation's files, for the engine. While `pin` is held, the files stay, also when the alias is moved or deleted.
 #[derive(Debug, Clone)]
 pub struct AdapterSource {
     pub generation: Digest,

@@ -1,4 +1,4 @@
-//! Documents, chunks, passages and what a search asks. Not here: how they are split (`services`) or stored (`store`).
+//! Documents, chunks, passages and search queries. Not here: chunking (`services`) and storage (`store`).
 
 use crate::DocumentId;
 use serde::{Deserialize, Serialize};
@@ -15,13 +15,13 @@ pub struct NewDocument {
     pub metadata: Metadata,
 }
 
-/// A piece of a document with its embedding, ready to be stored.
+/// A chunk of a document with its embedding, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewChunk {
     pub text: String,
-    /// Where the chunk begins in the document's text, in bytes.
+    /// Start of the chunk in the document's text, in bytes.
     pub offset: u64,
-    /// As long as the embedder has dimensions. All zeros: the text had no known token; such a chunk is found by words only.
+    /// Length: the embedder's dimensions. All zeros if the text had no known token; such a chunk is found by words only.
     pub embedding: Vec<f32>,
 }
 
@@ -45,7 +45,7 @@ pub struct DocumentWithText {
     pub text: String,
 }
 
-/// A page of a listing: `after` is the last id of the page before.
+/// A page of a listing; `after` is the last id of the previous page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub after: Option<DocumentId>,
@@ -60,11 +60,11 @@ pub struct SearchQuery {
     /// Weight of the vector list in the weighted reciprocal rank fusion, where the word list has 1.
     pub vector_weight: f32,
     pub limit: u32,
-    /// Only chunks of documents whose metadata has each of these members with an equal value.
+    /// Matches documents whose metadata has each of these members with an equal value.
     pub filter: Metadata,
 }
 
-/// A chunk that was found, or the part of it that went into a prompt.
+/// A chunk found by a search, or the part of it that is in a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
     pub document: DocumentId,
@@ -72,7 +72,7 @@ pub struct Passage {
     pub chunk: u32,
     pub title: String,
     pub text: String,
-    /// Fused score; only its order means something.
+    /// Fused rank score; comparable only within one result list.
     pub score: f64,
     pub metadata: Metadata,
 }

@@ -1,5 +1,4 @@
-//! Stages, plugin versions and the pipeline of a room, and what passes between the stages. Not here: WIT (`wit/`) and
-//! wasmtime (`sandbox`).
+//! Stages, plugin versions, a room's pipeline, and the values that pass between stages.
 
 use crate::{Digest, Error, PluginName, Result, chat::Message, document::Passage, profile::ModelProfile};
 use serde::{Deserialize, Serialize};
@@ -43,7 +42,7 @@ pub struct PluginVersion {
     pub created: u64,
 }
 
-/// Who serves a stage: `standard`, or `name@sha256:…`.
+/// The component that serves a stage: `standard`, or `name@sha256:…`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StageChoice {
@@ -93,7 +92,7 @@ impl fmt::Display for StageChoice {
     }
 }
 
-/// Who serves each stage of a room. A stage that is not named is served by the standard pipeline.
+/// A room's choice per stage. A stage without an entry is served by the standard pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
@@ -107,23 +106,23 @@ impl Pipeline {
     }
 }
 
-/// What every stage of a chat request is told.
+/// Input of every stage of a chat request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageRequest {
     pub messages: Vec<Message>,
     pub profile: ModelProfile,
-    /// `max_tokens` of the request: prompt and this must fit into the context.
+    /// The request's `max_tokens`; prompt plus this must fit into the context.
     pub max_tokens: u32,
 }
 
-/// What the prompting stage answers: the messages for the model, and the passages as it numbered them, from 1.
+/// Output of the prompting stage: the messages for the model, and the passages in the order it numbered them, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     pub messages: Vec<Message>,
     pub passages: Vec<Passage>,
 }
 
-/// Whether what an answer quotes from a passage stands in it.
+/// Whether a quotation in the answer really occurs in the passage that it cites.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Citation {
     /// Number of the passage in the prompt, from 1.
@@ -131,10 +130,10 @@ pub struct Citation {
     pub grounded: bool,
 }
 
-/// The last words of a stream filter.
+/// Output of a stream filter when the model's output has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// What the filter still held back.
+    /// Text that the filter had held back.
     pub text: String,
     pub citations: Vec<Citation>,
 }

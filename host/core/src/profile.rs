@@ -1,4 +1,4 @@
-//! What a pipeline must know of the model it writes a prompt for. Not here: how the model is loaded.
+//! The model's properties that a pipeline needs to write a prompt.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 pub struct ModelProfile {
     /// The model's name in the API.
     pub id: String,
-    /// Tokens that prompt and completion may have together.
+    /// Limit of prompt tokens plus completion tokens.
     pub context_tokens: u32,
-    /// Tokens up to which the standard pipeline fills a prompt; beyond it the model gets worse or slow.
+    /// Tokens up to which the standard pipeline fills a prompt; longer prompts make the model slower or worse.
     pub prompt_tokens: u32,
-    /// Passages in a prompt.
+    /// Maximum number of passages in a prompt.
     pub passages: u32,
     /// Sentences around the best match that a passage keeps.
     pub sentences: u32,
-    /// `max_tokens` of a request that does not say.
+    /// Default `max_tokens` of a request.
     pub completion_tokens: u32,
-    /// `temperature` of a request that does not say: what the model was made for.
+    /// Default `temperature` of a request, from the model's `generation_config.json`.
     pub temperature: f32,
 }

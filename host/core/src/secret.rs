@@ -1,4 +1,4 @@
-//! A value that never prints. Not here: hashing and comparing keys (`pass`).
+//! A value that redacts itself: it prints as `***`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself. Search for this name to see everywhere a secret is used.
+    /// The value itself. Every use of a secret calls this, so that one search finds them all.
     pub fn reveal(&self) -> &T {
         &self.0
     }

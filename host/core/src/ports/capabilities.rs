@@ -1,5 +1,5 @@
-//! What a guest may ask the host for, bound to one room. The sandbox turns WIT calls into these and knows no more;
-//! `services` implements them, so that quotas and rules are the same as behind HTTP.
+//! The host functions of a guest, bound to one room. The sandbox converts WIT calls to these; `services` implements them, so that
+//! the same quotas and rules hold as for HTTP.
 
 use super::{SettingsStore, SqlStore};
 use crate::{
@@ -25,7 +25,7 @@ pub trait TextEmbedder: Send + Sync {
 }
 
 pub trait TokenCounter: Send + Sync {
-    /// Tokens of a text for the model that will read the prompt.
+    /// Number of tokens of a text in the chat model's vocabulary.
     fn count(&self, text: &str) -> u32;
 }
 
@@ -38,11 +38,11 @@ pub enum LogLevel {
 }
 
 pub trait TenantLog: Send + Sync {
-    /// A line by the tenant's plugin, for the tenant. Does not block.
+    /// Appends a line of the tenant's plugin to the tenant's log. Does not block.
     fn write(&self, level: LogLevel, message: &str);
 }
 
-/// Everything that the guests of one request can reach.
+/// All that the guests of one request can reach.
 #[derive(Clone)]
 pub struct Capabilities {
     pub documents: Arc<dyn DocumentReader>,

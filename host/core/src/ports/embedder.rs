@@ -1,12 +1,12 @@
-//! Texts to vectors.
+//! The embedding model.
 
 use crate::Result;
 use async_trait::async_trait;
 
-/// Names what made a vector. Vectors of different spaces must never meet in one index.
+/// Identifies the model that made a vector. Vectors of different spaces must never be mixed in one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingSpace {
-    /// The model and what tells it from others of the same kind.
+    /// The model's name with its digest, so that two models of one kind differ.
     pub model: String,
     pub dimensions: usize,
 }
@@ -20,13 +20,13 @@ pub trait Embedder: Send + Sync {
         &self.space().model
     }
 
-    /// Weight of this embedder's list in the rank fusion, where BM25 has 1. Belongs to the model: measure it.
+    /// Weight of this embedder's list in the rank fusion, where BM25 has 1. A property of the model, to be measured.
     fn fusion_weight(&self) -> f32;
 
-    /// Unit vectors in the order of the texts, and the tokens that were read. A text without a known token gives zeros.
-    /// Takes processor time; more than a sentence or two runs off the async threads. A caller that goes away may waste one batch.
+    /// Unit vectors in the order of the texts, and the number of tokens read. A text without a known token gives zeros.
+    /// CPU-bound: more than a sentence or two runs off the async threads. Dropping the future wastes at most one batch.
     async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)>;
 
-    /// Tokens that it has read since the process began.
+    /// Tokens read since the process began.
     fn counted(&self) -> u64;
 }

@@ -1,4 +1,4 @@
-//! Price lists.
+//! Price plans and their versions.
 
 use crate::{
     PlanName, Result,
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 /// Implemented by the control database. `standard` is there from the first start, with all prices 0.
 #[async_trait]
 pub trait Plans: Send + Sync {
-    /// Adds the next version of a plan, which holds for what is admitted from now on; its first if the plan is new.
+    /// Adds the next version of a plan, or its first if the plan is new. It applies to requests admitted from now on.
     async fn add(&self, name: &PlanName, prices: &PriceList, created: u64, audit: AuditEntry) -> Result<Plan>;
 
     /// All versions of all plans, by name, newest first.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// The implementation is bound to one room.
 #[async_trait]
 pub trait PluginStore: Send + Sync {
-    /// Keeps a component that the sandbox has accepted. The same name and version again is no error.
+    /// Stores a component that the sandbox has accepted. Storing the same name and version again is no error.
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()>;
 
     /// All versions, newest first.
@@ -22,6 +22,6 @@ pub trait PluginStore: Send + Sync {
     /// The active pipeline; all standard if none was ever set.
     async fn pipeline(&self) -> Result<Pipeline>;
 
-    /// Activates a pipeline at once for the requests that come after. The caller has checked that its versions exist.
+    /// Activates a pipeline for all later requests. The caller has checked that its versions exist.
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The plugin host: components in, stages out.
+//! The plugin host: compiles components and runs a request's stages.
 
 use super::Capabilities;
 use crate::{
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// What a check of a component found.
+/// Result of checking a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentInfo {
     pub digest: Digest,
@@ -18,7 +18,7 @@ pub struct ComponentInfo {
     pub stages: Vec<Stage>,
 }
 
-/// Where a component's bytes are. Asked only when neither memory nor the compile cache has it.
+/// Reads a component's bytes. Called only when neither memory nor the compile cache has it compiled.
 #[async_trait]
 pub trait ComponentSource: Send + Sync {
     async fn read(&self) -> Result<Bytes>;
@@ -38,15 +38,15 @@ pub struct PlannedComponent {
     pub source: Arc<dyn ComponentSource>,
 }
 
-/// Who serves each stage; every stage has an entry. Stages with the same digest share one instance.
+/// The component of each stage; every stage has an entry. Stages with the same digest share one instance.
 #[derive(Clone)]
 pub struct PipelinePlan {
-    /// Whose request it is: when instances are scarce, whoever has the fewest gets the next.
+    /// The account that the instances are counted against while they are scarce.
     pub account: Account,
     pub stages: BTreeMap<Stage, PlannedComponent>,
 }
 
-/// Numbers the filters of a run, in the order they were opened.
+/// Index of a filter of a run, in the order of opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilterId(pub usize);
 
@@ -71,15 +71,15 @@ pub trait PipelineRun: Send + Sync {
     /// A stream filter for one choice; `prompt` is what the model was given.
     async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId>;
 
-    /// A piece of the model's output in, what may go to the client out (perhaps empty).
+    /// Takes a piece of the model's output and returns the text for the client, which may be empty.
     async fn push(&self, filter: FilterId, piece: &str) -> Result<String>;
 
-    /// The end of the model's output.
+    /// Tells the filter that the model's output has ended.
     async fn finish(&self, filter: FilterId) -> Result<Ending>;
 
-    /// Fuel that the guests have used so far.
+    /// Fuel used by the guests so far.
     fn fuel(&self) -> u64;
 
-    /// Time that the guests have used so far, without their host calls.
+    /// Time spent in the guests so far, without host calls.
     fn time(&self) -> Duration;
 }

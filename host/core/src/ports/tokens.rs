@@ -1,13 +1,13 @@
-//! Bearer tokens of an identity provider.
+//! Bearer tokens (JWT) of an identity provider.
 
 use crate::{KeyId, Result, Secret, TenantId, grants::Grants};
 use async_trait::async_trait;
 
-/// What a verified token says.
+/// Claims of a verified token.
 #[derive(Debug, Clone)]
 pub struct Claims {
     pub tenant: TenantId,
-    /// Names the subject, as a key's id names a key: the same for all tokens of one subject.
+    /// Identifies the subject, like a key's id: the same for all tokens of one subject.
     pub key: KeyId,
     pub grants: Grants,
     /// Seconds since 1970-01-01 UTC.
@@ -16,7 +16,7 @@ pub struct Claims {
 
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// Whether this looks like a token and not like a key. Cheap; decides which of the two is checked.
+    /// Whether this has the form of a token rather than a key. Cheap; decides which of the two is checked.
     fn is_token(&self, presented: &Secret<String>) -> bool;
 
     /// Signature, issuer, audience, times and claims. `Unauthenticated` says which of them is wrong; `Unavailable` if the

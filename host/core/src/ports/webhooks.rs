@@ -1,25 +1,25 @@
-//! Telling the operator's systems what happened.
+//! Notices to the operator's and tenants' systems.
 
 use crate::TenantId;
 use serde::Serialize;
 
-/// A budget's threshold was passed.
+/// A budget's spending passed a threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BudgetNotice {
     pub tenant: TenantId,
-    /// A key's id if it is a key's budget.
+    /// The key's id, if the budget is a key's.
     pub key: Option<String>,
-    /// The budget's member: `monthly_tokens`.
+    /// Name of the budget's member, such as `monthly_tokens`.
     pub budget: &'static str,
     pub limit: u64,
     pub spent: u64,
     /// Percent.
     pub threshold: u32,
-    /// Begin of the day or month, seconds UTC; 0 for a total.
+    /// Start of the day or month, in seconds since 1970-01-01 UTC; 0 for a total.
     pub window: u64,
 }
 
 pub trait Webhooks: Send + Sync {
-    /// Queues a notice and returns at once; it is sent with retries, and dropped with a line in the log when they fail.
+    /// Queues a notice and returns at once. Delivery is retried; when all tries fail, the notice is dropped and logged.
     fn notify(&self, url: &str, notice: BudgetNotice);
 }
