@@ -13,11 +13,8 @@ use axum::{
     extract::{FromRequest, Multipart, Request, State},
     http::StatusCode,
 };
-use riad_core::{
-    AdapterAlias, Error,
-    adapter::{Adapter, AdapterFiles},
-};
-use serde::Serialize;
+use riad_api_types::adapters::{Adapter, AdapterList, DeletedAdapter};
+use riad_core::{AdapterAlias, Error, adapter::AdapterFiles};
 use utoipa::ToSchema;
 
 const CONFIG: &str = "adapter_config.json";
@@ -30,49 +27,6 @@ pub(crate) struct AdapterForm {
     config: Option<Bytes>,
     #[schema(rename = "adapter_model.safetensors", value_type = String, format = Binary)]
     weights: Option<Bytes>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AdapterList {
-    #[schema(example = "list")]
-    object: &'static str,
-    /// By alias.
-    data: Vec<AdapterBody>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = Adapter)]
-pub(crate) struct AdapterBody {
-    /// The model `<base>:<alias>` answers with it.
-    alias: String,
-    /// `sha256:…` of the files.
-    generation: String,
-    rank: u32,
-    bytes: u64,
-    /// Tensors in the file; every one is applied.
-    tensors: u32,
-    created: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeletedAdapter {
-    #[schema(example = "adapter.deleted")]
-    object: &'static str,
-    alias: String,
-    deleted: bool,
-}
-
-impl From<Adapter> for AdapterBody {
-    fn from(adapter: Adapter) -> Self {
-        Self {
-            alias: adapter.alias.into(),
-            generation: adapter.generation.into(),
-            rank: adapter.info.rank,
-            bytes: adapter.info.bytes,
-            tensors: adapter.info.tensors,
-            created: adapter.created,
-        }
-    }
 }
 
 impl<S: Send + Sync> FromRequest<S> for AdapterForm {
@@ -108,13 +62,13 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
 #[utoipa::path(put, path = "/v1/adapters/{alias}", tag = "room", security(("tenant_key" = [])),
     params(("alias" = String, Path, description = "a-z, 0-9, - and _")),
     request_body(content = AdapterForm, content_type = "multipart/form-data"),
-    responses((status = 201, body = AdapterBody), Failures))]
+    responses((status = 201, body = Adapter), Failures))]
 pub(crate) async fn put_adapter(
     State(state): State<AppState>,
     uploader: Uploader,
     PathParts(alias): PathParts<String>,
     form: AdapterForm,
-) -> ApiResult<(StatusCode, Json<AdapterBody>)> {
+) -> ApiResult<(StatusCode, Json<Adapter>)> {
     let alias: AdapterAlias = alias.parse().map_err(ApiError::from)?;
     let files = AdapterFiles {
         config: form.config.ok_or_else(|| body::missing(CONFIG))?,
@@ -130,8 +84,8 @@ pub(crate) async fn put_adapter(
 pub(crate) async fn list_adapters(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<AdapterList>> {
     let adapters = state.services.adapters().list(&pass).await?;
     Ok(Json(AdapterList {
-        object: "list",
-        data: adapters.into_iter().map(AdapterBody::from).collect(),
+        object: "list".into(),
+        data: adapters.into_iter().map(Adapter::from).collect(),
     }))
 }
 
@@ -146,7 +100,7 @@ pub(crate) async fn delete_adapter(
     let id: AdapterAlias = body::existing("adapter", &alias)?;
     state.services.adapters().delete(&pass, &id).await?;
     Ok(Json(DeletedAdapter {
-        object: "adapter.deleted",
+        object: "adapter.deleted".into(),
         alias,
         deleted: true,
     }))

@@ -13,12 +13,7 @@ use axum::{
 };
 use riad_core::{Error, ErrorKind, Limits};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::str::FromStr;
-use utoipa::openapi::{
-    ArrayBuilder, ObjectBuilder, RefOr, Schema,
-    schema::{OneOfBuilder, Type},
-};
 
 /// JSON writes some characters as up to six bytes; common texts stay below three times their size.
 const JSON_GROWTH: u64 = 3;
@@ -144,31 +139,6 @@ pub(crate) fn missing(name: &str) -> Error {
     Error::invalid(format!("the form lacks {name}")).with_param(name)
 }
 
-/// OpenAI's "a string or a list of strings".
-pub(crate) fn strings(value: Value) -> Result<Vec<String>, &'static str> {
-    const WRONG: &str = "must be a string or a list of strings; token ids are not read";
-    match value {
-        Value::String(text) => Ok(vec![text]),
-        Value::Array(list) => list
-            .into_iter()
-            .map(|text| match text {
-                Value::String(text) => Ok(text),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(WRONG),
-            })
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(WRONG),
-    }
-}
-
-/// The schema of [`strings`].
-pub(crate) fn strings_schema() -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(Type::String).build();
-    OneOfBuilder::new()
-        .item(text())
-        .item(ArrayBuilder::new().items(text()).build())
-        .into()
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let essence = headers
         .get(header::CONTENT_TYPE)
@@ -237,19 +207,6 @@ mod tests {
         ] {
             let error = parse::<Outer>(body.as_bytes()).err();
             assert_eq!(error.unwrap().param(), param, "{body}");
-        }
-    }
-
-    #[test]
-    fn strings_are_one_or_many_and_never_tokens() {
-        assert_eq!(strings("a".into()).unwrap(), ["a"]);
-        assert_eq!(strings(serde_json::json!(["a", "b"])).unwrap(), ["a", "b"]);
-        for bad in [
-            serde_json::json!([1, 2]),
-            serde_json::json!([["a"]]),
-            serde_json::json!(1),
-        ] {
-            assert!(strings(bad).is_err());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /v1/chat/completions`. Not here: what a request may say (`services`); `request` reads OpenAI's JSON, `response`
-//! has the shapes that go out, `collect` and `stream` make them.
+//! `POST /v1/chat/completions`: `request` reads OpenAI's JSON, `collect` and `stream` write the answer. Not here: which values
+//! a request may have (`services`).
 
 mod collect;
 mod request;
@@ -17,8 +17,8 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use request::ChatCompletionRequest;
-use response::{ChatCompletion, ChatCompletionChunk, Head};
+use response::AnswerHeader;
+use riad_api_types::chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest};
 
 /// Answer a conversation with the caller's documents, plugins and adapter
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", security(("tenant_key" = [])),
@@ -33,14 +33,14 @@ pub(crate) async fn create_chat_completion(
     Tenant(pass): Tenant,
     JsonBody(body): JsonBody<ChatCompletionRequest>,
 ) -> ApiResult<Response> {
-    let (request, output) = body.split()?;
-    let head = Head::new(&request.model);
+    let (request, output) = request::read(body)?;
+    let header = AnswerHeader::new(&request.model);
     let choices = request.n.unwrap_or(1);
     // The handler's future and the response hold the stream: a client that hangs up drops it, which ends the request.
     let events = state.services.chat().start(&pass, request).await?;
     Ok(if output.stream {
-        stream::respond(events, head, choices, output.include_usage).into_response()
+        stream::respond(events, header, choices, output.include_usage).into_response()
     } else {
-        Json(collect::collect(events, head, choices).await?).into_response()
+        Json(collect::collect(events, header, choices).await?).into_response()
     })
 }

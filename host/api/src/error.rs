@@ -6,11 +6,11 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use riad_api_types::error::{ErrorBody, ErrorDetail};
 use riad_core::{Error, ErrorKind};
-use serde::Serialize;
 use std::{any::Any, collections::BTreeMap};
 use utoipa::{
-    IntoResponses, ToSchema,
+    IntoResponses,
     openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response},
 };
 
@@ -19,23 +19,6 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 /// An error on its way to a client.
 #[derive(Debug)]
 pub(crate) struct ApiError(Error);
-
-/// OpenAI's envelope.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
-    error: ErrorDetail,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorDetail {
-    /// What to change, for people.
-    message: String,
-    r#type: &'static str,
-    /// The field of the request at fault.
-    param: Option<String>,
-    /// For programs.
-    code: Option<&'static str>,
-}
 
 struct Row {
     status: StatusCode,
@@ -122,9 +105,9 @@ impl ApiError {
         ErrorBody {
             error: ErrorDetail {
                 message,
-                r#type: row.r#type,
+                r#type: row.r#type.into(),
                 param: self.0.param().map(str::to_owned),
-                code: row.code,
+                code: row.code.map(Into::into),
             },
         }
     }
@@ -181,9 +164,9 @@ pub(crate) async fn no_such_method() -> Response {
     let body = ErrorBody {
         error: ErrorDetail {
             message: "this path does not have this method; GET /openapi.json lists what there is".into(),
-            r#type: INVALID,
+            r#type: INVALID.into(),
             param: None,
-            code: Some("method_not_allowed"),
+            code: Some("method_not_allowed".into()),
         },
     };
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()

@@ -2,19 +2,12 @@
 
 use crate::error::Failures;
 use axum::Json;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Health {
-    #[schema(example = "ok")]
-    status: &'static str,
-}
+use riad_api_types::health::Health;
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
 pub(crate) async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok".into() })
 }
 
 /// Whether requests should be sent here
@@ -22,5 +15,5 @@ pub(crate) async fn healthz() -> Json<Health> {
 /// 503 while the models load and while the server drains: the `Gate` answers then.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Health), Failures))]
 pub(crate) async fn readyz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok".into() })
 }

@@ -8,152 +8,46 @@ use crate::{
     state::AppState,
 };
 use axum::{Json, extract::State, http::StatusCode};
+use riad_api_types::keys::{CreatedKey, DeletedKey, Key, KeyList, KeyParams, KeyPatch, NewKey, Rotation};
 use riad_core::{
     Error, KeyId, Result,
-    grants::{Grants, KeyRole, Scope},
+    grants::{Grants, KeyRole},
     policy::Budget,
-    tenant::{Key, KeyChange},
+    tenant::{self, KeyChange},
 };
-use riad_services::keys::{KeyOwner, KeyRequest, NewKey as Made};
-use serde::{Deserialize, Serialize};
+use riad_services::keys::{KeyOwner, KeyRequest, NewKey as MintedKey};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
 
 /// Seconds of a day: how long a rotated key goes on working if nothing else is said.
 const OVERLAP_SECONDS: u64 = 86_400;
 
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewKey {
-    /// For people.
-    name: String,
-    /// `admin` (also if it is not given), `user` or `read-only`.
-    role: Option<String>,
-    /// Any of `chat`, `documents`, `plugins`, `adapters`, `usage`; all if it is not given.
-    scopes: Option<Vec<String>>,
-    /// What may be spent with this key, within the tenant's budget.
-    #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 1_000_000}))]
-    budget: Option<Value>,
-    /// When the key ends, in seconds since 1970-01-01 UTC.
-    expires: Option<u64>,
+fn key_request(body: NewKey) -> Result<KeyRequest> {
+    let role: KeyRole = match body.role {
+        Some(role) => role.parse().map_err(|error: Error| error.with_param("role"))?,
+        None => KeyRole::Admin,
+    };
+    let scopes = match body.scopes {
+        Some(scopes) => scopes
+            .iter()
+            .map(|scope| scope.parse())
+            .collect::<Result<_>>()
+            .map_err(|error| error.with_param("scopes"))?,
+        None => Grants::default().scopes,
+    };
+    Ok(KeyRequest {
+        name: body.name,
+        grants: Grants { role, scopes },
+        budget: budget(body.budget)?.unwrap_or_default(),
+        expires: body.expires,
+    })
 }
 
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct KeyPatch {
-    name: Option<String>,
-    /// Replaces the key's budget.
-    #[schema(value_type = Option<Object>)]
-    budget: Option<Value>,
-    /// When the key ends, in seconds since 1970-01-01 UTC.
-    expires: Option<u64>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rotation {
-    /// How long the old key goes on working; a day if it is not given, 0 revokes it at once.
-    overlap_seconds: Option<u64>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct KeyParams {
-    /// Only keys that begin with this: finds a key that turned up somewhere.
-    prefix: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct KeyList {
-    #[schema(example = "list")]
-    object: &'static str,
-    /// Oldest first.
-    data: Vec<KeyBody>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = Key)]
-pub(crate) struct KeyBody {
-    id: String,
-    name: String,
-    /// The key's first characters, to recognize it by.
-    prefix: String,
-    #[schema(example = "admin")]
-    role: &'static str,
-    scopes: Vec<&'static str>,
-    #[schema(value_type = Object)]
-    budget: Budget,
-    created: u64,
-    expires: Option<u64>,
-    /// About when it was last used: kept to the minute.
-    last_used: Option<u64>,
-}
-
-/// A key with its secret, which is shown this once.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct CreatedKey {
-    #[serde(flatten)]
-    body: KeyBody,
-    #[schema(example = "riad_sk_…")]
-    key: String,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeletedKey {
-    #[schema(example = "key.deleted")]
-    object: &'static str,
-    id: String,
-    deleted: bool,
-}
-
-impl From<Key> for KeyBody {
-    fn from(key: Key) -> Self {
-        Self {
-            id: key.id.into(),
-            name: key.name,
-            prefix: key.prefix,
-            role: key.grants.role.as_str(),
-            scopes: key.grants.scopes.into_iter().map(Scope::as_str).collect(),
-            budget: key.budget,
-            created: key.created,
-            expires: key.expires,
-            last_used: key.last_used,
-        }
-    }
-}
-
-impl NewKey {
-    fn read(self) -> Result<KeyRequest> {
-        let role: KeyRole = match self.role {
-            Some(role) => role.parse().map_err(|error: Error| error.with_param("role"))?,
-            None => KeyRole::Admin,
-        };
-        let scopes = match self.scopes {
-            Some(scopes) => scopes
-                .iter()
-                .map(|scope| scope.parse())
-                .collect::<Result<_>>()
-                .map_err(|error| error.with_param("scopes"))?,
-            None => Grants::default().scopes,
-        };
-        Ok(KeyRequest {
-            name: self.name,
-            grants: Grants { role, scopes },
-            budget: budget(self.budget)?.unwrap_or_default(),
-            expires: self.expires,
-        })
-    }
-}
-
-impl KeyPatch {
-    fn read(self) -> Result<KeyChange> {
-        Ok(KeyChange {
-            name: self.name,
-            budget: budget(self.budget)?,
-            expires: self.expires,
-        })
-    }
+fn key_change(body: KeyPatch) -> Result<KeyChange> {
+    Ok(KeyChange {
+        name: body.name,
+        budget: budget(body.budget)?,
+        expires: body.expires,
+    })
 }
 
 fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
@@ -162,7 +56,7 @@ fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
 }
 
 /// As whoever asked may see it: where the operator's webhook is may be a secret of the operator's.
-fn shown(owner: &KeyOwner<'_>, mut key: Key) -> KeyBody {
+fn shown(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
     match owner {
         KeyOwner::Own(_) => key.budget.webhook = None,
         KeyOwner::Named(..) => {}
@@ -170,7 +64,7 @@ fn shown(owner: &KeyOwner<'_>, mut key: Key) -> KeyBody {
     key.into()
 }
 
-fn created(owner: &KeyOwner<'_>, made: Made) -> (StatusCode, Json<CreatedKey>) {
+fn created(owner: &KeyOwner<'_>, made: MintedKey) -> (StatusCode, Json<CreatedKey>) {
     let created = CreatedKey {
         key: made.secret.reveal().clone(),
         body: shown(owner, made.key),
@@ -179,21 +73,21 @@ fn created(owner: &KeyOwner<'_>, made: Made) -> (StatusCode, Json<CreatedKey>) {
 }
 
 async fn create(state: &AppState, owner: &KeyOwner<'_>, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let made = state.services.keys().create(owner, body.read()?).await?;
+    let made = state.services.keys().create(owner, key_request(body)?).await?;
     Ok(created(owner, made))
 }
 
 async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiResult<Json<KeyList>> {
     let keys = state.services.keys().list(owner, params.prefix.as_deref()).await?;
     Ok(Json(KeyList {
-        object: "list",
+        object: "list".into(),
         data: keys.into_iter().map(|key| shown(owner, key)).collect(),
     }))
 }
 
-async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<KeyBody>> {
+async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<Key>> {
     let key: KeyId = body::existing("key", id)?;
-    let changed = state.services.keys().change(owner, &key, body.read()?).await?;
+    let changed = state.services.keys().change(owner, &key, key_change(body)?).await?;
     Ok(Json(shown(owner, changed)))
 }
 
@@ -213,7 +107,7 @@ async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult
     let key: KeyId = body::existing("key", &id)?;
     state.services.keys().revoke(owner, &key).await?;
     Ok(Json(DeletedKey {
-        object: "key.deleted",
+        object: "key.deleted".into(),
         id,
         deleted: true,
     }))
@@ -248,13 +142,13 @@ pub(crate) async fn list_keys(
 /// Change a key's name, budget or end
 #[utoipa::path(patch, path = "/operator/v1/tenants/{id}/keys/{key_id}", tag = "operator",
     security(("operator_key" = [])), params(("id" = String, Path), ("key_id" = String, Path)),
-    request_body = KeyPatch, responses((status = 200, body = KeyBody), Failures))]
+    request_body = KeyPatch, responses((status = 200, body = Key), Failures))]
 pub(crate) async fn patch_key(
     State(state): State<AppState>,
     Operator(operator): Operator,
     PathParts((id, key_id)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<KeyPatch>,
-) -> ApiResult<Json<KeyBody>> {
+) -> ApiResult<Json<Key>> {
     let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
     change(&state, &owner, &key_id, body).await
 }
@@ -310,13 +204,13 @@ pub(crate) async fn list_own_keys(
 
 /// Change a key of the caller's tenant; for admins
 #[utoipa::path(patch, path = "/v1/keys/{key_id}", tag = "usage", security(("tenant_key" = [])),
-    params(("key_id" = String, Path)), request_body = KeyPatch, responses((status = 200, body = KeyBody), Failures))]
+    params(("key_id" = String, Path)), request_body = KeyPatch, responses((status = 200, body = Key), Failures))]
 pub(crate) async fn patch_own_key(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(key_id): PathParts<String>,
     JsonBody(body): JsonBody<KeyPatch>,
-) -> ApiResult<Json<KeyBody>> {
+) -> ApiResult<Json<Key>> {
     change(&state, &KeyOwner::own(&pass)?, &key_id, body).await
 }
 

@@ -24,7 +24,6 @@ mod models;
 mod pipeline;
 mod plans;
 mod plugins;
-mod receipt;
 mod receipts;
 mod request_id;
 mod rollups;

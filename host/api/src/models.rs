@@ -7,38 +7,8 @@ use crate::{
     state::AppState,
 };
 use axum::{Json, extract::State};
+use riad_api_types::models::{Model, ModelList};
 use riad_services::models::ModelEntry;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ModelList {
-    #[schema(example = "list")]
-    object: &'static str,
-    data: Vec<Model>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Model {
-    /// `<base>` or `<base>:<adapter alias>`
-    id: String,
-    #[schema(example = "model")]
-    object: &'static str,
-    created: u64,
-    /// `riad` for the base model, `tenant` for one with the tenant's adapter.
-    owned_by: &'static str,
-}
-
-impl From<ModelEntry> for Model {
-    fn from(entry: ModelEntry) -> Self {
-        Self {
-            id: entry.id,
-            object: "model",
-            created: entry.created,
-            owned_by: if entry.adapter { "tenant" } else { "riad" },
-        }
-    }
-}
 
 /// List the base model and the caller's adapters on it
 #[utoipa::path(get, path = "/v1/models", tag = "openai", security(("tenant_key" = [])),
@@ -46,8 +16,8 @@ impl From<ModelEntry> for Model {
 pub(crate) async fn list_models(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<ModelList>> {
     let models = state.services.models().list(&pass).await?;
     Ok(Json(ModelList {
-        object: "list",
-        data: models.into_iter().map(Model::from).collect(),
+        object: "list".into(),
+        data: models.into_iter().map(model_body).collect(),
     }))
 }
 
@@ -59,5 +29,15 @@ pub(crate) async fn get_model(
     Tenant(pass): Tenant,
     PathParts(model): PathParts<String>,
 ) -> ApiResult<Json<Model>> {
-    Ok(Json(state.services.models().get(&pass, &model).await?.into()))
+    let entry = state.services.models().get(&pass, &model).await?;
+    Ok(Json(model_body(entry)))
+}
+
+fn model_body(entry: ModelEntry) -> Model {
+    Model {
+        id: entry.id,
+        object: "model".into(),
+        created: entry.created,
+        owned_by: if entry.adapter { "tenant" } else { "riad" }.into(),
+    }
 }

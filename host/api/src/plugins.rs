@@ -8,41 +8,8 @@ use crate::{
     uploads::Uploader,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use riad_core::{PluginName, plugin::PluginVersion};
-use serde::Serialize;
-use utoipa::ToSchema;
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PluginList {
-    #[schema(example = "list")]
-    object: &'static str,
-    /// Newest first.
-    data: Vec<Plugin>,
-}
-
-/// A version of a plugin.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Plugin {
-    name: String,
-    /// `sha256:…`; a pipeline names it as `name@sha256:…`.
-    version: String,
-    /// The stages that it can serve.
-    stages: Vec<&'static str>,
-    bytes: u64,
-    created: u64,
-}
-
-impl From<PluginVersion> for Plugin {
-    fn from(version: PluginVersion) -> Self {
-        Self {
-            name: version.name.into(),
-            version: version.version.into(),
-            stages: version.stages.into_iter().map(|stage| stage.as_str()).collect(),
-            bytes: version.bytes,
-            created: version.created,
-        }
-    }
-}
+use riad_api_types::plugins::{Plugin, PluginList};
+use riad_core::PluginName;
 
 /// Upload a component; it serves nothing until a pipeline names it
 #[utoipa::path(put, path = "/v1/plugins/{name}", tag = "room", security(("tenant_key" = [])),
@@ -66,7 +33,7 @@ pub(crate) async fn put_plugin(
 pub(crate) async fn list_plugins(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<PluginList>> {
     let versions = state.services.plugins().list(&pass).await?;
     Ok(Json(PluginList {
-        object: "list",
+        object: "list".into(),
         data: versions.into_iter().map(Plugin::from).collect(),
     }))
 }

@@ -2,9 +2,8 @@
 //! Not here: what a route does.
 
 use crate::{
-    adapters, audit, body, chat, documents, embeddings,
-    error::{self, ErrorBody},
-    health, keys, ledger, linger, logs, metered, metrics, models, pipeline, plans, plugins, receipts,
+    adapters, audit, body, chat, documents, embeddings, error, health, keys, ledger, linger, logs, metered, metrics,
+    models, pipeline, plans, plugins, receipts,
     request_id::{self, Follow},
     rollups, scale, search, settings,
     state::{AppState, MetricsAccess},
@@ -14,6 +13,7 @@ use crate::{
     usage,
 };
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use riad_api_types::error::ErrorBody;
 use riad_core::Limits;
 use riad_services::Services;
 use std::sync::Arc;

@@ -6,55 +6,7 @@ use crate::{
     state::AppState,
 };
 use axum::{Json, extract::State};
-use riad_core::ports::Gauges;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-/// What decides whether there are enough lanes. KEDA's `metrics-api` scaler reads any of its numbers by name.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Scale {
-    #[schema(example = "scale")]
-    object: &'static str,
-    /// Generations that can run at the same time.
-    lanes: u64,
-    lanes_busy: u64,
-    /// Requests that wait for a lane.
-    queue_requests: u64,
-    /// Tokens that they may need: prompt and greatest completion.
-    queue_tokens: u64,
-    /// About how long a request that comes now waits for its first token; null before anything was measured.
-    estimated_ttft_ms: Option<u64>,
-    target_ttft_ms: u64,
-    /// Estimated by target; above 1 there are too few lanes. 0 before anything was measured.
-    pressure: f64,
-    /// Weighted tokens per second over all lanes, lately.
-    tokens_per_second: f64,
-    /// Requests that were refused to keep the target, since the start.
-    shed: u64,
-}
-
-impl From<Gauges> for Scale {
-    fn from(gauges: Gauges) -> Self {
-        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let target = gauges.target_first_token.as_secs_f64();
-        let estimated = gauges.estimated_first_token;
-        Self {
-            object: "scale",
-            lanes: gauges.lanes,
-            lanes_busy: gauges.lanes_busy,
-            queue_requests: gauges.queue_requests,
-            queue_tokens: gauges.queue_tokens,
-            estimated_ttft_ms: estimated.map(ms),
-            target_ttft_ms: ms(gauges.target_first_token),
-            pressure: match estimated {
-                Some(estimated) if target > 0.0 => estimated.as_secs_f64() / target,
-                Some(_) | None => 0.0,
-            },
-            tokens_per_second: gauges.tokens_per_second,
-            shed: gauges.shed,
-        }
-    }
-}
+use riad_api_types::scale::Scale;
 
 /// Signals for an autoscaler
 #[utoipa::path(get, path = "/operator/v1/scale", tag = "operator", security(("operator_key" = [])),

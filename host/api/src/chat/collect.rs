@@ -1,29 +1,30 @@
-//! An answer as a whole: the same events as a stream has, gathered. Not here: server-sent events (`stream`).
+//! An answer as one JSON object, collected from the events that `stream` would write.
 
-use super::response::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad, Head, Riad, Usage, finish_reason};
+use super::response::{AnswerHeader, citation_list, finish_reason, riad};
 use futures::{Stream, StreamExt};
+use riad_api_types::chat::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad, Usage};
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
 use std::pin::pin;
 
 #[derive(Default)]
-struct Gathered {
+struct CollectedChoice {
     text: String,
     end: Option<(FinishReason, Vec<Citation>)>,
 }
 
 pub(super) async fn collect(
     events: impl Stream<Item = Result<ChatEvent>>,
-    head: Head,
+    header: AnswerHeader,
     choices: u32,
 ) -> Result<ChatCompletion> {
     let mut events = pin!(events);
-    let mut gathered: Vec<Gathered> = (0..choices).map(|_| Gathered::default()).collect();
+    let mut collected: Vec<CollectedChoice> = (0..choices).map(|_| CollectedChoice::default()).collect();
     let at = |index: u32| index as usize;
     let (receipt, passages) = loop {
         match events.next().await {
             Some(Ok(ChatEvent::Text { choice, text })) => {
-                if let Some(choice) = gathered.get_mut(at(choice)) {
+                if let Some(choice) = collected.get_mut(at(choice)) {
                     choice.text.push_str(&text);
                 }
             }
@@ -32,7 +33,7 @@ pub(super) async fn collect(
                 finish,
                 citations,
             })) => {
-                if let Some(choice) = gathered.get_mut(at(choice)) {
+                if let Some(choice) = collected.get_mut(at(choice)) {
                     choice.end = Some((finish, citations));
                 }
             }
@@ -43,35 +44,37 @@ pub(super) async fn collect(
     };
     let mut only_citations = None;
     let mut out = Vec::new();
-    for (index, choice) in (0..).zip(gathered) {
+    for (index, choice) in (0..).zip(collected) {
         let (finish, citations) = choice
             .end
             .ok_or_else(|| Error::internal("a chat ended before one of its choices"))?;
-        let riad = if choices == 1 {
+        let choice_riad = if choices == 1 {
             only_citations = Some(citations);
             None
         } else {
-            Some(ChoiceRiad::new(citations))
+            Some(ChoiceRiad {
+                citations: citation_list(citations),
+            })
         };
         out.push(Choice {
             index,
             message: AssistantMessage {
-                role: "assistant",
+                role: "assistant".into(),
                 content: choice.text,
                 refusal: None,
             },
             logprobs: None,
-            finish_reason: finish_reason(finish),
-            riad,
+            finish_reason: finish_reason(finish).into(),
+            riad: choice_riad,
         });
     }
     Ok(ChatCompletion {
-        id: head.id,
-        object: "chat.completion",
-        created: head.created,
-        model: head.model,
+        id: header.id,
+        object: "chat.completion".into(),
+        created: header.created,
+        model: header.model,
         choices: out,
-        usage: Usage::of(&receipt),
-        riad: Riad::new(receipt, passages, only_citations),
+        usage: Usage::of(&receipt.receipt),
+        riad: riad(receipt, passages, only_citations),
     })
 }

@@ -2,63 +2,69 @@
 //! reason for each choice, the usage if it was asked for, `[DONE]`. An error after the first byte is one more event, and the
 //! stream then ends without `[DONE]`. Not here: answers as a whole (`collect`).
 
-use super::response::{ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Head, Riad, Usage, finish_reason};
+use super::response::{AnswerHeader, citation_list, finish_reason, riad};
 use crate::error::ApiError;
 use axum::response::{
     IntoResponse,
     sse::{Event, KeepAlive, Sse},
 };
 use futures::{Stream, StreamExt, stream};
+use riad_api_types::chat::{ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, Usage};
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::{ChatEvent, ChatStream};
 use serde::Serialize;
 use std::convert::Infallible;
 
-pub(super) fn respond(events: ChatStream, head: Head, choices: u32, include_usage: bool) -> impl IntoResponse {
-    Sse::new(write(events, head, choices, include_usage)).keep_alive(KeepAlive::default())
+pub(super) fn respond(
+    events: ChatStream,
+    header: AnswerHeader,
+    choices: u32,
+    include_usage: bool,
+) -> impl IntoResponse {
+    Sse::new(write(events, header, choices, include_usage)).keep_alive(KeepAlive::default())
 }
 
 fn write(
     events: impl Stream<Item = Result<ChatEvent>> + Send + 'static,
-    head: Head,
+    header: AnswerHeader,
     choices: u32,
     include_usage: bool,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    let mut writer = Writer {
-        head,
+    let mut writer = ChunkWriter {
+        header,
         single: choices == 1,
         include_usage,
-        held: None,
+        pending_end: None,
     };
-    let opening: Vec<_> = (0..choices).map(|choice| writer.role(choice)).collect();
-    let rest = events.flat_map(move |event| stream::iter(writer.on(event)));
+    let opening: Vec<_> = (0..choices).map(|choice| writer.role_chunk(choice)).collect();
+    let rest = events.flat_map(move |event| stream::iter(writer.events_for(event)));
     stream::iter(opening).chain(rest).map(Ok)
 }
 
-struct Writer {
-    head: Head,
+struct ChunkWriter {
+    header: AnswerHeader,
     single: bool,
     include_usage: bool,
-    /// The latest choice that ended. Its chunk waits for what comes next, because the last one may carry the receipt.
-    held: Option<HeldEnd>,
+    /// The choice that ended last. Its chunk is held back until the next event, because the very last one carries the receipt.
+    pending_end: Option<ChoiceEnd>,
 }
 
-struct HeldEnd {
+struct ChoiceEnd {
     choice: u32,
     finish: FinishReason,
     citations: Vec<Citation>,
 }
 
-impl Writer {
-    fn role(&self, choice: u32) -> Event {
+impl ChunkWriter {
+    fn role_chunk(&self, choice: u32) -> Event {
         let delta = Delta {
-            role: Some("assistant"),
+            role: Some("assistant".into()),
             content: Some(String::new()),
         };
         self.chunk(vec![choice_chunk(choice, delta)], None, None)
     }
 
-    fn on(&mut self, event: Result<ChatEvent>) -> Vec<Event> {
+    fn events_for(&mut self, event: Result<ChatEvent>) -> Vec<Event> {
         match event {
             Ok(ChatEvent::Text { choice, text }) => {
                 let delta = Delta {
@@ -66,15 +72,15 @@ impl Writer {
                     content: Some(text),
                 };
                 let text = self.chunk(vec![choice_chunk(choice, delta)], None, None);
-                self.release().into_iter().chain([text]).collect()
+                self.take_pending_end().into_iter().chain([text]).collect()
             }
             Ok(ChatEvent::ChoiceEnd {
                 choice,
                 finish,
                 citations,
             }) => {
-                let before = self.release();
-                self.held = Some(HeldEnd {
+                let before = self.take_pending_end();
+                self.pending_end = Some(ChoiceEnd {
                     choice,
                     finish,
                     citations,
@@ -82,12 +88,12 @@ impl Writer {
                 before.into_iter().collect()
             }
             Ok(ChatEvent::End { receipt, passages }) => {
-                let usage = Usage::of(&receipt);
-                let Some(held) = self.held.take() else {
+                let usage = Usage::of(&receipt.receipt);
+                let Some(end) = self.pending_end.take() else {
                     return vec![failure(Error::internal("a chat ended before its choices"))];
                 };
-                let (choice, citations) = self.last(held);
-                let riad = Riad::new(receipt, passages, citations);
+                let (choice, citations) = self.end_chunk(end);
+                let riad = riad(receipt, passages, citations);
                 let mut events = Vec::new();
                 if self.include_usage {
                     events.push(self.chunk(vec![choice], None, None));
@@ -103,29 +109,31 @@ impl Writer {
     }
 
     /// The chunk of a choice that ended before others.
-    fn release(&mut self) -> Option<Event> {
-        let (choice, _) = self.held.take().map(|held| self.last(held))?;
+    fn take_pending_end(&mut self) -> Option<Event> {
+        let (choice, _) = self.pending_end.take().map(|end| self.end_chunk(end))?;
         Some(self.chunk(vec![choice], None, None))
     }
 
     /// The end of a choice, and the citations that belong to the whole answer.
-    fn last(&self, held: HeldEnd) -> (ChunkChoice, Option<Vec<Citation>>) {
-        let mut choice = choice_chunk(held.choice, Delta::default());
-        choice.finish_reason = Some(finish_reason(held.finish));
+    fn end_chunk(&self, end: ChoiceEnd) -> (ChunkChoice, Option<Vec<Citation>>) {
+        let mut choice = choice_chunk(end.choice, Delta::default());
+        choice.finish_reason = Some(finish_reason(end.finish).into());
         if self.single {
-            return (choice, Some(held.citations));
+            return (choice, Some(end.citations));
         }
-        choice.riad = Some(ChoiceRiad::new(held.citations));
+        choice.riad = Some(ChoiceRiad {
+            citations: citation_list(end.citations),
+        });
         (choice, None)
     }
 
     fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<Usage>, riad: Option<Riad>) -> Event {
-        let head = self.head.clone();
+        let header = self.header.clone();
         data(&ChatCompletionChunk {
-            id: head.id,
-            object: "chat.completion.chunk",
-            created: head.created,
-            model: head.model,
+            id: header.id,
+            object: "chat.completion.chunk".into(),
+            created: header.created,
+            model: header.model,
             choices,
             usage: self.include_usage.then_some(usage),
             riad,

@@ -8,33 +8,11 @@ use axum::{
     extract::{FromRequest, Multipart, Request},
     http::header,
 };
+use riad_api_types::documents::{NewDocument, TextFormat};
 use riad_core::Error;
 use riad_services::{chunking::Format, documents::DocumentRequest};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use utoipa::ToSchema;
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewDocument {
-    title: String,
-    text: String,
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    metadata: Map<String, Value>,
-    /// `text` if it is not given.
-    #[serde(default)]
-    format: TextFormat,
-}
-
-/// How the text is written, which says where it may be cut.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TextFormat {
-    #[default]
-    Text,
-    Markdown,
-}
 
 #[derive(Default, ToSchema)]
 pub(crate) struct DocumentForm {
@@ -75,21 +53,19 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
             return Ok(Self(DocumentForm::read(request, state).await?.try_into()?));
         }
         let JsonBody(body) = JsonBody::<NewDocument>::from_request(request, state).await?;
-        Ok(Self(body.into()))
+        Ok(Self(document_request(body)))
     }
 }
 
-impl From<NewDocument> for DocumentRequest {
-    fn from(body: NewDocument) -> Self {
-        Self {
-            title: body.title,
-            text: body.text,
-            metadata: body.metadata,
-            format: match body.format {
-                TextFormat::Text => Format::Text,
-                TextFormat::Markdown => Format::Markdown,
-            },
-        }
+fn document_request(body: NewDocument) -> DocumentRequest {
+    DocumentRequest {
+        title: body.title,
+        text: body.text,
+        metadata: body.metadata,
+        format: match body.format {
+            TextFormat::Text => Format::Text,
+            TextFormat::Markdown => Format::Markdown,
+        },
     }
 }
 

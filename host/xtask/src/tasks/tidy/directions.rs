@@ -16,7 +16,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-outbound", &["riad-core"]),
     ("riad-telemetry", &["riad-core"]),
     ("riad-services", &["riad-core"]),
-    ("riad-api", &["riad-core", "riad-services"]),
+    ("riad-api-types", &["riad-core"]),
+    ("riad-api", &["riad-api-types", "riad-core", "riad-services"]),
     ("riad-app", &["*"]),
 ];
 

@@ -1,0 +1,10 @@
+//! `POST /v1/chat/completions`, in OpenAI's shapes.
+
+mod request;
+mod response;
+
+pub use request::{ChatCompletionRequest, ChatMessage, Content, Stop, StreamOptions};
+pub use response::{
+    AssistantMessage, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation, Delta, Riad,
+    Usage,
+};

@@ -1,0 +1,205 @@
+//! What a chat request says. Members that the server refuses are named here too, so that it can say which one it was.
+
+use crate::strings;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ArrayBuilder, ObjectBuilder, RefOr, Schema,
+        schema::{OneOfBuilder, Type},
+    },
+};
+
+/// Fields that are not listed are ignored, or refused if ignoring them would change the answer (such as `tools`).
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+pub struct ChatCompletionRequest {
+    /// `<base>` or `<base>:<adapter alias>`
+    pub model: String,
+    pub messages: Vec<ChatMessage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// OpenAI's newer name of `max_tokens`; wins if both are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_completion_tokens: Option<u32>,
+    /// 0 to 2; the model's own if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f32>,
+    #[schema(schema_with = strings::schema)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u32>,
+    /// The same seed, prompt and sampling give the same answer; changes nothing at temperature 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// `auto` or `default`, `flex` (waits for what others leave), `priority` (if the tenant has it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit_bias: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modalities: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_search_options: Option<Value>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChatMessage {
+    /// `system` (or `developer`), `user` or `assistant`
+    pub role: String,
+    #[schema(schema_with = content_schema)]
+    pub content: Content,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Value>,
+}
+
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+pub struct StreamOptions {
+    pub include_usage: Option<bool>,
+}
+
+/// Texts that end the answer. Read from a string or a list of strings.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct Stop(pub Vec<String>);
+
+impl TryFrom<Value> for Stop {
+    type Error = &'static str;
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        strings::read(value).map(Self)
+    }
+}
+
+/// A message's text. Read from a string, or from a list of text parts, which are joined by line ends.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct Content(pub String);
+
+#[derive(Deserialize)]
+struct Part {
+    r#type: String,
+    text: Option<String>,
+}
+
+impl TryFrom<Value> for Content {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        const WRONG: &str = "must be a string or a list of {\"type\": \"text\", \"text\": …}; only text can be read";
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            Value::Array(parts) => {
+                let texts = parts
+                    .into_iter()
+                    .map(|part| {
+                        let part: Part = serde_json::from_value(part).map_err(|_| WRONG)?;
+                        part.text.filter(|_| part.r#type == "text").ok_or(WRONG)
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(Self(texts.join("\n")))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(WRONG),
+        }
+    }
+}
+
+fn content_schema() -> RefOr<Schema> {
+    let text = || ObjectBuilder::new().schema_type(Type::String).build();
+    let part = ObjectBuilder::new()
+        .property(
+            "type",
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(["text"])),
+        )
+        .property("text", text())
+        .required("type")
+        .required("text")
+        .build();
+    OneOfBuilder::new()
+        .item(text())
+        .item(ArrayBuilder::new().items(part).build())
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        let request = ChatCompletionRequest {
+            model: "base".into(),
+            messages: vec![ChatMessage {
+                role: "user".into(),
+                content: Content("Hello".into()),
+                tool_calls: None,
+            }],
+            stop: Some(Stop(vec!["a".into(), "b".into()])),
+            ..ChatCompletionRequest::default()
+        };
+        let written = serde_json::to_value(&request).unwrap();
+        let expected = json!({
+            "model": "base", "messages": [{"role": "user", "content": "Hello"}], "stop": ["a", "b"],
+        });
+        assert_eq!(written, expected);
+        let read: ChatCompletionRequest = serde_json::from_value(written).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), expected);
+    }
+
+    #[test]
+    fn text_parts_are_joined_and_other_parts_refused() {
+        let text = |value| Content::try_from(value).map(|content| content.0);
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        assert_eq!(text(parts).unwrap(), "a\nb");
+        for bad in [json!([{"type": "image_url"}]), json!([1]), json!({}), json!(null)] {
+            assert!(text(bad).is_err());
+        }
+    }
+}

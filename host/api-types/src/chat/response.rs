@@ -1,0 +1,127 @@
+//! A chat's answer, as a whole and in chunks.
+
+use crate::{receipts::Receipt, search::Passage};
+use riad_core::plugin;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChatCompletion {
+    pub id: String,
+    #[schema(example = "chat.completion")]
+    pub object: Cow<'static, str>,
+    pub created: u64,
+    pub model: String,
+    pub choices: Vec<Choice>,
+    pub usage: Usage,
+    pub riad: Riad,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Choice {
+    pub index: u32,
+    pub message: AssistantMessage,
+    pub logprobs: Option<()>,
+    #[schema(example = "stop")]
+    pub finish_reason: Cow<'static, str>,
+    /// Only with `n` above 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub riad: Option<ChoiceRiad>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct AssistantMessage {
+    #[schema(example = "assistant")]
+    pub role: Cow<'static, str>,
+    pub content: String,
+    pub refusal: Option<()>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChatCompletionChunk {
+    pub id: String,
+    #[schema(example = "chat.completion.chunk")]
+    pub object: Cow<'static, str>,
+    pub created: u64,
+    pub model: String,
+    pub choices: Vec<ChunkChoice>,
+    /// Only with `stream_options.include_usage`: null in all chunks but the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Option<Usage>>,
+    /// In the usage chunk if that was asked for, else in the last chunk with a `finish_reason`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub riad: Option<Riad>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChunkChoice {
+    pub index: u32,
+    pub delta: Delta,
+    pub logprobs: Option<()>,
+    pub finish_reason: Option<Cow<'static, str>>,
+    /// Only with `n` above 1, where the choice ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub riad: Option<ChoiceRiad>,
+}
+
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+pub struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// Sums over all choices.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub total_tokens: u64,
+}
+
+/// What OpenAI's format has no place for.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Riad {
+    pub receipt: Receipt,
+    /// As the prompt numbers them, from 1.
+    pub passages: Vec<Passage>,
+    /// With one choice only; else in each choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citations: Option<Vec<Citation>>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChoiceRiad {
+    pub citations: Vec<Citation>,
+}
+
+/// Whether what the answer quotes from a passage stands in it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Citation {
+    /// Number of the passage, from 1.
+    pub passage: u32,
+    pub grounded: bool,
+}
+
+impl Usage {
+    #[must_use]
+    pub fn of(receipt: &riad_core::receipt::Receipt) -> Self {
+        let used = &receipt.used;
+        Self {
+            prompt_tokens: used.prompt_tokens,
+            completion_tokens: used.completion_tokens,
+            total_tokens: used.prompt_tokens.saturating_add(used.completion_tokens),
+        }
+    }
+}
+
+impl From<plugin::Citation> for Citation {
+    fn from(citation: plugin::Citation) -> Self {
+        Self {
+            passage: citation.passage,
+            grounded: citation.grounded,
+        }
+    }
+}

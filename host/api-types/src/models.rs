@@ -1,0 +1,23 @@
+//! `/v1/models`, in OpenAI's shapes.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ModelList {
+    #[schema(example = "list")]
+    pub object: Cow<'static, str>,
+    pub data: Vec<Model>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Model {
+    /// `<base>` or `<base>:<adapter alias>`
+    pub id: String,
+    #[schema(example = "model")]
+    pub object: Cow<'static, str>,
+    pub created: u64,
+    /// `riad` for the base model, `tenant` for one with the tenant's adapter.
+    pub owned_by: Cow<'static, str>,
+}

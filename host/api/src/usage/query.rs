@@ -1,0 +1,95 @@
+//! Reads the parameters of a usage or cost request. Not here: who may ask what (`services`).
+
+use crate::export::Format;
+use riad_api_types::usage::OperatorUsageParams;
+use riad_core::{
+    Error, Result, TenantId, Timestamp,
+    usage::{BucketWidth, GroupBy, LedgerScope, UsageQuery},
+};
+use std::{collections::BTreeSet, str::FromStr};
+
+/// One page of what a request selects, and how to write it.
+pub(crate) struct PagedUsageQuery {
+    pub query: UsageQuery,
+    pub format: Format,
+    /// Start of the next page, in seconds since 1970-01-01 UTC.
+    pub next_page: Option<u64>,
+}
+
+impl PagedUsageQuery {
+    /// # Errors
+    /// `InvalidRequest` names the parameter that cannot be read.
+    pub fn read(params: &OperatorUsageParams) -> Result<Self> {
+        let (width, buckets) = match params.bucket_width.as_deref() {
+            Some("1m") => (BucketWidth::Minute, 60),
+            Some("1h") => (BucketWidth::Hour, 24),
+            Some("1d") | None => (BucketWidth::Day, 7),
+            Some(_) => return Err(Error::invalid("bucket_width is 1m, 1h or 1d").with_param("bucket_width")),
+        };
+        let limit = u64::from(params.limit.unwrap_or(buckets));
+        if !(1..=1440).contains(&limit) {
+            return Err(Error::invalid("limit must be 1 to 1440").with_param("limit"));
+        }
+        let end = params.end_time.unwrap_or_else(|| Timestamp::now().as_seconds());
+        let start = match &params.page {
+            Some(page) => page
+                .parse::<u64>()
+                .ok()
+                .filter(|page| *page >= params.start_time && *page < end)
+                .ok_or_else(|| Error::invalid("page must be the next_page of the page before").with_param("page"))?,
+            None => params.start_time,
+        };
+        if start >= end {
+            return Err(Error::invalid("end_time must be after start_time").with_param("end_time"));
+        }
+        // Buckets begin at multiples of their width.
+        let first = start - start % width.seconds();
+        let page_end = first.saturating_add(limit.saturating_mul(width.seconds()));
+        let (query_end, next_page) = if page_end < end {
+            (page_end, Some(page_end))
+        } else {
+            (end, None)
+        };
+        let query = UsageQuery {
+            scope: scope(params.tenant.as_deref())?,
+            start,
+            end: query_end,
+            width,
+            group_by: list(params.group_by.as_deref(), "group_by")?
+                .into_iter()
+                .collect::<BTreeSet<GroupBy>>(),
+            keys: list(params.api_key_ids.as_deref(), "api_key_ids")?,
+            models: words(params.models.as_deref()).map(str::to_owned).collect(),
+            kinds: list(params.kinds.as_deref(), "kinds")?,
+        };
+        Ok(Self {
+            query,
+            format: Format::read(params.format.as_deref(), &[Format::Json, Format::Csv])?,
+            next_page,
+        })
+    }
+}
+
+/// One tenant's entries, or everybody's. For a tenant's own request `services` puts the caller's account in its place.
+pub(crate) fn scope(tenant: Option<&str>) -> Result<LedgerScope> {
+    match tenant {
+        Some(id) => {
+            let tenant: TenantId = id.parse().map_err(|error: Error| error.with_param("tenant"))?;
+            Ok(LedgerScope::Tenant(tenant))
+        }
+        None => Ok(LedgerScope::All),
+    }
+}
+
+fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
+    text.unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+}
+
+fn list<T: FromStr<Err = Error>>(text: Option<&str>, name: &str) -> Result<Vec<T>> {
+    words(text)
+        .map(|word| word.parse().map_err(|error: Error| error.with_param(name)))
+        .collect()
+}
