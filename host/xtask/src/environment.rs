@@ -11,8 +11,6 @@ pub struct Environment {
     pub root: PathBuf,
     /// Where cargo builds: `CARGO_TARGET_DIR` or `target/`.
     pub target: PathBuf,
-    /// The user's cache folder.
-    pub cache: PathBuf,
     /// Cargo's home, which source paths in a build begin with.
     pub cargo_home: PathBuf,
     /// The cargo that runs this task.
@@ -28,11 +26,12 @@ impl Environment {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.ancestors().nth(2).context("xtask lies in host/xtask")?;
         let root = fs::canonicalize(root).with_context(|| format!("{} is gone; build xtask again", root.display()))?;
-        let home = || path("HOME").context("HOME is not set");
         Ok(Self {
             target: path("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target)),
-            cache: path("XDG_CACHE_HOME").map_or_else(|| Ok(home()?.join(".cache")), Ok::<_, anyhow::Error>)?,
-            cargo_home: path("CARGO_HOME").map_or_else(|| Ok(home()?.join(".cargo")), Ok::<_, anyhow::Error>)?,
+            cargo_home: match path("CARGO_HOME") {
+                Some(cargo_home) => cargo_home,
+                None => path("HOME").context("HOME is not set")?.join(".cargo"),
+            },
             cargo: path("CARGO").unwrap_or_else(|| "cargo".into()),
             rustc: path("RUSTC").unwrap_or_else(|| "rustc".into()),
             root,

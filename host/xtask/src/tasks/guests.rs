@@ -1,16 +1,15 @@
 //! `cargo xtask guests`: builds the components and puts each, with a digest of what it was built from, where it is
-//! committed. `--check` verifies the digests, and the bytes where the same compiler is at hand.
-//! Not here: which guests there are (`discover`), the compiler (`compiler`, `fallback`).
+//! committed. `--check` verifies the digests, and the bytes where the same compiler is installed.
+//! Not here: which guests there are (`discover`).
 
 mod build;
 mod compiler;
 mod digest;
 mod discover;
-mod fallback;
 
 use crate::{environment::Environment, say};
 use anyhow::{Context, Result, bail};
-use compiler::Compiler;
+use compiler::{Compiler, TARGET};
 use digest::Record;
 use discover::Guest;
 use std::fs;
@@ -39,9 +38,10 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
 }
 
 fn make(environment: &Environment, guests: &[Guest]) -> Result<()> {
-    let compiler = match Compiler::at_hand(environment)? {
-        Some(compiler) => compiler,
-        None => fallback::make(environment)?,
+    let Some(compiler) = Compiler::find(environment)? else {
+        bail!(
+            "the installed Rust cannot build guests: run `rustup target add {TARGET}` in this repository, then this again"
+        );
     };
     say::line(&format!("guests: {}", compiler.version));
     for guest in guests {
@@ -56,7 +56,7 @@ fn make(environment: &Environment, guests: &[Guest]) -> Result<()> {
 }
 
 fn check(environment: &Environment, guests: &[Guest]) -> Result<()> {
-    let compiler = Compiler::at_hand(environment)?;
+    let compiler = Compiler::find(environment)?;
     let mut wrong = Vec::new();
     let mut compared = 0;
     for guest in guests {

@@ -1,7 +1,5 @@
-//! The compiler that builds guests: the installed one when it has the target, else the fallback when that was made before.
-//! Not here: making the fallback (`fallback`).
+//! The compiler that builds guests: the installed Rust, if it has the WebAssembly target.
 
-use super::fallback;
 use crate::{environment::Environment, process};
 use anyhow::{Context, Result};
 use std::{
@@ -18,25 +16,19 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that can build guests now, without making anything.
-    pub fn at_hand(environment: &Environment) -> Result<Option<Self>> {
-        for rustc in [environment.rustc.clone(), fallback::rustc(environment)] {
-            if has_target(&rustc, &environment.root) && (rustc == environment.rustc || fallback::is_ready(environment))
-            {
-                return Self::new(rustc, &environment.root).map(Some);
-            }
+    /// `None`: the installed Rust lacks the target.
+    pub fn find(environment: &Environment) -> Result<Option<Self>> {
+        let rustc = environment.rustc.clone();
+        if !has_target(&rustc, &environment.root) {
+            return Ok(None);
         }
-        Ok(None)
-    }
-
-    pub fn new(rustc: PathBuf, folder: &Path) -> Result<Self> {
-        let text = process::read(&mut process::command(&rustc, &["-vV"], folder))?;
+        let text = process::read(&mut process::command(&rustc, &["-vV"], &environment.root))?;
         let first = text.lines().next().context("the compiler does not say its version")?;
         let llvm = text.lines().find(|line| line.starts_with("LLVM")).unwrap_or("no LLVM");
-        Ok(Self {
+        Ok(Some(Self {
             version: format!("{first}, {llvm}"),
             rustc,
-        })
+        }))
     }
 }
 
