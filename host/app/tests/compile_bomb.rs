@@ -76,3 +76,35 @@ async fn what_is_wrong_with_a_component_is_said_by_the_child() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("cannot be compiled"), "{error}");
 }
+
+/// The real program says that the kernel confines it before it has read a byte of the component, and so says the kernel.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_child_confines_itself_before_it_reads_a_component() {
+    use std::{
+        io::{Read, Write as _},
+        process::{Command, Stdio},
+    };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_riad"))
+        .arg("compile-plugin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let limits = serde_json::to_string(&Limits::default()).unwrap();
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{limits}").unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut confined = [0];
+    output.read_exact(&mut confined).unwrap();
+    assert_eq!(confined, [1]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    for line in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
+        assert!(status.contains(line), "{line} in {status}");
+    }
+    drop(input);
+    let mut answer = Vec::new();
+    output.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.first(), Some(&1), "no component is a rejection");
+    assert!(child.wait().unwrap().success());
+}

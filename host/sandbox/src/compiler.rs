@@ -1,15 +1,20 @@
-//! Compiling a component under a time and memory cap. A compiler can be made to need minutes and gigabytes by an upload of
-//! some kilobytes, and a thread of this process cannot be stopped: so a child does it, which the operating system bounds.
-//! Not here: what a component may contain (`check.rs`), keeping the result (`cache.rs`).
+//! Compiling a component in a child process. An upload of some kilobytes can make a compiler need minutes and gigabytes, and
+//! could make one with a bug do anything: the operating system caps the child's memory and time, the child confines its own
+//! system calls (`confinement.rs`), and it has none of the server's environment.
 //!
-//! Between both: the limits as one line of JSON and the component go in; one byte (0: code, 1: words) and the rest come out.
+//! The protocol: the limits as one line of JSON and the component go in. Out come one byte that says whether the kernel
+//! confines the child, sent before the component is read; one byte for the kind of the answer; and the answer.
+
+mod confinement;
 
 use crate::{check, engine};
 use riad_core::{Digest, Error, ErrorKind, Limits, Result};
 use std::{
+    env,
     io::{BufRead, Write},
     path::PathBuf,
     process::Stdio,
+    sync::Once,
     time::Duration,
 };
 use tokio::{
@@ -19,10 +24,12 @@ use tokio::{
 };
 use wasmtime::Engine;
 
+const UNCONFINED: u8 = 0;
+const CONFINED: u8 = 1;
 const CODE: u8 = 0;
-const WORDS: u8 = 1;
-/// What a server has in its environment and a compiler has no use for.
-const SECRETS: [&str; 2] = ["RIAD_OPERATOR_KEY", "RIAD_KEY"];
+const REJECTION: u8 = 1;
+/// All that the child keeps of the server's environment: where its shared libraries are, and what Windows needs to start it.
+const KEPT_VARIABLES: [&str; 2] = ["LD_LIBRARY_PATH", "SystemRoot"];
 
 /// Where components are compiled.
 #[derive(Debug, Clone)]
@@ -64,7 +71,8 @@ impl Compiler {
     }
 }
 
-/// The child's side: reads limits and a component, writes code or words. The process should do nothing else.
+/// The child's side: reads limits and a component, writes code or what is wrong with the component. The process must have
+/// no other purpose: it is confined from here on.
 ///
 /// # Errors
 /// When the limits cannot be read or set, or nobody reads the answer. What is wrong with the component is an answer.
@@ -73,12 +81,19 @@ pub fn compile_child(mut input: impl BufRead, mut output: impl Write) -> Result<
     input.read_line(&mut line).map_err(Error::internal)?;
     let limits: Limits = serde_json::from_str(&line).map_err(Error::internal)?;
     restrict(&limits)?;
+    // Before the confinement: it asks the system what the processor can do.
+    let engine = engine::compiling(&limits)?;
+    let confined = match confinement::confine() {
+        Ok(()) => CONFINED,
+        Err(_) => UNCONFINED,
+    };
+    output.write_all(&[confined]).map_err(Error::internal)?;
+    output.flush().map_err(Error::internal)?;
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(Error::internal)?;
-    let answer = compile(&engine::compiling(&limits)?, &bytes);
-    let (kind, content) = match answer {
+    let (kind, content) = match compile(&engine, &bytes) {
         Ok(code) => (CODE, code),
-        Err(error) if error.kind() == ErrorKind::InvalidRequest => (WORDS, error.message().as_bytes().to_vec()),
+        Err(error) if error.kind() == ErrorKind::InvalidRequest => (REJECTION, error.message().as_bytes().to_vec()),
         Err(error) => return Err(error),
     };
     output.write_all(&[kind]).map_err(Error::internal)?;
@@ -92,11 +107,14 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>> {
         .map_err(|error| check::invalid(format!("the component cannot be compiled: {}", check::words(&error))))
 }
 
-/// `None`: the child did not come to an end of its own.
+/// `None`: the child ended without an answer.
 async fn in_child(mut command: Command, limits: &Limits, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
-    for name in SECRETS {
-        command.env_remove(name);
-    }
+    command.env_clear();
+    command.envs(
+        KEPT_VARIABLES
+            .iter()
+            .filter_map(|name| Some((name, env::var_os(name)?))),
+    );
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -104,7 +122,7 @@ async fn in_child(mut command: Command, limits: &Limits, bytes: &[u8]) -> Result
         .spawn()
         .map_err(Error::internal)?;
     let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Error::internal("a child without pipes"));
+        return Err(Error::internal("the compiling child has no pipes"));
     };
     let mut first = serde_json::to_vec(limits).map_err(Error::internal)?;
     first.push(b'\n');
@@ -119,16 +137,31 @@ async fn in_child(mut command: Command, limits: &Limits, bytes: &[u8]) -> Result
     let (_, read) = tokio::join!(send, output.read_to_end(&mut answer));
     read.map_err(Error::internal)?;
     let status = child.wait().await.map_err(Error::internal)?;
-    if !status.success() || answer.is_empty() {
-        tracing::info!(%status, "compiling a component did not come to its end");
+    if answer.first() == Some(&UNCONFINED) {
+        warn_unconfined();
+    }
+    let Some((&[_, kind], content)) = answer.split_first_chunk::<2>().filter(|_| status.success()) else {
+        tracing::info!(%status, "the compiling child ended without an answer");
         return Ok(None);
+    };
+    match kind {
+        CODE => {
+            answer.drain(..2);
+            Ok(Some(answer))
+        }
+        REJECTION => Err(check::invalid(String::from_utf8_lossy(content).into_owned())),
+        _ => Err(Error::internal("the compiling child answered in an unknown form")),
     }
-    let content = answer.split_off(1);
-    match answer.first() {
-        Some(&CODE) => Ok(Some(content)),
-        Some(&WORDS) => Err(check::invalid(String::from_utf8_lossy(&content).into_owned())),
-        Some(_) | None => Err(Error::internal("a child answered in an unknown form")),
-    }
+}
+
+fn warn_unconfined() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "this system cannot confine the system calls of the child that compiles plugins (seccomp on Linux): it runs \
+             with the rights of this server"
+        );
+    });
 }
 
 fn too_much(digest: &Digest, limits: &Limits) -> Error {
