@@ -7,7 +7,7 @@ mod scrub;
 mod sender;
 
 pub use parent::{follow, parent_from};
-pub use scrub::{ATTRIBUTES, Form};
+pub use scrub::{ATTRIBUTES, SPANS, ValueForm};
 
 use crate::log::{self, LogFormat};
 use opentelemetry::{KeyValue, trace::TracerProvider as _};

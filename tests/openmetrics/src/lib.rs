@@ -1,5 +1,5 @@
-//! Reading OpenMetrics' text format, and judging it: what `promtool check metrics` would say, in our own words. For tests and
-//! for `riad doctor`; it knows what Riad writes, so exemplars, timestamps and other types are faults. Not here: writing it.
+//! Reads a scrape in OpenMetrics' text format and says what is wrong with it, as `promtool check metrics` does. It knows what
+//! Riad writes: exemplars, timestamps and other metric types are faults.
 //!
 //! The format: OpenMetrics 1.0.0, sections 4 and 5; names and units: Prometheus' "Metric and label naming".
 
@@ -9,7 +9,7 @@ mod rules;
 use lines::Line;
 use std::collections::HashSet;
 
-/// All that a scrape says.
+/// One scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Exposition {
     pub families: Vec<Family>,
@@ -20,7 +20,7 @@ pub struct Exposition {
 pub struct Family {
     /// Without `_total`, `_bucket`, `_sum` and `_count`.
     pub name: String,
-    pub kind: Type,
+    pub kind: MetricType,
     pub help: String,
     /// Also the end of `name`.
     pub unit: Option<String>,
@@ -28,7 +28,7 @@ pub struct Family {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
+pub enum MetricType {
     Counter,
     Gauge,
     Histogram,
@@ -83,10 +83,10 @@ impl Exposition {
     }
 }
 
-/// Reads and judges a whole scrape.
+/// Reads a scrape and checks all of it.
 ///
 /// # Errors
-/// Everything that is wrong, in words, with the line or the metric it is about.
+/// Everything that is wrong, each with its line or metric.
 pub fn check(text: &str) -> Result<Exposition, Vec<String>> {
     let mut reader = Reader::default();
     let Some(body) = text.strip_suffix("# EOF\n") else {
@@ -113,19 +113,19 @@ pub fn check(text: &str) -> Result<Exposition, Vec<String>> {
     }
 }
 
-/// Puts lines together to families. A family's lines stand together, what describes it first.
+/// Collects lines into families. The lines of a family are consecutive, its description first.
 #[derive(Default)]
 struct Reader {
     done: Vec<Family>,
-    open: Option<Open>,
+    open: Option<UnfinishedFamily>,
     names: HashSet<String>,
     faults: Vec<String>,
 }
 
 /// A family whose lines are being read.
-struct Open {
+struct UnfinishedFamily {
     name: String,
-    kind: Option<Type>,
+    kind: Option<MetricType>,
     help: Option<String>,
     unit: Option<String>,
     samples: Vec<Sample>,
@@ -151,14 +151,14 @@ impl Reader {
     }
 
     /// The family that a line beginning with `#` is about.
-    fn describe(&mut self, name: String) -> Result<&mut Open, String> {
+    fn describe(&mut self, name: String) -> Result<&mut UnfinishedFamily, String> {
         if self.open.as_ref().is_none_or(|open| open.name != name) {
             self.end_family();
             if !self.names.insert(name.clone()) {
                 self.faults.push(format!("{name}: its lines do not stand together"));
             }
         }
-        let open = self.open.get_or_insert(Open {
+        let open = self.open.get_or_insert(UnfinishedFamily {
             name,
             kind: None,
             help: None,
@@ -191,7 +191,7 @@ impl Reader {
 
     fn end_family(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let Open {
+        let UnfinishedFamily {
             name,
             kind,
             help,
@@ -213,7 +213,7 @@ impl Reader {
             unit,
             samples,
         };
-        self.faults.extend(rules::judge(&family));
+        self.faults.extend(rules::check_family(&family));
         self.done.push(family);
     }
 }

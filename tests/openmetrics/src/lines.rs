@@ -1,11 +1,11 @@
-//! One line of the text. Not here: what lines mean together.
+//! One line of the text.
 
-use super::{Sample, Type};
+use super::{MetricType, Sample};
 use std::{iter::Peekable, str::Chars};
 
 pub(super) enum Line {
     Help { name: String, text: String },
-    Type { name: String, kind: Type },
+    Type { name: String, kind: MetricType },
     Unit { name: String, unit: String },
     Sample(Sample),
 }
@@ -60,11 +60,11 @@ fn help(text: &str) -> Result<String, String> {
     Ok(help)
 }
 
-fn kind(text: &str) -> Result<Type, String> {
+fn kind(text: &str) -> Result<MetricType, String> {
     match text {
-        "counter" => Ok(Type::Counter),
-        "gauge" => Ok(Type::Gauge),
-        "histogram" => Ok(Type::Histogram),
+        "counter" => Ok(MetricType::Counter),
+        "gauge" => Ok(MetricType::Gauge),
+        "histogram" => Ok(MetricType::Histogram),
         other => Err(format!("{other:?} is none of counter, gauge and histogram")),
     }
 }

@@ -1,6 +1,6 @@
-//! What is right and what is not. Not here: reading.
+//! The rules for families, labels and series.
 
-use super::{Family, Sample, Type, lines::number};
+use super::{Family, MetricType, Sample, lines::number};
 use std::collections::{BTreeMap, HashSet};
 
 /// Units that names may end with, and must if they have them.
@@ -41,19 +41,19 @@ const ENDS: &[&str] = &["_total", "_created", "_bucket", "_sum", "_count", "_inf
 const TYPES: &[&str] = &["counter", "gauge", "histogram", "summary"];
 
 /// Whether a family of that name and type has samples of that name.
-pub(super) fn belongs(sample: &str, family: &str, kind: Type) -> bool {
+pub(super) fn belongs(sample: &str, family: &str, kind: MetricType) -> bool {
     let Some(end) = sample.strip_prefix(family) else {
         return false;
     };
     match kind {
-        Type::Counter => end == "_total",
-        Type::Gauge => end.is_empty(),
-        Type::Histogram => matches!(end, "_bucket" | "_sum" | "_count"),
+        MetricType::Counter => end == "_total",
+        MetricType::Gauge => end.is_empty(),
+        MetricType::Histogram => matches!(end, "_bucket" | "_sum" | "_count"),
     }
 }
 
 /// All faults of one family.
-pub(super) fn judge(family: &Family) -> Vec<String> {
+pub(super) fn check_family(family: &Family) -> Vec<String> {
     let mut faults = Vec::new();
     name(family, &mut faults);
     if family.help.trim().is_empty() {
@@ -63,13 +63,13 @@ pub(super) fn judge(family: &Family) -> Vec<String> {
         labels(family, sample, &mut faults);
     }
     match family.kind {
-        Type::Counter => {
+        MetricType::Counter => {
             for sample in family.samples.iter().filter(|sample| !is_amount(sample.value)) {
                 faults.push(format!("line {}: a counter is a number from 0 up", sample.line));
             }
         }
-        Type::Gauge => {}
-        Type::Histogram => histogram(family, &mut faults),
+        MetricType::Gauge => {}
+        MetricType::Histogram => histogram(family, &mut faults),
     }
     faults
         .into_iter()
@@ -126,7 +126,7 @@ fn labels(family: &Family, sample: &Sample, faults: &mut Vec<String>) {
         if label.bytes().any(|byte| byte.is_ascii_uppercase()) {
             faults.push(format!("line {}: the label {label} is not lower-case", sample.line));
         }
-        let buckets = family.kind == Type::Histogram && sample.name.ends_with("_bucket");
+        let buckets = family.kind == MetricType::Histogram && sample.name.ends_with("_bucket");
         if label == "quantile" || (label == "le" && !buckets) {
             faults.push(format!("line {}: the label {label} is for buckets", sample.line));
         }

@@ -1,6 +1,6 @@
 //! The checker finds what it is for: a text that is right passes, and each text with one fault is refused with its name.
 
-use riad_telemetry::exposition::{Type, check};
+use riad_openmetrics::{MetricType, check};
 
 const RIGHT: &str = "\
 # HELP app_requests Requests, \\\"all\\\" of them.
@@ -24,7 +24,7 @@ app_wait_seconds_bucket{kind=\"x\",le=\"+Inf\"} 3
 #[test]
 fn a_text_that_is_right_is_read() {
     let exposition = check(RIGHT).unwrap();
-    let names: Vec<(&str, Type)> = exposition
+    let names: Vec<(&str, MetricType)> = exposition
         .families
         .iter()
         .map(|family| (family.name.as_str(), family.kind))
@@ -32,9 +32,9 @@ fn a_text_that_is_right_is_read() {
     assert_eq!(
         names,
         [
-            ("app_requests", Type::Counter),
-            ("app_lanes_busy", Type::Gauge),
-            ("app_wait_seconds", Type::Histogram)
+            ("app_requests", MetricType::Counter),
+            ("app_lanes_busy", MetricType::Gauge),
+            ("app_wait_seconds", MetricType::Histogram)
         ]
     );
     let requests = exposition.family("app_requests").unwrap();

@@ -7,7 +7,8 @@ use riad_core::{
     ports::{RequestRecord, Telemetry as _},
     price::Usage,
 };
-use riad_telemetry::{Metrics, MetricsConfig, exposition::check};
+use riad_openmetrics::check;
+use riad_telemetry::{Metrics, MetricsConfig};
 use std::time::Duration;
 
 fn time() -> impl Strategy<Value = Duration> {

@@ -15,10 +15,8 @@ use riad_core::{
     ports::{AdapterCounts, Gauges, RequestRecord, Telemetry},
     price::Usage,
 };
-use riad_telemetry::{
-    Metrics,
-    exposition::{Exposition, check},
-};
+use riad_openmetrics::{Exposition, check};
+use riad_telemetry::Metrics;
 use std::{collections::BTreeSet, time::Duration};
 
 const MODEL: &str = "smol";

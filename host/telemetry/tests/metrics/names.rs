@@ -5,19 +5,17 @@ use riad_core::{
     ledger::Outcome,
     ports::{Gauges, Telemetry as _},
 };
-use riad_telemetry::{
-    CONTENT_TYPE, Metrics, MetricsConfig,
-    exposition::{Type, check},
-};
+use riad_openmetrics::{MetricType, check};
+use riad_telemetry::{CONTENT_TYPE, Metrics, MetricsConfig};
 use std::collections::BTreeSet;
 
 const DURATIONS: &str = "0.01 0.02 0.04 0.08 0.16 0.32 0.64 1.28 2.56 5.12 10.24 20.48 40.96 81.92";
 /// From OpenTelemetry's semantic conventions for generative AI: metric, instrument, unit, advised bounds, attributes without
 /// those of the server's address.
-const CONVENTIONS: &[(&str, Type, &str, &str, &[&str])] = &[
+const CONVENTIONS: &[(&str, MetricType, &str, &str, &[&str])] = &[
     (
         "gen_ai.client.token.usage",
-        Type::Histogram,
+        MetricType::Histogram,
         "{token}",
         "1 4 16 64 256 1024 4096 16384 65536 262144 1048576 4194304 16777216 67108864",
         &[
@@ -30,7 +28,7 @@ const CONVENTIONS: &[(&str, Type, &str, &str, &[&str])] = &[
     ),
     (
         "gen_ai.server.request.duration",
-        Type::Histogram,
+        MetricType::Histogram,
         "s",
         DURATIONS,
         &[
@@ -43,7 +41,7 @@ const CONVENTIONS: &[(&str, Type, &str, &str, &[&str])] = &[
     ),
     (
         "gen_ai.server.time_per_output_token",
-        Type::Histogram,
+        MetricType::Histogram,
         "s",
         "0.01 0.025 0.05 0.075 0.1 0.15 0.2 0.3 0.4 0.5 0.75 1.0 2.5",
         &[
@@ -55,7 +53,7 @@ const CONVENTIONS: &[(&str, Type, &str, &str, &[&str])] = &[
     ),
     (
         "gen_ai.server.time_to_first_token",
-        Type::Histogram,
+        MetricType::Histogram,
         "s",
         "0.001 0.005 0.01 0.02 0.04 0.06 0.08 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0",
         &[
@@ -68,29 +66,29 @@ const CONVENTIONS: &[(&str, Type, &str, &str, &[&str])] = &[
 ];
 
 /// All others: name, type, unit.
-const OURS: &[(&str, Type, Option<&str>)] = &[
-    ("riad_adapter_evictions", Type::Counter, None),
-    ("riad_adapter_loads", Type::Counter, None),
-    ("riad_adapters_resident", Type::Gauge, None),
-    ("riad_adapters_resident_bytes", Type::Gauge, Some("bytes")),
-    ("riad_engine_tokens", Type::Counter, Some("tokens")),
-    ("riad_first_token_estimated_seconds", Type::Gauge, Some("seconds")),
-    ("riad_first_token_target_seconds", Type::Gauge, Some("seconds")),
-    ("riad_fuel", Type::Counter, None),
-    ("riad_held_tokens", Type::Gauge, Some("tokens")),
-    ("riad_lanes", Type::Gauge, None),
-    ("riad_lanes_busy", Type::Gauge, None),
-    ("riad_ledger_drift_tokens", Type::Gauge, Some("tokens")),
-    ("riad_ledger_tokens", Type::Counter, Some("tokens")),
-    ("riad_plugin_time_seconds", Type::Histogram, Some("seconds")),
-    ("riad_queue_requests", Type::Gauge, None),
-    ("riad_queue_time_seconds", Type::Histogram, Some("seconds")),
-    ("riad_queue_tokens", Type::Gauge, Some("tokens")),
-    ("riad_requests", Type::Counter, None),
-    ("riad_requests_shed", Type::Counter, None),
-    ("riad_rooms_open", Type::Gauge, None),
-    ("riad_tokens", Type::Counter, Some("tokens")),
-    ("riad_tokens_per_second", Type::Gauge, None),
+const OURS: &[(&str, MetricType, Option<&str>)] = &[
+    ("riad_adapter_evictions", MetricType::Counter, None),
+    ("riad_adapter_loads", MetricType::Counter, None),
+    ("riad_adapters_resident", MetricType::Gauge, None),
+    ("riad_adapters_resident_bytes", MetricType::Gauge, Some("bytes")),
+    ("riad_engine_tokens", MetricType::Counter, Some("tokens")),
+    ("riad_first_token_estimated_seconds", MetricType::Gauge, Some("seconds")),
+    ("riad_first_token_target_seconds", MetricType::Gauge, Some("seconds")),
+    ("riad_fuel", MetricType::Counter, None),
+    ("riad_held_tokens", MetricType::Gauge, Some("tokens")),
+    ("riad_lanes", MetricType::Gauge, None),
+    ("riad_lanes_busy", MetricType::Gauge, None),
+    ("riad_ledger_drift_tokens", MetricType::Gauge, Some("tokens")),
+    ("riad_ledger_tokens", MetricType::Counter, Some("tokens")),
+    ("riad_plugin_time_seconds", MetricType::Histogram, Some("seconds")),
+    ("riad_queue_requests", MetricType::Gauge, None),
+    ("riad_queue_time_seconds", MetricType::Histogram, Some("seconds")),
+    ("riad_queue_tokens", MetricType::Gauge, Some("tokens")),
+    ("riad_requests", MetricType::Counter, None),
+    ("riad_requests_shed", MetricType::Counter, None),
+    ("riad_rooms_open", MetricType::Gauge, None),
+    ("riad_tokens", MetricType::Counter, Some("tokens")),
+    ("riad_tokens_per_second", MetricType::Gauge, None),
 ];
 
 /// OpenTelemetry's rules for Prometheus: dots become underscores, `s` is written out, what is in braces is left out.
@@ -108,7 +106,7 @@ fn a_scrape_has_every_metric_with_its_type_and_unit_and_nothing_else() {
     let metrics = Metrics::new(MetricsConfig::default());
     metrics.request(&chat("acme", Some("support"), Outcome::Completed));
     let exposition = scrape(&metrics);
-    let mut expected: Vec<(String, Type, Option<&str>)> = OURS
+    let mut expected: Vec<(String, MetricType, Option<&str>)> = OURS
         .iter()
         .map(|(name, kind, unit)| ((*name).to_owned(), *kind, *unit))
         .collect();
@@ -117,7 +115,7 @@ fn a_scrape_has_every_metric_with_its_type_and_unit_and_nothing_else() {
         (name, *kind, unit)
     }));
     expected.sort_by(|left, right| left.0.cmp(&right.0));
-    let mut found: Vec<(String, Type, Option<&str>)> = exposition
+    let mut found: Vec<(String, MetricType, Option<&str>)> = exposition
         .families
         .iter()
         .map(|family| (family.name.clone(), family.kind, family.unit.as_deref()))

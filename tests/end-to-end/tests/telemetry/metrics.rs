@@ -4,7 +4,7 @@ use crate::CANARY;
 use reqwest::Method;
 use riad_core::Secret;
 use riad_end_to_end::{Caller, Chat, EMBEDDER, MODEL, Tenant, TestHost, files};
-use riad_telemetry::exposition::{Exposition, Type, check};
+use riad_openmetrics::{Exposition, MetricType, check};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
     assert_eq!(quiet.sum("riad_adapter_loads_total", &[]), Some(1.0));
     assert_eq!(quiet.sum("riad_lanes", &[]), Some(1.0));
     assert!(quiet.sum("riad_rooms_open", &[]) >= Some(1.0));
-    assert_eq!(quiet.family("riad_requests").unwrap().kind, Type::Counter);
+    assert_eq!(quiet.family("riad_requests").unwrap().kind, MetricType::Counter);
     // Nobody is named if it is not wanted.
     let labels = quiet
         .families

@@ -7,8 +7,8 @@ use crate::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use reqwest::Method;
 use riad_end_to_end::{Answer, Chat, Tenant, TestHost, files};
-use riad_telemetry::{ATTRIBUTES, Guard, LogFormat, TelemetryConfig, start};
-use std::collections::BTreeSet;
+use riad_telemetry::{ATTRIBUTES, Guard, LogFormat, SPANS, TelemetryConfig, start};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Mutex;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -57,13 +57,13 @@ fn assert_whole(spans: &[Span], choices: usize) {
     };
     let request = one("request");
     let mut ends = Vec::new();
-    for name in ["authorize", "retrieve", "build_prompt", "settle"] {
+    for name in ["authorize", "retrieve", "build_prompt", "count_prompt", "settle"] {
         let span = one(name);
         assert!(span.start_time_unix_nano >= request.start_time_unix_nano, "{name}");
         ends.push(span.end_time_unix_nano);
     }
     assert!(ends.is_sorted(), "stages one after another: {ends:?}");
-    for name in ["queue", "generate"] {
+    for name in ["queue", "generate", "postprocess"] {
         assert_eq!(spans.iter().filter(|span| span.name == name).count(), choices, "{name}");
     }
     let ids: BTreeSet<&[u8]> = spans.iter().map(|span| span.span_id.as_slice()).collect();
@@ -154,18 +154,35 @@ async fn a_chat_is_one_trace_from_the_request_to_its_entry_and_has_no_content() 
     ] {
         assert!(!collector.has(text), "{text:?} has left the process");
     }
-    let permitted: BTreeSet<&str> = ATTRIBUTES.iter().map(|(_, name, _)| *name).collect();
-    for span in collector.spans() {
+    let spans = collector.spans();
+    for span in &spans {
         assert!(span.events.is_empty() && span.links.is_empty(), "{span:?}");
-        for attribute in &span.attributes {
-            assert!(
-                permitted.contains(attribute.key.as_str()),
-                "{} of {}",
-                attribute.key,
-                span.name
-            );
-        }
     }
+    assert_eq!(recorded(&spans), documented());
+}
+
+/// Names of spans, and of the attributes that at least one span of that name has.
+type Fields = BTreeMap<String, BTreeSet<String>>;
+
+fn recorded(spans: &[Span]) -> Fields {
+    let mut fields = Fields::new();
+    for span in spans {
+        let attributes = span.attributes.iter().map(|attribute| attribute.key.clone());
+        fields.entry(span.name.clone()).or_default().extend(attributes);
+    }
+    fields
+}
+
+/// What `SPANS` says, in the names of the trace.
+fn documented() -> Fields {
+    let attribute = |field: &&str| {
+        let (_, name, _) = ATTRIBUTES.iter().find(|(known, _, _)| known == field).unwrap();
+        (*name).to_owned()
+    };
+    SPANS
+        .iter()
+        .map(|(name, fields)| ((*name).to_owned(), fields.iter().map(attribute).collect()))
+        .collect()
 }
 
 /// What one chat with these headers makes.
