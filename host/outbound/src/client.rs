@@ -1,20 +1,20 @@
-//! How every request of this crate is made. Not here: what is asked.
+//! The HTTP client of every request of this crate.
 
 use std::{error::Error as _, time::Duration};
 
-/// A client whose requests end after `limit`, the body included. It goes to the address that the operator configured and to
-/// no other: no redirects, and no proxy that happens to stand in the environment.
-pub(crate) fn open(limit: Duration) -> reqwest::Result<reqwest::Client> {
+/// A client whose requests, bodies included, end after `timeout`. It connects only to the address that the operator
+/// configured: no redirects, and no proxy from the environment.
+pub(crate) fn open(timeout: Duration) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .user_agent(concat!("riad/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .referer(false)
-        .timeout(limit)
+        .timeout(timeout)
         .build()
 }
 
-/// What went wrong and why, for the log. Without the address, which may have a secret in it.
+/// The error and its causes, for the log. Without the URL, which may contain a secret.
 pub(crate) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

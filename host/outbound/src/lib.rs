@@ -1,12 +1,11 @@
-//! Everything that Riad asks or tells other servers over HTTP: the keys of an identity provider, and webhooks.
-//! Not here: what a verified token opens (`TenantPass` in core), when a budget's threshold is passed (`services`), and
-//! telemetry, which has a crate of its own.
+//! Requests to other servers over HTTP: the keys of an identity provider, and webhooks. Not here: what a verified token
+//! permits (`TenantPass` in core), when a webhook is due (`services`), and telemetry, which has a crate of its own.
 //!
-//! No client here follows redirects, reads a proxy from the environment, or waits without a limit.
+//! No client here follows redirects, reads a proxy from the environment, or waits without a timeout.
 
 mod client;
 mod tokens;
 mod webhooks;
 
-pub use tokens::{IdentityConfig, IdentityTokens, KeyTimes};
+pub use tokens::{IdentityConfig, IdentityTokens, KeyRefresh};
 pub use webhooks::HttpWebhooks;

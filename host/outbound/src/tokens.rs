@@ -1,78 +1,74 @@
-//! Tokens of an identity provider: which key signed one, and whether it holds.
-//! Not here: what a tenant's keys are (`KeyStore`), and whether the tenant that a token names exists (`TenantPass`).
+//! Verifies tokens of an identity provider. Not here: whether the tenant that a token names exists (`TenantPass`).
 
 mod claims;
 mod config;
 mod file;
 mod keys;
-mod parts;
 mod provider;
+mod unverified;
 
 pub use config::IdentityConfig;
-pub use provider::KeyTimes;
+pub use provider::KeyRefresh;
 
 use async_trait::async_trait;
 use file::FileKeys;
-use keys::{Jwk, KeySet, Unfound};
-use parts::Parts;
+use keys::{KeyNotFound, KeySet, VerifyingKey};
 use provider::ProviderKeys;
 use riad_core::{
-    Error, ErrorKind, Result, Secret,
+    Error, ErrorKind, Result, Secret, Timestamp,
     ports::{Claims, Tokens},
 };
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, sync::Arc};
 use tokio::time::Instant;
+use unverified::UnverifiedToken;
 
 /// Verifies the tokens of one issuer.
 pub struct IdentityTokens {
     config: IdentityConfig,
-    source: Source,
+    source: KeySource,
 }
 
-enum Source {
+enum KeySource {
     File(FileKeys),
     Provider(Arc<ProviderKeys>),
 }
 
 impl IdentityTokens {
-    /// Reads the keys if they are in a file; an address is asked at first use.
+    /// Reads the keys if they are in a file; those at an address are fetched at first use.
     ///
     /// # Errors
     /// `InvalidRequest` names the setting at fault, as `auth.jwks`.
     pub fn open(config: IdentityConfig) -> Result<Self> {
-        Self::open_with(config, KeyTimes::default())
+        Self::open_with(config, KeyRefresh::default())
     }
 
-    /// As `open`, with other times for keys that are fetched.
+    /// As `open`, with other times for fetched keys.
     ///
     /// # Errors
     /// As `open`.
-    pub fn open_with(config: IdentityConfig, times: KeyTimes) -> Result<Self> {
+    pub fn open_with(config: IdentityConfig, refresh: KeyRefresh) -> Result<Self> {
         config.check()?;
-        let source = if config.jwks_is_address() {
-            Source::Provider(Arc::new(ProviderKeys::open(&config.jwks, times)?))
+        let source = if config.jwks_is_url() {
+            KeySource::Provider(Arc::new(ProviderKeys::open(&config.jwks, refresh)?))
         } else {
-            Source::File(FileKeys::open(Path::new(&config.jwks))?)
+            KeySource::File(FileKeys::open(Path::new(&config.jwks))?)
         };
         Ok(Self { config, source })
     }
 
-    async fn key(&self, parts: &Parts<'_>) -> Result<Jwk> {
-        let began = Instant::now();
-        let mut found = self.keys().await?.find(parts.kid.as_deref(), parts.algorithm);
-        if let (Err(Unfound::Unknown), Source::Provider(provider)) = (&found, &self.source) {
-            // The provider may have new keys since it was asked.
-            found = provider.newer(began).await?.find(parts.kid.as_deref(), parts.algorithm);
+    async fn find_key(&self, token: &UnverifiedToken<'_>) -> Result<VerifyingKey> {
+        let started = Instant::now();
+        let mut found = self.keys().await?.find(token.kid.as_deref(), token.algorithm);
+        if let (Err(KeyNotFound::Unknown), KeySource::Provider(provider)) = (&found, &self.source) {
+            // The provider may have published new keys since the last fetch.
+            let keys = provider.keys_newer_than(started).await?;
+            found = keys.find(token.kid.as_deref(), token.algorithm);
         }
         found.map_err(|why| {
-            refused(match why {
-                Unfound::Unknown => "it is not signed with a key of the identity provider",
-                Unfound::Unfit => "its key is not for its algorithm",
-                Unfound::Several => {
+            reject(match why {
+                KeyNotFound::Unknown => "it is not signed with a key of the identity provider",
+                KeyNotFound::WrongAlgorithm => "its key is not for its algorithm",
+                KeyNotFound::Ambiguous => {
                     "more than one key of the identity provider fits it; its header must name one as `kid`"
                 }
             })
@@ -81,8 +77,8 @@ impl IdentityTokens {
 
     async fn keys(&self) -> Result<Arc<KeySet>> {
         match &self.source {
-            Source::File(file) => Ok(file.keys().await),
-            Source::Provider(provider) => provider.keys().await,
+            KeySource::File(file) => Ok(file.keys().await),
+            KeySource::Provider(provider) => provider.keys().await,
         }
     }
 }
@@ -90,28 +86,20 @@ impl IdentityTokens {
 #[async_trait]
 impl Tokens for IdentityTokens {
     fn is_token(&self, presented: &Secret<String>) -> bool {
-        parts::is_token(presented.reveal())
+        unverified::is_token(presented.reveal())
     }
 
     async fn verify(&self, token: &Secret<String>) -> Result<Claims> {
-        let parts = Parts::read(token.reveal())?;
-        if !self.key(&parts).await?.verifies(&parts) {
-            return Err(refused("its signature is wrong"));
+        let token = UnverifiedToken::read(token.reveal())?;
+        if !self.find_key(&token).await?.verifies(&token) {
+            return Err(reject("its signature is wrong"));
         }
-        // Not before the signature is checked: nothing in there is anybody's word until then.
-        claims::read(&self.config, &parts.claims()?, now())
+        // Only now: until the signature is verified, anybody may have written them.
+        claims::read(&self.config, &token.claims()?, Timestamp::now().as_seconds())
     }
 }
 
-/// `why` is one of our own sentences: no part of a token may get into it.
-fn refused(why: impl std::fmt::Display) -> Error {
+/// `why` must not contain any part of the token: the error is logged.
+fn reject(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Unauthenticated, format!("this token is not valid: {why}"))
-}
-
-/// Seconds since 1970-01-01 UTC.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

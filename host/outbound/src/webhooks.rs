@@ -1,5 +1,5 @@
-//! Notices to the operator's systems: queued, sent by a task in the background, tried again, and given up with a line in the
-//! log. Not here: when there is something to tell (`services`), what a notice looks like on the wire (`event`).
+//! Notices to the operator's systems. A background task sends them, retries twice, and then drops a notice with a line in the
+//! log. Not here: when a notice is due (`services`), its wire format (`event`).
 
 mod event;
 
@@ -17,32 +17,32 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// Notices that wait. There are few of them, and a receiver that is down must not cost memory.
-const QUEUE: usize = 1024;
-/// Notices that are being sent: a receiver that hangs does not hold up the others'.
-const AT_ONCE: usize = 8;
-const TRY_LIMIT: Duration = Duration::from_secs(10);
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+/// Notices that wait. A receiver that is down must not cost memory.
+const QUEUE_CAPACITY: usize = 1024;
+/// Notices that are sent at the same time: a receiver that hangs does not delay the others.
+const MAX_CONCURRENT: usize = 8;
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
 const CONTENT_TYPE: &str = "application/cloudevents+json";
 const SIGNATURE: &str = "riad-signature";
 
-/// Posts notices as `CloudEvents`. Dropping it ends the task with whatever it still has to send.
+/// Posts notices as `CloudEvents`. Dropping it discards notices that are not sent yet.
 pub struct HttpWebhooks {
-    queue: Sender<Job>,
+    queue: Sender<Delivery>,
     task: AbortHandle,
 }
 
-struct Job {
+struct Delivery {
     url: Url,
     body: Vec<u8>,
-    /// For the log. The URL is not: its path may be a secret.
+    /// For the log, unlike the URL: its path may be a secret.
     tenant: String,
     budget: &'static str,
 }
 
 #[derive(Clone)]
-struct Courier {
+struct WebhookClient {
     client: reqwest::Client,
     secret: Option<hmac::Key>,
     pauses: [Duration; 2],
@@ -53,17 +53,17 @@ impl HttpWebhooks {
     /// in hex digits. Called within a tokio runtime, which runs the task.
     #[must_use]
     pub fn new(secret: Option<Secret<String>>) -> Self {
-        Self::with_pauses(secret, PAUSES)
+        Self::with_pauses(secret, RETRY_PAUSES)
     }
 
-    /// As `new`, with other pauses between the three tries.
+    /// As `new`, with other pauses before the two retries.
     #[must_use]
     pub fn with_pauses(secret: Option<Secret<String>>, pauses: [Duration; 2]) -> Self {
         let secret = secret
             .filter(|secret| !secret.reveal().is_empty())
             .map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(work(jobs, secret, pauses)).abort_handle();
+        let (queue, deliveries) = mpsc::channel(QUEUE_CAPACITY);
+        let task = tokio::spawn(run(deliveries, secret, pauses)).abort_handle();
         Self { queue, task }
     }
 }
@@ -71,25 +71,25 @@ impl HttpWebhooks {
 impl Webhooks for HttpWebhooks {
     fn notify(&self, url: &str, notice: BudgetNotice) {
         let (tenant, budget) = (notice.tenant.to_string(), notice.budget);
-        let job = Url::parse(url)
+        let queued = Url::parse(url)
             .map_err(|error| error.to_string())
             .and_then(|url| {
                 let body = serde_json::to_vec(&Event::of(&notice)).map_err(|error| error.to_string())?;
                 let tenant = tenant.clone();
-                Ok(Job {
+                Ok(Delivery {
                     url,
                     body,
                     tenant,
                     budget,
                 })
             })
-            .and_then(|job| self.queue.try_send(job).map_err(|error| error.to_string()));
-        if let Err(error) = job {
+            .and_then(|delivery| self.queue.try_send(delivery).map_err(|error| error.to_string()));
+        if let Err(error) = queued {
             tracing::warn!(
                 tenant,
                 budget,
                 error,
-                "a webhook is not told: its notice cannot be queued"
+                "a webhook is not sent: its notice cannot be queued"
             );
         }
     }
@@ -101,59 +101,65 @@ impl Drop for HttpWebhooks {
     }
 }
 
-async fn work(mut jobs: Receiver<Job>, secret: Option<hmac::Key>, pauses: [Duration; 2]) {
-    // Made here: a machine without root certificates must not keep a server without webhooks from starting.
-    let mut courier = None;
-    let mut under_way = JoinSet::new();
-    while let Some(job) = jobs.recv().await {
-        if courier.is_none() {
-            match client::open(TRY_LIMIT) {
+async fn run(mut deliveries: Receiver<Delivery>, secret: Option<hmac::Key>, pauses: [Duration; 2]) {
+    // Created at first use: a server without webhooks must start on a machine without root certificates.
+    let mut sender = None;
+    let mut in_flight = JoinSet::new();
+    while let Some(delivery) = deliveries.recv().await {
+        if sender.is_none() {
+            match client::open(ATTEMPT_TIMEOUT) {
                 Ok(client) => {
                     let secret = secret.clone();
-                    courier = Some(Courier { client, secret, pauses });
+                    sender = Some(WebhookClient { client, secret, pauses });
                 }
-                Err(error) => tracing::error!(%error, tenant = job.tenant, "a webhook is not told: no HTTP client"),
+                Err(error) => {
+                    tracing::error!(%error, tenant = delivery.tenant, "a webhook is not sent: no HTTP client")
+                }
             }
         }
-        if under_way.len() >= AT_ONCE {
-            under_way.join_next().await;
+        if in_flight.len() >= MAX_CONCURRENT {
+            in_flight.join_next().await;
         }
-        if let Some(courier) = courier.clone() {
-            under_way.spawn(async move { courier.deliver(job).await });
+        if let Some(sender) = sender.clone() {
+            in_flight.spawn(async move { sender.deliver(delivery).await });
         }
     }
 }
 
-impl Courier {
-    async fn deliver(self, job: Job) {
+impl WebhookClient {
+    async fn deliver(self, delivery: Delivery) {
         let mut failure = String::new();
         for pause in std::iter::once(Duration::ZERO).chain(self.pauses) {
             tokio::time::sleep(pause).await;
-            match self.post(&job).await {
+            match self.post(&delivery).await {
                 Ok(status) if status.is_success() => return,
                 Ok(status) => failure = format!("status {status}"),
                 Err(error) => failure = client::describe(error),
             }
         }
-        let (tenant, budget, host) = (job.tenant, job.budget, job.url.host_str().unwrap_or_default());
+        let (tenant, budget, host) = (
+            delivery.tenant,
+            delivery.budget,
+            delivery.url.host_str().unwrap_or_default(),
+        );
         tracing::warn!(
             tenant,
             budget,
             host,
             failure,
-            "a webhook was not told; its notice is dropped"
+            "a webhook could not be delivered; its notice is dropped"
         );
     }
 
-    async fn post(&self, job: &Job) -> reqwest::Result<StatusCode> {
+    async fn post(&self, delivery: &Delivery) -> reqwest::Result<StatusCode> {
         let mut request = self
             .client
-            .post(job.url.clone())
+            .post(delivery.url.clone())
             .header(header::CONTENT_TYPE, CONTENT_TYPE);
         if let Some(secret) = &self.secret {
-            let signature = hex::encode(hmac::sign(secret, &job.body));
+            let signature = hex::encode(hmac::sign(secret, &delivery.body));
             request = request.header(SIGNATURE, format!("sha256={signature}"));
         }
-        Ok(request.body(job.body.clone()).send().await?.status())
+        Ok(request.body(delivery.body.clone()).send().await?.status())
     }
 }

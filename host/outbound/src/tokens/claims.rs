@@ -1,6 +1,6 @@
-//! What a token says, once its signature is known to be the provider's (RFC 7519). Not here: the signature (`keys`).
+//! Validates the claims of a token (RFC 7519) whose signature has been verified, and converts them.
 
-use super::{IdentityConfig, refused};
+use super::{IdentityConfig, reject};
 use riad_core::{
     Digest, KeyId, Result, TenantId,
     grants::{Grants, KeyRole, Scope},
@@ -9,21 +9,21 @@ use riad_core::{
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Of a subject's digest, in its key id.
+/// How much of a subject's digest its key id has.
 const SUBJECT_HEX_DIGITS: usize = 24;
 
 /// `now` in seconds since 1970-01-01 UTC.
 pub(super) fn read(config: &IdentityConfig, claims: &Map<String, Value>, now: u64) -> Result<Claims> {
     if claims.get("iss").and_then(Value::as_str) != Some(config.issuer.as_str()) {
-        return Err(refused("its issuer (`iss`) is not the one that this server trusts"));
+        return Err(reject("its issuer (`iss`) is not the one that this server trusts"));
     }
-    if !is_for(claims.get("aud"), &config.audience) {
-        return Err(refused("its audience (`aud`) is not this server"));
+    if !contains_audience(claims.get("aud"), &config.audience) {
+        return Err(reject("its audience (`aud`) is not this server"));
     }
-    let issued_at = times(claims, now, config.leeway_seconds)?;
+    let issued_at = check_times(claims, now, config.leeway_seconds)?;
     let subject = match claims.get("sub").and_then(Value::as_str) {
         Some(subject) if !subject.is_empty() => subject,
-        Some(_) | None => return Err(refused("it needs a subject (`sub`)")),
+        Some(_) | None => return Err(reject("it has no subject (`sub`)")),
     };
     Ok(Claims {
         tenant: tenant(config, claims)?,
@@ -36,8 +36,8 @@ pub(super) fn read(config: &IdentityConfig, claims: &Map<String, Value>, now: u6
     })
 }
 
-/// A text, or a list that has it.
-fn is_for(audience: Option<&Value>, own: &str) -> bool {
+/// `aud` is a text or a list of texts.
+fn contains_audience(audience: Option<&Value>, own: &str) -> bool {
     match audience {
         Some(Value::String(one)) => one == own,
         Some(Value::Array(several)) => several.iter().any(|one| one.as_str() == Some(own)),
@@ -45,18 +45,18 @@ fn is_for(audience: Option<&Value>, own: &str) -> bool {
     }
 }
 
-/// Checks them all and returns `iat`.
-fn times(claims: &Map<String, Value>, now: u64, leeway: u64) -> Result<u64> {
-    let expires = seconds(claims, "exp")?.ok_or_else(|| refused("it needs an end (`exp`)"))?;
+/// Checks `exp`, `nbf` and `iat`, and returns `iat`.
+fn check_times(claims: &Map<String, Value>, now: u64, leeway: u64) -> Result<u64> {
+    let expires = seconds(claims, "exp")?.ok_or_else(|| reject("it has no expiry (`exp`)"))?;
     if now >= expires.saturating_add(leeway) {
-        return Err(refused("it has expired (`exp`)"));
+        return Err(reject("it has expired (`exp`)"));
     }
     if seconds(claims, "nbf")?.is_some_and(|begins| begins > now.saturating_add(leeway)) {
-        return Err(refused("it does not hold yet (`nbf`)"));
+        return Err(reject("it is not valid yet (`nbf`)"));
     }
-    let issued_at = seconds(claims, "iat")?.ok_or_else(|| refused("it needs the time when it was made (`iat`)"))?;
+    let issued_at = seconds(claims, "iat")?.ok_or_else(|| reject("it has no time of issue (`iat`)"))?;
     if issued_at > now.saturating_add(leeway) {
-        return Err(refused("it was made in the future (`iat`)"));
+        return Err(reject("it was issued in the future (`iat`)"));
     }
     Ok(issued_at)
 }
@@ -72,7 +72,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>> {
         .as_u64()
         .or_else(|| value.as_f64().and_then(whole))
         .map(Some)
-        .ok_or_else(|| refused(format_args!("`{name}` is not a time in seconds")))
+        .ok_or_else(|| reject(format_args!("`{name}` is not a time in seconds")))
 }
 
 fn tenant(config: &IdentityConfig, claims: &Map<String, Value>) -> Result<TenantId> {
@@ -81,9 +81,9 @@ fn tenant(config: &IdentityConfig, claims: &Map<String, Value>) -> Result<Tenant
         .get(name)
         .and_then(Value::as_str)
         .and_then(|tenant| tenant.parse().ok())
-        .ok_or_else(|| refused(format_args!("its claim `{name}` must be the id of one tenant")))?;
+        .ok_or_else(|| reject(format_args!("its claim `{name}` must be the id of one tenant")))?;
     if !config.tenants.is_empty() && !config.tenants.contains(&tenant) {
-        return Err(refused(format_args!(
+        return Err(reject(format_args!(
             "its claim `{name}` is a tenant that its issuer may not speak for"
         )));
     }
@@ -98,19 +98,19 @@ fn role(claim: Option<&Value>, name: &str) -> Result<KeyRole> {
         .collect();
     match roles.as_slice() {
         [role] => Ok(*role),
-        _ => Err(refused(format_args!(
+        _ => Err(reject(format_args!(
             "its claim `{name}` must have exactly one of admin, user, read-only"
         ))),
     }
 }
 
-/// Words that are no scopes of ours are for other servers. A token that has only such words opens nothing.
+/// Ignores unknown scopes, which are for other servers. A token that has no other scopes permits nothing.
 fn scopes(claim: Option<&Value>, name: &str) -> Result<BTreeSet<Scope>> {
     if claim.is_none() {
         return Ok(Scope::ALL.into());
     }
     let words =
-        texts(claim).ok_or_else(|| refused(format_args!("its claim `{name}` must be a text or a list of texts")))?;
+        texts(claim).ok_or_else(|| reject(format_args!("its claim `{name}` must be a text or a list of texts")))?;
     Ok(words
         .into_iter()
         .flat_map(str::split_whitespace)

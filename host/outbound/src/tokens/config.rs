@@ -1,9 +1,9 @@
-//! Whose tokens are taken, and what their claims are called. Not here: reading the claims (`claims`).
+//! Settings: which tokens are accepted, and how their claims are named.
 
 use riad_core::{Error, Result, TenantId};
 use serde::{Deserialize, Serialize};
 
-/// More would let a token live on after its end.
+/// A longer leeway would keep expired tokens valid.
 const LEEWAY_MAX_SECONDS: u64 = 300;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,16 +13,16 @@ pub struct IdentityConfig {
     pub jwks: String,
     /// The tokens' `iss`, exactly.
     pub issuer: String,
-    /// What `aud` is or has among others, exactly.
+    /// The tokens' `aud`, or one of them, exactly.
     pub audience: String,
     pub tenant_claim: String,
     /// `admin`, `user` or `read-only`, or a list with exactly one of them.
     pub role_claim: String,
     /// A text with spaces between the scopes, or a list. Without this claim a token has all scopes.
     pub scopes_claim: String,
-    /// The tenants that this issuer may speak for; empty: all.
+    /// The tenants that this issuer's tokens may name; empty: all.
     pub tenants: Vec<TenantId>,
-    /// How far the provider's clock may be from ours.
+    /// How far the provider's clock may differ from ours.
     pub leeway_seconds: u64,
 }
 
@@ -64,7 +64,7 @@ impl IdentityConfig {
         Ok(())
     }
 
-    pub(super) fn jwks_is_address(&self) -> bool {
+    pub(super) fn jwks_is_url(&self) -> bool {
         let begins = |scheme: &str| {
             self.jwks
                 .get(..scheme.len())

@@ -1,4 +1,4 @@
-//! Keys in a file that the operator changes. Not here: keys behind an address (`provider`).
+//! Keys in a file, which is read again when the operator changes it.
 
 use super::{
     config::wrong,
@@ -16,17 +16,17 @@ use std::{
 
 pub(super) struct FileKeys {
     path: PathBuf,
-    held: Mutex<Held>,
+    loaded: Mutex<LoadedKeys>,
 }
 
-struct Held {
+struct LoadedKeys {
     /// `None` while there is no file.
-    stamp: Option<Stamp>,
+    version: Option<FileVersion>,
     keys: Arc<KeySet>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileVersion {
     modified: SystemTime,
     bytes: u64,
 }
@@ -39,52 +39,52 @@ impl FileKeys {
                 format_args!("names {}, which cannot be used: {why}", path.display()),
             )
         };
-        // The stamp first: what is written in between has another one, and is read at the next use.
-        let stamp = path.metadata().and_then(stamp).map_err(|error| cannot(&error))?;
+        // The version first: a file that is written in between has another one, and is read at the next use.
+        let version = path.metadata().and_then(version).map_err(|error| cannot(&error))?;
         let keys = read(path).map_err(|error| cannot(&error))?;
         if keys.is_empty() {
             return Err(cannot(
-                &"it has no public key for verifying (RSA of 2048 bits or more, P-256, P-384, Ed25519)",
+                &"it has no public key for verifying (RSA of at least 2048 bits, P-256, P-384, Ed25519)",
             ));
         }
         Ok(Self {
             path: path.to_owned(),
-            held: Mutex::new(Held {
-                stamp: Some(stamp),
+            loaded: Mutex::new(LoadedKeys {
+                version: Some(version),
                 keys: Arc::new(keys),
             }),
         })
     }
 
-    /// The keys as the file has them now. A file that cannot be read leaves those that were there.
+    /// The keys as the file has them now, or the last ones if it cannot be read.
     pub(super) async fn keys(&self) -> Arc<KeySet> {
-        let stamp = tokio::fs::metadata(&self.path).await.and_then(stamp).ok();
+        let version = tokio::fs::metadata(&self.path).await.and_then(version).ok();
         {
-            let held = self.held.lock();
-            if held.stamp == stamp {
-                return Arc::clone(&held.keys);
+            let loaded = self.loaded.lock();
+            if loaded.version == version {
+                return Arc::clone(&loaded.keys);
             }
         }
         let path = self.path.clone();
         let keys = tokio::task::spawn_blocking(move || read(&path))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
-        let mut held = self.held.lock();
-        // Kept for a bad file too: it is read, and complained about, once.
-        held.stamp = stamp;
+        let mut loaded = self.loaded.lock();
+        // For a bad file too, so that it is read and logged once.
+        loaded.version = version;
         match keys {
             Ok(keys) => {
                 tracing::info!(keys = keys.len(), "read auth.jwks again");
-                held.keys = Arc::new(keys);
+                loaded.keys = Arc::new(keys);
             }
-            Err(error) => tracing::warn!(%error, "auth.jwks cannot be read; the keys that it had go on working"),
+            Err(error) => tracing::warn!(%error, "auth.jwks cannot be read; its last keys stay in use"),
         }
-        Arc::clone(&held.keys)
+        Arc::clone(&loaded.keys)
     }
 }
 
-fn stamp(file: Metadata) -> io::Result<Stamp> {
-    Ok(Stamp {
+fn version(file: Metadata) -> io::Result<FileVersion> {
+    Ok(FileVersion {
         modified: file.modified()?,
         bytes: file.len(),
     })

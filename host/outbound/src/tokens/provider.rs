@@ -1,5 +1,5 @@
-//! Keys that an identity provider publishes at an address. Fetched when they are first needed, kept, and fetched again when
-//! they are old or when a token names one that is not there. Not here: keys in a file (`file`).
+//! Keys that an identity provider publishes at an address. They are fetched at first use, cached, and fetched again when they
+//! are old or when a token names an unknown one.
 
 use super::{
     config::wrong,
@@ -14,26 +14,26 @@ use tokio::{
     time::Instant,
 };
 
-const FETCH_LIMIT: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When keys are fetched. The defaults are what a server uses.
 #[derive(Debug, Clone, Copy)]
-pub struct KeyTimes {
-    /// So long keys are used without asking; a key that the provider takes back lives on for this long.
-    pub fresh: Duration,
-    /// At least so long passes between two fetches that unknown keys ask for, and after one that failed while older keys go
-    /// on working: bad tokens cost the provider nothing.
-    pub pause: Duration,
-    /// So long passes after a fetch that failed while there are no keys at all.
-    pub retry: Duration,
+pub struct KeyRefresh {
+    /// For how long keys are used without a fetch. A key that the provider withdraws stays valid for as long.
+    pub max_age: Duration,
+    /// The least time between two fetches because of unknown keys, and after a failed one while older keys are in use: bad
+    /// tokens cost the provider nothing.
+    pub min_interval: Duration,
+    /// The least time after a failed fetch while there are no keys at all.
+    pub retry_after: Duration,
 }
 
-impl Default for KeyTimes {
+impl Default for KeyRefresh {
     fn default() -> Self {
         Self {
-            fresh: Duration::from_secs(300),
-            pause: Duration::from_secs(30),
-            retry: Duration::from_secs(5),
+            max_age: Duration::from_secs(300),
+            min_interval: Duration::from_secs(30),
+            retry_after: Duration::from_secs(5),
         }
     }
 }
@@ -41,98 +41,98 @@ impl Default for KeyTimes {
 pub(super) struct ProviderKeys {
     address: reqwest::Url,
     client: reqwest::Client,
-    times: KeyTimes,
-    held: RwLock<Option<Held>>,
-    /// Held while the provider is asked: there is never more than one fetch.
-    attempts: Arc<Mutex<Attempts>>,
+    refresh: KeyRefresh,
+    cached: RwLock<Option<CachedKeys>>,
+    /// Locked during a fetch: there is never more than one.
+    history: Arc<Mutex<FetchHistory>>,
 }
 
 #[derive(Clone)]
-struct Held {
+struct CachedKeys {
     keys: Arc<KeySet>,
-    /// When the provider was asked for them.
-    since: Instant,
+    requested_at: Instant,
 }
 
 #[derive(Default)]
-struct Attempts {
-    unknown: Option<Instant>,
+struct FetchHistory {
+    /// The last fetch because of an unknown key.
+    for_unknown_key: Option<Instant>,
     failed: Option<Instant>,
 }
 
 impl ProviderKeys {
-    pub(super) fn open(address: &str, times: KeyTimes) -> Result<Self> {
+    pub(super) fn open(address: &str, refresh: KeyRefresh) -> Result<Self> {
         let address: reqwest::Url = address
             .parse()
             .map_err(|error| wrong("jwks", format_args!("is not a URL: {error}")))?;
         if address.scheme() != "https" {
             tracing::warn!(
-                "auth.jwks is not https://: whoever is on the way to the provider can make tokens for any tenant"
+                "auth.jwks is not https://: anybody on the network path to the provider can forge tokens for any tenant"
             );
         }
         Ok(Self {
             address,
-            client: client::open(FETCH_LIMIT).map_err(Error::internal)?,
-            times,
-            held: RwLock::default(),
-            attempts: Arc::default(),
+            client: client::open(FETCH_TIMEOUT).map_err(Error::internal)?,
+            refresh,
+            cached: RwLock::default(),
+            history: Arc::default(),
         })
     }
 
     pub(super) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>> {
-        match self.held() {
-            Some(held) if self.is_fresh(&held) => return Ok(held.keys),
+        match self.cached() {
+            Some(cached) if self.is_fresh(&cached) => return Ok(cached.keys),
             Some(_) => {
-                // Whoever comes first asks; others go on with what is there, and do not wait for a slow provider.
-                if let Ok(attempts) = Arc::clone(&self.attempts).try_lock_owned()
-                    && !self.held().is_some_and(|held| self.is_fresh(&held))
-                    && is_over(attempts.failed, self.times.pause)
+                // The first request fetches. Others use the older keys and do not wait for a slow provider.
+                if let Ok(history) = Arc::clone(&self.history).try_lock_owned()
+                    && !self.cached().is_some_and(|cached| self.is_fresh(&cached))
+                    && has_passed(history.failed, self.refresh.min_interval)
                 {
-                    self.fetch(attempts).await;
+                    self.fetch(history).await;
                 }
             }
             None => {
-                let attempts = Arc::clone(&self.attempts).lock_owned().await;
-                if self.held().is_none() && is_over(attempts.failed, self.times.retry) {
-                    self.fetch(attempts).await;
+                let history = Arc::clone(&self.history).lock_owned().await;
+                if self.cached().is_none() && has_passed(history.failed, self.refresh.retry_after) {
+                    self.fetch(history).await;
                 }
             }
         }
-        self.held_or_unavailable()
+        self.cached_or_unavailable()
     }
 
-    /// For a token whose key is not there: keys that were asked for after `began`, when the token came, if the provider may be
-    /// asked again; else those that are there.
-    pub(super) async fn newer(self: &Arc<Self>, began: Instant) -> Result<Arc<KeySet>> {
-        let mut attempts = Arc::clone(&self.attempts).lock_owned().await;
-        let asked_since = self.held().is_some_and(|held| held.since >= began);
-        if !asked_since && is_over(attempts.unknown, self.times.pause) {
-            attempts.unknown = Some(Instant::now());
-            self.fetch(attempts).await;
+    /// For a token with an unknown key: keys requested after `time`, when the token came, if another fetch is due; otherwise
+    /// the cached ones.
+    pub(super) async fn keys_newer_than(self: &Arc<Self>, time: Instant) -> Result<Arc<KeySet>> {
+        let mut history = Arc::clone(&self.history).lock_owned().await;
+        let is_newer = self.cached().is_some_and(|cached| cached.requested_at >= time);
+        if !is_newer && has_passed(history.for_unknown_key, self.refresh.min_interval) {
+            history.for_unknown_key = Some(Instant::now());
+            self.fetch(history).await;
         }
-        self.held_or_unavailable()
+        self.cached_or_unavailable()
     }
 
-    async fn fetch(self: &Arc<Self>, mut attempts: OwnedMutexGuard<Attempts>) {
+    async fn fetch(self: &Arc<Self>, mut history: OwnedMutexGuard<FetchHistory>) {
         let this = Arc::clone(self);
-        // In a task of its own: a client that hangs up must not end the fetch that the others wait for.
+        // In a task of its own: a client that hangs up must not end the fetch that others wait for.
         let task = tokio::spawn(async move {
-            let since = Instant::now();
+            let requested_at = Instant::now();
             match this.download().await {
                 Ok(keys) => {
                     tracing::info!(keys = keys.len(), "fetched the identity provider's keys");
                     let keys = Arc::new(keys);
-                    *this.held.write() = Some(Held { keys, since });
-                    attempts.failed = None;
+                    *this.cached.write() = Some(CachedKeys { keys, requested_at });
+                    history.failed = None;
                 }
                 Err(error) => {
                     tracing::warn!(error, "the identity provider's keys cannot be fetched");
-                    attempts.failed = Some(Instant::now());
+                    history.failed = Some(Instant::now());
                 }
             }
         });
         if let Err(error) = task.await {
-            tracing::error!(%error, "fetching the identity provider's keys was cut off");
+            tracing::error!(%error, "the fetch of the identity provider's keys was aborted");
         }
     }
 
@@ -157,25 +157,25 @@ impl ProviderKeys {
         Ok(KeySet::read(&json)?)
     }
 
-    fn held(&self) -> Option<Held> {
-        self.held.read().clone()
+    fn cached(&self) -> Option<CachedKeys> {
+        self.cached.read().clone()
     }
 
-    fn is_fresh(&self, held: &Held) -> bool {
-        held.since.elapsed() < self.times.fresh
+    fn is_fresh(&self, cached: &CachedKeys) -> bool {
+        cached.requested_at.elapsed() < self.refresh.max_age
     }
 
-    fn held_or_unavailable(&self) -> Result<Arc<KeySet>> {
-        self.held().map(|held| held.keys).ok_or_else(|| {
+    fn cached_or_unavailable(&self) -> Result<Arc<KeySet>> {
+        self.cached().map(|cached| cached.keys).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unavailable,
-                "the identity provider's keys cannot be had now; try again later, or use a key of this server",
+                "the identity provider's keys cannot be fetched now; try again later, or use a key of this server",
             )
-            .with_retry_after(self.times.retry)
+            .with_retry_after(self.refresh.retry_after)
         })
     }
 }
 
-fn is_over(last: Option<Instant>, pause: Duration) -> bool {
-    last.is_none_or(|last| last.elapsed() >= pause)
+fn has_passed(last: Option<Instant>, interval: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= interval)
 }

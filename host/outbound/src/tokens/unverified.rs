@@ -1,6 +1,9 @@
-//! A token taken apart (RFC 7515, compact form). Not here: whether it holds (`keys`, `claims`).
+//! A token in its compact form (RFC 7515), split and with its header read. Not here: verifying it (`keys`, `claims`).
+//!
+//! `jsonwebtoken::decode` is not used: it rejects the algorithm name `Ed25519` (RFC 9864), and its `Validation` accepts a list
+//! as issuer and a token in the second in which it expires.
 
-use super::refused;
+use super::reject;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use riad_core::Result;
@@ -8,11 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 const TOKEN_MAX_BYTES: usize = 16 * 1024;
-/// What every key of ours begins with.
+/// The prefix of this server's own keys.
 const KEY_PREFIX: &str = "riad_";
 
-/// The algorithms that are taken. There is no entry for secrets that both sides know, nor for `none`: a public key can never
-/// be used as such a secret.
+/// The accepted algorithms. HMAC and `none` are missing: a public key can never be used as a shared secret.
 const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),
@@ -23,7 +25,7 @@ const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
-    // RFC 9864 gives the only curve that we take a name of its own.
+    // The name that RFC 9864 gives to `EdDSA` on the only curve that is accepted.
     ("Ed25519", Algorithm::EdDSA),
 ];
 
@@ -41,8 +43,8 @@ pub(super) fn is_token(presented: &str) -> bool {
         })
 }
 
-/// The header has been read; the claims have not.
-pub(super) struct Parts<'a> {
+/// Its header has been read, its claims have not.
+pub(super) struct UnverifiedToken<'a> {
     pub algorithm: Algorithm,
     pub kid: Option<String>,
     /// What is signed.
@@ -51,7 +53,7 @@ pub(super) struct Parts<'a> {
     claims: &'a str,
 }
 
-/// What matters of a header. Keys that it brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+/// Keys that a header contains or points to (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -59,28 +61,28 @@ struct Header {
     crit: Option<Value>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UnverifiedToken<'a> {
     pub(super) fn read(token: &'a str) -> Result<Self> {
         if token.len() > TOKEN_MAX_BYTES {
-            return Err(refused("it is too long"));
+            return Err(reject("it is too long"));
         }
-        let [header, claims, signature] = split(token).ok_or_else(|| refused("it does not have three parts"))?;
+        let [header, claims, signature] = split(token).ok_or_else(|| reject("it does not have three parts"))?;
         let (message, _) = token.rsplit_once('.').unwrap_or_default();
         let header: Header = URL_SAFE_NO_PAD
             .decode(header)
             .ok()
             .and_then(|header| serde_json::from_slice(&header).ok())
-            .ok_or_else(|| refused("its header cannot be read"))?;
+            .ok_or_else(|| reject("its header cannot be read"))?;
         if header.crit.is_some() {
-            return Err(refused(
-                "its header has `crit`: extensions that this server does not know",
+            return Err(reject(
+                "its header has `crit`: this server supports no critical extensions",
             ));
         }
         let algorithm =
-            algorithm(&header.alg).ok_or_else(|| refused("its algorithm is not one that this server takes"))?;
+            algorithm(&header.alg).ok_or_else(|| reject("its algorithm is not one that this server accepts"))?;
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
-            .map_err(|_| refused("its signature cannot be read"))?;
+            .map_err(|_| reject("its signature cannot be read"))?;
         Ok(Self {
             algorithm,
             kid: header.kid,
@@ -91,7 +93,7 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn claims(&self) -> Result<Map<String, Value>> {
-        object(self.claims).ok_or_else(|| refused("its claims cannot be read"))
+        object(self.claims).ok_or_else(|| reject("its claims cannot be read"))
     }
 }
 

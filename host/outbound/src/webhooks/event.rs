@@ -1,12 +1,11 @@
-//! A notice on the wire: a `CloudEvents` 1.0 event in the structured JSON mode. Not here: sending it.
+//! The wire format of a notice: a `CloudEvents` 1.0 event in the structured JSON mode.
 
-use riad_core::ports::BudgetNotice;
+use riad_core::{Timestamp, ports::BudgetNotice};
 use serde::Serialize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
-/// All tries to send one notice have the same `id`, so that a receiver knows what it has seen.
+/// All attempts to send one notice have the same `id`, so that a receiver recognizes duplicates.
 #[derive(Serialize)]
 pub(super) struct Event<'a> {
     specversion: &'static str,
@@ -26,7 +25,7 @@ impl<'a> Event<'a> {
             id: Uuid::now_v7().to_string(),
             source: "riad",
             r#type: "riad.budget.threshold",
-            time: rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            time: rfc3339(Timestamp::now()),
             subject: notice.tenant.as_str(),
             datacontenttype: "application/json",
             data: notice,
@@ -34,12 +33,12 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Time since 1970-01-01 UTC, to the millisecond.
-fn rfc3339(time: Duration) -> String {
+/// UTC, to the millisecond.
+fn rfc3339(time: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    i128::try_from(time.as_nanos())
+    let nanoseconds = i128::from(time.as_millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
         .ok()
-        .and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok())
         .and_then(|time| time.format(format).ok())
         .unwrap_or_default()
 }
@@ -57,7 +56,7 @@ mod tests {
             (1_709_251_200_005, "2024-03-01T00:00:00.005Z"),
             (1_767_225_599_000, "2025-12-31T23:59:59.000Z"),
         ] {
-            assert_eq!(rfc3339(Duration::from_millis(milliseconds)), text);
+            assert_eq!(rfc3339(Timestamp::from_millis(milliseconds)), text);
         }
     }
 }

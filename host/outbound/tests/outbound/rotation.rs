@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 use riad_core::{ErrorKind, Secret, ports::Tokens as _};
-use riad_outbound::{IdentityTokens, KeyTimes};
+use riad_outbound::{IdentityTokens, KeyRefresh};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
 /// Nothing is fetched again unless a test says so.
-const CALM: KeyTimes = KeyTimes {
-    fresh: LONG,
-    pause: LONG,
-    retry: LONG,
+const CALM: KeyRefresh = KeyRefresh {
+    max_age: LONG,
+    min_interval: LONG,
+    retry_after: LONG,
 };
 
 fn set(keys: &[(&Signer, &str)]) -> String {
@@ -25,7 +25,7 @@ fn set(keys: &[(&Signer, &str)]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-fn open(server: &Server, times: KeyTimes) -> IdentityTokens {
+fn open(server: &Server, times: KeyRefresh) -> IdentityTokens {
     IdentityTokens::open_with(config(server.url("/keys")), times).unwrap()
 }
 
@@ -104,7 +104,7 @@ async fn an_unknown_key_is_looked_for_at_the_address() {
 async fn keys_that_are_old_are_fetched_again_and_those_that_were_taken_back_are_gone() {
     let (old, new) = (ed25519(), ed25519());
     let server = Server::start([Answer::Json(set(&[(&old, "k")]))]).await;
-    let tokens = open(&server, KeyTimes { fresh: SHORT, ..CALM });
+    let tokens = open(&server, KeyRefresh { max_age: SHORT, ..CALM });
     let (with_old, with_new) = (old.token("k", &good_claims()), new.token("k", &good_claims()));
     verify(&tokens, &with_old).await.unwrap();
     server.answer([Answer::Json(set(&[(&new, "k")]))]);
@@ -167,7 +167,13 @@ async fn without_keys_a_provider_that_is_down_makes_tokens_unavailable_until_it_
     }
     assert_eq!(server.count(), 1, "it is not asked by every request");
 
-    let tokens = open(&server, KeyTimes { retry: SHORT, ..CALM });
+    let tokens = open(
+        &server,
+        KeyRefresh {
+            retry_after: SHORT,
+            ..CALM
+        },
+    );
     unavailable(&tokens, &token).await;
     server.answer([Answer::Json(set(&[(&signer, "k")]))]);
     tokio::time::sleep(SHORT).await;
@@ -187,7 +193,7 @@ async fn an_address_where_nobody_listens_is_unavailable() {
 async fn keys_that_are_there_go_on_working_while_the_provider_is_down() {
     let signer = ed25519();
     let server = Server::start([Answer::Json(set(&[(&signer, "k")]))]).await;
-    let times = KeyTimes { fresh: SHORT, ..CALM };
+    let times = KeyRefresh { max_age: SHORT, ..CALM };
     let tokens = open(&server, times);
     let token = signer.token("k", &good_claims());
     verify(&tokens, &token).await.unwrap();
@@ -213,10 +219,10 @@ async fn answers_that_are_no_key_set_change_nothing() {
     let server = Server::start([good]).await;
     let tokens = open(
         &server,
-        KeyTimes {
-            fresh: Duration::ZERO,
-            pause: Duration::ZERO,
-            retry: Duration::ZERO,
+        KeyRefresh {
+            max_age: Duration::ZERO,
+            min_interval: Duration::ZERO,
+            retry_after: Duration::ZERO,
         },
     );
     let token = signer.token("k", &good_claims());
@@ -244,7 +250,7 @@ async fn answers_that_are_no_key_set_change_nothing() {
 async fn a_provider_that_hangs_holds_up_nobody_who_has_a_key() {
     let signer = ed25519();
     let server = Server::start([Answer::Json(set(&[(&signer, "k")]))]).await;
-    let tokens = Arc::new(open(&server, KeyTimes { fresh: SHORT, ..CALM }));
+    let tokens = Arc::new(open(&server, KeyRefresh { max_age: SHORT, ..CALM }));
     let token = signer.token("k", &good_claims());
     verify(&tokens, &token).await.unwrap();
     server.answer([Answer::Silence]);
