@@ -5,7 +5,6 @@ use crate::{
     body::{self, PathParts},
     error::{ApiError, ApiResult, Failures},
     state::AppState,
-    uploads::Uploader,
 };
 use axum::{
     Json,
@@ -65,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
     responses((status = 201, body = Adapter), Failures))]
 pub(crate) async fn put_adapter(
     State(state): State<AppState>,
-    uploader: Uploader,
+    Tenant(pass): Tenant,
     PathParts(alias): PathParts<String>,
     form: AdapterForm,
 ) -> ApiResult<(StatusCode, Json<Adapter>)> {
@@ -74,7 +73,7 @@ pub(crate) async fn put_adapter(
         config: form.config.ok_or_else(|| body::missing(CONFIG))?,
         weights: form.weights.ok_or_else(|| body::missing(WEIGHTS))?,
     };
-    let adapter = state.services.adapters().put(&uploader.pass, &alias, &files).await?;
+    let adapter = state.services.adapters().put(&pass, &alias, &files).await?;
     Ok((StatusCode::CREATED, Json(adapter.into())))
 }
 

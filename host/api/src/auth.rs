@@ -1,62 +1,128 @@
-//! From a bearer key to a pass. As an argument of a handler these come before the body, so that nobody without a key has
-//! a body kept or parsed. Not here: what a key is (`riad_core::pass`).
+//! Who sends a request: the layers that turn its bearer key into a pass, and the extractors that hand the pass to a handler.
+//! Not here: what a key is (`riad_core::pass`), what a pass allows (`services`).
 
-use crate::request_id::RequestId;
-use crate::{error::ApiError, state::AppState};
-use axum::{
-    extract::{ConnectInfo, FromRequestParts},
-    http::{header, request::Parts},
+use crate::{
+    error::{ApiError, ApiResult},
+    request_id::RequestId,
 };
-use riad_core::{Error, ErrorKind, OperatorPass, Secret, TenantPass, audit::Origin};
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request, State},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use riad_core::{
+    Error, ErrorKind, OperatorPass, Secret, TenantPass,
+    audit::Origin,
+    pass::{KeyHash, hash_key},
+};
+use riad_services::Services;
 use std::net::SocketAddr;
+use subtle::ConstantTimeEq;
 use tracing::{Instrument, info_span};
 
-/// The tenant whose key came with the request.
+/// Who may read `/metrics`, besides the operator.
+#[derive(Clone, Default)]
+pub enum MetricsAccess {
+    #[default]
+    Operator,
+    /// Whoever has this key, which opens nothing else: made with [`MetricsAccess::key`].
+    Key(KeyHash),
+    /// Everybody who reaches the address.
+    Open,
+}
+
+impl MetricsAccess {
+    #[must_use]
+    pub fn key(key: &Secret<String>) -> Self {
+        Self::Key(hash_key(key))
+    }
+}
+
+/// The caller's pass, which [`authenticate_tenant`] made.
 pub(crate) struct Tenant(pub TenantPass);
 
-/// The operator's key came with the request.
+/// The operator's pass, which [`authenticate_operator`] made.
 pub(crate) struct Operator(pub OperatorPass);
 
-impl FromRequestParts<AppState> for Tenant {
+/// Layer: only requests with a tenant's key pass, and carry the [`TenantPass`] in their extensions.
+pub(crate) async fn authenticate_tenant(
+    State(services): State<Services>,
+    mut request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let authorizing = services.authorize(bearer(request.headers())?, origin(&request));
+    let pass = authorizing.instrument(info_span!("authorize")).await?;
+    request.extensions_mut().insert(pass);
+    Ok(next.run(request).await)
+}
+
+/// Layer: only requests with the operator's key pass, and carry the [`OperatorPass`] in their extensions.
+pub(crate) async fn authenticate_operator(
+    State(services): State<Services>,
+    mut request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let pass = services
+        .authorize_operator(bearer(request.headers())?, origin(&request))
+        .await?;
+    request.extensions_mut().insert(pass);
+    Ok(next.run(request).await)
+}
+
+/// Layer: only requests that [`MetricsAccess`] allows pass.
+pub(crate) async fn authenticate_metrics(
+    State((services, access)): State<(Services, MetricsAccess)>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let allowed = match &access {
+        MetricsAccess::Open => true,
+        MetricsAccess::Key(hash) => hash.ct_eq(&hash_key(&bearer(request.headers())?)).into(),
+        MetricsAccess::Operator => false,
+    };
+    if !allowed {
+        services
+            .authorize_operator(bearer(request.headers())?, origin(&request))
+            .await?;
+    }
+    Ok(next.run(request).await)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Tenant {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        // Made already for a request with an idempotency key, by the same server from the same header.
-        if let Some(pass) = parts.extensions.get::<TenantPass>() {
-            return Ok(Self(pass.clone()));
-        }
-        let authorizing = state.services.authorize(bearer(parts)?, origin(parts));
-        Ok(Self(authorizing.instrument(info_span!("authorize")).await?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        take_pass(parts).map(Self)
     }
 }
 
-impl FromRequestParts<AppState> for Operator {
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let operator = state.services.authorize_operator(bearer(parts)?, origin(parts));
-        Ok(Self(operator.await?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        take_pass(parts).map(Self)
     }
 }
 
-/// Where the request came from. The connection's other end, not a header that anybody can write.
-fn origin(parts: &Parts) -> Origin {
+fn take_pass<P: Clone + Send + Sync + 'static>(parts: &mut Parts) -> Result<P, ApiError> {
+    let pass = parts.extensions.remove();
+    pass.ok_or_else(|| Error::internal("the route of this handler lacks its authentication layer").into())
+}
+
+/// The connection's other end, not a header that anybody can write.
+fn origin(request: &Request) -> Origin {
+    let extensions = request.extensions();
     Origin {
-        address: parts
-            .extensions
+        address: extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(address)| address.ip()),
-        request: parts
-            .extensions
-            .get::<RequestId>()
-            .map(|id| id.0.clone())
-            .unwrap_or_default(),
+        request: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
     }
 }
 
-pub(crate) fn bearer(parts: &Parts) -> Result<Secret<String>, Error> {
-    parts
-        .headers
+fn bearer(headers: &HeaderMap) -> Result<Secret<String>, Error> {
+    headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
@@ -65,7 +131,38 @@ pub(crate) fn bearer(parts: &Parts) -> Result<Secret<String>, Error> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Unauthenticated,
-                "there is no key; send one as `Authorization: Bearer <key>`",
+                "the request has no key; send one as `Authorization: Bearer <key>`",
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_without_its_layer_answers_nobody() {
+        let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+        assert!(Tenant::from_request_parts(&mut parts, &()).await.is_err());
+        assert!(Operator::from_request_parts(&mut parts, &()).await.is_err());
+    }
+
+    #[test]
+    fn only_a_bearer_key_is_read() {
+        for (header, key) in [
+            ("Bearer riad_sk_a", Some("riad_sk_a")),
+            ("bearer  riad_sk_a ", Some("riad_sk_a")),
+            ("Basic riad_sk_a", None),
+            ("riad_sk_a", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, header.parse().unwrap());
+            let read = bearer(&headers).ok();
+            assert_eq!(read.as_ref().map(|key| key.reveal().as_str()), key, "{header}");
+        }
+        assert_eq!(
+            bearer(&HeaderMap::new()).err().unwrap().kind(),
+            ErrorKind::Unauthenticated
+        );
+    }
 }

@@ -12,7 +12,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 
 /// Whether requests should be sent here
 ///
-/// 503 while the models load and while the server drains: the `Gate` answers then.
+/// 503 while the models load and while the server drains: the server answers so before it routes a request.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Health), Failures))]
 pub(crate) async fn readyz() -> Json<Health> {
     Json(Health { status: "ok".into() })

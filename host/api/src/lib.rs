@@ -1,6 +1,7 @@
 //! HTTP: OpenAI's wire format where it has one, JSON resources of our own where it has none, and the operator's doors.
 //!
-//! One resource, one file: handlers, wire types and their OpenAPI together; `router` is the table of contents. Handlers
+//! One resource, one file: its handlers with their OpenAPI; their JSON is in `riad-api-types`. `router` is the table of contents.
+//!  Handlers
 //! convert and call `riad-services`; no rule lives here. Not here: SQL, wasmtime, models, the process (`app`).
 
 mod adapters;
@@ -9,21 +10,23 @@ mod auth;
 mod body;
 mod chat;
 mod documents;
+mod drain_body;
 mod embeddings;
 mod error;
 mod export;
-mod gate;
 mod health;
+mod idempotency;
 mod keys;
 mod ledger;
-mod linger;
+mod lifecycle;
 mod logs;
-mod metered;
 mod metrics;
+mod middleware;
 mod models;
 mod pipeline;
 mod plans;
 mod plugins;
+mod rate_headers;
 mod receipts;
 mod request_id;
 mod rollups;
@@ -38,9 +41,9 @@ mod tenants;
 mod uploads;
 mod usage;
 
-pub use gate::Gate;
-pub use request_id::Follow;
+pub use auth::MetricsAccess;
+pub use lifecycle::Lifecycle;
+pub use request_id::SetSpanParent;
 pub use router::{openapi, router};
 pub use serve::{ServeOptions, Serving, serve, tls};
-pub use state::MetricsAccess;
 pub use tasks::Tasks;

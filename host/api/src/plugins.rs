@@ -5,7 +5,6 @@ use crate::{
     body::{PathParts, RawBody},
     error::{ApiError, ApiResult, Failures},
     state::AppState,
-    uploads::Uploader,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use riad_api_types::plugins::{Plugin, PluginList};
@@ -18,12 +17,12 @@ use riad_core::PluginName;
     responses((status = 201, body = Plugin), Failures))]
 pub(crate) async fn put_plugin(
     State(state): State<AppState>,
-    uploader: Uploader,
+    Tenant(pass): Tenant,
     PathParts(name): PathParts<String>,
     RawBody(component): RawBody,
 ) -> ApiResult<(StatusCode, Json<Plugin>)> {
     let name: PluginName = name.parse().map_err(ApiError::from)?;
-    let version = state.services.plugins().put(&uploader.pass, &name, component).await?;
+    let version = state.services.plugins().put(&pass, &name, component).await?;
     Ok((StatusCode::CREATED, Json(version.into())))
 }
 

@@ -1,5 +1,5 @@
-//! A name for every request, said back to the client and in the log, and one log line per request.
-//! Not here: errors, which are logged where they are turned into a response.
+//! Layer: gives every request an id, which its answer and its log lines carry, and logs one line per request. Errors are logged
+//! where they become a response (`error`).
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -15,20 +15,24 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LENGTH_MAX: usize = 128;
 
-/// The request's id, for whoever writes down what the request did.
+/// The request's id, which the audit log records.
 #[derive(Clone)]
 pub(crate) struct RequestId(pub String);
 
-/// Makes a span the child of what a `traceparent` header names. Chosen by the composition root, because only who sends traces
-/// knows what the header says.
-pub type Follow = fn(&Span, Option<&str>);
+/// Makes a span the child of the one that a `traceparent` header names. The composition root passes it in: only the tracing
+/// backend can read the header.
+pub type SetSpanParent = fn(&Span, Option<&str>);
 
-pub(crate) async fn name_and_log(State(follow): State<Follow>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn identify_and_log(
+    State(set_span_parent): State<SetSpanParent>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request
         .headers()
         .get(HEADER)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| is_sane(id))
+        .filter(|id| is_safe_for_log(id))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     // The route and not the path, which has ids in it.
@@ -38,12 +42,12 @@ pub(crate) async fn name_and_log(State(follow): State<Follow>, mut request: Requ
         .map_or_else(String::new, |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", %id, method = %request.method(), route, status = Empty);
     let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    follow(&span, parent);
-    let begun = Instant::now();
+    set_span_parent(&span, parent);
+    let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     span.record("status", response.status().as_u16());
     span.in_scope(|| {
-        tracing::info!(duration_ms = begun.elapsed().as_millis(), "answered");
+        tracing::info!(duration_ms = started.elapsed().as_millis(), "answered");
     });
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, id);
@@ -51,8 +55,8 @@ pub(crate) async fn name_and_log(State(follow): State<Follow>, mut request: Requ
     response
 }
 
-/// Ids that come from outside stand in our log: nothing that could break a line or hide in it.
-fn is_sane(id: &str) -> bool {
+/// A client's id is written into our log: it must not break a line or hide in it.
+fn is_safe_for_log(id: &str) -> bool {
     (1..=LENGTH_MAX).contains(&id.len())
         && id
             .bytes()

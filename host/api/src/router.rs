@@ -1,42 +1,54 @@
-//! The table of contents: every route, its limit on bodies, and what lies around all of them.
-//! Not here: what a route does.
+//! The table of contents: every route with its layers, and what lies around all of them. Not here: what a layer does
+//! (`middleware`), what a handler does (a file for each resource).
 
 use crate::{
-    adapters, audit, body, chat, documents, embeddings, error, health, keys, ledger, linger, logs, metered, metrics,
+    adapters, audit,
+    auth::MetricsAccess,
+    body, chat, documents, drain_body, embeddings, error, health, keys, ledger, logs, metrics,
+    middleware::{Layer, LayerState, Upload},
     models, pipeline, plans, plugins, receipts,
-    request_id::{self, Follow},
+    request_id::{self, SetSpanParent},
     rollups, scale, search, settings,
-    state::{AppState, MetricsAccess},
+    state::AppState,
     tasks::Tasks,
     tenants,
     uploads::Uploads,
     usage,
 };
-use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{
+    Json, Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use riad_api_types::error::ErrorBody;
-use riad_core::Limits;
+use riad_core::{Limits, grants::Scope};
 use riad_services::Services;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::{
-    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
     routes,
 };
 
 /// The whole HTTP surface over one set of services.
-pub fn router(services: Services, metrics: MetricsAccess, follow: Follow, tasks: Tasks) -> Router {
-    let state = AppState {
-        uploads: Uploads::new(services.limits().uploads, 1),
-        documents: Uploads::new(services.limits().uploads.saturating_mul(8), 4),
-        tasks,
-        services,
+pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSpanParent, tasks: Tasks) -> Router {
+    let uploads = services.limits().uploads;
+    let layers = LayerState {
+        services: services.clone(),
         metrics,
+        tasks,
+        documents: Uploads::new(uploads.saturating_mul(8), 4),
+        artifacts: Uploads::new(uploads, 1),
     };
-    let (router, document) = table(state.services.limits()).split_for_parts();
+    let mut router = OpenApiRouter::with_openapi(Document::openapi());
+    for route in routes(services.limits()) {
+        router = router.routes(route.attach(&layers));
+    }
+    let (router, document) = router.split_for_parts();
     let document = Arc::new(document);
     router
         .route(
@@ -45,73 +57,118 @@ pub fn router(services: Services, metrics: MetricsAccess, follow: Follow, tasks:
         )
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(middleware::from_fn_with_state(state.clone(), metered::metered))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(middleware::from_fn(linger::read_on))
-        .layer(middleware::from_fn_with_state(follow, request_id::name_and_log))
-        .with_state(state)
+        .layer(from_fn(drain_body::drain_body))
+        .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
+        .with_state(AppState { services })
 }
 
 /// The OpenAPI document of [`router`].
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    table(&Limits::default()).into_openapi()
+    let router = OpenApiRouter::with_openapi(Document::openapi());
+    let routes = routes(&Limits::default()).into_iter();
+    routes
+        .fold(router, |router, route| router.routes(route.handlers))
+        .into_openapi()
 }
 
-fn table(limits: &Limits) -> OpenApiRouter<AppState> {
-    let at_most = |bytes: u64| DefaultBodyLimit::max(usize::try_from(bytes).unwrap_or(usize::MAX));
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
+/// Handlers on one path that have the same layers.
+struct Route {
+    handlers: UtoipaMethodRouter<AppState>,
+    layers: BTreeSet<Layer>,
+}
+
+impl Route {
+    fn attach(self, state: &LayerState) -> UtoipaMethodRouter<AppState> {
+        self.handlers.map(|handlers| {
+            let inside_out = self.layers.into_iter().rev();
+            inside_out.fold(handlers, |handlers, layer| layer.attach(handlers, state))
+        })
+    }
+}
+
+/// Every route of the document. The order in which a request passes the layers is that of [`Layer`], not that of a line here.
+fn routes(limits: &Limits) -> Vec<Route> {
+    use Layer::{BodyLimit, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};
+    let route = |handlers, layers: &[Layer]| {
+        let mut layers: BTreeSet<_> = layers.iter().copied().collect();
+        if !layers.iter().any(|layer| matches!(layer, BodyLimit(_))) {
+            layers.insert(BodyLimit(limits.request_bytes));
+        }
+        Route { handlers, layers }
+    };
+    let document_body = BodyLimit(body::document_body(limits));
+    let adapter_body = BodyLimit(body::adapter_body(limits));
+    let plugin_body = BodyLimit(limits.plugin_bytes);
+    let document_permit = UploadPermit(Upload::Document);
+    let artifact_permit = UploadPermit(Upload::Artifact);
+    vec![
+        route(routes!(health::healthz), &[]),
+        route(routes!(health::readyz), &[]),
+        route(routes!(metrics::metrics), &[Metrics]),
         // OpenAI's
-        .routes(routes!(models::list_models))
-        .routes(routes!(models::get_model))
-        .routes(routes!(chat::create_chat_completion))
-        .routes(routes!(embeddings::create_embeddings))
+        route(routes!(models::list_models), &[Tenant]),
+        route(routes!(models::get_model), &[Tenant]),
+        route(
+            routes!(chat::create_chat_completion),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
+        route(
+            routes!(embeddings::create_embeddings),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
         // A tenant's own
-        .routes(
-            routes!(documents::create_document, documents::list_documents).layer(at_most(body::document_body(limits))),
-        )
-        .routes(routes!(documents::get_document, documents::delete_document))
-        .routes(routes!(search::search))
-        .routes(routes!(plugins::put_plugin).layer(at_most(limits.plugin_bytes)))
-        .routes(routes!(plugins::list_plugins))
-        .routes(routes!(pipeline::get_pipeline, pipeline::put_pipeline))
-        .routes(routes!(settings::get_settings, settings::put_settings))
-        .routes(routes!(adapters::put_adapter, adapters::delete_adapter).layer(at_most(body::adapter_body(limits))))
-        .routes(routes!(adapters::list_adapters))
-        .routes(routes!(logs::list_logs))
+        route(
+            routes!(documents::create_document),
+            &[
+                Tenant,
+                document_body,
+                document_permit,
+                RateHeaders,
+                Idempotency(Scope::Documents),
+            ],
+        ),
+        route(routes!(documents::list_documents), &[Tenant]),
+        route(routes!(documents::get_document, documents::delete_document), &[Tenant]),
+        // A search changes nothing: there is nothing to run once.
+        route(routes!(search::search), &[Tenant, RateHeaders]),
+        route(routes!(plugins::put_plugin), &[Tenant, plugin_body, artifact_permit]),
+        route(routes!(plugins::list_plugins), &[Tenant]),
+        route(routes!(pipeline::get_pipeline, pipeline::put_pipeline), &[Tenant]),
+        route(routes!(settings::get_settings, settings::put_settings), &[Tenant]),
+        route(routes!(adapters::put_adapter), &[Tenant, adapter_body, artifact_permit]),
+        route(routes!(adapters::delete_adapter), &[Tenant]),
+        route(routes!(adapters::list_adapters), &[Tenant]),
+        route(routes!(logs::list_logs), &[Tenant]),
         // A tenant's money and keys
-        .routes(routes!(usage::get_usage))
-        .routes(routes!(usage::get_costs))
-        .routes(routes!(receipts::list_receipts))
-        .routes(routes!(receipts::list_receipt_keys))
-        .routes(routes!(keys::create_own_key, keys::list_own_keys))
-        .routes(routes!(keys::patch_own_key, keys::delete_own_key))
-        .routes(routes!(keys::rotate_own_key))
-        .routes(routes!(audit::list_audit))
+        route(routes!(usage::get_usage), &[Tenant]),
+        route(routes!(usage::get_costs), &[Tenant]),
+        route(routes!(receipts::list_receipts), &[Tenant]),
+        route(routes!(receipts::list_receipt_keys), &[]),
+        route(routes!(keys::create_own_key, keys::list_own_keys), &[Tenant]),
+        route(routes!(keys::patch_own_key, keys::delete_own_key), &[Tenant]),
+        route(routes!(keys::rotate_own_key), &[Tenant]),
+        route(routes!(audit::list_audit), &[Tenant]),
         // The operator's
-        .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(
-            tenants::get_tenant,
-            tenants::patch_tenant,
-            tenants::delete_tenant
-        ))
-        .routes(routes!(keys::create_key, keys::list_keys))
-        .routes(routes!(keys::patch_key, keys::delete_key))
-        .routes(routes!(keys::rotate_key))
-        .routes(routes!(plans::list_plans))
-        .routes(routes!(plans::put_plan))
-        .routes(routes!(usage::get_all_usage))
-        .routes(routes!(usage::get_all_costs))
-        .routes(routes!(rollups::list_rollups))
-        .routes(routes!(ledger::list_entries))
-        .routes(routes!(ledger::verify_ledger))
-        .routes(routes!(audit::list_all_audit))
-        .routes(routes!(scale::get_scale))
-        // A route's own limit lies inside and wins.
-        .layer(at_most(limits.request_bytes))
+        route(routes!(tenants::create_tenant, tenants::list_tenants), &[Operator]),
+        route(
+            routes!(tenants::get_tenant, tenants::patch_tenant, tenants::delete_tenant),
+            &[Operator],
+        ),
+        route(routes!(keys::create_key, keys::list_keys), &[Operator]),
+        route(routes!(keys::patch_key, keys::delete_key), &[Operator]),
+        route(routes!(keys::rotate_key), &[Operator]),
+        route(routes!(plans::list_plans), &[Operator]),
+        route(routes!(plans::put_plan), &[Operator]),
+        route(routes!(usage::get_all_usage), &[Operator]),
+        route(routes!(usage::get_all_costs), &[Operator]),
+        route(routes!(rollups::list_rollups), &[Operator]),
+        route(routes!(ledger::list_entries), &[Operator]),
+        route(routes!(ledger::verify_ledger), &[Operator]),
+        route(routes!(audit::list_all_audit), &[Operator]),
+        route(routes!(scale::get_scale), &[Operator]),
+    ]
 }
 
 #[derive(OpenApi)]
@@ -153,3 +210,6 @@ impl Modify for Keys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

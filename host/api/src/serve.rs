@@ -2,7 +2,7 @@
 //!
 //! An accept loop of our own over hyper, because each bound belongs to a place that a router cannot see: how many
 //! connections are open, how long a head may take, what happens to a request when the server stops.
-//! Not here: one connection (`connection`), one request (`request`), certificates (`tls`), what is answered (`gate`).
+//! Not here: one connection (`connection`), one request (`request`), certificates (`tls`), what is answered (`lifecycle`, `router`).
 
 mod connection;
 mod request;
@@ -101,7 +101,7 @@ impl Serving {
     /// Waits until no request is in flight, for `time` at most, then closes the listener and every connection. What is
     /// still in flight then is dropped; returns how many requests that were.
     ///
-    /// Until then requests go to the service as before: it has to refuse them (`Gate::drain`) for this to end early.
+    /// Until then requests go to the service as before: it has to refuse them (`Lifecycle::start_draining`) for this to end early.
     pub async fn drain(self, time: Duration) -> usize {
         if timeout(time, self.in_flight.ended()).await.is_ok() {
             self.stage.send_replace(Stage::Closing);

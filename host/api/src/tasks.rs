@@ -1,5 +1,4 @@
-//! Work that goes on although its client has gone: requests with an idempotency key. Ended with the server.
-//! Not here: what the work is (`metered`).
+//! Work that goes on after its client has gone: requests with an idempotency key. It ends with the server.
 
 use parking_lot::Mutex;
 use std::{mem, sync::Arc};

@@ -2,10 +2,8 @@
 //! neither many nor slow ones keep the others out. Who waits holds nothing but a connection, and few may.
 //! Not here: how large an upload may be (`router`).
 
-use crate::{auth::Tenant, error::ApiError, state::AppState};
-use axum::{extract::FromRequestParts, http::request::Parts};
 use parking_lot::Mutex;
-use riad_core::{Account, Error, ErrorKind, TenantPass};
+use riad_core::{Account, Error, ErrorKind};
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
@@ -27,12 +25,6 @@ pub(crate) struct Uploads {
     each: usize,
     /// The places of each tenant that uploads now.
     tenants: Arc<Mutex<HashMap<Account, Weak<Semaphore>>>>,
-}
-
-/// A tenant whose turn it is to upload. As an argument of a handler it comes before the body, which is read then.
-pub(crate) struct Uploader {
-    pub pass: TenantPass,
-    _turn: Turn,
 }
 
 /// Given back when it is dropped.
@@ -86,16 +78,6 @@ impl Uploads {
         let own = Arc::new(Semaphore::new(self.each));
         tenants.insert(account, Arc::downgrade(&own));
         own
-    }
-}
-
-impl FromRequestParts<AppState> for Uploader {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let Tenant(pass) = Tenant::from_request_parts(parts, state).await?;
-        let turn = state.uploads.enter(pass.account()).await?;
-        Ok(Self { pass, _turn: turn })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     wire::{self, Finish, Wired},
 };
 use riad_api::{
-    Gate, ServeOptions, Serving,
+    Lifecycle, ServeOptions, Serving,
     tls::{self, Tls},
 };
 use riad_core::{Error, ErrorKind, Result, Secret};
@@ -71,7 +71,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
 /// A server that listens and does not serve yet: it answers 503, and `/healthz`. Dropping it ends it.
 struct Listening {
     address: SocketAddr,
-    gate: Gate,
+    lifecycle: Lifecycle,
     serving: Serving,
     tls: Option<Watch>,
 }
@@ -92,12 +92,12 @@ impl Listening {
             Error::invalid(message).with_source(error)
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        let gate = Gate::default();
+        let lifecycle = Lifecycle::default();
         let options = ServeOptions::new(&config.limits, tls.clone());
         Ok(Self {
             address,
-            serving: riad_api::serve(listener, gate.clone(), options),
-            gate,
+            serving: riad_api::serve(listener, lifecycle.clone(), options),
+            lifecycle,
             tls: tls.map(Watch::begin),
         })
     }
@@ -110,7 +110,7 @@ impl Listening {
             new_operator_key,
             finish,
         } = wire::wire(config, secrets, compiler).await?;
-        self.gate.open(&router);
+        self.lifecycle.set_ready(&router);
         Ok(Running {
             address: self.address,
             new_operator_key,
@@ -160,7 +160,7 @@ impl Running {
     /// The first thing that could not be finished properly, and `Timeout` if something was cut off. Nothing acknowledged
     /// is lost even then.
     pub async fn stop(self) -> Result<()> {
-        self.listening.gate.drain();
+        self.listening.lifecycle.start_draining();
         let in_flight = self.listening.serving.in_flight();
         tracing::info!(in_flight, "draining");
         let cut = self.listening.serving.drain(self.drain).await;

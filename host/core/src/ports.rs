@@ -40,7 +40,7 @@ pub use sandbox::{ComponentInfo, ComponentSource, FilterId, PipelinePlan, Pipeli
 pub use scheduler::{LaneTicket, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
 pub use sql::{SqlRows, SqlStore, SqlValue};
-pub use telemetry::{Gauges, RequestRecord, Telemetry};
+pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};
 pub use tenant_store::TenantStore;
 pub use tokens::{Claims, Tokens};
 pub use webhooks::{BudgetNotice, Webhooks};

@@ -7,5 +7,5 @@ mod metrics;
 mod trace;
 
 pub use log::LogFormat;
-pub use metrics::{CONTENT_TYPE, Metrics, MetricsConfig};
+pub use metrics::{Metrics, MetricsConfig};
 pub use trace::{ATTRIBUTES, Guard, SPANS, TelemetryConfig, ValueForm, follow, parent_from, start};

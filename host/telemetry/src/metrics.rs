@@ -20,9 +20,6 @@ use riad_core::{
 };
 use std::time::Duration;
 
-/// What [`Telemetry::render`] of [`Metrics`] returns.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Advised for `gen_ai.server.request.duration`; seconds. Good for our own times as well.
 const DURATION_BUCKETS: [f64; 14] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,

@@ -83,7 +83,7 @@ async fn a_stream_in_flight_ends_as_usual_and_new_requests_are_refused_meanwhile
         pieces,
         mut dropped,
     } = scene();
-    let (serving, gate, address) = start(&router, options()).await;
+    let (serving, lifecycle, address) = start(&router, options()).await;
     let mut stream = Wire::open(address).await;
     stream.get("/stream").await;
     pieces.send("one").await.unwrap();
@@ -93,7 +93,7 @@ async fn a_stream_in_flight_ends_as_usual_and_new_requests_are_refused_meanwhile
     idle.get("/").await;
     idle.until("hello").await;
 
-    gate.drain();
+    lifecycle.start_draining();
     let draining = tokio::spawn(serving.drain(PATIENCE));
     idle.get("/").await;
     let refused = idle.rest().await.to_lowercase();
@@ -134,12 +134,12 @@ async fn what_does_not_end_in_time_is_dropped() {
             pieces,
             dropped,
         } = scene();
-        let (serving, gate, address) = start(&router, options()).await;
+        let (serving, lifecycle, address) = start(&router, options()).await;
         let mut wire = Wire::open(address).await;
         wire.get(path).await;
         until_in_flight(&serving, 1).await;
 
-        gate.drain();
+        lifecycle.start_draining();
         let cut = timeout(PATIENCE, serving.drain(A_WHILE)).await.unwrap();
         assert_eq!(cut, 1, "{path}");
         timeout(PATIENCE, dropped).await.expect("it lives on").unwrap();
@@ -154,12 +154,12 @@ async fn what_does_not_end_in_time_is_dropped() {
 
 #[tokio::test]
 async fn idle_connections_hold_nothing_up() {
-    let (serving, gate, address) = start(&scene().router, options()).await;
+    let (serving, lifecycle, address) = start(&scene().router, options()).await;
     let mut silent = Wire::open(address).await;
     let mut idle = Wire::open(address).await;
     idle.get("/").await;
     idle.until("hello").await;
-    gate.drain();
+    lifecycle.start_draining();
     // The time is far longer than anybody would wait.
     let cut = timeout(PATIENCE, serving.drain(PATIENCE * 100)).await.unwrap();
     assert_eq!(cut, 0);

@@ -120,14 +120,14 @@ async fn streams_share_a_connection_and_are_refused_while_draining() {
             "at last"
         }),
     );
-    let (serving, gate, address) = start(&router, options()).await;
+    let (serving, lifecycle, address) = start(&router, options()).await;
     let mut http2 = Http2::open(address).await;
     http2.get(1, "/wait").await;
     http2.get(3, "/").await;
     assert!(http2.is_ok(3).await);
     assert_eq!(http2.body(3).await, "hello");
 
-    gate.drain();
+    lifecycle.start_draining();
     let draining = tokio::spawn(serving.drain(PATIENCE));
     http2.get(5, "/").await;
     assert!(!http2.is_ok(5).await);
@@ -175,7 +175,7 @@ async fn a_stream_that_does_not_end_is_dropped_with_the_server() {
             std::future::pending::<()>().await
         }),
     );
-    let (serving, gate, address) = start(&router, options()).await;
+    let (serving, lifecycle, address) = start(&router, options()).await;
     let mut http2 = Http2::open(address).await;
     http2.get(1, "/never").await;
     let reached = async {
@@ -184,7 +184,7 @@ async fn a_stream_that_does_not_end_is_dropped_with_the_server() {
         }
     };
     timeout(PATIENCE, reached).await.unwrap();
-    gate.drain();
+    lifecycle.start_draining();
     assert_eq!(timeout(PATIENCE, serving.drain(A_WHILE)).await.unwrap(), 1);
     timeout(PATIENCE, told).await.expect("it lives on").unwrap();
     // No answer, however the connection ends.

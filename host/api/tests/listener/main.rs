@@ -9,7 +9,7 @@
 
 mod bounds;
 mod drain;
-mod gate;
 mod http2;
+mod lifecycle;
 mod support;
 mod tls;

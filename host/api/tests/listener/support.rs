@@ -1,7 +1,7 @@
 //! A listener on a free port, and a client that writes bytes as it likes. Not here: tests.
 
 use axum::Router;
-use riad_api::{Gate, ServeOptions, Serving, serve};
+use riad_api::{Lifecycle, ServeOptions, Serving, serve};
 use riad_core::Limits;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -25,12 +25,12 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A gate that is open on `router`, served.
-pub async fn start(router: &Router, options: ServeOptions) -> (Serving, Gate, SocketAddr) {
+/// A ready server over `router`.
+pub async fn start(router: &Router, options: ServeOptions) -> (Serving, Lifecycle, SocketAddr) {
     let (listener, address) = listen().await;
-    let gate = Gate::default();
-    gate.open(router);
-    (serve(listener, gate.clone(), options), gate, address)
+    let lifecycle = Lifecycle::default();
+    lifecycle.set_ready(router);
+    (serve(listener, lifecycle.clone(), options), lifecycle, address)
 }
 
 /// A connection that writes and reads HTTP/1 by hand.

@@ -7,7 +7,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 use bytes::Bytes;
-use riad_api::{Gate, MetricsAccess, ServeOptions, Serving, Tasks};
+use riad_api::{Lifecycle, MetricsAccess, ServeOptions, Serving, Tasks};
 use riad_core::{
     Limits, OperatorPass, PlanName, Secret, TenantPass,
     audit::Origin,
@@ -76,8 +76,8 @@ impl Platform {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let gate = Gate::default();
-        gate.open(&riad_api::router(
+        let lifecycle = Lifecycle::default();
+        lifecycle.set_ready(&riad_api::router(
             services.clone(),
             MetricsAccess::Operator,
             |_, _| (),
@@ -87,7 +87,7 @@ impl Platform {
             url,
             empty,
             filled,
-            serving: riad_api::serve(listener, gate, ServeOptions::new(&limits, None)),
+            serving: riad_api::serve(listener, lifecycle, ServeOptions::new(&limits, None)),
             services,
             store,
             _folder: folder,

@@ -8,6 +8,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// The content type of what [`Telemetry::render`] returns.
+pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// A request that has ended. Without content.
 #[derive(Debug, Clone)]
 pub struct RequestRecord {

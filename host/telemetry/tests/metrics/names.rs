@@ -3,10 +3,10 @@
 use super::{chat, scrape};
 use riad_core::{
     ledger::Outcome,
-    ports::{Gauges, Telemetry as _},
+    ports::{Gauges, OPENMETRICS_CONTENT_TYPE, Telemetry as _},
 };
 use riad_openmetrics::{MetricType, check};
-use riad_telemetry::{CONTENT_TYPE, Metrics, MetricsConfig};
+use riad_telemetry::{Metrics, MetricsConfig};
 use std::collections::BTreeSet;
 
 const DURATIONS: &str = "0.01 0.02 0.04 0.08 0.16 0.32 0.64 1.28 2.56 5.12 10.24 20.48 40.96 81.92";
@@ -122,7 +122,7 @@ fn a_scrape_has_every_metric_with_its_type_and_unit_and_nothing_else() {
         .collect();
     found.sort_by(|left, right| left.0.cmp(&right.0));
     assert_eq!(found, expected);
-    assert!(CONTENT_TYPE.starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(OPENMETRICS_CONTENT_TYPE.starts_with("application/openmetrics-text; version=1.0.0"));
 }
 
 #[test]

@@ -3,18 +3,18 @@
 use crate::support::{Wire, listen, options};
 use axum::{Router, routing::get};
 use reqwest::{Client, StatusCode};
-use riad_api::{Gate, serve};
+use riad_api::{Lifecycle, serve};
 use serde_json::Value;
 
 #[tokio::test]
-async fn before_the_models_are_loaded_only_health_is_well() {
+async fn while_models_load_only_healthz_succeeds() {
     let (listener, address) = listen().await;
-    let gate = Gate::default();
-    let _serving = serve(listener, gate.clone(), options());
+    let lifecycle = Lifecycle::default();
+    let _serving = serve(listener, lifecycle.clone(), options());
     let http = Client::new();
     let ask = async |path: &str| http.get(format!("http://{address}{path}")).send().await.unwrap();
 
-    assert!(!gate.is_ready());
+    assert!(!lifecycle.is_ready());
     assert_eq!(ask("/healthz").await.status(), StatusCode::OK);
     for path in ["/readyz", "/v1/models", "/metrics", "/no/such/path"] {
         let answer = ask(path).await;
@@ -38,20 +38,23 @@ async fn before_the_models_are_loaded_only_health_is_well() {
         );
     }
 
-    gate.open(&Router::new().route("/readyz", get(async || "ready")));
-    assert!(gate.is_ready());
+    lifecycle.set_ready(&Router::new().route("/readyz", get(async || "ready")));
+    assert!(lifecycle.is_ready());
     assert_eq!(ask("/readyz").await.text().await.unwrap(), "ready");
     assert_eq!(ask("/no/such/path").await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn a_client_that_writes_all_before_it_reads_reads_why_it_was_refused() {
+async fn a_client_that_writes_before_it_reads_learns_the_refusal() {
     const BYTES: usize = 20 << 20;
-    let draining = Gate::default();
-    draining.drain();
-    for (gate, words) in [(Gate::default(), "loading the models"), (draining, "shutting down")] {
+    let draining = Lifecycle::default();
+    draining.start_draining();
+    for (lifecycle, words) in [
+        (Lifecycle::default(), "loading the models"),
+        (draining, "shutting down"),
+    ] {
         let (listener, address) = listen().await;
-        let _serving = serve(listener, gate, options());
+        let _serving = serve(listener, lifecycle, options());
         let mut wire = Wire::open(address).await;
         wire.write(format!(
             "PUT /x HTTP/1.1\r\nhost: riad\r\ncontent-length: {BYTES}\r\n\r\n"
@@ -63,22 +66,22 @@ async fn a_client_that_writes_all_before_it_reads_reads_why_it_was_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_that_came_while_loading_is_served_afterwards() {
+async fn a_connection_made_while_loading_is_served_afterwards() {
     let (listener, address) = listen().await;
-    let gate = Gate::default();
-    let _serving = serve(listener, gate.clone(), options());
+    let lifecycle = Lifecycle::default();
+    let _serving = serve(listener, lifecycle.clone(), options());
     let mut wire = Wire::open(address).await;
     wire.get("/").await;
     assert!(wire.until("models").await.starts_with("HTTP/1.1 503"));
-    gate.open(&Router::new().route("/", get(async || "hello")));
+    lifecycle.set_ready(&Router::new().route("/", get(async || "hello")));
     wire.get("/").await;
     wire.until("hello").await;
 }
 
 #[tokio::test]
-async fn a_gate_that_drains_is_not_opened_again() {
-    let gate = Gate::default();
-    gate.drain();
-    gate.open(&Router::new());
-    assert!(!gate.is_ready());
+async fn a_server_that_drains_does_not_become_ready_again() {
+    let lifecycle = Lifecycle::default();
+    lifecycle.start_draining();
+    lifecycle.set_ready(&Router::new());
+    assert!(!lifecycle.is_ready());
 }

@@ -1,7 +1,7 @@
-//! What stands before the router: while the models load and while the server drains, it answers in the router's place.
-//! Not here: when that is so (`app`), and what a ready server answers (`router`).
+//! Whether the server is ready: while the models load and while it drains, this answers in the router's place.
+//! Not here: when the phase changes (`app`).
 
-use crate::linger;
+use crate::drain_body;
 use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
@@ -19,44 +19,44 @@ use std::{
 };
 use tower::Service;
 
-/// Begins closed, with the models still loading. Clones are one gate.
+/// Begins with the models still loading. Clones share one phase.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<ArcSwap<Phase>>);
+pub struct Lifecycle(Arc<ArcSwap<Phase>>);
 
 #[derive(Default)]
 enum Phase {
     #[default]
     Loading,
-    Open(Router),
-    /// With the router that was open, for what is asked about a server that ends.
+    Ready(Router),
+    /// With the router that was ready, for `/metrics` until the end.
     Draining(Option<Router>),
 }
 
-impl Gate {
-    /// From now on the router answers. A gate that drains stays closed.
-    pub fn open(&self, router: &Router) {
+impl Lifecycle {
+    /// From now on the router answers, unless the server drains already.
+    pub fn set_ready(&self, router: &Router) {
         self.0.rcu(|phase| match phase.as_ref() {
-            Phase::Loading | Phase::Open(_) => Arc::new(Phase::Open(router.clone())),
+            Phase::Loading | Phase::Ready(_) => Arc::new(Phase::Ready(router.clone())),
             Phase::Draining(_) => phase.clone(),
         });
     }
 
-    /// From now on new requests are refused, but for `/metrics`. Those that the router has already are not touched.
-    pub fn drain(&self) {
+    /// From now on new requests are refused, except for `/metrics`. Requests that the router has already go on.
+    pub fn start_draining(&self) {
         self.0.rcu(|phase| match phase.as_ref() {
             Phase::Loading => Phase::Draining(None),
-            Phase::Open(router) => Phase::Draining(Some(router.clone())),
+            Phase::Ready(router) => Phase::Draining(Some(router.clone())),
             Phase::Draining(router) => Phase::Draining(router.clone()),
         });
     }
 
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(**self.0.load(), Phase::Open(_))
+        matches!(**self.0.load(), Phase::Ready(_))
     }
 }
 
-impl Service<Request> for Gate {
+impl Service<Request> for Lifecycle {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<RouteFuture<Infallible>, Ready<Result<Response, Infallible>>>;
@@ -67,7 +67,7 @@ impl Service<Request> for Gate {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let response = match self.0.load().as_ref() {
-            Phase::Open(router) => return Either::Left(router.clone().call(request)),
+            Phase::Ready(router) => return Either::Left(router.clone().call(request)),
             Phase::Loading => refuse(request, &LOADING),
             Phase::Draining(Some(router)) if request.uri().path() == "/metrics" => {
                 return Either::Left(router.clone().call(request));
@@ -82,7 +82,7 @@ struct Refusal {
     message: &'static str,
     /// Seconds.
     retry_after: &'static str,
-    /// Whether the client should not use its connection again: the next server answers on another one.
+    /// Whether the client must not use its connection again: the next server answers on another one.
     close: bool,
 }
 
@@ -102,16 +102,16 @@ fn refuse(request: Request, refusal: &Refusal) -> Response {
         return Json(json!({"status": "ok"})).into_response();
     }
     let version = request.version();
-    // Dropped, and by that read on: a client that is writing must be able to read the answer.
-    drop(linger::lingering(request));
-    // As `error.rs` writes `Unavailable`, and not logged: it is no failure, and there may be many.
+    // Dropped, and by that drained: a client that is still writing must be able to read the answer.
+    drop(drain_body::with_drained_body(request));
+    // As `error.rs` writes `Unavailable`, but not logged: it is no failure, and there may be many.
     let body = json!({"error": {
         "message": refusal.message, "type": "server_error", "param": null, "code": "unavailable",
     }});
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static(refusal.retry_after));
-    // HTTP/2 has no such header; its connections are told in another way.
+    // HTTP/2 has no such header; hyper sends GOAWAY on its connections.
     if refusal.close && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

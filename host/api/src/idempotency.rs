@@ -1,0 +1,137 @@
+//! Layer: a request with an `Idempotency-Key` runs once; the same request under the same key gets the stored answer.
+//! Not here: where answers are stored, and for how long (`services`).
+
+use crate::{body::RawBody, error::ApiResult, tasks::Tasks};
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::StreamExt;
+use riad_core::{Digest, Error, TenantPass, grants::Scope, ports::StoredResponse};
+use riad_services::{
+    Services,
+    idempotency::{Begun, Claim},
+};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const EVENT_STREAM: &str = "text/event-stream";
+/// The end of a stream that has not failed.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Runs a request without the header as usual.
+pub(crate) async fn run_once(
+    State((services, tasks, scope)): State<(Services, Tasks, Scope)>,
+    Extension(pass): Extension<TenantPass>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else {
+        return Ok(next.run(request).await);
+    };
+    let key = key
+        .to_str()
+        .map_err(|_| Error::invalid("an Idempotency-Key may have visible ASCII characters only"))?
+        .to_owned();
+    let (parts, body) = request.into_parts();
+    // The clone carries the route's limit on bodies.
+    let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts.clone(), body), &()).await?;
+    let digest = Digest::of_parts(&[
+        parts.method.as_str().as_bytes(),
+        parts.uri.path().as_bytes(),
+        parts.uri.query().unwrap_or_default().as_bytes(),
+        &bytes,
+    ]);
+    let claim = match services.idempotency().begin(&pass, scope, &key, digest).await? {
+        Begun::Replay(stored) => return Ok(replay(stored)),
+        Begun::Run(claim) => claim,
+    };
+    let (answer, answered) = oneshot::channel();
+    let max_bytes = services.limits().reply_bytes;
+    // In a task of its own, which ends although the client goes away: a later request gets the answer.
+    let work = async move {
+        let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+        let (parts, body) = response.into_parts();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let kept = KeptResponse {
+            status: parts.status,
+            content_type: content_type(&parts.headers),
+            body,
+        };
+        let stream = futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|chunk| (chunk, receiver))
+        });
+        // Fails if the client has gone; the work goes on.
+        let _ = answer.send(Response::from_parts(parts, Body::from_stream(stream)));
+        kept.forward_and_store(claim, digest, &sender, max_bytes).await;
+    };
+    tasks.spawn(work.in_current_span());
+    answered
+        .await
+        .map_err(|_| Error::internal("the task of a request ended without an answer").into())
+}
+
+/// An answer that is to be stored.
+struct KeptResponse {
+    status: StatusCode,
+    content_type: String,
+    body: Body,
+}
+
+impl KeptResponse {
+    /// Forwards the body to the client while it is produced, and stores it before the client sees its end.
+    async fn forward_and_store(
+        self,
+        claim: Claim,
+        digest: Digest,
+        client: &mpsc::UnboundedSender<Result<Bytes, axum::Error>>,
+        max_bytes: u64,
+    ) {
+        let mut whole = Vec::new();
+        let mut chunks = self.body.into_data_stream();
+        let mut complete = self.status.is_success();
+        while let Some(chunk) = chunks.next().await {
+            match &chunk {
+                // The store refuses what is longer than its limit: nothing beyond that needs to be in memory.
+                Ok(bytes) if whole.len() as u64 <= max_bytes => whole.extend_from_slice(bytes),
+                Ok(_) => {}
+                Err(_) => complete = false,
+            }
+            let _ = client.send(chunk);
+        }
+        // A stream that failed half-way must not be repeated for a day.
+        complete &= !self.content_type.starts_with(EVENT_STREAM) || whole.ends_with(DONE);
+        if !complete {
+            return;
+        }
+        let stored = claim.keep(digest, self.status.as_u16(), self.content_type, whole.into());
+        if let Err(error) = stored.await {
+            tracing::error!(%error, "an answer could not be stored for its idempotency key");
+        }
+    }
+}
+
+fn replay(stored: StoredResponse) -> Response {
+    let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, Body::from(stored.body)).into_response();
+    let headers = response.headers_mut();
+    if let Ok(content_type) = HeaderValue::from_str(&stored.content_type) {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
