@@ -27,6 +27,20 @@ impl Usage {
             .saturating_add(self.embedded_tokens)
     }
 
+    /// Member by member, never below 0.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(other.requests),
+            prompt_tokens: self.prompt_tokens.saturating_sub(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_sub(other.completion_tokens),
+            embedded_tokens: self.embedded_tokens.saturating_sub(other.embedded_tokens),
+            fuel: self.fuel.saturating_sub(other.fuel),
+            stored_byte_hours: self.stored_byte_hours.saturating_sub(other.stored_byte_hours),
+            adapter_byte_hours: self.adapter_byte_hours.saturating_sub(other.adapter_byte_hours),
+        }
+    }
+
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {

@@ -3,7 +3,7 @@
 
 use crate::{
     embeddings,
-    metering::Visitor,
+    metering::GuestMeter,
     search::{self, SearchRequest},
     shared::Shared,
 };
@@ -15,31 +15,31 @@ use riad_core::{
 };
 use std::sync::Arc;
 
-/// What they embed goes on the tab of the request that they serve.
-pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, tab: Visitor) -> Capabilities {
-    let bound = Arc::new(Bound {
+/// What they embed is metered to the request that they serve.
+pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, meter: GuestMeter) -> Capabilities {
+    let room_capabilities = Arc::new(RoomCapabilities {
         shared: Arc::clone(shared),
         room: room.clone(),
-        tab,
+        meter,
     });
     Capabilities {
-        documents: Arc::clone(&bound) as Arc<dyn DocumentReader>,
+        documents: Arc::clone(&room_capabilities) as Arc<dyn DocumentReader>,
         sql: Arc::clone(&room.sql),
-        embeddings: bound,
+        embeddings: room_capabilities,
         settings: Arc::clone(&room.settings),
-        tokens: Arc::new(Tokens(Arc::clone(&shared.engine))),
+        tokens: Arc::new(EngineTokenCounter(Arc::clone(&shared.engine))),
         log: shared.logs.open(pass),
     }
 }
 
-struct Bound {
+struct RoomCapabilities {
     shared: Arc<Shared>,
     room: Room,
-    tab: Visitor,
+    meter: GuestMeter,
 }
 
 #[async_trait]
-impl DocumentReader for Bound {
+impl DocumentReader for RoomCapabilities {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
         let request = SearchRequest {
             query: query.to_owned(),
@@ -47,7 +47,7 @@ impl DocumentReader for Bound {
             limit: limit.min(self.shared.limits.search_results),
             filter,
         };
-        search::search_room(&self.shared, self.tab.share()?, &self.room, request, 0).await
+        search::search_room(&self.shared, self.meter.handle()?, &self.room, request, 0).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
@@ -56,7 +56,7 @@ impl DocumentReader for Bound {
 }
 
 #[async_trait]
-impl TextEmbedder for Bound {
+impl TextEmbedder for RoomCapabilities {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
         let most = self.shared.limits.embedding_inputs;
         if texts.len() > most as usize {
@@ -65,14 +65,14 @@ impl TextEmbedder for Bound {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let (vectors, _) = embeddings::embed(&self.shared, self.tab.share()?, texts, 0).await?;
+        let (vectors, _) = embeddings::embed(&self.shared, self.meter.handle()?, texts, 0).await?;
         Ok(vectors)
     }
 }
 
-struct Tokens(Arc<dyn ChatEngine>);
+struct EngineTokenCounter(Arc<dyn ChatEngine>);
 
-impl TokenCounter for Tokens {
+impl TokenCounter for EngineTokenCounter {
     fn count(&self, text: &str) -> u32 {
         self.0.count_text(text)
     }

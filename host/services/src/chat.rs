@@ -2,9 +2,8 @@
 //! (`engine`).
 //!
 //! `request` validates, `prepare` runs the pipeline up to a started generation, `choice` follows one generation through its
-//! stream filter, `stream` is what the caller reads, `bill` settles whatever happens.
+//! stream filter, `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
-mod bill;
 mod choice;
 mod prepare;
 mod request;

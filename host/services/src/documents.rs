@@ -4,14 +4,14 @@ use crate::{
     audit,
     chunking::{self, Format},
     embeddings,
-    metering::Tab,
+    metering::RequestMeter,
     shared::Shared,
 };
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
-    ledger::{Kind, Outcome},
+    ledger::Kind,
     price::Usage,
 };
 use std::sync::Arc;
@@ -48,15 +48,22 @@ impl DocumentService {
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
         self.check_metadata(&request.metadata)?;
-        let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Document)).await?;
-        let stored = self.store(pass, title, request, &tab).await;
-        let document = stored.inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
-        tab.settle().await?;
+        let purpose = embeddings::purpose(&self.0, Kind::Document);
+        let meter = self.0.metering.admit(pass, purpose).await?;
+        let stored = self.store(pass, title, request, &meter).await;
+        let document = meter.record_engine_result(stored)?;
+        meter.settle().await?;
         Ok(document)
     }
 
     /// Chunks, embeds and stores a document.
-    async fn store(&self, pass: &TenantPass, title: String, request: DocumentRequest, tab: &Tab) -> Result<Document> {
+    async fn store(
+        &self,
+        pass: &TenantPass,
+        title: String,
+        request: DocumentRequest,
+        meter: &RequestMeter,
+    ) -> Result<Document> {
         let room = self.0.rooms.open(pass).await?;
         let (text, format, characters) = (request.text, request.format, self.0.limits.chunk_characters as usize);
         let (text, pieces) = tokio::task::spawn_blocking(move || {
@@ -72,15 +79,16 @@ impl DocumentService {
             embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()))
         };
         // All of it before the first batch: half a document is of no use to anybody.
-        tab.raise(Usage {
-            requests: 1,
-            ..lengths(&pieces)
-        })
-        .await?;
+        meter
+            .hold(Usage {
+                requests: 1,
+                ..lengths(&pieces)
+            })
+            .await?;
         let mut chunks = Vec::new();
         for batch in pieces.chunks(BATCH) {
             let texts = batch.iter().map(|piece| format!("{title}\n{}", piece.text)).collect();
-            let (vectors, _) = embeddings::run(&self.0, tab.share(), texts, lengths(batch)).await?;
+            let (vectors, _) = embeddings::run(&self.0, meter.handle(), texts, lengths(batch)).await?;
             chunks.extend(batch.iter().zip(vectors).map(|(piece, embedding)| NewChunk {
                 text: piece.text.clone(),
                 offset: piece.offset as u64,
@@ -92,7 +100,7 @@ impl DocumentService {
             text,
             metadata: request.metadata,
         };
-        tab.using(|used| used.requests = 1);
+        meter.record_usage(|used| used.requests = 1);
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::to_the_end(async move {
             let document = room.documents.insert(document, chunks).await?;

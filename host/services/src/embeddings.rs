@@ -1,13 +1,10 @@
 //! Texts to vectors, metered. Not here: the models (`engine`), and what documents are embedded as (`documents`).
 
-use crate::{
-    metering::{Share, Tab},
-    shared::Shared,
-};
+use crate::{metering::UsageHandle, shared::Shared};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
-    ledger::{Kind, Outcome, Purpose},
+    ledger::{Kind, Purpose},
     price::Usage,
     receipt::SignedReceipt,
 };
@@ -55,16 +52,14 @@ impl EmbeddingService {
         if let Some(index) = request.input.iter().position(String::is_empty) {
             return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
         }
-        let tab = Tab::open(&self.0.metering, pass, purpose(&self.0, Kind::Embedding)).await?;
-        let embedding = embed(&self.0, tab.share(), request.input, 1);
-        let (vectors, tokens) = embedding
-            .await
-            .inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
+        let meter = self.0.metering.admit(pass, purpose(&self.0, Kind::Embedding)).await?;
+        let embedded = embed(&self.0, meter.handle(), request.input, 1).await;
+        let (vectors, tokens) = meter.record_engine_result(embedded)?;
         Ok(Embeddings {
             model: model.to_owned(),
             vectors,
             tokens,
-            receipt: tab.settle().await?,
+            receipt: meter.settle().await?,
         })
     }
 
@@ -85,11 +80,11 @@ pub(crate) fn purpose(shared: &Shared, kind: Kind) -> Purpose {
     }
 }
 
-/// Sets the tokens aside and embeds, on somebody's tab. `requests` is 1 where the embedding is what the tenant asked for, 0 where it
+/// Holds the tokens, embeds, and reports to `usage`. `requests` is 1 where the embedding is what the tenant asked for, 0 where it
 /// is part of something else.
 pub(crate) async fn embed(
     shared: &Shared,
-    share: Share,
+    usage: UsageHandle,
     texts: Vec<String>,
     requests: u64,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
@@ -97,8 +92,8 @@ pub(crate) async fn embed(
         requests,
         ..at_most(texts.iter().map(String::len))
     };
-    share.raise(most).await?;
-    run(shared, share, texts, most).await
+    usage.hold(most).await?;
+    run(shared, usage, texts, most).await
 }
 
 /// What texts of these lengths in bytes may use.
@@ -113,10 +108,10 @@ pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
     }
 }
 
-/// Embeds texts for which `most` is set aside. Runs to its end when the caller goes away, so that what was read is billed.
+/// Embeds texts for which `most` is held. Runs to its end when the caller goes away, so that what was read is billed.
 pub(crate) async fn run(
     shared: &Shared,
-    share: Share,
+    usage: UsageHandle,
     texts: Vec<String>,
     most: Usage,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
@@ -131,7 +126,7 @@ pub(crate) async fn run(
             },
             Err(_) => Usage::default(),
         };
-        share.report(used, most);
+        usage.report(used, most);
         result
     })
     .await

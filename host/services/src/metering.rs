@@ -1,32 +1,32 @@
-//! Money, from admission to the signed entry: rates, budgets, holds and receipts. Everything that a tenant can be billed for goes
-//! through here. Not here: how entries are kept (the `Ledger` port), what a request uses (`chat`, `embeddings`, …).
+//! Metering, from admission to the signed ledger entry: rates, budgets, holds and receipts. Everything that a tenant is billed for
+//! passes through here. Not here: how entries are stored (the `Ledger` port).
 //!
-//! A request is admitted (`Metering::admit`), sets aside what it may use before it uses it (`Reservation::raise`), and is settled
-//! (`Reservation::settle`) with what it did use, however it ends. All requests of an account decide under one lock
-//! (`account`), which is why no burst gets past a budget.
+//! [`Metering::admit`] makes a request's [`RequestMeter`], [`RequestMeter::hold`] holds what the request may use before it uses it, and
+//! [`RequestMeter::settle`], or dropping it, bills what it did use. All requests of an account decide under one lock (`account`), so
+//! that no burst gets past a budget.
 
 mod account;
 mod budgets;
 mod calendar;
 #[cfg(test)]
 mod fakes;
+mod meter;
 mod rates;
 pub mod receipts;
-mod reservation;
-mod tab;
+mod writer;
 
+pub(crate) use meter::{GuestMeter, UsageHandle};
+pub use meter::{RequestMeter, Timings};
 pub use rates::{Rate, RateState};
-pub use reservation::{Reservation, Timings};
-pub(crate) use tab::{Share, Tab, Visitor};
 
-use account::{AccountState, Accounts, Draft};
+use account::{AccountState, Accounts, UnsignedEntry};
 use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
 use riad_core::{
     PlanName, Result, TenantPass,
     ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
-    ports::{BudgetNotice, Ledger, Plans, Telemetry, Webhooks},
+    ports::{Ledger, Plans, Telemetry, Webhooks},
     price::{Plan, Usage},
     receipt::ServedBy,
     tenant::Tenant,
@@ -41,6 +41,7 @@ use std::{
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
+use writer::LedgerWriter;
 
 pub struct MeteringParts {
     pub ledger: Arc<dyn Ledger>,
@@ -51,25 +52,14 @@ pub struct MeteringParts {
 
 /// Cloning is cheap.
 #[derive(Clone)]
-pub struct Metering(Arc<Books>);
+pub struct Metering(Arc<Inner>);
 
-struct Books {
-    ledger: Arc<dyn Ledger>,
-    plans: Arc<dyn Plans>,
-    webhooks: Arc<dyn Webhooks>,
-    telemetry: Arc<dyn Telemetry>,
-    signer: Signer,
+struct Inner {
+    writer: Arc<LedgerWriter>,
     accounts: Accounts,
+    plans: Arc<dyn Plans>,
     /// The newest version of each plan that was asked for.
     known_plans: Mutex<HashMap<PlanName, Plan>>,
-    /// What the entries of this process say.
-    counted: Mutex<EngineTokens>,
-    /// Tokens that are set aside now.
-    held: AtomicU64,
-    /// Milliseconds since 1970-01-01 UTC.
-    clock: fn() -> u64,
-    /// Where entries are watched on their way to the disk: requests end on the engine's threads too.
-    runtime: Handle,
 }
 
 impl Metering {
@@ -83,18 +73,20 @@ impl Metering {
 
     async fn open_with(parts: MeteringParts, clock: fn() -> u64) -> Result<Self> {
         let key = parts.ledger.signing_key(Signer::generate()?).await?;
-        let metering = Self(Arc::new(Books {
-            ledger: parts.ledger,
-            plans: parts.plans,
-            webhooks: parts.webhooks,
-            telemetry: parts.telemetry,
-            signer: Signer::new(key.reveal())?,
+        let metering = Self(Arc::new(Inner {
+            writer: Arc::new(LedgerWriter {
+                ledger: parts.ledger,
+                webhooks: parts.webhooks,
+                telemetry: parts.telemetry,
+                signer: Signer::new(key.reveal())?,
+                counted: Mutex::default(),
+                held: AtomicU64::new(0),
+                clock,
+                runtime: Handle::current(),
+            }),
             accounts: Accounts::default(),
+            plans: parts.plans,
             known_plans: Mutex::default(),
-            counted: Mutex::default(),
-            held: AtomicU64::new(0),
-            clock,
-            runtime: Handle::current(),
         }));
         metering.end_abandoned().await?;
         Ok(metering)
@@ -105,12 +97,12 @@ impl Metering {
     /// # Errors
     /// `Busy` with the time after which to come again, for too many requests per minute or at the same time; `QuotaExceeded` if a hard
     /// budget is spent.
-    pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<Reservation> {
-        let books = &self.0;
-        let account = books.accounts.load(books, pass.account()).await?;
-        let plan = books.plan(&pass.policy().plan).await?;
-        let key = account.use_key(books, pass.key()).await?;
-        Reservation::open(Arc::clone(books), account, key, pass.clone(), plan, purpose)
+    pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
+        let writer = &self.0.writer;
+        let account = self.0.accounts.load(writer, pass.account()).await?;
+        let plan = self.0.plan(&pass.policy().plan).await?;
+        let key = account.use_key(writer, pass.key()).await?;
+        RequestMeter::open(Arc::clone(writer), account, key, pass.clone(), plan, purpose)
     }
 
     /// Bills a tenant for what time costs. Budgets refuse nothing here, and are told.
@@ -118,14 +110,14 @@ impl Metering {
     /// # Errors
     /// `NotFound` if the tenant's plan is gone; whatever the ledger fails with.
     pub(crate) async fn charge(&self, tenant: &Tenant, purpose: Purpose, used: Usage) -> Result<()> {
-        let books = &self.0;
-        let account = books.accounts.load(books, tenant.account).await?;
-        let plan = books.plan(&tenant.policy.plan).await?;
+        let writer = &self.0.writer;
+        let account = self.0.accounts.load(writer, tenant.account).await?;
+        let plan = self.0.plan(&tenant.policy.plan).await?;
         let cost_nanos = plan.prices.nanos(&used);
-        let draft = Draft {
+        let unsigned = UnsignedEntry {
             tenant: tenant.id.clone(),
             key: None,
-            request: name("tick"),
+            request: unique_id("tick"),
             purpose,
             outcome: Outcome::Completed,
             used,
@@ -140,11 +132,11 @@ impl Metering {
             tokens: used.tokens(),
             nanos: cost_nanos,
         };
-        let (written, notices) = account.with(books, |state, now_ms| {
-            let (_, written) = state.append(books, tenant.account, now_ms, draft)?;
+        let (written, notices) = account.with(writer, |state, now_ms| {
+            let (_, written) = state.append(writer, tenant.account, now_ms, unsigned)?;
             Result::Ok((written, state.whole.spend(amount, budget, &tenant.id, None)))
         })?;
-        books.notify(budget.webhook.as_deref(), notices);
+        writer.notify(budget.webhook.as_deref(), notices);
         written.await
     }
 
@@ -157,35 +149,35 @@ impl Metering {
     /// Sums over the entries of this process. What the engine has counted and this lacks is on its way here.
     #[must_use]
     pub fn ledger_counted(&self) -> EngineTokens {
-        *self.0.counted.lock()
+        *self.0.writer.counted.lock()
     }
 
     /// Tokens that are set aside now, over all accounts.
     #[must_use]
     pub fn held_tokens(&self) -> u64 {
-        self.0.held.load(Ordering::Relaxed)
+        self.0.writer.held.load(Ordering::Relaxed)
     }
 
     /// The keys that receipts are signed with, as a JSON Web Key Set.
     #[must_use]
     pub fn public_jwks(&self) -> Value {
-        self.0.signer.public().jwks()
+        self.0.writer.signer.public().jwks()
     }
 
     /// For [`Ledger::verify`].
     #[must_use]
     pub fn signature_check(&self) -> Box<EntryCheck> {
-        let key = self.0.signer.public().clone();
+        let key = self.0.writer.signer.public().clone();
         Box::new(move |entry| check_entry(entry, &key))
     }
 
     /// Prices that hold for what is admitted from now on.
     pub(crate) fn set_plan(&self, plan: Plan) {
-        self.0.remember(plan);
+        self.0.remember_plan(plan);
     }
 
     async fn end_abandoned(&self) -> Result<()> {
-        let holds = self.0.ledger.abandoned().await?;
+        let holds = self.0.writer.ledger.abandoned().await?;
         if holds.is_empty() {
             return Ok(());
         }
@@ -193,7 +185,7 @@ impl Metering {
         let mut entries = Vec::new();
         for hold in holds {
             most = most.saturating_add(hold.at_most.tokens());
-            let account = self.0.accounts.load(&self.0, hold.account).await?;
+            let account = self.0.accounts.load(&self.0.writer, hold.account).await?;
             entries.push(self.abandon(&account, hold)?);
         }
         try_join_all(entries).await?;
@@ -206,7 +198,7 @@ impl Metering {
     }
 
     fn abandon(&self, account: &AccountState, hold: Hold) -> Result<impl Future<Output = Result<()>> + use<>> {
-        let draft = Draft {
+        let unsigned = UnsignedEntry {
             tenant: hold.tenant,
             key: hold.key,
             request: hold.request,
@@ -219,8 +211,8 @@ impl Metering {
             cost_nanos: 0,
             served_by: ServedBy::default(),
         };
-        account.with(&self.0, |state, now_ms| {
-            let (_, written) = state.append(&self.0, hold.account, now_ms, draft)?;
+        account.with(&self.0.writer, |state, now_ms| {
+            let (_, written) = state.append(&self.0.writer, hold.account, now_ms, unsigned)?;
             Ok(written)
         })
     }
@@ -249,56 +241,27 @@ pub fn check_entry(entry: &Entry, key: &PublicKey) -> Option<String> {
     (!same).then(|| "the receipt says something else than the entry".to_owned())
 }
 
-impl Books {
+impl Inner {
     async fn plan(&self, name: &PlanName) -> Result<Plan> {
         if let Some(known) = self.known_plans.lock().get(name) {
             return Ok(known.clone());
         }
         let plan = self.plans.current(name).await?;
-        self.remember(plan.clone());
+        self.remember_plan(plan.clone());
         Ok(plan)
     }
 
-    /// The newer version wins, whoever comes first.
-    fn remember(&self, plan: Plan) {
+    /// Keeps the newer version, whichever comes first.
+    fn remember_plan(&self, plan: Plan) {
         let mut known = self.known_plans.lock();
         if known.get(&plan.name).is_none_or(|older| older.version < plan.version) {
             known.insert(plan.name.clone(), plan);
         }
     }
-
-    fn now_ms(&self) -> u64 {
-        (self.clock)()
-    }
-
-    fn now(&self) -> u64 {
-        self.now_ms() / 1000
-    }
-
-    fn hold(&self, amount: Amount) {
-        self.held.fetch_add(amount.tokens, Ordering::Relaxed);
-    }
-
-    /// Only what was held before.
-    fn release(&self, amount: Amount) {
-        self.held.fetch_sub(amount.tokens, Ordering::Relaxed);
-    }
-
-    fn count(&self, used: &Usage) {
-        let mut counted = self.counted.lock();
-        counted.prompt = counted.prompt.saturating_add(used.prompt_tokens);
-        counted.completion = counted.completion.saturating_add(used.completion_tokens);
-        counted.embedded = counted.embedded.saturating_add(used.embedded_tokens);
-    }
-
-    fn notify(&self, webhook: Option<&str>, notices: Vec<BudgetNotice>) {
-        if let Some(url) = webhook {
-            notices.into_iter().for_each(|notice| self.webhooks.notify(url, notice));
-        }
-    }
 }
 
-fn name(prefix: &str) -> String {
+/// An id that no other request has.
+fn unique_id(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::now_v7().simple())
 }
 

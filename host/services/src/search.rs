@@ -2,14 +2,14 @@
 
 use crate::{
     embeddings,
-    metering::{Share, Tab},
+    metering::{RequestMeter, UsageHandle},
     shared::Shared,
 };
 use riad_core::{
     Error, Result, TenantPass,
     document::{Metadata, Passage, SearchQuery},
     grants::{Access, Scope},
-    ledger::{Kind, Outcome},
+    ledger::Kind,
     ports::Room,
 };
 use std::sync::Arc;
@@ -37,19 +37,20 @@ impl SearchService {
     pub async fn search(&self, pass: &TenantPass, request: SearchRequest) -> Result<SearchResults> {
         pass.require(Scope::Documents, Access::Read)?;
         check(&self.0, &request)?;
-        let tab = Tab::open(&self.0.metering, pass, embeddings::purpose(&self.0, Kind::Search)).await?;
-        let results = self.run(pass, request, &tab).await;
-        let results = results.inspect_err(|error| tab.fail(error, Outcome::EngineFailed))?;
-        tab.settle().await?;
+        let purpose = embeddings::purpose(&self.0, Kind::Search);
+        let meter = self.0.metering.admit(pass, purpose).await?;
+        let results = self.run(pass, request, &meter).await;
+        let results = meter.record_engine_result(results)?;
+        meter.settle().await?;
         Ok(results)
     }
 
-    async fn run(&self, pass: &TenantPass, request: SearchRequest, tab: &Tab) -> Result<SearchResults> {
+    async fn run(&self, pass: &TenantPass, request: SearchRequest, meter: &RequestMeter) -> Result<SearchResults> {
         let room = self.0.rooms.open(pass).await?;
         // Read first: what is searched is at least as new as what is said.
         let index_watermark = room.documents.watermark().await?;
-        tab.serve(|served| served.index_watermark = index_watermark);
-        let passages = search_room(&self.0, tab.share(), &room, request, 1).await?;
+        meter.update_served_by(|served| served.index_watermark = index_watermark);
+        let passages = search_room(&self.0, meter.handle(), &room, request, 1).await?;
         Ok(SearchResults {
             passages,
             index_watermark,
@@ -57,16 +58,16 @@ impl SearchService {
     }
 }
 
-/// Searches an open room on somebody's tab; `requests` as for [`embeddings::embed`].
+/// Searches an open room and reports the embedded tokens to `usage`; `requests` as for [`embeddings::embed`].
 pub(crate) async fn search_room(
     shared: &Shared,
-    share: Share,
+    usage: UsageHandle,
     room: &Room,
     request: SearchRequest,
     requests: u64,
 ) -> Result<Vec<Passage>> {
     check(shared, &request)?;
-    let (mut vectors, _) = embeddings::embed(shared, share, vec![request.query.clone()], requests).await?;
+    let (mut vectors, _) = embeddings::embed(shared, usage, vec![request.query.clone()], requests).await?;
     let query = SearchQuery {
         text: request.query,
         embedding: vectors.pop().unwrap_or_default(),

@@ -35,24 +35,24 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         begun: choice > 0,
         progress: Arc::clone(&progress),
     };
-    let bill = &prepared.bill;
+    let meter = &prepared.meter;
     let queue = shared
         .scheduler
         .enter(ask)
         .instrument(info_span!(target: "riad_services", "queue"));
-    let ticket = bill.told(queue.await)?;
+    let ticket = meter.record_result(queue.await)?;
     if choice == 0 {
-        bill.queued(arrived.elapsed());
+        meter.record_queue_time(arrived.elapsed());
     }
     let generation = Generation {
         messages: prepared.prompt.messages.clone(),
         sampling: sampling(&prepared.sampling, choice as u64),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
-        tally: bill.tally(&progress),
+        tally: meter.usage_reporter(&progress),
     };
-    let stream = bill.told_by_engine(shared.engine.generate(generation, ticket).await)?;
-    bill.started();
+    let stream = meter.record_engine_result(shared.engine.generate(generation, ticket).await)?;
+    meter.record_usage(|usage| usage.requests = 1);
     Ok(stream)
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn follow(
     events: &Events,
 ) -> Result<GenerationEnd> {
     let number = u32::try_from(choice).map_err(Error::internal)?;
-    let bill = &prepared.bill;
+    let meter = &prepared.meter;
     let generating = generate(prepared, choice, filter, generation, events)
         .instrument(info_span!(target: "riad_services", "generate"));
     let end = generating.await?;
@@ -81,7 +81,7 @@ pub(super) async fn follow(
         .run
         .finish(filter)
         .instrument(info_span!(target: "riad_services", "postprocess"));
-    let ending = bill.told(finishing.await)?;
+    let ending = meter.record_result(finishing.await)?;
     send_text(events, number, ending.text)?;
     send(
         events,
@@ -102,24 +102,24 @@ async fn generate(
     events: &Events,
 ) -> Result<GenerationEnd> {
     let number = u32::try_from(choice).map_err(Error::internal)?;
-    let bill = &prepared.bill;
+    let meter = &prepared.meter;
     loop {
         match generation.next().await {
             Some(Ok(GenerationEvent::Piece(piece))) => {
                 if choice == 0 {
-                    bill.piece();
+                    meter.record_piece();
                 }
-                let text = bill.told(prepared.run.push(filter, &piece).await)?;
+                let text = meter.record_result(prepared.run.push(filter, &piece).await)?;
                 send_text(events, number, text)?;
             }
             Some(Ok(GenerationEvent::End(end))) => {
                 if choice == 0 {
-                    bill.ended(&end);
+                    meter.record_generation_end(&end);
                 }
                 return Ok(end);
             }
-            Some(Err(error)) => return bill.told_by_engine(Err(error)),
-            None => return bill.told_by_engine(Err(Error::internal("a generation ended without saying so"))),
+            Some(Err(error)) => return meter.record_engine_result(Err(error)),
+            None => return meter.record_engine_result(Err(Error::internal("a generation ended without saying so"))),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! From a valid request to a generation that runs: budget, room, adapter, pipeline, prompt, queue.
 //! Not here: what comes out of the generation (`choice`, `stream`).
 
-use super::{ValidRequest, bill::Bill, choice};
-use crate::{capabilities::capabilities, models, pipeline, shared::Shared};
+use super::{ValidRequest, choice};
+use crate::{capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     adapter::AdapterSource,
@@ -11,6 +11,7 @@ use riad_core::{
     plugin::{Prompt, Stage, StageRequest},
     policy::Tier,
     ports::{FilterId, GenerationStream, PipelineRun, PlannedComponent},
+    price::Usage,
 };
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -29,7 +30,7 @@ pub(super) struct Prepared {
     /// One per choice.
     pub filters: Vec<FilterId>,
     pub run: Arc<dyn PipelineRun>,
-    pub bill: Arc<Bill>,
+    pub meter: RequestMeter,
 }
 
 /// A request whose first generation runs.
@@ -51,11 +52,12 @@ pub(super) async fn prepare(
         plugin: String::new(),
     };
     // Before anything is read: a tenant over its limits costs nothing.
-    let bill = Bill::open(&shared.metering, pass, purpose, shared.limits.guest_fuel).await?;
-    let bill = Arc::new(bill);
-    let starting = timeout_at(deadline, start(shared, pass, request, deadline, &bill));
+    let meter = shared.metering.admit(pass, purpose).await?;
+    // Keeps the request open until the outcome of this is recorded, also when the deadline drops the future that owns the meter.
+    let outcome = meter.handle();
+    let starting = timeout_at(deadline, start(shared, pass, request, deadline, meter));
     let started = starting.await.unwrap_or_else(|_| Err(super::too_late(shared)));
-    bill.told(started)
+    outcome.record_result(started)
 }
 
 async fn start(
@@ -63,26 +65,31 @@ async fn start(
     pass: &TenantPass,
     request: ValidRequest,
     deadline: Instant,
-    bill: &Arc<Bill>,
+    meter: RequestMeter,
 ) -> Result<Started> {
+    let guests = Usage {
+        requests: 1,
+        fuel: shared.limits.guest_fuel,
+        ..Usage::default()
+    };
+    meter.hold(guests).await?;
     let room = shared.rooms.open(pass).await?;
     let adapter = models::pin(&room, request.model(), request.adapter()).await?;
-    // Only now: what is told to whoever watches the server has no names that are not there.
-    bill.name_adapter(request.adapter().cloned());
+    meter.set_adapter(request.adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
-    bill.name_plugins(plugins);
+    meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
-    bill.serve(|served| {
+    meter.update_served_by(|served| {
         served.adapter_generation = adapter.as_ref().map(|adapter| adapter.generation);
         served.plugins = plan.stages.iter().map(served_by).collect();
         served.index_watermark = index_watermark;
     });
     let run: Arc<dyn PipelineRun> = shared
         .sandbox
-        .start(&plan, capabilities(shared, pass, &room, bill.visitor()))
+        .start(&plan, capabilities(shared, pass, &room, meter.guest_meter()))
         .await?
         .into();
-    bill.watch(&run);
+    meter.attach_guests(&run);
 
     let profile = shared.engine.profile();
     let mut asked = StageRequest {
@@ -108,13 +115,17 @@ async fn start(
     let counted = counting
         .instrument(info_span!(target: "riad_services", "count_prompt"))
         .await;
-    let prompt_tokens = bill.told_by_engine(counted)?;
+    let prompt_tokens = meter.record_engine_result(counted)?;
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
 
-    // Filters are made before the queue, so that no lane is held while a guest prepares, and while the disk writes down what
-    // is set aside.
+    // Filters are opened before the queue, so that no lane is held while a guest prepares, and while the hold is written to the disk.
     asked.max_tokens = sampling.max_tokens;
-    let reserving = bill.reserve_tokens(prompt_tokens, sampling.max_tokens, request.choices());
+    let choices = u64::from(request.choices());
+    let holding = meter.hold(Usage {
+        prompt_tokens: u64::from(prompt_tokens) * choices,
+        completion_tokens: u64::from(sampling.max_tokens) * choices,
+        ..Usage::default()
+    });
     let opening = async {
         let mut filters = Vec::new();
         for _ in 0..request.choices() {
@@ -122,7 +133,7 @@ async fn start(
         }
         Ok(filters)
     };
-    let ((), filters) = futures::try_join!(reserving, opening)?;
+    let ((), filters) = futures::try_join!(holding, opening)?;
     let prepared = Prepared {
         shared: Arc::clone(shared),
         pass: pass.clone(),
@@ -134,7 +145,7 @@ async fn start(
         deadline,
         filters,
         run,
-        bill: Arc::clone(bill),
+        meter,
     };
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
     let first = choice::begin(&prepared, 0).await?;

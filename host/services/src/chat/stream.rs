@@ -65,9 +65,9 @@ pub(super) fn spawn(started: Started) -> ChatStream {
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
-            prepared.bill.fail(error);
+            prepared.meter.record_error(error);
         }
-        // Before the caller is told, on every way out: guests end here, and the bill is settled when the engine has ended too.
+        // Before the caller is told, on every way out: guests end here, and the request is settled when the engine has ended too.
         drop(prepared);
         // A caller that went away is not told.
         let _ = sender.send(outcome);
@@ -99,7 +99,7 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
 
 async fn end(prepared: &Prepared) -> Result<ChatEvent> {
     Ok(ChatEvent::End {
-        receipt: prepared.bill.settle().await?,
+        receipt: prepared.meter.settle().await?,
         passages: prepared.prompt.passages.clone(),
     })
 }

@@ -1,11 +1,10 @@
-//! One account's state in memory: its place in the chain of receipts, what it has spent and set aside, its rates. Whoever holds its
-//! lock decides and writes in one step, so that nothing comes between a check and what follows from it.
-//! Not here: what a request does with it (`reservation`).
+//! One account's state in memory: the head of its receipt chain, what it has spent and holds, its rates. Under its lock a check and
+//! what follows from it are one step, so that no burst gets past a budget.
 
 use super::{
-    Books,
     budgets::Spending,
     rates::{PerMinute, Rate, RateState, Refused},
+    writer::LedgerWriter,
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -54,8 +53,8 @@ pub(super) struct KeyUse {
     key: KeyId,
 }
 
-/// An entry without what its place in the chain decides.
-pub(super) struct Draft {
+/// A ledger entry without the members that its place in the chain decides, and without its signature.
+pub(super) struct UnsignedEntry {
     pub tenant: TenantId,
     pub key: Option<KeyId>,
     pub request: String,
@@ -75,7 +74,7 @@ pub(super) struct Accounts(Mutex<HashMap<Account, Arc<AccountState>>>);
 
 impl Accounts {
     /// The account, read from the ledger if it is the first time.
-    pub async fn load(&self, books: &Books, account: Account) -> Result<Arc<AccountState>> {
+    pub async fn load(&self, writer: &LedgerWriter, account: Account) -> Result<Arc<AccountState>> {
         let state = Arc::clone(self.0.lock().entry(account).or_insert_with(|| {
             Arc::new(AccountState {
                 account,
@@ -86,9 +85,9 @@ impl Accounts {
         state
             .ready
             .get_or_try_init(async || {
-                let now = books.now();
-                let head = books.ledger.head(account).await?;
-                let spent = books.ledger.spent(account, None, now).await?;
+                let now = writer.now();
+                let head = writer.ledger.head(account).await?;
+                let spent = writer.ledger.spent(account, None, now).await?;
                 let mut loaded = state.state.lock();
                 loaded.head = head;
                 loaded.whole = Spending::new(spent, now);
@@ -122,15 +121,15 @@ impl AccountState {
     }
 
     /// Runs with the lock and with windows that fit the time.
-    pub fn with<T>(&self, books: &Books, f: impl FnOnce(&mut State, u64) -> T) -> T {
+    pub fn with<T>(&self, writer: &LedgerWriter, f: impl FnOnce(&mut State, u64) -> T) -> T {
         let mut state = self.state.lock();
-        let now_ms = books.now_ms();
+        let now_ms = writer.now_ms();
         state.whole.roll(now_ms / 1000);
         f(&mut state, now_ms)
     }
 
     /// Reads a key's sums if they are not in memory, and keeps them there while the use lives.
-    pub async fn use_key(self: &Arc<Self>, books: &Books, key: &KeyId) -> Result<KeyUse> {
+    pub async fn use_key(self: &Arc<Self>, writer: &LedgerWriter, key: &KeyId) -> Result<KeyUse> {
         let ready = {
             let mut state = self.state.lock();
             let known = state.keys.entry(key.clone()).or_default();
@@ -143,8 +142,8 @@ impl AccountState {
         };
         ready
             .get_or_try_init(async || {
-                let now = books.now();
-                let spent = books.ledger.spent(self.account, Some(key), now).await?;
+                let now = writer.now();
+                let spent = writer.ledger.spent(self.account, Some(key), now).await?;
                 if let Some(known) = self.state.lock().keys.get_mut(key) {
                     known.spending = Spending::new(spent, now);
                 }
@@ -233,51 +232,51 @@ impl State {
     /// Signs an entry as the next of the account and queues it. The future is ready when it is on the disk.
     pub fn append(
         &mut self,
-        books: &Books,
+        writer: &LedgerWriter,
         account: Account,
         now_ms: u64,
-        draft: Draft,
+        unsigned: UnsignedEntry,
     ) -> Result<(SignedReceipt, BoxFuture<'static, Result<()>>)> {
         let receipt = Receipt {
-            tenant: draft.tenant.clone(),
+            tenant: unsigned.tenant.clone(),
             account,
             number: self.head.number + 1,
             previous: self.head.receipt,
-            request: draft.request.clone(),
+            request: unsigned.request.clone(),
             at_ms: now_ms,
-            kind: draft.purpose.kind,
-            outcome: draft.outcome,
-            key: draft.key.clone(),
-            model: full_name(&draft.purpose),
-            served_by: draft.served_by,
-            used: draft.used,
-            plan: draft.plan.clone(),
-            plan_version: draft.plan_version,
-            cost_nanos: draft.cost_nanos,
+            kind: unsigned.purpose.kind,
+            outcome: unsigned.outcome,
+            key: unsigned.key.clone(),
+            model: full_name(&unsigned.purpose),
+            served_by: unsigned.served_by,
+            used: unsigned.used,
+            plan: unsigned.plan.clone(),
+            plan_version: unsigned.plan_version,
+            cost_nanos: unsigned.cost_nanos,
         };
-        let signed = books.signer.sign(receipt)?;
+        let signed = writer.signer.sign(receipt)?;
         let entry = Entry {
             account,
             number: signed.receipt.number,
-            tenant: draft.tenant,
-            key: draft.key,
-            request: draft.request,
+            tenant: unsigned.tenant,
+            key: unsigned.key,
+            request: unsigned.request,
             at_ms: now_ms,
-            purpose: draft.purpose,
-            outcome: draft.outcome,
-            used: draft.used,
-            at_most: draft.at_most,
-            plan: draft.plan,
-            plan_version: draft.plan_version,
-            cost_nanos: draft.cost_nanos,
+            purpose: unsigned.purpose,
+            outcome: unsigned.outcome,
+            used: unsigned.used,
+            at_most: unsigned.at_most,
+            plan: unsigned.plan,
+            plan_version: unsigned.plan_version,
+            cost_nanos: unsigned.cost_nanos,
             receipt: signed.jws.clone(),
         };
         self.head = ChainHead {
             number: entry.number,
             receipt: Some(Digest::of(signed.jws.as_bytes())),
         };
-        books.count(&entry.used);
-        Ok((signed, books.ledger.append(Record::Entry(entry))))
+        writer.count(&entry.used);
+        Ok((signed, writer.ledger.append(Record::Entry(entry))))
     }
 }
 

@@ -48,15 +48,20 @@ fn total(total_tokens: u64) -> Budget {
     }
 }
 
-async fn settle(reservation: Reservation, used: Usage) -> SignedReceipt {
-    let settled = reservation.settle(used, Outcome::Completed, ServedBy::default());
-    settled.await.unwrap()
+async fn settle(meter: RequestMeter, used: Usage) -> SignedReceipt {
+    meter.record_usage(|usage| *usage = used);
+    meter.settle().await.unwrap()
+}
+
+fn settle_later(meter: RequestMeter, used: Usage, outcome: Outcome) {
+    meter.record_usage(|usage| *usage = used);
+    meter.record_outcome(outcome);
 }
 
 async fn request(metering: &Metering, pass: &TenantPass, most: u64, used: u64) -> Result<SignedReceipt> {
-    let reservation = metering.admit(pass, purpose()).await?;
-    reservation.raise(tokens(most)).await?;
-    Ok(settle(reservation, tokens(used)).await)
+    let meter = metering.admit(pass, purpose()).await?;
+    meter.hold(tokens(most)).await?;
+    Ok(settle(meter, tokens(used)).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -68,10 +73,10 @@ async fn of_a_thousand_at_once_as_many_get_in_as_the_budget_has_room_for() {
     let burst = (0..1000).map(|_| {
         let (metering, pass) = (metering.clone(), pass.clone());
         tokio::spawn(async move {
-            let reservation = metering.admit(&pass, purpose()).await?;
-            reservation.raise(tokens(4)).await?;
-            reservation.raise(tokens(6)).await?;
-            Ok::<_, riad_core::Error>(reservation)
+            let meter = metering.admit(&pass, purpose()).await?;
+            meter.hold(tokens(4)).await?;
+            meter.hold(tokens(6)).await?;
+            Ok::<_, riad_core::Error>(meter)
         })
     });
     let results = join_all(burst).await.into_iter().map(|joined| joined.unwrap());
@@ -82,8 +87,8 @@ async fn of_a_thousand_at_once_as_many_get_in_as_the_budget_has_room_for() {
     }
     // A request may have got its 4 and not its 6, and given them back: room for one more was lost to it while it had them.
     assert!((1..=37).contains(&inside.len()), "{}", inside.len());
-    for reservation in inside {
-        settle(reservation.unwrap(), tokens(10)).await;
+    for meter in inside {
+        settle(meter.unwrap(), tokens(10)).await;
     }
     assert_eq!(metering.held_tokens(), 0);
 }
@@ -105,9 +110,9 @@ async fn a_burst_of_equal_requests_fills_the_budget_exactly() {
         let burst = (0..1000).map(|_| {
             let (metering, pass) = (metering.clone(), pass.clone());
             tokio::spawn(async move {
-                let reservation = metering.admit(&pass, purpose()).await?;
-                reservation.raise(tokens(10)).await?;
-                Ok::<_, riad_core::Error>(reservation)
+                let meter = metering.admit(&pass, purpose()).await?;
+                meter.hold(tokens(10)).await?;
+                Ok::<_, riad_core::Error>(meter)
             })
         });
         let results: Vec<_> = join_all(burst)
@@ -119,8 +124,8 @@ async fn a_burst_of_equal_requests_fills_the_budget_exactly() {
         assert_eq!(inside.len(), 37);
         assert_eq!(metering.held_tokens(), 370);
         assert_eq!(world.holds().len(), 37, "who was refused left nothing on the disk");
-        for reservation in inside {
-            settle(reservation, tokens(10)).await;
+        for meter in inside {
+            settle(meter, tokens(10)).await;
         }
         assert_eq!((metering.held_tokens(), world.entries().len()), (0, 37));
         let refused = metering.admit(&pass, purpose()).await;
@@ -189,11 +194,11 @@ async fn a_new_day_has_its_own_budget_and_a_total_stays_spent() {
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(86_400)));
 
     NOW.store(DAY_MS * 101, Ordering::Relaxed);
-    let reservation = metering.admit(&pass, purpose()).await.unwrap();
-    reservation.raise(tokens(10)).await.unwrap();
+    let meter = metering.admit(&pass, purpose()).await.unwrap();
+    meter.hold(tokens(10)).await.unwrap();
     // Admitted before midnight, settled after it: it is the new day's.
     NOW.store(DAY_MS * 102, Ordering::Relaxed);
-    settle(reservation, tokens(9)).await;
+    settle(meter, tokens(9)).await;
     let error = request(&metering, &pass, 2, 2).await.unwrap_err();
     assert!(error.message().contains("daily_tokens"), "{error}");
     request(&metering, &pass, 1, 1).await.unwrap();
@@ -221,13 +226,13 @@ async fn money_is_set_aside_by_the_plans_prices_and_what_was_not_used_is_given_b
         ..Budget::default()
     });
     let one = metering.admit(&pass, purpose()).await.unwrap();
-    one.raise(tokens(30)).await.unwrap();
+    one.hold(tokens(30)).await.unwrap();
     let two = metering.admit(&pass, purpose()).await.unwrap();
-    let error = two.raise(tokens(21)).await.unwrap_err();
+    let error = two.hold(tokens(21)).await.unwrap_err();
     assert!(error.message().contains("total_micros"), "{error}");
-    one.lower(tokens(10));
-    two.raise(tokens(30)).await.unwrap();
-    assert!(two.raise(tokens(1)).await.is_err());
+    one.release(tokens(10));
+    two.hold(tokens(30)).await.unwrap();
+    assert!(two.hold(tokens(1)).await.is_err());
     // A price that changes now is not theirs.
     *world.prices.lock() = PriceList::default();
     let receipt = settle(one, tokens(20)).await.receipt;
@@ -299,12 +304,12 @@ async fn rates_and_concurrency_say_when_to_come_again() {
     assert_eq!(busy.kind(), ErrorKind::Busy);
     assert!(busy.message().contains("2 requests") && busy.retry_after().is_some());
 
-    one.raise(tokens(80)).await.unwrap();
-    let busy = two.raise(tokens(30)).await.unwrap_err();
+    one.hold(tokens(80)).await.unwrap();
+    let busy = two.hold(tokens(30)).await.unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::Busy);
     assert!(busy.retry_after().unwrap() <= Duration::from_secs(6), "{busy}");
     assert_eq!(
-        two.raise(tokens(101)).await.unwrap_err().kind(),
+        two.hold(tokens(101)).await.unwrap_err().kind(),
         ErrorKind::InvalidRequest
     );
     assert_eq!(metering.held_tokens(), 80);
@@ -337,10 +342,10 @@ async fn what_a_dead_process_left_is_ended_and_billed_with_nothing() {
     let pass = budgeted(total(100));
     request(&metering, &pass, 10, 10).await.unwrap();
     let one = metering.admit(&pass, purpose()).await.unwrap();
-    one.raise(tokens(30)).await.unwrap();
-    one.raise(tokens(12)).await.unwrap();
+    one.hold(tokens(30)).await.unwrap();
+    one.hold(tokens(12)).await.unwrap();
     let two = metering.admit(&pass, purpose()).await.unwrap();
-    two.raise(tokens(8)).await.unwrap();
+    two.hold(tokens(8)).await.unwrap();
     // The process is gone before it can drop anything.
     std::mem::forget((one, two));
 
@@ -370,8 +375,8 @@ async fn a_request_that_is_dropped_ends_what_it_set_aside_and_one_that_did_nothi
     let pass = tenant(total(10), limits);
     drop(metering.admit(&pass, purpose()).await.unwrap());
     let refused = metering.admit(&pass, purpose()).await.unwrap();
-    assert!(refused.raise(tokens(11)).await.is_err());
-    refused.settle_later(Usage::default(), Outcome::Refused, ServedBy::default());
+    assert!(refused.hold(tokens(11)).await.is_err());
+    settle_later(refused, Usage::default(), Outcome::Refused);
     assert!(world.records.lock().is_empty());
 
     let fuel = Usage {
@@ -379,15 +384,15 @@ async fn a_request_that_is_dropped_ends_what_it_set_aside_and_one_that_did_nothi
         ..Usage::default()
     };
     let guests = metering.admit(&pass, purpose()).await.unwrap();
-    guests.raise(fuel).await.unwrap();
+    guests.hold(fuel).await.unwrap();
     assert!(
         world.records.lock().is_empty(),
         "fuel alone is not written down before it is used"
     );
-    guests.settle_later(fuel, Outcome::PluginFailed, ServedBy::default());
+    settle_later(guests, fuel, Outcome::PluginFailed);
 
     let begun = metering.admit(&pass, purpose()).await.unwrap();
-    begun.raise(tokens(10)).await.unwrap();
+    begun.hold(tokens(10)).await.unwrap();
     drop(begun);
     let ended: Vec<_> = world
         .entries()
@@ -417,16 +422,13 @@ async fn a_broken_ledger_sets_nothing_aside_and_says_so() {
     let world = Arc::new(World::default());
     let metering = world.metering(noon).await;
     let pass = budgeted(total(100));
-    let reservation = metering.admit(&pass, purpose()).await.unwrap();
-    reservation.raise(tokens(40)).await.unwrap();
+    let meter = metering.admit(&pass, purpose()).await.unwrap();
+    meter.hold(tokens(40)).await.unwrap();
     *world.broken.lock() = true;
-    assert_eq!(
-        reservation.raise(tokens(40)).await.unwrap_err().kind(),
-        ErrorKind::Internal
-    );
+    assert_eq!(meter.hold(tokens(40)).await.unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(metering.held_tokens(), 40);
-    let settled = reservation.settle(tokens(40), Outcome::Completed, ServedBy::default());
-    assert_eq!(settled.await.unwrap_err().kind(), ErrorKind::Internal);
+    meter.record_usage(|usage| *usage = tokens(40));
+    assert_eq!(meter.settle().await.unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(metering.held_tokens(), 0);
 }
 
@@ -442,44 +444,44 @@ async fn what_was_used_is_billed_also_if_it_is_more_than_was_set_aside() {
 }
 
 #[tokio::test]
-async fn a_tab_is_settled_when_the_last_who_works_for_it_has_said_what_that_used() {
+async fn a_dropped_meter_settles_when_the_last_handle_has_reported() {
     let world = Arc::new(World::default());
     let metering = world.metering(noon).await;
     let pass = budgeted(total(100));
-    let tab = Tab::open(&metering, &pass, purpose()).await.unwrap();
-    tab.raise(tokens(50)).await.unwrap();
-    let (one, two, visitor) = (tab.share(), tab.share(), tab.visitor());
-    tab.end(Outcome::TimedOut);
-    tab.end(Outcome::EngineFailed);
+    let meter = metering.admit(&pass, purpose()).await.unwrap();
+    meter.hold(tokens(50)).await.unwrap();
+    let (one, two, guest) = (meter.handle(), meter.handle(), meter.guest_meter());
+    meter.record_outcome(Outcome::TimedOut);
+    meter.record_outcome(Outcome::EngineFailed);
     one.report(tokens(3), tokens(25));
-    drop(tab);
-    assert!(visitor.share().is_ok(), "as long as somebody works for it");
+    drop(meter);
+    assert!(guest.handle().is_ok(), "as long as somebody works for it");
     assert!(world.entries().is_empty());
     assert_eq!(metering.held_tokens(), 28);
     two.add(tokens(4));
     drop(two);
     let entry = world.entries().remove(0);
     assert_eq!((entry.outcome, entry.used), (Outcome::TimedOut, tokens(7)));
-    assert!(visitor.share().is_err());
+    assert!(guest.handle().is_err());
     assert_eq!(metering.held_tokens(), 0);
 }
 
 #[tokio::test]
-async fn a_tab_that_is_settled_waits_for_who_works_for_it_and_is_settled_once() {
+async fn settle_waits_for_every_handle_and_happens_once() {
     let world = Arc::new(World::default());
     let metering = world.metering(noon).await;
-    let tab = Tab::open(&metering, &budgeted(total(100)), purpose()).await.unwrap();
-    tab.raise(tokens(50)).await.unwrap();
-    let share = tab.share();
+    let meter = metering.admit(&budgeted(total(100)), purpose()).await.unwrap();
+    meter.hold(tokens(50)).await.unwrap();
+    let handle = meter.handle();
     let late = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        share.add(tokens(9));
+        handle.add(tokens(9));
     });
-    let receipt = tab.settle().await.unwrap();
+    let receipt = meter.settle().await.unwrap();
     assert_eq!(receipt.receipt.used, tokens(9));
     late.await.unwrap();
-    assert!(tab.settle().await.is_err());
-    drop(tab);
+    assert!(meter.settle().await.is_err());
+    drop(meter);
     assert_eq!(world.entries().len(), 1);
 }
 
@@ -529,8 +531,11 @@ async fn keys_that_are_idle_are_forgotten_and_their_sums_are_not() {
     for index in 1..5000 {
         drop(metering.admit(&keyed(index), purpose()).await.unwrap());
     }
-    let account = metering.0.accounts.load(&metering.0, riad_core::Account::new(1));
-    let known = account.await.unwrap().with(&metering.0, |state, _| state.known_keys());
+    let account = metering.0.accounts.load(&metering.0.writer, riad_core::Account::new(1));
+    let known = account
+        .await
+        .unwrap()
+        .with(&metering.0.writer, |state, _| state.known_keys());
     assert!(known <= 4097, "{known}");
     let refused = metering.admit(&keyed(0), purpose()).await.err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::QuotaExceeded);

@@ -1,0 +1,392 @@
+//! The meter of one request: what it holds in the budget, what it has used so far, and the one ledger entry that ends it.
+//!
+//! [`RequestMeter`] is the request's own end of it. Whoever uses something for the request (a generation, the embedder) has a
+//! [`UsageHandle`] and reports through it; guests have a [`GuestMeter`], which does not keep the request open. The request is settled
+//! exactly once: by [`RequestMeter::settle`] if it went well, else when the meter and the last handle have been dropped.
+
+mod settlement;
+
+use super::{
+    account::{AccountState, KeyUse},
+    writer::LedgerWriter,
+};
+use parking_lot::Mutex;
+use riad_core::{
+    AdapterAlias, Error, ErrorKind, Result, TenantPass,
+    ledger::{Amount, Outcome, Purpose},
+    ports::{GenerationEnd, PipelineRun, Progress, UsageReporter},
+    price::{Plan, Usage},
+    receipt::{ServedBy, SignedReceipt},
+};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+
+/// The request's own end of its meter. Dropping it stops metering the guests, and settles the request as soon as no handle is left.
+pub struct RequestMeter(Arc<Inner>);
+
+/// Keeps the request open until its holder has reported what it used.
+pub(crate) struct UsageHandle(Arc<Inner>);
+
+/// For guests, which may use something as long as the request runs and must not keep it open.
+#[derive(Clone)]
+pub(crate) struct GuestMeter(Weak<Inner>);
+
+struct Inner {
+    writer: Arc<LedgerWriter>,
+    account: Arc<AccountState>,
+    pass: TenantPass,
+    plan: Plan,
+    /// The request's id in the ledger.
+    request: String,
+    admitted: Instant,
+    state: Mutex<State>,
+    /// Notified when the last handle is gone.
+    idle: Notify,
+}
+
+struct State {
+    purpose: Purpose,
+    /// `None` once the request is settled.
+    key: Option<KeyUse>,
+    /// The hold: the most that the request may use.
+    at_most: Usage,
+    /// The hold as budgets count it.
+    held: Amount,
+    /// Whether the ledger has a record of the hold.
+    recorded: bool,
+    usage: Usage,
+    /// How the request ends. The first cause is kept; later ones follow from it.
+    outcome: Option<Outcome>,
+    served_by: ServedBy,
+    timings: Timings,
+    handles: usize,
+    /// The guests whose fuel and time are metered.
+    guests: Option<Arc<dyn PipelineRun>>,
+    /// Why a handle could not hold more, the first time.
+    refusal: Option<Refusal>,
+}
+
+/// Times of a request, as far as it got.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    pub queued: Option<Duration>,
+    /// Of the first choice.
+    pub first_piece: Option<Instant>,
+    pub last_piece: Option<Instant>,
+    /// From the first piece to the last, divided by the tokens after the first.
+    pub per_token: Option<Duration>,
+    /// In guests.
+    pub plugin: Duration,
+}
+
+/// An error that can be returned a second time.
+struct Refusal {
+    kind: ErrorKind,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl RequestMeter {
+    /// Admits a request of an account that is loaded: `Busy` or `QuotaExceeded` if it has to wait.
+    pub(super) fn open(
+        writer: Arc<LedgerWriter>,
+        account: Arc<AccountState>,
+        key: KeyUse,
+        pass: TenantPass,
+        plan: Plan,
+        purpose: Purpose,
+    ) -> Result<Self> {
+        account.with(&writer, |state, now_ms| {
+            state.whole.check_left(&pass.policy().budget, "tenant")?;
+            if let Some(spending) = state.key(pass.key(), now_ms) {
+                spending.check_left(pass.key_budget(), "key")?;
+            }
+            state.begin(&pass.policy().limits)
+        })?;
+        let request = super::unique_id("req");
+        // Joins this line to the request id of the span around it, which the client may have chosen.
+        tracing::debug!(ledger_request = request, "admitted");
+        Ok(Self(Arc::new(Inner {
+            writer,
+            account,
+            pass,
+            plan,
+            request,
+            admitted: Instant::now(),
+            state: Mutex::new(State {
+                purpose,
+                key: Some(key),
+                at_most: Usage::default(),
+                held: Amount::default(),
+                recorded: false,
+                usage: Usage::default(),
+                outcome: None,
+                served_by: ServedBy::default(),
+                timings: Timings::default(),
+                handles: 0,
+                guests: None,
+                refusal: None,
+            }),
+            idle: Notify::new(),
+        })))
+    }
+
+    pub(crate) fn handle(&self) -> UsageHandle {
+        UsageHandle::new(&self.0)
+    }
+
+    pub(crate) fn guest_meter(&self) -> GuestMeter {
+        GuestMeter(Arc::downgrade(&self.0))
+    }
+
+    /// The adapter that serves the request, once it is known to exist: telemetry must not see names that a client made up.
+    pub fn set_adapter(&self, alias: Option<AdapterAlias>) {
+        self.0.state.lock().purpose.adapter = alias;
+    }
+
+    /// The names of the plugins that serve the request, once they are known.
+    pub fn set_plugins(&self, names: String) {
+        self.0.state.lock().purpose.plugin = names;
+    }
+
+    pub fn update_served_by(&self, change: impl FnOnce(&mut ServedBy)) {
+        change(&mut self.0.state.lock().served_by);
+    }
+
+    /// From here on the fuel and time of these guests are the request's.
+    pub fn attach_guests(&self, run: &Arc<dyn PipelineRun>) {
+        self.0.state.lock().guests = Some(Arc::clone(run));
+    }
+
+    /// Holds more: all of it or nothing. When this returns, held tokens are durable; a hold without tokens leaves no record.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` names the budget that has no room, `Busy` when the tokens of this minute are taken, `InvalidRequest` if no minute
+    /// ever has as many; whatever the ledger fails with.
+    pub async fn hold(&self, add: Usage) -> Result<()> {
+        self.0.hold(add).await
+    }
+
+    /// Gives back a part of the hold that is not needed. The ledger's record stays until the next hold or the settlement.
+    pub fn release(&self, by: Usage) {
+        self.0.release(by);
+    }
+
+    /// Changes what the request itself has used.
+    pub fn record_usage(&self, change: impl FnOnce(&mut Usage)) {
+        change(&mut self.0.state.lock().usage);
+    }
+
+    pub fn record_queue_time(&self, time: Duration) {
+        self.0.state.lock().timings.queued = Some(time);
+    }
+
+    /// A piece of the first choice's answer has come.
+    pub fn record_piece(&self) {
+        let now = Instant::now();
+        let timings = &mut self.0.state.lock().timings;
+        timings.first_piece.get_or_insert(now);
+        timings.last_piece = Some(now);
+    }
+
+    /// The first choice has ended.
+    pub fn record_generation_end(&self, end: &GenerationEnd) {
+        let state = &mut *self.0.state.lock();
+        state.served_by.adapter_tensors = end.adapter_tensors;
+        if let (Some(first), Some(last)) = (state.timings.first_piece, state.timings.last_piece) {
+            let after_first = end.usage.completion_tokens.saturating_sub(1);
+            state.timings.per_token = last.duration_since(first).checked_div(after_first);
+        }
+    }
+
+    /// For a generation that starts: the request stays open until the engine has reported what it used.
+    pub fn usage_reporter(&self, progress: &Arc<Progress>) -> UsageReporter {
+        let handle = self.handle();
+        UsageReporter::new(Arc::clone(progress), move |usage| {
+            handle.add(Usage {
+                prompt_tokens: u64::from(usage.prompt_tokens),
+                completion_tokens: u64::from(usage.completion_tokens),
+                ..Usage::default()
+            });
+        })
+    }
+
+    /// See [`UsageHandle::record_result`].
+    ///
+    /// # Errors
+    /// The result's own, or what caused it.
+    pub fn record_result<T>(&self, result: Result<T>) -> Result<T> {
+        self.0.record_result(result)
+    }
+
+    /// As [`Self::record_result`], for a call of the engine or the embedder: a fault of ours is theirs.
+    ///
+    /// # Errors
+    /// The result's own.
+    pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.0.record_error(error, Outcome::EngineFailed))
+    }
+
+    pub fn record_error(&self, error: &Error) {
+        self.0.record_error(error, Outcome::Refused);
+    }
+
+    /// How the request ends. The first cause is kept.
+    #[cfg(test)]
+    pub fn record_outcome(&self, outcome: Outcome) {
+        self.0.state.lock().outcome.get_or_insert(outcome);
+    }
+
+    /// Waits until every handle has reported, and settles the request as completed. The entry is on the disk when this returns.
+    ///
+    /// # Errors
+    /// Whatever the ledger fails with; `Internal` if it was settled before.
+    pub async fn settle(&self) -> Result<SignedReceipt> {
+        self.0.detach_guests();
+        while self.0.state.lock().handles > 0 {
+            self.0.idle.notified().await;
+        }
+        self.0.settle().await
+    }
+}
+
+impl Drop for RequestMeter {
+    fn drop(&mut self) {
+        self.0.detach_guests();
+    }
+}
+
+impl UsageHandle {
+    fn new(inner: &Arc<Inner>) -> Self {
+        inner.state.lock().handles += 1;
+        Self(Arc::clone(inner))
+    }
+
+    /// As [`RequestMeter::hold`]. If it is refused, the request's own error will say why ([`Self::record_result`]).
+    ///
+    /// # Errors
+    /// As [`RequestMeter::hold`].
+    pub async fn hold(&self, add: Usage) -> Result<()> {
+        self.0.hold(add).await.inspect_err(|error| {
+            if matches!(error.kind(), ErrorKind::QuotaExceeded | ErrorKind::Busy) {
+                let refusal = Refusal {
+                    kind: error.kind(),
+                    message: error.message().to_owned(),
+                    retry_after: error.retry_after(),
+                };
+                self.0.state.lock().refusal.get_or_insert(refusal);
+            }
+        })
+    }
+
+    /// Of `most`, which was held for it, `used` was used.
+    pub fn report(self, used: Usage, most: Usage) {
+        self.0.release(most.minus(&used));
+        self.add(used);
+    }
+
+    pub fn add(&self, used: Usage) {
+        let mut state = self.0.state.lock();
+        state.usage = state.usage.plus(&used);
+    }
+
+    /// Records how an error ends the request, and returns the error or its cause: a plugin that failed because it met a budget
+    /// fails with that budget's error.
+    ///
+    /// # Errors
+    /// The result's own, or what caused it.
+    pub fn record_result<T>(&self, result: Result<T>) -> Result<T> {
+        self.0.record_result(result)
+    }
+}
+
+impl Drop for UsageHandle {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.handles = state.handles.saturating_sub(1);
+        if state.handles == 0 {
+            self.0.idle.notify_one();
+        }
+    }
+}
+
+impl GuestMeter {
+    /// # Errors
+    /// `Cancelled` when the request has ended.
+    pub fn handle(&self) -> Result<UsageHandle> {
+        let inner = self.0.upgrade();
+        inner
+            .map(|inner| UsageHandle::new(&inner))
+            .ok_or_else(|| Error::new(ErrorKind::Cancelled, "the request has ended"))
+    }
+}
+
+impl Inner {
+    /// Takes what the guests have used until now, and lets go of them.
+    fn detach_guests(&self) {
+        let run = self.state.lock().guests.take();
+        if let Some(run) = run {
+            let (fuel, time) = (run.fuel(), run.time());
+            {
+                let state = &mut *self.state.lock();
+                state.usage.fuel = fuel;
+                state.timings.plugin = time;
+            }
+            // Ends the guests without the lock, because a handle that one of them holds takes it when it is dropped.
+            drop(run);
+        }
+    }
+
+    fn record_result<T>(&self, result: Result<T>) -> Result<T> {
+        result
+            .map_err(|error| self.cause(error))
+            .inspect_err(|error| self.record_error(error, Outcome::Refused))
+    }
+
+    /// `fault` is how the request ends if the error is a fault of ours.
+    fn record_error(&self, error: &Error, fault: Outcome) {
+        self.state.lock().outcome.get_or_insert(outcome_of(error, fault));
+    }
+
+    fn cause(&self, failure: Error) -> Error {
+        let state = self.state.lock();
+        match &state.refusal {
+            Some(refusal) if failure.kind() == ErrorKind::PluginFailed => {
+                let error = Error::new(refusal.kind, refusal.message.clone());
+                match refusal.retry_after {
+                    Some(after) => error.with_retry_after(after),
+                    None => error,
+                }
+            }
+            Some(_) | None => failure,
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.settle_later();
+    }
+}
+
+fn outcome_of(error: &Error, fault: Outcome) -> Outcome {
+    match error.kind() {
+        ErrorKind::Timeout => Outcome::TimedOut,
+        ErrorKind::Cancelled => Outcome::Cancelled,
+        ErrorKind::PluginFailed | ErrorKind::PluginLimit => Outcome::PluginFailed,
+        ErrorKind::Internal | ErrorKind::Unavailable => fault,
+        ErrorKind::InvalidRequest
+        | ErrorKind::ContextTooLong
+        | ErrorKind::Unauthenticated
+        | ErrorKind::Forbidden
+        | ErrorKind::NotFound
+        | ErrorKind::ModelNotFound
+        | ErrorKind::Conflict
+        | ErrorKind::TooLarge
+        | ErrorKind::Busy
+        | ErrorKind::QuotaExceeded => Outcome::Refused,
+    }
+}

@@ -1,0 +1,61 @@
+//! The way of holds and entries to the ledger: signing, counting, and the notices about budgets. Shared by all accounts.
+
+use super::receipts::Signer;
+use parking_lot::Mutex;
+use riad_core::{
+    ledger::{Amount, EngineTokens},
+    ports::{BudgetNotice, Ledger, Telemetry, Webhooks},
+    price::Usage,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::runtime::Handle;
+
+pub(super) struct LedgerWriter {
+    pub ledger: Arc<dyn Ledger>,
+    pub webhooks: Arc<dyn Webhooks>,
+    pub telemetry: Arc<dyn Telemetry>,
+    pub signer: Signer,
+    /// Sums over the entries of this process.
+    pub counted: Mutex<EngineTokens>,
+    /// Tokens that are held now, over all accounts.
+    pub held: AtomicU64,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub clock: fn() -> u64,
+    /// Watches entries on their way to the disk, because requests end on the engine's threads too.
+    pub runtime: Handle,
+}
+
+impl LedgerWriter {
+    pub fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
+    pub fn now(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+
+    pub fn hold(&self, amount: Amount) {
+        self.held.fetch_add(amount.tokens, Ordering::Relaxed);
+    }
+
+    /// `amount` was held before.
+    pub fn release(&self, amount: Amount) {
+        self.held.fetch_sub(amount.tokens, Ordering::Relaxed);
+    }
+
+    pub fn count(&self, usage: &Usage) {
+        let mut counted = self.counted.lock();
+        counted.prompt = counted.prompt.saturating_add(usage.prompt_tokens);
+        counted.completion = counted.completion.saturating_add(usage.completion_tokens);
+        counted.embedded = counted.embedded.saturating_add(usage.embedded_tokens);
+    }
+
+    pub fn notify(&self, webhook: Option<&str>, notices: Vec<BudgetNotice>) {
+        if let Some(url) = webhook {
+            notices.into_iter().for_each(|notice| self.webhooks.notify(url, notice));
+        }
+    }
+}
