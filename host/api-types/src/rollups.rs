@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct RollupParams {
     /// Seconds since 1970-01-01 UTC.
     pub start_time: u64,
-    /// Exclusive; now if it is not given.
+    /// Exclusive; today is in the answer if it is not given.
     pub end_time: Option<u64>,
     /// Only this tenant, and former ones with the same id.
     pub tenant: Option<String>,

@@ -16,7 +16,8 @@ macro_rules! usage_params {
         pub struct $name {
             /// Seconds since 1970-01-01 UTC.
             pub start_time: u64,
-            /// Exclusive; now if it is not given.
+            /// Exclusive; the end of the current bucket if it is not given. A bucket that begins before it is counted in its
+            /// full width.
             pub end_time: Option<u64>,
             /// `1m`, `1h` or `1d`; `1d` if it is not given.
             pub bucket_width: Option<String>,

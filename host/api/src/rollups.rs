@@ -26,7 +26,9 @@ pub(crate) async fn list_rollups(
 ) -> ApiResult<Response> {
     let format = Format::read(params.format.as_deref(), &[Format::Json, Format::Csv])?;
     let scope = scope(params.tenant.as_deref())?;
-    let end = params.end_time.unwrap_or_else(|| Timestamp::now().as_seconds());
+    let end = params
+        .end_time
+        .unwrap_or_else(|| Timestamp::now().as_seconds().saturating_add(1));
     let rollups = state
         .services
         .usage()

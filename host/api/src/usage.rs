@@ -19,7 +19,7 @@ use axum::{
 use csv::rows;
 use query::PagedUsageQuery;
 use riad_api_types::usage::{CostBucket, CostPage, OperatorUsageParams, UsageBucket, UsagePage, UsageParams};
-use riad_core::usage;
+use riad_core::{Timestamp, usage};
 
 /// What the caller's tenant used
 #[utoipa::path(get, path = "/v1/usage", tag = "usage", security(("tenant_key" = [])), params(UsageParams),
@@ -29,7 +29,7 @@ pub(crate) async fn get_usage(
     Tenant(pass): Tenant,
     QueryParts(params): QueryParts<UsageParams>,
 ) -> ApiResult<Response> {
-    let paged = PagedUsageQuery::read(&params.into())?;
+    let paged = PagedUsageQuery::read(&params.into(), Timestamp::now())?;
     let buckets = state.services.usage().usage(&pass, paged.query.clone()).await?;
     paged.usage(buckets)
 }
@@ -42,7 +42,7 @@ pub(crate) async fn get_costs(
     Tenant(pass): Tenant,
     QueryParts(params): QueryParts<UsageParams>,
 ) -> ApiResult<Response> {
-    let paged = PagedUsageQuery::read(&params.into())?;
+    let paged = PagedUsageQuery::read(&params.into(), Timestamp::now())?;
     let buckets = state.services.usage().usage(&pass, paged.query.clone()).await?;
     paged.costs(buckets, state.services.currency())
 }
@@ -55,7 +55,7 @@ pub(crate) async fn get_all_usage(
     Operator(operator): Operator,
     QueryParts(params): QueryParts<OperatorUsageParams>,
 ) -> ApiResult<Response> {
-    let paged = PagedUsageQuery::read(&params)?;
+    let paged = PagedUsageQuery::read(&params, Timestamp::now())?;
     let buckets = state.services.usage().usage_all(&operator, paged.query.clone()).await?;
     paged.usage(buckets)
 }
@@ -68,7 +68,7 @@ pub(crate) async fn get_all_costs(
     Operator(operator): Operator,
     QueryParts(params): QueryParts<OperatorUsageParams>,
 ) -> ApiResult<Response> {
-    let paged = PagedUsageQuery::read(&params)?;
+    let paged = PagedUsageQuery::read(&params, Timestamp::now())?;
     let buckets = state.services.usage().usage_all(&operator, paged.query.clone()).await?;
     paged.costs(buckets, state.services.currency())
 }

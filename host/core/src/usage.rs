@@ -67,7 +67,7 @@ pub struct UsageQuery {
     pub scope: LedgerScope,
     /// Seconds since 1970-01-01 UTC; buckets begin at multiples of their width, the first is the one that holds this.
     pub start: u64,
-    /// Exclusive.
+    /// Exclusive. A bucket that begins before this is counted in its full width.
     pub end: u64,
     pub width: BucketWidth,
     pub group_by: BTreeSet<GroupBy>,

@@ -127,7 +127,8 @@ fn check(query: &UsageQuery) -> Result<()> {
         BucketWidth::Hour => 744,
         BucketWidth::Day => 366,
     };
-    check_span(query.start, query.end, buckets * query.width.seconds())
+    // One more than a client counts: without an end the current bucket is counted whole.
+    check_span(query.start, query.end, (buckets + 1) * query.width.seconds())
 }
 
 fn check_span(start: u64, end: u64, longest: u64) -> Result<()> {

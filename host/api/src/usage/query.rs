@@ -19,7 +19,7 @@ pub(crate) struct PagedUsageQuery {
 impl PagedUsageQuery {
     /// # Errors
     /// `InvalidRequest` names the parameter that cannot be read.
-    pub fn read(params: &OperatorUsageParams) -> Result<Self> {
+    pub fn read(params: &OperatorUsageParams, now: Timestamp) -> Result<Self> {
         let (width, buckets) = match params.bucket_width.as_deref() {
             Some("1m") => (BucketWidth::Minute, 60),
             Some("1h") => (BucketWidth::Hour, 24),
@@ -30,7 +30,7 @@ impl PagedUsageQuery {
         if !(1..=1440).contains(&limit) {
             return Err(Error::invalid("limit must be 1 to 1440").with_param("limit"));
         }
-        let end = params.end_time.unwrap_or_else(|| Timestamp::now().as_seconds());
+        let end = params.end_time.unwrap_or_else(|| end_of_bucket(now, width));
         let start = match &params.page {
             Some(page) => page
                 .parse::<u64>()
@@ -70,6 +70,12 @@ impl PagedUsageQuery {
     }
 }
 
+/// The end of the bucket that holds `now`, so that what was settled a moment ago is counted.
+fn end_of_bucket(now: Timestamp, width: BucketWidth) -> u64 {
+    let (now, width) = (now.as_seconds(), width.seconds());
+    (now - now % width).saturating_add(width)
+}
+
 /// One tenant's entries, or everybody's. For a tenant's own request `services` puts the caller's account in its place.
 pub(crate) fn scope(tenant: Option<&str>) -> Result<LedgerScope> {
     match tenant {
@@ -92,4 +98,71 @@ fn list<T: FromStr<Err = Error>>(text: Option<&str>, name: &str) -> Result<Vec<T
     words(text)
         .map(|word| word.parse().map_err(|error: Error| error.with_param(name)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2023-11-14 22:13:20 UTC.
+    const NOW: u64 = 1_700_000_000;
+
+    fn read(change: impl FnOnce(&mut OperatorUsageParams)) -> Result<PagedUsageQuery> {
+        let mut params = OperatorUsageParams {
+            start_time: NOW - 600,
+            ..OperatorUsageParams::default()
+        };
+        change(&mut params);
+        PagedUsageQuery::read(&params, Timestamp::from_seconds(NOW))
+    }
+
+    #[test]
+    fn without_an_end_the_current_bucket_is_counted_whole() {
+        for (width, end) in [
+            (Some("1m"), NOW - NOW % 60 + 60),
+            (Some("1h"), NOW - NOW % 3600 + 3600),
+            (None, NOW - NOW % 86_400 + 86_400),
+        ] {
+            let page = read(|params| params.bucket_width = width.map(str::to_owned)).unwrap();
+            assert_eq!(page.query.end, end, "{width:?}");
+            assert!(page.query.end > NOW, "the current second is before the end");
+            assert_eq!(page.next_page, None);
+        }
+    }
+
+    #[test]
+    fn the_current_second_may_be_the_whole_span() {
+        let page = read(|params| params.start_time = NOW).unwrap();
+        assert!(page.query.start <= NOW && NOW < page.query.end);
+    }
+
+    #[test]
+    fn pages_follow_each_other_up_to_the_current_bucket() {
+        let minutes = |page: Option<u64>| {
+            read(|params| {
+                params.bucket_width = Some("1m".into());
+                params.limit = Some(4);
+                params.page = page.map(|page| page.to_string());
+            })
+            .unwrap()
+        };
+        let (mut next, mut ends) = (None, Vec::new());
+        loop {
+            let page = minutes(next);
+            ends.push(page.query.end);
+            next = page.next_page;
+            if next.is_none() {
+                break;
+            }
+            assert_eq!(next, Some(page.query.end));
+        }
+        let first = NOW - 600 - (NOW - 600) % 60;
+        assert_eq!(ends, [first + 240, first + 480, first + 660]);
+    }
+
+    #[test]
+    fn a_span_that_ends_before_it_begins_is_refused() {
+        let refused = read(|params| params.end_time = Some(NOW - 600)).err().unwrap();
+        assert_eq!(refused.param(), Some("end_time"));
+    }
 }

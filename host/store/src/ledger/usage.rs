@@ -101,7 +101,8 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<
         ":start",
         stored((first * width).saturating_mul(1000)),
     );
-    filter.add("at_ms < :end", ":end", stored(query.end.saturating_mul(1000)));
+    let end = query.end.div_ceil(width).saturating_mul(width);
+    filter.add("at_ms < :end", ":end", stored(end.saturating_mul(1000)));
     let keys: Vec<&str> = query.keys.iter().map(KeyId::as_str).collect();
     filter.any_of("key IN (SELECT value FROM json_each(:keys))", ":keys", &keys)?;
     let models: Vec<&str> = query.models.iter().map(String::as_str).collect();
@@ -140,7 +141,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<
     Ok(buckets)
 }
 
-/// From the one with number `first` on. The last ends with the question, so that its span is what was asked about.
+/// All buckets that begin before `end`, from the one with number `first` on, each in its full width.
 fn empty_buckets(first: u64, width: u64, end: u64) -> Outcome<Vec<UsageBucket>> {
     let count = end.div_ceil(width).saturating_sub(first);
     if count > BUCKETS {
@@ -151,7 +152,7 @@ fn empty_buckets(first: u64, width: u64, end: u64) -> Outcome<Vec<UsageBucket>> 
     }
     let buckets = (first..first + count).map(|number| UsageBucket {
         start: number * width,
-        end: (number * width).saturating_add(width).min(end),
+        end: (number * width).saturating_add(width),
         results: Vec::new(),
     });
     Ok(buckets.collect())
@@ -271,4 +272,23 @@ fn number_at(connection: &Connection, account: Account, position: u64) -> Outcom
         .prepare_cached("SELECT number FROM ledger WHERE position = ?1 AND account = ?2")?
         .query_row([stored(position), stored(account.number())], |row| row.get(0))
         .optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bucket_has_its_full_width() {
+        for (first, end, expected) in [
+            (1, 61, vec![(60, 120)]),
+            (1, 120, vec![(60, 120)]),
+            (1, 121, vec![(60, 120), (120, 180)]),
+            (2, 120, vec![]),
+        ] {
+            let buckets = empty_buckets(first, 60, end).unwrap();
+            let spans: Vec<_> = buckets.iter().map(|bucket| (bucket.start, bucket.end)).collect();
+            assert_eq!(spans, expected, "from {first} to {end}");
+        }
+    }
 }

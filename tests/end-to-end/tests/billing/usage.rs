@@ -139,6 +139,33 @@ async fn usage_and_costs_are_a_recount_of_the_ledger_by_whatever_they_are_groupe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_made_a_moment_ago_is_in_usage_and_costs() {
+    let host = priced().await;
+    let acme = host.tenant("acme").await;
+    acme.chat(&Chat::new(QUESTION)).await;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    for (width, seconds) in [("1m", 60), ("1h", 3600), ("1d", 86_400)] {
+        let span = format!("start_time={}&bucket_width={width}", now - 60);
+        for path in ["/v1/usage", "/v1/costs"] {
+            let page = acme.get(&format!("{path}?{span}&kinds=chat")).await.ok();
+            let buckets = page["data"].as_array().unwrap();
+            for bucket in buckets {
+                assert_eq!(
+                    number(bucket, "end_time") - number(bucket, "start_time"),
+                    seconds,
+                    "{bucket}"
+                );
+            }
+            let results = buckets.iter().map(|bucket| bucket["results"].as_array().unwrap().len());
+            assert_eq!(results.sum::<usize>(), 1, "{page}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_buckets_come_to_the_whole_and_have_no_holes() {
     let host = priced().await;
     let acme = host.tenant("acme").await;

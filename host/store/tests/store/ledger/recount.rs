@@ -107,7 +107,7 @@ fn asked(entry: &Entry, query: &UsageQuery) -> bool {
     let width = query.width.seconds();
     belongs(entry, &query.scope)
         && second >= query.start / width * width
-        && second < query.end
+        && second < query.end.div_ceil(width) * width
         && (query.keys.is_empty() || entry.key.as_ref().is_some_and(|key| query.keys.contains(key)))
         && (query.models.is_empty() || query.models.contains(&entry.purpose.model))
         && (query.kinds.is_empty() || query.kinds.contains(&entry.purpose.kind))
@@ -149,7 +149,7 @@ fn recount(entries: &[Entry], query: &UsageQuery) -> Vec<UsageBucket> {
         }
         buckets.push(UsageBucket {
             start,
-            end: (start + width).min(query.end),
+            end: start + width,
             results: results.into_values().collect(),
         });
         start += width;
