@@ -1,4 +1,4 @@
-//! The command line as types. Not here: what the commands do (`serve`, `demo`, `commands`).
+//! The command line as types.
 
 mod money;
 
@@ -24,24 +24,24 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The command by which a server calls itself; see [`Command::CompilePlugin`].
+/// The command that a server runs as its own child; see [`Command::CompilePlugin`].
 pub const COMPILE_PLUGIN: &str = "compile-plugin";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server
     Serve(ServeArgs),
-    /// Start a server with two tenants, ask both the same questions and show the answers side by side
+    /// Start a server with two tenants, ask the same questions as both, and show the answers side by side
     Demo(DemoArgs),
-    /// Make, change, list and delete tenants (operator)
+    /// Create, change, list and delete tenants (operator)
     Tenant(OperatorCall<TenantCommand>),
-    /// Make, rotate, list and revoke the keys of a tenant (operator)
+    /// Create, rotate, list and revoke the keys of a tenant (operator)
     Key(OperatorCall<KeyCommand>),
     /// Set and list prices (operator)
     Plan(OperatorCall<PlanCommand>),
-    /// Check and export the ledger, and show what was used (operator)
+    /// Check and export the ledger, and show usage (operator)
     Ledger(OperatorCall<LedgerCommand>),
-    /// Show who changed what, when, from where (operator)
+    /// Show who changed what, when and from where (operator)
     Audit(AuditArgs),
     /// Show the signals for an autoscaler (operator)
     Scale(ScaleArgs),
@@ -49,33 +49,33 @@ pub enum Command {
     Document(TenantCall<DocumentCommand>),
     /// Deploy and list plugins
     Plugin(TenantCall<PluginCommand>),
-    /// Show and change who serves each stage of a request
+    /// Show and change which component serves each stage of a request
     Pipeline(TenantCall<PipelineCommand>),
     /// Show and change the settings that plugins read
     Settings(TenantCall<SettingsCommand>),
     /// Upload, list and delete LoRA adapters
     Adapter(TenantCall<AdapterCommand>),
-    /// Ask the model; the answer appears as it is written
+    /// Ask the model and print the answer while it is generated
     Chat(ChatArgs),
     /// Search the documents
     Search(SearchArgs),
     /// List the models and adapters that a key may use
     Models(ModelsArgs),
-    /// Show what was used and paid
+    /// Show usage and costs
     Usage(UsageArgs),
     /// List receipts, and check them offline
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Check configuration, models, disk, ports and certificates before a server is started
+    /// Check configuration, models, disk, ports and certificates before starting a server
     Doctor(DoctorArgs),
-    /// The child of a server that compiles one component
+    /// Compile one component, as the child of a server
     #[command(name = COMPILE_PLUGIN, hide = true)]
     CompilePlugin,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeArgs {
-    /// Folder for all data; made if it is not there [config: server.data]
+    /// Folder for all data; created if it does not exist [config: server.data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Address to listen on [config: server.listen]
@@ -84,19 +84,19 @@ pub struct ServeArgs {
     /// Configuration file (TOML); each key is also an environment variable RIAD_SECTION__KEY
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print every configuration key with its default and meaning, then end
+    /// Print every configuration key with its default and meaning, then exit
     #[arg(long)]
     pub show_config: bool,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct DemoArgs {
-    /// End after the show; the exit code says whether everything was right
+    /// Exit after the last question; the exit code says whether every check passed
     #[arg(long)]
     pub once: bool,
 }
 
-/// A command of the operator and where it goes.
+/// A command of the operator, and how to reach the server.
 #[derive(Debug, Args)]
 pub struct OperatorCall<T: Subcommand> {
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub struct OperatorCall<T: Subcommand> {
     pub command: T,
 }
 
-/// A command of a tenant and where it goes.
+/// A command of a tenant, and how to reach the server.
 #[derive(Debug, Args)]
 pub struct TenantCall<T: Subcommand> {
     #[command(flatten)]
@@ -156,7 +156,7 @@ impl std::fmt::Debug for OperatorAccess {
 
 impl TenantAccess {
     /// # Errors
-    /// `Unauthenticated` without a key, `InvalidRequest` for a URL that is none.
+    /// `Unauthenticated` without a key, `InvalidRequest` for an invalid URL.
     pub fn client(&self) -> Result<Client> {
         let key = self.key.clone().ok_or_else(|| missing_key("--key or RIAD_KEY"))?;
         Client::new(&self.url, key)
@@ -165,7 +165,7 @@ impl TenantAccess {
 
 impl OperatorAccess {
     /// # Errors
-    /// `Unauthenticated` without a key, `InvalidRequest` for a URL that is none.
+    /// `Unauthenticated` without a key, `InvalidRequest` for an invalid URL.
     pub fn client(&self) -> Result<Client> {
         let key = self
             .key
@@ -177,12 +177,12 @@ impl OperatorAccess {
 
 #[derive(Debug, Subcommand)]
 pub enum DocumentCommand {
-    /// Add text or Markdown files; each is found by searches when it is done
+    /// Add text or Markdown files; a file is searchable as soon as it has been added
     Add {
         /// UTF-8 text
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Title, for a single file; else its first heading or its name
+        /// Title, for a single file; if not given, the first heading or the file name
         #[arg(long)]
         title: Option<String>,
         /// Metadata to filter searches by
@@ -206,7 +206,7 @@ pub enum DocumentCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// Upload a component; with --stage, let it serve these stages from now on
+    /// Upload a component; with --stage, also activate it for these stages
     Deploy {
         /// 1 to 64 of a-z, 0-9, '-' and '_'
         name: PluginName,
@@ -222,7 +222,7 @@ pub enum PluginCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum PipelineCommand {
-    /// Show who serves each stage
+    /// Show which component serves each stage
     Show,
     /// Change stages, as in `prompting=price-desk` (its newest version) or `prompting=standard`
     Set {
@@ -255,12 +255,12 @@ pub enum AdapterCommand {
     Put {
         /// 1 to 64 of a-z, 0-9, '-' and '_'; the model is then named `model:alias`
         alias: AdapterAlias,
-        /// Has adapter_config.json and adapter_model.safetensors
+        /// The folder, with adapter_config.json and adapter_model.safetensors
         folder: PathBuf,
     },
     /// List the adapters
     List,
-    /// Forget an alias
+    /// Delete an alias
     Delete {
         /// The alias
         alias: AdapterAlias,
@@ -274,13 +274,13 @@ pub struct ChatArgs {
     /// Model, or model:adapter; the base model if it is not given
     #[arg(long, short)]
     pub model: Option<String>,
-    /// Wait for the whole answer (it is streamed by default)
+    /// Wait for the whole answer (by default it is streamed)
     #[arg(long)]
     pub no_stream: bool,
-    /// Tokens of the answer, at most
+    /// Most tokens of the answer
     #[arg(long)]
     pub max_tokens: Option<u32>,
-    /// 0 takes the likeliest token each time
+    /// 0 always takes the likeliest token
     #[arg(long)]
     pub temperature: Option<f32>,
     /// What to ask
@@ -292,10 +292,10 @@ pub struct ChatArgs {
 pub struct SearchArgs {
     #[command(flatten)]
     pub at: TenantAccess,
-    /// Passages, at most
+    /// Most passages
     #[arg(long, default_value_t = 5)]
     pub limit: u32,
-    /// Only documents whose metadata has this
+    /// Only documents whose metadata has this value
     #[arg(long = "filter", value_name = "KEY=JSON")]
     pub filter: Vec<Member>,
     /// What to search for
@@ -335,7 +335,7 @@ impl FromStr for Member {
     }
 }
 
-/// Who shall serve a stage, written `STAGE=CHOICE`.
+/// Which component serves a stage, written `STAGE=CHOICE`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageSetting {
     pub stage: Stage,
@@ -379,7 +379,10 @@ fn secret(text: &str) -> Result<Secret<String>> {
 }
 
 fn missing_key(what: &str) -> Error {
-    Error::new(ErrorKind::Unauthenticated, format!("no key was given: set {what}"))
+    Error::new(
+        ErrorKind::Unauthenticated,
+        format!("this command needs a key: set {what}"),
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A thin client of the server's HTTP API: the commands and the demo go through it. Not here: what is shown.
+//! A thin client of the server's HTTP API, used by the commands and the demo.
 
 mod failure;
 mod sse;
@@ -20,13 +20,13 @@ pub struct Client {
 
 impl Client {
     /// # Errors
-    /// `InvalidRequest` for a URL that is none.
+    /// `InvalidRequest` for an invalid URL.
     pub fn new(url: &str, key: Secret<String>) -> Result<Self> {
         let parsed = Url::parse(url)
             .ok()
             .filter(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host())
             .ok_or_else(|| Error::invalid(format!("`{url}` is not a URL like http://127.0.0.1:8080; change --url")))?;
-        // A redirect could carry the key elsewhere. A proxy cannot reach this machine's loopback.
+        // A redirect could send the key to another server. A proxy cannot reach this machine's loopback address.
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(Duration::from_secs(10));
@@ -86,7 +86,7 @@ impl Client {
         self.answer(self.request(Method::PUT, path).multipart(form)).await
     }
 
-    /// Posts and reads the answer as it is written.
+    /// Posts, and reads the answer while it is generated.
     pub async fn stream(&self, path: &str, body: &Value) -> Result<Events> {
         let response = self.send(self.request(Method::POST, path).json(body)).await?;
         Ok(Events::new(response, self.url.clone()))

@@ -1,5 +1,4 @@
-//! The thin HTTP clients of the command line: one file for one word of it. Not here: HTTP itself (`client`), the
-//! command line's grammar (`cli`).
+//! The commands, one file each. Most of them call the server through `client`.
 
 pub mod adapter;
 pub mod audit;
@@ -24,10 +23,7 @@ use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use riad_core::{Error, Result};
 use serde_json::{Map, Value};
-use std::{
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::Path;
 use time::{OffsetDateTime, macros::format_description};
 
 /// Reads a file that the user named.
@@ -53,13 +49,6 @@ fn date(seconds: u64) -> String {
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .and_then(|time| time.format(format).ok())
         .unwrap_or_default()
-}
-
-/// Seconds since 1970 now.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// A text as part of a query.

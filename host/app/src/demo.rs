@@ -1,34 +1,25 @@
-//! `riad demo`: a real server with two tenants who are asked the same questions, over HTTP, side by side.
-//! Not here: anything that only the demo could do; it uses the same client as the commands.
+//! `riad demo`: a real server with two tenants, which gets the same questions from both and shows the answers side by side.
+//! It uses the same HTTP client as the commands.
 
+mod answer;
+mod attempts;
+mod checks;
 mod columns;
 mod documents;
-mod doors;
 mod questions;
-mod show;
-mod stage;
-mod verdict;
+mod render;
+mod setup;
 
 use crate::{
     cli::DemoArgs,
-    commands::chat,
     config::Config,
-    output::{self, Output},
+    output,
     serve::{self, Running},
 };
+use answer::ask;
 use questions::QUESTIONS;
 use riad_core::{Error, ErrorKind, Result};
-use serde_json::Value;
-use stage::{Cast, Guest};
-use std::time::{Duration, Instant};
-
-/// An answer of one tenant's model.
-pub struct Asked {
-    pub text: String,
-    /// Receipt, passages and citations.
-    pub riad: Value,
-    pub took: Duration,
-}
+use setup::Tenants;
 
 pub async fn run(args: DemoArgs) -> Result<()> {
     let mut config = Config::default();
@@ -37,67 +28,48 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     config.server.listen = "127.0.0.1:0".into();
     config.server.data = folder.path().join("data");
 
-    let out = Output::new(false);
     let spinner = output::progress::spinner("loading the models");
     let started = Running::start(&config, None, serve::compiler()?).await;
     spinner.finish_and_clear();
     let server = started?;
-    let result = play(&server, &out).await;
-    if let (Ok(cast), false) = (&result, args.once) {
-        output::line(&show::try_lines(&server.url(), cast, &out));
+    let result = play(&server).await;
+    if let (Ok(tenants), false) = (&result, args.once) {
+        output::line(&render::commands_to_try(&server.url(), tenants));
         serve::signal().await?;
     }
     server.stop().await?;
     result.map(|_| ())
 }
 
-async fn play(server: &Running, out: &Output) -> Result<Cast> {
+async fn play(server: &Running) -> Result<Tenants> {
     let key = server
         .new_operator_key
         .clone()
         .ok_or_else(|| Error::internal("a new data folder made no key"))?;
-    output::line(&show::opening(&server.url(), out));
-    let cast = stage::set(&server.url(), key).await?;
-    output::line(&show::rooms(&cast, out));
+    output::line(&render::opening(&server.url()));
+    let tenants = setup::create(&server.url(), key).await?;
+    output::line(&render::rooms(&tenants));
 
-    let mut asked = Vec::new();
+    let mut answers = Vec::new();
     for question in QUESTIONS {
-        // Both at once: two tenants, one base model, each in its own lane.
-        let pair = tokio::try_join!(ask(&cast.acme, question.text), ask(&cast.globex, question.text))?;
-        output::line(&show::question(
-            asked.len() + 1,
-            question.text,
-            &cast,
-            &pair.0,
-            &pair.1,
-            out,
-        ));
-        asked.push(pair);
+        // Both at once: two tenants, one base model, a lane each.
+        let pair = tokio::try_join!(ask(&tenants.acme, question.text), ask(&tenants.globex, question.text))?;
+        let number = answers.len() + 1;
+        output::line(&render::question(number, question.text, &tenants, &pair.0, &pair.1));
+        answers.push(pair);
     }
-    let (acme, globex) = doors::try_all(&cast).await?;
-    output::line(&show::doors(&cast, &acme, &globex, out));
+    let (acme, globex) = attempts::run(&tenants).await?;
+    output::line(&render::attempts(&tenants, &acme, &globex));
 
-    let mut faults = verdict::faults(&cast, &asked);
-    let open = acme.iter().chain(&globex).filter(|door| !door.shut);
-    faults.extend(open.map(|door| format!("a door is open: {}: {}", door.tried, door.got)));
-    output::line(&show::ending(asked.len() * 2, &faults, out));
-    if faults.is_empty() {
-        return Ok(cast);
+    let mut failures = checks::failures(&tenants, &answers);
+    let reached = acme.iter().chain(&globex).filter(|attempt| !attempt.prevented);
+    failures.extend(reached.map(|attempt| format!("{}: {}", attempt.action, attempt.response)));
+    output::line(&render::ending(answers.len() * 2, &failures));
+    if failures.is_empty() {
+        return Ok(tenants);
     }
     Err(Error::new(
         ErrorKind::Internal,
-        format!("the demo found {} faults; they are listed above", faults.len()),
+        format!("{} checks of the demo failed; they are listed above", failures.len()),
     ))
-}
-
-async fn ask(guest: &Guest, question: &str) -> Result<Asked> {
-    let begun = Instant::now();
-    let mut body = chat::request(&guest.model, question);
-    body.insert("temperature".into(), 0.into());
-    let answer = chat::ask(&guest.client, body, |_| ()).await?;
-    Ok(Asked {
-        text: answer.text,
-        riad: answer.riad,
-        took: begun.elapsed(),
-    })
 }

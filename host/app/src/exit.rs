@@ -1,4 +1,4 @@
-//! What the exit code says: the command line's table of [`ErrorKind`]. Not here: the message (`output`).
+//! The exit code of each [`ErrorKind`].
 
 use riad_core::ErrorKind;
 

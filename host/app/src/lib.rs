@@ -1,7 +1,6 @@
-//! The binary `riad` as a library: command line, configuration, the one composition root, and the demo.
+//! The binary `riad` as a library: command line, configuration, composition root and demo.
 //!
-//! Not here: any rule of the service. The server's parts are put together in [`wire`]; the commands are thin HTTP clients
-//! that know nothing of those parts.
+//! [`wire`] connects the server's parts; the commands are HTTP clients that do not know those parts.
 
 pub mod cli;
 pub mod client;
@@ -24,13 +23,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version arrive here too, with code 0. Nothing can be done about an output that is closed.
+            // Help and version arrive here too, with code 0. If the output is closed, nobody reads it.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
     if matches!(cli.command, Command::CompilePlugin) {
-        // Before a runtime is made: its threads would count against the memory that this process gives itself.
+        // Without a runtime: its threads would count against this process's memory limit.
         let compiled = riad_sandbox::compile_child(io::stdin().lock(), io::stdout().lock());
         return ended(compiled.map(|()| ExitCode::SUCCESS));
     }
@@ -39,7 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return ended(Err(Error::internal(error))),
     };
     let result = runtime.block_on(dispatch(cli.command));
-    // Work that blocks a thread and hangs must not hold up the end; what had to be finished has been by now.
+    // Blocking work that hangs must not delay the exit; everything that must finish has finished.
     runtime.shutdown_background();
     ended(result)
 }

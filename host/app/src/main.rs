@@ -1,4 +1,4 @@
-//! The binary `riad`. Not here: everything it does (`riad_app`).
+//! The binary `riad`.
 
 use std::process::ExitCode;
 

@@ -1,39 +1,26 @@
 //! The one place that writes to the terminal: results to stdout, notes and errors to stderr.
 //!
-//! A closed output (`| head`) is no failure of ours: what cannot be written is dropped. Text that came from a server is
-//! cleaned of control characters, so that a document's title cannot drive the reader's terminal.
-//! Not here: log lines (`tracing`).
+//! A closed output (`| head`) is not an error: what cannot be written is dropped. Text from a server loses its control
+//! characters, so that a document's title cannot drive the reader's terminal.
 
 pub mod progress;
 pub mod table;
 
+use anstyle::Style;
 use riad_core::Error;
 use serde_json::Value;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// How results are shown: for people or as the server's JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
-    color: bool,
 }
 
 impl Output {
     #[must_use]
     pub fn new(json: bool) -> Self {
-        Self {
-            json,
-            color: io::stdout().is_terminal(),
-        }
-    }
-
-    /// For people, without color, wherever it goes.
-    #[cfg(test)]
-    pub(crate) fn plain() -> Self {
-        Self {
-            json: false,
-            color: false,
-        }
+        Self { json }
     }
 
     #[must_use]
@@ -44,45 +31,50 @@ impl Output {
     /// One JSON value on one line with `--json`, else what `human` makes of it.
     pub fn show(&self, value: &Value, human: impl FnOnce(&Value) -> String) {
         if self.json {
-            line(&value.to_string());
+            data_line(&value.to_string());
         } else {
             line(human(value).trim_end());
         }
     }
+}
 
-    /// Text that recedes, on a terminal.
-    #[must_use]
-    pub fn dim(&self, text: &str) -> String {
-        self.styled("2", text)
-    }
+/// Text that recedes. [`line`] drops the style where the output has no color.
+#[must_use]
+pub fn dim(text: &str) -> String {
+    styled(Style::new().dimmed(), text)
+}
 
-    #[must_use]
-    pub fn bold(&self, text: &str) -> String {
-        self.styled("1", text)
-    }
+/// Text that stands out. [`line`] drops the style where the output has no color.
+#[must_use]
+pub fn bold(text: &str) -> String {
+    styled(Style::new().bold(), text)
+}
 
-    fn styled(&self, code: &str, text: &str) -> String {
-        if self.color && !text.is_empty() {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+fn styled(style: Style, text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => format!("{style}{text}{style:#}"),
     }
 }
 
-/// A line of the result.
+/// A line of the result, for people. `NO_COLOR`, `CLICOLOR_FORCE` and the kind of output decide about its style.
 pub fn line(text: &str) {
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
+/// A line of the result, for programs: written as it is.
+pub fn data_line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-/// A piece of an answer that is being written.
+/// A piece of an answer that is still being written.
 pub fn piece(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
 }
 
-/// What is going on, for whoever waits.
+/// Progress, for whoever waits.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -96,7 +88,7 @@ pub fn error(error: &Error) {
     };
 }
 
-/// Text from elsewhere without control characters; line ends and tabs stay.
+/// Text without control characters; line ends and tabs stay.
 #[must_use]
 pub fn clean(text: &str) -> String {
     text.chars()
@@ -142,6 +134,19 @@ mod tests {
     #[test]
     fn a_title_cannot_drive_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\td\r"), "a\u{fffd}[2Jb\nc\td\u{fffd}");
+    }
+
+    #[test]
+    fn styles_are_dropped_where_there_is_no_color() {
+        let shown = format!("{} {} {}", bold("a"), dim("b"), dim(""));
+        assert!(shown.contains('\u{1b}'));
+        let write = |choice| {
+            let mut out = anstream::AutoStream::new(Vec::new(), choice);
+            out.write_all(shown.as_bytes()).unwrap();
+            String::from_utf8(out.into_inner()).unwrap()
+        };
+        assert_eq!(write(anstream::ColorChoice::Never), "a b ");
+        assert_eq!(write(anstream::ColorChoice::Always), shown);
     }
 
     #[test]

@@ -1,13 +1,12 @@
-//! `riad serve`: listen, load, say where, and end in order. Not here: what is served (`wire`, `riad_api`), how a
-//! connection is bounded (`riad_api::serve`).
+//! `riad serve`: listens, loads the models, serves, and shuts down in order.
 
 mod signals;
 
 use crate::{
     cli::{COMPILE_PLUGIN, ServeArgs},
-    config::{Config, Secrets, Telemetry},
+    config::{Config, Overrides, Secrets, Telemetry},
     output,
-    wire::{self, Finish, Wired},
+    wire::{self, App, Finish},
 };
 use riad_api::{
     Lifecycle, ServeOptions, Serving,
@@ -20,21 +19,19 @@ use signals::Signals;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::AbortHandle};
 
-/// Runs until SIGINT or SIGTERM, then lets what is in flight end; a second signal ends at once, and so does one that comes
-/// while the models load. The exit code is 0, or what a shell reports for the signal that ended it at once.
+/// Runs until SIGINT or SIGTERM, then waits for running requests. A second signal stops at once, and so does one that
+/// arrives while the models load. The exit code is 0, or what a shell reports for the signal that stopped it at once.
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     if args.show_config {
-        output::line(Config::reference().trim_end());
+        output::data_line(Config::reference().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let mut config = Config::load(args.config.as_deref(), std::env::vars_os())?;
+    let overrides =
+        Overrides::default()
+            .set("server.data", "--data", args.data)
+            .set("server.listen", "--listen", args.listen);
+    let config = Config::load(args.config.as_deref(), std::env::vars_os(), &overrides)?;
     let secrets = Secrets::read(std::env::vars_os())?;
-    if let Some(data) = args.data {
-        config.server.data = data;
-    }
-    if let Some(listen) = args.listen {
-        config.server.listen = listen;
-    }
     let telemetry = start_telemetry(&config.telemetry, "riad=info")?;
     let mut signals = Signals::listen().await?;
 
@@ -47,38 +44,40 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     spinner.finish_and_clear();
     let server = match started {
         Ok(started) => started?,
-        // Nothing has been promised to anybody yet.
+        // No request has been accepted yet, so there is nothing to settle.
         Err(signal) => return Ok(signal.exit_code()),
     };
     if let Some(key) = &server.new_operator_key {
-        output::line("The operator's key, made now and shown this once (set RIAD_OPERATOR_KEY to choose your own):");
+        output::line(
+            "Created the operator's key. It is shown only this once (set RIAD_OPERATOR_KEY to choose your own):",
+        );
         output::line(key.reveal());
     }
     output::line(&format!("riad listens on {}", server.url()));
 
     signals.next().await;
-    output::note("finishing what is in flight; a second signal ends at once");
+    output::note("stopping: waiting for running requests; a second signal stops at once");
     tokio::select! {
         result = server.stop() => result.map(|()| ExitCode::SUCCESS),
         signal = signals.next() => {
-            // It would wait for a collector.
+            // Dropping it would wait for the trace collector.
             std::mem::forget(telemetry);
             Ok(signal.exit_code())
         }
     }
 }
 
-/// A server that listens and does not serve yet: it answers 503, and `/healthz`. Dropping it ends it.
+/// A server that listens but has no models yet: it answers 503, and `/healthz`. Dropping it stops it.
 struct Listening {
     address: SocketAddr,
     lifecycle: Lifecycle,
     serving: Serving,
-    tls: Option<Watch>,
+    tls: Option<CertificateWatcher>,
 }
 
 impl Listening {
     /// # Errors
-    /// `InvalidRequest` for an address that cannot be listened on, or TLS files that cannot be used.
+    /// `InvalidRequest` for an address that cannot be used, or TLS files that cannot be used.
     async fn bind(config: &Config) -> Result<Self> {
         let tls = match config.server.tls() {
             Some((certificate, key)) => Some(Arc::new(Tls::open(certificate, key)?)),
@@ -98,18 +97,18 @@ impl Listening {
             address,
             serving: riad_api::serve(listener, lifecycle.clone(), options),
             lifecycle,
-            tls: tls.map(Watch::begin),
+            tls: tls.map(CertificateWatcher::start),
         })
     }
 
     /// # Errors
-    /// Whatever [`wire::wire`] fails with.
+    /// Whatever [`wire::build`] fails with.
     async fn load(self, config: &Config, secrets: Secrets, compiler: Compiler) -> Result<Running> {
-        let Wired {
+        let App {
             router,
             new_operator_key,
             finish,
-        } = wire::wire(config, secrets, compiler).await?;
+        } = wire::build(config, secrets, compiler).await?;
         self.lifecycle.set_ready(&router);
         Ok(Running {
             address: self.address,
@@ -132,11 +131,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Listens first, so that a taken address is known before the models are loaded. `compiler` compiles what tenants upload.
+    /// Listens first, so that an address in use fails before the models load. `compiler` compiles uploaded components.
     ///
     /// # Errors
-    /// `InvalidRequest` for an address that cannot be listened on or TLS files that cannot be used; whatever
-    /// [`wire::wire`] fails with.
+    /// `InvalidRequest` for an address that cannot be used or TLS files that cannot be used; whatever
+    /// [`wire::build`] fails with.
     pub async fn start(config: &Config, secrets: impl Into<Secrets>, compiler: Compiler) -> Result<Self> {
         Listening::bind(config)
             .await?
@@ -153,12 +152,11 @@ impl Running {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Refuses what is new, lets what is in flight end within `limits.drain_ms`, cuts off the rest, and finishes: settles,
-    /// closes the rooms.
+    /// Rejects new requests, waits up to `limits.drain_ms` for running ones, cuts off the rest, then settles and closes the
+    /// rooms.
     ///
     /// # Errors
-    /// The first thing that could not be finished properly, and `Timeout` if something was cut off. Nothing acknowledged
-    /// is lost even then.
+    /// The first step that failed, and `Timeout` if requests were cut off. Acknowledged changes are never lost.
     pub async fn stop(self) -> Result<()> {
         self.listening.lifecycle.start_draining();
         let in_flight = self.listening.serving.in_flight();
@@ -169,30 +167,30 @@ impl Running {
             0 => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("requests were still running at the end of limits.drain_ms; {cut} were cut off and settled"),
+                format!("{cut} requests were still running after limits.drain_ms; they were cut off and settled"),
             )),
         }
     }
 }
 
-/// Looks after the certificate as long as it lives.
-struct Watch(AbortHandle);
+/// Reloads the certificate when its files change, until it is dropped.
+struct CertificateWatcher(AbortHandle);
 
-impl Watch {
-    fn begin(tls: Arc<Tls>) -> Self {
+impl CertificateWatcher {
+    fn start(tls: Arc<Tls>) -> Self {
         Self(tokio::spawn(tls.watch(tls::RELOAD)).abort_handle())
     }
 }
 
-impl Drop for Watch {
+impl Drop for CertificateWatcher {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// This program compiles what tenants upload, in a process of its own.
+/// Uploaded components are compiled by this program, in a process of its own.
 pub(crate) fn compiler() -> Result<Compiler> {
-    // On Linux the program that runs, also when an update has put another one in its place.
+    // On Linux this is the running program even after an update has replaced its file.
     let program = match cfg!(target_os = "linux") {
         true => "/proc/self/exe".into(),
         false => std::env::current_exe().map_err(Error::internal)?,

@@ -1,5 +1,4 @@
-//! The composition root: the one place that knows which implementation stands behind which port.
-//! Not here: any rule of the service, and the socket (`serve`).
+//! The composition root: the one place that knows which implementation is behind which port.
 
 use crate::config::{self, Auth, Config, SchedulerPolicy, Secrets};
 use axum::Router;
@@ -18,28 +17,28 @@ use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
-/// The component that serves the stages which a room has not replaced.
+/// The component that serves every stage for which a room has no plugin.
 const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
-/// In which what was cut off has been settled: the engine needs a token or two to notice.
+/// Time to settle requests that were cut off: the engine notices after a token or two.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 
-/// Settles what is left, writes down what the engine counted, closes the rooms. Called once, after the last request.
+/// Settles open requests, records the engine's counters, closes the rooms. Called once, after the last request.
 pub type Finish = Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>;
 
-/// A server that is put together and does not listen yet.
-pub struct Wired {
+/// The assembled server, which does not listen yet.
+pub struct App {
     pub router: Router,
-    /// The operator's key if one was made at this start; it can never be shown again.
+    /// The operator's key if this start created one; it cannot be shown again.
     pub new_operator_key: Option<Secret<String>>,
     pub finish: Finish,
 }
 
-/// Opens the data folder, loads the models and puts the parts together. Takes seconds to minutes.
+/// Opens the data folder, loads the models and connects the parts. Takes seconds to minutes.
 ///
 /// # Errors
-/// `InvalidRequest` names the configuration key at fault; `Conflict` if another server has the data folder;
+/// `InvalidRequest` names the configuration key at fault; `Conflict` if another server uses the data folder;
 /// `Unavailable` if this binary was built without an engine.
-pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<Wired> {
+pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<App> {
     let profile = config::profile(config)?;
     let lanes = match config.engine.lanes {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -52,7 +51,7 @@ pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Resu
     };
     let embedder: Arc<dyn Embedder> = Arc::new(blocking(move || StaticEmbedder::open(&folder)).await?);
 
-    // The data folder before the engine: that it is taken is known in a moment, a model loads for minutes.
+    // The data folder comes first: a conflict shows in a moment, while a model loads for minutes.
     let (data, limits, space) = (
         config.server.data.clone(),
         config.limits.clone(),
@@ -104,7 +103,7 @@ pub async fn wire(config: &Config, secrets: Secrets, compiler: Compiler) -> Resu
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
     let router = riad_api::router(services.clone(), metrics, riad_telemetry::follow, tasks.clone());
-    Ok(Wired {
+    Ok(App {
         router,
         new_operator_key,
         finish: Box::new(move || {

@@ -7,13 +7,9 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use riad_core::{Error, Result};
 use rustls::{
-    CertificateError, RootCertStore, ServerConfig,
-    client::{
-        WebPkiServerVerifier,
-        danger::{ServerCertVerified, ServerCertVerifier},
-    },
+    ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
 use sha2::{Digest, Sha256};
@@ -23,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio_rustls::TlsAcceptor;
+use x509_parser::time::ASN1Time;
 
 /// How often the files are looked at.
 pub const RELOAD: Duration = Duration::from_secs(3);
@@ -118,49 +115,20 @@ impl Tls {
 /// `InvalidRequest` for a file that cannot be read, has no certificate, or one that cannot be understood.
 pub fn validity(certificate: &Path) -> Result<Validity> {
     let chain = chain(&read(certificate, CERTIFICATE_KEY)?, certificate)?;
-    let strange = || {
+    let unreadable = || {
         Error::invalid(format!(
             "{CERTIFICATE_KEY}: the time for which {} is valid cannot be read",
             certificate.display()
         ))
     };
-    let leaf = chain.first().ok_or_else(strange)?;
-    let mut roots = RootCertStore::empty();
-    roots.add(leaf.clone()).map_err(|_| strange())?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .map_err(|_| strange())?;
-    // A certificate's time is checked first, whatever else may be said against it: far off, the answer is the end.
-    let verified = |seconds: u64| -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let name = ServerName::try_from("name.invalid").map_err(|_| rustls::Error::General(String::new()))?;
-        verifier.verify_server_cert(
-            leaf,
-            &[],
-            &name,
-            &[],
-            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
-        )
-    };
-    let (mut not_before, mut not_after) = (None, None);
-    if let Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before: at, .. })) =
-        verified(0)
-    {
-        not_before = Some(at.as_secs());
-    }
-    /// The last second of the year 9999, beyond which no certificate can be dated.
-    const FAR: u64 = 253_402_300_799;
-    if let Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after: at, .. })) =
-        verified(FAR + 1)
-    {
-        not_after = Some(at.as_secs());
-    }
-    match not_after {
-        Some(not_after) => Ok(Validity {
-            not_before: not_before.unwrap_or(0),
-            not_after,
-        }),
-        None => Err(strange()),
-    }
+    let leaf = chain.first().ok_or_else(unreadable)?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| unreadable())?;
+    let validity = leaf.validity();
+    let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or_default();
+    Ok(Validity {
+        not_before: seconds(validity.not_before),
+        not_after: seconds(validity.not_after),
+    })
 }
 
 /// The contents of both files.

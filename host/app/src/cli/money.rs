@@ -1,5 +1,4 @@
-//! The command line of identity, money and operations: keys, policies, plans, usage, ledger, receipts, audit.
-//! Not here: what the commands do (`commands`), and a room's commands (`cli`).
+//! The command line of identity, accounting and operations: tenants, keys, plans, usage, ledger, receipts, audit, doctor.
 
 use super::{Member, OperatorAccess, TenantAccess};
 use clap::{Args, Subcommand};
@@ -12,7 +11,7 @@ use std::{path::PathBuf, str::FromStr};
 
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
-    /// Make a tenant and its first key, which is shown once
+    /// Create a tenant and its first key, which is shown once
     Create {
         /// 1 to 64 of a-z, 0-9, '-' and '_'
         id: TenantId,
@@ -35,7 +34,7 @@ pub enum TenantCommand {
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<Change>,
     },
-    /// Delete a tenant with everything in its room; its bills stay
+    /// Delete a tenant and all data in its room; its ledger entries stay
     Delete {
         /// The tenant
         id: TenantId,
@@ -44,7 +43,7 @@ pub enum TenantCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a key, which is shown once
+    /// Create a key, which is shown once
     Create {
         /// Whose key
         tenant: TenantId,
@@ -57,10 +56,10 @@ pub enum KeyCommand {
         /// chat, documents, plugins, adapters, usage; all if it is not given
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
         scopes: Vec<Scope>,
-        /// Days after which the key ends
+        /// Days until the key expires; it never does if this is not given
         #[arg(long, value_name = "DAYS")]
         days: Option<u32>,
-        /// What may be spent with it, as in `monthly_tokens=100000`
+        /// A budget of the key, as in `monthly_tokens=100000`
         #[arg(long = "budget", value_name = "KEY=VALUE")]
         budget: Vec<Change>,
     },
@@ -68,17 +67,17 @@ pub enum KeyCommand {
     List {
         /// Whose keys
         tenant: TenantId,
-        /// Only keys that begin with this: finds a key that turned up somewhere
+        /// Only keys that begin with this, to find the owner of a key that leaked
         #[arg(long)]
         prefix: Option<String>,
     },
-    /// Make a key in place of another, which ends after an overlap
+    /// Create a key in place of another, which expires after an overlap
     Rotate {
         /// Whose key
         tenant: TenantId,
         /// Its id, as `key list` shows it
         key_id: KeyId,
-        /// Hours that the old key goes on working; 0 revokes it at once
+        /// Hours for which the old key still works; 0 revokes it at once
         #[arg(long, value_name = "HOURS", default_value_t = 24)]
         overlap: u32,
     },
@@ -107,9 +106,9 @@ pub enum PlanCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Check the whole ledger: chains, signatures, prices, sums, and that it equals what the engine counted
+    /// Check the whole ledger: chains, signatures, prices, sums, and the engine's counters
     Verify,
-    /// Write entries out for a billing system
+    /// Print entries for a billing system
     Export {
         /// csv, cloudevents or json
         #[arg(long, default_value = "csv")]
@@ -117,7 +116,7 @@ pub enum LedgerCommand {
         /// Only one tenant's
         #[arg(long)]
         tenant: Option<TenantId>,
-        /// Position of the last entry that is known already
+        /// Position of the last entry that was exported before
         #[arg(long, default_value_t = 0)]
         after: u64,
         /// Entries, at most 1000
@@ -147,15 +146,14 @@ pub struct UsageQuestion {
     /// Days back from now
     #[arg(long, default_value_t = 7)]
     pub days: u32,
-    /// Width of a row: 1m, 1h or 1d
+    /// Time span of a row: 1m, 1h or 1d
     #[arg(long, default_value = "1d")]
     pub bucket: String,
-    /// tenant, key, model, adapter, plugin, kind
+    /// Group by tenant, key, model, adapter, plugin or kind
     #[arg(long = "by", value_name = "WORD", value_delimiter = ',')]
     pub group_by: Vec<String>,
 }
 
-/// Receipts of a tenant, and checking them without a server.
 #[derive(Debug, Subcommand)]
 pub enum ReceiptCommand {
     /// List the caller's receipts
@@ -165,21 +163,21 @@ pub enum ReceiptCommand {
         /// Receipts, at most 1000
         #[arg(long, default_value_t = 100)]
         limit: u32,
-        /// `next` of the page before
+        /// `next` of the previous page
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
-    /// Print the public keys that a server signs with: keep them to check receipts offline
+    /// Print the public keys that the server signs with; with them receipts can be checked offline
     Keys {
         /// The server
         #[arg(long, env = "RIAD_URL", default_value = super::DEFAULT_URL)]
         url: String,
     },
-    /// Check receipts offline: signatures, and the chain if there are several
+    /// Check the signatures of receipts offline, and their chain if there are several
     Verify {
-        /// Whatever has receipts in it: a chat's answer, `receipt list --json`, or bare JWS lines; `-` is the standard input
+        /// A file with receipts: a chat's answer, the output of `receipt list --json`, or JWS lines; `-` is the standard input
         file: PathBuf,
-        /// What `riad receipt keys` printed
+        /// The output of `riad receipt keys`
         #[arg(long, value_name = "FILE")]
         keys: PathBuf,
     },
@@ -195,7 +193,7 @@ pub struct AuditArgs {
     /// `operator`, or a key's id
     #[arg(long)]
     pub actor: Option<String>,
-    /// `key.revoke`, or `key` for all that was done with keys
+    /// `key.revoke`, or `key` for every action on keys
     #[arg(long)]
     pub action: Option<String>,
     /// Entries, at most 1000

@@ -1,4 +1,4 @@
-//! The command line parses as its help says, and the help is a snapshot. Not here: what the commands do.
+//! The command line parses as its help says, and the help is a snapshot.
 
 use super::*;
 use clap::CommandFactory;

@@ -1,9 +1,9 @@
-//! What can go wrong between a command and a server, as the one error kind. Not here: exit codes (`exit`).
+//! Failures between a command and a server, as `Error`.
 
 use riad_core::{Error, ErrorKind};
 use serde_json::Value;
 
-/// Nothing came back, or not all of it.
+/// No answer, or an incomplete one.
 pub fn transport(url: &str, error: reqwest::Error) -> Error {
     if error.is_connect() {
         return Error::new(
@@ -22,7 +22,7 @@ pub fn transport(url: &str, error: reqwest::Error) -> Error {
     .with_source(error)
 }
 
-/// Something answered that is no Riad server.
+/// The answer is not from a Riad server.
 pub fn not_riad(url: &str, error: serde_json::Error) -> Error {
     Error::new(
         ErrorKind::Unavailable,
@@ -31,7 +31,7 @@ pub fn not_riad(url: &str, error: serde_json::Error) -> Error {
     .with_source(error)
 }
 
-/// The server refused, in OpenAI's envelope.
+/// The server answered with an error status; the body is OpenAI's error object.
 pub fn answered(url: &str, status: u16, body: &[u8]) -> Error {
     match serde_json::from_slice::<Value>(body)
         .ok()
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_from_something_else_is_said_so() {
+    fn an_answer_without_an_envelope_gives_its_status() {
         let error = answered("http://x", 502, b"<html>");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("502"));

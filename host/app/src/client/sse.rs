@@ -1,4 +1,4 @@
-//! Server-sent events of a streamed answer. Not here: what the events mean.
+//! Server-sent events of a streamed answer.
 
 use super::failure;
 use bytes::Bytes;
@@ -23,10 +23,10 @@ impl Events {
         }
     }
 
-    /// The next event; `None` after the server said that it is done.
+    /// The next event; `None` after `[DONE]`.
     ///
     /// # Errors
-    /// What the server says in an `error` event; `Unavailable` when the stream ends without its last word.
+    /// The error of an `error` event; `Unavailable` when the stream ends without `[DONE]`.
     pub async fn next(&mut self) -> Result<Option<Value>> {
         loop {
             while let Some(line) = self.lines.pop() {
@@ -49,7 +49,7 @@ impl Events {
                 None => {
                     return Err(Error::new(
                         ErrorKind::Unavailable,
-                        format!("{} ended the answer in the middle; try again", self.url),
+                        format!("{} ended the answer early; try again", self.url),
                     ));
                 }
             }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_just_ends_is_not_taken_for_a_whole_answer() {
+    async fn a_stream_that_ends_early_is_an_error() {
         let (_, error) = read(vec!["data: {\"a\":1}\n\n"]).await;
         assert_eq!(error.unwrap().kind(), ErrorKind::Unavailable);
     }

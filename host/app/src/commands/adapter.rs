@@ -1,4 +1,4 @@
-//! `riad adapter`. Not here: checking the tensors; the server does.
+//! `riad adapter`.
 
 use super::{date, read_file};
 use crate::{
@@ -17,8 +17,8 @@ use riad_core::{AdapterAlias, Error, Result};
 use serde_json::Value;
 use std::path::Path;
 
-/// Bytes of one piece of an upload.
-const PIECE: usize = 64 << 10;
+/// The progress bar moves with each piece.
+const PIECE_BYTES: usize = 64 << 10;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -58,7 +58,7 @@ pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Resu
         }
         AdapterCommand::Delete { alias } => {
             let gone = client.delete(&format!("/v1/adapters/{alias}")).await?;
-            out.show(&gone, |_| format!("adapter {alias} is gone"));
+            out.show(&gone, |_| format!("Deleted adapter {alias}."));
         }
     }
     Ok(())
@@ -85,7 +85,7 @@ fn part(bytes: Bytes, name: &'static str, kind: &str, bar: ProgressBar) -> Resul
     let pieces = stream::unfold(bytes, move |mut rest| {
         let bar = bar.clone();
         async move {
-            let piece = rest.split_to(rest.len().min(PIECE));
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
             bar.inc(piece.len() as u64);
             (!piece.is_empty()).then_some((Ok::<_, std::io::Error>(piece), rest))
         }

@@ -1,4 +1,4 @@
-//! `riad audit`. Not here: the server's log.
+//! `riad audit`.
 
 use super::{date, encoded};
 use crate::{

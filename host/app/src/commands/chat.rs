@@ -1,9 +1,9 @@
-//! `riad chat`. Not here: server-sent events (`client::Events`).
+//! `riad chat`.
 
 use crate::{
     cli::ChatArgs,
     client::Client,
-    output::{Output, clean, data, line, number, piece, short_digest, text},
+    output::{Output, clean, data, dim, line, number, piece, short_digest, text},
 };
 use riad_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
@@ -24,17 +24,17 @@ pub async fn run(args: &ChatArgs, client: &Client, out: &Output) -> Result<()> {
         let answer = client.post("/v1/chat/completions", &body.into()).await?;
         out.show(&answer, |answer| {
             let riad = answer.get("riad").unwrap_or(&Value::Null);
-            format!("{}\n{}", clean(content(answer)), footer(riad, out))
+            format!("{}\n{}", clean(content(answer)), footer(riad))
         });
         return Ok(());
     }
     let answer = ask(client, body, |text| piece(&clean(text))).await?;
     line("");
-    line(footer(&answer.riad, out).trim_end());
+    line(footer(&answer.riad).trim_end());
     Ok(())
 }
 
-/// A question to a model, without any option.
+/// The body of a request with one question.
 pub fn request(model: &str, question: &str) -> Map<String, Value> {
     let messages = json!([{"role": "user", "content": question}]);
     [("model".to_owned(), model.into()), ("messages".to_owned(), messages)]
@@ -49,7 +49,7 @@ pub struct Answer {
     pub riad: Value,
 }
 
-/// Asks for a streamed answer and hands on each piece as it comes; the demo uses it too.
+/// Asks for a streamed answer and passes each piece on as it arrives; the demo uses it too.
 pub async fn ask(client: &Client, mut body: Map<String, Value>, mut on_piece: impl FnMut(&str)) -> Result<Answer> {
     body.insert("stream".into(), true.into());
     body.insert("stream_options".into(), json!({"include_usage": true}));
@@ -88,7 +88,7 @@ pub async fn base_model(client: &Client) -> Result<String> {
     base.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the server offers no model to this key"))
 }
 
-/// The sources of an answer, one a line: the number, whether the quotation stands in it, and its title.
+/// The sources of an answer, one a line: number and title of the passage, and whether the citation is grounded in it.
 pub fn sources(riad: &Value) -> Vec<String> {
     let list = |key: &str| riad.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let passages = list("passages");
@@ -107,7 +107,7 @@ pub fn sources(riad: &Value) -> Vec<String> {
         .collect()
 }
 
-fn footer(riad: &Value, out: &Output) -> String {
+fn footer(riad: &Value) -> String {
     let receipt = riad.get("receipt").unwrap_or(&Value::Null);
     let adapter = match receipt.get("adapter_generation").and_then(Value::as_str) {
         Some(generation) => format!(
@@ -126,7 +126,7 @@ fn footer(riad: &Value, out: &Output) -> String {
     );
     let mut lines = sources(riad);
     lines.push(used);
-    lines.iter().map(|line| out.dim(line) + "\n").collect()
+    lines.iter().map(|line| dim(line) + "\n").collect()
 }
 
 #[cfg(test)]

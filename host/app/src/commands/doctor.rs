@@ -1,8 +1,8 @@
-//! `riad doctor`: looks at everything that a start and a day of serving need, and starts nothing.
+//! `riad doctor`: checks what a server needs to start and to run, without starting one.
 //!
-//! One line per check: ok, warn or fail, and what to do. No secret is printed, and no model is loaded.
-//! Not here: what is looked at (`files`, `model`, `network`, `machine`).
+//! One line per check: ok, warn or fail, and what to do. It prints no secret and loads no model.
 
+mod check;
 mod files;
 mod machine;
 mod model;
@@ -10,20 +10,21 @@ mod network;
 
 use crate::{
     cli::DoctorArgs,
-    config::{Config, Secrets, Sources},
+    config::{Config, Overrides, Secrets, Sources},
     output::{self, Output},
 };
+use check::{Check, Status};
 use riad_core::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Prints what was found; the exit code says whether a server can be started with it.
+/// Prints the result of every check; the exit code says whether a server can start.
 ///
 /// # Errors
 /// `InvalidRequest` if a check failed.
 pub async fn run(args: DoctorArgs) -> Result<()> {
-    let checks = examine(args.config.as_deref(), args.data.as_deref()).await;
-    let failed = checks.iter().filter(|check| check.grade == Grade::Fail).count();
+    let checks = run_checks(args.config.as_deref(), args.data.as_deref()).await;
+    let failed = checks.iter().filter(|check| check.status == Status::Fail).count();
     Output::new(args.json).show(&as_json(&checks, failed == 0), |_| as_lines(&checks));
     match failed {
         0 => Ok(()),
@@ -34,79 +35,20 @@ pub async fn run(args: DoctorArgs) -> Result<()> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    Ok,
-    /// It works, and may surprise later.
-    Warn,
-    /// A start would fail, or serve nobody.
-    Fail,
-    /// Not looked at, and why.
-    Skip,
-}
-
-impl Grade {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-            Self::Skip => "skip",
-        }
-    }
-}
-
-/// What one look has found, in a sentence; what to do comes after a semicolon.
-#[derive(Debug)]
-struct Check {
-    what: &'static str,
-    grade: Grade,
-    message: String,
-}
-
-impl Check {
-    fn ok(what: &'static str, message: impl Into<String>) -> Self {
-        Self::new(what, Grade::Ok, message)
-    }
-
-    fn warn(what: &'static str, message: impl Into<String>) -> Self {
-        Self::new(what, Grade::Warn, message)
-    }
-
-    fn fail(what: &'static str, message: impl Into<String>) -> Self {
-        Self::new(what, Grade::Fail, message)
-    }
-
-    fn skip(what: &'static str, message: impl Into<String>) -> Self {
-        Self::new(what, Grade::Skip, message)
-    }
-
-    fn new(what: &'static str, grade: Grade, message: impl Into<String>) -> Self {
-        Self {
-            what,
-            grade,
-            message: message.into(),
-        }
-    }
-}
-
-async fn examine(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
-    let loaded = Config::load_with_sources(file, std::env::vars_os());
-    let (mut config, sources) = match loaded {
+async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
+    let overrides = Overrides::default().set("server.data", "--data", data);
+    let (config, sources) = match Config::load_with_sources(file, std::env::vars_os(), &overrides) {
         Ok(loaded) => loaded,
-        // Everything else depends on it.
+        // Every other check depends on the configuration.
         Err(error) => return vec![Check::fail("configuration", error.message())],
     };
-    if let Some(data) = data {
-        config.server.data = data.to_owned();
-    }
     let mut checks = vec![configuration(&sources), secrets()];
     let folder = files::data_folder(&config.server.data);
-    let runs = folder.runs;
+    let in_use = folder.in_use;
     checks.extend(folder.checks);
-    checks.extend(model::check(&config, runs));
-    checks.push(match runs {
-        true => Check::skip("listen address", "a server is running, with this data folder"),
+    checks.extend(model::check(&config, in_use));
+    checks.push(match in_use {
+        true => Check::skip("listen address", "a running server uses this data folder"),
         false => network::listen(&config.server.listen).await,
     });
     checks.extend(files::tls(&config.server));
@@ -122,7 +64,7 @@ fn configuration(sources: &Sources) -> Check {
     let file = sources.file.as_ref().map(|file| file.display().to_string());
     let variables: Vec<_> = sources.variables.values().map(String::as_str).collect();
     let message = match (file, variables.as_slice()) {
-        (None, []) => "defaults only; --config FILE names a file, riad.example.toml has all keys".to_owned(),
+        (None, []) => "defaults only; --config FILE reads a file, riad.example.toml has all keys".to_owned(),
         (Some(file), []) => file,
         (None, variables) => format!("defaults, and {}", variables.join(", ")),
         (Some(file), variables) => format!("{file}, and {}", variables.join(", ")),
@@ -149,15 +91,15 @@ fn secrets() -> Check {
 }
 
 fn as_lines(checks: &[Check]) -> String {
-    let width = checks.iter().map(|check| check.what.len()).max().unwrap_or(0);
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     checks
         .iter()
         .map(|check| {
             let message = output::clean(&check.message).replace('\n', " ");
             format!(
                 "{:<4}  {}  {message}\n",
-                check.grade.as_str(),
-                output::table::pad(check.what, width)
+                check.status.as_str(),
+                output::table::pad(check.name, width)
             )
         })
         .collect()
@@ -166,20 +108,9 @@ fn as_lines(checks: &[Check]) -> String {
 fn as_json(checks: &[Check], ok: bool) -> Value {
     let checks: Vec<_> = checks
         .iter()
-        .map(|check| json!({"check": check.what, "result": check.grade.as_str(), "message": check.message}))
+        .map(|check| json!({"check": check.name, "result": check.status.as_str(), "message": check.message}))
         .collect();
     json!({"object": "doctor", "ok": ok, "checks": checks})
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let bytes = bytes as f64;
-    match bytes {
-        ..1e6 => format!("{:.0} kB", bytes / 1e3),
-        ..1e9 => format!("{:.0} MB", bytes / 1e6),
-        _ => format!("{:.1} GB", bytes / 1e9),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `riad document`. Not here: how a document is split and found.
+//! `riad document`.
 
 use super::{date, object, read_file};
 use crate::{
@@ -28,7 +28,7 @@ pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Res
     }
 }
 
-/// How a text is written, which says where the server may cut it.
+/// The format decides where the server splits the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Text,
@@ -85,7 +85,7 @@ async fn add(
 ) -> Result<()> {
     if title.is_some() && files.len() > 1 {
         return Err(Error::invalid(
-            "--title names one document; leave it away or add one file",
+            "--title is for a single file; leave it out or add one file",
         ));
     }
     let bar = progress::count(files.len() as u64, "adding documents");
@@ -107,7 +107,7 @@ async fn add(
             Ok(document) if out.is_json() => out.show(&document, |_| String::new()),
             Ok(document) => added.push(document),
             Err(error) => {
-                // What was added before stays and must be known.
+                // Documents added before the error stay on the server; the user must know their ids.
                 bar.finish_and_clear();
                 if !added.is_empty() {
                     crate::output::line(rows(&added).trim_end());
@@ -145,7 +145,7 @@ async fn list(client: &Client, out: &Output) -> Result<()> {
 async fn delete(ids: &[DocumentId], client: &Client, out: &Output) -> Result<()> {
     for id in ids {
         let gone = client.delete(&format!("/v1/documents/{id}")).await?;
-        out.show(&gone, |_| format!("document {id} is gone"));
+        out.show(&gone, |_| format!("Deleted document {id}."));
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! `riad key`. Not here: tenants (`tenant`).
+//! `riad key`.
 
-use super::{date, encoded, now};
+use super::{date, encoded};
 use crate::{
     cli::{Change, KeyCommand},
     client::Client,
     output::{Output, data, number, table, text},
 };
-use riad_core::Result;
+use riad_core::{Result, Timestamp};
 use serde_json::{Value, json};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -27,12 +27,12 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
                 "role": role.as_str(),
                 "scopes": (!scopes.is_empty()).then_some(scopes),
                 "budget": Change::patch(&budget),
-                "expires": days.map(|days| now() + u64::from(days) * DAY_SECONDS),
+                "expires": days.map(|days| Timestamp::now().as_seconds() + u64::from(days) * DAY_SECONDS),
             });
             let made = client
                 .post(&format!("/operator/v1/tenants/{tenant}/keys"), &body)
                 .await?;
-            out.show(&made, |made| shown(made, tenant.as_str()));
+            out.show(&made, |made| created(made, tenant.as_str()));
         }
         KeyCommand::List { tenant, prefix } => {
             let mut path = format!("/operator/v1/tenants/{tenant}/keys");
@@ -53,23 +53,21 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
                     &json!({"overlap_seconds": u64::from(overlap) * 3600}),
                 )
                 .await?;
-            out.show(&made, |made| shown(made, tenant.as_str()));
+            out.show(&made, |made| created(made, tenant.as_str()));
         }
         KeyCommand::Revoke { tenant, key_id } => {
             let gone = client
                 .delete(&format!("/operator/v1/tenants/{tenant}/keys/{key_id}"))
                 .await?;
-            out.show(&gone, |_| {
-                format!("key {key_id} of tenant {tenant} opens nothing any more")
-            });
+            out.show(&gone, |_| format!("Key {key_id} of tenant {tenant} has been revoked."));
         }
     }
     Ok(())
 }
 
-fn shown(made: &Value, tenant: &str) -> String {
+fn created(made: &Value, tenant: &str) -> String {
     format!(
-        "key {} of tenant {tenant}, which is shown this once:\n{}",
+        "Created key {} of tenant {tenant}. It is shown only this once:\n{}",
         text(made, "id"),
         text(made, "key")
     )
@@ -96,5 +94,5 @@ fn rows(keys: &[Value]) -> String {
             ]
         })
         .collect();
-    table::render(&["id", "name", "key", "role", "scopes", "last used", "ends"], &rows)
+    table::render(&["id", "name", "key", "role", "scopes", "last used", "expires"], &rows)
 }

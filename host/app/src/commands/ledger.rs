@@ -1,4 +1,4 @@
-//! `riad ledger`. Not here: a tenant's own usage (`usage`) and receipts (`receipt`).
+//! `riad ledger`.
 
 use super::{date, encoded, usage};
 use crate::{
@@ -15,7 +15,10 @@ pub async fn run(command: LedgerCommand, client: &Client, out: &Output) -> Resul
             let found = client.get("/operator/v1/ledger/verify").await?;
             out.show(&found, report);
             if found.get("ok").and_then(Value::as_bool) != Some(true) {
-                return Err(Error::new(ErrorKind::Conflict, "the ledger does not close"));
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "the ledger has faults, listed above; restore control.db from a backup, or compare it with exported entries",
+                ));
             }
         }
         LedgerCommand::Export {
@@ -31,7 +34,7 @@ pub async fn run(command: LedgerCommand, client: &Client, out: &Output) -> Resul
             if let Some(tenant) = tenant {
                 path += &format!("&tenant={tenant}");
             }
-            output::line(client.get_text(&path).await?.trim_end());
+            output::data_line(client.get_text(&path).await?.trim_end());
         }
         LedgerCommand::Usage { question, tenant } => {
             let more = tenant.map(|tenant| format!("&tenant={tenant}")).unwrap_or_default();
@@ -76,7 +79,7 @@ fn report(found: &Value) -> String {
     );
     let faults = list("faults");
     if faults.is_empty() {
-        text += "\nThe ledger closes.";
+        text += "\nNo fault found.";
     }
     for fault in faults {
         text += &format!("\nWRONG: {}", clean(fault.as_str().unwrap_or_default()));

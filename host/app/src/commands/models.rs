@@ -1,4 +1,4 @@
-//! `riad models`. Not here: uploading adapters (`adapter`).
+//! `riad models`.
 
 use crate::{
     client::Client,

@@ -1,4 +1,4 @@
-//! `riad pipeline`. Not here: uploading plugins (`plugin`).
+//! `riad pipeline`.
 
 use crate::{
     cli::{PipelineCommand, StageSetting, WantedChoice},

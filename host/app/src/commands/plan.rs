@@ -1,4 +1,4 @@
-//! `riad plan`. Not here: which tenant has which plan (`tenant`).
+//! `riad plan`.
 
 use super::{date, object};
 use crate::{

@@ -1,4 +1,4 @@
-//! `riad plugin`. Not here: making a component.
+//! `riad plugin`.
 
 use super::{date, pipeline, read_file};
 use crate::{
@@ -20,10 +20,10 @@ pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Resul
                 let active: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
                 let now = match active.as_slice() {
                     [] => format!("activate it with `riad pipeline set STAGE={name}`"),
-                    active => format!("it serves {} from now on", active.join(" and ")),
+                    active => format!("it now serves {}", active.join(" and ")),
                 };
                 format!(
-                    "{}@{} has {}; {now}",
+                    "Uploaded {}@{} with the stages {}; {now}.",
                     text(made, "name"),
                     text(made, "version"),
                     stage_list(made)
@@ -57,7 +57,7 @@ pub async fn deploy(client: &Client, name: &PluginName, component: Bytes, stages
     let made = client.put_bytes(&format!("/v1/plugins/{name}"), component).await?;
     if let Some(missing) = stages.iter().find(|stage| !has_stage(&made, **stage)) {
         return Err(Error::invalid(format!(
-            "{name} is uploaded but does not have the stage {missing}; it has {}",
+            "{name} was uploaded but not activated: it does not have the stage {missing}, only {}",
             stage_list(&made)
         )));
     }

@@ -1,4 +1,4 @@
-//! `riad receipt`: listing receipts, and checking them without a server. Not here: how one is signed (`riad_services`).
+//! `riad receipt`: lists receipts, and checks them without a server.
 
 use super::{date, usage};
 use crate::{
@@ -33,11 +33,11 @@ pub async fn run(command: ReceiptCommand) -> Result<()> {
             let keys = Client::new(&url, Secret::new(String::new()))?
                 .get("/v1/receipts/keys")
                 .await?;
-            output::line(&keys.to_string());
+            output::data_line(&keys.to_string());
         }
         ReceiptCommand::Verify { file, keys } => {
             let keys: Value = serde_json::from_str(&read(&keys)?)
-                .map_err(|error| Error::invalid(format!("{} is no JSON: {error}", keys.display())))?;
+                .map_err(|error| Error::invalid(format!("{} is not JSON: {error}", keys.display())))?;
             output::line(&check(&read(&file)?, &PublicKey::from_jwks(&keys)?)?);
         }
     }
@@ -56,12 +56,12 @@ fn read(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// What is right with the receipts in a text; the first that is wrong is an error.
+/// Checks every receipt in a text and summarizes them. The first invalid one is an error.
 fn check(text: &str, keys: &[PublicKey]) -> Result<String> {
     let found = find(text);
     if found.is_empty() {
         return Err(Error::invalid(
-            "there is no receipt in this file: a receipt is a JWS, three parts with dots between them",
+            "this file has no receipt; a receipt is a JWS: three parts separated by dots",
         ));
     }
     let mut accounts: BTreeMap<Account, Vec<SignedReceipt>> = BTreeMap::new();
@@ -82,7 +82,7 @@ fn check(text: &str, keys: &[PublicKey]) -> Result<String> {
 }
 
 fn verify(jws: &str, keys: &[PublicKey]) -> Result<Receipt> {
-    let mut why = Error::invalid("there is no key to check it with");
+    let mut why = Error::invalid("the key file has no key");
     for key in keys {
         match verify_receipt(jws, key) {
             Ok(receipt) => return Ok(receipt),
@@ -92,7 +92,7 @@ fn verify(jws: &str, keys: &[PublicKey]) -> Result<Receipt> {
     Err(why)
 }
 
-/// Each that has its neighbor beside it must name it.
+/// Each receipt must name its predecessor, if that is in the file.
 fn chain(receipts: &[SignedReceipt]) -> Result<String> {
     let mut gaps = 0;
     for (before, signed) in receipts.iter().zip(receipts.iter().skip(1)) {
@@ -102,7 +102,7 @@ fn chain(receipts: &[SignedReceipt]) -> Result<String> {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
-                    "receipt {} does not follow receipt {}: one of them is not what was in the ledger",
+                    "receipt {} does not follow receipt {}: one of them is not from the ledger",
                     signed.receipt.number, before.receipt.number
                 ),
             ));
@@ -116,9 +116,9 @@ fn chain(receipts: &[SignedReceipt]) -> Result<String> {
     });
     let nanos = receipts.iter().map(|signed| signed.receipt.cost_nanos).sum();
     let chain = match (receipts.len(), gaps) {
-        (1, _) => "signature right".to_owned(),
-        (_, 0) => "signatures right, chain complete".to_owned(),
-        (_, gaps) => format!("signatures right, {gaps} gaps between the receipts that are here"),
+        (1, _) => "the signature is valid".to_owned(),
+        (_, 0) => "all signatures are valid and the chain is complete".to_owned(),
+        (_, gaps) => format!("all signatures are valid; the chain has {gaps} gaps"),
     };
     Ok(format!(
         "tenant {}: receipts {} to {} ({}): {chain}; {} prompt, {} completion and {} embedded tokens, cost {}",

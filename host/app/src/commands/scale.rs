@@ -1,4 +1,4 @@
-//! `riad scale`. Not here: metrics, which Prometheus reads.
+//! `riad scale`.
 
 use crate::{
     client::Client,

@@ -1,10 +1,10 @@
-//! `riad search`. Not here: how passages are found.
+//! `riad search`.
 
 use super::object;
 use crate::{
     cli::SearchArgs,
     client::Client,
-    output::{Output, data, number, text},
+    output::{Output, bold, data, number, text},
 };
 use riad_core::Result;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub async fn run(args: &SearchArgs, client: &Client, out: &Output) -> Result<()>
     let found = client.post("/v1/search", &body).await?;
     out.show(&found, |found| {
         if data(found).is_empty() {
-            return "nothing was found".into();
+            return "no passage found".into();
         }
         data(found)
             .iter()
@@ -26,7 +26,7 @@ pub async fn run(args: &SearchArgs, client: &Client, out: &Output) -> Result<()>
                     text(passage, "document"),
                     passage.get("score").and_then(Value::as_f64).unwrap_or_default()
                 );
-                format!("{}\n{}\n\n", out.bold(&heading), text(passage, "text"))
+                format!("{}\n{}\n\n", bold(&heading), text(passage, "text"))
             })
             .collect()
     });

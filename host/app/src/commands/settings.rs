@@ -1,4 +1,4 @@
-//! `riad settings`. Not here: what the settings mean; that is the plugins' business.
+//! `riad settings`.
 
 use super::read_file;
 use crate::{

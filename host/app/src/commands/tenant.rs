@@ -1,4 +1,4 @@
-//! `riad tenant`. Not here: keys (`key`).
+//! `riad tenant`.
 
 use super::date;
 use crate::{
@@ -18,7 +18,7 @@ pub async fn run(command: TenantCommand, client: &Client, out: &Output) -> Resul
                 .await?;
             out.show(&made, |made| {
                 format!(
-                    "tenant {} is there. Its key, which is shown this once:\n{}",
+                    "Created tenant {}. Its key is shown only this once:\n{}",
                     text(made, "id"),
                     text(made, "key")
                 )
@@ -40,7 +40,7 @@ pub async fn run(command: TenantCommand, client: &Client, out: &Output) -> Resul
         }
         TenantCommand::Delete { id } => {
             let gone = client.delete(&format!("/operator/v1/tenants/{id}")).await?;
-            out.show(&gone, |_| format!("tenant {id} and its room are gone"));
+            out.show(&gone, |_| format!("Deleted tenant {id} and all data in its room."));
         }
     }
     Ok(())
@@ -62,7 +62,7 @@ fn rows(tenants: &[Value]) -> String {
     table::render(&["id", "name", "plan", "weight", "created"], &rows)
 }
 
-/// A tenant with everything that it may use, a line each.
+/// A tenant with its plan, budget and limits, a line each.
 fn policy(tenant: &Value) -> String {
     let mut lines = vec![
         vec!["id".to_owned(), text(tenant, "id")],

@@ -1,12 +1,12 @@
-//! `riad usage`, and the table that `riad ledger usage` shows too. Not here: single entries (`ledger`).
+//! `riad usage`, and the table that `riad ledger usage` shows too.
 
-use super::{date, encoded, now};
+use super::{date, encoded};
 use crate::{
     cli::UsageQuestion,
     client::Client,
     output::{Output, data, number, table, text},
 };
-use riad_core::Result;
+use riad_core::{Result, Timestamp};
 use serde_json::{Value, json};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -15,13 +15,13 @@ pub async fn run(question: &UsageQuestion, client: &Client, out: &Output) -> Res
     show(question, client, out, "/v1", "").await
 }
 
-/// Usage and costs of the same span, side by side. `door` is what stands before the resource's name.
-pub async fn show(question: &UsageQuestion, client: &Client, out: &Output, door: &str, more: &str) -> Result<()> {
+/// Usage and costs of the same time span, side by side. `prefix` is the API's, as in `/v1`.
+pub async fn show(question: &UsageQuestion, client: &Client, out: &Output, prefix: &str, more: &str) -> Result<()> {
     let (mut buckets, mut costs) = (Vec::new(), Vec::new());
     let mut path = first(question) + more;
     loop {
-        let page = client.get(&format!("{door}/usage?{path}")).await?;
-        let paid = client.get(&format!("{door}/costs?{path}")).await?;
+        let page = client.get(&format!("{prefix}/usage?{path}")).await?;
+        let paid = client.get(&format!("{prefix}/costs?{path}")).await?;
         buckets.extend(data(&page).iter().cloned());
         costs.extend(data(&paid).iter().cloned());
         match page.get("next_page").and_then(Value::as_str) {
@@ -35,7 +35,7 @@ pub async fn show(question: &UsageQuestion, client: &Client, out: &Output, door:
 }
 
 fn first(question: &UsageQuestion) -> String {
-    let end = now() + 1;
+    let end = Timestamp::now().as_seconds() + 1;
     let start = end.saturating_sub(u64::from(question.days) * DAY_SECONDS);
     format!(
         "start_time={start}&end_time={end}&bucket_width={}&group_by={}&limit=1440",

@@ -1,6 +1,6 @@
-//! What must hold between and within values, beyond their types. Not here: whether files and servers are there (`doctor`).
+//! What must hold within and between values, beyond their types. Whether files and servers exist is checked by `riad doctor`.
 
-use super::{Auth, Config, Metering, Scheduler, Server, Telemetry};
+use super::tree::{Auth, Config, Metering, Scheduler, Server, Telemetry};
 use riad_core::{Error, Result};
 
 /// More would accept tokens long after their end.

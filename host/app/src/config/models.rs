@@ -1,6 +1,6 @@
-//! Where the shipped models are, and the profile of the model that is configured. Not here: loading it (`engine`).
+//! The shipped models' folder, and the profile of the configured model.
 
-use super::{Config, Engine};
+use super::tree::{Config, Engine};
 use riad_core::{Error, Result, profile::ModelProfile};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const TEMPERATURE_MAX: f32 = 2.0;
 /// The folder with the models that ship: `models` beside the executable, or that of the source tree it was built from.
 ///
 /// # Errors
-/// `InvalidRequest` names the configuration keys that make it needless.
+/// `InvalidRequest` names the configuration keys to set instead.
 pub fn shipped_folder() -> Result<PathBuf> {
     let beside = std::env::current_exe()
         .ok()
@@ -26,7 +26,7 @@ pub fn shipped_folder() -> Result<PathBuf> {
         .find(|folder| folder.join("chat/base/config.json").is_file());
     found.ok_or_else(|| {
         Error::invalid(
-            "the models that ship with riad are not there: put their folder as `models` beside the executable, or set \
+            "the models that ship with riad were not found: put their folder as `models` beside the executable, or set \
              engine.model and embeddings.model",
         )
     })
@@ -40,10 +40,10 @@ pub fn shipped_model() -> Result<PathBuf> {
     Ok(shipped_folder()?.join("chat/base"))
 }
 
-/// What the engine shall load: the configured folder or hub id, else the shipped model.
+/// What the engine loads: the configured folder or hub id, else the shipped model.
 ///
 /// # Errors
-/// Those of [`shipped_folder`]; `InvalidRequest` for a path that is not there.
+/// Those of [`shipped_folder`]; `InvalidRequest` for a path that does not exist.
 pub fn model_folder(engine: &Engine) -> Result<String> {
     let Some(model) = &engine.model else {
         return path_text(&shipped_model()?);
@@ -61,7 +61,7 @@ pub fn model_folder(engine: &Engine) -> Result<String> {
 /// The profile of the configured model: what the configuration says, else what is known of the model.
 ///
 /// # Errors
-/// `InvalidRequest` names the key to set when the model itself does not say how long its context is.
+/// `InvalidRequest` names the key to set if the model's files do not give the length of its context.
 pub fn profile(config: &Config) -> Result<ModelProfile> {
     let engine = &config.engine;
     let known = match &engine.model {
@@ -99,7 +99,7 @@ fn shipped_profile() -> ModelProfile {
 fn real_profile(model: &str, configured: Option<u32>) -> Result<ModelProfile> {
     let context_tokens = configured.or_else(|| context_of(model)).ok_or_else(|| {
         Error::invalid(format!(
-            "set engine.profile.context_tokens: how long a context `{model}` has cannot be read from its config.json here"
+            "the length of the context of `{model}` cannot be read from its config.json; set engine.profile.context_tokens"
         ))
         .with_param("engine.profile.context_tokens")
     })?;
@@ -125,7 +125,7 @@ fn context_of(model: &str) -> Option<u32> {
     u32::try_from(figure.as_u64()?).ok()
 }
 
-/// What the model's makers sample with.
+/// The temperature that the model's makers recommend.
 fn temperature_in(generation: &Value) -> f32 {
     if generation.get("do_sample").and_then(Value::as_bool) == Some(false) {
         return 0.0;

@@ -1,20 +1,19 @@
-//! What is secret and therefore in the environment only: neither in a file that is copied around nor on a command line
-//! that everybody on the machine can read. Not here: what each opens (`services`, `api`, `outbound`).
+//! Secrets, which come from the environment only: files get copied, and everybody on the machine can read a command line.
 
 use riad_core::{Error, Result, Secret};
 use std::ffi::OsString;
 
-/// Bytes of a secret that a machine makes and a machine reads; less can be guessed.
+/// A shorter secret could be guessed.
 const LENGTH_MIN: usize = 16;
 
 /// Read once, at start.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    /// `RIAD_OPERATOR_KEY`. Without it, one is made at the first start.
+    /// `RIAD_OPERATOR_KEY`. Without it, the first start creates a key.
     pub operator_key: Option<Secret<String>>,
-    /// `RIAD_METRICS_KEY`: opens `/metrics` and nothing else.
+    /// `RIAD_METRICS_KEY`: gives access to `/metrics` only.
     pub metrics_key: Option<Secret<String>>,
-    /// `RIAD_WEBHOOK_SECRET`: signs what is sent to webhooks.
+    /// `RIAD_WEBHOOK_SECRET`: signs requests to webhooks.
     pub webhook_secret: Option<Secret<String>>,
 }
 
@@ -23,10 +22,10 @@ impl Secrets {
     pub const VARIABLES: [(&'static str, &'static str); 3] = [
         (
             "RIAD_OPERATOR_KEY",
-            "The operator's key. Unset: one is made at the first start and shown once.",
+            "The operator's key. Unset: the first start creates one and shows it once.",
         ),
-        ("RIAD_METRICS_KEY", "A key that opens /metrics and nothing else."),
-        ("RIAD_WEBHOOK_SECRET", "Signs what is sent to webhooks."),
+        ("RIAD_METRICS_KEY", "A key for /metrics only."),
+        ("RIAD_WEBHOOK_SECRET", "Signs requests to webhooks."),
     ];
 
     /// Variables that are empty count as not set.
@@ -67,7 +66,7 @@ impl Secrets {
     }
 }
 
-/// For those who need nothing but an operator's key.
+/// For callers that need only an operator's key.
 impl From<Option<Secret<String>>> for Secrets {
     fn from(operator_key: Option<Secret<String>>) -> Self {
         Self {

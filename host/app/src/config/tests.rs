@@ -1,6 +1,6 @@
-//! The configuration names what is wrong in it, and the environment wins. Not here: starting a server with it.
+//! The configuration names what is wrong in it, and the later layer wins.
 
-use super::*;
+use super::{setting::Kind, *};
 
 fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config> {
     let folder = tempfile::tempdir().unwrap();
@@ -9,12 +9,19 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config> {
     Config::load(
         Some(&file),
         environment.iter().map(|(name, value)| (name.into(), value.into())),
+        &Overrides::default(),
     )
+}
+
+fn keys() -> Vec<setting::Key> {
+    let mut keys = Vec::new();
+    Config::describe("", "", &mut keys);
+    keys
 }
 
 #[test]
 fn nothing_is_needed() {
-    let config = Config::load(None, []).unwrap();
+    let config = Config::load(None, [], &Overrides::default()).unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.server.listen, "127.0.0.1:8080");
 }
@@ -104,25 +111,97 @@ fn the_reference_is_a_configuration_with_the_defaults() {
 }
 
 #[test]
-fn every_key_of_the_table_can_be_set_and_every_key_that_can_be_set_is_in_the_table() {
-    for (name, value) in keys::variables() {
-        let result = load("", &[(&name, value)]);
-        // A value may be wrong for its key ("x" is no dtype), but the key is known to both.
-        if let Err(error) = result {
-            assert!(!error.to_string().contains("unknown field"), "{name}: {error}");
+fn every_key_can_be_set_and_every_default_belongs_to_a_key() {
+    for key in keys() {
+        let value = match key.kind {
+            Kind::Text => "x",
+            Kind::Number => "7",
+            Kind::Fraction => "0.5",
+            Kind::Flag => "true",
+            Kind::List => "x,y",
+        };
+        let name = layers::variable(&key.path);
+        // A value may be wrong for its key ("x" is no dtype), but the key is known to the table and to the struct.
+        if let Err(error) = load("", &[(&name, value)]) {
+            let message = error.to_string();
+            assert!(
+                !message.contains("unknown field") && !message.contains("no configuration key"),
+                "{message}"
+            );
         }
     }
     let defaults = toml::Table::try_from(Config::default()).unwrap();
-    let mut below: Vec<(Vec<String>, &toml::Table)> = vec![(Vec::new(), &defaults)];
+    let mut below: Vec<(String, &toml::Table)> = vec![(String::new(), &defaults)];
     while let Some((path, table)) = below.pop() {
         for (name, value) in table {
-            let path: Vec<String> = path.iter().chain([name]).cloned().collect();
+            let path = setting::join(&path, name);
             match value.as_table() {
                 Some(table) => below.push((path, table)),
-                None => assert!(keys::find(&path).is_some(), "{path:?}"),
+                None => assert!(keys().iter().any(|key| key.path == path), "{path}"),
             }
         }
     }
+}
+
+#[test]
+fn the_nearest_key_is_suggested() {
+    for (toml, nearest) in [
+        ("[server]\nlisten_on = \"x\"", "`server.listen`"),
+        ("[sever]\nlisten = \"x\"", "`server.listen`"),
+        ("[server]\nqueue = 5", "`limits.queue`"),
+        ("[engine.profile]\ncontext = 5", "`engine.profile.context_tokens`"),
+        ("queue = 5", "`limits.queue`"),
+        ("[limits]\nfoo = 5", "`riad serve --show-config` lists the keys"),
+    ] {
+        let message = load(toml, &[]).unwrap_err().to_string();
+        assert!(message.contains(nearest), "{message}");
+    }
+    let message = load("", &[("RIAD_SERVER__LISTEM", "x")]).unwrap_err().to_string();
+    assert!(message.contains("did you mean RIAD_SERVER__LISTEN?"), "{message}");
+}
+
+#[test]
+fn a_value_of_another_type_is_never_taken() {
+    for (toml, key) in [
+        ("server = 5", "server"),
+        ("[server.listen]\nport = 5", "server.listen"),
+        ("[engine]\ndevice = 1", "engine.device"),
+        ("[engine]\nlanes = \"2\"", "engine.lanes"),
+        ("[telemetry]\ntenant_label = 1", "telemetry.tenant_label"),
+        ("[auth]\ntenants = [1]", "auth.tenants"),
+        ("[limits]\nqueue = 4294967296", "limits.queue"),
+        ("[limits]\nqueue = -1", "limits.queue"),
+    ] {
+        let message = load(toml, &[]).unwrap_err().to_string();
+        assert!(message.contains(key) && message.contains("riad.toml"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    // A whole number is a number.
+    assert!(load("[telemetry]\nsample_ratio = 1", &[]).is_ok());
+}
+
+#[test]
+fn the_command_line_wins_and_is_blamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("riad.toml");
+    std::fs::write(&file, "[server]\nlisten = \"1.2.3.4:5\"\ndata = \"kept\"").unwrap();
+    let load = |listen: Option<&str>| {
+        let environment = [("RIAD_SERVER__LISTEN".into(), "0.0.0.0:80".into())];
+        let overrides =
+            Overrides::default()
+                .set("server.listen", "--listen", listen)
+                .set("server.data", "--data", None::<&str>);
+        Config::load(Some(&file), environment, &overrides)
+    };
+    assert_eq!(load(None).unwrap().server.listen, "0.0.0.0:80");
+    let config = load(Some("127.0.0.1:9")).unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:9");
+    assert_eq!(config.server.data, Path::new("kept"));
+    let error = load(Some("localhost")).unwrap_err();
+    assert!(
+        error.message().starts_with("--listen: server.listen is `localhost`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -296,6 +375,7 @@ fn it_is_known_what_was_set_where() {
     let (_, sources) = Config::load_with_sources(
         Some(&file),
         environment.map(|(name, value)| (name.into(), value.into())),
+        &Overrides::default(),
     )
     .unwrap();
     assert_eq!(sources.file, Some(file));

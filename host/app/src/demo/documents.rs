@@ -1,4 +1,4 @@
-//! The documents of the demo's two tenants. Not here: their texts (`demo/` beside `src/`).
+//! The documents of the demo's two tenants; their texts are in `demo/` beside `src/`.
 
 /// A Markdown text; its first heading is its title.
 pub type Text = &'static str;
@@ -28,7 +28,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn there_are_twenty_pages_and_each_has_a_title_of_its_own() {
+    fn there_are_twenty_long_pages_with_different_titles() {
         let all: Vec<&str> = ACME.iter().chain(GLOBEX).copied().collect();
         assert!(all.len() >= 20);
         let titles: BTreeSet<_> = all.iter().map(|text| heading(text).unwrap()).collect();

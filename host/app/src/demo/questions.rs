@@ -1,13 +1,13 @@
-//! What the demo asks both tenants, and what each answer must or must not have. Not here: asking (`show`).
+//! The questions of the demo, and what each answer must and must not have.
 
 /// What an answer is expected to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// The tenant's own fact.
     Fact(&'static str),
-    /// There is nothing about it in the tenant's room.
+    /// The tenant's documents do not say it.
     Unknown,
-    /// The tenant's own fact, of which the plugin must hide a part.
+    /// The tenant's own fact, a part of which the plugin must hide.
     Hidden { hidden: &'static str },
 }
 
@@ -47,7 +47,7 @@ pub const QUESTIONS: &[Question] = &[
     },
 ];
 
-/// Words that stand in this tenant's room only. None may appear in an answer or a passage of the other tenant.
+/// Words that only this tenant's documents have. None may appear in an answer or a passage of the other tenant.
 pub const ONLY_ACME: &[&str] = &[
     "41 days",
     "37 months",
@@ -65,7 +65,7 @@ pub const ONLY_GLOBEX: &[&str] = &[
     "consignment",
 ];
 
-/// What Acme's price desk knows.
+/// The settings of Acme's plugin; no document has these prices.
 pub const PRICES: &[(&str, &str)] = &[
     ("Kestrel drill", "189 euros"),
     ("Merlin saw", "164 euros"),
@@ -77,7 +77,7 @@ mod tests {
     use super::{super::documents, *};
 
     #[test]
-    fn the_marks_of_one_tenant_stand_nowhere_in_the_others_documents() {
+    fn no_document_has_the_other_tenants_marks() {
         let both = [
             (ONLY_ACME, documents::ACME, documents::GLOBEX),
             (ONLY_GLOBEX, documents::GLOBEX, documents::ACME),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_expected_fact_stands_in_the_room_that_is_asked() {
+    fn every_expected_fact_is_in_the_tenants_documents() {
         for question in QUESTIONS {
             for (expected, texts) in [(question.acme, documents::ACME), (question.globex, documents::GLOBEX)] {
                 let (Expected::Fact(fact) | Expected::Hidden { hidden: fact }) = expected else {

@@ -1,4 +1,4 @@
-//! Progress for whoever waits, on stderr and only on a terminal. Not here: results.
+//! Progress bars, on stderr and only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{io::IsTerminal, time::Duration};
@@ -19,7 +19,7 @@ pub fn bytes(length: u64, what: &str) -> ProgressBar {
     )
 }
 
-/// For work whose length is not known.
+/// For work of unknown length.
 #[must_use]
 pub fn spinner(what: &str) -> ProgressBar {
     let bar = styled(ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}", what);
@@ -31,7 +31,7 @@ fn styled(bar: ProgressBar, template: &str, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    // The templates are ours; one that did not parse would only look plain.
+    // An invalid template would only change the look.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

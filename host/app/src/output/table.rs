@@ -1,4 +1,4 @@
-//! Rows in aligned columns. Not here: where they are written.
+//! Rows in aligned columns.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rows_are_said_in_a_word() {
+    fn a_table_without_rows_says_none() {
         assert_eq!(render(&["name"], &[]), "none");
     }
 

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, heard also when everything else hangs. Not here: what they do (`serve`); SIGHUP (`riad_api::tls`).
+//! SIGINT and SIGTERM, received even if the runtime's threads hang. (`riad_api::tls` handles SIGHUP.)
 
 use riad_core::{Error, Result};
 use std::{io, process::ExitCode};
@@ -24,14 +24,14 @@ impl Signal {
     }
 }
 
-/// Signals from now on, none of which has its usual effect any more.
+/// Receives signals; from its creation on they no longer end the process by themselves.
 pub(super) struct Signals(mpsc::UnboundedReceiver<Signal>);
 
 impl Signals {
-    /// A thread of their own listens: the runtime's threads are the ones that may hang.
+    /// Starts a thread of its own, because the runtime's threads may hang.
     ///
     /// # Errors
-    /// When the system allows no thread or no signal handler.
+    /// `Internal` when the system allows no thread or no signal handler.
     pub async fn listen() -> Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
@@ -46,7 +46,7 @@ impl Signals {
     pub async fn next(&mut self) -> Signal {
         match self.0.recv().await {
             Some(signal) => signal,
-            // The thread is gone, and with it every signal.
+            // The thread has ended, so no signal can arrive.
             None => std::future::pending().await,
         }
     }

@@ -1,36 +1,36 @@
-//! What the machine has: files, memory, cores, disk, time. Not here: what is on its disk (`files`, `model`).
+//! What the machine has: open files, memory, cores, free disk space, time.
 //!
-//! Figures come from `/proc` where there is one and from `ulimit` and `df` of POSIX elsewhere: all of them are read, and
-//! none is worth a system call of our own.
+//! The figures come from `/proc` on Linux, else from `ulimit` and `df` of POSIX, because system calls would need unsafe code.
 
-use super::Check;
+use super::check::Check;
+use riad_core::Timestamp;
 use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
-/// For databases, pipes, libraries and whatever else a process has open.
+/// Databases, pipes, libraries and the like.
 const OTHER_FILES: u64 = 256;
 /// Databases with their logs, an index.
 const FILES_PER_ROOM: u64 = 8;
-/// 2025-01-01: this program is younger.
-const YOUNGEST_SECONDS: u64 = 1_735_689_600;
+/// 2025-01-01, before this program existed.
+const EARLIEST: Timestamp = Timestamp::from_seconds(1_735_689_600);
 
 pub(super) async fn open_files(connections: u32, rooms: u32) -> Check {
-    const WHAT: &str = "open files";
+    const NAME: &str = "open files";
     let needed = u64::from(connections) + u64::from(rooms) * FILES_PER_ROOM + OTHER_FILES;
     match open_files_limit() {
-        None => Check::skip(WHAT, "the system does not say how many there may be"),
+        None => Check::skip(NAME, "the system does not report the limit"),
         Some(limit) if limit < needed => Check::warn(
-            WHAT,
+            NAME,
             format!(
                 "{limit} allowed, {needed} needed for limits.connections and limits.open_rooms; raise the limit (ulimit -n \
                  {needed}, LimitNOFILE={needed}), or lower those"
             ),
         ),
-        Some(limit) => Check::ok(WHAT, format!("{limit} allowed, {needed} needed")),
+        Some(limit) => Check::ok(NAME, format!("{limit} allowed, {needed} needed")),
     }
 }
 
@@ -54,14 +54,14 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// What is free for us on the disk of a folder.
+/// Free bytes on the disk of a folder.
 pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
     free_of(&ask("df", &["-Pk", "--", folder.to_str()?])?)
 }
 
 /// POSIX: the columns of `df -Pk` are file system, blocks of 1024 bytes, used, available, capacity, mount point.
 fn free_of(table: &str) -> Option<u64> {
-    // A file system's name may have spaces; the share in percent is easy to find.
+    // A file system's name may have spaces, so the columns are counted from the one in percent.
     let words: Vec<_> = table.lines().nth(1)?.split_whitespace().collect();
     let capacity = words.iter().position(|word| word.ends_with('%'))?;
     let blocks: u64 = words.get(capacity.checked_sub(1)?)?.parse().ok()?;
@@ -81,7 +81,7 @@ fn ask(program: &str, arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What a process may still take: of the machine, and of the group that a container is.
+/// Memory that a process can still allocate, within the machine and the container (its control group).
 pub(super) fn available_bytes() -> Option<u64> {
     let machine = available_of(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
     let group = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
@@ -111,16 +111,16 @@ pub(super) fn lane_count(configured: usize) -> u64 {
 }
 
 pub(super) fn lanes(configured: usize) -> Check {
-    const WHAT: &str = "lanes";
+    const NAME: &str = "lanes";
     let (lanes, cores) = (lane_count(configured), cores());
     match lanes > cores {
         true => Check::warn(
-            WHAT,
+            NAME,
             format!(
                 "{lanes} lanes on {cores} cores slow each other down on a processor; set engine.lanes to {cores} or less"
             ),
         ),
-        false => Check::ok(WHAT, format!("{lanes} lanes, {cores} cores")),
+        false => Check::ok(NAME, format!("{lanes} lanes, {cores} cores")),
     }
 }
 
@@ -128,36 +128,38 @@ pub(super) fn clock(data: &Path) -> Check {
     let written = ["control.db", "control.db-wal"]
         .iter()
         .filter_map(|name| data.join(name).metadata().ok()?.modified().ok())
+        .filter_map(|modified| modified.duration_since(UNIX_EPOCH).ok())
+        .map(|since_epoch| Timestamp::default().plus(since_epoch))
         .max();
-    judge_clock(SystemTime::now(), written)
+    compare_clock(Timestamp::now(), written)
 }
 
-/// Keys expire, budgets begin anew and receipts are dated by it.
-fn judge_clock(now: SystemTime, written: Option<SystemTime>) -> Check {
-    const WHAT: &str = "clock";
+/// Expiry of keys, renewal of budgets and dates of receipts depend on the clock.
+fn compare_clock(now: Timestamp, written: Option<Timestamp>) -> Check {
+    const NAME: &str = "clock";
     const TOLERANCE: Duration = Duration::from_secs(60);
-    if now < UNIX_EPOCH + Duration::from_secs(YOUNGEST_SECONDS) {
-        return Check::fail(WHAT, "the system's time is before this program was made; set the clock");
+    if now < EARLIEST {
+        return Check::fail(NAME, "the system's time is before this program existed; set the clock");
     }
-    match written.and_then(|written| written.duration_since(now).ok()) {
-        Some(ahead) if ahead > TOLERANCE => Check::warn(
-            WHAT,
+    match written {
+        Some(written) if written > now.plus(TOLERANCE) => Check::warn(
+            NAME,
             format!(
-                "the data folder was written {} seconds in the future: the clock went back; set it, or budgets count wrong",
-                ahead.as_secs()
+                "the data folder was last written {} seconds in the future: the clock went back; set it, or budgets count wrong",
+                written.as_seconds() - now.as_seconds()
             ),
         ),
-        Some(_) | None => Check::ok(WHAT, "plausible"),
+        Some(_) | None => Check::ok(NAME, "plausible"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::Grade;
+    use crate::commands::doctor::check::Status;
 
     #[test]
-    fn the_systems_tables_are_read() {
+    fn system_tables_are_parsed() {
         let limits =
             "Limit  Soft Limit  Hard Limit  Units\nMax processes  1 2 processes\nMax open files  1024  4096  files\n";
         assert_eq!(soft_limit(limits), Some(1024));
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_machine_says_something() {
+    fn this_machine_reports_figures() {
         assert!(free_bytes(Path::new("/")).is_some());
         assert!(available_bytes().is_some_and(|bytes| bytes > 0));
         assert!(open_files_limit().is_some());
@@ -183,13 +185,11 @@ mod tests {
 
     #[test]
     fn a_clock_that_went_back_is_noticed() {
-        let now = SystemTime::now();
-        assert_eq!(judge_clock(now, None).grade, Grade::Ok);
-        assert_eq!(judge_clock(now, Some(now)).grade, Grade::Ok);
-        assert_eq!(
-            judge_clock(now, Some(now + Duration::from_secs(3600))).grade,
-            Grade::Warn
-        );
-        assert_eq!(judge_clock(UNIX_EPOCH, None).grade, Grade::Fail);
+        let now = Timestamp::now();
+        let later = now.plus(Duration::from_secs(3600));
+        assert_eq!(compare_clock(now, None).status, Status::Ok);
+        assert_eq!(compare_clock(now, Some(now)).status, Status::Ok);
+        assert_eq!(compare_clock(now, Some(later)).status, Status::Warn);
+        assert_eq!(compare_clock(Timestamp::default(), None).status, Status::Fail);
     }
 }

@@ -1,6 +1,9 @@
-//! The models' files, as far as they can be judged without loading them. Not here: whether they answer well.
+//! Checks of the models' files without loading them, and of the memory that they need.
 
-use super::{Check, machine, size};
+use super::{
+    check::{Check, size},
+    machine,
+};
 use crate::config::{self, Config, Device, Dtype};
 use riad_core::{Result, profile::ModelProfile};
 use serde_json::Value;
@@ -14,25 +17,25 @@ use std::{
 const MODEL: &str = "model";
 const EMBEDDINGS: &str = "embedding model";
 const MEMORY: &str = "memory";
-/// More would be no header: the safetensors format itself stops there.
+/// The limit of the safetensors format.
 const HEADER_MAX: u64 = 100_000_000;
 
-pub(super) fn check(config: &Config, runs: bool) -> Vec<Check> {
+pub(super) fn check(config: &Config, in_use: bool) -> Vec<Check> {
     let mut checks = Vec::new();
     match chat_model(config) {
         Err(message) => {
             checks.push(Check::fail(MODEL, message));
             checks.push(Check::skip(MEMORY, "the model's size is not known"));
         }
-        Ok(found) => {
-            checks.push(Check::ok(MODEL, found.words()));
-            checks.push(match (runs, config.engine.device) {
-                (true, _) => Check::skip(MEMORY, "a server is running and has its memory already"),
+        Ok(model) => {
+            checks.push(Check::ok(MODEL, model.summary()));
+            checks.push(match (in_use, config.engine.device) {
+                (true, _) => Check::skip(MEMORY, "a running server has its memory already"),
                 (false, Device::Cuda | Device::Metal) => Check::skip(
                     MEMORY,
-                    format!("an accelerator's is not looked at; weights: {}", size(found.bytes)),
+                    format!("memory of accelerators is not checked; weights: {}", size(model.bytes)),
                 ),
-                (false, Device::Auto | Device::Cpu) => memory(config, &found),
+                (false, Device::Auto | Device::Cpu) => memory(config, &model),
             });
         }
     }
@@ -43,18 +46,18 @@ pub(super) fn check(config: &Config, runs: bool) -> Vec<Check> {
     checks
 }
 
-struct Found {
+struct ChatModel {
     folder: PathBuf,
     config: Value,
     profile: ModelProfile,
-    /// Of the weights, in the format they are stored in.
+    /// Bytes of the weights as they are stored.
     bytes: u64,
-    /// Of one weight.
+    /// Bytes of one weight.
     width: u64,
 }
 
-impl Found {
-    fn words(&self) -> String {
+impl ChatModel {
+    fn summary(&self) -> String {
         format!(
             "{}: {}, {} of weights, context {} tokens, prompts up to {}",
             self.profile.id,
@@ -74,7 +77,7 @@ impl Found {
         text.get(name).or_else(|| self.config.get(name))?.as_u64()
     }
 
-    /// Keys and values of one token in all layers.
+    /// Bytes of the keys and values of one token in all layers.
     fn cache_bytes_per_token(&self, width: u64) -> Option<u64> {
         let heads = self.figure("num_attention_heads")?;
         let kept = self.figure("num_key_value_heads").unwrap_or(heads);
@@ -88,7 +91,7 @@ impl Found {
     }
 }
 
-fn chat_model(config: &Config) -> Result<Found, String> {
+fn chat_model(config: &Config) -> Result<ChatModel, String> {
     let words = |error: riad_core::Error| error.message().to_owned();
     let profile = config::profile(config).map_err(words)?;
     let model = config::model_folder(&config.engine).map_err(words)?;
@@ -96,7 +99,7 @@ fn chat_model(config: &Config) -> Result<Found, String> {
         folder if folder.is_dir() => folder.to_owned(),
         _ => config::hub_snapshot(&model, "config.json").ok_or_else(|| {
             format!(
-                "`{model}` is not in the Hugging Face cache; fetch it first (hf download {model}), or name a folder"
+                "`{model}` is not in the Hugging Face cache; download it first (hf download {model}), or name a folder"
             )
         })?,
     };
@@ -114,7 +117,7 @@ fn chat_model(config: &Config) -> Result<Found, String> {
         bytes += tensors.bytes;
         widest = widest.max((tensors.bytes, tensors.width));
     }
-    Ok(Found {
+    Ok(ChatModel {
         folder,
         config: json,
         profile,
@@ -148,7 +151,7 @@ fn weights(folder: &Path) -> Result<BTreeSet<PathBuf>, String> {
             .filter_map(|(_, file)| file.as_str())
             .collect();
         return match files.is_empty() {
-            true => Err(format!("{} names no files; fetch the model again", index.display())),
+            true => Err(format!("{} names no files; download the model again", index.display())),
             false => Ok(files.into_iter().map(|file| folder.join(file)).collect()),
         };
     }
@@ -160,7 +163,7 @@ fn weights(folder: &Path) -> Result<BTreeSet<PathBuf>, String> {
         .collect();
     match files.is_empty() {
         true => Err(format!(
-            "{} has no *.safetensors; fetch the model's weights",
+            "{} has no *.safetensors; download the model's weights",
             folder.display()
         )),
         false => Ok(files),
@@ -174,20 +177,20 @@ struct Tensors {
     width: u64,
 }
 
-/// Whether the head of a safetensors file fits to its length: 8 bytes with the length of a JSON object, little-endian, the
-/// object with the places of the tensors, and the tensors. A download that broke off is found by it.
+/// Compares the header of a safetensors file with the file's length, which finds incomplete downloads. The format: 8 bytes
+/// with the length of a JSON object, little-endian; the object, with the offsets of the tensors; the tensors.
 fn safetensors(path: &Path) -> Result<Tensors, String> {
     let failed = |why: String| format!("{}: {why}", path.display());
-    let mut file = File::open(path).map_err(|error| failed(format!("{error}; fetch it again")))?;
+    let mut file = File::open(path).map_err(|error| failed(format!("{error}; download it again")))?;
     let length = file.metadata().map_err(|error| failed(error.to_string()))?.len();
     let mut head = [0; 8];
     let read = file.read_exact(&mut head);
     if &head == b"version " {
         return Err(failed(
-            "a pointer of Git LFS and not the file; run `git lfs pull`".to_owned(),
+            "this is only a Git LFS pointer to the file; run `git lfs pull`".to_owned(),
         ));
     }
-    let broken = || failed("no whole safetensors file; fetch it again".to_owned());
+    let broken = || failed("the file is incomplete or not in the safetensors format; download it again".to_owned());
     read.map_err(|_| broken())?;
     let header = u64::from_le_bytes(head);
     if header > HEADER_MAX || header + 8 > length {
@@ -225,20 +228,21 @@ fn safetensors(path: &Path) -> Result<Tensors, String> {
 }
 
 fn json(path: &Path) -> Result<Value, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}; fetch it again", path.display()))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{} is no JSON: {error}; fetch it again", path.display()))
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}; download it again", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| format!("{} is not JSON: {error}; download it again", path.display()))
 }
 
-/// Weights once, and for each lane the keys and values of a full context. What a guest or an upload takes comes on top.
-fn memory(config: &Config, found: &Found) -> Check {
+/// Counts the weights once, a KV cache of a full context per lane, and resident adapters; not guests and uploads.
+fn memory(config: &Config, model: &ChatModel) -> Check {
     let width = match config.engine.dtype {
-        Dtype::Auto => found.width,
+        Dtype::Auto => model.width,
         Dtype::F32 => 4,
         Dtype::F16 | Dtype::Bf16 => 2,
     };
     let lanes = machine::lane_count(config.engine.lanes);
-    let context = u64::from(found.profile.context_tokens);
-    let Some(cache) = found
+    let context = u64::from(model.profile.context_tokens);
+    let Some(cache) = model
         .cache_bytes_per_token(width)
         .and_then(|bytes| bytes.checked_mul(context)?.checked_mul(lanes))
     else {
@@ -246,11 +250,11 @@ fn memory(config: &Config, found: &Found) -> Check {
             MEMORY,
             format!(
                 "{} does not say how large the model's cache is",
-                found.folder.join("config.json").display()
+                model.folder.join("config.json").display()
             ),
         );
     };
-    let needed = (found.bytes / found.width * width)
+    let needed = (model.bytes / model.width * width)
         .saturating_add(cache)
         .saturating_add(config.limits.resident_adapter_bytes);
     let words = format!(
@@ -258,7 +262,10 @@ fn memory(config: &Config, found: &Found) -> Check {
         size(needed)
     );
     match machine::available_bytes() {
-        None => Check::skip(MEMORY, format!("{words}; the system does not say how much there is")),
+        None => Check::skip(
+            MEMORY,
+            format!("{words}; the system does not report how much is available"),
+        ),
         Some(available) if needed > available => Check::fail(
             MEMORY,
             format!(

@@ -1,27 +1,27 @@
-//! Each thing that can be wrong is found and said. Not here: parsing the system's tables (`machine`).
+//! Each check finds its problem and says so.
 
-use super::{Check, Grade, as_json, as_lines, files, model, network};
+use super::{Check, Status, as_json, as_lines, files, model, network};
 use crate::config::{Config, Device};
 use std::{fs, net::TcpListener, path::Path, thread, time::Duration};
 
-fn grades(checks: &[Check]) -> Vec<(&str, Grade)> {
-    checks.iter().map(|check| (check.what, check.grade)).collect()
+fn statuses(checks: &[Check]) -> Vec<(&str, Status)> {
+    checks.iter().map(|check| (check.name, check.status)).collect()
 }
 
 #[track_caller]
-fn found<'a>(checks: &'a [Check], what: &str, grade: Grade, words: &str) -> &'a Check {
-    let check = checks.iter().find(|check| check.what == what).expect(what);
-    assert_eq!(check.grade, grade, "{check:?}");
+fn found<'a>(checks: &'a [Check], name: &str, status: Status, words: &str) -> &'a Check {
+    let check = checks.iter().find(|check| check.name == name).expect(name);
+    assert_eq!(check.status, status, "{check:?}");
     assert!(check.message.contains(words), "{check:?}");
     check
 }
 
 #[test]
-fn a_data_folder_that_is_not_there_will_be_made() {
+fn a_missing_data_folder_is_announced_not_created() {
     let folder = tempfile::tempdir().unwrap();
     let data = files::data_folder(&folder.path().join("a/b"));
-    found(&data.checks, "data folder", Grade::Ok, "will be made");
-    assert!(!data.runs && !folder.path().join("a").exists());
+    found(&data.checks, "data folder", Status::Ok, "first start creates it");
+    assert!(!data.in_use && !folder.path().join("a").exists());
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn a_data_folder_that_is_a_file_fails() {
     found(
         &files::data_folder(file.path()).checks,
         "data folder",
-        Grade::Fail,
-        "no folder",
+        Status::Fail,
+        "not a folder",
     );
 }
 
@@ -39,33 +39,33 @@ fn a_data_folder_that_is_a_file_fails() {
 fn a_data_folder_in_use_is_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let lock = fs::File::create(folder.path().join("lock")).unwrap();
-    // A child that another test starts has this file, and its lock, until it becomes another program.
+    // A child process of another test inherits this file and its lock until it executes its program.
     let is_free = || {
         (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(5));
-            !files::data_folder(folder.path()).runs
+            !files::data_folder(folder.path()).in_use
         })
     };
     assert!(is_free());
     lock.try_lock().unwrap();
     let data = files::data_folder(folder.path());
-    found(&data.checks, "data folder", Grade::Ok, "a server is running");
-    assert!(data.runs);
+    found(&data.checks, "data folder", Status::Ok, "a running server uses it");
+    assert!(data.in_use);
     drop(lock);
     assert!(is_free());
-    // Nothing is left behind.
+    // The check leaves no file behind.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn the_control_databases_version_is_read_and_damage_is_found() {
+fn the_control_databases_version_and_damage_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.db");
     found(
         &files::data_folder(folder.path()).checks,
         "control database",
-        Grade::Ok,
-        "not there yet",
+        Status::Ok,
+        "does not exist yet",
     );
     let mut head = b"SQLite format 3\0".to_vec();
     head.resize(60, 0);
@@ -75,37 +75,37 @@ fn the_control_databases_version_is_read_and_damage_is_found() {
     found(
         &files::data_folder(folder.path()).checks,
         "control database",
-        Grade::Ok,
+        Status::Ok,
         "version 7",
     );
     fs::write(&path, vec![1; 100]).unwrap();
     found(
         &files::data_folder(folder.path()).checks,
         "control database",
-        Grade::Fail,
+        Status::Fail,
         "backup",
     );
 }
 
 #[test]
-fn the_shipped_models_are_well() {
+fn the_shipped_models_pass() {
     let mut config = Config::default();
     let checks = model::check(&config, false);
     assert_eq!(
-        grades(&checks),
+        statuses(&checks),
         [
-            ("model", Grade::Ok),
-            ("memory", Grade::Ok),
-            ("embedding model", Grade::Ok)
+            ("model", Status::Ok),
+            ("memory", Status::Ok),
+            ("embedding model", Status::Ok)
         ],
         "{}",
         as_lines(&checks)
     );
-    found(&checks, "model", Grade::Ok, "llama");
+    found(&checks, "model", Status::Ok, "llama");
     config.engine.lanes = 1_000_000_000;
-    found(&model::check(&config, false), "memory", Grade::Fail, "fewer lanes");
+    found(&model::check(&config, false), "memory", Status::Fail, "fewer lanes");
     config.engine.device = Device::Cuda;
-    found(&model::check(&config, false), "memory", Grade::Skip, "accelerator");
+    found(&model::check(&config, false), "memory", Status::Skip, "accelerator");
 }
 
 /// A model's folder with one thing changed.
@@ -136,15 +136,15 @@ fn safetensors(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_wrong_with_a_models_files_is_found() {
+fn damaged_model_files_are_found() {
     let model_fails = |words: &str, change: &dyn Fn(&Path)| {
-        found(&model_with(change), "model", Grade::Fail, words);
+        found(&model_with(change), "model", Status::Fail, words);
     };
-    found(&model_with(|_| {}), "model", Grade::Ok, "tiny");
+    found(&model_with(|_| {}), "model", Status::Ok, "tiny");
     model_fails("tokenizer.json", &|model| {
         fs::remove_file(model.join("tokenizer.json")).unwrap()
     });
-    model_fails("no JSON", &|model| {
+    model_fails("not JSON", &|model| {
         fs::write(model.join("tokenizer.json"), "<html>").unwrap()
     });
     model_fails("model_type", &|model| {
@@ -153,11 +153,11 @@ fn what_is_wrong_with_a_models_files_is_found() {
     model_fails("no *.safetensors", &|model| {
         fs::remove_file(model.join("model.safetensors")).unwrap()
     });
-    model_fails("no whole", &|model| {
+    model_fails("incomplete", &|model| {
         let whole = safetensors(16);
         fs::write(model.join("model.safetensors"), &whole[..whole.len() - 1]).unwrap();
     });
-    model_fails("no whole", &|model| {
+    model_fails("incomplete", &|model| {
         fs::write(model.join("model.safetensors"), [255; 16]).unwrap()
     });
     model_fails("git lfs pull", &|model| {
@@ -177,9 +177,9 @@ fn what_is_wrong_with_a_models_files_is_found() {
 async fn an_address_that_is_taken_fails() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    assert_eq!(network::listen(&address).await.grade, Grade::Fail);
+    assert_eq!(network::listen(&address).await.status, Status::Fail);
     drop(taken);
-    assert_eq!(network::listen("127.0.0.1:0").await.grade, Grade::Ok);
+    assert_eq!(network::listen("127.0.0.1:0").await.status, Status::Ok);
 }
 
 #[tokio::test]
@@ -188,14 +188,14 @@ async fn an_identity_provider_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.json");
     let path = file.to_str().unwrap();
-    assert_eq!(network::identity(Some(path)).await.unwrap().grade, Grade::Fail);
+    assert_eq!(network::identity(Some(path)).await.unwrap().status, Status::Fail);
     fs::write(&file, "{\"keys\": []}").unwrap();
-    assert_eq!(network::identity(Some(path)).await.unwrap().grade, Grade::Fail);
+    assert_eq!(network::identity(Some(path)).await.unwrap().status, Status::Fail);
     fs::write(&file, "{\"keys\": [{}, {}]}").unwrap();
     found(
         &[network::identity(Some(path)).await.unwrap()],
         "identity provider",
-        Grade::Ok,
+        Status::Ok,
         "keys: 2",
     );
 
@@ -206,26 +206,26 @@ async fn an_identity_provider_is_asked() {
     found(
         &[network::identity(Some(&url)).await.unwrap()],
         "identity provider",
-        Grade::Ok,
+        Status::Ok,
         "keys: 1",
     );
-    assert_eq!(network::collector(Some(&url)).await.unwrap().grade, Grade::Ok);
+    assert_eq!(network::collector(Some(&url)).await.unwrap().status, Status::Ok);
     server.abort();
     let _ = server.await;
-    // Somebody else's trouble does not keep us from starting.
-    assert_eq!(network::identity(Some(&url)).await.unwrap().grade, Grade::Warn);
-    assert_eq!(network::collector(Some(&url)).await.unwrap().grade, Grade::Warn);
+    // The server starts without them, so these are only warnings.
+    assert_eq!(network::identity(Some(&url)).await.unwrap().status, Status::Warn);
+    assert_eq!(network::collector(Some(&url)).await.unwrap().status, Status::Warn);
 }
 
 #[test]
-fn tls_is_judged() {
+fn tls_settings_are_checked() {
     let mut server = Config::default().server;
-    found(&files::tls(&server), "tls", Grade::Ok, "this machine only");
+    found(&files::tls(&server), "tls", Status::Ok, "this machine only");
     server.listen = "0.0.0.0:443".into();
-    found(&files::tls(&server), "tls", Grade::Warn, "unencrypted");
+    found(&files::tls(&server), "tls", Status::Warn, "unencrypted");
     server.tls_certificate = Some("/no/such/certificate.pem".into());
     server.tls_key = Some("/no/such/key.pem".into());
-    found(&files::tls(&server), "tls", Grade::Fail, "/no/such/certificate.pem");
+    found(&files::tls(&server), "tls", Status::Fail, "/no/such/certificate.pem");
 }
 
 #[test]

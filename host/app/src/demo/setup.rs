@@ -1,4 +1,4 @@
-//! Sets the demo's stage over HTTP, as an operator and two tenants would. Not here: the questions.
+//! Creates the demo's tenants over HTTP, as an operator and two tenants would.
 
 use super::{documents, questions};
 use crate::{
@@ -20,42 +20,40 @@ pub const PLUGIN: &str = "price-desk";
 /// The stages that Acme's plugin serves.
 pub const STAGES: [Stage; 2] = [Stage::Prompting, Stage::Postprocessing];
 
-/// A tenant of the demo.
-pub struct Guest {
+pub struct DemoTenant {
     pub id: &'static str,
     pub name: &'static str,
     pub key: String,
     pub client: Client,
-    /// The model that this tenant asks.
+    /// The model that this tenant uses.
     pub model: String,
-    /// Ids of its documents.
-    pub documents: Vec<String>,
+    pub document_ids: Vec<String>,
 }
 
-pub struct Cast {
-    pub acme: Guest,
-    pub globex: Guest,
-    /// The generation that Acme's alias points to.
+pub struct Tenants {
+    pub acme: DemoTenant,
+    pub globex: DemoTenant,
+    /// The generation that Acme's alias points to, by digest.
     pub generation: String,
-    /// The version of Acme's plugin.
+    /// The version of Acme's plugin, by digest.
     pub plugin: String,
 }
 
-/// Makes both tenants, fills their rooms, and gives Acme an adapter and a plugin.
-pub async fn set(url: &str, operator_key: Secret<String>) -> Result<Cast> {
+/// Creates both tenants, adds their documents, and gives Acme an adapter and a plugin.
+pub async fn create(url: &str, operator_key: Secret<String>) -> Result<Tenants> {
     let operator = Client::new(url, operator_key)?;
-    let mut acme = guest(&operator, "acme", "Acme Tools").await?;
-    let mut globex = guest(&operator, "globex", "Globex Logistics").await?;
+    let mut acme = create_tenant(&operator, "acme", "Acme Tools").await?;
+    let mut globex = create_tenant(&operator, "globex", "Globex Logistics").await?;
 
     let bar = progress::count(
         (documents::ACME.len() + documents::GLOBEX.len()) as u64,
         "adding documents",
     );
-    for (guest, texts) in [(&mut acme, documents::ACME), (&mut globex, documents::GLOBEX)] {
+    for (tenant, texts) in [(&mut acme, documents::ACME), (&mut globex, documents::GLOBEX)] {
         for content in texts {
-            let title = document::heading(content).unwrap_or(guest.name);
-            let added = document::send(&guest.client, title, content, document::Format::Markdown, Map::new()).await?;
-            guest.documents.push(text(&added, "id"));
+            let title = document::heading(content).unwrap_or(tenant.name);
+            let added = document::send(&tenant.client, title, content, document::Format::Markdown, Map::new()).await?;
+            tenant.document_ids.push(text(&added, "id"));
             bar.inc(1);
         }
     }
@@ -80,7 +78,7 @@ pub async fn set(url: &str, operator_key: Secret<String>) -> Result<Cast> {
         value: prices.into(),
     };
     settings::set(&acme.client, vec![prices]).await?;
-    Ok(Cast {
+    Ok(Tenants {
         acme,
         globex,
         generation,
@@ -88,18 +86,18 @@ pub async fn set(url: &str, operator_key: Secret<String>) -> Result<Cast> {
     })
 }
 
-async fn guest(operator: &Client, id: &'static str, name: &'static str) -> Result<Guest> {
+async fn create_tenant(operator: &Client, id: &'static str, name: &'static str) -> Result<DemoTenant> {
     let made = operator
         .post("/operator/v1/tenants", &json!({"id": id, "name": name}))
         .await?;
     let key = text(&made, "key");
     let client = Client::new(operator.url(), Secret::new(key.clone()))?;
-    Ok(Guest {
+    Ok(DemoTenant {
         id,
         name,
         key,
         model: crate::commands::chat::base_model(&client).await?,
         client,
-        documents: Vec::new(),
+        document_ids: Vec::new(),
     })
 }

@@ -1,14 +1,14 @@
-//! How the demo looks: everything it prints, as text. Not here: what is asked, and whether it is right.
+//! Everything that the demo prints, as text.
 
 use super::{
-    Asked,
-    columns::{Column, Tone, beside},
-    doors::Door,
-    stage::{Cast, Guest, PLUGIN},
+    answer::DemoAnswer,
+    attempts::Attempt,
+    columns::{Column, Emphasis, beside},
+    setup::{DemoTenant, PLUGIN, Tenants},
 };
 use crate::{
     commands::chat::sources,
-    output::{Output, clean, number, short_digest, text},
+    output::{bold, clean, number, short_digest, text},
 };
 use riad_core::plugin::Stage;
 use serde_json::Value;
@@ -16,85 +16,88 @@ use serde_json::Value;
 /// Fits every usual terminal beside a scroll bar.
 const WIDTH: usize = 112;
 
-pub fn opening(url: &str, out: &Output) -> String {
+pub fn opening(url: &str) -> String {
     format!(
         "{}\nOne server at {url}, one base model in memory, two tenants.\n",
-        out.bold("Riad demo")
+        bold("Riad demo")
     )
 }
 
-pub fn rooms(cast: &Cast, out: &Output) -> String {
-    let column = |guest: &Guest, has: [String; 2]| {
+pub fn rooms(tenants: &Tenants) -> String {
+    let column = |tenant: &DemoTenant, has: [String; 2]| {
         let mut column = Column::default();
-        column.add(Tone::Loud, format!("{} ({})", guest.id, guest.name));
-        column.add(Tone::Plain, format!("{} documents of its own", guest.documents.len()));
+        column.add(Emphasis::Strong, format!("{} ({})", tenant.id, tenant.name));
+        column.add(
+            Emphasis::Normal,
+            format!("{} documents of its own", tenant.document_ids.len()),
+        );
         for line in has {
-            column.add(Tone::Plain, line);
+            column.add(Emphasis::Normal, line);
         }
-        column.add(Tone::Quiet, format!("asks the model {}", guest.model));
+        column.add(Emphasis::Faint, format!("uses the model {}", tenant.model));
         column
     };
     let acme = column(
-        &cast.acme,
+        &tenants.acme,
         [
-            format!("a LoRA adapter: {}", short_digest(&cast.generation)),
-            format!("a plugin: {PLUGIN} {}", short_digest(&cast.plugin)),
+            format!("a LoRA adapter: {}", short_digest(&tenants.generation)),
+            format!("a plugin: {PLUGIN} {}", short_digest(&tenants.plugin)),
         ],
     );
     let globex = column(
-        &cast.globex,
+        &tenants.globex,
         ["no adapter".into(), "no plugin: the standard pipeline".into()],
     );
-    beside(&acme, &globex, WIDTH, out)
+    beside(&acme, &globex, WIDTH)
 }
 
-pub fn question(number: usize, asked: &str, cast: &Cast, acme: &Asked, globex: &Asked, out: &Output) -> String {
+pub fn question(number: usize, text: &str, tenants: &Tenants, acme: &DemoAnswer, globex: &DemoAnswer) -> String {
     format!(
         "{}\n{}",
-        out.bold(&format!("{number}. {asked}")),
+        bold(&format!("{number}. {text}")),
         beside(
-            &answer(&cast.acme, acme, cast),
-            &answer(&cast.globex, globex, cast),
-            WIDTH,
-            out
+            &answer_column(&tenants.acme, acme, tenants),
+            &answer_column(&tenants.globex, globex, tenants),
+            WIDTH
         )
     )
 }
 
-pub fn doors(cast: &Cast, acme: &[Door], globex: &[Door], out: &Output) -> String {
-    let column = |guest: &Guest, doors: &[Door]| {
+pub fn attempts(tenants: &Tenants, acme: &[Attempt], globex: &[Attempt]) -> String {
+    let column = |tenant: &DemoTenant, attempts: &[Attempt]| {
         let mut column = Column::default();
-        for door in doors {
-            column.add(Tone::Loud, format!("{} tries: {}", guest.id, door.tried));
-            let state = if door.shut { "shut" } else { "OPEN" };
-            column.add(Tone::Plain, format!("{state}: {}", clean(&door.got)));
+        for attempt in attempts {
+            column.add(Emphasis::Strong, format!("{} tries to {}", tenant.id, attempt.action));
+            let result = if attempt.prevented { "ok" } else { "WRONG" };
+            column.add(Emphasis::Normal, format!("{result}: {}", clean(&attempt.response)));
         }
         column
     };
     format!(
         "{}\n{}",
-        out.bold("The other tenant's doors"),
-        beside(&column(&cast.acme, acme), &column(&cast.globex, globex), WIDTH, out)
+        bold("Each tenant tries to reach the other's data"),
+        beside(&column(&tenants.acme, acme), &column(&tenants.globex, globex), WIDTH)
     )
 }
 
-pub fn ending(answers: usize, faults: &[String], out: &Output) -> String {
-    if faults.is_empty() {
-        return out.bold(&format!(
-            "All {answers} answers checked: no fact of one tenant reached the other; adapter and plugin stand in acme's receipts only."
+pub fn ending(answers: usize, failures: &[String]) -> String {
+    if failures.is_empty() {
+        return bold(&format!(
+            "All {answers} answers passed: none has a fact of the other tenant, and only acme's receipts name the adapter and \
+             the plugin."
         ));
     }
-    faults
+    failures
         .iter()
-        .map(|fault| out.bold(&format!("WRONG  {}\n", clean(fault))))
+        .map(|failure| bold(&format!("WRONG  {}\n", clean(failure))))
         .collect()
 }
 
-/// Commands that work as long as the demo stays up.
-pub fn try_lines(url: &str, cast: &Cast, out: &Output) -> String {
+/// Commands that work while the demo is running.
+pub fn commands_to_try(url: &str, tenants: &Tenants) -> String {
     let riad = std::env::current_exe().map_or_else(|_| "riad".into(), |path| path.display().to_string());
-    let (acme, globex) = (&cast.acme, &cast.globex);
-    let title = out.bold("It stays up. Try, in another terminal (Ctrl-C here ends it and deletes its data):");
+    let (acme, globex) = (&tenants.acme, &tenants.globex);
+    let title = bold("The demo is still running. Try in another terminal (Ctrl-C here stops it and deletes its data):");
     format!(
         "\n{title}\n\n\
          export RIAD_URL={url} RIAD_KEY={}    # acme\n\
@@ -111,32 +114,32 @@ pub fn try_lines(url: &str, cast: &Cast, out: &Output) -> String {
     )
 }
 
-fn answer(guest: &Guest, asked: &Asked, cast: &Cast) -> Column {
+fn answer_column(tenant: &DemoTenant, answer: &DemoAnswer, tenants: &Tenants) -> Column {
     let mut column = Column::default();
-    column.add(Tone::Quiet, format!("{} · {}", guest.id, guest.model));
-    column.add(Tone::Loud, clean(asked.text.trim()));
-    let sources = sources(&asked.riad);
+    column.add(Emphasis::Faint, format!("{} · {}", tenant.id, tenant.model));
+    column.add(Emphasis::Strong, clean(answer.text.trim()));
+    let sources = sources(&answer.riad);
     if sources.is_empty() {
-        column.add(Tone::Plain, "no source is cited");
+        column.add(Emphasis::Normal, "cites no source");
     }
     for source in sources {
-        column.add(Tone::Plain, source);
+        column.add(Emphasis::Normal, source);
     }
-    let receipt = asked.riad.get("receipt").unwrap_or(&Value::Null);
+    let receipt = answer.riad.get("receipt").unwrap_or(&Value::Null);
     column.add(
-        Tone::Quiet,
+        Emphasis::Faint,
         format!(
             "receipt: {} + {} tokens, fuel {}, index {}, {} ms",
             number(receipt, "prompt_tokens"),
             number(receipt, "completion_tokens"),
             number(receipt, "fuel"),
             number(receipt, "index_watermark"),
-            asked.took.as_millis()
+            answer.took.as_millis()
         ),
     );
-    column.add(Tone::Quiet, adapter(receipt));
-    for line in served(receipt, &cast.plugin) {
-        column.add(Tone::Quiet, line);
+    column.add(Emphasis::Faint, adapter(receipt));
+    for line in served(receipt, &tenants.plugin) {
+        column.add(Emphasis::Faint, line);
     }
     column
 }
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_model_is_said_to_have_no_adapter() {
+    fn an_answer_of_the_base_model_has_no_adapter() {
         assert_eq!(adapter(&json!({"adapter_generation": null})), "no adapter");
         assert_eq!(
             adapter(&json!({"adapter_generation": "sha256:aa", "adapter_tensors": 70})),

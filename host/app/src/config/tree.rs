@@ -1,0 +1,163 @@
+//! Every configuration key with its type, default and documentation. The environment, the reference and
+//! `riad.example.toml` follow from it.
+
+use super::setting::section;
+use riad_core::{Limits, TenantId};
+use riad_engine::{Device, Dtype};
+use riad_telemetry::LogFormat;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+section! {
+    Config {
+        /// Address, data folder, TLS.
+        server: Server = Server::default();
+        /// Tokens of an identity provider.
+        auth: Auth = Auth::default();
+        /// The order of waiting requests.
+        scheduler: Scheduler = Scheduler::default();
+        /// Currency and accrual.
+        metering: Metering = Metering::default();
+        /// Log, traces, metrics.
+        telemetry: Telemetry = Telemetry::default();
+        /// The chat model.
+        engine: Engine = Engine::default();
+        /// The embedding model.
+        embeddings: Embeddings = Embeddings::default();
+        /// Sizes, times and counts.
+        limits: Limits = Limits::default();
+    }
+}
+
+section! {
+    Server {
+        /// Address and port, as in 127.0.0.1:8080; port 0 takes a free one.
+        listen: String = "127.0.0.1:8080".into();
+        /// Folder for all data. One server at a time can use it.
+        data: PathBuf = "riad-data".into();
+        /// PEM file with the certificate and its chain. With it and tls_key the server speaks TLS only; it reads both files
+        /// again when they change.
+        tls_certificate: Option<PathBuf> = None;
+        /// PEM file with the certificate's private key.
+        tls_key: Option<PathBuf> = None;
+    }
+}
+
+impl Server {
+    /// Certificate and key, if TLS is on.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
+    }
+}
+
+section! {
+    /// Tokens of an identity provider. Off without `jwks`.
+    Auth {
+        /// Public keys of an identity provider (JWKS), a file or a URL. The server then accepts the provider's tokens as
+        /// keys. Unset: it accepts no tokens.
+        jwks: Option<String> = None;
+        /// What a token's `iss` must be. Needed with jwks.
+        issuer: Option<String> = None;
+        /// What a token's `aud` must be or contain. Needed with jwks.
+        audience: Option<String> = None;
+        /// The claim that names the tenant.
+        tenant_claim: String = "tenant".into();
+        /// The claim that names the role: admin, user or read-only.
+        role_claim: String = "role".into();
+        /// The claim that lists the scopes; a token without it has all.
+        scopes_claim: String = "scope".into();
+        /// Tenants that the issuer's tokens may name; empty: all.
+        tenants: Vec<TenantId> = Vec::new();
+        /// Seconds by which the provider's clock may differ from this machine's, at most 300.
+        leeway_seconds: u64 = 30;
+    }
+}
+
+/// Which waiting request starts when a lane is free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchedulerPolicy {
+    /// That of the account that was served least for its weight.
+    #[default]
+    Fair,
+    /// The oldest.
+    Fifo,
+}
+
+section! {
+    Scheduler {
+        /// Which request gets a free lane: fair (of the account that was served least for its weight) or fifo (the oldest).
+        policy: SchedulerPolicy = SchedulerPolicy::default();
+        /// Milliseconds in which a request should have its first token. If the wait is longer, the server rejects new
+        /// requests of low classes first.
+        target_first_token_ms: u64 = 10_000;
+    }
+}
+
+section! {
+    Metering {
+        /// Currency of all prices and costs: three small letters of ISO 4217.
+        currency: String = "usd".into();
+        /// Milliseconds between two charges for stored bytes and resident adapters.
+        accrual_ms: u64 = 3_600_000;
+    }
+}
+
+section! {
+    Telemetry {
+        /// text for people, json for machines: one object a line on stderr.
+        log_format: LogFormat = LogFormat::default();
+        /// Collector for traces, OTLP over HTTP, as in http://127.0.0.1:4318. Unset: no traces.
+        otlp_endpoint: Option<String> = None;
+        /// Share of the requests that are traced, 0 to 1.
+        sample_ratio: f64 = 1.0;
+        /// Whether metrics have a label for the tenant.
+        tenant_label: bool = false;
+        /// Tenants with a label of their own; metrics count all others together.
+        max_tenants: usize = 100;
+        /// Whether everybody may read /metrics. If not, it needs the operator's key or RIAD_METRICS_KEY.
+        open_metrics: bool = false;
+    }
+}
+
+section! {
+    Engine {
+        /// A folder in Hugging Face's layout, or a hub id. Unset: the small model that ships with riad.
+        model: Option<String> = None;
+        /// Number format of the weights: auto, f32, f16 or bf16.
+        dtype: Dtype = Dtype::default();
+        /// auto, cpu, cuda or metal.
+        device: Device = Device::default();
+        /// Generations at the same time; 0: as many as cores.
+        lanes: usize = 0;
+        /// The model's name in the API. Unset: the last part of engine.model.
+        id: Option<String> = None;
+        /// What differs from the model's own profile.
+        profile: Profile = Profile::default();
+    }
+}
+
+section! {
+    Profile {
+        /// Tokens of prompt and completion together. Unset: what the model's config.json says.
+        context_tokens: Option<u32> = None;
+        /// Tokens up to which the standard pipeline fills a prompt. Unset: half of the context, at most 8192.
+        prompt_tokens: Option<u32> = None;
+        /// Passages in a prompt. Unset: 8.
+        passages: Option<u32> = None;
+        /// Sentences that a passage keeps. Unset: 6.
+        sentences: Option<u32> = None;
+        /// max_tokens of a request that does not set it. Unset: 512.
+        completion_tokens: Option<u32> = None;
+        /// temperature of a request that does not set it, 0 to 2. Unset: what the model's generation_config.json says, else 1.
+        temperature: Option<f32> = None;
+    }
+}
+
+section! {
+    Embeddings {
+        /// A Model2Vec folder. Unset: the one that ships with riad.
+        model: Option<PathBuf> = None;
+    }
+}
