@@ -57,10 +57,10 @@ pub struct AuditEntry {
     pub action: String,
     /// The id of what was changed.
     pub object: String,
-    /// What it was changed to, where that is no content.
+    /// The new value, unless it is content.
     #[schema(value_type = Option<Object>)]
     pub detail: Option<serde_json::Value>,
-    /// Where the request came from.
+    /// The address that the request came from.
     pub address: Option<String>,
     /// The request's id, as its `x-request-id` said.
     pub request: String,

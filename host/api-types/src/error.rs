@@ -12,7 +12,7 @@ pub struct ErrorBody {
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-    /// What to change, for people.
+    /// What happened and what to change, for people.
     pub message: String,
     pub r#type: Cow<'static, str>,
     /// The field of the request at fault.

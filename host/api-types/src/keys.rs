@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// For people.
+    /// A name for people to read.
     pub name: String,
     /// `admin` (also if it is not given), `user` or `read-only`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct NewKey {
     #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 1_000_000}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Value>,
-    /// When the key ends, in seconds since 1970-01-01 UTC.
+    /// When the key expires, in seconds since 1970-01-01 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
 }
@@ -35,7 +35,7 @@ pub struct KeyPatch {
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Value>,
-    /// When the key ends, in seconds since 1970-01-01 UTC.
+    /// When the key expires, in seconds since 1970-01-01 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
 }
@@ -77,7 +77,7 @@ pub struct Key {
     pub budget: Budget,
     pub created: u64,
     pub expires: Option<u64>,
-    /// About when it was last used: kept to the minute.
+    /// When it was last used, to the minute.
     pub last_used: Option<u64>,
 }
 

@@ -28,7 +28,7 @@ pub struct EntryList {
     pub has_more: bool,
 }
 
-/// One settled request, or what time cost. Never changed.
+/// One settled request, or a charge for time (storage, residency). Entries never change.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct LedgerEntry {
     pub position: u64,
@@ -53,7 +53,7 @@ pub struct LedgerEntry {
     pub fuel: u64,
     pub stored_byte_hours: u64,
     pub adapter_byte_hours: u64,
-    /// For `abandoned`: tokens that were set aside, the most that can be missing.
+    /// For `abandoned`: tokens that were held, the most that can be missing.
     pub at_most_tokens: Option<u64>,
     pub plan: String,
     pub plan_version: u32,
@@ -68,12 +68,12 @@ pub struct LedgerEntry {
 pub struct Verification {
     #[schema(example = "ledger.verification")]
     pub object: Cow<'static, str>,
-    /// Whether the ledger closes.
+    /// Whether the check found no fault.
     pub ok: bool,
     pub accounts: u64,
     pub entries: u64,
     pub runs: Vec<LedgerRun>,
-    /// What is wrong, in words.
+    /// A sentence for each fault.
     pub faults: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct LedgerRun {
     /// Absent while it runs, and if it was killed.
     pub engine: Option<EngineTokens>,
     pub ledger: EngineTokens,
-    /// Requests that a kill left unsettled, and the most tokens that they may have spent unbilled.
+    /// Requests that a killed process left unsettled, and the most tokens that they may have spent unbilled.
     pub abandoned: u64,
     pub abandoned_tokens: u64,
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Integer millionths of the server's currency. Requests and tokens per million; fuel and byte-hours per billion, so that a
-/// byte-hour price is that of a gigabyte for an hour. What is not named is free.
+/// byte-hour price is that of a gigabyte for an hour. A price that is not named is 0.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prices {
@@ -22,7 +22,7 @@ pub struct Prices {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     pub name: String,
-    /// 1, 2, 3 …; entries of the ledger keep the version that they were priced with.
+    /// 1, 2, 3 …; ledger entries keep the version that they were priced with.
     pub version: u32,
     pub prices: Prices,
     #[schema(example = "usd")]

@@ -11,7 +11,7 @@ pub struct Receipt {
     pub tenant: String,
     /// Its place among the tenant's receipts: 1, 2, 3 …
     pub number: u64,
-    /// The request's name in the ledger.
+    /// The request's id in the ledger.
     pub request: String,
     pub model: String,
     /// The adapter's generation, `sha256:…`; null for the base model.
@@ -28,10 +28,10 @@ pub struct Receipt {
     pub embedded_tokens: u64,
     /// WebAssembly fuel that the stages used.
     pub fuel: u64,
-    /// The plan whose prices hold, and their version.
+    /// The plan and the version of its prices that the request was priced with.
     pub plan: String,
     pub plan_version: u32,
-    /// Thousandths of a millionth of the server's currency.
+    /// Nano-units (10⁻⁹ of the server's currency), exact.
     pub cost_nanos: u64,
     /// All of it and more, signed: a compact JWS (EdDSA) that names the SHA-256 of the receipt before it. The keys are at
     /// `/v1/receipts/keys`; `riad receipt verify` checks it offline.

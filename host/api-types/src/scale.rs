@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, time::Duration};
 use utoipa::ToSchema;
 
-/// What decides whether there are enough lanes. KEDA's `metrics-api` scaler reads any of its numbers by name.
+/// The signals that show whether there are enough lanes. KEDA's `metrics-api` scaler reads any of its numbers by name.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Scale {
     #[schema(example = "scale")]
@@ -15,16 +15,16 @@ pub struct Scale {
     pub lanes_busy: u64,
     /// Requests that wait for a lane.
     pub queue_requests: u64,
-    /// Tokens that they may need: prompt and greatest completion.
+    /// Tokens that they may need: prompt and longest completion.
     pub queue_tokens: u64,
-    /// About how long a request that comes now waits for its first token; null before anything was measured.
+    /// Estimated time to the first token of a new request; null before the first measurement.
     pub estimated_ttft_ms: Option<u64>,
     pub target_ttft_ms: u64,
-    /// Estimated by target; above 1 there are too few lanes. 0 before anything was measured.
+    /// Estimated time divided by target; above 1 there are too few lanes. 0 before the first measurement.
     pub pressure: f64,
-    /// Weighted tokens per second over all lanes, lately.
+    /// Recent weighted tokens per second over all lanes.
     pub tokens_per_second: f64,
-    /// Requests that were refused to keep the target, since the start.
+    /// Requests refused since the start to keep the target.
     pub shed: u64,
 }
 

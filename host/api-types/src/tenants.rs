@@ -15,7 +15,7 @@ pub struct NewTenant {
     /// a-z, 0-9, - and _; never changes.
     #[schema(value_type = String, example = "acme")]
     pub id: TenantId,
-    /// For people.
+    /// A name for people to read.
     pub name: String,
     #[serde(flatten)]
     pub policy: PolicyPatch,
@@ -24,7 +24,7 @@ pub struct NewTenant {
 /// What changes; null removes a budget or a limit.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 pub struct TenantPatch {
-    /// For people.
+    /// A name for people to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(flatten)]
@@ -38,7 +38,7 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
-    /// Share of the lanes while others wait too, 1 to 1000; 1 if it was never said.
+    /// Share of the lanes while others wait too, 1 to 1000; 1 by default.
     #[schema(value_type = Option<u32>)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub weight: Option<Value>,
@@ -52,7 +52,7 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<Object>, example = json!({"requests_per_minute": 600, "service_tier": "priority"}))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub limits: Option<Value>,
-    /// Whatever else was sent, to be refused by name.
+    /// Unknown members, which the server refuses by name.
     #[serde(flatten)]
     #[schema(ignore)]
     pub others: Map<String, Value>,
@@ -96,7 +96,7 @@ pub struct Tenant {
     pub id: String,
     pub name: String,
     pub created: u64,
-    /// Under which it is billed; a tenant that is made again under the same id has another.
+    /// The account that is billed. A tenant that is created again under the same id has another account.
     pub account: u64,
     pub plan: String,
     pub weight: u32,

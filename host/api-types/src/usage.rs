@@ -95,7 +95,7 @@ pub struct UsageResult {
     pub fuel: u64,
     pub stored_byte_hours: u64,
     pub adapter_byte_hours: u64,
-    /// At most so many more were spent by requests that a killed process could not settle; they are not billed.
+    /// Upper bound of the tokens that were spent by requests a killed process could not settle; they are not billed.
     pub abandoned_tokens: u64,
     pub tenant: Option<String>,
     pub api_key_id: Option<String>,
@@ -140,7 +140,7 @@ pub struct Cost {
 pub struct Money {
     /// In whole units of the currency, for people; sum up `nanos`.
     pub value: f64,
-    /// Thousandths of a millionth, exact.
+    /// Nano-units (10⁻⁹ of the currency), exact.
     pub nanos: u64,
     #[schema(example = "usd")]
     pub currency: String,
@@ -213,8 +213,8 @@ impl Cost {
     }
 }
 
-/// For people: the exact amount is beside it.
-#[expect(clippy::cast_precision_loss, reason = "a picture of the exact number beside it")]
+/// The rounded amount for people.
+#[expect(clippy::cast_precision_loss, reason = "the exact number is beside it")]
 fn whole_units(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }

@@ -1,4 +1,4 @@
-//! `/v1/adapters`: the caller's LoRA adapters. Not here: tensors.
+//! `/v1/adapters`: the caller's LoRA adapters.
 
 use crate::{
     auth::Tenant,
@@ -34,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let mut multipart = Multipart::from_request(request, state)
             .await
-            .map_err(body::no_multipart)?;
+            .map_err(body::not_multipart)?;
         let mut form = Self::default();
         while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
             let name = field.name().unwrap_or_default().to_owned();
@@ -43,14 +43,14 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
                 WEIGHTS => &mut form.weights,
                 _ => {
                     return Err(
-                        Error::invalid(format!("an adapter has the fields {CONFIG} and {WEIGHTS}"))
+                        Error::invalid(format!("an adapter's form has the fields {CONFIG} and {WEIGHTS}"))
                             .with_param(name)
                             .into(),
                     );
                 }
             };
             if slot.replace(body::field_bytes(field).await?).is_some() {
-                return Err(body::given_twice(&name).into());
+                return Err(body::duplicate_field(&name).into());
             }
         }
         Ok(form)
@@ -70,8 +70,8 @@ pub(crate) async fn put_adapter(
 ) -> ApiResult<(StatusCode, Json<Adapter>)> {
     let alias: AdapterAlias = alias.parse().map_err(ApiError::from)?;
     let files = AdapterFiles {
-        config: form.config.ok_or_else(|| body::missing(CONFIG))?,
-        weights: form.weights.ok_or_else(|| body::missing(WEIGHTS))?,
+        config: form.config.ok_or_else(|| body::missing_field(CONFIG))?,
+        weights: form.weights.ok_or_else(|| body::missing_field(WEIGHTS))?,
     };
     let adapter = state.services.adapters().put(&pass, &alias, &files).await?;
     Ok((StatusCode::CREATED, Json(adapter.into())))
@@ -96,7 +96,7 @@ pub(crate) async fn delete_adapter(
     Tenant(pass): Tenant,
     PathParts(alias): PathParts<String>,
 ) -> ApiResult<Json<DeletedAdapter>> {
-    let id: AdapterAlias = body::existing("adapter", &alias)?;
+    let id: AdapterAlias = body::parse_id("adapter", &alias)?;
     state.services.adapters().delete(&pass, &id).await?;
     Ok(Json(DeletedAdapter {
         object: "adapter.deleted".into(),

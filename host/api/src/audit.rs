@@ -27,7 +27,7 @@ pub(crate) async fn list_audit(
     Ok(Json(list(state.services.audit().list(&pass, query).await?)))
 }
 
-/// What was changed, by anybody
+/// What was changed in all tenants, and by the operator
 #[utoipa::path(get, path = "/operator/v1/audit", tag = "operator", security(("operator_key" = [])),
     params(OperatorAuditParams), responses((status = 200, body = AuditList), Failures))]
 pub(crate) async fn list_all_audit(

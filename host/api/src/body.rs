@@ -17,19 +17,19 @@ use std::str::FromStr;
 
 /// JSON writes some characters as up to six bytes; common texts stay below three times their size.
 const JSON_GROWTH: u64 = 3;
-/// What stands around the text or the weights: names, metadata, multipart boundaries.
+/// Names, metadata and multipart boundaries around the text or the weights.
 const ENVELOPE_BYTES: u64 = 128 << 10;
 
-/// Bytes of a body that brings a document.
-pub(crate) fn document_body(limits: &Limits) -> u64 {
+/// Bytes of a request's body with a document, at most.
+pub(crate) fn document_body_bytes(limits: &Limits) -> u64 {
     limits
         .document_bytes
         .saturating_mul(JSON_GROWTH)
         .saturating_add(ENVELOPE_BYTES)
 }
 
-/// Bytes of a body that brings an adapter.
-pub(crate) fn adapter_body(limits: &Limits) -> u64 {
+/// Bytes of a request's body with an adapter, at most.
+pub(crate) fn adapter_body_bytes(limits: &Limits) -> u64 {
     limits.adapter_bytes.saturating_add(ENVELOPE_BYTES)
 }
 
@@ -57,12 +57,12 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
-            Err(rejection) => Err(unread(rejection.into_response().status()).into()),
+            Err(rejection) => Err(unreadable_body(rejection.into_response().status()).into()),
         }
     }
 }
 
-/// Parts of the path. What does not read as one cannot be there.
+/// Parameters of the path. One that does not parse is answered with 404.
 pub(crate) struct PathParts<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParts<T> {
@@ -89,23 +89,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParts<T> 
     }
 }
 
-/// The id of an object that should be there: one that cannot be an id is not there.
-pub(crate) fn existing<T: FromStr>(what: &str, id: &str) -> Result<T, Error> {
+/// Parses the id of an object that must exist. One that does not parse is answered with 404.
+pub(crate) fn parse_id<T: FromStr>(what: &str, id: &str) -> Result<T, Error> {
     id.parse()
         .map_err(|_| Error::not_found(format!("there is no {what} {id:?}")))
 }
 
 /// Reads JSON; the error names the field.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    // serde reads a list as an object's members in their order; nobody means that.
+    // serde would read a list as an object's members in their order, which no client means.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_some_and(|byte| *byte != b'{') {
         return Err(Error::invalid("the body must be a JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, words) = (error.path().to_string(), error.inner().to_string());
-        wrong_field(&path, &words)
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        field_error(&path, &message)
     })?;
     reader
         .end()
@@ -124,19 +124,19 @@ pub(crate) async fn field_bytes(field: Field<'_>) -> Result<Bytes, Error> {
 }
 
 pub(crate) fn broken_multipart(error: &MultipartError) -> Error {
-    unread(error.status())
+    unreadable_body(error.status())
 }
 
-pub(crate) fn no_multipart(_: MultipartRejection) -> Error {
+pub(crate) fn not_multipart(_: MultipartRejection) -> Error {
     Error::invalid("send the files as multipart/form-data with a boundary")
 }
 
-pub(crate) fn given_twice(name: &str) -> Error {
-    Error::invalid(format!("the form has {name} twice")).with_param(name)
+pub(crate) fn duplicate_field(name: &str) -> Error {
+    Error::invalid(format!("the form has {name} twice; send it once")).with_param(name)
 }
 
-pub(crate) fn missing(name: &str) -> Error {
-    Error::invalid(format!("the form lacks {name}")).with_param(name)
+pub(crate) fn missing_field(name: &str) -> Error {
+    Error::invalid(format!("the form lacks {name}; add this field")).with_param(name)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -148,28 +148,28 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
 }
 
-fn unread(status: StatusCode) -> Error {
+fn unreadable_body(status: StatusCode) -> Error {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Error::new(ErrorKind::TooLarge, "the body is larger than this path allows");
     }
     Error::invalid("the body could not be read; it is cut off or malformed")
 }
 
-fn wrong_field(path: &str, words: &str) -> Error {
-    // Where the JSON itself ends or breaks, the last part of the path is not known.
+fn field_error(path: &str, message: &str) -> Error {
+    // Where the JSON itself breaks off, the last part of the path is `?`.
     let path = path.trim_end_matches('?').trim_end_matches('.');
-    // A field that is missing is not part of the path; its name stands in the words.
-    let missing = words
+    // A missing field is not part of the path; serde's message has its name.
+    let missing = message
         .strip_prefix("missing field `")
         .and_then(|rest| rest.split_once('`'))
         .map(|(name, _)| name);
     let field = match (path, missing) {
-        ("", None) => return Error::invalid(format!("the body cannot be read: {words}")),
+        ("", None) => return Error::invalid(format!("the body cannot be read: {message}")),
         ("", Some(name)) => name.to_owned(),
         (path, None) => path.to_owned(),
         (path, Some(name)) => format!("{path}.{name}"),
     };
-    Error::invalid(format!("{field}: {words}")).with_param(field)
+    Error::invalid(format!("{field}: {message}")).with_param(field)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(crate) async fn create_chat_completion(
     let (request, output) = request::read(body)?;
     let header = AnswerHeader::new(&request.model);
     let choices = request.n.unwrap_or(1);
-    // The handler's future and the response hold the stream: a client that hangs up drops it, which ends the request.
+    // The handler's future, then the response, owns the stream: a client that hangs up drops it, which ends the request.
     let events = state.services.chat().start(&pass, request).await?;
     Ok(if output.stream {
         stream::respond(events, header, choices, output.include_usage).into_response()

@@ -62,7 +62,7 @@ pub(crate) async fn get_document(
     Tenant(pass): Tenant,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Json<DocumentWithText>> {
-    let id = body::existing("document", &id)?;
+    let id = body::parse_id("document", &id)?;
     let found = state.services.documents().get(&pass, &id).await?;
     Ok(Json(DocumentWithText {
         document: found.document.into(),
@@ -78,7 +78,7 @@ pub(crate) async fn delete_document(
     Tenant(pass): Tenant,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Json<DeletedDocument>> {
-    let document = body::existing("document", &id)?;
+    let document = body::parse_id("document", &id)?;
     state.services.documents().delete(&pass, &document).await?;
     Ok(Json(DeletedDocument {
         object: "document.deleted".into(),

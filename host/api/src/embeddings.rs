@@ -1,4 +1,4 @@
-//! `/v1/embeddings`. Not here: which models there are (`engine`).
+//! `/v1/embeddings`.
 
 use crate::{
     auth::Tenant,

@@ -1,5 +1,5 @@
 //! The one table from `ErrorKind` to HTTP status and OpenAI's type and code, and the envelope around every error.
-//! Not here: the words of an error, which whoever found it chose.
+//! Not here: an error's message, which is written where it is found.
 
 use axum::{
     Json,
@@ -29,7 +29,7 @@ struct Row {
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const PLUGIN: &str = "plugin_error";
-/// What nginx says when a client has gone away; nobody reads it but a log.
+/// nginx's status for a client that has gone away; only logs show it.
 const CLIENT_CLOSED: u16 = 499;
 /// Read by OpenAI's clients.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -83,7 +83,7 @@ impl ApiError {
     }
 
     fn body(&self, row: &Row) -> ErrorBody {
-        // Whatever an internal error says, it was not written for a client.
+        // An internal error's message was not written for clients.
         let message = match self.0.kind() {
             ErrorKind::Internal => Error::internal("").message().to_owned(),
             ErrorKind::InvalidRequest
@@ -114,19 +114,19 @@ impl ApiError {
 
     /// Seconds after which the same request may be served, rounded up.
     fn retry_after(&self, status: StatusCode) -> Option<u64> {
-        let told = self
+        let seconds = self
             .0
             .retry_after()
             .map(|after| after.as_secs() + u64::from(after.subsec_nanos() > 0));
         match status {
-            // A budget that does not renew: whoever is told a time would come again for ever.
-            StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => told,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(told.unwrap_or(1).max(1)),
-            _ => told,
+            // A budget may never renew: with a time a client would retry for ever.
+            StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => seconds,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(seconds.unwrap_or(1).max(1)),
+            _ => seconds,
         }
     }
 
-    /// This is the boundary where errors are handled: they are logged here and nowhere else.
+    /// The boundary where errors are handled: they are logged here and nowhere else.
     fn log(&self, status: StatusCode) {
         if status.is_server_error() {
             tracing::error!(error = ?self.0, status = status.as_u16(), "a request failed");
@@ -147,23 +147,23 @@ impl IntoResponse for ApiError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.0.kind() == ErrorKind::QuotaExceeded {
-            // OpenAI's clients would try again at once, and again: a budget does not come back that soon.
+            // OpenAI's clients would retry at once, and a budget does not renew that soon.
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
     }
 }
 
-/// For paths that no route has.
+/// The answer to a path without a route.
 pub(crate) async fn no_such_route() -> ApiError {
-    Error::not_found("there is nothing at this path; GET /openapi.json lists what there is").into()
+    Error::not_found("this path does not exist; GET /openapi.json lists those that do").into()
 }
 
-/// For methods that a route does not have: 405 is HTTP's own word, no error of the domain.
+/// The answer to a method that a path does not have. 405 is HTTP's own and no `ErrorKind`.
 pub(crate) async fn no_such_method() -> Response {
     let body = ErrorBody {
         error: ErrorDetail {
-            message: "this path does not have this method; GET /openapi.json lists what there is".into(),
+            message: "this path does not have this method; GET /openapi.json lists those that it has".into(),
             r#type: INVALID.into(),
             param: None,
             code: Some("method_not_allowed".into()),
@@ -172,18 +172,18 @@ pub(crate) async fn no_such_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
-/// A panic is a bug: the client gets the same words as for any other.
+/// A panic is a bug: the client gets the same message as for any internal error.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the signature that CatchPanicLayer asks for"
 )]
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic
+    let message = panic
         .downcast_ref::<&str>()
-        .map(|words| (*words).to_owned())
+        .map(|message| (*message).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without words".to_owned());
-    ApiError(Error::internal(format!("panic: {words}"))).into_response()
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    ApiError(Error::internal(format!("panic: {message}"))).into_response()
 }
 
 /// The error responses of every route, for OpenAPI.
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn internal_words_stay_inside() {
+    async fn internal_messages_stay_inside() {
         for error in [
             Error::new(ErrorKind::Internal, "/secret/path"),
             Error::internal("/secret/path"),

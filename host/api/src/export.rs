@@ -1,4 +1,4 @@
-//! Answers for billing systems: CSV and CloudEvents beside JSON. Not here: what is in them.
+//! Answers for billing systems: CSV and CloudEvents beside JSON.
 
 use crate::error::ApiResult;
 use axum::{
@@ -27,18 +27,18 @@ impl Format {
         }
     }
 
-    /// JSON if nothing was said.
-    pub fn read(word: Option<&str>, offered: &[Self]) -> Result<Self> {
-        let Some(word) = word else {
+    /// The format that a request names, of those that are offered; JSON by default.
+    pub fn read(name: Option<&str>, offered: &[Self]) -> Result<Self> {
+        let Some(name) = name else {
             return Ok(Self::Json);
         };
         offered
             .iter()
             .copied()
-            .find(|format| format.as_str() == word)
+            .find(|format| format.as_str() == name)
             .ok_or_else(|| {
-                let words: Vec<_> = offered.iter().map(|format| format.as_str()).collect();
-                Error::invalid(format!("format is one of {}", words.join(", "))).with_param("format")
+                let names: Vec<_> = offered.iter().map(|format| format.as_str()).collect();
+                Error::invalid(format!("format must be one of {}", names.join(", "))).with_param("format")
             })
     }
 }

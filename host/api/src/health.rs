@@ -1,10 +1,10 @@
-//! For load balancers: whether the process lives, and whether it wants requests. Not here: metrics.
+//! For load balancers: whether the process runs, and whether it accepts requests.
 
 use crate::error::Failures;
 use axum::Json;
 use riad_api_types::health::Health;
 
-/// Whether the process lives
+/// Whether the process runs
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
 pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into() })

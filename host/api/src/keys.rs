@@ -1,4 +1,4 @@
-//! `/v1/keys` for a tenant's admins and `/operator/v1/tenants/{id}/keys` for the operator: one resource behind two doors.
+//! `/v1/keys` for a tenant's admins and `/operator/v1/tenants/{id}/keys` for the operator: the same operations.
 //! Not here: checking a key (`auth`).
 
 use crate::{
@@ -18,8 +18,8 @@ use riad_core::{
 use riad_services::keys::{KeyOwner, KeyRequest, NewKey as MintedKey};
 use serde_json::Value;
 
-/// Seconds of a day: how long a rotated key goes on working if nothing else is said.
-const OVERLAP_SECONDS: u64 = 86_400;
+/// How long a rotated key goes on working by default: a day.
+const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
 
 fn key_request(body: NewKey) -> Result<KeyRequest> {
     let role: KeyRole = match body.role {
@@ -55,8 +55,8 @@ fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
     budget.map(read).transpose().map_err(|error| error.with_param("budget"))
 }
 
-/// As whoever asked may see it: where the operator's webhook is may be a secret of the operator's.
-fn shown(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
+/// The key as its owner may see it: the address of the operator's webhook may be the operator's secret.
+fn visible_key(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
     match owner {
         KeyOwner::Own(_) => key.budget.webhook = None,
         KeyOwner::Named(..) => {}
@@ -64,31 +64,31 @@ fn shown(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
     key.into()
 }
 
-fn created(owner: &KeyOwner<'_>, made: MintedKey) -> (StatusCode, Json<CreatedKey>) {
+fn created_key(owner: &KeyOwner<'_>, new_key: MintedKey) -> (StatusCode, Json<CreatedKey>) {
     let created = CreatedKey {
-        key: made.secret.reveal().clone(),
-        body: shown(owner, made.key),
+        key: new_key.secret.reveal().clone(),
+        body: visible_key(owner, new_key.key),
     };
     (StatusCode::CREATED, Json(created))
 }
 
 async fn create(state: &AppState, owner: &KeyOwner<'_>, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let made = state.services.keys().create(owner, key_request(body)?).await?;
-    Ok(created(owner, made))
+    let new_key = state.services.keys().create(owner, key_request(body)?).await?;
+    Ok(created_key(owner, new_key))
 }
 
 async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiResult<Json<KeyList>> {
     let keys = state.services.keys().list(owner, params.prefix.as_deref()).await?;
     Ok(Json(KeyList {
         object: "list".into(),
-        data: keys.into_iter().map(|key| shown(owner, key)).collect(),
+        data: keys.into_iter().map(|key| visible_key(owner, key)).collect(),
     }))
 }
 
 async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<Key>> {
-    let key: KeyId = body::existing("key", id)?;
+    let key: KeyId = body::parse_id("key", id)?;
     let changed = state.services.keys().change(owner, &key, key_change(body)?).await?;
-    Ok(Json(shown(owner, changed)))
+    Ok(Json(visible_key(owner, changed)))
 }
 
 async fn rotate(
@@ -97,14 +97,14 @@ async fn rotate(
     id: &str,
     body: Rotation,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let key: KeyId = body::existing("key", id)?;
-    let overlap = body.overlap_seconds.unwrap_or(OVERLAP_SECONDS);
-    let made = state.services.keys().rotate(owner, &key, overlap).await?;
-    Ok(created(owner, made))
+    let key: KeyId = body::parse_id("key", id)?;
+    let overlap = body.overlap_seconds.unwrap_or(DEFAULT_OVERLAP_SECONDS);
+    let new_key = state.services.keys().rotate(owner, &key, overlap).await?;
+    Ok(created_key(owner, new_key))
 }
 
 async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult<Json<DeletedKey>> {
-    let key: KeyId = body::existing("key", &id)?;
+    let key: KeyId = body::parse_id("key", &id)?;
     state.services.keys().revoke(owner, &key).await?;
     Ok(Json(DeletedKey {
         object: "key.deleted".into(),
@@ -113,7 +113,7 @@ async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult
     }))
 }
 
-/// Make another key for a tenant
+/// Create another key for a tenant
 #[utoipa::path(post, path = "/operator/v1/tenants/{id}/keys", tag = "operator", security(("operator_key" = [])),
     params(("id" = String, Path)), request_body = NewKey, responses((status = 201, body = CreatedKey), Failures))]
 pub(crate) async fn create_key(
@@ -122,7 +122,7 @@ pub(crate) async fn create_key(
     PathParts(id): PathParts<String>,
     JsonBody(body): JsonBody<NewKey>,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
     create(&state, &owner, body).await
 }
 
@@ -135,11 +135,11 @@ pub(crate) async fn list_keys(
     PathParts(id): PathParts<String>,
     QueryParts(params): QueryParts<KeyParams>,
 ) -> ApiResult<Json<KeyList>> {
-    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
     list(&state, &owner, params).await
 }
 
-/// Change a key's name, budget or end
+/// Change a key's name, budget or expiry
 #[utoipa::path(patch, path = "/operator/v1/tenants/{id}/keys/{key_id}", tag = "operator",
     security(("operator_key" = [])), params(("id" = String, Path), ("key_id" = String, Path)),
     request_body = KeyPatch, responses((status = 200, body = Key), Failures))]
@@ -149,11 +149,11 @@ pub(crate) async fn patch_key(
     PathParts((id, key_id)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<KeyPatch>,
 ) -> ApiResult<Json<Key>> {
-    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
     change(&state, &owner, &key_id, body).await
 }
 
-/// Make a key in place of another, which ends after an overlap
+/// Replace a key with a new one; the old key ends after an overlap
 #[utoipa::path(post, path = "/operator/v1/tenants/{id}/keys/{key_id}/rotate", tag = "operator",
     security(("operator_key" = [])), params(("id" = String, Path), ("key_id" = String, Path)),
     request_body = Rotation, responses((status = 201, body = CreatedKey), Failures))]
@@ -163,7 +163,7 @@ pub(crate) async fn rotate_key(
     PathParts((id, key_id)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<Rotation>,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
     rotate(&state, &owner, &key_id, body).await
 }
 
@@ -176,11 +176,11 @@ pub(crate) async fn delete_key(
     Operator(operator): Operator,
     PathParts((id, key_id)): PathParts<(String, String)>,
 ) -> ApiResult<Json<DeletedKey>> {
-    let owner = KeyOwner::Named(&operator, body::existing("tenant", &id)?);
+    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
     delete(&state, &owner, key_id).await
 }
 
-/// Make another key of the caller's tenant; for admins
+/// Create another key of the caller's tenant; for admins
 #[utoipa::path(post, path = "/v1/keys", tag = "usage", security(("tenant_key" = [])),
     request_body = NewKey, responses((status = 201, body = CreatedKey), Failures))]
 pub(crate) async fn create_own_key(
@@ -214,7 +214,7 @@ pub(crate) async fn patch_own_key(
     change(&state, &KeyOwner::own(&pass)?, &key_id, body).await
 }
 
-/// Make a key in place of another of the caller's tenant; for admins
+/// Replace a key of the caller's tenant with a new one; for admins
 #[utoipa::path(post, path = "/v1/keys/{key_id}/rotate", tag = "usage", security(("tenant_key" = [])),
     params(("key_id" = String, Path)), request_body = Rotation,
     responses((status = 201, body = CreatedKey), Failures))]

@@ -1,4 +1,4 @@
-//! `/operator/v1/ledger`: entries for billing systems, and whether the ledger closes. Not here: sums (`usage`).
+//! `/operator/v1/ledger`: entries for billing systems, and a check of the whole. Not here: sums (`usage`).
 
 use crate::{
     auth::Operator,

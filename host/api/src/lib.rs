@@ -1,8 +1,7 @@
 //! HTTP: OpenAI's wire format where it has one, JSON resources of our own where it has none, and the operator's doors.
 //!
-//! One resource, one file: its handlers with their OpenAPI; their JSON is in `riad-api-types`. `router` is the table of contents.
-//!  Handlers
-//! convert and call `riad-services`; no rule lives here. Not here: SQL, wasmtime, models, the process (`app`).
+//! One resource, one file: its handlers with their OpenAPI; their JSON is in `riad-api-types`. `router` is the table of contents:
+//! every route with its layers. Handlers convert and call `riad-services`; no rule lives here.
 
 mod adapters;
 mod audit;

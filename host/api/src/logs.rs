@@ -1,4 +1,4 @@
-//! `/v1/logs`: the latest lines of the caller's plugins. Not here: the server's log.
+//! `/v1/logs`: the latest log lines of the caller's plugins.
 
 use crate::{
     auth::Tenant,

@@ -1,4 +1,4 @@
-//! `/v1/models`: what a tenant can name as `model`. Not here: the embedding model, which has one name per server.
+//! `/v1/models`: what a tenant can name as `model`. The embedding model is not listed: a server has one.
 
 use crate::{
     auth::Tenant,

@@ -1,4 +1,4 @@
-//! `/v1/pipeline`: who serves each stage of the caller's room. Not here: the stages.
+//! `/v1/pipeline`: which plugin serves each stage of the caller's requests.
 
 use crate::{
     auth::Tenant,
@@ -9,14 +9,14 @@ use crate::{
 use axum::{Json, extract::State};
 use riad_api_types::pipeline::Pipeline;
 
-/// Who serves each stage
+/// Which plugin serves each stage
 #[utoipa::path(get, path = "/v1/pipeline", tag = "room", security(("tenant_key" = [])),
     responses((status = 200, body = Pipeline), Failures))]
 pub(crate) async fn get_pipeline(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<Pipeline>> {
     Ok(Json(state.services.pipeline().get(&pass).await?.into()))
 }
 
-/// Choose who serves each stage, at once for the requests that come after
+/// Choose the plugin of each stage, for requests that come after
 #[utoipa::path(put, path = "/v1/pipeline", tag = "room", security(("tenant_key" = [])),
     request_body = Pipeline, responses((status = 200, body = Pipeline), Failures))]
 pub(crate) async fn put_pipeline(

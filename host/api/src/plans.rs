@@ -1,4 +1,4 @@
-//! `/operator/v1/plans`: price lists in versions. Not here: what a tenant pays (`usage`).
+//! `/operator/v1/plans`: price lists in versions.
 
 use crate::{
     auth::Operator,

@@ -1,4 +1,4 @@
-//! `/v1/plugins`: components that a tenant has uploaded. Not here: which of them serve (`pipeline`).
+//! `/v1/plugins`: components that a tenant has uploaded. `pipeline` says which of them serve.
 
 use crate::{
     auth::Tenant,

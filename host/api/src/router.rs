@@ -98,8 +98,8 @@ fn routes(limits: &Limits) -> Vec<Route> {
         }
         Route { handlers, layers }
     };
-    let document_body = BodyLimit(body::document_body(limits));
-    let adapter_body = BodyLimit(body::adapter_body(limits));
+    let document_body = BodyLimit(body::document_body_bytes(limits));
+    let adapter_body = BodyLimit(body::adapter_body_bytes(limits));
     let plugin_body = BodyLimit(limits.plugin_bytes);
     let document_permit = UploadPermit(Upload::Document);
     let artifact_permit = UploadPermit(Upload::Artifact);

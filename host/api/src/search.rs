@@ -1,4 +1,4 @@
-//! `/v1/search`: hybrid search in the caller's documents. Not here: ranking.
+//! `/v1/search`: hybrid search in the caller's documents.
 
 use crate::{
     auth::Tenant,

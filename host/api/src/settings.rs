@@ -1,4 +1,4 @@
-//! `/v1/settings`: a JSON object that the caller's plugins read. Not here: what they make of it.
+//! `/v1/settings`: a JSON object that the caller's plugins read.
 
 use crate::{
     auth::Tenant,

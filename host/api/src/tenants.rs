@@ -1,4 +1,4 @@
-//! `/operator/v1/tenants`: who lives here. Not here: what a tenant does in its room.
+//! `/operator/v1/tenants`: tenants and their policies.
 
 use crate::{
     auth::Operator,
@@ -9,7 +9,7 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use riad_api_types::tenants::{CreatedTenant, DeletedTenant, NewTenant, Tenant, TenantList, TenantPatch};
 
-/// Make a tenant with its first key
+/// Create a tenant with its first key
 #[utoipa::path(post, path = "/operator/v1/tenants", tag = "operator", security(("operator_key" = [])),
     request_body = NewTenant, responses((status = 201, body = CreatedTenant), Failures))]
 pub(crate) async fn create_tenant(
@@ -50,7 +50,7 @@ pub(crate) async fn get_tenant(
     Operator(operator): Operator,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Json<Tenant>> {
-    let id = body::existing("tenant", &id)?;
+    let id = body::parse_id("tenant", &id)?;
     Ok(Json(state.services.tenants().get(&operator, &id).await?.into()))
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn patch_tenant(
     PathParts(id): PathParts<String>,
     JsonBody(body): JsonBody<TenantPatch>,
 ) -> ApiResult<Json<Tenant>> {
-    let id = body::existing("tenant", &id)?;
+    let id = body::parse_id("tenant", &id)?;
     let (name, patch) = (body.name, body.policy.into_patch());
     let tenants = state.services.tenants();
     Ok(Json(
@@ -82,7 +82,7 @@ pub(crate) async fn delete_tenant(
     Operator(operator): Operator,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Json<DeletedTenant>> {
-    let tenant = body::existing("tenant", &id)?;
+    let tenant = body::parse_id("tenant", &id)?;
     state.services.tenants().delete(&operator, &tenant).await?;
     Ok(Json(DeletedTenant {
         object: "tenant.deleted".into(),

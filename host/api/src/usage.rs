@@ -47,7 +47,7 @@ pub(crate) async fn get_costs(
     paged.costs(buckets, state.services.currency())
 }
 
-/// What everybody used
+/// What all tenants used
 #[utoipa::path(get, path = "/operator/v1/usage", tag = "operator", security(("operator_key" = [])),
     params(OperatorUsageParams), responses((status = 200, body = UsagePage), Failures))]
 pub(crate) async fn get_all_usage(
@@ -60,7 +60,7 @@ pub(crate) async fn get_all_usage(
     paged.usage(buckets)
 }
 
-/// What everybody paid
+/// What all tenants paid
 #[utoipa::path(get, path = "/operator/v1/costs", tag = "operator", security(("operator_key" = [])),
     params(OperatorUsageParams), responses((status = 200, body = CostPage), Failures))]
 pub(crate) async fn get_all_costs(

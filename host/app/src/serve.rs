@@ -178,7 +178,7 @@ struct CertificateWatcher(AbortHandle);
 
 impl CertificateWatcher {
     fn start(tls: Arc<Tls>) -> Self {
-        Self(tokio::spawn(tls.watch(tls::RELOAD)).abort_handle())
+        Self(tokio::spawn(tls.watch(tls::RELOAD_INTERVAL)).abort_handle())
     }
 }
 

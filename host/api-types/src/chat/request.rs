@@ -49,7 +49,7 @@ pub struct ChatCompletionRequest {
     /// The same seed, prompt and sampling give the same answer; changes nothing at temperature 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
-    /// `auto` or `default`, `flex` (waits for what others leave), `priority` (if the tenant has it).
+    /// `auto` or `default`, `flex` (uses capacity that others leave), `priority` (if the tenant has it).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     #[schema(ignore)]

@@ -81,7 +81,7 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
-/// What OpenAI's format has no place for.
+/// Riad's additions to OpenAI's format.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Riad {
     pub receipt: Receipt,
@@ -97,7 +97,7 @@ pub struct ChoiceRiad {
     pub citations: Vec<Citation>,
 }
 
-/// Whether what the answer quotes from a passage stands in it.
+/// Whether the passage contains what the answer quotes from it.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Citation {
     /// Number of the passage, from 1.

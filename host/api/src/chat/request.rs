@@ -1,5 +1,5 @@
-//! OpenAI's JSON of a chat request. Fields that would change the answer and cannot be honored are refused by name; the rest
-//! that is not known is ignored, because clients send much. Not here: ranges and limits (`services`).
+//! Reads a chat request. A field that would change the answer and is not supported is refused by name; other unknown fields are
+//! ignored, because clients send many. Not here: ranges and limits (`services`).
 
 use riad_api_types::chat::{self as types, ChatCompletionRequest};
 use riad_core::{Error, Result, policy::Tier};
@@ -44,7 +44,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         n: body.n,
         // Any 64 bits are a seed.
         seed: body.seed.map(i64::cast_unsigned),
-        service_tier: body.service_tier.as_deref().map(tier).transpose()?.flatten(),
+        service_tier: body.service_tier.as_deref().map(read_tier).transpose()?.flatten(),
     };
     Ok((request, output))
 }
@@ -81,16 +81,18 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
     }
 }
 
-/// OpenAI's words; `auto` leaves it to the server.
-fn tier(word: &str) -> Result<Option<Tier>> {
-    if word == "auto" {
+/// OpenAI's names; `auto` leaves the choice to the server.
+fn read_tier(name: &str) -> Result<Option<Tier>> {
+    if name == "auto" {
         return Ok(None);
     }
     Tier::ALL
         .into_iter()
-        .find(|tier| tier.as_str() == word)
+        .find(|tier| tier.as_str() == name)
         .map(Some)
-        .ok_or_else(|| Error::invalid("service_tier is auto, default, flex or priority").with_param("service_tier"))
+        .ok_or_else(|| {
+            Error::invalid("service_tier must be auto, default, flex or priority").with_param("service_tier")
+        })
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -1,4 +1,4 @@
-//! The two ways a document comes: as JSON, or as a file in a form. Not here: what a document may be (`services`).
+//! Reads a new document, from JSON or from a file in a form. Not here: what a document may be (`services`).
 
 use crate::{
     body::{self, JsonBody},
@@ -32,7 +32,7 @@ struct FormFile {
     text: String,
 }
 
-/// A document from either.
+/// A document from JSON or from a form.
 pub(crate) struct Upload(pub DocumentRequest);
 
 impl<S: Send + Sync> FromRequest<S> for Upload {
@@ -73,11 +73,11 @@ impl DocumentForm {
     async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
         let mut multipart = Multipart::from_request(request, state)
             .await
-            .map_err(body::no_multipart)?;
+            .map_err(body::not_multipart)?;
         let mut form = Self::default();
         while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
             let name = field.name().unwrap_or_default().to_owned();
-            let twice = match name.as_str() {
+            let is_duplicate = match name.as_str() {
                 "file" => {
                     let file = FormFile {
                         name: field.file_name().unwrap_or_default().to_owned(),
@@ -92,12 +92,13 @@ impl DocumentForm {
                     .is_some(),
                 _ => {
                     return Err(
-                        Error::invalid("a document's form has the fields file, title and metadata").with_param(name),
+                        Error::invalid("a document's form may have the fields file, title and metadata")
+                            .with_param(name),
                     );
                 }
             };
-            if twice {
-                return Err(body::given_twice(&name));
+            if is_duplicate {
+                return Err(body::duplicate_field(&name));
             }
         }
         Ok(form)
@@ -108,7 +109,7 @@ impl TryFrom<DocumentForm> for DocumentRequest {
     type Error = Error;
 
     fn try_from(form: DocumentForm) -> Result<Self, Error> {
-        let file = form.file.ok_or_else(|| body::missing("file"))?;
+        let file = form.file.ok_or_else(|| body::missing_field("file"))?;
         let format = Format::of_file(&file.name)
             .ok_or_else(|| Error::invalid("the file's name must end in .txt or .md").with_param("file"))?;
         let stem = || file.name.rsplit_once('.').map_or("", |(stem, _)| stem).to_owned();

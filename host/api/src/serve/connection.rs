@@ -2,8 +2,9 @@
 //! Not here: how many there are (`serve`), what a request is given (`request`).
 
 use super::{
-    ServeOptions, Stage,
-    request::{Activity, Requests, Waiting},
+    options::ServeOptions,
+    request::{Activity, RequestService, WaitingFor},
+    shutdown::ShutdownStage,
     tls::Tls,
 };
 use axum::{body::Body, extract::Request, response::Response};
@@ -28,14 +29,14 @@ use tokio::{
 use tower::Service;
 
 /// Requests at the same time on one HTTP/2 connection. A client that needs more opens another connection.
-const STREAMS_MAX: u32 = 128;
-/// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
-const PING: Duration = Duration::from_secs(20);
-/// A connection that has no request in flight for so long is closed. Longer than the minute for which load balancers keep
-/// theirs: who closes first loses no request.
-const IDLE: Duration = Duration::from_secs(120);
-/// For a client to take note that its connection ends.
-const GOODBYE: Duration = Duration::from_secs(2);
+const MAX_STREAMS: u32 = 128;
+/// Interval of pings to a silent HTTP/2 client, and time for it to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// A connection without a request in flight is closed after this. Longer than the minute for which load balancers keep theirs:
+/// whichever side closes first loses no request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for a client to see that its connection closes.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// What all connections of a listener share.
 pub(crate) struct Bounds(ServeOptions);
@@ -45,36 +46,36 @@ impl Bounds {
         Self(options)
     }
 
-    pub fn body_time(&self) -> Duration {
-        self.0.body_time
+    pub fn body_timeout(&self) -> Duration {
+        self.0.body_timeout
     }
 
-    /// Until when a connection may stay as it is, if nothing happens; `None` while it waits for us.
-    fn patience(&self, waiting: Waiting) -> Option<Instant> {
+    /// When a connection is closed if nothing happens until then; `None` while it waits for the server.
+    fn deadline(&self, waiting: WaitingFor) -> Option<Instant> {
         match waiting {
-            Waiting::Us => None,
-            Waiting::Head(since) => Some(since + self.0.header_time),
-            Waiting::Request(since) => Some(since + IDLE),
-            Waiting::Reader(since) => Some(since + self.0.read_time),
+            WaitingFor::Server => None,
+            WaitingFor::Head(since) => Some(since + self.0.header_timeout),
+            WaitingFor::NextRequest(since) => Some(since + IDLE_TIMEOUT),
+            WaitingFor::ClientRead(since) => Some(since + self.0.read_timeout),
         }
     }
 
-    fn builder(&self, tasks: Tasks) -> Builder<Tasks> {
-        let head = self.0.header_bytes;
+    fn builder(&self, tasks: StreamExecutor) -> Builder<StreamExecutor> {
+        let head = self.0.max_header_bytes;
         let mut builder = Builder::new(tasks);
         builder
             .http1()
             .timer(TokioTimer::new())
             // Hyper counts the silence before a head as a part of it. Ours does not, and ends it earlier.
-            .header_read_timeout(IDLE + GOODBYE)
+            .header_read_timeout(IDLE_TIMEOUT + CLOSE_GRACE)
             .max_buf_size(head);
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
+            .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING);
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL);
         builder
     }
 }
@@ -82,9 +83,9 @@ impl Bounds {
 /// Serves a connection to its end.
 pub(crate) async fn run<S>(
     stream: TcpStream,
-    requests: Requests<S>,
+    requests: RequestService<S>,
     bounds: Arc<Bounds>,
-    mut stage: watch::Receiver<Stage>,
+    mut stage: watch::Receiver<ShutdownStage>,
 ) where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -93,8 +94,8 @@ pub(crate) async fn run<S>(
         return serve(stream, requests, &bounds, stage).await;
     };
     let stream = tokio::select! {
-        _ = stage.wait_for(|stage| *stage != Stage::Serving) => return,
-        stream = handshake(tls, stream, bounds.0.header_time) => stream,
+        _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+        stream = handshake(tls, stream, bounds.0.header_timeout) => stream,
     };
     if let Some(stream) = stream {
         serve(stream, requests, &bounds, stage).await;
@@ -102,7 +103,7 @@ pub(crate) async fn run<S>(
 }
 
 async fn handshake(tls: &Tls, stream: TcpStream, time: Duration) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    // Whoever scans ports ends up here many times a day: nothing for a log.
+    // Port scanners fail here many times a day: not worth a warning.
     match timeout(time, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -116,23 +117,23 @@ async fn handshake(tls: &Tls, stream: TcpStream, time: Duration) -> Option<tokio
     }
 }
 
-async fn serve<I, S>(io: I, requests: Requests<S>, bounds: &Bounds, mut stage: watch::Receiver<Stage>)
+async fn serve<I, S>(io: I, requests: RequestService<S>, bounds: &Bounds, mut stage: watch::Receiver<ShutdownStage>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let activity = requests.connection.clone();
-    let builder = bounds.builder(Tasks(stage.clone()));
+    let builder = bounds.builder(StreamExecutor(stage.clone()));
     let mut connection = pin!(builder.serve_connection(
-        TokioIo::new(Heard {
+        TokioIo::new(ObservedIo {
             io,
             activity: activity.clone()
         }),
         requests
     ));
-    let mut look = Instant::now() + bounds.0.header_time;
-    let mut seen = Stage::Serving;
+    let mut next_check = Instant::now() + bounds.0.header_timeout;
+    let mut seen = ShutdownStage::Serving;
     let mut closing = false;
     loop {
         tokio::select! {
@@ -143,27 +144,27 @@ where
                 return;
             }
             changed = stage.wait_for(|stage| *stage != seen) => match changed.map(|stage| *stage) {
-                Ok(Stage::Serving) => {}
-                Ok(Stage::Closing) => {
-                    seen = Stage::Closing;
+                Ok(ShutdownStage::Serving) => {}
+                Ok(ShutdownStage::Closing) => {
+                    seen = ShutdownStage::Closing;
                     connection.as_mut().graceful_shutdown();
                 }
-                Ok(Stage::Cut) | Err(_) => return,
+                Ok(ShutdownStage::Aborting) | Err(_) => return,
             },
-            // Its patience is short, and may end before the next look.
-            () = activity.begins() => look = look.min(Instant::now() + bounds.0.header_time),
-            () = sleep_until(look) => {
-                let (now, waiting) = (Instant::now(), activity.waiting());
-                look = match (bounds.patience(waiting), waiting) {
-                    // Nothing to watch; the look afterwards may come late by as much.
-                    (None, _) => now + bounds.0.header_time,
+            // A head has a short deadline, which may be before the next check.
+            () = activity.head_began() => next_check = next_check.min(Instant::now() + bounds.0.header_timeout),
+            () = sleep_until(next_check) => {
+                let (now, waiting) = (Instant::now(), activity.waiting_for());
+                next_check = match (bounds.deadline(waiting), waiting) {
+                    // Nothing to watch; a deadline that begins meanwhile is checked late by as much.
+                    (None, _) => now + bounds.0.header_timeout,
                     (Some(end), _) if end > now => end,
-                    (Some(_), Waiting::Request(_)) if !closing => {
+                    (Some(_), WaitingFor::NextRequest(_)) if !closing => {
                         connection.as_mut().graceful_shutdown();
                         closing = true;
-                        now + GOODBYE
+                        now + CLOSE_GRACE
                     }
-                    // It has never asked anything, does not read, or does not go when it is told.
+                    // It never sent a head, does not read, or does not close when asked to.
                     (Some(_), _) => return,
                 };
             }
@@ -171,12 +172,12 @@ where
     }
 }
 
-/// Runs the streams of an HTTP/2 connection, each in a task. Hyper ends them after their connection, at some time; these
-/// end with the server, and whoever waits for its end waits for them.
+/// Runs the streams of an HTTP/2 connection, each in a task. Hyper ends its tasks some time after their connection; these end
+/// with the server, and `Serving::drain` waits for them.
 #[derive(Clone)]
-struct Tasks(watch::Receiver<Stage>);
+struct StreamExecutor(watch::Receiver<ShutdownStage>);
 
-impl<F> hyper::rt::Executor<F> for Tasks
+impl<F> hyper::rt::Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send,
@@ -186,19 +187,19 @@ where
         tokio::spawn(async move {
             tokio::select! {
                 _ = task => {}
-                _ = stage.wait_for(|stage| *stage == Stage::Cut) => {}
+                _ = stage.wait_for(|stage| *stage == ShutdownStage::Aborting) => {}
             }
         });
     }
 }
 
-/// A stream that says when something comes.
-struct Heard<I> {
+/// A stream that records in `activity` when bytes arrive.
+struct ObservedIo<I> {
     io: I,
     activity: Arc<Activity>,
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for ObservedIo<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -207,13 +208,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(context, buffer));
         if buffer.filled().len() > before {
-            self.activity.hear();
+            self.activity.record_received();
         }
         Poll::Ready(read)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for ObservedIo<I> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }

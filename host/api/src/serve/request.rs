@@ -1,4 +1,4 @@
-//! One request: where it comes from, how long its body may take, and until when it counts as in flight.
+//! One request: its peer's address, the deadline of its body, and until when it counts as in flight.
 //! Not here: the connection it comes on (`connection`), what is answered (the service).
 
 use axum::{
@@ -32,7 +32,7 @@ use tower::{Service, ServiceExt};
 #[derive(Default)]
 pub(crate) struct InFlight {
     count: AtomicUsize,
-    none: Notify,
+    became_none: Notify,
 }
 
 impl InFlight {
@@ -40,30 +40,29 @@ impl InFlight {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Returns when there is none.
-    pub async fn ended(&self) {
+    pub async fn wait_until_none(&self) {
         loop {
-            // Made before the look, so that a request which ends in between wakes it.
-            let none = self.none.notified();
+            // Made before the check, so that a request which ends in between wakes it.
+            let became_none = self.became_none.notified();
             if self.count() == 0 {
                 return;
             }
-            none.await;
+            became_none.await;
         }
     }
 }
 
-/// What a connection has had and has. It decides how long it may stay as it is.
+/// What happens on a connection, which decides how long it may stay open.
 pub(crate) struct Activity {
     state: Mutex<State>,
-    begun: Notify,
+    head_began: Notify,
 }
 
 struct State {
     /// Its protocol, known from its first request.
     version: Option<Version>,
     active: usize,
-    /// Of the active ones, those whose answer goes on as soon as the client has read what there is.
+    /// Active requests whose answer goes on as soon as the client has read what was sent.
     unread: usize,
     since: Instant,
     /// When the next request's head began, with no other request active.
@@ -72,15 +71,14 @@ struct State {
 
 /// What a connection waits for, and since when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Waiting {
-    /// For us: a request is being served.
-    Us,
-    /// For the rest of a head, or for the first one.
+pub(crate) enum WaitingFor {
+    /// A request is being served.
+    Server,
+    /// The rest of a head, or the first head.
     Head(Instant),
-    /// For another request.
-    Request(Instant),
-    /// For the client to read.
-    Reader(Instant),
+    NextRequest(Instant),
+    /// The client reads nothing of what was sent.
+    ClientRead(Instant),
 }
 
 impl Activity {
@@ -93,35 +91,35 @@ impl Activity {
                 since: Instant::now(),
                 head: None,
             }),
-            begun: Notify::new(),
+            head_began: Notify::new(),
         }
     }
 
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting_for(&self) -> WaitingFor {
         let state = self.state.lock();
         match (state.active, state.unread, state.head) {
-            (0, _, _) if state.version.is_none() => Waiting::Head(state.since),
-            (0, _, Some(since)) => Waiting::Head(since),
-            (0, _, None) => Waiting::Request(state.since),
-            (active, unread, _) if active == unread => Waiting::Reader(state.since),
-            _ => Waiting::Us,
+            (0, _, _) if state.version.is_none() => WaitingFor::Head(state.since),
+            (0, _, Some(since)) => WaitingFor::Head(since),
+            (0, _, None) => WaitingFor::NextRequest(state.since),
+            (active, unread, _) if active == unread => WaitingFor::ClientRead(state.since),
+            _ => WaitingFor::Server,
         }
     }
 
     /// The client has sent something.
-    pub fn hear(&self) {
+    pub fn record_received(&self) {
         let mut state = self.state.lock();
-        // What comes on HTTP/2 may be a ping as well.
+        // Bytes on HTTP/2 may be a ping.
         let is_http1 = state.version.is_some_and(|version| version <= Version::HTTP_11);
         if is_http1 && state.active == 0 && state.head.is_none() {
             state.head = Some(Instant::now());
-            self.begun.notify_one();
+            self.head_began.notify_one();
         }
     }
 
     /// Returns when another head has begun.
-    pub async fn begins(&self) {
-        self.begun.notified().await;
+    pub async fn head_began(&self) {
+        self.head_began.notified().await;
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -132,14 +130,14 @@ impl Activity {
     }
 }
 
-/// One request in flight, until it is dropped.
-struct Ticket {
+/// Counts a request as in flight until it is dropped.
+struct InFlightGuard {
     server: Arc<InFlight>,
     connection: Arc<Activity>,
     unread: bool,
 }
 
-impl Ticket {
+impl InFlightGuard {
     fn new(server: Arc<InFlight>, connection: Arc<Activity>, version: Version) -> Self {
         server.count.fetch_add(1, Ordering::SeqCst);
         connection.change(|state| {
@@ -153,7 +151,7 @@ impl Ticket {
         }
     }
 
-    /// Whether there is something for the client to read before the answer goes on.
+    /// Whether the client has something to read before the answer goes on.
     fn set_unread(&mut self, unread: bool) {
         if self.unread != unread {
             self.unread = unread;
@@ -165,40 +163,40 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.set_unread(false);
         self.connection.change(|state| state.active -= 1);
         if self.server.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.server.none.notify_waiters();
+            self.server.became_none.notify_waiters();
         }
     }
 }
 
-/// The requests of one connection.
+/// Serves the requests of one connection with `service`.
 #[derive(Clone)]
-pub(crate) struct Requests<S> {
+pub(crate) struct RequestService<S> {
     service: S,
     peer: SocketAddr,
-    body_time: Duration,
+    body_timeout: Duration,
     server: Arc<InFlight>,
     pub connection: Arc<Activity>,
 }
 
-impl<S> Requests<S> {
-    pub fn new(service: S, peer: SocketAddr, body_time: Duration, server: Arc<InFlight>) -> Self {
+impl<S> RequestService<S> {
+    pub fn new(service: S, peer: SocketAddr, body_timeout: Duration, server: Arc<InFlight>) -> Self {
         let connection = Arc::new(Activity::new());
         Self {
             service,
             peer,
-            body_time,
+            body_timeout,
             server,
             connection,
         }
     }
 }
 
-impl<S> hyper::service::Service<hyper::Request<Incoming>> for Requests<S>
+impl<S> hyper::service::Service<hyper::Request<Incoming>> for RequestService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -208,64 +206,64 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
-        let mut ticket = Ticket::new(self.server.clone(), self.connection.clone(), request.version());
-        let (service, time) = (self.service.clone(), self.body_time);
-        let late = Arc::new(AtomicBool::new(false));
+        let mut guard = InFlightGuard::new(self.server.clone(), self.connection.clone(), request.version());
+        let (service, timeout) = (self.service.clone(), self.body_timeout);
+        let timed_out = Arc::new(AtomicBool::new(false));
         let mut request = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
-            false => Body::new(Timed::new(body, time, late.clone())),
+            false => Body::new(DeadlineBody::new(body, timeout, timed_out.clone())),
         });
         request.extensions_mut().insert(ConnectInfo(self.peer));
         Box::pin(async move {
             let response = service.oneshot(request).await?;
-            // The handler has seen a body that broke off and says so in its words; this is the reason.
-            let response = match late.load(Ordering::SeqCst) && !response.status().is_success() {
-                true => too_slow(time),
+            // The handler saw a body that broke off, and its answer says only that; this is the reason.
+            let response = match timed_out.load(Ordering::SeqCst) && !response.status().is_success() {
+                true => body_timeout_response(timeout),
                 false => response,
             };
-            ticket.set_unread(true);
-            Ok(response.map(|body| Body::new(Ticketed { body, ticket })))
+            guard.set_unread(true);
+            Ok(response.map(|body| Body::new(InFlightBody { body, guard })))
         })
     }
 }
 
-fn too_slow(time: Duration) -> Response {
+fn body_timeout_response(timeout: Duration) -> Response {
     let message = format!(
-        "the request's body has not come within {} ms; send it faster, or in smaller parts",
-        time.as_millis()
+        "the request's body did not arrive within {} ms; send it faster, or in smaller parts",
+        timeout.as_millis()
     );
     let body = json!({"error": {
         "message": message, "type": "invalid_request_error", "param": null, "code": "request_timeout",
     }});
     let mut response = (StatusCode::REQUEST_TIMEOUT, Json(body)).into_response();
-    // The rest of the body may still come: nothing else can be read from this connection. HTTP/2 ends the stream alone,
-    // and hyper takes the header away there.
+    // The rest of the body may still arrive, so no other request can be read from this connection. On HTTP/2 only the stream
+    // ends, and hyper removes the header.
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response
 }
 
-/// A request's body that fails when it takes too long.
-struct Timed {
+/// A request's body that fails when it does not arrive in time.
+struct DeadlineBody {
     body: Incoming,
-    time: Duration,
-    /// Begins with the first read: that a handler waits for something else before is not the client's fault.
-    end: Option<Pin<Box<Sleep>>>,
-    late: Arc<AtomicBool>,
+    timeout: Duration,
+    /// Set by the first read: the client is not at fault if the handler waits for something else before.
+    deadline: Option<Pin<Box<Sleep>>>,
+    timed_out: Arc<AtomicBool>,
 }
 
-impl Timed {
-    fn new(body: Incoming, time: Duration, late: Arc<AtomicBool>) -> Self {
+impl DeadlineBody {
+    fn new(body: Incoming, timeout: Duration, timed_out: Arc<AtomicBool>) -> Self {
         Self {
             body,
-            time,
-            end: None,
-            late,
+            timeout,
+            deadline: None,
+            timed_out,
         }
     }
 }
 
-impl HttpBody for Timed {
+impl HttpBody for DeadlineBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -273,12 +271,12 @@ impl HttpBody for Timed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let time = self.time;
-        let end = self.end.get_or_insert_with(|| Box::pin(sleep(time)));
-        // Asked before the body, so that one that always has a byte is cut off too.
-        if end.as_mut().poll(context).is_ready() {
-            self.late.store(true, Ordering::SeqCst);
-            return Poll::Ready(Some(Err(axum::Error::new("the request's body takes too long"))));
+        let timeout = self.timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        // Checked before the body, so that a body which always has one more byte is cut off too.
+        if deadline.as_mut().poll(context).is_ready() {
+            self.timed_out.store(true, Ordering::SeqCst);
+            return Poll::Ready(Some(Err(axum::Error::new("the request's body did not arrive in time"))));
         }
         Pin::new(&mut self.body)
             .poll_frame(context)
@@ -294,13 +292,13 @@ impl HttpBody for Timed {
     }
 }
 
-/// An answer's body that keeps its request in flight.
-struct Ticketed {
+/// An answer's body, whose request is in flight until it is dropped.
+struct InFlightBody {
     body: Body,
-    ticket: Ticket,
+    guard: InFlightGuard,
 }
 
-impl HttpBody for Ticketed {
+impl HttpBody for InFlightBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -308,10 +306,10 @@ impl HttpBody for Ticketed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // Asked for more: what there was has gone out.
-        self.ticket.set_unread(false);
+        // hyper asks for more: what there was has been sent.
+        self.guard.set_unread(false);
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        self.ticket.set_unread(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        self.guard.set_unread(matches!(frame, Poll::Ready(Some(Ok(_)))));
         frame
     }
 

@@ -1,6 +1,6 @@
 //! TLS: a certificate and its key from two files, read again when they change.
 //!
-//! The provider is named here and not set for the process: other parts of it may have one of their own.
+//! The crypto provider is named here and not set for the process: other parts of the process may use another one.
 //! Not here: when a handshake has taken too long (`connection`).
 
 use arc_swap::ArcSwap;
@@ -21,19 +21,19 @@ use std::{
 use tokio_rustls::TlsAcceptor;
 use x509_parser::time::ASN1Time;
 
-/// How often the files are looked at.
-pub const RELOAD: Duration = Duration::from_secs(3);
+/// How often the files are read for changes.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(3);
 
 const CERTIFICATE_KEY: &str = "server.tls_certificate";
 const KEY_KEY: &str = "server.tls_key";
 
-/// The certificate in use and where it comes from.
+/// The certificate in use, and the files it comes from.
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     config: ArcSwap<ServerConfig>,
-    /// Digest of the files' contents when they were read last, good or not.
-    seen: Mutex<[u8; 32]>,
+    /// Digest of the files' contents when they were last read, usable or not.
+    last_digest: Mutex<[u8; 32]>,
 }
 
 /// What a certificate says about its time, in seconds since 1970.
@@ -54,7 +54,7 @@ impl Tls {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             config: ArcSwap::new(files.config(certificate, key)?),
-            seen: Mutex::new(files.digest()),
+            last_digest: Mutex::new(files.digest()),
         })
     }
 
@@ -62,54 +62,54 @@ impl Tls {
         TlsAcceptor::from(self.config.load_full())
     }
 
-    /// Reads the files again; handshakes from now on use what is new. Whether there was something new.
+    /// Reads the files again and uses them for new handshakes. Returns whether they had changed.
     ///
     /// # Errors
-    /// As [`Tls::open`], once for the same contents. The certificate that was in use stays.
+    /// As [`Tls::open`], once for the same contents. The certificate that was in use stays in use.
     pub fn reload(&self) -> Result<bool> {
         let files = Files::read(&self.certificate, &self.key)?;
         let digest = files.digest();
         {
-            let mut seen = self.seen.lock();
-            if *seen == digest {
+            let mut last_digest = self.last_digest.lock();
+            if *last_digest == digest {
                 return Ok(false);
             }
-            *seen = digest;
+            *last_digest = digest;
         }
         self.config.store(files.config(&self.certificate, &self.key)?);
         Ok(true)
     }
 
-    /// Looks for changes every so often, and at once on SIGHUP, as long as the future is polled.
-    pub async fn watch(self: Arc<Self>, every: Duration) {
-        let mut hangup = Hangup::new();
+    /// Reloads after each `interval`, and at once on SIGHUP, as long as the future is polled.
+    pub async fn watch(self: Arc<Self>, interval: Duration) {
+        let mut hangup = HangupSignal::new();
         let mut unreadable = false;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(interval) => {}
                 () = hangup.next() => {}
             }
             let tls = self.clone();
             // Files may lie on a slow disk.
             let result = tokio::task::spawn_blocking(move || tls.reload()).await;
             match result {
-                Ok(Ok(true)) => tracing::info!("the TLS certificate was read anew"),
+                Ok(Ok(true)) => tracing::info!("the TLS certificate was reloaded"),
                 Ok(Ok(false)) => {}
-                // Files that cannot be read have no contents to be told apart by: said once.
+                // Unreadable files have no contents to compare: logged once.
                 Ok(Err(error)) if !unreadable => {
-                    tracing::error!(%error, "the TLS files have changed and cannot be used; the old certificate stays");
+                    tracing::error!(%error, "the TLS files have changed and cannot be used; the old certificate stays in use");
                     unreadable = true;
                     continue;
                 }
                 Ok(Err(_)) => continue,
-                Err(error) => tracing::error!(%error, "the TLS files could not be looked at"),
+                Err(error) => tracing::error!(%error, "the TLS files could not be read for changes"),
             }
             unreadable = false;
         }
     }
 }
 
-/// When the first certificate of a PEM file begins and ends to be valid.
+/// The time for which the first certificate of a PEM file is valid.
 ///
 /// # Errors
 /// `InvalidRequest` for a file that cannot be read, has no certificate, or one that cannot be understood.
@@ -168,7 +168,7 @@ impl Files {
             .with_single_cert(chain, private)
             .map_err(|error| {
                 let what = match matches!(error, rustls::Error::InconsistentKeys(_)) {
-                    true => "they do not belong together".to_owned(),
+                    true => "the key does not belong to the certificate".to_owned(),
                     false => error.to_string(),
                 };
                 Error::invalid(format!(
@@ -207,13 +207,13 @@ fn chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// SIGHUP, where there is such a thing.
-struct Hangup {
+/// SIGHUP; never where the system has no such signal.
+struct HangupSignal {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl Hangup {
+impl HangupSignal {
     #[cfg(unix)]
     fn new() -> Self {
         let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());

@@ -24,7 +24,7 @@ impl PagedUsageQuery {
             Some("1m") => (BucketWidth::Minute, 60),
             Some("1h") => (BucketWidth::Hour, 24),
             Some("1d") | None => (BucketWidth::Day, 7),
-            Some(_) => return Err(Error::invalid("bucket_width is 1m, 1h or 1d").with_param("bucket_width")),
+            Some(_) => return Err(Error::invalid("bucket_width must be 1m, 1h or 1d").with_param("bucket_width")),
         };
         let limit = u64::from(params.limit.unwrap_or(buckets));
         if !(1..=1440).contains(&limit) {
@@ -55,12 +55,12 @@ impl PagedUsageQuery {
             start,
             end: query_end,
             width,
-            group_by: list(params.group_by.as_deref(), "group_by")?
+            group_by: parse_list(params.group_by.as_deref(), "group_by")?
                 .into_iter()
                 .collect::<BTreeSet<GroupBy>>(),
-            keys: list(params.api_key_ids.as_deref(), "api_key_ids")?,
-            models: words(params.models.as_deref()).map(str::to_owned).collect(),
-            kinds: list(params.kinds.as_deref(), "kinds")?,
+            keys: parse_list(params.api_key_ids.as_deref(), "api_key_ids")?,
+            models: comma_separated(params.models.as_deref()).map(str::to_owned).collect(),
+            kinds: parse_list(params.kinds.as_deref(), "kinds")?,
         };
         Ok(Self {
             query,
@@ -87,16 +87,16 @@ pub(crate) fn scope(tenant: Option<&str>) -> Result<LedgerScope> {
     }
 }
 
-fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
+fn comma_separated(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default()
         .split(',')
         .map(str::trim)
-        .filter(|word| !word.is_empty())
+        .filter(|item| !item.is_empty())
 }
 
-fn list<T: FromStr<Err = Error>>(text: Option<&str>, name: &str) -> Result<Vec<T>> {
-    words(text)
-        .map(|word| word.parse().map_err(|error: Error| error.with_param(name)))
+fn parse_list<T: FromStr<Err = Error>>(text: Option<&str>, name: &str) -> Result<Vec<T>> {
+    comma_separated(text)
+        .map(|item| item.parse().map_err(|error: Error| error.with_param(name)))
         .collect()
 }
 

@@ -49,8 +49,8 @@ fn router() -> Router {
 
 fn quick() -> ServeOptions {
     ServeOptions {
-        header_time: SHORT,
-        body_time: SHORT,
+        header_timeout: SHORT,
+        body_timeout: SHORT,
         ..options()
     }
 }
@@ -75,7 +75,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_may_be_silent_between_requests_for_longer_than_a_head_may_take() {
+async fn silence_between_requests_may_outlast_the_head_timeout() {
     let (_serving, _, address) = start(&router(), quick()).await;
     let mut wire = Wire::open(address).await;
     for _ in 0..3 {
@@ -123,7 +123,7 @@ async fn head_that_trickles(before: impl AsyncFnOnce(&mut Wire)) {
 async fn a_head_that_is_too_large_is_refused() {
     let head = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: riad\r\nx: {}\r\n\r\n", "y".repeat(bytes));
     let bound = ServeOptions {
-        header_bytes: 16 << 10,
+        max_header_bytes: 16 << 10,
         ..options()
     };
     let (_serving, _, address) = start(&router(), bound).await;
@@ -136,9 +136,9 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_limit_waits_for_its_turn() {
+async fn a_connection_beyond_the_limit_waits_to_be_accepted() {
     let one = ServeOptions {
-        connections: 1,
+        max_connections: 1,
         ..options()
     };
     let (_serving, _, address) = start(&router(), one).await;
@@ -189,7 +189,7 @@ async fn a_body_that_comes_in_time_is_read_whole() {
 }
 
 #[tokio::test]
-async fn neither_a_slow_answer_nor_a_slow_handler_counts_as_a_slow_body() {
+async fn slow_answers_and_handlers_do_not_count_as_slow_bodies() {
     let (_serving, _, address) = start(&router(), quick()).await;
     let http = reqwest::Client::new();
     let slow = http.get(format!("http://{address}/slow")).body("x");
@@ -203,7 +203,7 @@ async fn neither_a_slow_answer_nor_a_slow_handler_counts_as_a_slow_body() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_another_reason_keeps_its_own_words() {
+async fn a_refusal_for_another_reason_keeps_its_message() {
     let router = Router::new().route("/", post(async |_: HeaderMap, _: Bytes| (StatusCode::CONFLICT, "mine")));
     let (_serving, _, address) = start(&router, quick()).await;
     let answer = reqwest::Client::new()
@@ -235,8 +235,8 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     };
     let router = Router::new().route("/endless", get(endless));
     let bound = ServeOptions {
-        read_time: SHORT,
-        header_time: SHORT,
+        read_timeout: SHORT,
+        header_timeout: SHORT,
         ..options()
     };
     let (_serving, _, address) = start(&router, bound).await;

@@ -1,4 +1,4 @@
-//! The end of a server: who is let finish, who is refused, who is cut off. Not here: signals (`app`).
+//! The end of a server: which requests finish, which are refused, which are cut off.
 
 use crate::support::{A_WHILE, PATIENCE, Wire, options, start};
 use axum::{Router, body::Body, routing::get};
@@ -77,7 +77,7 @@ async fn until_in_flight(serving: &Serving, count: usize) {
 }
 
 #[tokio::test]
-async fn a_stream_in_flight_ends_as_usual_and_new_requests_are_refused_meanwhile() {
+async fn a_stream_in_flight_ends_while_new_requests_are_refused() {
     let Scene {
         router,
         pieces,

@@ -143,7 +143,7 @@ async fn streams_share_a_connection_and_are_refused_while_draining() {
 #[tokio::test]
 async fn pings_are_no_head_that_takes_too_long() {
     let quick = ServeOptions {
-        header_time: A_WHILE / 3,
+        header_timeout: A_WHILE / 3,
         ..options()
     };
     let router = Router::new().route("/", get(async || "hello"));

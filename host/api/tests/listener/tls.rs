@@ -68,7 +68,7 @@ impl Files {
         tokio::spawn(tls.clone().watch(SOON));
         let options = ServeOptions {
             tls: Some(tls),
-            header_time: A_WHILE,
+            header_timeout: A_WHILE,
             ..options()
         };
         let router = Router::new().route("/", get(async || "hello"));
@@ -156,7 +156,7 @@ async fn both_protocols_are_offered() {
 }
 
 #[tokio::test]
-async fn a_changed_certificate_is_used_for_new_connections_and_old_ones_live_on() {
+async fn new_connections_use_a_changed_certificate() {
     let files = Files::new();
     let first = files.issue(|_| {});
     let (_serving, address) = files.serve().await;
@@ -239,7 +239,7 @@ async fn plain_http_and_silence_on_the_port_do_no_harm() {
 }
 
 #[test]
-fn what_is_wrong_with_the_files_is_said_with_the_key() {
+fn an_unusable_file_is_reported_with_its_configuration_key() {
     let files = Files::new();
     files.issue(|_| {});
     let wrong = |certificate: &Path, key: &Path, key_name: &str, words: &str| {
