@@ -120,7 +120,7 @@ pub struct Entry {
     pub at_most: Option<Usage>,
     pub plan: PlanName,
     pub plan_version: u32,
-    /// Thousandths of a micro-unit: the plan's prices times what was used.
+    /// Nano-units (10⁻⁹ of the currency), exact: the plan's prices times the usage.
     pub cost_nanos: u64,
     /// The signed receipt, a compact JWS; it names the SHA-256 of the one before it.
     pub receipt: String,

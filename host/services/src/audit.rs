@@ -1,8 +1,8 @@
 //! The audit log: who changed what, when, from where. Not here: what is a change (each use case says so itself).
 
-use crate::{clock, shared::Shared};
+use crate::shared::Shared;
 use riad_core::{
-    Error, OperatorPass, Result, TenantId, TenantPass,
+    Error, OperatorPass, Result, TenantId, TenantPass, Timestamp,
     audit::{AuditEntry, AuditQuery, AuditRecord, Origin},
     grants::{Access, Scope},
 };
@@ -88,7 +88,7 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
 /// A change that a tenant made.
 pub(crate) fn by_tenant(pass: &TenantPass, action: &str, object: &str, detail: Option<&Value>) -> AuditEntry {
     AuditEntry {
-        at_ms: clock::now_ms(),
+        at_ms: Timestamp::now().as_millis(),
         actor: pass.key().to_string(),
         account: Some(pass.account()),
         tenant: Some(pass.tenant().clone()),
@@ -108,7 +108,7 @@ pub(crate) fn by_operator(
     detail: Option<&Value>,
 ) -> AuditEntry {
     AuditEntry {
-        at_ms: clock::now_ms(),
+        at_ms: Timestamp::now().as_millis(),
         actor: OPERATOR.to_owned(),
         account: None,
         tenant: tenant.cloned(),

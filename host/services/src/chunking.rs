@@ -1,9 +1,9 @@
-//! Texts to chunks. Not here: embedding and storing them (`documents`).
+//! Splits texts into chunks.
 
 use riad_core::{Error, Result};
 use text_splitter::{MarkdownSplitter, TextSplitter};
 
-/// How a text is written, which says where it may be cut.
+/// The markup of a text, which decides where it may be split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     #[default]
@@ -24,15 +24,15 @@ impl Format {
     }
 }
 
-/// A piece of a text and where it begins, in bytes.
+/// A piece of a text and its start in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     pub offset: usize,
     pub text: String,
 }
 
-/// Cuts a text into pieces of at most `characters`, at the coarsest boundary that fits: sections, paragraphs, sentences,
-/// words. Space around a piece is dropped. Takes processor time in proportion to the text.
+/// Splits a text into pieces of at most `characters`, at the coarsest boundary that fits: sections, paragraphs, sentences, words,
+/// characters. White space around a piece is dropped. CPU-bound.
 ///
 /// # Errors
 /// `InvalidRequest` if nothing but space is in the text.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_piece_stands_in_the_text_at_its_offset_and_no_word_is_lost() {
+    fn every_piece_is_at_its_offset_and_no_word_is_lost() {
         let text =
             "# Fees\n\nA transfer costs 2 €.\n\n## Exceptions\n\nStudents pay nothing. Ever, naïvely.\n".repeat(20);
         for format in [Format::Text, Format::Markdown] {
@@ -86,8 +86,12 @@ mod tests {
     #[test]
     fn a_word_longer_than_a_chunk_is_cut() {
         let text = "ä".repeat(1000);
-        let pieces = chunk(&text, Format::Text, 64).unwrap();
-        assert_eq!(pieces.iter().map(|piece| piece.text.len()).sum::<usize>(), text.len());
+        for format in [Format::Text, Format::Markdown] {
+            let pieces = chunk(&text, format, 64).unwrap();
+            let lengths: Vec<usize> = pieces.iter().map(|piece| piece.text.chars().count()).collect();
+            assert!(lengths.iter().all(|length| *length <= 64), "{lengths:?}");
+            assert_eq!(lengths.iter().sum::<usize>(), 1000, "nothing is lost");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Idempotency keys: a request that is sent again under the same key is answered with what it was answered the first time.
 //! Not here: which requests may have one (`api`).
 
-use crate::{clock, shared::Shared};
+use crate::shared::Shared;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Result, TenantPass,
+    Account, Digest, Error, ErrorKind, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     ports::StoredResponse,
 };
@@ -82,7 +82,7 @@ impl Claim {
             status,
             content_type,
             body,
-            created: clock::now(),
+            created: Timestamp::now().as_seconds(),
         };
         let room = self.shared.rooms.open(&self.pass).await?;
         room.idempotency.put(&self.key, &reply, not_before(&self.shared)).await
@@ -97,5 +97,7 @@ impl Drop for Claim {
 }
 
 fn not_before(shared: &Shared) -> u64 {
-    clock::now().saturating_sub(u64::from(shared.limits.reply_hours) * 3600)
+    Timestamp::now()
+        .as_seconds()
+        .saturating_sub(u64::from(shared.limits.reply_hours) * 3600)
 }

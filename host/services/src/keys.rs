@@ -1,10 +1,10 @@
 //! Keys: making, listing, changing and revoking them, for the operator and for a tenant's admins.
 //! Not here: checking one that was presented (`riad_core::pass`).
 
-use crate::{audit, clock, shared::Shared};
+use crate::{audit, shared::Shared};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use riad_core::{
-    Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass,
+    Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass, Timestamp,
     audit::AuditEntry,
     grants::{Access, Grants, Scope},
     pass::{ManagedTenant, hash_key},
@@ -115,7 +115,7 @@ impl KeyService {
     /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name or a time that is past, `Forbidden` for more
     /// than the maker has.
     pub async fn create(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
-        check_expires(request.expires, clock::now())?;
+        check_expires(request.expires, Timestamp::now().as_seconds())?;
         if request.grants.scopes.is_empty() {
             return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
         }
@@ -124,7 +124,7 @@ impl KeyService {
     }
 
     async fn make(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
-        let now = clock::now();
+        let now = Timestamp::now().as_seconds();
         let name = check_name(&request.name)?;
         owner.check_bound()?;
         owner.check(&request.grants)?;
@@ -169,7 +169,7 @@ impl KeyService {
             ..change
         };
         owner.check_bound()?;
-        check_expires(change.expires, clock::now())?;
+        check_expires(change.expires, Timestamp::now().as_seconds())?;
         if let Some(budget) = &change.budget {
             owner.check_budget(budget)?;
         }
@@ -185,7 +185,7 @@ impl KeyService {
     /// # Errors
     /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer.
     pub async fn rotate(&self, owner: &KeyOwner<'_>, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
-        let now = clock::now();
+        let now = Timestamp::now().as_seconds();
         let old = self.find(owner, key).await?;
         // Before anything is made: a key that has ended has nothing to hand over.
         check_expires(old.expires, now)?;

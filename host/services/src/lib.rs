@@ -10,13 +10,13 @@ pub mod audit;
 mod capabilities;
 pub mod chat;
 pub mod chunking;
-mod clock;
 pub mod documents;
 pub mod embeddings;
 pub mod fair;
 pub mod fifo;
 pub mod idempotency;
 pub mod keys;
+mod log_buffer;
 pub mod logs;
 pub mod metering;
 pub mod models;
@@ -34,7 +34,7 @@ pub use fair::FairQueue;
 pub use fifo::Fifo;
 pub use shared::Parts;
 
-use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, audit::Origin, ledger::EngineTokens};
+use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;
 use std::{sync::Arc, time::Duration};
 
@@ -59,7 +59,7 @@ impl Services {
             self.0.tokens.as_deref(),
             &presented,
             origin,
-            clock::now(),
+            Timestamp::now().as_seconds(),
         )
         .await
     }

@@ -24,7 +24,7 @@ use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
 use riad_core::{
-    PlanName, Result, TenantPass,
+    PlanName, Result, TenantPass, Timestamp,
     ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
     ports::{Ledger, Plans, Telemetry, Webhooks},
     price::{Plan, Usage},
@@ -68,7 +68,7 @@ impl Metering {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub async fn open(parts: MeteringParts) -> Result<Self> {
-        Self::open_with(parts, crate::clock::now_ms).await
+        Self::open_with(parts, || Timestamp::now().as_millis()).await
     }
 
     async fn open_with(parts: MeteringParts, clock: fn() -> u64) -> Result<Self> {
@@ -225,20 +225,8 @@ pub fn check_entry(entry: &Entry, key: &PublicKey) -> Option<String> {
         Ok(receipt) => receipt,
         Err(error) => return Some(error.message().to_owned()),
     };
-    let same = receipt.tenant == entry.tenant
-        && receipt.account == entry.account
-        && receipt.number == entry.number
-        && receipt.request == entry.request
-        && receipt.at_ms == entry.at_ms
-        && receipt.kind == entry.purpose.kind
-        && receipt.outcome == entry.outcome
-        && receipt.key == entry.key
-        && receipt.model == account::full_name(&entry.purpose)
-        && receipt.used == entry.used
-        && receipt.plan == entry.plan
-        && receipt.plan_version == entry.plan_version
-        && receipt.cost_nanos == entry.cost_nanos;
-    (!same).then(|| "the receipt says something else than the entry".to_owned())
+    let differences = receipt.differences(entry);
+    (!differences.is_empty()).then(|| format!("the receipt has another {} than the entry", differences.join(", ")))
 }
 
 impl Inner {

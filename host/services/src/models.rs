@@ -1,17 +1,13 @@
-//! The models that a tenant can name: the base, and the base with each of its adapters.
-//! Not here: loading them.
+//! The models that a tenant can name: the base model, the embedding model, and the base with each of its adapters.
 
 use crate::shared::Shared;
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Result, TenantPass,
+    ErrorKind, ModelName, Result, TenantPass,
     adapter::AdapterSource,
     grants::{Access, Scope},
     ports::Room,
 };
 use std::sync::Arc;
-
-/// Stands between the base model's name and an adapter's alias.
-pub(crate) const SEPARATOR: char = ':';
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelEntry {
@@ -50,8 +46,8 @@ impl ModelService {
             adapter: false,
         });
         models.extend(adapters.into_iter().map(|adapter| ModelEntry {
-            id: format!("{base}{SEPARATOR}{}", adapter.alias),
             created: adapter.created,
+            id: ModelName::new(base, Some(adapter.alias)).to_string(),
             adapter: true,
         }));
         Ok(models)
@@ -64,63 +60,20 @@ impl ModelService {
         models
             .into_iter()
             .find(|model| model.id == id)
-            .ok_or_else(|| unknown(id))
-    }
-}
-
-/// What a model's name asks for on top of the base model.
-pub(crate) fn parse(base: &str, model: &str) -> Result<Option<AdapterAlias>> {
-    match model.strip_prefix(base) {
-        Some("") => Ok(None),
-        Some(rest) => {
-            let alias = rest.strip_prefix(SEPARATOR).ok_or_else(|| unknown(model))?;
-            alias.parse().map(Some).map_err(|_| unknown(model))
-        }
-        None => Err(unknown(model)),
+            .ok_or_else(|| ModelName::not_found(id))
     }
 }
 
 /// Pins the generation that an alias points to now. An alias that is missing is an error, never the base model.
-pub(crate) async fn pin(room: &Room, model: &str, alias: Option<&AdapterAlias>) -> Result<Option<AdapterSource>> {
-    let Some(alias) = alias else {
+pub(crate) async fn pin(room: &Room, model: &ModelName) -> Result<Option<AdapterSource>> {
+    let Some(alias) = model.adapter() else {
         return Ok(None);
     };
     match room.adapters.resolve(alias).await {
         Ok(source) => Ok(Some(source)),
-        Err(error) if matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::NotFound) => Err(unknown(model)),
-        Err(error) => Err(error),
-    }
-}
-
-fn unknown(model: &str) -> Error {
-    Error::new(
-        ErrorKind::ModelNotFound,
-        format!("there is no model {model:?}; GET /v1/models lists yours"),
-    )
-    .with_param("model")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_the_base_or_the_base_with_an_alias() {
-        assert_eq!(parse("riad:tiny", "riad:tiny").unwrap(), None);
-        let alias = parse("riad:tiny", "riad:tiny:legal").unwrap().unwrap();
-        assert_eq!(alias.as_str(), "legal");
-        for bad in [
-            "",
-            "riad",
-            "riad:tiny:",
-            "riad:tinylegal",
-            "riad:tiny:../x",
-            "riad:tiny:a:b",
-            "gpt-4o",
-        ] {
-            let error = parse("riad:tiny", bad).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ModelNotFound);
-            assert!(error.message().contains(&format!("{bad:?}")));
+        Err(error) if matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::NotFound) => {
+            Err(ModelName::not_found(&model.to_string()))
         }
+        Err(error) => Err(error),
     }
 }

@@ -1,8 +1,8 @@
 //! Price lists, for the operator. Not here: which tenant has which plan (`tenants`), and what something costs (`metering`).
 
-use crate::{audit, clock, shared::Shared};
+use crate::{audit, shared::Shared};
 use riad_core::{
-    Error, OperatorPass, PlanName, Result,
+    Error, OperatorPass, PlanName, Result, Timestamp,
     price::{Plan, PriceList},
 };
 use std::sync::Arc;
@@ -17,7 +17,11 @@ impl PlanService {
     pub async fn put(&self, operator: &OperatorPass, name: &PlanName, prices: &PriceList) -> Result<Plan> {
         let detail = serde_json::to_value(prices).map_err(Error::internal)?;
         let entry = audit::by_operator(operator, None, "plan.put", name.as_str(), Some(&detail));
-        let plan = self.0.plans.add(name, prices, clock::now(), entry).await?;
+        let plan = self
+            .0
+            .plans
+            .add(name, prices, Timestamp::now().as_seconds(), entry)
+            .await?;
         self.0.metering.set_plan(plan.clone());
         Ok(plan)
     }

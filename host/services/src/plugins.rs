@@ -1,9 +1,9 @@
 //! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
 
-use crate::{audit, clock, shared::Shared};
+use crate::{audit, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
-    Error, ErrorKind, PluginName, Result, TenantPass,
+    Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     plugin::PluginVersion,
 };
@@ -35,7 +35,7 @@ impl PluginService {
             version: info.digest,
             stages: info.stages,
             bytes: component.len() as u64,
-            created: clock::now(),
+            created: Timestamp::now().as_seconds(),
         };
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::to_the_end(async move {

@@ -2,14 +2,13 @@
 //! Not here: any rule.
 
 use crate::{
-    clock,
     idempotency::Running,
-    logs::Logs,
+    log_buffer::LogBuffers,
     metering::{Metering, MeteringParts},
 };
 use bytes::Bytes;
 use riad_core::{
-    Error, Limits, Result,
+    Error, Limits, Result, Timestamp,
     plugin::Stage,
     ports::{
         AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
@@ -61,7 +60,7 @@ pub(crate) struct Shared {
     pub currency: String,
     pub standard: PlannedComponent,
     pub limits: Limits,
-    pub logs: Logs,
+    pub logs: LogBuffers,
     /// Requests with an idempotency key that are being answered.
     pub running: Running,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
@@ -105,9 +104,9 @@ impl Shared {
                 source: Arc::new(parts.standard_component),
             },
             limits: parts.limits,
-            logs: Logs::default(),
+            logs: LogBuffers::default(),
             running: Running::default(),
-            started: clock::now(),
+            started: Timestamp::now().as_seconds(),
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Tenants and their policies, for the operator. Not here: what a tenant does in its room.
 
 use crate::{
-    audit, clock,
+    audit,
     keys::{self, KeyOwner, KeyRequest, KeyService, NewKey},
     shared::Shared,
 };
-use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, policy::Policy, tenant::Tenant};
+use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, tenant::Tenant};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl TenantService {
             id,
             account: Account::new(0),
             name: keys::check_name(name)?,
-            created: clock::now(),
+            created: Timestamp::now().as_seconds(),
             policy: self.patched(&Policy::default(), policy).await?,
         };
         let detail = serde_json::to_value(&tenant.policy).map_err(Error::internal)?;

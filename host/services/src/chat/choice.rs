@@ -1,7 +1,6 @@
-//! One choice: a place in the queue, a generation, and its way through the stream filter.
-//! Not here: how choices are put together (`stream`).
+//! One choice of a chat: its wait in the queue, its generation, and the stream filter.
 
-use super::{ChatEvent, prepare::Prepared};
+use super::{event::ChatEvent, prepared::Prepared};
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
@@ -12,15 +11,15 @@ use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 use tracing::{Instrument, info_span};
 
-/// Where the events of a request go.
+/// The channel to the caller.
 ///
-/// The channel has no bound of its own, because a slow client must not hold up the filter, which holds guest memory, nor
-/// the engine. It is bounded all the same: a request has at most `n` × `max_tokens` pieces, each let through by a filter
-/// whose output is limited, and the request's deadline ends it.
+/// It has no bound of its own, because a slow client must hold up neither the filter, which occupies a guest instance, nor the
+/// engine. Its content is bounded by the request: at most `n` × `max_tokens` pieces, each from a filter whose output is limited,
+/// until the request's deadline.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
-/// Waits for a lane and starts the generation of a choice. The first waits for a while only, so that a client is told early that the
-/// server is full; the others belong to a request that runs already.
+/// Waits for a lane and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
+/// server is full; the others belong to a request that already runs and wait until its deadline.
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
     let shared = &prepared.shared;
     let arrived = Instant::now();
@@ -56,7 +55,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     Ok(stream)
 }
 
-/// A seed stands for the whole request: its choices differ, and are the same each time.
+/// Derives a choice's seed from the request's: choices differ from each other and are reproducible.
 fn sampling(asked: &Sampling, choice: u64) -> Sampling {
     Sampling {
         seed: asked.seed.map(|seed| seed.wrapping_add(choice)),
@@ -64,7 +63,7 @@ fn sampling(asked: &Sampling, choice: u64) -> Sampling {
     }
 }
 
-/// Sends what the filter makes of a generation, to its end.
+/// Sends the filtered text of a generation, to its end.
 pub(super) async fn follow(
     prepared: &Prepared,
     choice: usize,
@@ -119,7 +118,7 @@ async fn generate(
                 return Ok(end);
             }
             Some(Err(error)) => return meter.record_engine_result(Err(error)),
-            None => return meter.record_engine_result(Err(Error::internal("a generation ended without saying so"))),
+            None => return meter.record_engine_result(Err(Error::internal("a generation ended without an end event"))),
         }
     }
 }
@@ -134,5 +133,5 @@ fn send_text(events: &Events, choice: u32, text: String) -> Result<()> {
 pub(super) fn send(events: &Events, event: ChatEvent) -> Result<()> {
     events
         .send(Ok(event))
-        .map_err(|_| Error::new(ErrorKind::Cancelled, "the caller went away"))
+        .map_err(|_| Error::new(ErrorKind::Cancelled, "the caller has disconnected"))
 }

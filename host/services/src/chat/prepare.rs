@@ -1,37 +1,20 @@
-//! From a valid request to a generation that runs: budget, room, adapter, pipeline, prompt, queue.
-//! Not here: what comes out of the generation (`choice`, `stream`).
+//! From a valid request to a running generation: budget, room, adapter, pipeline, prompt, queue.
 
-use super::{ValidRequest, choice};
+use super::{
+    ValidRequest, choice,
+    prepared::{self, Prepared},
+};
 use crate::{capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
-    adapter::AdapterSource,
-    chat::Sampling,
     ledger::{Kind, Purpose},
-    plugin::{Prompt, Stage, StageRequest},
-    policy::Tier,
-    ports::{FilterId, GenerationStream, PipelineRun, PlannedComponent},
+    plugin::{Stage, StageRequest},
+    ports::{GenerationStream, PipelineRun, PlannedComponent},
     price::Usage,
 };
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
-
-/// Everything that was decided once and holds for the rest of the request.
-pub(super) struct Prepared {
-    pub shared: Arc<Shared>,
-    pub pass: TenantPass,
-    pub adapter: Option<AdapterSource>,
-    pub prompt: Prompt,
-    pub prompt_tokens: u32,
-    pub sampling: Sampling,
-    pub tier: Tier,
-    pub deadline: Instant,
-    /// One per choice.
-    pub filters: Vec<FilterId>,
-    pub run: Arc<dyn PipelineRun>,
-    pub meter: RequestMeter,
-}
 
 /// A request whose first generation runs.
 pub(super) struct Started {
@@ -56,7 +39,9 @@ pub(super) async fn prepare(
     // Keeps the request open until the outcome of this is recorded, also when the deadline drops the future that owns the meter.
     let outcome = meter.handle();
     let starting = timeout_at(deadline, start(shared, pass, request, deadline, meter));
-    let started = starting.await.unwrap_or_else(|_| Err(super::too_late(shared)));
+    let started = starting
+        .await
+        .unwrap_or_else(|_| Err(prepared::deadline_exceeded(shared)));
     outcome.record_result(started)
 }
 
@@ -74,8 +59,8 @@ async fn start(
     };
     meter.hold(guests).await?;
     let room = shared.rooms.open(pass).await?;
-    let adapter = models::pin(&room, request.model(), request.adapter()).await?;
-    meter.set_adapter(request.adapter().cloned());
+    let adapter = models::pin(&room, request.model()).await?;
+    meter.set_adapter(request.model().adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
     meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;

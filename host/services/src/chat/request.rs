@@ -1,9 +1,7 @@
-//! What a chat request may say. Not here: whether its adapter exists and its prompt fits, which only the room and the
-//! pipeline know.
+//! Validation of a chat request. Whether its adapter exists and its prompt fits is known only later, in the room and after the pipeline.
 
-use crate::models;
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Limits, Result,
+    Error, ErrorKind, Limits, ModelName, Result,
     chat::{Message, Role, Sampling},
     policy::{TenantLimits, Tier},
     profile::ModelProfile,
@@ -11,14 +9,14 @@ use riad_core::{
 
 const STOP_MAX: usize = 4;
 
-/// A message as it came; the role is not checked yet.
+/// A message as the client sent it; its role is unchecked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatMessage {
     pub role: String,
     pub content: String,
 }
 
-/// A chat request as it came. `None` is what the client did not say.
+/// A chat request as the client sent it; `None` is a member that it left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
     pub model: String,
@@ -41,8 +39,7 @@ pub struct ChatRequest {
 /// A chat request that was found to be well-formed; only [`ValidRequest::check`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidRequest {
-    model: String,
-    adapter: Option<AdapterAlias>,
+    model: ModelName,
     messages: Vec<Message>,
     sampling: Sampling,
     /// Whether `sampling.max_tokens` is the client's.
@@ -57,7 +54,7 @@ impl ValidRequest {
     /// # Errors
     /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
     pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits, tenant: &TenantLimits) -> Result<Self> {
-        let adapter = models::parse(&profile.id, &request.model)?;
+        let model = ModelName::parse(&profile.id, &request.model)?;
         let messages = check_messages(request.messages, limits)?;
         let context = profile.context_tokens;
         if request.max_tokens == Some(0) {
@@ -114,8 +111,7 @@ impl ValidRequest {
             seed: request.seed,
         };
         Ok(Self {
-            model: request.model,
-            adapter,
+            model,
             messages,
             sampling,
             max_tokens_given: request.max_tokens.is_some(),
@@ -125,15 +121,9 @@ impl ValidRequest {
         })
     }
 
-    /// The model as the client named it.
     #[must_use]
-    pub fn model(&self) -> &str {
+    pub fn model(&self) -> &ModelName {
         &self.model
-    }
-
-    #[must_use]
-    pub fn adapter(&self) -> Option<&AdapterAlias> {
-        self.adapter.as_ref()
     }
 
     #[must_use]

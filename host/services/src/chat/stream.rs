@@ -1,10 +1,10 @@
-//! The stream of events that the caller reads, and the task behind it. Not here: what a choice does (`choice`).
+//! The stream of events that the caller reads, and the task that produces them.
 
 use super::{
-    ChatEvent,
     choice::{self, Events},
-    prepare::{Prepared, Started},
-    too_late,
+    event::ChatEvent,
+    prepare::Started,
+    prepared::{Prepared, deadline_exceeded},
 };
 use futures::{Stream, future::try_join_all};
 use riad_core::{Error, Result, ports::GenerationStream};
@@ -19,8 +19,8 @@ use tokio::{
 };
 use tracing::{Instrument, info_span};
 
-/// Ends after [`ChatEvent::End`] or the first error. Dropping it stops the request: its generations are cancelled, its
-/// guests ended, and what was used is settled.
+/// Ends after [`ChatEvent::End`] or the first error. Dropping it cancels the request: its generations stop, its guests end, and what
+/// was used is settled.
 pub struct ChatStream {
     events: UnboundedReceiver<Result<ChatEvent>>,
     task: AbortHandle,
@@ -34,7 +34,7 @@ impl Stream for ChatStream {
         if self.finished {
             return Poll::Ready(None);
         }
-        // The task always says how it ended, unless it panicked.
+        // The task always sends a last event, unless it panicked.
         let event = ready!(self.events.poll_recv(context))
             .unwrap_or_else(|| Err(Error::internal("the task of a chat request ended without an answer")));
         self.finished = matches!(event, Err(_) | Ok(ChatEvent::End { .. }));
@@ -48,14 +48,14 @@ impl Drop for ChatStream {
     }
 }
 
-/// A task of its own follows the generations, so that neither a slow client nor a slow filter holds up the engine.
+/// Follows the generations in a task of their own, so that a slow client holds up neither the filters nor the engine.
 pub(super) fn spawn(started: Started) -> ChatStream {
     let (sender, events) = unbounded_channel();
     let task = async move {
         let Started { prepared, first } = started;
         let served = timeout_at(prepared.deadline, serve(&prepared, first, &sender)).await;
-        let served = served.unwrap_or_else(|_| Err(too_late(&prepared.shared)));
-        // Not under the deadline: what was served in time is billed, and the answer has its receipt.
+        let served = served.unwrap_or_else(|_| Err(deadline_exceeded(&prepared.shared)));
+        // Not under the deadline: an answer that was served in time is billed and gets its receipt.
         let outcome = match served {
             Ok(()) => {
                 end(&prepared)
@@ -69,7 +69,7 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         }
         // Before the caller is told, on every way out: guests end here, and the request is settled when the engine has ended too.
         drop(prepared);
-        // A caller that went away is not told.
+        // Fails only if the caller has disconnected.
         let _ = sender.send(outcome);
     };
     let task = tokio::spawn(task.in_current_span());

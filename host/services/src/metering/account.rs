@@ -9,7 +9,7 @@ use super::{
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, KeyId, PlanName, Result, TenantId,
+    Account, Digest, Error, ErrorKind, KeyId, ModelName, PlanName, Result, TenantId,
     ledger::{ChainHead, Entry, Outcome, Purpose, Record},
     policy::TenantLimits,
     price::Usage,
@@ -247,7 +247,7 @@ impl State {
             kind: unsigned.purpose.kind,
             outcome: unsigned.outcome,
             key: unsigned.key.clone(),
-            model: full_name(&unsigned.purpose),
+            model: ModelName::new(&unsigned.purpose.model, unsigned.purpose.adapter.clone()).to_string(),
             served_by: unsigned.served_by,
             used: unsigned.used,
             plan: unsigned.plan.clone(),
@@ -277,13 +277,5 @@ impl State {
         };
         writer.count(&entry.used);
         Ok((signed, writer.ledger.append(Record::Entry(entry))))
-    }
-}
-
-/// The model as a client names it (`models::parse`).
-pub(super) fn full_name(purpose: &Purpose) -> String {
-    match &purpose.adapter {
-        Some(alias) => format!("{}:{alias}", purpose.model),
-        None => purpose.model.clone(),
     }
 }

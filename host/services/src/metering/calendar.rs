@@ -1,47 +1,39 @@
-//! Days and months of UTC, in seconds since 1970-01-01. Not here: the time now (`clock`).
+//! Days and months in UTC, as seconds since 1970-01-01. Times beyond the year 9999 count as its last day.
 
-const DAY: u64 = 86_400;
+use time::{Date, Duration, OffsetDateTime};
 
-/// Midnight that began the day.
+/// Midnight at the start of the day.
 pub(super) fn day(seconds: u64) -> u64 {
-    seconds - seconds % DAY
+    midnight(date(seconds))
 }
 
 pub(super) fn next_day(seconds: u64) -> u64 {
-    day(seconds).saturating_add(DAY)
+    midnight(date(seconds).saturating_add(Duration::DAY))
 }
 
-/// Midnight that began the month.
+/// Midnight at the start of the month.
 pub(super) fn month(seconds: u64) -> u64 {
-    let days = seconds / DAY;
-    days.saturating_sub(civil(days).2 - 1) * DAY
+    midnight(first_of_month(date(seconds)))
 }
 
 pub(super) fn next_month(seconds: u64) -> u64 {
     // No month has more than 31 days, and none fewer than 28.
-    month(month(seconds).saturating_add(31 * DAY))
+    let in_next_month = first_of_month(date(seconds)).saturating_add(Duration::days(31));
+    midnight(first_of_month(in_next_month))
 }
 
-/// `2026-02-28`.
-pub(super) fn date(seconds: u64) -> String {
-    let (year, month, day) = civil(seconds / DAY);
-    format!("{year:04}-{month:02}-{day:02}")
+/// The day in UTC; it prints as `2026-02-28`.
+pub(super) fn date(seconds: u64) -> Date {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).map_or(Date::MAX, OffsetDateTime::date)
 }
 
-/// Year, month and day of the month: `civil_from_days` of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms", for
-/// days from 1970 on.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Counted from 0000-03-01, so that the leap day is a year's last.
-    let days = days.saturating_add(719_468);
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+fn first_of_month(date: Date) -> Date {
+    date.replace_day(1).unwrap_or(date)
+}
+
+fn midnight(date: Date) -> u64 {
+    u64::try_from(date.midnight().assume_utc().unix_timestamp()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -60,31 +52,35 @@ mod tests {
             (1_709_251_199, "2024-02-01", "2024-03-01"), // 2024-02-29
         ] {
             assert_eq!(
-                (date(month(seconds)), date(next_month(seconds))),
+                (date(month(seconds)).to_string(), date(next_month(seconds)).to_string()),
                 (begins.to_owned(), next.to_owned()),
                 "{seconds}"
             );
-            assert_eq!(month(seconds) % DAY, 0);
+            assert_eq!(month(seconds) % 86_400, 0);
         }
     }
 
     #[test]
-    fn every_day_follows_the_one_before_for_two_hundred_years() {
-        let mut last = (1970, 1, 0);
-        for days in 0..73_000 {
-            let (year, month, day) = civil(days);
-            let follows = (year, month, day) == (last.0, last.1, last.2 + 1)
-                || (year, month, day) == (last.0, last.1 + 1, 1)
-                || (year, month, day) == (last.0 + 1, 1, 1);
-            assert!(follows, "{last:?} before {:?}", (year, month, day));
-            last = (year, month, day);
+    fn every_month_ends_where_the_next_begins_for_200_years() {
+        let (mut start, mut months) = (0, 0);
+        while start < 200 * 366 * 86_400 {
+            let next = next_month(start);
+            assert!((28..=31).contains(&((next - start) / 86_400)), "{}", date(start));
+            assert_eq!((month(next), month(next - 1)), (next, start));
+            (start, months) = (next, months + 1);
         }
-        assert_eq!(last.0, 2169);
+        assert_eq!(months, 200 * 12 + 5, "73,200 days reach to the end of May 2170");
     }
 
     #[test]
     fn a_day_ends_at_midnight() {
         assert_eq!((day(86_399), next_day(86_399)), (0, 86_400));
         assert_eq!((day(86_400), next_day(86_400)), (86_400, 172_800));
+    }
+
+    #[test]
+    fn times_after_the_year_9999_are_its_last_day() {
+        assert_eq!(date(u64::MAX).to_string(), "9999-12-31");
+        assert_eq!(next_day(u64::MAX), day(u64::MAX));
     }
 }

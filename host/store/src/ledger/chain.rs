@@ -1,7 +1,6 @@
 //! An entry against its receipt: a compact JWS (RFC 7515, section 3.1) whose payload repeats the entry and names the receipt
 //! before it. Not here: signatures (the caller of `verify`), what rows promise to each other (`verify`).
 
-use super::rows::{amounts, stored};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use riad_core::{Digest, ledger::Entry, receipt::Receipt};
 
@@ -36,7 +35,7 @@ impl Link {
                         named(self.receipt)
                     ));
                 }
-                let differ = differences(&receipt, entry);
+                let differ = receipt.differences(entry);
                 if !differ.is_empty() {
                     faults.push(format!("its receipt has another {}", differ.join(", ")));
                 }
@@ -59,53 +58,4 @@ fn read(jws: &str) -> Result<Receipt, String> {
         .decode(payload)
         .map_err(|error| format!("its receipt's payload is not base64url: {error}"))?;
     serde_json::from_slice(&payload).map_err(|error| format!("its receipt's payload is no receipt: {error}"))
-}
-
-/// Names of the members that the two do not agree on. Amounts are compared as they are stored.
-fn differences(receipt: &Receipt, entry: &Entry) -> Vec<&'static str> {
-    let Receipt {
-        tenant,
-        account,
-        number,
-        previous: _,
-        request,
-        at_ms,
-        kind,
-        outcome,
-        key,
-        model,
-        served_by: _,
-        used,
-        plan,
-        plan_version,
-        cost_nanos,
-    } = receipt;
-    let checks = [
-        ("tenant", *tenant == entry.tenant),
-        ("account", *account == entry.account),
-        ("number", *number == entry.number),
-        ("request", *request == entry.request),
-        ("at_ms", stored(*at_ms) == stored(entry.at_ms)),
-        ("kind", *kind == entry.purpose.kind),
-        ("outcome", *outcome == entry.outcome),
-        ("key", *key == entry.key),
-        ("model", *model == model_name(entry)),
-        ("use", amounts(used) == amounts(&entry.used)),
-        ("plan", *plan == entry.plan),
-        ("plan_version", *plan_version == entry.plan_version),
-        ("cost_nanos", stored(*cost_nanos) == stored(entry.cost_nanos)),
-    ];
-    checks
-        .into_iter()
-        .filter_map(|(name, same)| (!same).then_some(name))
-        .collect()
-}
-
-/// The model as the client named it: with the adapter's alias behind it.
-fn model_name(entry: &Entry) -> String {
-    let purpose = &entry.purpose;
-    match &purpose.adapter {
-        Some(alias) => format!("{}:{alias}", purpose.model),
-        None => purpose.model.clone(),
-    }
 }

@@ -44,7 +44,7 @@ fn a_plain_request_gets_the_defaults() {
     assert_eq!(valid.choices(), 1);
     assert_eq!(valid.max_tokens(), 64);
     assert_eq!(valid.sampling.temperature, 0.5, "the model's own");
-    assert_eq!(valid.adapter(), None);
+    assert_eq!(valid.model().adapter(), None);
 }
 
 #[test]

@@ -1,0 +1,22 @@
+//! What a chat request answers.
+
+use riad_core::{chat::FinishReason, document::Passage, plugin::Citation, receipt::SignedReceipt};
+
+/// The events of a chat request, in this order for each choice. Events of several choices are interleaved.
+#[expect(clippy::large_enum_variant, reason = "the large one comes once in a request")]
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChatEvent {
+    /// Text that the stream filter let through; never empty.
+    Text { choice: u32, text: String },
+    /// The choice is complete.
+    ChoiceEnd {
+        choice: u32,
+        finish: FinishReason,
+        citations: Vec<Citation>,
+    },
+    /// The last event: every choice has ended and the request is settled.
+    End {
+        receipt: SignedReceipt,
+        passages: Vec<Passage>,
+    },
+}

@@ -1,0 +1,98 @@
+//! The latest lines of each tenant's plugins, in memory.
+
+use parking_lot::Mutex;
+use riad_core::{
+    Account, TenantPass, Timestamp,
+    ports::{LogLevel, TenantLog},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// Lines kept per tenant.
+const LINES: usize = 256;
+/// Bytes of a line; with [`LINES`] this bounds a tenant's log at half a megabyte.
+const LINE_BYTES: usize = 2048;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Seconds since 1970-01-01 UTC.
+    pub time: u64,
+    pub level: LogLevel,
+    pub message: String,
+}
+
+#[derive(Default)]
+pub(crate) struct LogBuffers(Mutex<HashMap<Account, Arc<LogBuffer>>>);
+
+impl LogBuffers {
+    /// The buffer that the plugins of one request write to. A request that outlives its tenant writes into one that nobody can read.
+    pub fn open(&self, pass: &TenantPass) -> Arc<dyn TenantLog> {
+        Arc::clone(self.0.lock().entry(pass.account()).or_default()) as Arc<dyn TenantLog>
+    }
+
+    pub fn forget(&self, account: Account) {
+        self.0.lock().remove(&account);
+    }
+
+    pub fn read(&self, account: Account) -> Vec<LogLine> {
+        let buffer = self.0.lock().get(&account).map(Arc::clone);
+        buffer
+            .map(|buffer| buffer.0.lock().iter().cloned().collect())
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Default)]
+struct LogBuffer(Mutex<VecDeque<LogLine>>);
+
+impl TenantLog for LogBuffer {
+    fn write(&self, level: LogLevel, message: &str) {
+        let mut end = message.len().min(LINE_BYTES);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = LogLine {
+            time: Timestamp::now().as_seconds(),
+            level,
+            message: message.get(..end).unwrap_or_default().to_owned(),
+        };
+        let mut lines = self.0.lock();
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_lines_go_first_and_long_ones_end_between_characters() {
+        let buffer = LogBuffer::default();
+        for index in 0..=LINES {
+            buffer.write(LogLevel::Info, &format!("line {index}"));
+        }
+        let long = "é".repeat(LINE_BYTES);
+        buffer.write(LogLevel::Warn, &format!("x{long}"));
+        let lines = buffer.0.lock();
+        assert_eq!(lines.len(), LINES);
+        assert_eq!(lines[0].message, "line 2");
+        assert_eq!(lines[LINES - 1].message.len(), LINE_BYTES - 1);
+    }
+
+    #[test]
+    fn a_forgotten_buffer_is_not_read_again() {
+        let logs = LogBuffers::default();
+        let account = Account::new(1);
+        let buffer = Arc::clone(logs.0.lock().entry(account).or_default());
+        buffer.write(LogLevel::Info, "before");
+        assert_eq!(logs.read(account).len(), 1);
+        logs.forget(account);
+        buffer.write(LogLevel::Info, "late");
+        assert!(logs.read(account).is_empty());
+    }
+}
