@@ -5,12 +5,14 @@
 mod config;
 mod peft;
 mod residents;
+mod snapshot;
 mod static_embedder;
 
 #[cfg(feature = "mistralrs")]
 mod mistral;
 
 pub use config::{Device, Dtype, EngineConfig};
+pub use snapshot::snapshot_folder;
 pub use static_embedder::StaticEmbedder;
 
 use riad_core::{Result, ports::ChatEngine};

@@ -141,29 +141,8 @@ fn temperature_in(generation: &Value) -> f32 {
 
 /// A file of a local folder, or of a hub model that the Hugging Face cache holds.
 fn json_of(model: &str, name: &str) -> Option<Value> {
-    let folder = Path::new(model);
-    let file = match folder.is_dir() {
-        true => folder.join(name),
-        false => hub_snapshot(model, name)?.join(name),
-    };
+    let file = riad_engine::snapshot_folder(model)?.join(name);
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
-}
-
-/// The folder in the Hugging Face cache that has this file of a hub model.
-#[must_use]
-pub fn hub_snapshot(model: &str, name: &str) -> Option<PathBuf> {
-    let hub = std::env::var_os("HF_HOME").map_or_else(
-        || std::env::home_dir().map(|home| home.join(".cache/huggingface")),
-        |home| Some(home.into()),
-    )?;
-    let snapshots = hub
-        .join("hub")
-        .join(format!("models--{}", model.replace('/', "--")))
-        .join("snapshots");
-    let mut snapshots = std::fs::read_dir(snapshots).ok()?.flatten();
-    snapshots
-        .find(|snapshot| snapshot.path().join(name).is_file())
-        .map(|snapshot| snapshot.path())
 }
 
 fn check(profile: &ModelProfile) -> Result<()> {

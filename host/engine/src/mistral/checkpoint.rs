@@ -1,5 +1,6 @@
 //! The base model's folder: its family and its tokenizer. Not here: weights, which mistral.rs reads itself.
 
+use crate::snapshot_folder;
 use riad_core::{Error, Result};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -23,13 +24,8 @@ struct ConfigJson {
 impl Checkpoint {
     /// A local folder, or a hub id that was fetched before.
     pub fn find(model: &str) -> Result<Self> {
-        let folder = PathBuf::from(model);
-        let file = |name: &str| {
-            if folder.is_dir() {
-                return Some(folder.join(name));
-            }
-            hf_hub::Cache::from_env().model(model.to_owned()).get(name)
-        };
+        let folder = snapshot_folder(model);
+        let file = |name: &str| folder.as_ref().map(|folder| folder.join(name));
         let missing = |name: &str| {
             Error::invalid(format!(
                 "engine.model: {name} of \"{model}\" is not there; name a folder in Hugging Face's layout"

@@ -95,14 +95,9 @@ fn chat_model(config: &Config) -> Result<ChatModel, String> {
     let words = |error: riad_core::Error| error.message().to_owned();
     let profile = config::profile(config).map_err(words)?;
     let model = config::model_folder(&config.engine).map_err(words)?;
-    let folder = match Path::new(&model) {
-        folder if folder.is_dir() => folder.to_owned(),
-        _ => config::hub_snapshot(&model, "config.json").ok_or_else(|| {
-            format!(
-                "`{model}` is not in the Hugging Face cache; download it first (hf download {model}), or name a folder"
-            )
-        })?,
-    };
+    let folder = riad_engine::snapshot_folder(&model).ok_or_else(|| {
+        format!("`{model}` is not in the Hugging Face cache; download it first (hf download {model}), or name a folder")
+    })?;
     let json = json(&folder.join("config.json"))?;
     if json.get("model_type").and_then(Value::as_str).is_none() {
         return Err(format!(
