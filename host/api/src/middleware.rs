@@ -9,7 +9,7 @@ use crate::{
     idempotency, rate_headers,
     state::AppState,
     tasks::Tasks,
-    uploads::Uploads,
+    uploads::UploadLimiter,
 };
 use axum::{
     Extension,
@@ -53,8 +53,8 @@ pub(crate) struct LayerState {
     pub services: Services,
     pub metrics: MetricsAccess,
     pub tasks: Tasks,
-    pub documents: Uploads,
-    pub artifacts: Uploads,
+    pub documents: UploadLimiter,
+    pub artifacts: UploadLimiter,
 }
 
 impl Layer {
@@ -90,11 +90,11 @@ impl Layer {
 
 /// Layer: waits for a permit of the caller's account and holds it until the answer begins.
 async fn hold_upload_permit(
-    State(uploads): State<Uploads>,
+    State(uploads): State<UploadLimiter>,
     Extension(pass): Extension<TenantPass>,
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let _permit = uploads.enter(pass.account()).await?;
+    let _permit = uploads.acquire(pass.account()).await?;
     Ok(next.run(request).await)
 }

@@ -12,7 +12,7 @@ use crate::{
     state::AppState,
     tasks::Tasks,
     tenants,
-    uploads::Uploads,
+    uploads::UploadLimiter,
     usage,
 };
 use axum::{
@@ -41,8 +41,8 @@ pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSp
         services: services.clone(),
         metrics,
         tasks,
-        documents: Uploads::new(uploads.saturating_mul(8), 4),
-        artifacts: Uploads::new(uploads, 1),
+        documents: UploadLimiter::new(uploads.saturating_mul(8), 4),
+        artifacts: UploadLimiter::new(uploads, 1),
     };
     let mut router = OpenApiRouter::with_openapi(Document::openapi());
     for route in routes(services.limits()) {

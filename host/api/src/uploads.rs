@@ -1,83 +1,45 @@
-//! The turn of an upload that is held in memory as a whole: a bounded number at the same time, few of them one tenant's, so that
-//! neither many nor slow ones keep the others out. Who waits holds nothing but a connection, and few may.
+//! Permits for uploads that are held in memory as a whole: a bounded number at the same time, few of them one tenant's, so that
+//! neither many nor slow ones keep the others out. An upload that waits holds nothing but a connection, and few may wait.
 //! Not here: how large an upload may be (`router`).
 
-use parking_lot::Mutex;
+use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Request};
 use riad_core::{Account, Error, ErrorKind};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use std::time::Duration;
 
-/// Of one tenant that may wait.
+/// Uploads of one tenant that may wait.
 const WAITING: usize = 8;
 const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
-pub(crate) struct Uploads {
-    places: Arc<Semaphore>,
-    /// Places of one tenant.
-    each: usize,
-    /// The places of each tenant that uploads now.
-    tenants: Arc<Mutex<HashMap<Account, Weak<Semaphore>>>>,
-}
+pub(crate) struct UploadLimiter(Limiter<FewestHeld>);
 
-/// Given back when it is dropped.
-pub(crate) struct Turn {
-    _own: OwnedSemaphorePermit,
-    _place: OwnedSemaphorePermit,
-}
+/// The right to hold one upload in memory. Given back when dropped.
+pub(crate) type UploadPermit = Permit<FewestHeld>;
 
-impl Uploads {
+impl UploadLimiter {
     /// At most `most` at the same time, and `each` of one tenant.
-    pub fn new(most: u32, each: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(most as usize)),
-            each,
-            tenants: Arc::default(),
-        }
+    pub fn new(most: u32, each: u32) -> Self {
+        let bounds = Bounds {
+            per_account: each,
+            waiting_per_account: WAITING,
+            ..Bounds::of(most)
+        };
+        Self(Limiter::new(bounds, FewestHeld))
     }
 
-    /// Waits for the tenant's own turn first: a tenant waits for a place with few uploads only.
+    /// Waits for a permit.
     ///
     /// # Errors
-    /// `Busy` when many of the tenant's wait, or the wait is too long.
-    pub async fn enter(&self, account: Account) -> Result<Turn, Error> {
-        let busy = || {
-            let words = "too many uploads wait; send this one again when others have ended";
-            Error::new(ErrorKind::Busy, words).with_retry_after(Duration::from_secs(1))
+    /// `Busy` when many uploads of the tenant wait, or the wait is too long.
+    pub async fn acquire(&self, account: Account) -> Result<UploadPermit, Error> {
+        let request = Request {
+            expires: self.0.now().checked_add(LONGEST),
+            ..Request::new(account, ())
         };
-        // Each that waits or uploads holds the semaphore once.
-        let own = self.own(account);
-        if Arc::strong_count(&own) > self.each + WAITING {
-            return Err(busy());
-        }
-        let turn = async {
-            let own = own.acquire_owned().await.map_err(Error::internal)?;
-            let place = Arc::clone(&self.places);
-            let place = place.acquire_owned().await.map_err(Error::internal)?;
-            Ok(Turn {
-                _own: own,
-                _place: place,
-            })
-        };
-        timeout(LONGEST, turn).await.map_err(|_| busy())?
-    }
-
-    fn own(&self, account: Account) -> Arc<Semaphore> {
-        let mut tenants = self.tenants.lock();
-        if let Some(own) = tenants.get(&account).and_then(Weak::upgrade) {
-            return own;
-        }
-        tenants.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(self.each));
-        tenants.insert(account, Arc::downgrade(&own));
-        own
+        self.0.acquire(request).await.map_err(|_| {
+            let text = "too many uploads are waiting; send this one again when others have ended";
+            Error::new(ErrorKind::Busy, text).with_retry_after(Duration::from_secs(1))
+        })
     }
 }
 
@@ -87,22 +49,22 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test]
-    async fn a_tenant_has_one_turn_at_a_time_and_keeps_nobody_else_out() {
-        let uploads = Uploads::new(2, 1);
-        let first = uploads.enter(Account::new(1)).await.unwrap();
-        let mut second = Box::pin(uploads.enter(Account::new(1)));
+    async fn a_tenant_uploads_one_at_a_time_and_blocks_nobody() {
+        let uploads = UploadLimiter::new(2, 1);
+        let first = uploads.acquire(Account::new(1)).await.unwrap();
+        let mut second = Box::pin(uploads.acquire(Account::new(1)));
         assert!((&mut second).now_or_never().is_none(), "its own upload is running");
-        let other = uploads.enter(Account::new(2)).now_or_never().unwrap();
-        assert!(other.is_ok(), "the other tenant has a turn of its own");
-        let mut third = Box::pin(uploads.enter(Account::new(3)));
-        assert!((&mut third).now_or_never().is_none(), "all places are taken");
+        let other = uploads.acquire(Account::new(2)).now_or_never().unwrap();
+        assert!(other.is_ok(), "the other tenant has a permit of its own");
+        let mut third = Box::pin(uploads.acquire(Account::new(3)));
+        assert!((&mut third).now_or_never().is_none(), "all permits are taken");
         let mut waiting = Vec::new();
         for _ in 0..WAITING - 1 {
-            let mut more = Box::pin(uploads.enter(Account::new(1)));
+            let mut more = Box::pin(uploads.acquire(Account::new(1)));
             assert!((&mut more).now_or_never().is_none());
             waiting.push(more);
         }
-        let refused = uploads.enter(Account::new(1)).await.err().unwrap();
+        let refused = uploads.acquire(Account::new(1)).await.err().unwrap();
         assert_eq!(
             refused.kind(),
             ErrorKind::Busy,
@@ -113,7 +75,11 @@ mod tests {
         drop(other);
         assert!(second.now_or_never().is_some());
         assert!(third.now_or_never().is_some());
-        assert!(uploads.enter(Account::new(4)).now_or_never().is_some());
-        assert_eq!(uploads.tenants.lock().len(), 1, "tenants that are done are forgotten");
+        assert!(uploads.acquire(Account::new(4)).now_or_never().is_some());
+        assert_eq!(
+            uploads.0.inspect(|queue| queue.accounts()),
+            0,
+            "tenants that are done are forgotten"
+        );
     }
 }

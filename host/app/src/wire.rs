@@ -12,7 +12,7 @@ use riad_core::{
 use riad_engine::{EngineConfig, StaticEmbedder};
 use riad_outbound::{HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{FairQueue, Fifo, Parts, Services, accrual};
+use riad_services::{FairQueue, FifoQueue, Parts, Services, accrual};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
@@ -138,7 +138,7 @@ fn tokens(auth: &Auth) -> Result<Option<Arc<dyn Tokens>>> {
 fn scheduler(config: &Config, engine: &dyn ChatEngine) -> Arc<dyn Scheduler> {
     match config.scheduler.policy {
         SchedulerPolicy::Fair => Arc::new(FairQueue::new(engine.lanes(), &config.limits, target(config))),
-        SchedulerPolicy::Fifo => Arc::new(Fifo::new(engine.lanes(), &config.limits)),
+        SchedulerPolicy::Fifo => Arc::new(FifoQueue::new(engine.lanes(), &config.limits)),
     }
 }
 

@@ -4,7 +4,8 @@
 
 mod config;
 mod peft;
-mod residents;
+mod pinned_lru;
+mod pool;
 mod snapshot;
 mod static_embedder;
 

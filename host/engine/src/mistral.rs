@@ -1,20 +1,19 @@
 //! mistral.rs as lanes over shared weights: the `ChatEngine` of a local model.
 //! Not here: what a lane does with a request (`mistral/lane.rs`), how an adapter is read (`mistral/adapters.rs`).
 
+mod active_request;
 mod adapters;
 mod checkpoint;
-mod desk;
 mod drain;
 mod lane;
 mod sampling;
-mod seat;
 mod stop;
 
-use crate::EngineConfig;
+use crate::{EngineConfig, pool::EnginePool};
+use active_request::ActiveRequest;
 use adapters::AdapterCache;
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
-use desk::Desk;
 use lane::{Lane, LaneParts};
 use parking_lot::Mutex;
 use riad_core::{
@@ -26,7 +25,6 @@ use riad_core::{
     profile::ModelProfile,
 };
 use riad_lora::SharedWeights;
-use seat::Seat;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
 
@@ -36,7 +34,7 @@ pub(crate) struct MistralEngine {
     adapters: AdapterCache,
     lanes: usize,
     parts: Arc<LaneParts>,
-    desk: Arc<Desk<Lane>>,
+    pool: Arc<EnginePool<Lane>>,
     counted: Arc<Counted>,
 }
 
@@ -70,7 +68,7 @@ impl MistralEngine {
             adapters: AdapterCache::new(checkpoint.family, parts.weights.clone(), config.resident_adapter_bytes),
             profile: config.profile.clone(),
             lanes: lanes.len(),
-            desk: Arc::new(Desk::new(lanes)),
+            pool: Arc::new(EnginePool::new(lanes)),
             counted: Arc::default(),
             parts,
         })
@@ -90,11 +88,11 @@ impl ChatEngine for MistralEngine {
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
         // Any lane can: it answers between two steps.
         let lane = self
-            .desk
-            .look()
+            .pool
+            .any_lane()
             .ok_or_else(|| Error::internal("an engine without lanes"))?;
-        // In a task of its own: mistral.rs' thread panics, and takes what it generates for somebody else with it, when whoever
-        // asked for a count has gone.
+        // In a task of its own: mistral.rs' thread panics, and ends a generation of another request with it, when the future that
+        // waits for a count is dropped.
         let messages = messages.to_vec();
         tokio::spawn(async move { lane.count(&messages).await })
             .await
@@ -108,15 +106,15 @@ impl ChatEngine for MistralEngine {
     }
 
     async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
-        // Dropped in the reverse order when this ends early: who gets the ticket back finds the tally told.
+        // Dropped in the reverse order when this ends early: the usage is reported before the ticket goes back.
         let (ticket, generation) = (ticket, generation);
         let adapter = match &generation.adapter {
             Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,
         };
-        let place = self.desk.take().await?;
-        let seat = Seat::new(place, self.parts.clone(), ticket);
-        drain::start(seat, generation, adapter, self.counted.clone()).await
+        let lane = self.pool.acquire(generation.account).await?;
+        let active = ActiveRequest::new(lane, self.parts.clone(), ticket);
+        drain::start(active, generation, adapter, self.counted.clone()).await
     }
 
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {

@@ -1,4 +1,4 @@
-//! An adapter in memory, and the slot through which a lane wears it. Not here: where adapters come from.
+//! An adapter in memory, and the slot for a lane's active adapter. Not here: where adapters come from.
 
 use arc_swap::ArcSwapOption;
 use candle_core::{DType, Device, Result, Tensor};
@@ -99,17 +99,17 @@ impl Adapter {
     }
 }
 
-/// What a lane wears. Cloned into every layer of the lane; switching is one pointer swap. The lane must be idle when it
-/// changes clothes: a forward pass reads the slot once per layer.
+/// A lane's active adapter. Cloned into every layer of the lane; switching is one pointer swap. The adapter may be swapped only
+/// while the lane is idle: a forward pass reads the slot once per layer.
 #[derive(Debug, Clone, Default)]
 pub struct LaneSlot(Arc<ArcSwapOption<Adapter>>);
 
 impl LaneSlot {
-    pub fn wear(&self, adapter: Option<Arc<Adapter>>) {
+    pub fn set(&self, adapter: Option<Arc<Adapter>>) {
         self.0.store(adapter);
     }
 
-    pub(crate) fn worn(&self) -> arc_swap::Guard<Option<Arc<Adapter>>> {
+    pub(crate) fn active(&self) -> arc_swap::Guard<Option<Arc<Adapter>>> {
         self.0.load()
     }
 }

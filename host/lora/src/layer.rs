@@ -1,4 +1,4 @@
-//! The wrapped linear layer: the shared base plus what the lane wears. Not here: how the base is made.
+//! The wrapped linear layer: the shared base plus the lane's active adapter. Not here: how the base is made.
 
 use crate::{LaneSlot, loading::LayerRecord};
 use candle_core::{DType, Device, Result, Tensor};
@@ -29,13 +29,13 @@ impl LoraLinear {
 
 impl QuantMethod for LoraLinear {
     fn new(_method: QuantMethodConfig) -> Result<Self> {
-        candle_core::bail!("a LoRA layer is made around a base layer, never from a quantisation config")
+        candle_core::bail!("a LoRA layer is made around a base layer, never from a quantization config")
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.record.mark_called();
         let y = self.base.forward(x)?;
-        match self.slot.worn().as_ref().and_then(|adapter| adapter.pair(&self.name)) {
+        match self.slot.active().as_ref().and_then(|adapter| adapter.pair(&self.name)) {
             None => Ok(y),
             Some(pair) => &y + pair.delta(x)?.to_dtype(y.dtype())?,
         }

@@ -1,6 +1,6 @@
 //! The crate that `mistralrs-core` sees as `mistralrs-quant`: everything of the real one, with the constructors of dense
 //! linear layers replaced. Each builds the real layer once per model ([`SharedWeights`]) and wraps it in a layer that adds
-//! the adapter which the lane wears ([`LaneSlot`]).
+//! the lane's active adapter ([`LaneSlot`]).
 //!
 //! Not here: reading PEFT files, caching adapters, lanes. A change in this crate rebuilds `mistralrs-core`, so all of that
 //! lives in `riad-engine`.

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-static TURN: Mutex<()> = Mutex::new(());
+static LOAD_LOCK: Mutex<()> = Mutex::new(());
 static CURRENT: Mutex<Option<Loading>> = Mutex::new(None);
 
 /// The weights of one model, shared by all its lanes and freed with the last holder.
@@ -117,18 +117,18 @@ impl Loading {
     }
 }
 
-/// While it lives, every layer that is built belongs to this lane. Taking a second one waits for the first: build a lane
+/// While it lives, every layer that is built belongs to this lane. Entering a second one waits for the first: build a lane
 /// on a thread that may block.
 pub struct LoadGuard {
-    _turn: MutexGuard<'static, ()>,
+    _lock: MutexGuard<'static, ()>,
 }
 
 impl LoadGuard {
     #[must_use]
     pub fn enter(weights: Arc<SharedWeights>, slot: LaneSlot) -> Self {
-        let turn = TURN.lock();
+        let lock = LOAD_LOCK.lock();
         *CURRENT.lock() = Some(Loading { weights, slot });
-        Self { _turn: turn }
+        Self { _lock: lock }
     }
 }
 

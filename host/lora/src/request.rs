@@ -1,4 +1,4 @@
-//! What the engine is told about a request (a seed, a cancel flag) and tells about it while it runs (its tokens). The patched
+//! State of a request beside mistral.rs' own: a seed and a cancel flag for the engine, and the tokens it has counted so far. The patched
 //! `mistralrs-core` finds the state by the request's id. Not here: who makes requests.
 
 use parking_lot::Mutex;

@@ -8,7 +8,7 @@ use crate::{
     convert::{Flaw, Intake},
     errors::{self, Breach},
     guest::Guest,
-    turns::in_turns,
+    yielding::pause_clock_while_yielded,
 };
 use riad_core::{Error, ErrorKind, Limits, Result, plugin::Stage, ports::LogLevel};
 use std::{
@@ -50,7 +50,7 @@ impl Shared {
     pub(crate) async fn within<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
         tokio::select! {
             biased;
-            result = in_turns(&self.clock, call) => result,
+            result = pause_clock_while_yielded(&self.clock, call) => result,
             () = self.clock.overrun() => Err(Breach::Time.into()),
             () = tokio::time::sleep_until(self.deadline) => Err(Breach::Deadline.into()),
         }

@@ -18,15 +18,15 @@ mod convert;
 mod engine;
 mod errors;
 mod guest;
+mod instance_limiter;
 mod library;
 mod limits;
-mod places;
 mod run;
 mod sandbox;
 mod state;
 mod ticker;
-mod turns;
 mod wasi;
+mod yielding;
 
 pub use compiler::{Compiler, compile_child};
 pub use sandbox::WasmSandbox;

@@ -1,11 +1,11 @@
-//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`places.rs`), what bounds a
+//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`instance_limiter.rs`), what bounds a
 //! call (`call.rs`).
 
 use crate::{
     call::{Call, Shared},
     convert::{self, Intake},
     guest::Guest,
-    places::Held,
+    instance_limiter::InstancePermit,
     ticker::EpochTicker,
 };
 use async_trait::async_trait;
@@ -20,10 +20,10 @@ use tokio::sync::Mutex;
 use wasmtime::component::ResourceAny;
 
 pub(crate) struct Run {
-    // In this order: the guests' slots in the pool are free before their places are.
+    // In this order: the guests' slots in the pool are free before their permit is.
     guests: Mutex<Guests>,
     shared: Shared,
-    _places: Held,
+    _permit: InstancePermit,
     /// A run that outlives its sandbox still needs its epochs.
     _ticker: Arc<EpochTicker>,
 }
@@ -45,11 +45,11 @@ pub(crate) struct Filter {
 }
 
 impl Run {
-    pub(crate) fn new(guests: Guests, shared: Shared, places: Held, ticker: Arc<EpochTicker>) -> Self {
+    pub(crate) fn new(guests: Guests, shared: Shared, permit: InstancePermit, ticker: Arc<EpochTicker>) -> Self {
         Self {
             guests: Mutex::new(guests),
             shared,
-            _places: places,
+            _permit: permit,
             _ticker: ticker,
         }
     }

@@ -7,8 +7,8 @@ use crate::{
     compiler::Compiler,
     errors,
     guest::Guest,
+    instance_limiter::InstanceLimiter,
     library::Library,
-    places::Places,
     run::{Guests, Run},
     ticker::EpochTicker,
 };
@@ -25,8 +25,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 pub struct WasmSandbox {
     library: Arc<Library>,
     limits: Arc<Limits>,
-    /// One for each guest that may exist.
-    places: Arc<Places>,
+    instances: InstanceLimiter,
     ticker: Arc<EpochTicker>,
 }
 
@@ -40,7 +39,7 @@ impl WasmSandbox {
         let library = Library::open(cache_dir, limits, compiler)?;
         Ok(Self {
             ticker: Arc::new(EpochTicker::start(library.engine())?),
-            places: Places::new(limits),
+            instances: InstanceLimiter::new(limits),
             limits: Arc::new(limits.clone()),
             library,
         })
@@ -49,7 +48,7 @@ impl WasmSandbox {
     /// Guests that may be started now.
     #[must_use]
     pub fn free_instances(&self) -> usize {
-        self.places.free() as usize
+        self.instances.free() as usize
     }
 
     async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<Checked>> {
@@ -124,7 +123,7 @@ impl Sandbox for WasmSandbox {
             serving.insert(*stage, index);
         }
         let count = u32::try_from(components.len()).map_err(Error::internal)?;
-        let held = self.places.take(plan.account, count).await?;
+        let permit = self.instances.acquire(plan.account, count).await?;
         let shared = Shared::new(Arc::clone(&self.limits));
         let mut guests = Vec::with_capacity(components.len());
         for (checked, stage) in &components {
@@ -136,6 +135,6 @@ impl Sandbox for WasmSandbox {
             serving,
             filters: Vec::new(),
         };
-        Ok(Box::new(Run::new(guests, shared, held, Arc::clone(&self.ticker))))
+        Ok(Box::new(Run::new(guests, shared, permit, Arc::clone(&self.ticker))))
     }
 }

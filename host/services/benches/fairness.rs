@@ -28,7 +28,7 @@ mod passes;
 mod world;
 
 use riad_core::{Limits, ports::Scheduler};
-use riad_services::{FairQueue, Fifo};
+use riad_services::{FairQueue, FifoQueue};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use world::{Load, Run, Timer};
 
@@ -74,7 +74,7 @@ fn run(policy: Policy, load: f64, noise: f64) -> Run {
     let clock = Arc::new(timer.clone());
     let limits = Limits::default();
     let queue: Arc<dyn Scheduler> = match policy {
-        Policy::FirstCome => Arc::new(Fifo::with_clock(LANES, &limits, clock)),
+        Policy::FirstCome => Arc::new(FifoQueue::with_clock(LANES, &limits, clock)),
         Policy::Fair => Arc::new(FairQueue::with_clock(LANES, &limits, TARGET, clock)),
     };
     let mut factors = [1.0; TENANTS];

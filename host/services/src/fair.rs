@@ -1,59 +1,34 @@
-//! The fair queue for lanes: whoever has had the least for its weight is next, so that a noisy tenant waits for itself. It is
-//! bounded, keeps a latency target by refusing the newest of whoever asks for the most, and never leaves a lane idle while
-//! somebody waits.
+//! The fair queue for the engine's lanes: the account that has had the fewest tokens for its weight is next, so that a noisy tenant
+//! waits for itself. It is bounded and keeps a latency target by rejecting requests of the account that asks for the most.
 //!
-//! Here: its futures and its lock. The decisions are in `queue.rs`, which knows neither.
+//! Here: the port. The decisions are in `riad_admission`.
 
-pub mod clock;
-mod counters;
-#[cfg(test)]
-mod decisions;
-mod estimate;
-mod measure;
 #[cfg(test)]
 pub(crate) mod passes;
-mod queue;
-mod service;
-mod shed;
-#[cfg(test)]
-mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{Clock, TokioClock};
-
 use async_trait::async_trait;
-use counters::Ask;
-use parking_lot::Mutex;
-use queue::{Decision, Queue, Verdict};
+use riad_admission::{
+    Bounds, Limiter, MonotonicClock, Policy, Rejection, Request, TokenRequest, TokioClock, VirtualTime,
+};
 use riad_core::{
     Error, ErrorKind, Limits, Result,
     ports::{LaneTicket, QueueRequest, QueueState, Scheduler},
 };
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
 
-pub struct FairQueue(Arc<Shared>);
-
-struct Shared {
-    clock: Arc<dyn Clock>,
+pub struct FairQueue {
+    lanes: Limiter<VirtualTime>,
     longest: Duration,
-    state: Mutex<State>,
-}
-
-struct State {
-    queue: Queue,
-    /// Where those who wait learn what was decided.
-    doors: HashMap<u64, oneshot::Sender<Verdict>>,
 }
 
 impl FairQueue {
-    /// `lanes` is what the engine says it has. Requests for whose first token the backlog leaves more than `target_first_token`
-    /// are refused.
+    /// `lanes` is how many the engine has. Requests whose first token the backlog would delay by more than `target_first_token`
+    /// are rejected.
     #[must_use]
     pub fn new(lanes: usize, limits: &Limits, target_first_token: Duration) -> Self {
         Self::with_clock(lanes, limits, target_first_token, Arc::new(TokioClock))
@@ -61,146 +36,101 @@ impl FairQueue {
 
     /// With a clock that a simulation drives.
     #[must_use]
-    pub fn with_clock(lanes: usize, limits: &Limits, target_first_token: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared {
-            clock,
+    pub fn with_clock(
+        lanes: usize,
+        limits: &Limits,
+        target_first_token: Duration,
+        clock: Arc<dyn MonotonicClock>,
+    ) -> Self {
+        Self {
+            lanes: Limiter::with_clock(bounds(lanes, limits), VirtualTime::new(target_first_token), clock),
             longest: Duration::from_millis(limits.queue_ms),
-            state: Mutex::new(State {
-                queue: Queue::new(lanes, limits.queue as usize, target_first_token),
-                doors: HashMap::new(),
-            }),
-        }))
+        }
     }
 }
 
 #[async_trait]
 impl Scheduler for FairQueue {
-    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
-        let now = self.0.clock.now();
-        let until = latest(now, self.0.longest, &ask);
-        let (place, mut answer) = Place::take(&self.0, now, until, ask);
-        let verdict = match answer.try_recv() {
-            Ok(verdict) => verdict,
-            Err(_) => tokio::select! {
-                biased;
-                verdict = answer => verdict.map_err(Error::internal)?,
-                () = self.0.clock.sleep_until(until) => Verdict::Expired,
-            },
+    async fn enter(&self, request: QueueRequest<'_>) -> Result<LaneTicket> {
+        let detail = TokenRequest {
+            tier: request.tier,
+            prompt_tokens: request.prompt_tokens,
+            max_tokens: request.max_tokens,
+            adapter: request.adapter,
+            progress: Arc::clone(&request.progress),
         };
-        match verdict {
-            Verdict::Run => Ok(place.into_ticket()),
-            Verdict::Full { retry_after } => Err(busy("too many requests wait for the model", retry_after)),
-            Verdict::Shed { retry_after } => Err(busy(
-                "more requests wait for the model than it can soon serve",
-                retry_after,
-            )),
-            Verdict::Late { retry_after } => Err(busy(
-                "the model has too much to do to answer this request before its deadline",
-                retry_after,
-            )),
-            Verdict::Expired => {
-                let waited = self.0.clock.now().saturating_duration_since(now).as_millis();
-                let text = format!("no lane became free within {waited} ms; try again later");
-                Err(Error::new(ErrorKind::Timeout, text))
-            }
-        }
+        acquire(&self.lanes, self.longest, &request, detail).await
     }
 
     fn state(&self) -> QueueState {
-        let now = self.0.clock.now();
-        self.0.state.lock().queue.state(now)
-    }
-}
-
-impl Shared {
-    /// Does something with the queue and tells those whom it concerns, after the lock: waking may run anything.
-    fn decide<T>(&self, change: impl FnOnce(&mut State) -> (T, Vec<Decision>)) -> T {
-        let (result, told) = {
-            let mut state = self.state.lock();
-            let (result, decisions) = change(&mut state);
-            let told: Vec<_> = decisions
-                .into_iter()
-                .map(|(number, verdict)| (state.doors.remove(&number), verdict))
-                .collect();
-            (result, told)
-        };
-        for (door, verdict) in told {
-            if let Some(door) = door {
-                // Whoever has gone in between gives the lane back when its place is dropped.
-                let _ = door.send(verdict);
-            }
-        }
-        result
-    }
-}
-
-/// A request's place, from its coming until it has its lane. Dropped earlier, it leaves, and whoever is next gets a lane that was
-/// already its own.
-struct Place {
-    shared: Arc<Shared>,
-    number: Option<u64>,
-}
-
-impl Place {
-    fn take(
-        shared: &Arc<Shared>,
-        now: Instant,
-        until: Instant,
-        ask: QueueRequest<'_>,
-    ) -> (Self, oneshot::Receiver<Verdict>) {
-        let (door, answer) = oneshot::channel();
-        let ask = Ask {
-            account: ask.pass.account(),
-            weight: ask.pass.policy().weight,
-            tier: ask.tier,
-            prompt_tokens: ask.prompt_tokens,
-            max_tokens: ask.max_tokens,
-            adapter: ask.adapter,
-            deadline: ask.deadline,
-            until,
-            begun: ask.begun,
-            progress: ask.progress,
-        };
-        let number = shared.decide(|state| {
-            let (number, decisions) = state.queue.arrive(now, ask);
-            state.doors.insert(number, door);
-            (number, decisions)
-        });
-        let place = Self {
-            shared: Arc::clone(shared),
-            number: Some(number),
-        };
-        (place, answer)
-    }
-
-    fn into_ticket(mut self) -> LaneTicket {
-        let (shared, number) = (Arc::clone(&self.shared), self.number.take());
-        LaneTicket::new(move || {
-            if let Some(number) = number {
-                let now = shared.clock.now();
-                shared.decide(|state| ((), state.queue.give_back(now, number)));
+        self.lanes.inspect(|queue| {
+            let (policy, state) = queue.policy();
+            QueueState {
+                waiting: queue.waiting() as u64,
+                waiting_tokens: policy.waiting_tokens(state),
+                running: queue.running() as u64,
+                estimated_wait: policy.whole_wait(state),
+                tokens_per_second: policy.tokens_per_second(),
+                shed: queue.shed(),
             }
         })
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(number) = self.number.take() {
-            let now = self.shared.clock.now();
-            self.shared.decide(|state| {
-                state.doors.remove(&number);
-                ((), state.queue.leave(now, number))
-            });
-        }
+pub(crate) fn bounds(lanes: usize, limits: &Limits) -> Bounds {
+    Bounds {
+        waiting: limits.queue as usize,
+        ..Bounds::of(u32::try_from(lanes).unwrap_or(u32::MAX).max(1))
     }
 }
 
+/// Waits for one lane.
+pub(crate) async fn acquire<P>(
+    lanes: &Limiter<P>,
+    longest: Duration,
+    request: &QueueRequest<'_>,
+    detail: P::Detail,
+) -> Result<LaneTicket>
+where
+    P: Policy<Detail: Send, Rank: Send, Account: Send, Run: Send> + Send + 'static,
+{
+    let arrived = lanes.now();
+    let asked = Request {
+        weight: request.pass.policy().weight,
+        expires: Some(expiry(arrived, longest, request)),
+        deadline: Some(request.deadline),
+        continuation: request.continuation,
+        ..Request::new(request.pass.account(), detail)
+    };
+    let permit = lanes.acquire(asked).await;
+    let permit = permit.map_err(|rejection| rejected(rejection, lanes.now().saturating_duration_since(arrived)))?;
+    Ok(LaneTicket::new(move || drop(permit)))
+}
+
 /// The end of a wait that begins now.
-pub(crate) fn latest(now: Instant, longest: Duration, ask: &QueueRequest<'_>) -> Instant {
+fn expiry(now: Instant, longest: Duration, request: &QueueRequest<'_>) -> Instant {
     match now.checked_add(longest) {
-        Some(end) if !ask.begun => end.min(ask.deadline),
-        Some(_) | None => ask.deadline,
+        Some(end) if !request.continuation => end.min(request.deadline),
+        Some(_) | None => request.deadline,
+    }
+}
+
+fn rejected(rejection: Rejection, waited: Duration) -> Error {
+    match rejection {
+        Rejection::QueueFull { retry_after } => busy("too many requests are waiting for the model", retry_after),
+        Rejection::Overloaded { retry_after } => busy(
+            "more requests are waiting for the model than it can answer soon",
+            retry_after,
+        ),
+        Rejection::TooLate { retry_after } => busy(
+            "the model is too busy to answer this request before its deadline",
+            retry_after,
+        ),
+        Rejection::TimedOut => {
+            let text = format!("the model stayed busy for {} ms; try again later", waited.as_millis());
+            Error::new(ErrorKind::Timeout, text)
+        }
+        Rejection::TooLarge { most } => Error::internal(format!("a request for more than {most} lanes")),
     }
 }
 

@@ -1,30 +1,23 @@
-//! The first-come queue for lanes: as many tickets as the engine has lanes, a bounded number of waiters, a bounded wait. For a
-//! server with one tenant, and to compare with. Not here: fairness between tenants (`fair.rs`).
+//! The first-come queue for lanes: a bounded queue and a bounded wait. For a server with one tenant, and to compare with.
+//! Not here: fairness between tenants (`fair.rs`).
 
-use crate::fair::{Clock, TokioClock, latest};
+use crate::fair::{acquire, bounds};
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use riad_admission::{Fifo, Limiter, MonotonicClock, TokioClock};
 use riad_core::{
-    Error, ErrorKind, Limits, Result,
+    Limits, Result,
     ports::{LaneTicket, QueueRequest, QueueState, Scheduler},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// When a queue that is full may have room.
-const RETRY: Duration = Duration::from_secs(1);
-
-pub struct Fifo {
-    /// Tokio's semaphore serves waiters in the order they came; a free permit means that nobody waits.
-    lanes: Arc<Semaphore>,
-    counts: Arc<Mutex<QueueState>>,
-    queue: u64,
+pub struct FifoQueue {
+    /// The detail of a request is the tokens that it may use.
+    lanes: Limiter<Fifo<u64>>,
     longest: Duration,
-    clock: Arc<dyn Clock>,
 }
 
-impl Fifo {
-    /// `lanes` is what the engine says it has.
+impl FifoQueue {
+    /// `lanes` is how many the engine has.
     #[must_use]
     pub fn new(lanes: usize, limits: &Limits) -> Self {
         Self::with_clock(lanes, limits, Arc::new(TokioClock))
@@ -32,82 +25,29 @@ impl Fifo {
 
     /// With a clock that a simulation drives.
     #[must_use]
-    pub fn with_clock(lanes: usize, limits: &Limits, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_clock(lanes: usize, limits: &Limits, clock: Arc<dyn MonotonicClock>) -> Self {
         Self {
-            lanes: Arc::new(Semaphore::new(lanes.max(1))),
-            counts: Arc::default(),
-            queue: limits.queue.into(),
+            lanes: Limiter::with_clock(bounds(lanes, limits), Fifo::default(), clock),
             longest: Duration::from_millis(limits.queue_ms),
-            clock,
         }
-    }
-
-    fn ticket(&self, permit: OwnedSemaphorePermit) -> LaneTicket {
-        self.counts.lock().running += 1;
-        let counts = Arc::clone(&self.counts);
-        LaneTicket::new(move || {
-            counts.lock().running -= 1;
-            drop(permit);
-        })
     }
 }
 
 #[async_trait]
-impl Scheduler for Fifo {
-    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
-        if let Ok(permit) = Arc::clone(&self.lanes).try_acquire_owned() {
-            return Ok(self.ticket(permit));
-        }
-        let now = self.clock.now();
-        let until = latest(now, self.longest, &ask);
-        let tokens = u64::from(ask.prompt_tokens) + u64::from(ask.max_tokens);
-        let _place = Place::take(&self.counts, self.queue, tokens)?;
-        tokio::select! {
-            biased;
-            permit = Arc::clone(&self.lanes).acquire_owned() => Ok(self.ticket(permit.map_err(Error::internal)?)),
-            () = self.clock.sleep_until(until) => {
-                let waited = self.clock.now().saturating_duration_since(now).as_millis();
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("no lane became free within {waited} ms; try again later"),
-                ))
-            }
-        }
+impl Scheduler for FifoQueue {
+    async fn enter(&self, request: QueueRequest<'_>) -> Result<LaneTicket> {
+        let tokens = u64::from(request.prompt_tokens) + u64::from(request.max_tokens);
+        acquire(&self.lanes, self.longest, &request, tokens).await
     }
 
-    /// It measures nothing, so that it has no estimate, and sheds nothing.
+    /// Measures nothing: there is no estimate, and nothing is shed.
     fn state(&self) -> QueueState {
-        *self.counts.lock()
-    }
-}
-
-/// A place among the waiters, given back when the wait ends or its future is dropped.
-struct Place {
-    counts: Arc<Mutex<QueueState>>,
-    tokens: u64,
-}
-
-impl Place {
-    fn take(counts: &Arc<Mutex<QueueState>>, room: u64, tokens: u64) -> Result<Self> {
-        let mut now = counts.lock();
-        if now.waiting >= room {
-            let text = "too many requests wait for the model; try again later";
-            return Err(Error::new(ErrorKind::Busy, text).with_retry_after(RETRY));
-        }
-        now.waiting += 1;
-        now.waiting_tokens += tokens;
-        Ok(Self {
-            counts: Arc::clone(counts),
-            tokens,
+        self.lanes.inspect(|queue| QueueState {
+            waiting: queue.waiting() as u64,
+            waiting_tokens: queue.waiting_details().sum(),
+            running: queue.running() as u64,
+            ..QueueState::default()
         })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut now = self.counts.lock();
-        now.waiting -= 1;
-        now.waiting_tokens -= self.tokens;
     }
 }
 
@@ -116,17 +56,17 @@ mod tests {
     use super::*;
     use crate::fair::passes::pass;
     use futures::{FutureExt, future::BoxFuture};
-    use riad_core::{TenantPass, policy::Tier, ports::Progress};
+    use riad_core::{ErrorKind, TenantPass, policy::Tier, ports::Progress};
 
-    fn enter<'a>(fifo: &'a Fifo, pass: &'a TenantPass) -> BoxFuture<'a, Result<LaneTicket>> {
+    fn enter<'a>(fifo: &'a FifoQueue, pass: &'a TenantPass) -> BoxFuture<'a, Result<LaneTicket>> {
         fifo.enter(QueueRequest {
             pass,
             tier: Tier::Default,
             prompt_tokens: 2,
             max_tokens: 3,
             adapter: None,
-            deadline: fifo.clock.now() + Duration::from_secs(3600),
-            begun: false,
+            deadline: fifo.lanes.now() + Duration::from_secs(3600),
+            continuation: false,
             progress: Arc::new(Progress::default()),
         })
     }
@@ -141,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiters_are_served_in_the_order_they_came() {
-        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), pass(1, 1));
         let lane = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
@@ -158,8 +98,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_busy_and_a_waiter_that_leaves_makes_room() {
-        let (fifo, pass) = (Fifo::new(1, &limits(1)), pass(1, 1));
+    async fn a_waiter_that_leaves_a_full_queue_makes_room() {
+        let (fifo, pass) = (FifoQueue::new(1, &limits(1)), pass(1, 1));
         let _lane = enter(&fifo, &pass).await.unwrap();
         let mut waits = enter(&fifo, &pass);
         assert!((&mut waits).now_or_never().is_none());
@@ -174,8 +114,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_leaves_with_a_lane_in_its_hand_gives_it_to_the_next() {
-        let (fifo, pass) = (Fifo::new(1, &limits(8)), pass(1, 1));
+    async fn a_waiter_that_leaves_with_a_lane_passes_it_on() {
+        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), pass(1, 1));
         let lane = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
@@ -192,7 +132,7 @@ mod tests {
             queue_ms: 1,
             ..Limits::default()
         };
-        let (fifo, pass) = (Fifo::new(1, &limits), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits), pass(1, 1));
         let _lane = enter(&fifo, &pass).await.unwrap();
         let refused = enter(&fifo, &pass).await.err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Timeout);

@@ -31,7 +31,7 @@ pub mod tenants;
 pub mod usage;
 
 pub use fair::FairQueue;
-pub use fifo::Fifo;
+pub use fifo::FifoQueue;
 pub use shared::Parts;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};

@@ -1,4 +1,4 @@
-//! Who gets the next lane.
+//! Which request gets the next lane.
 
 use crate::{Digest, Result, TenantPass, policy::Tier};
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tokens of one generation while it runs: written by the engine, read by the scheduler. At most a token behind.
+/// Tokens of one generation while it runs: written by the engine, read by the scheduler. At most one token behind.
 #[derive(Debug, Default)]
 pub struct Progress {
     prompt: AtomicU32,
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Both are totals. The prompt counts when it has been read, which is with the first token.
+    /// Both are totals. The prompt counts once it has been read, which is with the first token.
     pub fn set(&self, prompt_tokens: u32, completion_tokens: u32) {
         self.prompt.store(prompt_tokens, Ordering::Relaxed);
         self.completion.store(completion_tokens, Ordering::Relaxed);
@@ -35,21 +35,21 @@ impl Progress {
     }
 }
 
-/// What a request tells the queue about itself.
+/// A request for one lane.
 pub struct QueueRequest<'a> {
     /// Account and weight.
     pub pass: &'a TenantPass,
     pub tier: Tier,
     pub prompt_tokens: u32,
     pub max_tokens: u32,
-    /// The adapter's generation. Only breaks ties.
+    /// The adapter's generation. It only breaks ties.
     pub adapter: Option<Digest>,
-    /// The request's end: who cannot be served before it is refused early.
+    /// A request that is not expected to end before this is rejected at once.
     pub deadline: Instant,
-    /// A further generation of a request that runs already: it waits until the deadline and is never refused, because what has
-    /// been answered so far would be lost.
-    pub begun: bool,
-    /// Of the generation that the ticket is for.
+    /// A further generation of a request that has begun its answer: it waits until the deadline and is never rejected before,
+    /// because the answer so far would be lost.
+    pub continuation: bool,
+    /// That of the generation which the ticket is for.
     pub progress: Arc<Progress>,
 }
 
@@ -71,26 +71,26 @@ impl Drop for LaneTicket {
     }
 }
 
-/// The queue now.
+/// The queue as it is now.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QueueState {
     pub waiting: u64,
-    /// Prompt and greatest completion of those who wait.
+    /// Prompt and greatest completion of the requests that wait.
     pub waiting_tokens: u64,
     pub running: u64,
-    /// Wait of a request that comes now with the standard tier, about; absent before anything was measured.
+    /// Estimated wait of a request that arrives now with the standard tier; absent before anything was measured.
     pub estimated_wait: Option<Duration>,
-    /// Weighted tokens per second over all lanes, lately.
+    /// Weighted tokens per second over all lanes, averaged over about ten seconds.
     pub tokens_per_second: f64,
-    /// Refused to keep the latency target, since the process began.
+    /// Requests rejected to meet the latency target, since the process began.
     pub shed: u64,
 }
 
 #[async_trait]
 pub trait Scheduler: Send + Sync {
-    /// Waits for a lane. Dropping the future leaves the queue at once. `Busy`, with the time after which to come again, when the
-    /// queue is full, the request was shed, or it cannot be served before its deadline; `Timeout` when the wait was too long.
-    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket>;
+    /// Waits for a lane. Dropping the future leaves the queue at once. `Busy`, with the time after which to try again, when the
+    /// queue is full, the request was shed, or it is not expected to end before its deadline; `Timeout` when the wait was too long.
+    async fn enter(&self, request: QueueRequest<'_>) -> Result<LaneTicket>;
 
     fn state(&self) -> QueueState;
 }

@@ -1,10 +1,10 @@
-//! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in an
-//! LRU. Not here: the file format's rules (`peft`), who may use which adapter.
+//! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in a
+//! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
 use super::{checkpoint::ADAPTER_FAMILIES, engine_error};
 use crate::{
     peft::{self, LayerShape},
-    residents::Residents,
+    pinned_lru::PinnedLru,
 };
 use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ pub(super) struct LoadedAdapter {
 
 pub(super) struct AdapterCache {
     layers: Arc<Layers>,
-    residents: Mutex<Residents<LoadedAdapter>>,
+    resident: Mutex<PinnedLru<LoadedAdapter>>,
     /// One load at a time: two requests for a cold adapter read it once.
     loading: tokio::sync::Mutex<()>,
 }
@@ -54,18 +54,18 @@ impl AdapterCache {
             .collect();
         Self {
             layers: Arc::new(Layers { family, shapes }),
-            residents: Mutex::new(Residents::new(budget_bytes)),
+            resident: Mutex::new(PinnedLru::new(budget_bytes)),
             loading: tokio::sync::Mutex::new(()),
         }
     }
 
     /// The adapter, from memory or from its folder, for `account`.
     pub async fn resident(&self, source: &AdapterSource, account: Account) -> Result<Arc<LoadedAdapter>> {
-        if let Some(found) = self.residents.lock().get(&source.generation, account) {
+        if let Some(found) = self.resident.lock().get(&source.generation, account) {
             return Ok(found);
         }
-        let _turn = self.loading.lock().await;
-        if let Some(found) = self.residents.lock().get(&source.generation, account) {
+        let _loading = self.loading.lock().await;
+        if let Some(found) = self.resident.lock().get(&source.generation, account) {
             return Ok(found);
         }
         let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);
@@ -94,7 +94,7 @@ impl AdapterCache {
         .await?;
         let bytes = loaded.adapter.bytes() as u64;
         let loaded = Arc::new(loaded);
-        self.residents
+        self.resident
             .lock()
             .insert(source.generation, account, loaded.clone(), bytes);
         Ok(loaded)
@@ -115,11 +115,11 @@ impl AdapterCache {
     }
 
     pub fn counts(&self) -> AdapterCounts {
-        self.residents.lock().counts()
+        self.resident.lock().counts()
     }
 
     pub fn bytes_by_account(&self) -> Vec<(Account, u64)> {
-        self.residents.lock().bytes_by_account()
+        self.resident.lock().bytes_by_account()
     }
 }
 

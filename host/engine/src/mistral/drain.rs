@@ -1,10 +1,10 @@
-//! Reads a lane's answers at full speed into a buffer that the caller reads at its own, and tells what was used. Not here:
-//! starting lanes (`lane`), giving them back (`seat`).
+//! Reads a lane's answers at full speed into a buffer that the caller reads at its own speed, and reports what was used. Not here:
+//! starting lanes (`lane`), giving them back (`active_request`).
 //!
 //! The buffer is a channel without a bound: what goes in is at most `max_tokens` of text, and the engine waits inside its
-//! step for whoever reads it, so that nobody slow may stand between.
+//! step for whoever reads it, so that no slow reader may stand between.
 
-use super::{Counted, adapters::LoadedAdapter, engine_error, seat::Seat, stop::StopTrimmer};
+use super::{Counted, active_request::ActiveRequest, adapters::LoadedAdapter, engine_error, stop::StopTrimmer};
 use futures::{Stream, StreamExt};
 use mistralrs::Response;
 use riad_core::{
@@ -44,12 +44,14 @@ impl Drop for Answers {
 }
 
 pub(super) async fn start(
-    seat: Seat,
+    active: ActiveRequest,
     mut generation: Generation,
     adapter: Option<Arc<LoadedAdapter>>,
     counted: Arc<Counted>,
 ) -> Result<GenerationStream> {
-    seat.lane().wear(adapter.as_ref().map(|loaded| loaded.adapter.clone()));
+    active
+        .lane()
+        .set_adapter(adapter.as_ref().map(|loaded| loaded.adapter.clone()));
     // Without a seed a fresh one: mistral.rs' own is the same for every lane, and two choices of a request would be too.
     let seed = generation
         .sampling
@@ -59,7 +61,7 @@ pub(super) async fn start(
     let progress = generation.tally.progress.clone();
     live.state()
         .watch(move |prompt, completion| progress.set(prompt, completion));
-    let sent = seat
+    let sent = active
         .lane()
         .send(live.id(), &generation.messages, &generation.sampling)
         .await;
@@ -67,7 +69,7 @@ pub(super) async fn start(
         Ok(answers) => answers,
         Err(error) => {
             drop(generation);
-            tokio::spawn(seat.repair());
+            tokio::spawn(active.repair());
             return Err(error);
         }
     };
@@ -94,11 +96,11 @@ pub(super) async fn start(
             Drained::Failed(error) => Err(error),
             Drained::Died => Err(engine_error("ended without an answer", "the channel closed")),
         });
-        // Held until the lane is idle: the source pins the files, the adapter its place in memory. The seat goes last, so
-        // that who gets the ticket back finds the adapter unpinned.
+        // Held until the lane is idle: the source pins the files, the adapter its place in memory. `active` goes last, so
+        // that the adapter is unpinned when the ticket is back.
         drop((sender, live, generation, adapter));
         if died {
-            seat.repair().await;
+            active.repair().await;
         }
     });
     Ok(Answers { events, state }.boxed())

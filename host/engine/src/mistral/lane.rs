@@ -1,5 +1,5 @@
-//! One lane: a mistral.rs engine with its own KV cache and thread over the shared weights, and the slot through which it
-//! wears an adapter. Not here: who gets it (`desk`), reading its answers (`drain`).
+//! One lane: a mistral.rs engine with its own KV cache and thread over the shared weights, and the slot for its
+//! active adapter. Not here: which request gets it (`pool`), reading its answers (`drain`).
 
 use super::engine_error;
 use crate::{Device, Dtype, EngineConfig};
@@ -37,9 +37,9 @@ impl Lane {
         let model_name = parts.config.model.clone();
         let weights = parts.weights.clone();
         let runtime = tokio::runtime::Handle::current();
-        let worn = slot.clone();
+        let adapter_slot = slot.clone();
         let loaded = tokio::task::spawn_blocking(move || {
-            let _turn = LoadGuard::enter(weights, worn);
+            let _guard = LoadGuard::enter(weights, adapter_slot);
             runtime.block_on(builder.build())
         });
         let model = loaded
@@ -58,8 +58,8 @@ impl Lane {
     }
 
     /// The lane must be idle.
-    pub fn wear(&self, adapter: Option<Arc<Adapter>>) {
-        self.slot.wear(adapter);
+    pub fn set_adapter(&self, adapter: Option<Arc<Adapter>>) {
+        self.slot.set(adapter);
     }
 
     /// Starts a request under `id`. The receiver must be read to its end: the engine waits for it inside its step.

@@ -6,12 +6,13 @@ use futures::{
     future::BoxFuture,
     task::LocalSpawnExt,
 };
+use riad_admission::MonotonicClock;
 use riad_core::{
     TenantPass,
     policy::Tier,
     ports::{Progress, QueueRequest, Scheduler},
 };
-use riad_services::fair::Clock;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -162,7 +163,7 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
         max_tokens: MAX_TOKENS,
         adapter: None,
         deadline: came + DEADLINE,
-        begun: false,
+        continuation: false,
         progress: Arc::clone(&progress),
     });
     let Ok(lane) = entered.await else {
@@ -278,7 +279,7 @@ impl Timer {
     }
 }
 
-impl Clock for Timer {
+impl MonotonicClock for Timer {
     fn now(&self) -> Instant {
         self.0.start + Duration::from_nanos(self.0.passed.load(Ordering::Relaxed))
     }

@@ -31,7 +31,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         max_tokens: prepared.sampling.max_tokens,
         adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
         deadline: prepared.deadline.into_std(),
-        begun: choice > 0,
+        continuation: choice > 0,
         progress: Arc::clone(&progress),
     };
     let meter = &prepared.meter;

@@ -1,9 +1,10 @@
-//! The fair queue through its port: futures that wait, give up and are dropped. Not here: whose turn it is (`decisions.rs`).
+//! The fair queue through its port: futures that wait, give up and are dropped. Not here: the decisions (`riad_admission`).
 
-use super::{FairQueue, clock::Clock, passes::pass};
+use super::{FairQueue, passes::pass};
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use proptest::prelude::*;
+use riad_admission::MonotonicClock;
 use riad_core::{
     ErrorKind, Limits, Result, TenantPass,
     policy::Tier,
@@ -16,7 +17,7 @@ use std::{
 
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Stands still until it is moved; a sleep ends when it is polled late enough.
+/// A clock that is moved by hand; a sleep ends when it is polled late enough.
 struct Hand(Mutex<Instant>);
 
 impl Hand {
@@ -31,7 +32,7 @@ impl Hand {
 
 struct Handle(Arc<Hand>);
 
-impl Clock for Handle {
+impl MonotonicClock for Handle {
     fn now(&self) -> Instant {
         *self.0.0.lock()
     }
@@ -78,8 +79,8 @@ fn enter_as<'a>(
         prompt_tokens: 10,
         max_tokens: 10,
         adapter: None,
-        deadline: queue.0.clock.now() + FAR,
-        begun: false,
+        deadline: queue.lanes.now() + FAR,
+        continuation: false,
         progress,
     })
 }
@@ -97,7 +98,7 @@ fn refused(future: &mut BoxFuture<'_, Result<LaneTicket>>) -> riad_core::Error {
 }
 
 #[test]
-fn whoever_has_had_less_is_next_though_it_came_later() {
+fn an_account_that_has_had_less_is_next() {
     let (queue, _) = queue(1, 8);
     let (noisy, quiet) = (pass(1, 1), pass(2, 1));
     let progress = Arc::new(Progress::default());
@@ -122,7 +123,7 @@ fn whoever_has_had_less_is_next_though_it_came_later() {
 }
 
 #[test]
-fn within_an_account_the_better_tier_is_first_and_then_who_came_first() {
+fn within_an_account_tier_goes_before_arrival() {
     let (queue, _) = queue(1, 8);
     let pass = pass(1, 1);
     let mut lane = Some(enter(&queue, &pass).now_or_never().unwrap().unwrap());
@@ -137,7 +138,7 @@ fn within_an_account_the_better_tier_is_first_and_then_who_came_first() {
 }
 
 #[test]
-fn a_full_queue_refuses_the_newest_of_whoever_fills_it() {
+fn a_full_queue_rejects_the_newest_of_the_largest_account() {
     let (queue, _) = queue(1, 3);
     let (noisy, quiet) = (pass(1, 1), pass(2, 1));
     let _lane = enter(&queue, &noisy).now_or_never().unwrap().unwrap();
@@ -166,7 +167,7 @@ fn a_full_queue_refuses_the_newest_of_whoever_fills_it() {
 }
 
 #[test]
-fn whoever_leaves_makes_room_and_gives_a_lane_in_its_hand_to_the_next() {
+fn a_waiter_that_leaves_makes_room_and_passes_its_lane_on() {
     let (queue, _) = queue(1, 2);
     let pass = pass(1, 1);
     let lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
@@ -196,8 +197,8 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
         prompt_tokens: 1,
         max_tokens: 1,
         adapter: None,
-        deadline: queue.0.clock.now() + Duration::from_millis(10),
-        begun: false,
+        deadline: queue.lanes.now() + Duration::from_millis(10),
+        continuation: false,
         progress: Arc::default(),
     });
     assert!(waits(&mut long) && waits(&mut short));
@@ -210,7 +211,7 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
 }
 
 #[test]
-fn a_lane_is_not_wasted_on_who_has_waited_too_long() {
+fn an_expired_waiter_gets_no_lane() {
     let (queue, hand) = queue(1, 8);
     let pass = pass(1, 1);
     let lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
@@ -265,7 +266,7 @@ async fn many_tasks_that_come_and_give_up_lose_no_lane() {
 proptest! {
     /// 0: somebody comes. 1: a waiter is looked at. 2: a waiter goes. 3: a lane is given back.
     #[test]
-    fn any_order_of_coming_going_and_giving_back_loses_no_lane(
+    fn no_order_of_events_loses_a_lane(
         lanes in 1..=3_usize,
         steps in prop::collection::vec((0..4_u8, 0..5_u64, any::<prop::sample::Index>()), 1..200),
     ) {

@@ -11,14 +11,18 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-lora", &[]),
     ("riad-xtask", &[]),
     ("riad-store", &["riad-core"]),
-    ("riad-engine", &["riad-core", "riad-lora"]),
-    ("riad-sandbox", &["riad-core"]),
+    ("riad-admission", &["riad-core"]),
+    ("riad-engine", &["riad-admission", "riad-core", "riad-lora"]),
+    ("riad-sandbox", &["riad-admission", "riad-core"]),
     ("riad-outbound", &["riad-core"]),
     // The second one checks what the first writes, in tests.
     ("riad-telemetry", &["riad-core", "riad-openmetrics"]),
-    ("riad-services", &["riad-core"]),
+    ("riad-services", &["riad-admission", "riad-core"]),
     ("riad-api-types", &["riad-core"]),
-    ("riad-api", &["riad-api-types", "riad-core", "riad-services"]),
+    (
+        "riad-api",
+        &["riad-admission", "riad-api-types", "riad-core", "riad-services"],
+    ),
     ("riad-app", &["*"]),
 ];
 

@@ -1,11 +1,8 @@
 //! The queue and an engine whose time is made up: what holds for every mix of arrivals, weights, tiers, lengths and
-//! cancellations. Not here: its futures (`tests.rs`).
+//! cancellations. Not here: decisions one by one (`decisions.rs`).
 
-use super::{
-    counters::Ask,
-    queue::{Decision, Queue, Verdict},
-    service::charge,
-};
+use super::{TokenRequest, VirtualTime, tokens::charge};
+use crate::queue::{self, Bounds, Decision, Queue, Rejection, RequestId, Verdict};
 use proptest::prelude::*;
 use riad_core::{Account, policy::Tier, ports::Progress};
 use std::{
@@ -35,26 +32,26 @@ struct Request {
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Arrives(usize),
-    Ends(u64),
-    Leaves(u64),
+    Ends(RequestId),
+    Leaves(RequestId),
 }
 
 struct Job {
     request: Request,
     since: Option<Instant>,
     progress: Arc<Progress>,
-    /// Leaves as soon as it is told that it has a lane.
-    shy: bool,
+    /// Leaves as soon as it is admitted.
+    leaves_at_once: bool,
 }
 
 struct World {
-    queue: Queue,
+    queue: Queue<VirtualTime>,
     start: Instant,
     now: Instant,
     weights: Vec<u32>,
-    lanes: usize,
+    lanes: u32,
     events: BTreeMap<(Instant, usize), Event>,
-    jobs: HashMap<u64, Job>,
+    jobs: HashMap<RequestId, Job>,
     /// Weighted service of each account, divided by weight and tier: counted here, not taken from the queue.
     served: Vec<f64>,
     ran: usize,
@@ -63,10 +60,14 @@ struct World {
 }
 
 impl World {
-    fn new(lanes: usize, room: usize, target: Duration, weights: &[u32]) -> Self {
+    fn new(lanes: u32, waiting: usize, target: Duration, weights: &[u32]) -> Self {
         let start = Instant::now();
+        let bounds = Bounds {
+            waiting,
+            ..Bounds::of(lanes)
+        };
         Self {
-            queue: Queue::new(lanes, room, target),
+            queue: Queue::new(bounds, VirtualTime::new(target)),
             start,
             now: start,
             weights: weights.to_vec(),
@@ -98,12 +99,12 @@ impl World {
                 Event::Arrives(index) => {
                     self.arrive(requests[index].clone(), false);
                 }
-                Event::Ends(number) => self.end(number),
-                Event::Leaves(number) => match self.jobs.get(&number).map(|job| job.since) {
-                    Some(Some(_)) => self.end(number),
+                Event::Ends(id) => self.end(id),
+                Event::Leaves(id) => match self.jobs.get(&id).map(|job| job.since) {
+                    Some(Some(_)) => self.end(id),
                     Some(None) => {
-                        self.jobs.remove(&number);
-                        let decisions = self.queue.leave(self.now, number);
+                        self.jobs.remove(&id);
+                        let decisions = self.queue.leave(self.now, id);
                         self.follow(decisions);
                     }
                     None => {}
@@ -114,64 +115,70 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, request: Request, shy: bool) -> u64 {
+    fn arrive(&mut self, request: Request, leaves_at_once: bool) -> RequestId {
         let progress = Arc::new(Progress::default());
-        let ask = Ask {
-            account: Account::new(request.account),
-            weight: self.weights[request.account as usize],
+        let detail = TokenRequest {
             tier: request.tier,
             prompt_tokens: request.prompt,
             max_tokens: COMPLETION_MOST,
             adapter: None,
-            deadline: self.now + NEVER,
-            until: self.now + NEVER,
-            begun: false,
             progress: Arc::clone(&progress),
         };
-        let (number, decisions) = self.queue.arrive(self.now, ask);
+        let (id, decisions) = self.queue.arrive(
+            self.now,
+            queue::Request {
+                weight: self.weights[request.account as usize],
+                expires: Some(self.now + NEVER),
+                deadline: Some(self.now + NEVER),
+                ..queue::Request::new(Account::new(request.account), detail)
+            },
+        );
         if let Some(leaves_ms) = request.leaves_ms {
-            self.schedule(self.now + Duration::from_millis(leaves_ms), Event::Leaves(number));
+            self.schedule(self.now + Duration::from_millis(leaves_ms), Event::Leaves(id));
         }
         let job = Job {
             request,
             since: None,
             progress,
-            shy,
+            leaves_at_once,
         };
-        self.jobs.insert(number, job);
+        self.jobs.insert(id, job);
         self.follow(decisions);
-        number
+        id
     }
 
-    fn end(&mut self, number: u64) {
-        if self.jobs.get(&number).is_some_and(|job| job.since.is_some()) {
-            self.jobs.remove(&number);
-            let decisions = self.queue.give_back(self.now, number);
+    fn end(&mut self, id: RequestId) {
+        if self.jobs.get(&id).is_some_and(|job| job.since.is_some()) {
+            self.jobs.remove(&id);
+            let decisions = self.queue.release(self.now, id);
             self.follow(decisions);
         }
     }
 
     fn follow(&mut self, decisions: Vec<Decision>) {
-        for (number, verdict) in decisions {
-            self.verdicts.push((number, verdict));
-            let job = self.jobs.get_mut(&number).expect("only who is here is told something");
-            if verdict != Verdict::Run {
-                assert!(job.since.is_none(), "who has a lane keeps it");
-                self.jobs.remove(&number);
+        for (id, verdict) in decisions {
+            self.verdicts.push((id, verdict));
+            let job = self
+                .jobs
+                .get_mut(&id)
+                .expect("only requests that are here are decided about");
+            if verdict != Verdict::Admitted {
+                assert!(job.since.is_none(), "a request that has a lane keeps it");
+                self.jobs.remove(&id);
                 continue;
             }
-            if job.shy {
-                self.jobs.remove(&number);
-                let decisions = self.queue.leave(self.now, number);
+            if job.leaves_at_once {
+                self.jobs.remove(&id);
+                let decisions = self.queue.leave(self.now, id);
                 self.follow(decisions);
                 continue;
             }
-            assert!(job.since.replace(self.now).is_none(), "told twice");
+            assert!(job.since.replace(self.now).is_none(), "admitted twice");
             let request = job.request.clone();
             let end = self.now + READ * request.prompt + WRITE * request.completion;
             self.served[request.account as usize] += self.share(&request, request.prompt);
             self.ran += 1;
-            self.schedule(end, Event::Ends(number));
+            self.schedule(end, Event::Ends(id));
         }
     }
 
@@ -206,16 +213,17 @@ impl World {
     fn check(&mut self) {
         let running = self.jobs.values().filter(|job| job.since.is_some()).count();
         let waiting = self.jobs.len() - running;
-        let state = self.queue.state(self.now);
-        assert_eq!((state.running, state.waiting), (running as u64, waiting as u64));
-        assert!(running <= self.lanes);
+        self.queue.observe(self.now);
+        assert_eq!((self.queue.running(), self.queue.waiting()), (running, waiting));
+        assert!(running <= self.lanes as usize);
         assert!(
-            waiting == 0 || running == self.lanes,
+            waiting == 0 || running == self.lanes as usize,
             "a lane is idle while {waiting} wait"
         );
         let tokens = |job: &Job| u64::from(job.request.prompt + COMPLETION_MOST);
         let waiting = self.jobs.values().filter(|job| job.since.is_none()).map(tokens);
-        assert_eq!(state.waiting_tokens, waiting.sum::<u64>());
+        let (policy, state) = self.queue.policy();
+        assert_eq!(policy.waiting_tokens(state), waiting.sum::<u64>());
     }
 }
 
@@ -252,8 +260,8 @@ fn request(accounts: u64, within_ms: u64) -> impl Strategy<Value = Request> {
 }
 
 /// Lanes, weights, and requests that come while there is more to do than can be done.
-fn crowds() -> impl Strategy<Value = (usize, Vec<u32>, Vec<Request>)> {
-    (1..=4_usize, 2..=5_u64).prop_flat_map(|(lanes, accounts)| {
+fn crowds() -> impl Strategy<Value = (u32, Vec<u32>, Vec<Request>)> {
+    (1..=4_u32, 2..=5_u64).prop_flat_map(|(lanes, accounts)| {
         let weights = prop::collection::vec(1..=4_u32, accounts as usize);
         let requests = prop::collection::vec(request(accounts, 4000), 50..400);
         (Just(lanes), weights, requests)
@@ -267,20 +275,20 @@ fn crowds() -> impl Strategy<Value = (usize, Vec<u32>, Vec<Request>)> {
 /// while it has had no more than the other. After that it may still be charged its prompt and what all the lanes write:
 /// `wp · Linput + wq · lanes · Lcompletion`, divided by its least weight. Before that, the other may have come with a credit.
 /// Each of the two can lead by that much at one end of an interval.
-fn lead(lanes: usize, least_weight: f64, credit: f64) -> f64 {
-    let ahead = f64::from(PROMPT_MOST) + 2.0 * lanes as f64 * f64::from(COMPLETION_MOST);
+fn lead(lanes: u32, least_weight: f64, credit: f64) -> f64 {
+    let ahead = f64::from(PROMPT_MOST) + 2.0 * f64::from(lanes) * f64::from(COMPLETION_MOST);
     ahead / least_weight + credit
 }
 
 /// Plays requests without end of room and time, and compares every two accounts for as long as both have something waiting.
-fn compare(lanes: usize, weights: &[u32], requests: &[Request], least_factor: f64) -> World {
+fn compare(lanes: u32, weights: &[u32], requests: &[Request], least_factor: f64) -> World {
     let accounts = weights.len();
     let mut world = World::new(lanes, usize::MAX, NEVER, weights);
     // Least and greatest lead of one over the other since both have something waiting.
     let mut leads: HashMap<(usize, usize), (f64, f64)> = HashMap::new();
     let mut credit: f64 = 0.0;
     world.play(requests, |world| {
-        credit = credit.max(world.queue.counters.credit as f64 / charge(1, 1, Tier::Default) as f64);
+        credit = credit.max(world.queue.policy().0.counters.credit as f64 / charge(1, 1, Tier::Default) as f64);
         let mut waits = vec![false; accounts];
         for job in world.jobs.values().filter(|job| job.since.is_none()) {
             waits[job.request.account as usize] = true;
@@ -314,12 +322,12 @@ proptest! {
     fn accounts_that_always_have_something_waiting_are_served_alike((lanes, weights, requests) in crowds()) {
         let world = compare(lanes, &weights, &requests, tier_factor(Tier::Flex));
         prop_assert!(world.jobs.is_empty(), "somebody was never served");
-        prop_assert!(world.queue.running.is_empty());
+        prop_assert!(world.queue.running() == 0);
     }
 
     #[test]
-    fn a_noisy_account_gets_no_more_than_the_others_and_all_are_served(
-        lanes in 1..=4_usize,
+    fn a_noisy_account_gets_no_more_and_all_are_served(
+        lanes in 1..=4_u32,
         mut requests in prop::collection::vec(request(4, 3000), 200..500),
     ) {
         for (index, request) in requests.iter_mut().enumerate() {
@@ -334,32 +342,32 @@ proptest! {
 
     #[test]
     fn cancellations_at_any_moment_lose_no_lane(
-        lanes in 1..=4_usize,
+        lanes in 1..=4_u32,
         requests in prop::collection::vec((request(4, 3000), any::<bool>()), 1..200),
     ) {
         let mut world = World::new(lanes, usize::MAX, NEVER, &[1, 2, 3, 4]);
-        let mut shy = requests.iter().filter(|(_, shy)| *shy).map(|(request, _)| request.clone());
-        let bold: Vec<Request> = requests.iter().filter(|(_, shy)| !*shy).map(|(request, _)| request.clone()).collect();
-        // Among the others, some leave with the lane in their hand.
-        let halfway = bold.len() / 2;
-        world.play(&bold[..halfway], |_| ());
-        for request in shy.by_ref() {
+        let (leave, stay): (Vec<_>, Vec<_>) = requests.into_iter().partition(|(_, leaves_at_once)| *leaves_at_once);
+        let stay: Vec<Request> = stay.into_iter().map(|(request, _)| request).collect();
+        let halfway = stay.len() / 2;
+        world.play(&stay[..halfway], |_| ());
+        // Between the others, some leave with a lane that they have not used.
+        for (request, _) in leave {
             world.arrive(request, true);
         }
         world.check();
         world.start = world.now;
-        world.play(&bold[halfway..], |_| ());
-        prop_assert!(world.jobs.is_empty() && world.queue.running.is_empty());
+        world.play(&stay[halfway..], |_| ());
+        prop_assert!(world.jobs.is_empty() && world.queue.running() == 0);
         for _ in 0..lanes {
             let request = Request { account: 0, at_ms: 0, tier: Tier::Flex, prompt: 1, completion: 1, leaves_ms: None };
-            let number = world.arrive(request, false);
-            prop_assert_eq!(*world.verdicts.last().unwrap(), (number, Verdict::Run), "a lane is lost");
+            let id = world.arrive(request, false);
+            prop_assert_eq!(*world.verdicts.last().unwrap(), (id, Verdict::Admitted), "a lane is lost");
         }
     }
 
     #[test]
-    fn whoever_is_refused_asks_for_the_most(
-        lanes in 1..=3_usize,
+    fn rejected_requests_are_of_the_account_that_has_the_most(
+        lanes in 1..=3_u32,
         room in 2..=12_usize,
         target_ms in 50..3000_u64,
         weights in prop::collection::vec(1..=4_u32, 4),
@@ -373,51 +381,52 @@ proptest! {
                 let (now, _) = key;
                 let later = std::mem::replace(&mut world.now, now);
                 world.produce();
-                if let Event::Ends(number) | Event::Leaves(number) = event {
-                    world.end(number);
+                if let Event::Ends(id) | Event::Leaves(id) = event {
+                    world.end(id);
                 }
                 world.now = later;
             }
             world.produce();
             let before: Vec<Vec<Request>> =
                 (0..4).map(|account| world.waiting(account).into_iter().cloned().collect()).collect();
-            let owners: HashMap<u64, Request> =
-                world.jobs.iter().map(|(number, job)| (*number, job.request.clone())).collect();
+            let owners: HashMap<RequestId, Request> =
+                world.jobs.iter().map(|(id, job)| (*id, job.request.clone())).collect();
             world.verdicts.clear();
-            let number = world.arrive(Request { leaves_ms: None, ..request.clone() }, false);
+            let id = world.arrive(Request { leaves_ms: None, ..request.clone() }, false);
             world.check();
             let (own, weight) = (&before[request.account as usize], u64::from(weights[request.account as usize]));
             let tokens = |of: &[Request]| of.iter().map(|one| u64::from(one.prompt + COMPLETION_MOST)).sum::<u64>();
             let mut mine = tokens(own) + u64::from(request.prompt + COMPLETION_MOST);
             let mut own_most = own.len() as u64 + 1;
-            for (refused, verdict) in &world.verdicts {
-                if let Some(owner) = owners.get(refused).filter(|owner| owner.account == request.account) {
+            for (rejected, verdict) in &world.verdicts {
+                if let Some(owner) = owners.get(rejected).filter(|owner| owner.account == request.account) {
                     mine -= u64::from(owner.prompt + COMPLETION_MOST);
                     own_most -= 1;
                 }
-                let Some(owner) = owners.get(refused).filter(|owner| *refused != number && owner.account != request.account) else {
+                let Some(owner) = owners.get(rejected).filter(|owner| *rejected != id && owner.account != request.account) else {
                     continue;
                 };
                 let (theirs, their_weight) = (&before[owner.account as usize], u64::from(weights[owner.account as usize]));
-                prop_assert!(theirs.len() >= 2, "the only one was pushed out");
+                prop_assert!(theirs.len() >= 2, "an account lost its only waiting request");
                 match verdict {
-                    // Its only request pushes out what is below its own share too.
-                    Verdict::Full { .. } if own_most > 1 => {
+                    // An account's only request evicts others even if they are below their share.
+                    Verdict::Rejected(Rejection::QueueFull { .. }) if own_most > 1 => {
                         prop_assert!(theirs.len() as u64 * weight > own_most * their_weight);
                     }
-                    Verdict::Shed { .. } if own_most > 1 => {
+                    Verdict::Rejected(Rejection::Overloaded { .. }) if own_most > 1 => {
                         prop_assert!(tokens(theirs) * weight > mine * their_weight);
                     }
-                    Verdict::Full { .. } | Verdict::Shed { .. } => {}
-                    Verdict::Run | Verdict::Late { .. } | Verdict::Expired => prop_assert!(false, "{verdict:?}"),
+                    Verdict::Rejected(Rejection::QueueFull { .. } | Rejection::Overloaded { .. }) => {}
+                    Verdict::Admitted | Verdict::Rejected(_) => prop_assert!(false, "{verdict:?}"),
                 }
             }
             let waiting = (0..4).map(|account| world.waiting(account).len()).sum::<usize>();
             prop_assert!(waiting <= room);
             // An account with nothing in a queue that others fill gets in.
             if own.is_empty() && before.iter().any(|theirs| theirs.len() >= 2) {
-                let refused = world.verdicts.iter().any(|told| told.0 == number && matches!(told.1, Verdict::Full { .. }));
-                prop_assert!(!refused, "a noisy account kept another out");
+                let full = |verdict| matches!(verdict, Verdict::Rejected(Rejection::QueueFull { .. }));
+                let rejected = world.verdicts.iter().any(|(decided, verdict)| *decided == id && full(*verdict));
+                prop_assert!(!rejected, "a noisy account kept another out");
             }
         }
     }

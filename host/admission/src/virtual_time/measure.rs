@@ -1,15 +1,13 @@
-//! What was measured: how quick a lane is, how much of what it asks for an account uses, what the engine does now.
-//! Not here: what follows from it (`estimate.rs`).
+//! Averages in which older samples fade. Not here: what follows from them (`estimate.rs`).
 
 use std::time::{Duration, Instant};
 
-/// How much of the past stays with each new sample: about the last 32 count.
+/// Fraction of the sums that stays with each new sample: about the last 32 samples count.
 const KEPT: f64 = 31.0 / 32.0;
-/// After this, a third of a throughput is left.
-const LATELY: Duration = Duration::from_secs(10);
+/// The time constant of a throughput: a third is left after it.
+const TIME_CONSTANT: Duration = Duration::from_secs(10);
 
-/// A quotient of sums in which older samples fade. Large samples count more: it is the quotient of the totals, not the mean
-/// of quotients.
+/// The quotient of two sums. Large samples count more: it is the quotient of the totals, not the mean of quotients.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Quotient {
     over: f64,
@@ -22,13 +20,13 @@ impl Quotient {
         self.under = self.under * KEPT + under;
     }
 
-    /// Absent before there was a sample that says something.
+    /// `None` while one of the sums is zero.
     pub(super) fn value(&self) -> Option<f64> {
         (self.over > 0.0 && self.under > 0.0).then(|| self.over / self.under)
     }
 }
 
-/// Something per second, lately.
+/// An amount per second, averaged over about [`TIME_CONSTANT`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Throughput {
     /// Decays with time.
@@ -41,12 +39,12 @@ impl Throughput {
 
     pub(super) fn add(&mut self, amount: u64, now: Instant) {
         let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.sum = self.sum * (-passed.as_secs_f64() / LATELY.as_secs_f64()).exp() + amount as f64;
+        self.sum = self.sum * (-passed.as_secs_f64() / TIME_CONSTANT.as_secs_f64()).exp() + amount as f64;
         self.at = Some(now);
     }
 
     pub(super) fn per_second(&self) -> f64 {
-        self.sum / LATELY.as_secs_f64()
+        self.sum / TIME_CONSTANT.as_secs_f64()
     }
 }
 
@@ -55,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quotient_is_that_of_the_totals_and_follows_a_change() {
+    fn a_quotient_follows_a_change_of_its_samples() {
         let mut quotient = Quotient::default();
         assert_eq!(quotient.value(), None);
         quotient.add(0.0, 5.0);
@@ -71,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throughput_settles_at_the_rate_and_fades_when_nothing_comes() {
+    fn a_throughput_settles_at_the_rate_and_fades() {
         let mut throughput = Throughput::NONE;
         let mut now = Instant::now();
         for _ in 0..1000 {

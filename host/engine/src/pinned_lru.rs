@@ -1,4 +1,4 @@
-//! What stays in memory: an LRU by bytes whose entries are pinned while somebody holds them. Not here: what is kept.
+//! An LRU cache by bytes whose entries are pinned while they are in use. Not here: what is cached.
 
 use riad_core::{Account, Digest, ports::AdapterCounts};
 use std::{
@@ -7,7 +7,7 @@ use std::{
 };
 
 #[derive(Debug)]
-pub(crate) struct Residents<T> {
+pub(crate) struct PinnedLru<T> {
     entries: HashMap<Digest, Entry<T>>,
     budget_bytes: u64,
     clock: u64,
@@ -20,11 +20,11 @@ struct Entry<T> {
     value: Arc<T>,
     bytes: u64,
     used: u64,
-    /// Who used it since it was loaded.
+    /// Accounts that used it since it was loaded.
     accounts: BTreeSet<Account>,
 }
 
-impl<T> Residents<T> {
+impl<T> PinnedLru<T> {
     pub fn new(budget_bytes: u64) -> Self {
         Self {
             entries: HashMap::new(),
@@ -43,7 +43,7 @@ impl<T> Residents<T> {
         Some(entry.value.clone())
     }
 
-    /// Keeps `value`, and lets go of the least recently used that nobody holds until the budget is met.
+    /// Keeps `value`, and evicts the least recently used entries that are not in use until the budget is met.
     pub fn insert(&mut self, key: Digest, account: Account, value: Arc<T>, bytes: u64) {
         self.clock += 1;
         self.loads += 1;
@@ -78,7 +78,7 @@ impl<T> Residents<T> {
         }
     }
 
-    /// Bytes that each account keeps in memory; what several use counts for each.
+    /// Bytes that each account keeps in memory; an entry that several use counts for each.
     pub fn bytes_by_account(&self) -> Vec<(Account, u64)> {
         let mut bytes = BTreeMap::new();
         for entry in self.entries.values() {
@@ -107,48 +107,48 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_first() {
-        let mut residents = Residents::new(20);
+    fn the_least_recently_used_is_evicted_first() {
+        let mut cache = PinnedLru::new(20);
         let someone = account(1);
-        residents.insert(key(1), someone, Arc::new(1), 10);
-        residents.insert(key(2), someone, Arc::new(2), 10);
-        residents.get(&key(1), someone);
-        residents.insert(key(3), someone, Arc::new(3), 10);
-        assert!(residents.get(&key(2), someone).is_none());
-        assert!(residents.get(&key(1), someone).is_some() && residents.get(&key(3), someone).is_some());
-        assert_eq!(residents.counts().evictions, 1);
+        cache.insert(key(1), someone, Arc::new(1), 10);
+        cache.insert(key(2), someone, Arc::new(2), 10);
+        cache.get(&key(1), someone);
+        cache.insert(key(3), someone, Arc::new(3), 10);
+        assert!(cache.get(&key(2), someone).is_none());
+        assert!(cache.get(&key(1), someone).is_some() && cache.get(&key(3), someone).is_some());
+        assert_eq!(cache.counts().evictions, 1);
     }
 
     #[test]
-    fn what_is_held_stays_beyond_the_budget() {
-        let mut residents = Residents::new(10);
+    fn pinned_entries_stay_beyond_the_budget() {
+        let mut cache = PinnedLru::new(10);
         let someone = account(1);
         let held = Arc::new(1);
-        residents.insert(key(1), someone, held.clone(), 10);
+        cache.insert(key(1), someone, held.clone(), 10);
         let other = Arc::new(2);
-        residents.insert(key(2), someone, other.clone(), 10);
-        assert_eq!(residents.counts().resident_bytes, 20);
+        cache.insert(key(2), someone, other.clone(), 10);
+        assert_eq!(cache.counts().resident_bytes, 20);
         drop((held, other));
-        residents.insert(key(3), someone, Arc::new(3), 10);
-        assert_eq!((residents.counts().resident, residents.counts().loads), (1, 3));
-        assert!(residents.get(&key(3), someone).is_some());
+        cache.insert(key(3), someone, Arc::new(3), 10);
+        assert_eq!((cache.counts().resident, cache.counts().loads), (1, 3));
+        assert!(cache.get(&key(3), someone).is_some());
     }
 
     #[test]
-    fn each_account_has_what_it_used_until_it_is_evicted() {
-        let mut residents = Residents::new(40);
+    fn accounts_own_what_they_used_until_its_eviction() {
+        let mut cache = PinnedLru::new(40);
         let (one, two, three) = (account(1), account(2), account(3));
-        residents.insert(key(1), one, Arc::new(1), 10);
-        residents.insert(key(2), one, Arc::new(2), 25);
-        assert_eq!(residents.bytes_by_account(), [(one, 35)]);
-        residents.get(&key(1), two);
-        residents.get(&key(1), two);
-        assert!(residents.get(&key(9), three).is_none());
-        assert_eq!(residents.bytes_by_account(), [(one, 35), (two, 10)]);
-        // Evicts the second, and who used it is forgotten with it.
-        residents.insert(key(3), three, Arc::new(3), 30);
-        assert_eq!(residents.bytes_by_account(), [(one, 10), (two, 10), (three, 30)]);
-        residents.insert(key(2), two, Arc::new(2), 25);
-        assert_eq!(residents.bytes_by_account(), [(two, 25)]);
+        cache.insert(key(1), one, Arc::new(1), 10);
+        cache.insert(key(2), one, Arc::new(2), 25);
+        assert_eq!(cache.bytes_by_account(), [(one, 35)]);
+        cache.get(&key(1), two);
+        cache.get(&key(1), two);
+        assert!(cache.get(&key(9), three).is_none());
+        assert_eq!(cache.bytes_by_account(), [(one, 35), (two, 10)]);
+        // Evicts the second, and its accounts with it.
+        cache.insert(key(3), three, Arc::new(3), 30);
+        assert_eq!(cache.bytes_by_account(), [(one, 10), (two, 10), (three, 30)]);
+        cache.insert(key(2), two, Arc::new(2), 25);
+        assert_eq!(cache.bytes_by_account(), [(two, 25)]);
     }
 }

@@ -1,5 +1,5 @@
-//! Takes the time in which a guest that has yielded waits for its turn off its clock. A future that wakes itself while it is
-//! polled has yielded; one that does not, waits for something: a guest that sleeps uses up its time.
+//! Guests yield on epochs, and the time until they run again is not theirs: their clock pauses. A future that wakes itself while it
+//! is polled has yielded; one that does not, waits for something: a guest that sleeps uses up its time.
 //! Not here: when a guest yields (`guest.rs`).
 
 use crate::clock::GuestClock;
@@ -14,11 +14,11 @@ use std::{
 };
 
 /// Runs a call of a guest.
-pub(crate) async fn in_turns<T>(clock: &Arc<GuestClock>, call: impl Future<Output = T>) -> T {
+pub(crate) async fn pause_clock_while_yielded<T>(clock: &Arc<GuestClock>, call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
-    let mut waiting = None;
+    let mut paused = None;
     poll_fn(|context| {
-        drop(waiting.take());
+        drop(paused.take());
         let woken = Arc::new(Woken {
             waker: context.waker().clone(),
             already: AtomicBool::new(false),
@@ -26,7 +26,7 @@ pub(crate) async fn in_turns<T>(clock: &Arc<GuestClock>, call: impl Future<Outpu
         let waker = Waker::from(Arc::clone(&woken));
         let result = call.as_mut().poll(&mut Context::from_waker(&waker));
         if result.is_pending() && woken.already.load(Ordering::Relaxed) {
-            waiting = Some(clock.away());
+            paused = Some(clock.away());
         }
         result
     })
@@ -54,10 +54,10 @@ mod tests {
     use super::*;
     use std::{task::Poll, thread, time::Duration};
 
-    const TURN: Duration = Duration::from_millis(50);
+    const STEP: Duration = Duration::from_millis(50);
 
     #[tokio::test]
-    async fn waiting_for_a_turn_is_not_guest_time_and_sleeping_is() {
+    async fn guest_time_excludes_yields_and_includes_sleeps() {
         let clock = GuestClock::new(Duration::from_secs(3600));
         let mut polls = 0;
         let yields = poll_fn(|context| {
@@ -67,18 +67,18 @@ mod tests {
         });
         clock.start();
         let before = clock.left();
-        // A neighbor on the same thread takes a long turn each time.
-        let mut guest = pin!(in_turns(&clock, yields));
+        // A neighbor on the same thread runs for long each time.
+        let mut guest = pin!(pause_clock_while_yielded(&clock, yields));
         poll_fn(|context| {
             let result = guest.as_mut().poll(context);
-            thread::sleep(TURN);
+            thread::sleep(STEP);
             result
         })
         .await;
-        // The last turn came after the end.
-        assert!(before - clock.left() < TURN * 3, "{:?}", before - clock.left());
+        // The last one ran after the end.
+        assert!(before - clock.left() < STEP * 3, "{:?}", before - clock.left());
         clock.start();
-        in_turns(&clock, tokio::time::sleep(TURN)).await;
-        assert!(before - clock.left() >= TURN);
+        pause_clock_while_yielded(&clock, tokio::time::sleep(STEP)).await;
+        assert!(before - clock.left() >= STEP);
     }
 }

@@ -1,15 +1,15 @@
-//! What tokens weigh. Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024), section 3.1: a completion token
+//! What tokens cost. Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024), section 3.1: a completion token
 //! takes about twice the work of a prompt token. Integers, so that counters never drift.
 
 use riad_core::policy::Tier;
 
 const COMPLETION: u64 = 2;
-/// Of a counter: one weighted token of weight 1 and the standard tier is `SCALE` of it, so that a share of a thousand and a
-/// tier still leave whole numbers.
+/// What a counter grows by for one weighted token with weight 1 and the standard tier. It is large enough that dividing by a weight
+/// of 1000 and a tier leaves whole numbers.
 const SCALE: u128 = 1 << 20;
 const STANDARD: u128 = 4;
 
-/// Weighted tokens: what the engine has to do for them.
+/// Weighted tokens: the engine's work for them, in prompt tokens.
 pub(super) fn work(prompt_tokens: u64, completion_tokens: u64) -> u64 {
     prompt_tokens.saturating_add(COMPLETION.saturating_mul(completion_tokens))
 }

@@ -1,0 +1,23 @@
+//! Admission: who may use a scarce resource next, by account.
+//!
+//! [`Queue`] is a state machine that is told the time: capacity, a share per account, a reserve for accounts that hold nothing,
+//! a bounded queue, deadlines and weights. A [`Policy`] orders the accounts: [`Fifo`], [`FewestHeld`] or [`VirtualTime`], which
+//! charges accounts for what they used. [`Limiter`] waits in front of it and hands out a [`Permit`].
+//!
+//! Not here: what is limited, and what a rejected request is answered.
+
+mod clock;
+mod fewest_held;
+mod fifo;
+mod limiter;
+mod policy;
+mod queue;
+mod virtual_time;
+
+pub use clock::{MonotonicClock, TokioClock};
+pub use fewest_held::FewestHeld;
+pub use fifo::Fifo;
+pub use limiter::{Limiter, Permit};
+pub use policy::Policy;
+pub use queue::{AccountState, Admitted, Bounds, Decision, Queue, Rejection, Request, RequestId, State, Verdict};
+pub use virtual_time::{AccountUsage, TokenRequest, VirtualTime};
