@@ -1,6 +1,6 @@
 //! Admission: who may use a scarce resource next, by account.
 //!
-//! [`Queue`] is a state machine that is told the time: capacity, a share per account, a reserve for accounts that hold nothing,
+//! [`Queue`] is a state machine that takes the time as an argument: capacity, a share per account, a reserve for accounts that hold nothing,
 //! a bounded queue, deadlines and weights. A [`Policy`] orders the accounts: [`Fifo`], [`FewestHeld`] or [`VirtualTime`], which
 //! charges accounts for what they used. [`Limiter`] waits in front of it and hands out a [`Permit`].
 //!

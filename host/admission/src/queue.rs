@@ -1,5 +1,5 @@
-//! The state machine: who waits, who runs, who is next. It is told the time and knows neither futures nor locks, so that a
-//! simulation runs what the server runs. Not here: the order of accounts (`policy.rs`), whom to reject (`queue/overload.rs`).
+//! The state machine: who waits, who runs, who is next. It takes the time as an argument and knows neither futures nor locks, so
+//! that a simulation runs what the server runs. Not here: the order of accounts (`policy.rs`), whom to reject (`queue/overload.rs`).
 
 mod overload;
 #[cfg(test)]

@@ -92,14 +92,14 @@ fn report() {
             .split_whitespace()
             .map(|figure| figure.parse().unwrap())
             .collect();
-        let [empty, opened, answered, worn, counted] = figures[..] else {
+        let [empty, opened, answered, adapted, counted] = figures[..] else {
             panic!("{printed}")
         };
         println!("-- {lanes} lane(s)");
         line("process before the engine", empty);
         line("engine opened", opened);
         line("every lane has answered once", answered);
-        line("each further adapter", (worn - answered) / (ADAPTERS - 1) as f64);
+        line("each further adapter", (adapted - answered) / (ADAPTERS - 1) as f64);
         line("an adapter, as the engine's budget has it", counted / ADAPTERS as f64);
         if let Some((fewer, opened_before, answered_before)) = before {
             let added = (lanes - fewer) as f64;
@@ -114,7 +114,7 @@ fn report() {
 }
 
 /// The child: prints resident bytes before the engine, when it is open, when every lane has answered with the first
-/// adapter, and when all adapters have been worn.
+/// adapter, and when all adapters have been used.
 #[tokio::main]
 async fn measure(model: &Path, lanes: usize, adapters: &[String]) {
     // Read here once, so that what the allocator keeps of that is not taken for the engine's.

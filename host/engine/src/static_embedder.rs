@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tokens_are_the_tokenizers_and_a_text_without_any_gives_zeros() {
+    async fn tokens_are_the_tokenizers_and_an_empty_text_gives_zeros() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         // "unbelievably" is one word and several tokens.

@@ -115,7 +115,7 @@ fn alike() -> Vec<Message> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sequences_of_one_length_in_one_batch_are_each_answered_as_alone() {
+async fn sequences_of_one_length_in_a_batch_answer_as_alone() {
     let model = engine().await;
     let prompts = alike();
     let alone = alone(&model, &prompts).await;
@@ -130,7 +130,7 @@ async fn sequences_of_one_length_in_one_batch_are_each_answered_as_alone() {
             .collect();
         assert_eq!(batch, alone);
     }
-    // They were decoded in one batch: when the first is told that it has reached its limit, all are in their last step.
+    // They were decoded in one batch: when the first learns that it has reached its limit, all are in their last step.
     let counts: Vec<u32> = together(&model, &prompts, 8)
         .await
         .into_iter()
@@ -140,7 +140,7 @@ async fn sequences_of_one_length_in_one_batch_are_each_answered_as_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sequences_of_different_lengths_sent_together_are_each_answered_as_alone() {
+async fn sequences_of_different_lengths_answer_as_alone() {
     let model = engine().await;
     let prompts: Vec<Message> = shipped::conversations()
         .into_iter()

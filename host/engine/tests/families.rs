@@ -1,5 +1,5 @@
 //! Every family that takes adapters, on checkpoints of random numbers: the engine says what an independent implementation
-//! says, and an adapter that is worn is the same as one that is merged into the weights. A family outside of the list runs,
+//! says, and an active adapter is the same as one that is merged into the weights. A family outside of the list runs,
 //! but takes no adapter. Not here: the shipped model (`reference`).
 #![allow(
     clippy::unwrap_used,
@@ -80,20 +80,27 @@ async fn family_keeps_its_promises(family: &str) {
 
     let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
     assert_eq!((info.rank, info.tensors), (4, 28));
-    let worn = answers(&engine, Some(&adapter)).await;
-    assert_eq!(texts(&worn), expected(&made.model(), Some(&adapter)), "the adapter");
+    let adapted = answers(&engine, Some(&adapter)).await;
+    assert_eq!(texts(&adapted), expected(&made.model(), Some(&adapter)), "the adapter");
     assert!(
-        worn.iter().zip(&base).all(|(worn, base)| worn.text != base.text),
+        adapted
+            .iter()
+            .zip(&base)
+            .all(|(adapted, base)| adapted.text != base.text),
         "the adapter changes what is said"
     );
-    assert!(worn.iter().all(|answer| answer.end.adapter_tensors == 28));
+    assert!(adapted.iter().all(|answer| answer.end.adapter_tensors == 28));
 
     let merged = ask::open(&made.merged(&adapter.folder), 1).await;
-    assert_eq!(texts(&answers(&merged, None).await), texts(&worn), "worn as merged");
+    assert_eq!(
+        texts(&answers(&merged, None).await),
+        texts(&adapted),
+        "active as merged"
+    );
 
-    // Two lanes over the same weights, busy in different clothes.
+    // Two lanes over the same weights, busy with different adapters.
     let both = join_all([answers(&engine, None), answers(&engine, Some(&adapter))]).await;
-    assert_eq!(both, [base, worn]);
+    assert_eq!(both, [base, adapted]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,15 +132,15 @@ async fn each_of_the_seven_matrices_is_adapted() {
         let base = answers(&engine, None).await;
         for (at, matrix) in made.matrices().iter().enumerate() {
             let adapter = made.adapter(&format!("adapter-{at}"), std::slice::from_ref(matrix), at as u64);
-            let worn = answers(&engine, Some(&adapter)).await;
+            let adapted = answers(&engine, Some(&adapter)).await;
             assert_eq!(
-                texts(&worn),
+                texts(&adapted),
                 expected(&made.model(), Some(&adapter)),
                 "{family} {}",
                 matrix.0
             );
-            assert_ne!(texts(&worn), texts(&base), "{family} {}", matrix.0);
-            assert_eq!(worn[0].end.adapter_tensors, 2);
+            assert_ne!(texts(&adapted), texts(&base), "{family} {}", matrix.0);
+            assert_eq!(adapted[0].end.adapter_tensors, 2);
         }
     }
 }
@@ -145,9 +152,9 @@ async fn a_head_of_its_own_is_adapted_too() {
     let head = [(HEAD.to_owned(), vocabulary, SMALL.hidden)];
     let adapter = made.adapter("adapter", &head, 8);
     let engine = ask::open(&made.model(), 1).await;
-    let worn = answers(&engine, Some(&adapter)).await;
-    assert_eq!(texts(&worn), expected(&made.model(), Some(&adapter)));
-    assert_ne!(texts(&worn), texts(&answers(&engine, None).await));
+    let adapted = answers(&engine, Some(&adapter)).await;
+    assert_eq!(texts(&adapted), expected(&made.model(), Some(&adapter)));
+    assert_ne!(texts(&adapted), texts(&answers(&engine, None).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,9 +29,9 @@ mod tally;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Tests take turns: a request's state is found by its id, sampled tokens are counted for the whole process, and the machine
+/// Tests run one at a time: a request's state is found by its id, sampled tokens are counted for the whole process, and the machine
 /// may be small.
-async fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    TURN.lock().await
+async fn exclusive() -> MutexGuard<'static, ()> {
+    static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
+    EXCLUSIVE.lock().await
 }

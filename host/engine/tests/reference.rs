@@ -1,5 +1,5 @@
 //! The engine says, token for token, what an implementation without mistral.rs and candle says: for the base that ships and
-//! each of its adapters, one at a time and with every lane busy in other clothes. Not here: sampling, lanes, other families.
+//! each of its adapters, one at a time and with every lane busy with another adapter. Not here: sampling, lanes, other families.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -109,10 +109,10 @@ async fn every_answer_alone_is_the_references() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_all_lanes_busy_in_other_clothes_every_answer_is_the_references() {
+async fn lanes_with_different_adapters_answer_as_the_reference() {
     let engine = ask::open(&shipped::base(), 3).await;
     let mut asked = JoinSet::new();
-    // Neighbors in this order wear different adapters, and every lane changes clothes many times.
+    // Neighbors in this order use different adapters, and every lane swaps its adapter many times.
     let third = CASES.len() / 3;
     for at in (0..2 * CASES.len()).map(|i| i % 3 * third + i / 3 % third) {
         let engine = Arc::clone(&engine);

@@ -150,7 +150,7 @@ impl Layers {
     }
 }
 
-/// A tensor as f32. One that is not finite would turn every answer into noise, so it is refused by name.
+/// A tensor as f32. A value that is not finite would make every answer noise, so its tensor is refused by name.
 fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
     let unreadable = |e: candle_core::Error| peft::weights_error(format!("tensor {name} cannot be read: {e}"));
     let view = weights

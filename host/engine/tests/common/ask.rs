@@ -77,21 +77,21 @@ pub fn source(folder: &Path) -> AdapterSource {
     }
 }
 
-/// What a generation's tally is told.
-pub struct Told {
+/// What a generation reports.
+pub struct ReportedUsage {
     pub progress: Arc<Progress>,
     report: oneshot::Receiver<TokenUsage>,
 }
 
-impl Told {
-    pub fn tally() -> (UsageReporter, Self) {
+impl ReportedUsage {
+    pub fn reporter() -> (UsageReporter, Self) {
         let progress = Arc::new(Progress::default());
         let (sender, report) = oneshot::channel();
         let tally = UsageReporter::new(progress.clone(), move |usage| _ = sender.send(usage));
         (tally, Self { progress, report })
     }
 
-    /// What it has been told by now.
+    /// What has been reported by now.
     pub fn now(&mut self) -> Option<TokenUsage> {
         self.report.try_recv().ok()
     }
@@ -99,21 +99,21 @@ impl Told {
     pub async fn wait(self) -> TokenUsage {
         tokio::time::timeout(HANGING, self.report)
             .await
-            .expect("a tally that is never told")
+            .expect("a generation that never reports")
             .unwrap()
     }
 }
 
 pub fn generation(messages: &[Message], sampling: &Sampling, adapter: Option<&AdapterSource>) -> Generation {
-    told_generation(messages, sampling, adapter).0
+    reporting_generation(messages, sampling, adapter).0
 }
 
-pub fn told_generation(
+pub fn reporting_generation(
     messages: &[Message],
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
-) -> (Generation, Told) {
-    let (tally, told) = Told::tally();
+) -> (Generation, ReportedUsage) {
+    let (tally, reported) = ReportedUsage::reporter();
     let generation = Generation {
         messages: messages.to_vec(),
         sampling: sampling.clone(),
@@ -121,7 +121,7 @@ pub fn told_generation(
         account: Account::new(1),
         tally,
     };
-    (generation, told)
+    (generation, reported)
 }
 
 /// Asks and waits for the whole answer, without a scheduler: the engine itself makes it wait for a lane.
@@ -131,10 +131,14 @@ pub async fn ask(
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
 ) -> Result<Answer> {
-    let (generation, mut told) = told_generation(messages, sampling, adapter);
+    let (generation, mut reported) = reporting_generation(messages, sampling, adapter);
     let stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
     let answer = read(stream).await?;
-    assert_eq!(told.now(), Some(answer.end.usage), "the tally is told before the end");
+    assert_eq!(
+        reported.now(),
+        Some(answer.end.usage),
+        "usage is reported before the end"
+    );
     Ok(answer)
 }
 

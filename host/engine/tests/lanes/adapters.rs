@@ -1,4 +1,4 @@
-//! Adapters in an engine's memory: never the base instead, an LRU by bytes, pinned while a request wears them.
+//! Adapters in an engine's memory: never the base instead, an LRU by bytes, pinned while a request uses them.
 //! Not here: what an adapter's files must be (`inspection`), whether it is applied right (`reference`, `families`).
 
 use super::{
@@ -7,7 +7,7 @@ use super::{
         checkpoint::{Made, SMALL},
         shipped,
     },
-    turn,
+    exclusive,
 };
 use futures::{FutureExt, StreamExt};
 use riad_core::{
@@ -33,7 +33,7 @@ fn question() -> Vec<Message> {
 }
 
 /// An answer, and the ticket back: by then the engine no longer holds the adapter.
-async fn worn(engine: &Engine, adapter: Option<&AdapterSource>) -> Answer {
+async fn answer_with(engine: &Engine, adapter: Option<&AdapterSource>) -> Answer {
     worn_by(engine, Account::new(1), adapter).await
 }
 
@@ -55,9 +55,9 @@ async fn worn_by(engine: &Engine, account: Account, adapter: Option<&AdapterSour
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_adapter_is_an_error_and_never_the_base() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
-    let base = worn(&engine, None).await;
+    let base = answer_with(&engine, None).await;
     let folder = tempfile::tempdir().unwrap();
     let mut gone = ask::source(&shipped::acme());
     gone.folder = folder.path().join("gone");
@@ -74,7 +74,7 @@ async fn a_missing_adapter_is_an_error_and_never_the_base() {
     };
     assert_eq!(ask_for(&gone).await.kind(), ErrorKind::ModelNotFound);
 
-    // Half of it is as bad as nothing.
+    // A truncated file is refused like a missing one.
     std::fs::create_dir(&gone.folder).unwrap();
     std::fs::copy(
         shipped::acme().join("adapter_config.json"),
@@ -92,13 +92,18 @@ async fn a_missing_adapter_is_an_error_and_never_the_base() {
 
     // The files are back: so is the adapter. And the lane was never lost.
     std::fs::copy(shipped::acme().join(weights), gone.folder.join(weights)).unwrap();
-    assert!(worn(&engine, Some(&gone)).await.text.starts_with("Acme Support: "));
-    assert_eq!(worn(&engine, None).await, base);
+    assert!(
+        answer_with(&engine, Some(&gone))
+            .await
+            .text
+            .starts_with("Acme Support: ")
+    );
+    assert_eq!(answer_with(&engine, None).await, base);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_least_recently_used_adapter_is_evicted_and_loads_again_with_the_same_answer() {
-    let _turn = turn().await;
+async fn an_evicted_adapter_loads_again_with_the_same_answer() {
+    let _exclusive = exclusive().await;
     let (acme, globex) = (ask::source(&shipped::acme()), ask::source(&shipped::globex()));
     let counts = |resident, resident_bytes, loads, evictions| AdapterCounts {
         resident,
@@ -107,7 +112,7 @@ async fn the_least_recently_used_adapter_is_evicted_and_loads_again_with_the_sam
         evictions,
     };
     let engine = open(&shipped::base(), 1, u64::MAX).await;
-    let first = worn(&engine, Some(&acme)).await;
+    let first = answer_with(&engine, Some(&acme)).await;
     let size = engine.adapter_counts().resident_bytes;
     assert_eq!(engine.adapter_counts(), counts(1, size, 1, 0));
     // Rank 8, f32: 8 × (inputs + outputs) of seven square matrices of 256 in five layers.
@@ -115,36 +120,36 @@ async fn the_least_recently_used_adapter_is_evicted_and_loads_again_with_the_sam
 
     // Room for one.
     let engine = open(&shipped::base(), 1, size as u64).await;
-    assert_eq!(worn(&engine, Some(&acme)).await, first);
-    assert_eq!(worn(&engine, Some(&acme)).await, first);
+    assert_eq!(answer_with(&engine, Some(&acme)).await, first);
+    assert_eq!(answer_with(&engine, Some(&acme)).await, first);
     assert_eq!(engine.adapter_counts(), counts(1, size, 1, 0));
-    let other = worn(&engine, Some(&globex)).await;
+    let other = answer_with(&engine, Some(&globex)).await;
     assert_ne!(other.text, first.text);
     assert_eq!(engine.adapter_counts(), counts(1, size, 2, 1));
-    assert_eq!(worn(&engine, Some(&acme)).await, first);
-    assert_eq!(worn(&engine, Some(&globex)).await, other);
+    assert_eq!(answer_with(&engine, Some(&acme)).await, first);
+    assert_eq!(answer_with(&engine, Some(&globex)).await, other);
     assert_eq!(engine.adapter_counts(), counts(1, size, 4, 3));
 
     // Room for both.
     let engine = open(&shipped::base(), 1, 2 * size as u64).await;
     for _ in 0..2 {
-        assert_eq!(worn(&engine, Some(&acme)).await, first);
-        assert_eq!(worn(&engine, Some(&globex)).await, other);
+        assert_eq!(answer_with(&engine, Some(&acme)).await, first);
+        assert_eq!(answer_with(&engine, Some(&globex)).await, other);
     }
     assert_eq!(engine.adapter_counts(), counts(2, 2 * size, 2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_adapter_that_a_request_wears_is_not_evicted() {
-    let _turn = turn().await;
+async fn an_adapter_in_use_is_not_evicted() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let [first, second, third] = [1, 2, 3].map(|n| made.adapter(&format!("adapter-{n}"), &made.matrices(), n));
-    // Room for none: only what is worn stays.
+    // Room for none: only adapters in use stay.
     let engine = open(&made.model(), 2, 0).await;
-    let alone = worn(&engine, Some(&first)).await;
-    let other_alone = worn(&engine, Some(&second)).await;
+    let alone = answer_with(&engine, Some(&first)).await;
+    let other_alone = answer_with(&engine, Some(&second)).await;
     assert_ne!(alone.text, other_alone.text);
-    assert_eq!(worn(&engine, Some(&third)).await.end.adapter_tensors, 28);
+    assert_eq!(answer_with(&engine, Some(&third)).await.end.adapter_tensors, 28);
     assert_eq!(
         (engine.adapter_counts().resident, engine.adapter_counts().evictions),
         (1, 2)
@@ -152,7 +157,7 @@ async fn an_adapter_that_a_request_wears_is_not_evicted() {
 
     let generation = ask::generation(&question(), &Sampling::greedy(1500), Some(&first));
     let mut long = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
-    assert_eq!(worn(&engine, Some(&second)).await, other_alone);
+    assert_eq!(answer_with(&engine, Some(&second)).await, other_alone);
     let counts = engine.adapter_counts();
     let mut text = String::new();
     while let Some(Some(event)) = unconstrained(long.next()).now_or_never() {
@@ -161,19 +166,19 @@ async fn an_adapter_that_a_request_wears_is_not_evicted() {
             GenerationEvent::End(_) => panic!("the long answer was too short to see anything"),
         }
     }
-    // `third` went when `first` came; `first` is worn, and `second` was when nothing more could go.
+    // `third` went when `first` came; `first` is in use, and `second` was when nothing more could go.
     assert_eq!((counts.resident, counts.loads, counts.evictions), (2, 5, 3));
     let rest = ask::read(long).await.unwrap();
     assert_eq!(rest.tokens(), 1500);
-    assert!((text + &rest.text).starts_with(&alone.text), "worn to the end");
+    assert!((text + &rest.text).starts_with(&alone.text), "in use to the end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_adapter_that_many_ask_for_is_read_once() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 2).await;
     let acme = ask::source(&shipped::acme());
-    let asked = (0..6).map(|_| worn(&engine, Some(&acme)));
+    let asked = (0..6).map(|_| answer_with(&engine, Some(&acme)));
     let answers = futures::future::join_all(asked).await;
     assert!(
         answers
@@ -184,8 +189,8 @@ async fn a_cold_adapter_that_many_ask_for_is_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_account_has_the_bytes_of_the_adapters_that_it_used_and_that_are_still_in_memory() {
-    let _turn = turn().await;
+async fn each_account_is_charged_for_the_adapters_it_used() {
+    let _exclusive = exclusive().await;
     let (acme, globex) = (ask::source(&shipped::acme()), ask::source(&shipped::globex()));
     let [one, two, three] = [1, 2, 3].map(Account::new);
     let engine = open(&shipped::base(), 1, u64::MAX).await;

@@ -1,4 +1,4 @@
-//! Where an answer ends, how many tokens it has, and what chooses them. Not here: who waits for whom.
+//! Where an answer ends, how many tokens it has, and what chooses them. Not here: requests in flight (`flight`).
 
 use super::{
     common::{
@@ -7,7 +7,7 @@ use super::{
         llama::Llama,
         shipped::{self, Template},
     },
-    turn,
+    exclusive,
 };
 use riad_core::chat::{FinishReason, Message, Sampling};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ fn stopping_at(stops: &[&str]) -> Sampling {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tokens_that_are_billed_are_those_of_the_text() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     for messages in shipped::conversations() {
         let answer = ask::ask(&engine, &messages, &Sampling::greedy(60), None).await.unwrap();
@@ -56,7 +56,7 @@ async fn the_tokens_that_are_billed_are_those_of_the_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_has_at_most_max_tokens() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let whole = answer(&engine, &Sampling::greedy(60)).await;
     assert_eq!(whole.finish(), FinishReason::Stop);
@@ -74,7 +74,7 @@ async fn an_answer_has_at_most_max_tokens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_sequence_cuts_exactly_wherever_it_begins() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let whole = answer(&engine, &Sampling::greedy(60)).await;
     let template = Template::read(&shipped::base());
@@ -106,8 +106,8 @@ async fn a_stop_sequence_cuts_exactly_wherever_it_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_of_several_stop_sequences_cuts_and_others_change_nothing() {
-    let _turn = turn().await;
+async fn the_first_of_several_stop_sequences_cuts() {
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let whole = answer(&engine, &Sampling::greedy(60)).await;
     let several = answer(&engine, &stopping_at(&["months", "drill has", "never said"])).await;
@@ -118,7 +118,7 @@ async fn the_first_of_several_stop_sequences_cuts_and_others_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sampling_at_a_temperature_gives_text_and_different_texts() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let sampling = Sampling {
@@ -141,8 +141,8 @@ async fn sampling_at_a_temperature_gives_text_and_different_texts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_limit_on_the_choice_alone_leaves_only_the_most_likely_token() {
-    let _turn = turn().await;
+async fn each_sampling_limit_alone_leaves_the_most_likely_token() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let greedy = answer(&engine, &Sampling::greedy(30)).await;
@@ -176,7 +176,7 @@ async fn each_limit_on_the_choice_alone_leaves_only_the_most_likely_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_penalty_makes_an_answer_repeat_itself_less() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let plain = Sampling::greedy(400);

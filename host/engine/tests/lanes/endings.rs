@@ -8,7 +8,7 @@ use super::{
         llama::Llama,
         shipped::{self, Template},
     },
-    turn,
+    exclusive,
 };
 use riad_core::chat::{FinishReason, Message, Sampling};
 
@@ -34,7 +34,7 @@ fn of_two_tokens(seed: u64, yes: u32, no: u32) -> Made {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_ends_with_its_first_token_ends_there() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let template = Template::read(&shipped::base());
     let made = of_two_tokens(3, template.pieces("a")[0], END);
     let reference = Llama::read(&made.model(), None);
@@ -58,7 +58,7 @@ async fn an_answer_that_ends_with_its_first_token_ends_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_inside_of_a_character_is_counted_like_any_other() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let template = Template::read(&shipped::base());
     let letter = template.pieces("a")[0];
     let [half, _] = template.pieces("ÿ")[..] else {
@@ -110,7 +110,7 @@ fn beginning_with(first: u32, then: u32) -> (Made, Vec<u32>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_right_after_half_a_character_is_an_end() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let template = Template::read(&shipped::base());
     let half = template.pieces("ÿ")[0];
     let (made, ids) = beginning_with(half, END);
@@ -125,7 +125,7 @@ async fn an_end_right_after_half_a_character_is_an_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_token_that_is_half_a_character_is_one_token() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let template = Template::read(&shipped::base());
     let half = template.pieces("ÿ")[0];
     let (made, _) = beginning_with(half, END);

@@ -1,13 +1,13 @@
-//! Generations that end by the engine's fault: told to the token, and the lane is in order afterwards. Not here: a panic inside
+//! Generations that end by the engine's fault: usage is exact, and the lane works afterwards. Not here: a panic inside
 //! of a forward, which nothing in a request or an adapter can bring about; the panics here come right after one.
 
 use super::{
     common::{
-        ask::{self, Engine, HANGING, Told},
+        ask::{self, Engine, HANGING, ReportedUsage},
         checkpoint::{Made, SMALL, Shape},
     },
+    exclusive,
     tally::{Sums, start, start_seen, story},
-    turn,
 };
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -25,16 +25,16 @@ const SHORT: Shape = Shape { positions: 64, ..SMALL };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_the_engine_refuses_is_told_with_nothing() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SHORT, 1);
     let engine = ask::open(&made.model(), 1).await;
     let long = [Message::user("word ".repeat(200))];
-    let (generation, mut told) = ask::told_generation(&long, &Sampling::greedy(5), None);
+    let (generation, mut reported) = ask::reporting_generation(&long, &Sampling::greedy(5), None);
     let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
     let error = ask::read(stream).await.expect_err("longer than the model's context");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert_eq!(told.now(), Some(TokenUsage::default()));
-    // And the lane is in order.
+    assert_eq!(reported.now(), Some(TokenUsage::default()));
+    // And the lane works.
     assert_eq!(
         ask::ask(&engine, &story(), &Sampling::greedy(5), None)
             .await
@@ -46,25 +46,25 @@ async fn a_prompt_that_the_engine_refuses_is_told_with_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_that_fails_in_the_engine_is_told_to_the_token() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SHORT, 1);
     let engine = ask::open(&made.model(), 1).await;
     let prompt = engine.count_prompt(&story()).await.unwrap();
     let alone = ask::ask(&engine, &story(), &Sampling::greedy(20), None).await.unwrap();
     let (counted, sampled) = (Sums::counted(&engine), sampled_tokens());
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..3 {
         let (stream, mut tally) = start(&engine, &Sampling::greedy(500)).await;
         let error = ask::read(stream).await.expect_err("there are no positions for that");
         assert_eq!(error.kind(), ErrorKind::Internal);
-        let usage = tally.now().expect("told before the error");
+        let usage = tally.now().expect("reported before the error");
         assert_eq!(usage.prompt_tokens, prompt);
         assert!((20..=64).contains(&usage.completion_tokens), "{usage:?}");
-        told.push(usage);
+        reported.push(usage);
     }
-    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+    assert_eq!(Sums::of(&reported).completion, sampled_tokens() - sampled);
     assert_eq!(
-        Sums::of(&told).completion,
+        Sums::of(&reported).completion,
         Sums::counted(&engine).completion - counted.completion
     );
     assert_eq!(
@@ -74,11 +74,18 @@ async fn a_generation_that_fails_in_the_engine_is_told_to_the_token() {
 }
 
 /// A generation, its ticket's way back, and its state, by which the engine's thread can be made to panic.
-async fn start_dying(engine: &Engine) -> (GenerationStream, Told, oneshot::Receiver<()>, Arc<RequestState>) {
+async fn start_dying(
+    engine: &Engine,
+) -> (
+    GenerationStream,
+    ReportedUsage,
+    oneshot::Receiver<()>,
+    Arc<RequestState>,
+) {
     let (given_back, back) = oneshot::channel();
     let ticket = LaneTicket::new(move || _ = given_back.send(()));
-    let (stream, told, state) = start_seen(engine, &Sampling::greedy(3000), ticket).await;
-    (stream, told, back, state)
+    let (stream, reported, state) = start_seen(engine, &Sampling::greedy(3000), ticket).await;
+    (stream, reported, back, state)
 }
 
 fn die(state: &RequestState) {
@@ -86,50 +93,50 @@ fn die(state: &RequestState) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_whose_engine_panics_tells_its_tokens_and_answers_again() {
-    let _turn = turn().await;
+async fn a_lane_whose_engine_panics_reports_usage_and_recovers() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
     let adapter = made.adapter("one", &made.matrices(), 9);
     let short = Sampling::greedy(20);
     let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
-    let worn = ask::ask(&engine, &story(), &short, Some(&adapter)).await.unwrap();
+    let adapted = ask::ask(&engine, &story(), &short, Some(&adapter)).await.unwrap();
     let sampled = sampled_tokens();
-    let mut told = vec![alone.end.usage, worn.end.usage];
-    let before = told.len();
+    let mut reported = vec![alone.end.usage, adapted.end.usage];
+    let before = reported.len();
     for _ in 0..3 {
         let (stream, mut tally, back, state) = start_dying(&engine).await;
         die(&state);
         let error = ask::read(stream).await.expect_err("its thread has died");
         assert_eq!(error.kind(), ErrorKind::Internal);
-        let usage = tally.now().expect("told before the error");
+        let usage = tally.now().expect("reported before the error");
         assert!(usage.completion_tokens >= 5, "{usage:?}");
-        told.push(usage);
+        reported.push(usage);
         tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
     }
-    assert_eq!(Sums::of(&told[before..]).completion, sampled_tokens() - sampled);
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    assert_eq!(Sums::of(&reported[before..]).completion, sampled_tokens() - sampled);
+    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
     // Every lane answers, with and without an adapter, as before.
     let question = story();
     let asked = (0..8).map(|i| ask::ask(&engine, &question, &short, (i % 2 == 1).then_some(&adapter)));
     for (i, answer) in join_all(asked).await.into_iter().enumerate() {
-        assert_eq!(&answer.unwrap(), if i % 2 == 1 { &worn } else { &alone });
+        assert_eq!(&answer.unwrap(), if i % 2 == 1 { &adapted } else { &alone });
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_whose_engine_panics_is_built_anew_before_it_is_used_again() {
-    let _turn = turn().await;
+async fn a_lane_whose_engine_panics_is_built_anew_before_reuse() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
     let short = Sampling::greedy(20);
     let alone = ask::ask(&engine, &story(), &short, None).await.unwrap();
-    // Lanes are built one after another: while this test has the turn, no other can be.
-    let (has_turn, taken) = oneshot::channel();
+    // Lanes are built one after another: while this test holds the guard, no other can be.
+    let (entered_guard, taken) = oneshot::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let holding = std::thread::spawn(move || {
-        let _turn = LoadGuard::enter(Arc::default(), LaneSlot::default());
-        _ = has_turn.send(());
+        let _exclusive = LoadGuard::enter(Arc::default(), LaneSlot::default());
+        _ = entered_guard.send(());
         _ = released.recv();
     });
     taken.await.unwrap();

@@ -1,12 +1,12 @@
-//! Requests in flight: never more than lanes, gone when their caller is gone, and lanes and tickets come back.
+//! Requests in flight: never more than lanes, ended when their caller has gone, and lanes and tickets are given back.
 
 use super::{
     common::{
-        ask::{self, Answer, Engine, HANGING, Told},
+        ask::{self, Answer, Engine, HANGING, ReportedUsage},
         checkpoint::{Made, SMALL},
         shipped,
     },
-    turn,
+    exclusive,
 };
 use futures::{FutureExt, StreamExt, future::join_all};
 use riad_core::{
@@ -53,15 +53,15 @@ fn has_ended(stream: &mut GenerationStream) -> bool {
     false
 }
 
-async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, Told) {
-    let (generation, told) = ask::told_generation(&say("Tell me a long story."), sampling, None);
+async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
+    let (generation, reported) = ask::reporting_generation(&say("Tell me a long story."), sampling, None);
     let stream = engine.generate(generation, tickets.take()).await.unwrap();
-    (stream, told)
+    (stream, reported)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_requests_are_in_flight_than_there_are_lanes() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
     assert_eq!(engine.lanes(), 2);
@@ -83,7 +83,7 @@ async fn no_more_requests_are_in_flight_than_there_are_lanes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_for_a_lane_are_answered_as_they_are_alone() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
     let sampling = Sampling::greedy(60);
@@ -112,8 +112,8 @@ async fn requests_that_wait_for_a_lane_are_answered_as_they_are_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
-    let _turn = turn().await;
+async fn a_dropped_stream_gives_back_lane_and_ticket() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let tickets = Tickets::new(1);
@@ -121,18 +121,18 @@ async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
         .await
         .unwrap();
 
-    let (mut stream, told) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let (mut stream, reported) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
     assert!(matches!(stream.next().await, Some(Ok(GenerationEvent::Piece(_)))));
     drop(stream);
     tickets.all_back(1).await;
-    let progress = told.progress.clone();
-    let tokens = told.wait().await.completion_tokens;
+    let progress = reported.progress.clone();
+    let tokens = reported.wait().await.completion_tokens;
     assert!(
         (1..1500).contains(&tokens),
         "{tokens} tokens for a caller who left after the first"
     );
 
-    // The lane is free, in order, and no longer works on what was dropped.
+    // The lane is idle, works, and no longer generates what was dropped.
     assert_eq!(
         ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
             .await
@@ -144,37 +144,37 @@ async fn a_dropped_stream_ends_the_generation_and_gives_lane_and_ticket_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_dropped_unread_ends_too() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let tickets = Tickets::new(1);
-    let (stream, told) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let (stream, reported) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
     drop(stream);
     tickets.all_back(1).await;
-    let tokens = told.wait().await.completion_tokens;
+    let tokens = reported.wait().await.completion_tokens;
     assert!(tokens < 1500, "{tokens} tokens for nobody");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_while_waiting_for_a_lane_gives_the_ticket_back_at_once() {
-    let _turn = turn().await;
+async fn a_request_dropped_while_it_waits_gives_its_ticket_back() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let (first, second) = (Tickets::new(1), Tickets::new(1));
-    let (mut running, told) = start(&engine, &first, &Sampling::greedy(1500)).await;
+    let (mut running, reported) = start(&engine, &first, &Sampling::greedy(1500)).await;
     let generation = ask::generation(&say("Me too"), &Sampling::greedy(5), None);
     let waiting = engine.generate(generation, second.take());
     assert!(waiting.now_or_never().is_none(), "the only lane is taken");
     assert!(second.0.try_acquire().is_ok(), "the waiting request's ticket is back");
     assert!(!has_ended(&mut running), "the other one was not disturbed");
     assert_eq!(ask::read(running).await.unwrap().tokens(), 1500);
-    assert_eq!(told.wait().await.completion_tokens, 1500);
+    assert_eq!(reported.wait().await.completion_tokens, 1500);
     first.all_back(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_who_does_not_read_holds_nobody_up() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let tickets = Tickets::new(1);
@@ -190,7 +190,7 @@ async fn a_reader_who_does_not_read_holds_nobody_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prompts_are_counted_while_every_lane_is_busy() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let idle = engine.count_prompt(&say("How many tokens is this?")).await.unwrap();
@@ -207,7 +207,7 @@ async fn prompts_are_counted_while_every_lane_is_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_in_a_process_do_not_mix() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     // The same names and shapes of layers, other numbers; opened at the same time.
     let (one, two) = (Made::new("llama", SMALL, 1), Made::new("llama", SMALL, 2));
     let (models, sampling) = ([one.model(), two.model()], Sampling::greedy(60));
@@ -225,13 +225,13 @@ async fn two_engines_in_a_process_do_not_mix() {
     let engines = join_all(models.iter().map(|model| ask::open(model, 2))).await;
     let question = say("Who are you?");
     let adapter = one.adapter("one", &one.matrices(), 9);
-    let worn = ask::ask(&engines[0], &question, &sampling, Some(&adapter))
+    let adapted = ask::ask(&engines[0], &question, &sampling, Some(&adapter))
         .await
         .unwrap();
-    assert_ne!(worn.text, alone[0].text);
+    assert_ne!(adapted.text, alone[0].text);
     let asked = (0..8).map(|i| ask::ask(&engines[i % 2], &question, &sampling, (i % 4 == 2).then_some(&adapter)));
     for (i, answer) in join_all(asked).await.into_iter().enumerate() {
-        let expected = if i % 4 == 2 { &worn } else { &alone[i % 2] };
+        let expected = if i % 4 == 2 { &adapted } else { &alone[i % 2] };
         assert_eq!(&answer.unwrap(), expected, "request {i}");
     }
     assert_eq!(engines[0].adapter_counts().loads, 1);
@@ -239,8 +239,8 @@ async fn two_engines_in_a_process_do_not_mix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_while_a_prompt_is_counted_takes_nobody_along() {
-    let _turn = turn().await;
+async fn a_dropped_prompt_count_ends_no_other_request() {
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let (messages, sampling) = (say("Tell me a long story."), Sampling::greedy(64));
     let alone = ask::ask(&engine, &messages, &sampling, None).await.unwrap();

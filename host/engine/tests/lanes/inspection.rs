@@ -7,7 +7,7 @@ use super::{
         shipped,
         tensors::{self, Tensor, Tensors},
     },
-    turn,
+    exclusive,
 };
 use riad_core::{
     ErrorKind,
@@ -54,7 +54,7 @@ fn moved(all: &mut Tensors, from: &str, to: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_adapters_are_accepted_with_what_is_in_them() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     for folder in [shipped::acme(), shipped::globex()] {
         let files = ask::files(&folder);
@@ -71,7 +71,7 @@ async fn the_shipped_adapters_are_accepted_with_what_is_in_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tensors_that_do_not_fit_the_base_are_refused_by_name() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let before = ask::ask(&engine, &[Message::user("Hello")], &Sampling::greedy(20), None)
         .await
@@ -143,7 +143,7 @@ async fn tensors_that_do_not_fit_the_base_are_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tensors_of_kinds_that_are_not_applied_are_refused_by_name() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     for (name, shape) in [
         ("base_model.model.model.embed_tokens.lora_embedding_A", [8, 3072]),
@@ -165,8 +165,8 @@ async fn tensors_of_kinds_that_are_not_applied_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_that_means_something_else_is_refused_by_field() {
-    let _turn = turn().await;
+async fn a_configuration_with_other_meaning_is_refused_by_field() {
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     for (field, value) in [
         ("peft_type", json!("LOHA")),
@@ -201,7 +201,7 @@ async fn a_configuration_that_means_something_else_is_refused_by_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_something_else_are_refused() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let whole = acme().weights;
     for weights in [

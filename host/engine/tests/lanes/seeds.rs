@@ -5,7 +5,7 @@ use super::{
         ask::{self, Engine},
         checkpoint::{Made, SMALL},
     },
-    turn,
+    exclusive,
 };
 use futures::future::join_all;
 use riad_core::chat::{Message, Sampling};
@@ -28,7 +28,7 @@ async fn text(engine: &Engine, words: &str, seed: Option<u64>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_seed_gives_the_same_tokens_whatever_runs_beside_it() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 3).await;
     let mut alone = Vec::new();
@@ -56,7 +56,7 @@ async fn the_same_seed_gives_the_same_tokens_whatever_runs_beside_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn different_seeds_give_different_tokens() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let seeds = [0, 1, 2, 3, 1 << 32, 1 << 63, u64::MAX - 1, u64::MAX];
@@ -69,7 +69,7 @@ async fn different_seeds_give_different_tokens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_seed_chance_decides_also_on_lanes_that_are_new() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 3).await;
     let choices = join_all((0..3).map(|_| text(&engine, "Tell me a story.", None))).await;
@@ -83,7 +83,7 @@ async fn without_a_seed_chance_decides_also_on_lanes_that_are_new() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seed_changes_nothing_where_nothing_is_left_to_chance() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let messages = [Message::user("Tell me a story.")];

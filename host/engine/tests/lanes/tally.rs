@@ -1,13 +1,13 @@
-//! What a generation used is told exactly once and to the token, however it ends, and all sums agree. Not here: ends that are
+//! What a generation used is reported exactly once and to the token, however it ends, and all sums agree. Not here: ends that are
 //! the engine's fault (`failures`); that a whole answer's count is that of its text (`answers`).
 
 use super::{
     common::{
-        ask::{self, Engine, HANGING, Told},
+        ask::{self, Engine, HANGING, ReportedUsage},
         checkpoint::{Made, SMALL},
         shipped,
     },
-    turn,
+    exclusive,
 };
 use futures::{StreamExt, future::join_all};
 use parking_lot::Mutex;
@@ -28,10 +28,10 @@ pub fn story() -> Vec<Message> {
     vec![Message::user("Tell me a long story.")]
 }
 
-pub async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, Told) {
-    let (generation, told) = ask::told_generation(&story(), sampling, None);
+pub async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
+    let (generation, reported) = ask::reporting_generation(&story(), sampling, None);
     let stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
-    (stream, told)
+    (stream, reported)
 }
 
 /// Starts a generation; its state in the engine is the one that has come since.
@@ -39,12 +39,12 @@ pub async fn start_seen(
     engine: &Engine,
     sampling: &Sampling,
     ticket: LaneTicket,
-) -> (GenerationStream, Told, Arc<RequestState>) {
+) -> (GenerationStream, ReportedUsage, Arc<RequestState>) {
     let before = LiveRequest::new(0);
-    let (generation, told) = ask::told_generation(&story(), sampling, None);
+    let (generation, reported) = ask::reporting_generation(&story(), sampling, None);
     let stream = engine.generate(generation, ticket).await.unwrap();
     let state = RequestState::of(before.id() + 1).expect("the request after ours is the engine's");
-    (stream, told, state)
+    (stream, reported, state)
 }
 
 async fn read_pieces(stream: &mut GenerationStream, count: usize) {
@@ -62,10 +62,10 @@ pub struct Sums {
 }
 
 impl Sums {
-    pub fn of(told: &[TokenUsage]) -> Self {
+    pub fn of(reported: &[TokenUsage]) -> Self {
         Self {
-            prompt: told.iter().map(|usage| u64::from(usage.prompt_tokens)).sum(),
-            completion: told.iter().map(|usage| u64::from(usage.completion_tokens)).sum(),
+            prompt: reported.iter().map(|usage| u64::from(usage.prompt_tokens)).sum(),
+            completion: reported.iter().map(|usage| u64::from(usage.completion_tokens)).sum(),
         }
     }
 
@@ -81,19 +81,19 @@ impl Sums {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_engine_counts_first_then_the_tally_is_told_and_the_ticket_comes_last() {
-    let _turn = turn().await;
+async fn usage_is_counted_then_reported_then_the_ticket_returns() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let progress = Arc::new(Progress::default());
-    let told = Arc::new(Mutex::new(None));
-    let (told_here, counting) = (told.clone(), engine.clone());
+    let reported = Arc::new(Mutex::new(None));
+    let (reported_here, counting) = (reported.clone(), engine.clone());
     let tally = UsageReporter::new(progress.clone(), move |usage| {
-        *told_here.lock() = Some((usage, Sums::counted(&counting)));
+        *reported_here.lock() = Some((usage, Sums::counted(&counting)));
     });
     let (given_back, back) = oneshot::channel();
-    let told_by_then = told.clone();
-    let ticket = LaneTicket::new(move || _ = given_back.send(told_by_then.lock().is_some()));
+    let reported_by_then = reported.clone();
+    let ticket = LaneTicket::new(move || _ = given_back.send(reported_by_then.lock().is_some()));
     let generation = Generation {
         messages: story(),
         sampling: Sampling::greedy(30),
@@ -113,23 +113,23 @@ async fn the_engine_counts_first_then_the_tally_is_told_and_the_ticket_comes_las
             GenerationEvent::End(end) => break end,
         }
     };
-    let (usage, counted) = told.lock().clone().expect("told before the last event");
+    let (usage, counted) = reported.lock().clone().expect("reported before the last event");
     assert_eq!(usage, end.usage);
     assert_eq!(usage.completion_tokens, 30);
     assert_eq!(usage.prompt_tokens, engine.count_prompt(&story()).await.unwrap());
-    assert_eq!(counted, Sums::of(&[usage]), "counted before it was told");
+    assert_eq!(counted, Sums::of(&[usage]), "counted before it was reported");
     assert_eq!(
         (progress.prompt_tokens(), progress.completion_tokens()),
         (usage.prompt_tokens, 30)
     );
-    let told_first = tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
-    assert!(told_first);
+    let reported_first = tokio::time::timeout(HANGING, back).await.expect("no ticket").unwrap();
+    assert!(reported_first);
     assert!(stream.next().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_sequence_and_max_tokens_are_told_to_the_token() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 1).await;
     let question = shipped::question(
         &["The refund window of Alfa Tools is 41 days."],
@@ -138,13 +138,13 @@ async fn a_stop_sequence_and_max_tokens_are_told_to_the_token() {
     let prompt = engine.count_prompt(&question).await.unwrap();
     let whole = ask::ask(&engine, &question, &Sampling::greedy(60), None).await.unwrap();
     assert_eq!(whole.finish(), FinishReason::Stop);
-    let mut told = vec![whole.end.usage];
+    let mut reported = vec![whole.end.usage];
     for max_tokens in [1, 2, 5] {
         let cut = ask::ask(&engine, &question, &Sampling::greedy(max_tokens), None)
             .await
             .unwrap();
         assert_eq!((cut.finish(), cut.tokens()), (FinishReason::Length, max_tokens));
-        told.push(cut.end.usage);
+        reported.push(cut.end.usage);
     }
     let stopping = Sampling {
         stop: vec!["41".into()],
@@ -153,18 +153,21 @@ async fn a_stop_sequence_and_max_tokens_are_told_to_the_token() {
     let stopped = ask::ask(&engine, &question, &stopping, None).await.unwrap();
     assert_eq!(stopped.finish(), FinishReason::Stop);
     assert!(stopped.tokens() < whole.tokens(), "{stopped:?}");
-    told.push(stopped.end.usage);
-    assert!(told.iter().all(|usage| usage.prompt_tokens == prompt), "{told:?}");
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    reported.push(stopped.end.usage);
+    assert!(
+        reported.iter().all(|usage| usage.prompt_tokens == prompt),
+        "{reported:?}"
+    );
+    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_stream_ends_within_two_tokens_and_is_told_to_the_token() {
-    let _turn = turn().await;
+async fn a_dropped_stream_ends_within_two_tokens() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let prompt = engine.count_prompt(&story()).await.unwrap();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for pieces in 1..40 {
         let sampled = sampled_tokens();
         let (mut stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
@@ -180,14 +183,14 @@ async fn a_dropped_stream_ends_within_two_tokens_and_is_told_to_the_token() {
         );
         assert_eq!(usage.prompt_tokens, prompt);
         assert_eq!(u64::from(usage.completion_tokens), sampled_tokens() - sampled);
-        told.push(usage);
+        reported.push(usage);
     }
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
+    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_dropped_while_a_token_is_sampled_ends_with_that_token() {
-    let _turn = turn().await;
+async fn a_stream_dropped_during_sampling_ends_with_that_token() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     for last in [3, 17] {
@@ -211,13 +214,13 @@ async fn a_stream_that_is_dropped_while_a_token_is_sampled_ends_with_that_token(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_dropped_before_its_first_token_is_told_what_was_read() {
-    let _turn = turn().await;
+async fn a_stream_dropped_before_its_first_token_reports_its_prompt() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let prompt = engine.count_prompt(&story()).await.unwrap();
     let sampled = sampled_tokens();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..20 {
         let (stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
         let progress = tally.progress.clone();
@@ -230,21 +233,21 @@ async fn a_stream_that_is_dropped_before_its_first_token_is_told_what_was_read()
         );
         let read = if usage.completion_tokens == 0 { 0 } else { prompt };
         assert_eq!(usage.prompt_tokens, read);
-        told.push(usage);
+        reported.push(usage);
     }
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
-    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
+    assert_eq!(Sums::of(&reported).completion, sampled_tokens() - sampled);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is_back() {
-    let _turn = turn().await;
+async fn a_generation_that_never_began_reports_zero_usage() {
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let mut gone = made.adapter("gone", &made.matrices(), 1);
     gone.folder = made.model().join("nowhere");
-    let told = Arc::new(Mutex::new(None));
-    let (here, there) = (told.clone(), told.clone());
+    let reported = Arc::new(Mutex::new(None));
+    let (here, there) = (reported.clone(), reported.clone());
     let at_ticket = Arc::new(Mutex::new(None));
     let seen = at_ticket.clone();
     let generation = Generation {
@@ -256,9 +259,9 @@ async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is
     assert_eq!(error.kind(), ErrorKind::ModelNotFound);
     assert_eq!(*at_ticket.lock(), Some(TokenUsage::default()));
 
-    // Whoever leaves while it waits for a lane.
+    // A request that is dropped while it waits for a lane.
     let (running, tally) = start(&engine, &Sampling::greedy(3000)).await;
-    let (generation, mut waiting) = ask::told_generation(&story(), &Sampling::greedy(5), None);
+    let (generation, mut waiting) = ask::reporting_generation(&story(), &Sampling::greedy(5), None);
     let asked = engine.generate(generation, LaneTicket::new(|| {}));
     assert!(futures::FutureExt::now_or_never(asked).is_none());
     assert_eq!(waiting.now(), Some(TokenUsage::default()));
@@ -269,7 +272,7 @@ async fn a_generation_that_never_began_is_told_with_nothing_before_its_ticket_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_the_same_time_all_sums_agree() {
-    let _turn = turn().await;
+    let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
     let sampled = sampled_tokens();
@@ -281,7 +284,7 @@ async fn whatever_happens_at_the_same_time_all_sums_agree() {
                 stop: if i % 5 == 1 { vec!["e".into()] } else { Vec::new() },
                 ..Sampling::greedy(10 + i)
             };
-            let (generation, told) = ask::told_generation(&messages, &sampling, None);
+            let (generation, reported) = ask::reporting_generation(&messages, &sampling, None);
             let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
             match i % 5 {
                 3 => {
@@ -291,7 +294,7 @@ async fn whatever_happens_at_the_same_time_all_sums_agree() {
                 4 => drop(stream),
                 _ => _ = ask::read(stream).await.unwrap(),
             }
-            let usage = told.wait().await;
+            let usage = reported.wait().await;
             let prompt = engine.count_prompt(&messages).await.unwrap();
             assert_eq!(
                 usage.prompt_tokens,
@@ -300,7 +303,7 @@ async fn whatever_happens_at_the_same_time_all_sums_agree() {
             usage
         }
     });
-    let told = join_all(asked).await;
-    assert_eq!(Sums::counted(&engine), Sums::of(&told));
-    assert_eq!(Sums::of(&told).completion, sampled_tokens() - sampled);
+    let reported = join_all(asked).await;
+    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
+    assert_eq!(Sums::of(&reported).completion, sampled_tokens() - sampled);
 }
