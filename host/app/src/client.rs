@@ -6,10 +6,18 @@ mod sse;
 pub use sse::Events;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Response, Url, multipart::Form, redirect::Policy};
+use reqwest::{Method, RequestBuilder, Url, multipart::Form, redirect::Policy};
 use riad_core::{Error, Result, Secret};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::Duration;
+
+/// An answer of the server.
+pub struct Response<T> {
+    pub body: T,
+    /// The same as the server sent it, for `--json`.
+    pub json: Value,
+}
 
 #[derive(Clone)]
 pub struct Client {
@@ -45,36 +53,41 @@ impl Client {
         &self.url
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Response<T>> {
         self.answer(self.request(Method::GET, path)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Result<Value> {
+    /// As [`Client::get`], with parameters in the query; members that are `None` are left out.
+    pub async fn get_with<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Response<T>> {
+        self.get(&with_query(path, query)?).await
+    }
+
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Response<T>> {
         self.answer(self.request(Method::DELETE, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Response<T>> {
         self.answer(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Response<T>> {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Response<T>> {
         self.answer(self.request(Method::PATCH, path).json(body)).await
     }
 
-    /// An answer that is not JSON.
-    pub async fn get_text(&self, path: &str) -> Result<String> {
-        let response = self.send(self.request(Method::GET, path)).await?;
+    /// An answer that may not be JSON.
+    pub async fn get_text(&self, path: &str, query: &impl Serialize) -> Result<String> {
+        let response = self.send(self.request(Method::GET, &with_query(path, query)?)).await?;
         response
             .text()
             .await
             .map_err(|error| failure::transport(&self.url, error))
     }
 
-    pub async fn put_bytes(&self, path: &str, bytes: Bytes) -> Result<Value> {
+    pub async fn put_bytes<T: DeserializeOwned>(&self, path: &str, bytes: Bytes) -> Result<Response<T>> {
         let request = self
             .request(Method::PUT, path)
             .header("content-type", "application/wasm")
@@ -82,12 +95,12 @@ impl Client {
         self.answer(request).await
     }
 
-    pub async fn put_form(&self, path: &str, form: Form) -> Result<Value> {
+    pub async fn put_form<T: DeserializeOwned>(&self, path: &str, form: Form) -> Result<Response<T>> {
         self.answer(self.request(Method::PUT, path).multipart(form)).await
     }
 
     /// Posts, and reads the answer while it is generated.
-    pub async fn stream(&self, path: &str, body: &Value) -> Result<Events> {
+    pub async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Events> {
         let response = self.send(self.request(Method::POST, path).json(body)).await?;
         Ok(Events::new(response, self.url.clone()))
     }
@@ -98,7 +111,7 @@ impl Client {
             .bearer_auth(self.key.reveal())
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+    async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response> {
         let response = request
             .send()
             .await
@@ -111,15 +124,28 @@ impl Client {
         Err(failure::answered(&self.url, status, &body))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Response<T>> {
         let body = self
             .send(request)
             .await?
             .bytes()
             .await
             .map_err(|error| failure::transport(&self.url, error))?;
-        serde_json::from_slice(&body).map_err(|error| failure::not_riad(&self.url, error))
+        let not_riad = |error| failure::not_riad(&self.url, error);
+        let json: Value = serde_json::from_slice(&body).map_err(not_riad)?;
+        Ok(Response {
+            body: T::deserialize(&json).map_err(not_riad)?,
+            json,
+        })
     }
+}
+
+fn with_query(path: &str, query: &impl Serialize) -> Result<String> {
+    let query = serde_urlencoded::to_string(query).map_err(Error::internal)?;
+    Ok(match query.as_str() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    })
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -129,4 +155,21 @@ fn is_loopback(url: &Url) -> bool {
             .trim_matches(['[', ']'])
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_api_types::audit::OperatorAuditParams;
+
+    #[test]
+    fn queries_are_encoded_and_leave_out_what_is_not_set() {
+        assert_eq!(with_query("/a", &OperatorAuditParams::default()).unwrap(), "/a");
+        let query = OperatorAuditParams {
+            limit: Some(5),
+            actor: Some("a&b=c".into()),
+            ..OperatorAuditParams::default()
+        };
+        assert_eq!(with_query("/a", &query).unwrap(), "/a?limit=5&actor=a%26b%3Dc");
+    }
 }

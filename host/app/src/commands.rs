@@ -20,8 +20,8 @@ pub mod usage;
 
 use crate::cli::Member;
 use bytes::Bytes;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use riad_core::{Error, Result};
+use riad_core::{Error, Result, Timestamp};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 use time::{OffsetDateTime, macros::format_description};
@@ -41,24 +41,27 @@ fn object(members: &[Member]) -> Map<String, Value> {
         .collect()
 }
 
-/// Seconds since 1970 as a date, UTC.
-fn date(seconds: u64) -> String {
+/// The members of an object that a command shows without knowing them.
+fn members(object: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(object) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+/// A date and a time of day, UTC.
+fn date(time: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]");
-    i64::try_from(seconds)
+    i64::try_from(time.as_seconds())
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .and_then(|time| time.format(format).ok())
         .unwrap_or_default()
 }
 
-/// A text as part of a query.
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::date;
+    use super::*;
 
     #[test]
     fn dates_are_right_around_leap_days_and_years() {
@@ -69,7 +72,7 @@ mod tests {
             (1_709_251_200, "2024-03-01 00:00"),
             (1_767_225_599, "2025-12-31 23:59"),
         ] {
-            assert_eq!(date(seconds), text);
+            assert_eq!(date(Timestamp::from_seconds(seconds)), text);
         }
     }
 }

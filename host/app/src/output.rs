@@ -6,6 +6,7 @@
 pub mod progress;
 pub mod table;
 
+use crate::client::Response;
 use anstyle::Style;
 use riad_core::Error;
 use serde_json::Value;
@@ -28,12 +29,17 @@ impl Output {
         self.json
     }
 
-    /// One JSON value on one line with `--json`, else what `human` makes of it.
-    pub fn show(&self, value: &Value, human: impl FnOnce(&Value) -> String) {
+    /// The server's JSON on one line with `--json`, else what `human` makes of the answer.
+    pub fn show<T>(&self, response: &Response<T>, human: impl FnOnce(&T) -> String) {
+        self.show_json(&response.json, || human(&response.body));
+    }
+
+    /// As [`Output::show`], for JSON that is not one answer of the server.
+    pub fn show_json(&self, json: &Value, human: impl FnOnce() -> String) {
         if self.json {
-            data_line(&value.to_string());
+            data_line(&json.to_string());
         } else {
-            line(human(value).trim_end());
+            line(human().trim_end());
         }
     }
 }
@@ -100,24 +106,6 @@ pub fn clean(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// A string member of an object, cleaned; empty if it is not there.
-#[must_use]
-pub fn text(value: &Value, key: &str) -> String {
-    clean(value.get(key).and_then(Value::as_str).unwrap_or_default())
-}
-
-/// A number member of an object; 0 if it is not there.
-#[must_use]
-pub fn number(value: &Value, key: &str) -> u64 {
-    value.get(key).and_then(Value::as_u64).unwrap_or_default()
-}
-
-/// The array member `data` of a list.
-#[must_use]
-pub fn data(value: &Value) -> &[Value] {
-    value.get("data").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// A digest as people compare it: enough of it to tell versions apart.

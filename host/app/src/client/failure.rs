@@ -1,7 +1,7 @@
 //! Failures between a command and a server, as `Error`.
 
+use riad_api_types::error::{ErrorBody, ErrorDetail};
 use riad_core::{Error, ErrorKind};
-use serde_json::Value;
 
 /// No answer, or an incomplete one.
 pub fn transport(url: &str, error: reqwest::Error) -> Error {
@@ -33,26 +33,21 @@ pub fn not_riad(url: &str, error: serde_json::Error) -> Error {
 
 /// The server answered with an error status; the body is OpenAI's error object.
 pub fn answered(url: &str, status: u16, body: &[u8]) -> Error {
-    match serde_json::from_slice::<Value>(body)
-        .ok()
-        .as_ref()
-        .and_then(|body| body.get("error"))
-    {
-        Some(error) => envelope(status, error),
-        None => Error::new(
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => refused(status, body.error),
+        Err(_) => Error::new(
             kind(status, ""),
             format!("{url} answered with status {status} and no reason; is it a Riad server?"),
         ),
     }
 }
 
-/// The `error` object of an answer or of an event in a stream.
-pub fn envelope(status: u16, error: &Value) -> Error {
-    let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-    let result = Error::new(kind(status, text("code")), text("message"));
-    match text("param") {
-        "" => result,
-        param => result.with_param(param),
+/// The error of an answer or, with status 0, of an event in a stream.
+pub fn refused(status: u16, error: ErrorDetail) -> Error {
+    let result = Error::new(kind(status, error.code.as_deref().unwrap_or_default()), error.message);
+    match error.param {
+        Some(param) => result.with_param(param),
+        None => result,
     }
 }
 

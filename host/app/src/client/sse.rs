@@ -4,8 +4,17 @@ use super::failure;
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use reqwest::Response;
+use riad_api_types::error::ErrorBody;
 use riad_core::{Error, ErrorKind, Result};
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// What the server sends: an event of the answer, or the error that ends it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message<T> {
+    Error(ErrorBody),
+    Event(T),
+}
 
 /// The events of one answer.
 pub struct Events {
@@ -27,7 +36,7 @@ impl Events {
     ///
     /// # Errors
     /// The error of an `error` event; `Unavailable` when the stream ends without `[DONE]`.
-    pub async fn next(&mut self) -> Result<Option<Value>> {
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         loop {
             while let Some(line) = self.lines.pop() {
                 let Some(data) = line.strip_prefix("data:").map(str::trim) else {
@@ -36,10 +45,9 @@ impl Events {
                 if data == "[DONE]" {
                     return Ok(None);
                 }
-                let value: Value = serde_json::from_str(data).map_err(|error| failure::not_riad(&self.url, error))?;
-                return match value.get("error") {
-                    Some(error) => Err(failure::envelope(0, error)),
-                    None => Ok(Some(value)),
+                return match serde_json::from_str(data).map_err(|error| failure::not_riad(&self.url, error))? {
+                    Message::Error(body) => Err(failure::refused(0, body.error)),
+                    Message::Event(event) => Ok(Some(event)),
                 };
             }
             match self.bytes.next().await {
@@ -76,7 +84,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     async fn read(pieces: Vec<&'static str>) -> (Vec<Value>, Option<Error>) {
         let mut events = Events {
@@ -110,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn an_error_in_the_middle_is_an_error() {
         let (seen, error) = read(vec![
-            "data: {\"a\":1}\n\ndata: {\"error\":{\"message\":\"it trapped\",\"code\":\"plugin_failed\"}}\n\n",
+            "data: {\"a\":1}\n\ndata: {\"error\":{\"message\":\"it trapped\",\"type\":\"server_error\",\"param\":null,\"code\":\"plugin_failed\"}}\n\n",
         ])
         .await;
         assert_eq!(seen.len(), 1);

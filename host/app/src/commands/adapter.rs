@@ -3,8 +3,8 @@
 use super::{date, read_file};
 use crate::{
     cli::AdapterCommand,
-    client::Client,
-    output::{Output, data, number, progress, short_digest, table, text},
+    client::{Client, Response},
+    output::{Output, clean, progress, short_digest, table},
 };
 use bytes::Bytes;
 use futures::stream;
@@ -13,8 +13,8 @@ use reqwest::{
     Body,
     multipart::{Form, Part},
 };
-use riad_core::{AdapterAlias, Error, Result};
-use serde_json::Value;
+use riad_api_types::adapters::{Adapter, AdapterList, DeletedAdapter};
+use riad_core::{AdapterAlias, Error, Result, Timestamp};
 use std::path::Path;
 
 /// The progress bar moves with each piece.
@@ -30,26 +30,27 @@ pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Resu
             out.show(&made, |made| {
                 format!(
                     "{alias} points to {}: rank {}, {} tensors, {} bytes",
-                    text(made, "generation"),
-                    number(made, "rank"),
-                    number(made, "tensors"),
-                    number(made, "bytes")
+                    clean(&made.generation),
+                    made.rank,
+                    made.tensors,
+                    made.bytes
                 )
             });
         }
         AdapterCommand::List => {
             let list = client.get("/v1/adapters").await?;
-            out.show(&list, |list| {
-                let rows: Vec<_> = data(list)
+            out.show(&list, |list: &AdapterList| {
+                let rows: Vec<_> = list
+                    .data
                     .iter()
                     .map(|adapter| {
                         vec![
-                            text(adapter, "alias"),
-                            short_digest(&text(adapter, "generation")),
-                            number(adapter, "rank").to_string(),
-                            number(adapter, "tensors").to_string(),
-                            number(adapter, "bytes").to_string(),
-                            date(number(adapter, "created")),
+                            adapter.alias.clone(),
+                            short_digest(&adapter.generation),
+                            adapter.rank.to_string(),
+                            adapter.tensors.to_string(),
+                            adapter.bytes.to_string(),
+                            date(Timestamp::from_seconds(adapter.created)),
                         ]
                     })
                     .collect();
@@ -57,15 +58,15 @@ pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Resu
             });
         }
         AdapterCommand::Delete { alias } => {
-            let gone = client.delete(&format!("/v1/adapters/{alias}")).await?;
-            out.show(&gone, |_| format!("Deleted adapter {alias}."));
+            let deleted = client.delete(&format!("/v1/adapters/{alias}")).await?;
+            out.show(&deleted, |_: &DeletedAdapter| format!("Deleted adapter {alias}."));
         }
     }
     Ok(())
 }
 
 /// Uploads a PEFT folder; the demo uses it too.
-pub async fn put(client: &Client, alias: &AdapterAlias, folder: &Path) -> Result<Value> {
+pub async fn put(client: &Client, alias: &AdapterAlias, folder: &Path) -> Result<Response<Adapter>> {
     let config = read_file(&folder.join(CONFIG)).await?;
     let weights = read_file(&folder.join(WEIGHTS)).await?;
     let bar = progress::bytes(weights.len() as u64, "uploading");

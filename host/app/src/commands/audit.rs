@@ -1,42 +1,36 @@
 //! `riad audit`.
 
-use super::{date, encoded};
+use super::date;
 use crate::{
     cli::AuditArgs,
     client::Client,
-    output::{Output, clean, data, number, table, text},
+    output::{Output, table},
 };
-use riad_core::Result;
-use serde_json::Value;
+use riad_api_types::audit::{AuditList, OperatorAuditParams};
+use riad_core::{Result, Timestamp};
 
 pub async fn run(args: &AuditArgs, client: &Client, out: &Output) -> Result<()> {
-    let mut path = format!("/operator/v1/audit?limit={}", args.limit);
-    let filters = [
-        ("tenant", args.tenant.as_ref().map(ToString::to_string)),
-        ("actor", args.actor.clone()),
-        ("action", args.action.clone()),
-    ];
-    for (name, value) in filters {
-        if let Some(value) = value {
-            path += &format!("&{name}={}", encoded(&value));
-        }
-    }
-    let list = client.get(&path).await?;
-    out.show(&list, |list| {
-        let rows: Vec<_> = data(list)
+    let params = OperatorAuditParams {
+        limit: Some(args.limit),
+        before: None,
+        actor: args.actor.clone(),
+        action: args.action.clone(),
+        tenant: args.tenant.as_ref().map(ToString::to_string),
+    };
+    let list = client.get_with("/operator/v1/audit", &params).await?;
+    out.show(&list, |list: &AuditList| {
+        let rows: Vec<_> = list
+            .data
             .iter()
             .map(|entry| {
-                let detail = entry.get("detail").filter(|detail| !detail.is_null());
                 vec![
-                    date(number(entry, "at_ms") / 1000),
-                    text(entry, "actor"),
-                    text(entry, "address"),
-                    text(entry, "tenant"),
-                    text(entry, "action"),
-                    text(entry, "object"),
-                    detail
-                        .map(|detail: &Value| clean(&detail.to_string()))
-                        .unwrap_or_default(),
+                    date(Timestamp::from_millis(entry.at_ms)),
+                    entry.actor.clone(),
+                    entry.address.clone().unwrap_or_default(),
+                    entry.tenant.clone().unwrap_or_default(),
+                    entry.action.clone(),
+                    entry.object.clone(),
+                    entry.detail.as_ref().map(ToString::to_string).unwrap_or_default(),
                 ]
             })
             .collect();

@@ -3,143 +3,176 @@
 use crate::{
     cli::ChatArgs,
     client::Client,
-    output::{Output, clean, data, dim, line, number, piece, short_digest, text},
+    output::{Output, clean, dim, line, piece, short_digest},
+};
+use riad_api_types::{
+    chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, Content, Riad, StreamOptions},
+    models::ModelList,
 };
 use riad_core::{Error, ErrorKind, Result};
-use serde_json::{Map, Value, json};
 
 pub async fn run(args: &ChatArgs, client: &Client, out: &Output) -> Result<()> {
     let model = match &args.model {
         Some(model) => model.clone(),
         None => base_model(client).await?,
     };
-    let mut body = request(&model, &args.text.join(" "));
-    if let Some(max_tokens) = args.max_tokens {
-        body.insert("max_tokens".into(), max_tokens.into());
-    }
-    if let Some(temperature) = args.temperature {
-        body.insert("temperature".into(), temperature.into());
-    }
+    let request = ChatCompletionRequest {
+        max_tokens: args.max_tokens,
+        temperature: args.temperature,
+        ..request(&model, &args.text.join(" "))
+    };
     if args.no_stream || out.is_json() {
-        let answer = client.post("/v1/chat/completions", &body.into()).await?;
-        out.show(&answer, |answer| {
-            let riad = answer.get("riad").unwrap_or(&Value::Null);
-            format!("{}\n{}", clean(content(answer)), footer(riad))
+        let answer = client.post("/v1/chat/completions", &request).await?;
+        out.show(&answer, |answer: &ChatCompletion| {
+            let text = answer.choices.first().map(|choice| clean(&choice.message.content));
+            format!("{}\n{}", text.unwrap_or_default(), footer(&answer.riad))
         });
         return Ok(());
     }
-    let answer = ask(client, body, |text| piece(&clean(text))).await?;
+    let answer = ask(client, request, |text| piece(&clean(text))).await?;
     line("");
     line(footer(&answer.riad).trim_end());
     Ok(())
 }
 
-/// The body of a request with one question.
-pub fn request(model: &str, question: &str) -> Map<String, Value> {
-    let messages = json!([{"role": "user", "content": question}]);
-    [("model".to_owned(), model.into()), ("messages".to_owned(), messages)]
-        .into_iter()
-        .collect()
+/// A request with one question.
+pub fn request(model: &str, question: &str) -> ChatCompletionRequest {
+    ChatCompletionRequest {
+        model: model.to_owned(),
+        messages: vec![ChatMessage {
+            role: "user".to_owned(),
+            content: Content(question.to_owned()),
+            tool_calls: None,
+        }],
+        ..ChatCompletionRequest::default()
+    }
 }
 
 /// A streamed answer when it is complete.
 pub struct Answer {
     pub text: String,
     /// Receipt, passages and citations.
-    pub riad: Value,
+    pub riad: Riad,
 }
 
 /// Asks for a streamed answer and passes each piece on as it arrives; the demo uses it too.
-pub async fn ask(client: &Client, mut body: Map<String, Value>, mut on_piece: impl FnMut(&str)) -> Result<Answer> {
-    body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
-    let mut events = client.stream("/v1/chat/completions", &body.into()).await?;
-    let mut answer = Answer {
-        text: String::new(),
-        riad: Value::Null,
+pub async fn ask(client: &Client, request: ChatCompletionRequest, mut on_piece: impl FnMut(&str)) -> Result<Answer> {
+    let request = ChatCompletionRequest {
+        stream: Some(true),
+        stream_options: Some(StreamOptions {
+            include_usage: Some(true),
+        }),
+        ..request
     };
-    while let Some(event) = events.next().await? {
-        if let Some(text) = event.pointer("/choices/0/delta/content").and_then(Value::as_str) {
-            on_piece(text);
-            answer.text += text;
+    let mut events = client.stream("/v1/chat/completions", &request).await?;
+    let mut text = String::new();
+    let mut riad = None;
+    while let Some(chunk) = events.next::<ChatCompletionChunk>().await? {
+        if let Some(piece) = chunk.choices.first().and_then(|choice| choice.delta.content.as_deref()) {
+            on_piece(piece);
+            text += piece;
         }
-        if let Some(said) = event.get("riad").filter(|said| !said.is_null()) {
-            answer.riad = said.clone();
-        }
+        riad = chunk.riad.or(riad);
     }
-    Ok(answer)
-}
-
-/// The text of a whole answer.
-fn content(answer: &Value) -> &str {
-    answer
-        .pointer("/choices/0/message/content")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    let riad = riad.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the answer of {} has no receipt; is it a Riad server?", client.url()),
+        )
+    })?;
+    Ok(Answer { text, riad })
 }
 
 /// The name of the model without any adapter.
 pub async fn base_model(client: &Client) -> Result<String> {
-    let models = client.get("/v1/models").await?;
-    let base = data(&models)
-        .iter()
-        .map(|model| text(model, "id"))
+    let models = client.get::<ModelList>("/v1/models").await?.body;
+    let base = models
+        .data
+        .into_iter()
+        .map(|model| model.id)
         .find(|id| !id.contains(':'));
     base.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the server offers no model to this key"))
 }
 
 /// The sources of an answer, one a line: number and title of the passage, and whether the citation is grounded in it.
-pub fn sources(riad: &Value) -> Vec<String> {
-    let list = |key: &str| riad.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let passages = list("passages");
-    list("citations")
-        .iter()
+pub fn sources(riad: &Riad) -> Vec<String> {
+    let citations = riad.citations.iter().flatten();
+    citations
         .map(|citation| {
-            let passage = number(citation, "passage");
-            let title = usize::try_from(passage)
+            let passage = usize::try_from(citation.passage)
                 .ok()
-                .and_then(|number| passages.get(number.checked_sub(1)?))
-                .map_or_else(|| "no such passage".into(), |passage| text(passage, "title"));
-            let grounded = citation.get("grounded").and_then(Value::as_bool).unwrap_or_default();
-            let word = if grounded { "grounded" } else { "NOT grounded" };
-            format!("[{passage}] {title}: {word}")
+                .and_then(|number| riad.passages.get(number.checked_sub(1)?));
+            let title = passage.map_or_else(|| "no such passage".into(), |passage| clean(&passage.title));
+            let grounded = match citation.grounded {
+                true => "grounded",
+                false => "NOT grounded",
+            };
+            format!("[{}] {title}: {grounded}", citation.passage)
         })
         .collect()
 }
 
-fn footer(riad: &Value) -> String {
-    let receipt = riad.get("receipt").unwrap_or(&Value::Null);
-    let adapter = match receipt.get("adapter_generation").and_then(Value::as_str) {
+fn footer(riad: &Riad) -> String {
+    let receipt = &riad.receipt;
+    let adapter = match &receipt.adapter_generation {
         Some(generation) => format!(
             ", adapter {} ({} tensors)",
             short_digest(generation),
-            number(receipt, "adapter_tensors")
+            receipt.adapter_tensors
         ),
         None => String::new(),
     };
-    let used = format!(
+    let usage = format!(
         "{}: {} + {} tokens, fuel {}{adapter}",
-        text(receipt, "model"),
-        number(receipt, "prompt_tokens"),
-        number(receipt, "completion_tokens"),
-        number(receipt, "fuel"),
+        clean(&receipt.model),
+        receipt.prompt_tokens,
+        receipt.completion_tokens,
+        receipt.fuel,
     );
     let mut lines = sources(riad);
-    lines.push(used);
+    lines.push(usage);
     lines.iter().map(|line| dim(line) + "\n").collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    /// What the server says beside an answer, with a few members of the test's own.
+    pub fn riad(receipt: &Value, passages: &Value, citations: &Value) -> Riad {
+        let mut whole = json!({
+            "tenant": "acme", "number": 1, "request": "req", "model": "riad-mini", "adapter_generation": null,
+            "adapter_tensors": 0, "plugins": {}, "index_watermark": 9, "prompt_tokens": 9, "completion_tokens": 9,
+            "embedded_tokens": 0, "fuel": 9, "plan": "standard", "plan_version": 0, "cost_nanos": 0, "jws": "",
+        });
+        for (name, value) in receipt.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        let passages: Vec<_> = passages
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|given| {
+                let mut passage =
+                    json!({"document": "doc", "chunk": 0, "title": "", "text": "", "score": 1.0, "metadata": {}});
+                for (name, value) in given.as_object().unwrap() {
+                    passage[name] = value.clone();
+                }
+                passage
+            })
+            .collect();
+        serde_json::from_value(json!({"receipt": whole, "passages": passages, "citations": citations})).unwrap()
+    }
 
     #[test]
-    fn a_citation_is_shown_with_its_passage_and_what_was_checked() {
-        let riad = json!({
-            "passages": [{"title": "Warranty"}, {"title": "Returns"}],
-            "citations": [{"passage": 2, "grounded": true}, {"passage": 1, "grounded": false}, {"passage": 0, "grounded": true},
-                {"passage": 9, "grounded": false}],
-        });
+    fn a_citation_is_shown_with_its_passage_and_check() {
+        let riad = riad(
+            &json!({}),
+            &json!([{"title": "Warranty"}, {"title": "Returns"}]),
+            &json!([{"passage": 2, "grounded": true}, {"passage": 1, "grounded": false},
+                {"passage": 0, "grounded": true}, {"passage": 9, "grounded": false}]),
+        );
         assert_eq!(
             sources(&riad),
             [
@@ -149,6 +182,7 @@ mod tests {
                 "[9] no such passage: NOT grounded"
             ]
         );
-        assert!(sources(&Value::Null).is_empty());
+        let without = super::tests::riad(&json!({}), &json!([]), &Value::Null);
+        assert!(sources(&without).is_empty());
     }
 }

@@ -25,7 +25,7 @@ use std::path::Path;
 pub async fn run(args: DoctorArgs) -> Result<()> {
     let checks = run_checks(args.config.as_deref(), args.data.as_deref()).await;
     let failed = checks.iter().filter(|check| check.status == Status::Fail).count();
-    Output::new(args.json).show(&as_json(&checks, failed == 0), |_| as_lines(&checks));
+    Output::new(args.json).show_json(&as_json(&checks, failed == 0), || as_lines(&checks));
     match failed {
         0 => Ok(()),
         _ => Err(Error::invalid(format!(

@@ -3,15 +3,18 @@
 use super::{date, object, read_file};
 use crate::{
     cli::{DocumentCommand, Member},
-    client::Client,
-    output::{Output, clean, data, number, progress, table, text},
+    client::{Client, Response},
+    output::{Output, clean, progress, table},
 };
-use riad_core::{DocumentId, Error, Result};
-use serde_json::{Map, Value, json};
+use riad_api_types::documents::{
+    DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument, TextFormat,
+};
+use riad_core::{DocumentId, Error, Result, Timestamp};
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Documents of one page of the listing.
-const PAGE: usize = 100;
+const PAGE: u32 = 100;
 
 pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
@@ -19,8 +22,8 @@ pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Res
         DocumentCommand::List => list(client, out).await,
         DocumentCommand::Show { id } => {
             let document = client.get(&format!("/v1/documents/{id}")).await?;
-            out.show(&document, |document| {
-                format!("{}\n{}", rows(std::slice::from_ref(document)), text(document, "text"))
+            out.show(&document, |shown: &DocumentWithText| {
+                format!("{}\n{}", rows([&shown.document]), clean(&shown.text))
             });
             Ok(())
         }
@@ -28,30 +31,14 @@ pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Res
     }
 }
 
-/// The format decides where the server splits the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Markdown,
-}
-
-impl Format {
-    fn of_file(path: &Path) -> Self {
-        let extension = path
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
-            "md" | "markdown" => Self::Markdown,
-            _ => Self::Text,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-        }
+fn format_of(path: &Path) -> TextFormat {
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "md" | "markdown" => TextFormat::Markdown,
+        _ => TextFormat::Text,
     }
 }
 
@@ -60,11 +47,16 @@ pub async fn send(
     client: &Client,
     title: &str,
     text: &str,
-    format: Format,
+    format: TextFormat,
     metadata: Map<String, Value>,
-) -> Result<Value> {
-    let body = json!({"title": title, "text": text, "format": format.as_str(), "metadata": metadata});
-    client.post("/v1/documents", &body).await
+) -> Result<Response<Document>> {
+    let document = NewDocument {
+        title: title.to_owned(),
+        text: text.to_owned(),
+        metadata,
+        format,
+    };
+    client.post("/v1/documents", &document).await
 }
 
 /// A Markdown text's first heading, if it begins with one.
@@ -98,14 +90,14 @@ async fn add(
             .clone()
             .or_else(|| heading(content).map(str::to_owned))
             .unwrap_or_else(|| file_name(file));
-        let sent = send(client, &title, content, Format::of_file(file), object(metadata)).await;
+        let sent = send(client, &title, content, format_of(file), object(metadata)).await;
         let document = sent.map_err(|error| {
             let message = format!("{}: {}", file.display(), error.message());
             Error::new(error.kind(), message)
         });
         match document {
             Ok(document) if out.is_json() => out.show(&document, |_| String::new()),
-            Ok(document) => added.push(document),
+            Ok(document) => added.push(document.body),
             Err(error) => {
                 // Documents added before the error stay on the server; the user must know their ids.
                 bar.finish_and_clear();
@@ -125,41 +117,46 @@ async fn add(
 }
 
 async fn list(client: &Client, out: &Output) -> Result<()> {
-    let mut all: Vec<Value> = Vec::new();
+    let mut list = DocumentList {
+        object: "list".into(),
+        data: Vec::new(),
+        has_more: false,
+    };
     loop {
-        let after = all
-            .last()
-            .map_or_else(String::new, |last| format!("&after={}", text(last, "id")));
-        let page = client.get(&format!("/v1/documents?limit={PAGE}{after}")).await?;
-        all.extend_from_slice(data(&page));
-        let more = page.get("has_more").and_then(Value::as_bool).unwrap_or_default();
-        if !more || data(&page).is_empty() {
+        let params = DocumentParams {
+            limit: Some(PAGE),
+            after: list.data.last().map(|last| last.id.clone()),
+        };
+        let page: DocumentList = client.get_with("/v1/documents", &params).await?.body;
+        let more = page.has_more && !page.data.is_empty();
+        list.data.extend(page.data);
+        if !more {
             break;
         }
     }
-    let whole = json!({"object": "list", "data": all, "has_more": false});
-    out.show(&whole, |whole| rows(data(whole)));
+    let json = serde_json::to_value(&list).map_err(Error::internal)?;
+    out.show_json(&json, || rows(&list.data));
     Ok(())
 }
 
 async fn delete(ids: &[DocumentId], client: &Client, out: &Output) -> Result<()> {
     for id in ids {
-        let gone = client.delete(&format!("/v1/documents/{id}")).await?;
-        out.show(&gone, |_| format!("Deleted document {id}."));
+        let deleted = client.delete(&format!("/v1/documents/{id}")).await?;
+        out.show(&deleted, |_: &DeletedDocument| format!("Deleted document {id}."));
     }
     Ok(())
 }
 
-fn rows(documents: &[Value]) -> String {
+fn rows<'a>(documents: impl IntoIterator<Item = &'a Document>) -> String {
     let rows: Vec<_> = documents
-        .iter()
+        .into_iter()
         .map(|document| {
             vec![
-                text(document, "id"),
-                text(document, "title"),
-                number(document, "chunks").to_string(),
-                number(document, "bytes").to_string(),
-                date(number(document, "created")),
+                document.id.clone(),
+                document.title.clone(),
+                document.chunks.to_string(),
+                document.bytes.to_string(),
+                date(Timestamp::from_seconds(document.created)),
             ]
         })
         .collect();

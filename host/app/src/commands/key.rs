@@ -1,15 +1,16 @@
 //! `riad key`.
 
-use super::{date, encoded};
+use super::date;
 use crate::{
     cli::{Change, KeyCommand},
     client::Client,
-    output::{Output, data, number, table, text},
+    output::{Output, clean, table},
 };
+use riad_api_types::keys::{CreatedKey, DeletedKey, Key, KeyList, KeyParams, NewKey, Rotation};
 use riad_core::{Result, Timestamp};
-use serde_json::{Value, json};
+use std::time::Duration;
 
-const DAY_SECONDS: u64 = 86_400;
+const DAY: Duration = Duration::from_secs(86_400);
 
 pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
@@ -21,26 +22,22 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
             days,
             budget,
         } => {
-            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            let body = json!({
-                "name": name,
-                "role": role.as_str(),
-                "scopes": (!scopes.is_empty()).then_some(scopes),
-                "budget": Change::patch(&budget),
-                "expires": days.map(|days| Timestamp::now().as_seconds() + u64::from(days) * DAY_SECONDS),
-            });
+            let body = NewKey {
+                name,
+                role: Some(role.to_string()),
+                scopes: (!scopes.is_empty()).then(|| scopes.iter().map(ToString::to_string).collect()),
+                budget: (!budget.is_empty()).then(|| Change::patch(&budget)),
+                expires: days.map(|days| Timestamp::now().plus(DAY * days).as_seconds()),
+            };
             let made = client
                 .post(&format!("/operator/v1/tenants/{tenant}/keys"), &body)
                 .await?;
             out.show(&made, |made| created(made, tenant.as_str()));
         }
         KeyCommand::List { tenant, prefix } => {
-            let mut path = format!("/operator/v1/tenants/{tenant}/keys");
-            if let Some(prefix) = prefix {
-                path += &format!("?prefix={}", encoded(&prefix));
-            }
-            let list = client.get(&path).await?;
-            out.show(&list, |list| rows(data(list)));
+            let path = format!("/operator/v1/tenants/{tenant}/keys");
+            let list = client.get_with(&path, &KeyParams { prefix }).await?;
+            out.show(&list, |list: &KeyList| rows(&list.data));
         }
         KeyCommand::Rotate {
             tenant,
@@ -50,47 +47,49 @@ pub async fn run(command: KeyCommand, client: &Client, out: &Output) -> Result<(
             let made = client
                 .post(
                     &format!("/operator/v1/tenants/{tenant}/keys/{key_id}/rotate"),
-                    &json!({"overlap_seconds": u64::from(overlap) * 3600}),
+                    &Rotation {
+                        overlap_seconds: Some(u64::from(overlap) * 3600),
+                    },
                 )
                 .await?;
             out.show(&made, |made| created(made, tenant.as_str()));
         }
         KeyCommand::Revoke { tenant, key_id } => {
-            let gone = client
+            let deleted = client
                 .delete(&format!("/operator/v1/tenants/{tenant}/keys/{key_id}"))
                 .await?;
-            out.show(&gone, |_| format!("Key {key_id} of tenant {tenant} has been revoked."));
+            out.show(&deleted, |_: &DeletedKey| {
+                format!("Key {key_id} of tenant {tenant} has been revoked.")
+            });
         }
     }
     Ok(())
 }
 
-fn created(made: &Value, tenant: &str) -> String {
+fn created(made: &CreatedKey, tenant: &str) -> String {
     format!(
         "Created key {} of tenant {tenant}. It is shown only this once:\n{}",
-        text(made, "id"),
-        text(made, "key")
+        clean(&made.body.id),
+        clean(&made.key)
     )
 }
 
-fn rows(keys: &[Value]) -> String {
-    let when = |key: &Value, name: &str| match number(key, name) {
-        0 => "never".to_owned(),
-        seconds => date(seconds),
+fn rows(keys: &[Key]) -> String {
+    let when = |seconds: Option<u64>| match seconds {
+        None => "never".to_owned(),
+        Some(seconds) => date(Timestamp::from_seconds(seconds)),
     };
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
-            let scopes = key.get("scopes").and_then(Value::as_array).into_iter().flatten();
-            let scopes: Vec<_> = scopes.filter_map(Value::as_str).collect();
             vec![
-                text(key, "id"),
-                text(key, "name"),
-                text(key, "prefix") + "…",
-                text(key, "role"),
-                scopes.join(" "),
-                when(key, "last_used"),
-                when(key, "expires"),
+                key.id.clone(),
+                key.name.clone(),
+                format!("{}…", key.prefix),
+                key.role.to_string(),
+                key.scopes.join(" "),
+                when(key.last_used),
+                when(key.expires),
             ]
         })
         .collect();

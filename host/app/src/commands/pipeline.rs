@@ -2,11 +2,14 @@
 
 use crate::{
     cli::{PipelineCommand, StageSetting, WantedChoice},
-    client::Client,
-    output::{Output, data, table, text},
+    client::{Client, Response},
+    output::{Output, table},
 };
-use riad_core::{Error, Result, plugin::Stage};
-use serde_json::{Map, Value, json};
+use riad_api_types::{pipeline::Pipeline, plugins::PluginList};
+use riad_core::{
+    Error, Result,
+    plugin::{self, Stage, StageChoice},
+};
 
 pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Result<()> {
     let pipeline = match command {
@@ -16,11 +19,18 @@ pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Res
             change(client, changes).await?
         }
     };
-    out.show(&pipeline, |pipeline| {
-        let stages = pipeline.get("stages").unwrap_or(&Value::Null);
+    out.show(&pipeline, |pipeline: &Pipeline| {
+        let stages = &pipeline.stages;
         let rows: Vec<_> = Stage::ALL
             .iter()
-            .map(|stage| vec![stage.to_string(), text(stages, stage.as_str())])
+            .map(|stage| {
+                let choice = match stage {
+                    Stage::Retrieval => &stages.retrieval,
+                    Stage::Prompting => &stages.prompting,
+                    Stage::Postprocessing => &stages.postprocessing,
+                };
+                vec![stage.to_string(), choice.to_string()]
+            })
             .collect();
         table::render(&["stage", "served by"], &rows)
     });
@@ -28,35 +38,28 @@ pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Res
 }
 
 /// Changes some stages and leaves the others as they are.
-pub async fn change(client: &Client, changes: Vec<(Stage, String)>) -> Result<Value> {
-    let mut stages: Map<String, Value> = client
-        .get("/v1/pipeline")
-        .await?
-        .get("stages")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    for (stage, choice) in changes {
-        stages.insert(stage.to_string(), choice.into());
-    }
-    client.put("/v1/pipeline", &json!({"stages": stages})).await
+pub async fn change(client: &Client, changes: Vec<(Stage, StageChoice)>) -> Result<Response<Pipeline>> {
+    let current: Pipeline = client.get("/v1/pipeline").await?.body;
+    let mut pipeline = plugin::Pipeline::from(current);
+    pipeline.stages.extend(changes);
+    client.put("/v1/pipeline", &Pipeline::from(pipeline)).await
 }
 
-async fn resolve(client: &Client, settings: Vec<StageSetting>) -> Result<Vec<(Stage, String)>> {
+async fn resolve(client: &Client, settings: Vec<StageSetting>) -> Result<Vec<(Stage, StageChoice)>> {
     let mut changes = Vec::new();
     for setting in settings {
         let choice = match setting.choice {
-            WantedChoice::Exact(choice) => choice.to_string(),
+            WantedChoice::Exact(choice) => choice,
             WantedChoice::Newest(name) => {
-                let list = client.get("/v1/plugins").await?;
                 // The server lists the newest version first.
-                let newest = data(&list).iter().find(|plugin| text(plugin, "name") == name.as_str());
+                let list: PluginList = client.get("/v1/plugins").await?.body;
+                let newest = list.data.iter().find(|plugin| plugin.name == name.as_str());
                 let newest = newest.ok_or_else(|| {
                     Error::not_found(format!(
                         "there is no plugin {name}; deploy it with `riad plugin deploy {name} FILE`"
                     ))
                 })?;
-                format!("{name}@{}", text(newest, "version"))
+                format!("{name}@{}", newest.version).parse()?
             }
         };
         changes.push((setting.stage, choice));

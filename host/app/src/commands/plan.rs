@@ -4,16 +4,17 @@ use super::{date, object};
 use crate::{
     cli::PlanCommand,
     client::Client,
-    output::{Output, data, number, table, text},
+    output::{Output, table},
 };
-use riad_core::Result;
+use riad_api_types::plans::{Plan, PlanList};
+use riad_core::{Result, Timestamp};
 use serde_json::Value;
 
 pub async fn run(command: PlanCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
         PlanCommand::List => {
             let list = client.get("/operator/v1/plans").await?;
-            out.show(&list, |list| rows(data(list)));
+            out.show(&list, |list: &PlanList| rows(&list.data));
         }
         PlanCommand::Set { name, prices } => {
             let body = Value::Object(object(&prices));
@@ -24,27 +25,32 @@ pub async fn run(command: PlanCommand, client: &Client, out: &Output) -> Result<
     Ok(())
 }
 
-fn rows(plans: &[Value]) -> String {
+fn rows(plans: &[Plan]) -> String {
     let rows: Vec<_> = plans
         .iter()
         .map(|plan| {
-            let prices = plan.get("prices").and_then(Value::as_object).into_iter().flatten();
-            let prices: Vec<_> = prices
-                .filter(|(_, price)| price.as_u64() != Some(0))
-                .map(|(thing, price)| format!("{thing}={price}"))
-                .collect();
             vec![
-                text(plan, "name"),
-                number(plan, "version").to_string(),
-                date(number(plan, "created")),
-                text(plan, "currency"),
-                if prices.is_empty() {
-                    "free".to_owned()
-                } else {
-                    prices.join(" ")
-                },
+                plan.name.clone(),
+                plan.version.to_string(),
+                date(Timestamp::from_seconds(plan.created)),
+                plan.currency.clone(),
+                prices(plan),
             ]
         })
         .collect();
     table::render(&["plan", "version", "from", "currency", "prices in millionths"], &rows)
+}
+
+/// Every price that is not 0, as `riad plan set` takes it.
+fn prices(plan: &Plan) -> String {
+    let prices = super::members(&plan.prices);
+    let prices: Vec<_> = prices
+        .iter()
+        .filter(|(_, price)| price.as_u64() != Some(0))
+        .map(|(thing, price)| format!("{thing}={price}"))
+        .collect();
+    match prices.as_slice() {
+        [] => "free".to_owned(),
+        prices => prices.join(" "),
+    }
 }

@@ -3,12 +3,15 @@
 use super::{date, pipeline, read_file};
 use crate::{
     cli::PluginCommand,
-    client::Client,
-    output::{Output, data, number, progress, short_digest, table, text},
+    client::{Client, Response},
+    output::{Output, clean, progress, short_digest, table},
 };
 use bytes::Bytes;
-use riad_core::{Error, PluginName, Result, plugin::Stage};
-use serde_json::Value;
+use riad_api_types::plugins::{Plugin, PluginList};
+use riad_core::{
+    Error, PluginName, Result, Timestamp,
+    plugin::{Stage, StageChoice},
+};
 
 pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
@@ -24,24 +27,25 @@ pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Resul
                 };
                 format!(
                     "Uploaded {}@{} with the stages {}; {now}.",
-                    text(made, "name"),
-                    text(made, "version"),
+                    clean(&made.name),
+                    clean(&made.version),
                     stage_list(made)
                 )
             });
         }
         PluginCommand::List => {
             let list = client.get("/v1/plugins").await?;
-            out.show(&list, |list| {
-                let rows: Vec<_> = data(list)
+            out.show(&list, |list: &PluginList| {
+                let rows: Vec<_> = list
+                    .data
                     .iter()
                     .map(|plugin| {
                         vec![
-                            text(plugin, "name"),
-                            short_digest(&text(plugin, "version")),
+                            plugin.name.clone(),
+                            short_digest(&plugin.version),
                             stage_list(plugin),
-                            number(plugin, "bytes").to_string(),
-                            date(number(plugin, "created")),
+                            plugin.bytes.to_string(),
+                            date(Timestamp::from_seconds(plugin.created)),
                         ]
                     })
                     .collect();
@@ -53,35 +57,28 @@ pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Resul
 }
 
 /// Uploads a component and activates it for the stages; the demo uses it too.
-pub async fn deploy(client: &Client, name: &PluginName, component: Bytes, stages: &[Stage]) -> Result<Value> {
-    let made = client.put_bytes(&format!("/v1/plugins/{name}"), component).await?;
-    if let Some(missing) = stages.iter().find(|stage| !has_stage(&made, **stage)) {
+pub async fn deploy(
+    client: &Client,
+    name: &PluginName,
+    component: Bytes,
+    stages: &[Stage],
+) -> Result<Response<Plugin>> {
+    let made: Response<Plugin> = client.put_bytes(&format!("/v1/plugins/{name}"), component).await?;
+    let has = |stage: Stage| made.body.stages.iter().any(|name| name == stage.as_str());
+    if let Some(missing) = stages.iter().find(|stage| !has(**stage)) {
         return Err(Error::invalid(format!(
             "{name} was uploaded but not activated: it does not have the stage {missing}, only {}",
-            stage_list(&made)
+            stage_list(&made.body)
         )));
     }
     if !stages.is_empty() {
-        let choice = format!("{name}@{}", text(&made, "version"));
+        let choice: StageChoice = format!("{name}@{}", made.body.version).parse()?;
         let changes = stages.iter().map(|stage| (*stage, choice.clone())).collect();
         pipeline::change(client, changes).await?;
     }
     Ok(made)
 }
 
-fn has_stage(plugin: &Value, stage: Stage) -> bool {
-    names(plugin).any(|name| name == stage.as_str())
-}
-
-fn stage_list(plugin: &Value) -> String {
-    names(plugin).collect::<Vec<_>>().join(", ")
-}
-
-fn names(plugin: &Value) -> impl Iterator<Item = &str> {
-    plugin
-        .get("stages")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+fn stage_list(plugin: &Plugin) -> String {
+    clean(&plugin.stages.join(", "))
 }

@@ -4,10 +4,11 @@ use super::{date, usage};
 use crate::{
     cli::ReceiptCommand,
     client::Client,
-    output::{self, Output, data, number, table, text},
+    output::{self, Output, table},
 };
+use riad_api_types::receipts::{self, ReceiptList, ReceiptParams};
 use riad_core::{
-    Account, Error, ErrorKind, Result, Secret,
+    Account, Error, ErrorKind, Result, Secret, Timestamp,
     receipt::{Receipt, SignedReceipt},
 };
 use riad_services::metering::receipts::{PublicKey, follows, verify_receipt};
@@ -24,16 +25,19 @@ const FILE_MAX: u64 = 64 << 20;
 pub async fn run(command: ReceiptCommand) -> Result<()> {
     match command {
         ReceiptCommand::List { at, limit, after } => {
-            let path = format!("/v1/receipts?limit={limit}&after={after}");
-            let list = at.client()?.get(&path).await?;
-            Output::new(at.json).show(&list, |list| rows(data(list)));
+            let params = ReceiptParams {
+                after: Some(after),
+                limit: Some(limit),
+            };
+            let list = at.client()?.get_with("/v1/receipts", &params).await?;
+            Output::new(at.json).show(&list, |list: &ReceiptList| rows(&list.data));
         }
         ReceiptCommand::Keys { url } => {
             // Public: no key is needed, and none is sent.
             let keys = Client::new(&url, Secret::new(String::new()))?
-                .get("/v1/receipts/keys")
+                .get::<Value>("/v1/receipts/keys")
                 .await?;
-            output::data_line(&keys.to_string());
+            output::data_line(&keys.json.to_string());
         }
         ReceiptCommand::Verify { file, keys } => {
             let keys: Value = serde_json::from_str(&read(&keys)?)
@@ -141,18 +145,18 @@ fn find(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn rows(receipts: &[Value]) -> String {
+fn rows(receipts: &[receipts::SignedReceipt]) -> String {
     let rows: Vec<_> = receipts
         .iter()
         .map(|receipt| {
             vec![
-                number(receipt, "number").to_string(),
-                date(number(receipt, "at_ms") / 1000),
-                text(receipt, "kind"),
-                text(receipt, "outcome"),
-                number(receipt, "tokens").to_string(),
-                number(receipt, "cost_nanos").to_string(),
-                text(receipt, "request"),
+                receipt.number.to_string(),
+                date(Timestamp::from_millis(receipt.at_ms)),
+                receipt.kind.to_string(),
+                receipt.outcome.to_string(),
+                receipt.tokens.to_string(),
+                receipt.cost_nanos.to_string(),
+                receipt.request.clone(),
             ]
         })
         .collect();

@@ -2,25 +2,24 @@
 
 use crate::{
     client::Client,
-    output::{Output, clean, table},
+    output::{Output, table},
 };
+use riad_api_types::scale::Scale;
 use riad_core::Result;
+use serde_json::Value;
 
 pub async fn run(client: &Client, out: &Output) -> Result<()> {
     let scale = client.get("/operator/v1/scale").await?;
-    out.show(&scale, |scale| {
-        let members = scale.as_object().into_iter().flatten();
-        let rows: Vec<_> = members
-            .filter(|(name, _)| *name != "object")
-            .map(|(name, value)| {
-                let value = if value.is_null() {
-                    "not measured yet".to_owned()
-                } else {
-                    value.to_string()
-                };
-                vec![clean(name), clean(&value)]
+    out.show(&scale, |scale: &Scale| {
+        // Every member but the object's type is a number, or null.
+        let rows: Vec<_> = super::members(scale)
+            .into_iter()
+            .filter(|(_, value)| !value.is_string())
+            .map(|(name, value)| match value {
+                Value::Null => vec![name, "not measured yet".to_owned()],
+                value => vec![name, value.to_string()],
             })
-            .collect::<Vec<Vec<String>>>();
+            .collect();
         table::render(&["signal", "value"], &rows)
     });
     Ok(())

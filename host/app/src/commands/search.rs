@@ -4,29 +4,34 @@ use super::object;
 use crate::{
     cli::SearchArgs,
     client::Client,
-    output::{Output, bold, data, number, text},
+    output::{Output, bold, clean},
 };
+use riad_api_types::search::{SearchRequest, SearchResults};
 use riad_core::Result;
-use serde_json::{Value, json};
 
 pub async fn run(args: &SearchArgs, client: &Client, out: &Output) -> Result<()> {
-    let body = json!({"query": args.query.join(" "), "limit": args.limit, "filter": object(&args.filter)});
-    let found = client.post("/v1/search", &body).await?;
-    out.show(&found, |found| {
-        if data(found).is_empty() {
+    let request = SearchRequest {
+        query: args.query.join(" "),
+        limit: Some(args.limit),
+        filter: object(&args.filter),
+    };
+    let found = client.post("/v1/search", &request).await?;
+    out.show(&found, |found: &SearchResults| {
+        if found.data.is_empty() {
             return "no passage found".into();
         }
-        data(found)
+        found
+            .data
             .iter()
             .map(|passage| {
                 let heading = format!(
                     "{}  chunk {} of {}  {:.4}",
-                    text(passage, "title"),
-                    number(passage, "chunk"),
-                    text(passage, "document"),
-                    passage.get("score").and_then(Value::as_f64).unwrap_or_default()
+                    clean(&passage.title),
+                    passage.chunk,
+                    clean(&passage.document),
+                    passage.score
                 );
-                format!("{}\n{}\n\n", bold(&heading), text(passage, "text"))
+                format!("{}\n{}\n\n", bold(&heading), clean(&passage.text))
             })
             .collect()
     });

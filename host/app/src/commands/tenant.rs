@@ -4,29 +4,31 @@ use super::date;
 use crate::{
     cli::{Change, TenantCommand},
     client::Client,
-    output::{Output, clean, data, number, table, text},
+    output::{Output, clean, table},
 };
-use riad_core::Result;
-use serde_json::{Value, json};
+use riad_api_types::tenants::{CreatedTenant, DeletedTenant, NewTenant, PolicyPatch, Tenant, TenantList};
+use riad_core::{Result, Timestamp};
 
 pub async fn run(command: TenantCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
         TenantCommand::Create { id, name } => {
-            let name = name.unwrap_or_else(|| id.to_string());
-            let made = client
-                .post("/operator/v1/tenants", &json!({"id": id.as_str(), "name": name}))
-                .await?;
-            out.show(&made, |made| {
+            let tenant = NewTenant {
+                name: name.unwrap_or_else(|| id.to_string()),
+                id,
+                policy: PolicyPatch::default(),
+            };
+            let made = client.post("/operator/v1/tenants", &tenant).await?;
+            out.show(&made, |made: &CreatedTenant| {
                 format!(
                     "Created tenant {}. Its key is shown only this once:\n{}",
-                    text(made, "id"),
-                    text(made, "key")
+                    clean(&made.tenant.id),
+                    clean(&made.key)
                 )
             });
         }
         TenantCommand::List => {
             let list = client.get("/operator/v1/tenants").await?;
-            out.show(&list, |list| rows(data(list)));
+            out.show(&list, |list: &TenantList| rows(&list.data));
         }
         TenantCommand::Show { id } => {
             let tenant = client.get(&format!("/operator/v1/tenants/{id}")).await?;
@@ -39,23 +41,25 @@ pub async fn run(command: TenantCommand, client: &Client, out: &Output) -> Resul
             out.show(&changed, policy);
         }
         TenantCommand::Delete { id } => {
-            let gone = client.delete(&format!("/operator/v1/tenants/{id}")).await?;
-            out.show(&gone, |_| format!("Deleted tenant {id} and all data in its room."));
+            let deleted = client.delete(&format!("/operator/v1/tenants/{id}")).await?;
+            out.show(&deleted, |_: &DeletedTenant| {
+                format!("Deleted tenant {id} and all data in its room.")
+            });
         }
     }
     Ok(())
 }
 
-fn rows(tenants: &[Value]) -> String {
+fn rows(tenants: &[Tenant]) -> String {
     let rows: Vec<_> = tenants
         .iter()
         .map(|tenant| {
             vec![
-                text(tenant, "id"),
-                text(tenant, "name"),
-                text(tenant, "plan"),
-                number(tenant, "weight").to_string(),
-                date(number(tenant, "created")),
+                tenant.id.clone(),
+                tenant.name.clone(),
+                tenant.plan.clone(),
+                tenant.weight.to_string(),
+                date(Timestamp::from_seconds(tenant.created)),
             ]
         })
         .collect();
@@ -63,19 +67,22 @@ fn rows(tenants: &[Value]) -> String {
 }
 
 /// A tenant with its plan, budget and limits, a line each.
-fn policy(tenant: &Value) -> String {
+fn policy(tenant: &Tenant) -> String {
     let mut lines = vec![
-        vec!["id".to_owned(), text(tenant, "id")],
-        vec!["name".to_owned(), text(tenant, "name")],
-        vec!["account".to_owned(), number(tenant, "account").to_string()],
-        vec!["created".to_owned(), date(number(tenant, "created"))],
-        vec!["plan".to_owned(), text(tenant, "plan")],
-        vec!["weight".to_owned(), number(tenant, "weight").to_string()],
+        vec!["id".to_owned(), tenant.id.clone()],
+        vec!["name".to_owned(), tenant.name.clone()],
+        vec!["account".to_owned(), tenant.account.to_string()],
+        vec!["created".to_owned(), date(Timestamp::from_seconds(tenant.created))],
+        vec!["plan".to_owned(), tenant.plan.clone()],
+        vec!["weight".to_owned(), tenant.weight.to_string()],
     ];
-    for part in ["budget", "limits"] {
-        for (name, value) in tenant.get(part).and_then(Value::as_object).into_iter().flatten() {
+    for (part, members) in [
+        ("budget", super::members(&tenant.budget)),
+        ("limits", super::members(&tenant.limits)),
+    ] {
+        for (name, value) in members {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            lines.push(vec![format!("{part}.{name}"), clean(&value)]);
+            lines.push(vec![format!("{part}.{name}"), value]);
         }
     }
     table::render(&["key", "value"], &lines)

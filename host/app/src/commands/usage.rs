@@ -1,89 +1,113 @@
 //! `riad usage`, and the table that `riad ledger usage` shows too.
 
-use super::{date, encoded};
+use super::date;
 use crate::{
     cli::UsageQuestion,
     client::Client,
-    output::{Output, data, number, table, text},
+    output::{Output, table},
 };
-use riad_core::{Result, Timestamp};
-use serde_json::{Value, json};
+use riad_api_types::usage::{Cost, CostBucket, CostPage, OperatorUsageParams, UsageBucket, UsagePage, UsageResult};
+use riad_core::{Error, Result, TenantId, Timestamp};
+use serde::Serialize;
 
 const DAY_SECONDS: u64 = 86_400;
+/// The most that the server allows.
+const PAGE_BUCKETS: u32 = 1440;
 
 pub async fn run(question: &UsageQuestion, client: &Client, out: &Output) -> Result<()> {
-    show(question, client, out, "/v1", "").await
+    show(question, client, out, "/v1", None).await
 }
 
-/// Usage and costs of the same time span, side by side. `prefix` is the API's, as in `/v1`.
-pub async fn show(question: &UsageQuestion, client: &Client, out: &Output, prefix: &str, more: &str) -> Result<()> {
-    let (mut buckets, mut costs) = (Vec::new(), Vec::new());
-    let mut path = first(question) + more;
+/// What `--json` prints: every page of both lists.
+#[derive(Serialize)]
+struct Report {
+    object: &'static str,
+    usage: Vec<UsageBucket>,
+    costs: Vec<CostBucket>,
+}
+
+/// Usage and costs of the same time span, side by side. `prefix` is the API's, as in `/v1`; only the operator's API takes a
+/// tenant.
+pub async fn show(
+    question: &UsageQuestion,
+    client: &Client,
+    out: &Output,
+    prefix: &str,
+    tenant: Option<TenantId>,
+) -> Result<()> {
+    let mut report = Report {
+        object: "usage",
+        usage: Vec::new(),
+        costs: Vec::new(),
+    };
+    let mut params = params(question, tenant);
     loop {
-        let page = client.get(&format!("{prefix}/usage?{path}")).await?;
-        let paid = client.get(&format!("{prefix}/costs?{path}")).await?;
-        buckets.extend(data(&page).iter().cloned());
-        costs.extend(data(&paid).iter().cloned());
-        match page.get("next_page").and_then(Value::as_str) {
-            Some(next) => path = format!("{}{more}&page={}", first(question), encoded(next)),
-            None => break,
+        let page: UsagePage = client.get_with(&format!("{prefix}/usage"), &params).await?.body;
+        let costs: CostPage = client.get_with(&format!("{prefix}/costs"), &params).await?.body;
+        report.usage.extend(page.data);
+        report.costs.extend(costs.data);
+        params.page = page.next_page;
+        if params.page.is_none() {
+            break;
         }
     }
-    let both = json!({"object": "usage", "usage": buckets, "costs": costs});
-    out.show(&both, |_| rows(question, &buckets, &costs));
+    let json = serde_json::to_value(&report).map_err(Error::internal)?;
+    out.show_json(&json, || rows(question, &report));
     Ok(())
 }
 
-fn first(question: &UsageQuestion) -> String {
+fn params(question: &UsageQuestion, tenant: Option<TenantId>) -> OperatorUsageParams {
+    // The end is exclusive, and the current second belongs to the answer.
     let end = Timestamp::now().as_seconds() + 1;
-    let start = end.saturating_sub(u64::from(question.days) * DAY_SECONDS);
-    format!(
-        "start_time={start}&end_time={end}&bucket_width={}&group_by={}&limit=1440",
-        encoded(&question.bucket),
-        encoded(&question.group_by.join(","))
-    )
+    OperatorUsageParams {
+        start_time: end.saturating_sub(u64::from(question.days) * DAY_SECONDS),
+        end_time: Some(end),
+        bucket_width: Some(question.bucket.clone()),
+        group_by: Some(question.group_by.join(",")),
+        limit: Some(PAGE_BUCKETS),
+        tenant: tenant.map(String::from),
+        ..OperatorUsageParams::default()
+    }
 }
 
-fn rows(question: &UsageQuestion, buckets: &[Value], costs: &[Value]) -> String {
+fn rows(question: &UsageQuestion, report: &Report) -> String {
     let mut headings = vec!["from"];
     headings.extend(question.group_by.iter().map(String::as_str));
     headings.extend(["requests", "input", "output", "fuel", "cost"]);
-    let results = |bucket: &Value| {
-        let results = bucket.get("results").and_then(Value::as_array);
-        results.cloned().unwrap_or_default()
-    };
-    let rows: Vec<_> = buckets
-        .iter()
-        .zip(costs)
-        .flat_map(|(bucket, paid)| {
-            let from = date(number(bucket, "start_time"));
-            let lines = results(bucket).into_iter().zip(results(paid));
-            lines
-                .map(move |(used, paid)| (from.clone(), used, paid))
-                .collect::<Vec<_>>()
-        })
-        .map(|(from, used, paid)| {
-            let mut row = vec![from];
-            row.extend(question.group_by.iter().map(|word| {
-                let name = if word == "key" { "api_key_id" } else { word.as_str() };
-                Some(text(&used, name))
-                    .filter(|text| !text.is_empty())
-                    .unwrap_or_else(|| "-".to_owned())
-            }));
-            row.extend(
-                ["num_model_requests", "input_tokens", "output_tokens", "fuel"]
-                    .map(|name| number(&used, name).to_string()),
-            );
-            row.push(cost(&paid));
-            row
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for (usage, costs) in report.usage.iter().zip(&report.costs) {
+        for (result, cost) in usage.results.iter().zip(&costs.results) {
+            let mut row = vec![date(Timestamp::from_seconds(usage.start_time))];
+            row.extend(question.group_by.iter().map(|name| group(result, name)));
+            row.extend([
+                result.num_model_requests.to_string(),
+                result.input_tokens.to_string(),
+                result.output_tokens.to_string(),
+                result.fuel.to_string(),
+                amount(cost),
+            ]);
+            rows.push(row);
+        }
+    }
     table::render(&headings, &rows)
 }
 
-fn cost(paid: &Value) -> String {
-    let amount = paid.get("amount").cloned().unwrap_or_default();
-    money(number(&amount, "nanos"), &text(&amount, "currency"))
+/// The value of a result in a group, as `--by` names it.
+fn group(result: &UsageResult, name: &str) -> String {
+    let value = match name {
+        "tenant" => result.tenant.as_deref(),
+        "key" => result.api_key_id.as_deref(),
+        "model" => result.model.as_deref(),
+        "adapter" => result.adapter.as_deref(),
+        "plugin" => result.plugin.as_deref(),
+        "kind" => result.kind.as_deref(),
+        _ => None,
+    };
+    value.filter(|value| !value.is_empty()).unwrap_or("-").to_owned()
+}
+
+fn amount(cost: &Cost) -> String {
+    money(cost.amount.nanos, &cost.amount.currency)
 }
 
 /// Nano-units as whole units of the currency, exact.

@@ -1,12 +1,14 @@
 //! Attempts of each tenant to reach the other's data with its own key.
 
 use super::setup::{ALIAS, DemoTenant, Tenants};
-use crate::{
-    client::Client,
-    output::{data, text},
+use crate::{client::Client, commands::chat};
+use riad_api_types::{
+    chat::ChatCompletion,
+    documents::DocumentWithText,
+    plugins::PluginList,
+    search::{SearchRequest, SearchResults},
 };
 use riad_core::{ErrorKind, Result};
-use serde_json::{Value, json};
 
 /// One attempt and the server's response.
 pub struct Attempt {
@@ -20,26 +22,21 @@ pub struct Attempt {
 pub async fn run(tenants: &Tenants) -> Result<(Vec<Attempt>, Vec<Attempt>)> {
     let base = &tenants.globex.model;
     let model = format!("{base}:{ALIAS}");
-    let ask = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
     let acme = vec![
         read_document(&tenants.acme.client, &tenants.globex).await,
         search(&tenants.acme.client, "Meridian contract", &tenants.globex).await?,
     ];
     let globex = vec![
         read_document(&tenants.globex.client, &tenants.acme).await,
-        refused(
-            format!("ask {model}"),
-            tenants.globex.client.post("/v1/chat/completions", &ask).await,
-            ErrorKind::ModelNotFound,
-        ),
-        list_nothing(&tenants.globex.client, "/v1/plugins", "plugins").await?,
+        ask(&tenants.globex.client, &model).await,
+        list_plugins(&tenants.globex.client).await?,
     ];
     Ok((acme, globex))
 }
 
 async fn read_document(client: &Client, other: &DemoTenant) -> Attempt {
     let id = other.document_ids.first().map_or("", String::as_str);
-    let answer = client.get(&format!("/v1/documents/{id}")).await;
+    let answer = client.get::<DocumentWithText>(&format!("/v1/documents/{id}")).await;
     refused(
         format!("read {}'s document {id}", other.id),
         answer,
@@ -47,30 +44,42 @@ async fn read_document(client: &Client, other: &DemoTenant) -> Attempt {
     )
 }
 
+async fn ask(client: &Client, model: &str) -> Attempt {
+    let request = chat::request(model, "hello");
+    let answer = client.post::<ChatCompletion>("/v1/chat/completions", &request).await;
+    refused(format!("ask {model}"), answer, ErrorKind::ModelNotFound)
+}
+
 async fn search(client: &Client, query: &str, other: &DemoTenant) -> Result<Attempt> {
-    let found = client.post("/v1/search", &json!({"query": query, "limit": 10})).await?;
-    let theirs = data(&found)
+    let request = SearchRequest {
+        query: query.to_owned(),
+        limit: Some(10),
+        ..SearchRequest::default()
+    };
+    let found: SearchResults = client.post("/v1/search", &request).await?.body;
+    let theirs = found
+        .data
         .iter()
-        .filter(|passage| other.document_ids.contains(&text(passage, "document")))
+        .filter(|passage| other.document_ids.contains(&passage.document))
         .count();
     Ok(Attempt {
         action: format!("search for \"{query}\""),
-        response: format!("{theirs} of {} passages found are {}'s", data(&found).len(), other.id),
+        response: format!("{theirs} of {} passages found are {}'s", found.data.len(), other.id),
         prevented: theirs == 0,
     })
 }
 
-async fn list_nothing(client: &Client, path: &str, what: &str) -> Result<Attempt> {
-    let count = data(&client.get(path).await?).len();
+async fn list_plugins(client: &Client) -> Result<Attempt> {
+    let count = client.get::<PluginList>("/v1/plugins").await?.body.data.len();
     Ok(Attempt {
-        action: format!("list {what}"),
-        response: format!("the list has {count} {what}"),
+        action: "list plugins".into(),
+        response: format!("the list has {count} plugins"),
         prevented: count == 0,
     })
 }
 
 /// A request that the server must refuse with status 404 and this kind.
-fn refused(action: String, answer: Result<Value>, expected: ErrorKind) -> Attempt {
+fn refused<T>(action: String, answer: Result<T>, expected: ErrorKind) -> Attempt {
     let (response, prevented) = match answer {
         Ok(_) => ("the server answered the request".to_owned(), false),
         Err(error) if error.kind() == expected => (format!("refused with 404: {}", error.message()), true),
@@ -93,6 +102,6 @@ mod tests {
         let prevented = |answer| refused(String::new(), answer, ErrorKind::NotFound).prevented;
         assert!(prevented(Err(Error::not_found("none"))));
         assert!(!prevented(Err(Error::new(ErrorKind::Unauthenticated, "forbidden"))));
-        assert!(!prevented(Ok(Value::Null)));
+        assert!(!prevented(Ok(())));
     }
 }

@@ -5,8 +5,6 @@ use super::{
     questions::{Expected, ONLY_ACME, ONLY_GLOBEX, QUESTIONS, Question},
     setup::{DemoTenant, PLUGIN, STAGES, Tenants},
 };
-use crate::output::{number, text};
-use serde_json::Value;
 
 /// What is wrong, in sentences; empty if every check passes.
 pub fn failures(tenants: &Tenants, answer: &[(DemoAnswer, DemoAnswer)]) -> Vec<String> {
@@ -33,17 +31,13 @@ pub fn failures(tenants: &Tenants, answer: &[(DemoAnswer, DemoAnswer)]) -> Vec<S
 
 fn leaks(answer: &DemoAnswer, other: &DemoTenant, marks: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    let passages = answer.riad.get("passages").and_then(Value::as_array);
-    for passage in passages.into_iter().flatten() {
-        if other.document_ids.contains(&text(passage, "document")) {
+    for passage in &answer.riad.passages {
+        if other.document_ids.contains(&passage.document) {
             found.push(format!("a passage is from a document of {}", other.id));
         }
     }
-    let everything = format!(
-        "{}\n{}",
-        answer.text,
-        passages.map_or_else(String::new, |all| Value::from(all.clone()).to_string())
-    );
+    let passages = serde_json::to_string(&answer.riad.passages).unwrap_or_default();
+    let everything = format!("{}\n{passages}", answer.text);
     for mark in marks.iter().filter(|mark| everything.contains(**mark)) {
         found.push(format!("\"{mark}\" belongs to {}", other.id));
     }
@@ -60,13 +54,18 @@ fn wrong_answer(answer: &DemoAnswer, expected: Expected) -> Option<String> {
 }
 
 fn wrong_receipt(answer: &DemoAnswer, own: &DemoTenant) -> Vec<String> {
-    let receipt = answer.riad.get("receipt").unwrap_or(&Value::Null);
+    let receipt = &answer.riad.receipt;
     let mut found = Vec::new();
-    if text(receipt, "tenant") != own.id {
-        found.push(format!("the receipt is for tenant \"{}\"", text(receipt, "tenant")));
+    if receipt.tenant != own.id {
+        found.push(format!("the receipt is for tenant \"{}\"", receipt.tenant));
     }
-    for counter in ["prompt_tokens", "completion_tokens", "fuel", "index_watermark"] {
-        if number(receipt, counter) == 0 {
+    for (counter, value) in [
+        ("prompt_tokens", receipt.prompt_tokens),
+        ("completion_tokens", receipt.completion_tokens),
+        ("fuel", receipt.fuel),
+        ("index_watermark", receipt.index_watermark),
+    ] {
+        if value == 0 {
             found.push(format!("the receipt's {counter} is 0"));
         }
     }
@@ -75,21 +74,19 @@ fn wrong_receipt(answer: &DemoAnswer, own: &DemoTenant) -> Vec<String> {
 
 /// Acme's answers must come from its adapter and its plugin, and Globex's from neither.
 fn wrong_room(question: &Question, tenants: &Tenants, acme: &DemoAnswer, globex: &DemoAnswer) -> Vec<String> {
-    let receipt = |answer: &DemoAnswer| answer.riad.get("receipt").cloned().unwrap_or_default();
-    let (acme, globex) = (receipt(acme), receipt(globex));
-    let plugins = |receipt: &Value| receipt.get("plugins").cloned().unwrap_or_default();
+    let (acme, globex) = (&acme.riad.receipt, &globex.riad.receipt);
     let mut found = Vec::new();
-    if number(&acme, "adapter_tensors") == 0 || text(&acme, "adapter_generation") != tenants.generation {
+    if acme.adapter_tensors == 0 || acme.adapter_generation.as_ref() != Some(&tenants.generation) {
         found.push("acme's adapter was not applied".into());
     }
-    if number(&globex, "adapter_tensors") != 0 || !text(&globex, "adapter_generation").is_empty() {
+    if globex.adapter_tensors != 0 || globex.adapter_generation.is_some() {
         found.push("globex was answered with an adapter".into());
     }
     for stage in STAGES {
-        if text(&plugins(&acme), stage.as_str()) != tenants.plugin {
+        if acme.plugins.get(stage.as_str()) != Some(&tenants.plugin) {
             found.push(format!("acme's {stage} was not served by {PLUGIN}"));
         }
-        if text(&plugins(&globex), stage.as_str()) == tenants.plugin {
+        if globex.plugins.get(stage.as_str()) == Some(&tenants.plugin) {
             found.push(format!("globex's {stage} was served by acme's {PLUGIN}"));
         }
     }
@@ -102,7 +99,7 @@ fn wrong_room(question: &Question, tenants: &Tenants, acme: &DemoAnswer, globex:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Client;
+    use crate::{client::Client, commands::chat::tests::riad};
     use riad_core::Secret;
     use serde_json::json;
     use std::time::Duration;
@@ -130,13 +127,13 @@ mod tests {
         DemoAnswer {
             text: text.into(),
             took: Duration::ZERO,
-            riad: json!({
-                "receipt": {"tenant": tenant, "adapter_tensors": if acme { 70 } else { 0 },
-                    "adapter_generation": if acme { json!("sha256:aa") } else { Value::Null },
-                    "plugins": {"retrieval": "sha256:cc", "prompting": plugin, "postprocessing": plugin},
-                    "prompt_tokens": 9, "completion_tokens": 9, "fuel": 9, "index_watermark": 9},
-                "passages": [{"document": document, "text": "own"}],
-            }),
+            riad: riad(
+                &json!({"tenant": tenant, "adapter_tensors": if acme { 70 } else { 0 },
+                    "adapter_generation": acme.then_some("sha256:aa"),
+                    "plugins": {"retrieval": "sha256:cc", "prompting": plugin, "postprocessing": plugin}}),
+                &json!([{"document": document, "text": "own"}]),
+                &json!([]),
+            ),
         }
     }
 
@@ -175,7 +172,7 @@ mod tests {
     #[test]
     fn anything_from_the_other_room_fails() {
         assert_failure(
-            |answers| answers[0].0.riad["passages"][0]["document"] = "doc-g".into(),
+            |answers| answers[0].0.riad.passages[0].document = "doc-g".into(),
             "from a document of globex",
         );
         assert_failure(
@@ -183,7 +180,7 @@ mod tests {
             "\"37 months\" belongs to acme",
         );
         assert_failure(
-            |answers| answers[2].0.riad["passages"][0]["text"] = "by Duisburg".into(),
+            |answers| answers[2].0.riad.passages[0].text = "by Duisburg".into(),
             "\"Duisburg\" belongs to globex",
         );
     }
@@ -191,19 +188,37 @@ mod tests {
     #[test]
     fn an_adapter_or_plugin_that_was_not_used_fails() {
         assert_failure(
-            |answers| answers[0].0.riad["receipt"]["adapter_tensors"] = 0.into(),
+            |answers| answers[0].0.riad.receipt.adapter_tensors = 0,
             "adapter was not applied",
         );
         assert_failure(
-            |answers| answers[0].1.riad["receipt"]["adapter_tensors"] = 70.into(),
+            |answers| answers[0].1.riad.receipt.adapter_tensors = 70,
             "globex was answered with an adapter",
         );
         assert_failure(
-            |answers| answers[0].0.riad["receipt"]["plugins"]["prompting"] = "sha256:cc".into(),
+            |answers| {
+                drop(
+                    answers[0]
+                        .0
+                        .riad
+                        .receipt
+                        .plugins
+                        .insert("prompting".into(), "sha256:cc".into()),
+                )
+            },
             "acme's prompting was not served",
         );
         assert_failure(
-            |answers| answers[0].1.riad["receipt"]["plugins"]["prompting"] = "sha256:bb".into(),
+            |answers| {
+                drop(
+                    answers[0]
+                        .1
+                        .riad
+                        .receipt
+                        .plugins
+                        .insert("prompting".into(), "sha256:bb".into()),
+                )
+            },
             "globex's prompting was served by acme's",
         );
         assert_failure(
@@ -216,9 +231,9 @@ mod tests {
     fn a_missing_fact_or_receipt_fails() {
         assert_failure(|answers| answers[0].0.text = "no".into(), "lacks \"41 days\"");
         assert_failure(
-            |answers| answers[0].0.riad = Value::Null,
+            |answers| answers[0].0.riad.receipt.tenant.clear(),
             "the receipt is for tenant \"\"",
         );
-        assert_failure(|answers| answers[0].1.riad["receipt"]["fuel"] = 0.into(), "fuel is 0");
+        assert_failure(|answers| answers[0].1.riad.receipt.fuel = 0, "fuel is 0");
     }
 }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     commands::chat::sources,
-    output::{bold, clean, number, short_digest, text},
+    output::{bold, clean, short_digest},
 };
+use riad_api_types::receipts::Receipt;
 use riad_core::plugin::Stage;
-use serde_json::Value;
 
 /// Fits every usual terminal beside a scroll bar.
 const WIDTH: usize = 112;
@@ -125,15 +125,15 @@ fn answer_column(tenant: &DemoTenant, answer: &DemoAnswer, tenants: &Tenants) ->
     for source in sources {
         column.add(Emphasis::Normal, source);
     }
-    let receipt = answer.riad.get("receipt").unwrap_or(&Value::Null);
+    let receipt = &answer.riad.receipt;
     column.add(
         Emphasis::Faint,
         format!(
             "receipt: {} + {} tokens, fuel {}, index {}, {} ms",
-            number(receipt, "prompt_tokens"),
-            number(receipt, "completion_tokens"),
-            number(receipt, "fuel"),
-            number(receipt, "index_watermark"),
+            receipt.prompt_tokens,
+            receipt.completion_tokens,
+            receipt.fuel,
+            receipt.index_watermark,
             answer.took.as_millis()
         ),
     );
@@ -144,23 +144,22 @@ fn answer_column(tenant: &DemoTenant, answer: &DemoAnswer, tenants: &Tenants) ->
     column
 }
 
-fn adapter(receipt: &Value) -> String {
-    match receipt.get("adapter_generation").and_then(Value::as_str) {
+fn adapter(receipt: &Receipt) -> String {
+    match &receipt.adapter_generation {
         Some(generation) => format!(
             "adapter {}, {} tensors",
             short_digest(generation),
-            number(receipt, "adapter_tensors")
+            receipt.adapter_tensors
         ),
         None => "no adapter".into(),
     }
 }
 
 /// The stages of each component: `prompting, postprocessing: price-desk 0123456789ab`.
-fn served(receipt: &Value, plugin: &str) -> Vec<String> {
-    let plugins = receipt.get("plugins").unwrap_or(&Value::Null);
-    let mut by_digest: Vec<(String, Vec<&str>)> = Vec::new();
+fn served(receipt: &Receipt, plugin: &str) -> Vec<String> {
+    let mut by_digest: Vec<(&str, Vec<&str>)> = Vec::new();
     for stage in Stage::ALL {
-        let digest = text(plugins, stage.as_str());
+        let digest = receipt.plugins.get(stage.as_str()).map_or("", String::as_str);
         match by_digest.iter_mut().find(|(known, _)| *known == digest) {
             Some((_, stages)) => stages.push(stage.as_str()),
             None => by_digest.push((digest, vec![stage.as_str()])),
@@ -175,7 +174,7 @@ fn served(receipt: &Value, plugin: &str) -> Vec<String> {
             } else {
                 stages.join(", ")
             };
-            format!("{stages}: {name} {}", short_digest(&digest))
+            format!("{stages}: {name} {}", short_digest(digest))
         })
         .collect()
 }
@@ -183,26 +182,35 @@ fn served(receipt: &Value, plugin: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::commands::chat::tests::riad;
+    use serde_json::{Value, json};
+
+    fn receipt(members: &Value) -> Receipt {
+        riad(members, &json!([]), &json!([])).receipt
+    }
 
     #[test]
     fn stages_are_grouped_by_the_component_that_served_them() {
-        let receipt =
-            json!({"plugins": {"retrieval": "sha256:cc", "prompting": "sha256:bb", "postprocessing": "sha256:bb"}});
+        let mixed = receipt(
+            &json!({"plugins": {"retrieval": "sha256:cc", "prompting": "sha256:bb", "postprocessing": "sha256:bb"}}),
+        );
         assert_eq!(
-            served(&receipt, "sha256:bb"),
+            served(&mixed, "sha256:bb"),
             ["retrieval: standard cc", "prompting, postprocessing: price-desk bb"]
         );
-        let receipt =
-            json!({"plugins": {"retrieval": "sha256:cc", "prompting": "sha256:cc", "postprocessing": "sha256:cc"}});
-        assert_eq!(served(&receipt, "sha256:bb"), ["all stages: standard cc"]);
+        let standard = receipt(
+            &json!({"plugins": {"retrieval": "sha256:cc", "prompting": "sha256:cc", "postprocessing": "sha256:cc"}}),
+        );
+        assert_eq!(served(&standard, "sha256:bb"), ["all stages: standard cc"]);
     }
 
     #[test]
     fn an_answer_of_the_base_model_has_no_adapter() {
-        assert_eq!(adapter(&json!({"adapter_generation": null})), "no adapter");
+        assert_eq!(adapter(&receipt(&json!({"adapter_generation": null}))), "no adapter");
         assert_eq!(
-            adapter(&json!({"adapter_generation": "sha256:aa", "adapter_tensors": 70})),
+            adapter(&receipt(
+                &json!({"adapter_generation": "sha256:aa", "adapter_tensors": 70})
+            )),
             "adapter aa, 70 tensors"
         );
     }

@@ -6,11 +6,15 @@ use crate::{
     client::Client,
     commands::{adapter, document, plugin, settings},
     config,
-    output::{progress, text},
+    output::progress,
 };
 use bytes::Bytes;
+use riad_api_types::{
+    documents::TextFormat,
+    tenants::{CreatedTenant, NewTenant, PolicyPatch},
+};
 use riad_core::{AdapterAlias, PluginName, Result, Secret, plugin::Stage};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 const PRICE_DESK: &[u8] = include_bytes!("../../../../plugins/price-desk/price-desk.wasm");
 
@@ -52,8 +56,8 @@ pub async fn create(url: &str, operator_key: Secret<String>) -> Result<Tenants> 
     for (tenant, texts) in [(&mut acme, documents::ACME), (&mut globex, documents::GLOBEX)] {
         for content in texts {
             let title = document::heading(content).unwrap_or(tenant.name);
-            let added = document::send(&tenant.client, title, content, document::Format::Markdown, Map::new()).await?;
-            tenant.document_ids.push(text(&added, "id"));
+            let added = document::send(&tenant.client, title, content, TextFormat::Markdown, Map::new()).await?;
+            tenant.document_ids.push(added.body.id);
             bar.inc(1);
         }
     }
@@ -61,14 +65,11 @@ pub async fn create(url: &str, operator_key: Secret<String>) -> Result<Tenants> 
 
     let alias: AdapterAlias = ALIAS.parse()?;
     let folder = config::shipped_folder()?.join("chat/adapter-acme");
-    let generation = text(&adapter::put(&acme.client, &alias, &folder).await?, "generation");
+    let generation = adapter::put(&acme.client, &alias, &folder).await?.body.generation;
     acme.model = format!("{}:{ALIAS}", acme.model);
 
     let name: PluginName = PLUGIN.parse()?;
-    let version = text(
-        &plugin::deploy(&acme.client, &name, Bytes::from_static(PRICE_DESK), &STAGES).await?,
-        "version",
-    );
+    let deployed = plugin::deploy(&acme.client, &name, Bytes::from_static(PRICE_DESK), &STAGES).await?;
     let prices: Map<String, Value> = questions::PRICES
         .iter()
         .map(|(item, price)| ((*item).to_owned(), Value::from(*price)))
@@ -82,15 +83,18 @@ pub async fn create(url: &str, operator_key: Secret<String>) -> Result<Tenants> 
         acme,
         globex,
         generation,
-        plugin: version,
+        plugin: deployed.body.version,
     })
 }
 
 async fn create_tenant(operator: &Client, id: &'static str, name: &'static str) -> Result<DemoTenant> {
-    let made = operator
-        .post("/operator/v1/tenants", &json!({"id": id, "name": name}))
-        .await?;
-    let key = text(&made, "key");
+    let tenant = NewTenant {
+        id: id.parse()?,
+        name: name.to_owned(),
+        policy: PolicyPatch::default(),
+    };
+    let made: CreatedTenant = operator.post("/operator/v1/tenants", &tenant).await?.body;
+    let key = made.key;
     let client = Client::new(operator.url(), Secret::new(key.clone()))?;
     Ok(DemoTenant {
         id,

@@ -1,5 +1,6 @@
 //! Rows in aligned columns.
 
+use super::clean;
 use unicode_width::UnicodeWidthStr;
 
 /// Columns with two spaces between them, under their headings; "none" for no rows.
@@ -63,8 +64,9 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Cells have text of tenants.
 fn one_line(cell: &str) -> String {
-    cell.replace(['\n', '\t'], " ")
+    clean(cell).replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

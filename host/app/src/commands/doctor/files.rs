@@ -202,7 +202,8 @@ fn expiry(certificate: &Path) -> Check {
         Err(error) => return Check::warn(NAME, error.message()),
     };
     let now = Timestamp::now().as_seconds();
-    let (from, to) = (date(validity.not_before), date(validity.not_after));
+    let at = |seconds| date(Timestamp::from_seconds(seconds));
+    let (from, to) = (at(validity.not_before), at(validity.not_after));
     if now < validity.not_before {
         Check::fail(NAME, format!("valid from {from} UTC on; wait, or check the clock"))
     } else if now > validity.not_after {
