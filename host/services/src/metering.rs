@@ -218,6 +218,15 @@ impl Metering {
     }
 }
 
+/// As [`Metering::signature_check`], without a running server: `signing_key` is the private key (PKCS#8) of its ledger.
+///
+/// # Errors
+/// `Internal` if it is not such a key.
+pub fn offline_signature_check(signing_key: &[u8]) -> Result<Box<EntryCheck>> {
+    let key = Signer::new(signing_key)?.public().clone();
+    Ok(Box::new(move |entry| check_entry(entry, &key)))
+}
+
 /// What is wrong with an entry's receipt, if anything is: its signature, or that it says something else than the entry.
 #[must_use]
 pub fn check_entry(entry: &Entry, key: &PublicKey) -> Option<String> {

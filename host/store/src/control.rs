@@ -13,7 +13,7 @@ use riad_core::{Account, TenantId};
 use rusqlite::{Connection, OptionalExtension};
 use std::{path::Path, sync::Arc};
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "the control database",
     steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA],
 };

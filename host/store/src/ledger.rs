@@ -208,6 +208,20 @@ fn open_reader(path: &Path) -> Outcome<Connection> {
     Ok(connection)
 }
 
+/// Checks the ledger of a folder without a server. What the last run left open is no fault: the next one settles it.
+pub(crate) fn verify_last_run(connection: &Connection, check: &EntryCheck) -> Outcome<Verification> {
+    usage::add_functions(connection)?;
+    let last_run = connection.query_row("SELECT ifnull(max(number), 0) FROM runs", [], |row| row.get(0))?;
+    verify::verify(connection, last_run, check)
+}
+
+pub(crate) fn read_signing_key(connection: &Connection) -> Outcome<Option<Secret<Vec<u8>>>> {
+    let key = connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [SIGNING_KEY], |row| row.get(0))
+        .optional()?;
+    Ok(key.map(Secret::new))
+}
+
 fn head(connection: &Connection, account: Account) -> Outcome<ChainHead> {
     let last: Option<(i64, String)> = connection
         .prepare_cached("SELECT number, receipt FROM ledger WHERE account = ?1 ORDER BY number DESC LIMIT 1")?

@@ -18,6 +18,7 @@ mod key_store;
 mod ledger;
 mod metadata;
 mod names;
+mod offline;
 mod plans;
 mod plugins;
 mod room;
@@ -30,6 +31,8 @@ mod tenant_store;
 mod uses;
 mod vectors;
 mod words;
+
+pub use offline::OfflineLedger;
 
 use audit::ControlAudit;
 use control::Control;
@@ -51,6 +54,8 @@ use std::{
 use tenant_store::ControlTenantStore;
 
 const CONTROL: &str = "control.db";
+/// The schema version of `control.db` that this program writes. It updates older ones and reads no newer one.
+pub const CONTROL_SCHEMA_VERSION: u32 = control::SCHEMA.version();
 
 /// Everything that one data folder holds. One process at a time.
 pub struct Store {

@@ -14,6 +14,13 @@ pub(crate) struct Schema {
     pub steps: &'static [&'static str],
 }
 
+impl Schema {
+    #[expect(clippy::cast_possible_truncation, reason = "a schema has a handful of steps")]
+    pub(crate) const fn version(&self) -> u32 {
+        self.steps.len() as u32
+    }
+}
+
 /// One writer and one reader, so that reading does not wait for the disk to sync. Each call is one transaction.
 pub(crate) struct Database {
     writer: Mutex<Option<Connection>>,
@@ -93,6 +100,40 @@ pub(crate) fn open(path: &Path) -> Outcome<Connection> {
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 16_i64 << 20)?;
     Ok(connection)
+}
+
+/// Opens a database that no other process writes to, and changes none of its data.
+pub(crate) fn open_read_only(path: &Path) -> Outcome<Connection> {
+    let path = path.canonicalize()?;
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    let has_log = Path::new(&log).metadata().is_ok_and(|log| log.len() > 0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Without a log, SQLite needs no shared memory and so no file of its own: the folder may be on a read-only disk.
+    let (name, flags) = match cfg!(unix) && !has_log {
+        true => (immutable_uri(&path).into(), flags | OpenFlags::SQLITE_OPEN_URI),
+        false => (path, flags),
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where databases are opened"
+    )]
+    let connection = Connection::open_with_flags(name, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 fn migrate(connection: &Connection, schema: &Schema) -> Outcome<()> {

@@ -107,7 +107,11 @@ pub enum PlanCommand {
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
     /// Check the whole ledger: chains, signatures, prices, sums, and the engine's counters
-    Verify,
+    Verify {
+        /// Check this data folder without a server, and change nothing in it; needs no key
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
     /// Print entries for a billing system
     Export {
         /// csv, cloudevents or json

@@ -5,6 +5,7 @@ mod append;
 mod books;
 mod kept;
 mod kill;
+mod offline;
 mod recount;
 mod verify;
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{commands::date, config::Server};
 use riad_api::tls::{self, Tls};
 use riad_core::Timestamp;
+use riad_store::CONTROL_SCHEMA_VERSION;
 use std::{
     fs::{File, TryLockError},
     io::Read,
@@ -160,7 +161,16 @@ fn control(path: &Path) -> Check {
         ),
         Ok(()) => {
             let version = head.last_chunk::<4>().copied().map_or(0, u32::from_be_bytes);
-            Check::ok(NAME, format!("schema version {version}"))
+            match version <= CONTROL_SCHEMA_VERSION {
+                true => Check::ok(NAME, format!("schema version {version}")),
+                false => Check::fail(
+                    NAME,
+                    format!(
+                        "schema version {version} is newer than this program, which reads versions up to \
+                         {CONTROL_SCHEMA_VERSION}; use the newer program that wrote it, or restore a backup"
+                    ),
+                ),
+            }
         }
     }
 }

@@ -67,16 +67,26 @@ fn the_control_databases_version_and_damage_are_found() {
         Status::Ok,
         "does not exist yet",
     );
-    let mut head = b"SQLite format 3\0".to_vec();
-    head.resize(60, 0);
-    head.extend(7_u32.to_be_bytes());
-    head.resize(100, 0);
-    fs::write(&path, &head).unwrap();
+    let with_version = |version: u32| {
+        let mut head = b"SQLite format 3\0".to_vec();
+        head.resize(60, 0);
+        head.extend(version.to_be_bytes());
+        head.resize(100, 0);
+        fs::write(&path, &head).unwrap();
+        files::data_folder(folder.path()).checks
+    };
+    let newest = riad_store::CONTROL_SCHEMA_VERSION;
     found(
-        &files::data_folder(folder.path()).checks,
+        &with_version(newest),
         "control database",
         Status::Ok,
-        "version 7",
+        &format!("version {newest}"),
+    );
+    found(
+        &with_version(newest + 1),
+        "control database",
+        Status::Fail,
+        "newer than this program",
     );
     fs::write(&path, vec![1; 100]).unwrap();
     found(
