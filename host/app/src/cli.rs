@@ -1,20 +1,20 @@
 //! The command line as types.
 
-mod money;
+mod access;
+mod operations;
+mod values;
 
-pub use money::{
-    AuditArgs, Change, DoctorArgs, KeyCommand, LedgerCommand, PlanCommand, ReceiptCommand, ScaleArgs, TenantCommand,
-    UsageArgs, UsageQuestion,
+pub use access::{OperatorAccess, TenantAccess};
+pub use operations::{
+    AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, PlanCommand, ReceiptCommand, ScaleArgs, TenantCommand, UsageArgs,
+    UsageQuestion,
 };
+pub use values::{Change, Member, StageSetting, WantedChoice};
 
-use crate::client::Client;
 use clap::{Args, Parser, Subcommand};
-use riad_core::{
-    AdapterAlias, DocumentId, Error, ErrorKind, PluginName, Result, Secret,
-    plugin::{Stage, StageChoice},
-};
-use serde_json::Value;
-use std::{path::PathBuf, str::FromStr};
+use riad_core::{AdapterAlias, DocumentId, PluginName, plugin::Stage};
+use std::path::PathBuf;
+use values::stage;
 
 /// A multi-tenant LLM server: one base model, a private room for every tenant.
 #[derive(Debug, Parser)]
@@ -112,67 +112,6 @@ pub struct TenantCall<T: Subcommand> {
     pub at: TenantAccess,
     #[command(subcommand)]
     pub command: T,
-}
-
-const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-
-#[derive(Clone, Args)]
-pub struct TenantAccess {
-    /// The server
-    #[arg(long, global = true, env = "RIAD_URL", default_value = DEFAULT_URL)]
-    pub url: String,
-    /// A key of the tenant
-    #[arg(long, global = true, env = "RIAD_KEY", hide_env_values = true, value_parser = secret)]
-    pub key: Option<Secret<String>>,
-    /// Print the server's JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-}
-
-#[derive(Clone, Args)]
-pub struct OperatorAccess {
-    /// The server
-    #[arg(long, global = true, env = "RIAD_URL", default_value = DEFAULT_URL)]
-    pub url: String,
-    /// The operator's key
-    #[arg(long, global = true, env = "RIAD_OPERATOR_KEY", hide_env_values = true, value_parser = secret)]
-    pub key: Option<Secret<String>>,
-    /// Print the server's JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-}
-
-impl std::fmt::Debug for TenantAccess {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "tenant access to {}", self.url)
-    }
-}
-
-impl std::fmt::Debug for OperatorAccess {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "operator access to {}", self.url)
-    }
-}
-
-impl TenantAccess {
-    /// # Errors
-    /// `Unauthenticated` without a key, `InvalidRequest` for an invalid URL.
-    pub fn client(&self) -> Result<Client> {
-        let key = self.key.clone().ok_or_else(|| missing_key("--key or RIAD_KEY"))?;
-        Client::new(&self.url, key)
-    }
-}
-
-impl OperatorAccess {
-    /// # Errors
-    /// `Unauthenticated` without a key, `InvalidRequest` for an invalid URL.
-    pub fn client(&self) -> Result<Client> {
-        let key = self
-            .key
-            .clone()
-            .ok_or_else(|| missing_key("the operator's key with --key or RIAD_OPERATOR_KEY"))?;
-        Client::new(&self.url, key)
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -307,82 +246,6 @@ pub struct SearchArgs {
 pub struct ModelsArgs {
     #[command(flatten)]
     pub at: TenantAccess,
-}
-
-/// A member of a JSON object, written `KEY=JSON`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Member {
-    pub key: String,
-    pub value: Value,
-}
-
-impl FromStr for Member {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let (key, value) = text
-            .split_once('=')
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| Error::invalid("write KEY=JSON, for example limit=5 or name='\"Kestrel\"'"))?;
-        let value = serde_json::from_str(value).map_err(|error| {
-            Error::invalid(format!(
-                "the value of `{key}` is not JSON ({error}); put a text into double quotes: {key}='\"text\"'"
-            ))
-        })?;
-        Ok(Self {
-            key: key.to_owned(),
-            value,
-        })
-    }
-}
-
-/// Which component serves a stage, written `STAGE=CHOICE`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StageSetting {
-    pub stage: Stage,
-    pub choice: WantedChoice,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum WantedChoice {
-    Exact(StageChoice),
-    /// The newest version with this name; the client looks it up.
-    Newest(PluginName),
-}
-
-impl FromStr for StageSetting {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, choice) = text
-            .split_once('=')
-            .ok_or_else(|| Error::invalid("write STAGE=CHOICE, for example prompting=price-desk"))?;
-        let choice = if choice == "standard" || choice.contains('@') {
-            WantedChoice::Exact(choice.parse()?)
-        } else {
-            WantedChoice::Newest(choice.parse()?)
-        };
-        Ok(Self {
-            stage: stage(name)?,
-            choice,
-        })
-    }
-}
-
-fn stage(text: &str) -> Result<Stage> {
-    Stage::ALL
-        .into_iter()
-        .find(|stage| stage.as_str() == text)
-        .ok_or_else(|| Error::invalid("a stage is one of retrieval, prompting, postprocessing"))
-}
-
-fn secret(text: &str) -> Result<Secret<String>> {
-    Ok(Secret::new(text.to_owned()))
-}
-
-fn missing_key(what: &str) -> Error {
-    Error::new(
-        ErrorKind::Unauthenticated,
-        format!("this command needs a key: set {what}"),
-    )
 }
 
 #[cfg(test)]

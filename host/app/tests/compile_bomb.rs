@@ -1,5 +1,5 @@
 //! Uploads that would take the compiler gigabytes or minutes, against the real program: the child that compiles them ends,
-//! the server does not. Not here: what a component may contain (`riad-sandbox`).
+//! the server does not.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use bytes::Bytes;
@@ -52,7 +52,7 @@ async fn what_a_child_compiles_is_taken_kept_and_loaded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_component_that_takes_too_much_memory_is_refused_and_the_next_is_compiled() {
+async fn a_component_over_the_memory_limit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = sandbox(folder.path(), |limits| limits.compile_bytes = 512 << 20);
     too_much(&sandbox.compile(many_locals(40_000, 6_000)).await.unwrap_err());

@@ -1,5 +1,5 @@
-//! An engine that answers at once with a fixed text, a token a piece, and keeps every promise of the port: exact counts, tally,
-//! progress, ticket. Not here: what is measured around it.
+//! An engine that answers at once with a fixed text, a token a piece, and keeps every promise of the port: exact counts, usage,
+//! progress, ticket.
 
 use async_trait::async_trait;
 use futures::{
@@ -80,7 +80,7 @@ struct Running {
     prompt_tokens: u32,
     most: u32,
     usage: TokenUsage,
-    // In this order: the ticket is given back after the tally was told.
+    // The ticket is returned only after the usage was reported.
     tally: UsageReporter,
     _ticket: LaneTicket,
 }

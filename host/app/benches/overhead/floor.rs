@@ -1,5 +1,5 @@
 //! HTTP and nothing else: an axum route that calls the bare engine and answers OpenAI's JSON. What HTTP itself costs, and the
-//! upstream of a proxy that is measured beside Riad. Not here: any part of Riad's API.
+//! upstream of a proxy that is measured beside Riad.
 
 use crate::engine::{FixedEngine, MAX_TOKENS, MODEL, bare};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post, serve::ListenerExt};

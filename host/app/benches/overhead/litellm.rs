@@ -1,6 +1,6 @@
 //! LiteLLM's proxy as a child process in front of an OpenAI upstream. It gets what its documentation advises for production, a master
 //! key, and no database: so it keeps no keys, no budgets and no spend, which is less than Riad does in the same time.
-//! Not here: installing it.
+//! It must be installed already.
 
 use std::{
     fs::{self, File},
@@ -106,7 +106,7 @@ fn version(python: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Free when it was asked for: a child cannot be told to say which port it took.
+/// A port that was free a moment ago: the child cannot report a port that it chooses itself.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,5 +1,5 @@
 //! Riad whole, put together as `wire.rs` does, but for its engine: the real store, sandbox, queue, metering, API and listener, in a
-//! folder of its own, with two tenants: one whose room is empty, and one that has documents. Not here: what is asked of it.
+//! folder of its own, with two tenants: one whose room is empty, and one that has documents.
 
 use crate::{
     engine::{FixedEngine, LANES},

@@ -1,4 +1,4 @@
-//! The real ports, whose calls are written down on a stopwatch: those that a chat calls. Not here: what the times are good for.
+//! Wrappers around the real ports that a chat calls; they record each call on a stopwatch.
 
 use crate::stopwatch::{Part, Stopwatch};
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Times as tables: quantiles, and what they are over. Not here: measuring.
+//! Times as tables of quantiles.
 
 use crate::stopwatch::{Lap, Part};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The parts of a request, and a stopwatch that ports write their calls down on (`probes`). Not here: the table (`report`).
+//! The parts of a request, and a stopwatch on which the ports of `probes` record their calls.
 
 use std::{
     sync::{Arc, Mutex},

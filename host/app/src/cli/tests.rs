@@ -2,6 +2,7 @@
 
 use super::*;
 use clap::CommandFactory;
+use riad_core::plugin::StageChoice;
 
 fn parse(args: &[&str]) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("riad").chain(args.iter().copied()))

@@ -80,18 +80,20 @@ pub trait Setting {
     fn describe(path: &str, doc: &'static str, keys: &mut Vec<Key>);
 }
 
+/// Types of single values, by how they are written.
 macro_rules! values {
     ($($kind:ident: $($type:ty),+;)+) => {
-        $($(impl Setting for $type {
-            fn describe(path: &str, doc: &'static str, keys: &mut Vec<Key>) {
-                keys.push(Key { path: path.to_owned(), kind: Kind::$kind, doc });
+        $($(impl $crate::config::setting::Setting for $type {
+            fn describe(path: &str, doc: &'static str, keys: &mut Vec<$crate::config::setting::Key>) {
+                let (path, kind) = (path.to_owned(), $crate::config::setting::Kind::$kind);
+                keys.push($crate::config::setting::Key { path, kind, doc });
             }
         })+)+
     };
 }
 
 values! {
-    Text: String, PathBuf, Dtype, Device, LogFormat, super::tree::SchedulerPolicy;
+    Text: String, PathBuf, Dtype, Device, LogFormat;
     Number: u32, u64, usize;
     Fraction: f32, f64;
     Flag: bool;
@@ -145,4 +147,4 @@ macro_rules! section {
     };
 }
 
-pub(super) use section;
+pub(super) use {section, values};

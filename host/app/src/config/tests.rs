@@ -20,7 +20,7 @@ fn keys() -> Vec<setting::Key> {
 }
 
 #[test]
-fn nothing_is_needed() {
+fn without_any_source_the_defaults_hold() {
     let config = Config::load(None, [], &Overrides::default()).unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.server.listen, "127.0.0.1:8080");
@@ -77,7 +77,7 @@ fn the_environment_wins_over_the_file() {
             ("RIAD_ENGINE__PROFILE__PASSAGES", "7"),
             ("RIAD_ENGINE__DEVICE", "cpu"),
             ("RIAD_LIMITS__QUEUE", "9"),
-            // The command line's own, and somebody else's.
+            // An option of commands, and another program's variable.
             ("RIAD_KEY", "riad_sk_x"),
             ("OTHER__THING", "x"),
         ],
@@ -205,7 +205,7 @@ fn the_command_line_wins_and_is_blamed() {
 }
 
 #[test]
-fn the_shipped_model_has_its_own_profile_and_keys_change_it() {
+fn keys_change_the_shipped_models_profile() {
     let profile = profile(&load("[engine.profile]\npassages = 3", &[]).unwrap()).unwrap();
     assert_eq!((profile.context_tokens, profile.prompt_tokens), (1024, 260));
     assert_eq!(
@@ -327,7 +327,7 @@ fn lists_and_flags_are_read_from_the_environment() {
 }
 
 #[test]
-fn values_that_cannot_work_name_their_key_and_where_it_comes_from() {
+fn an_invalid_value_names_its_key_and_its_source() {
     for (toml, key) in [
         ("[server]\nlisten = \"localhost\"", "server.listen"),
         ("[server]\ntls_certificate = \"c.pem\"", "server.tls_certificate"),
@@ -367,7 +367,7 @@ fn values_that_cannot_work_name_their_key_and_where_it_comes_from() {
 }
 
 #[test]
-fn it_is_known_what_was_set_where() {
+fn sources_name_the_file_and_the_variables() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("riad.toml");
     std::fs::write(&file, "[limits]\nqueue = 5").unwrap();
@@ -391,7 +391,7 @@ fn secrets_come_from_the_environment_and_do_not_print() {
         ("RIAD_OPERATOR_KEY", "riad_op_0123456789"),
         ("RIAD_METRICS_KEY", "metrics-0123456789"),
         ("RIAD_WEBHOOK_SECRET", ""),
-        ("RIAD_KEY", "somebody else's"),
+        ("RIAD_KEY", "not a secret of the server"),
     ])
     .unwrap();
     assert_eq!(secrets.set(), ["RIAD_OPERATOR_KEY", "RIAD_METRICS_KEY"]);

@@ -1,7 +1,7 @@
 //! Every configuration key with its type, default and documentation. The environment, the reference and
 //! `riad.example.toml` follow from it.
 
-use super::setting::section;
+use super::setting::{section, values};
 use riad_core::{Limits, TenantId};
 use riad_engine::{Device, Dtype};
 use riad_telemetry::LogFormat;
@@ -83,6 +83,10 @@ pub enum SchedulerPolicy {
     Fair,
     /// The oldest.
     Fifo,
+}
+
+values! {
+    Text: SchedulerPolicy;
 }
 
 section! {

@@ -44,7 +44,7 @@ fn leaks(answer: &DemoAnswer, other: &DemoTenant, marks: &[&str]) -> Vec<String>
     found
 }
 
-/// Not knowing is shown but not demanded: a small model may quote a wrong sentence of its own room, which harms nobody.
+/// `Unknown` is not checked: a small model may quote a wrong sentence of its own tenant's documents, which leaks nothing.
 fn wrong_answer(answer: &DemoAnswer, expected: Expected) -> Option<String> {
     match expected {
         Expected::Fact(fact) if !answer.text.contains(fact) => Some(format!("the answer lacks \"{fact}\"")),

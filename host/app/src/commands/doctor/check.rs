@@ -5,7 +5,7 @@ pub enum Status {
     Ok,
     /// The server starts, but something may fail later.
     Warn,
-    /// The server does not start, or serves nobody.
+    /// The server does not start, or cannot serve requests.
     Fail,
     /// Not checked; the message says why.
     Skip,

@@ -1,13 +1,15 @@
 //! The command line of identity, accounting and operations: tenants, keys, plans, usage, ledger, receipts, audit, doctor.
 
-use super::{Member, OperatorAccess, TenantAccess};
+use super::{
+    access::{DEFAULT_URL, OperatorAccess, TenantAccess},
+    values::{Change, Member},
+};
 use clap::{Args, Subcommand};
 use riad_core::{
-    Error, KeyId, PlanName, Result, TenantId,
+    KeyId, PlanName, TenantId,
     grants::{KeyRole, Scope},
 };
-use serde_json::{Map, Value};
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
@@ -174,7 +176,7 @@ pub enum ReceiptCommand {
     /// Print the public keys that the server signs with; with them receipts can be checked offline
     Keys {
         /// The server
-        #[arg(long, env = "RIAD_URL", default_value = super::DEFAULT_URL)]
+        #[arg(long, env = "RIAD_URL", default_value = DEFAULT_URL)]
         url: String,
     },
     /// Check the signatures of receipts offline, and their chain if there are several
@@ -222,70 +224,4 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// A member at a dotted path and its new value: JSON, or a bare word.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    path: Vec<String>,
-    value: Value,
-}
-
-impl FromStr for Change {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let (path, value) = text
-            .split_once('=')
-            .filter(|(path, _)| !path.is_empty())
-            .ok_or_else(|| Error::invalid("write KEY=VALUE, for example budget.monthly_tokens=1000000 or plan=gold"))?;
-        Ok(Self {
-            path: path.split('.').map(str::to_owned).collect(),
-            value: serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())),
-        })
-    }
-}
-
-impl Change {
-    /// One JSON object of all changes.
-    #[must_use]
-    pub fn patch(changes: &[Self]) -> Value {
-        let mut patch = Value::Object(Map::new());
-        for change in changes {
-            let mut place = &mut patch;
-            for part in &change.path {
-                if !place.is_object() {
-                    *place = Value::Object(Map::new());
-                }
-                let Value::Object(members) = place else { break };
-                place = members.entry(part.clone()).or_insert(Value::Null);
-            }
-            *place = change.value.clone();
-        }
-        patch
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn changes_make_one_patch() {
-        let changes: Vec<Change> = [
-            "budget.total_tokens=10",
-            "budget.mode=soft",
-            "weight=2",
-            "budget.daily_tokens=null",
-        ]
-        .iter()
-        .map(|text| text.parse().unwrap())
-        .collect();
-        assert_eq!(
-            Change::patch(&changes),
-            json!({"budget": {"total_tokens": 10, "mode": "soft", "daily_tokens": null}, "weight": 2})
-        );
-        assert!("weight".parse::<Change>().is_err());
-        assert!("=2".parse::<Change>().is_err());
-    }
 }
