@@ -10,6 +10,21 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
+impl ErrorBody {
+    /// An error that no field of the request is at fault for.
+    #[must_use]
+    pub fn new(message: impl Into<String>, r#type: &'static str, code: &'static str) -> Self {
+        Self {
+            error: ErrorDetail {
+                message: message.into(),
+                r#type: r#type.into(),
+                param: None,
+                code: Some(code.into()),
+            },
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
     /// What happened and what to change, for people.

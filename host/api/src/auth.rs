@@ -26,9 +26,9 @@ use tracing::{Instrument, info_span};
 pub enum MetricsAccess {
     #[default]
     Operator,
-    /// Whoever has this key, which opens nothing else: made with [`MetricsAccess::key`].
+    /// A caller with this key, which opens nothing else: made with [`MetricsAccess::key`].
     Key(KeyHash),
-    /// Everybody who reaches the address.
+    /// Every caller that reaches the address.
     Open,
 }
 

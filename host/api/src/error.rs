@@ -161,14 +161,8 @@ pub(crate) async fn no_such_route() -> ApiError {
 
 /// The answer to a method that a path does not have. 405 is HTTP's own and no `ErrorKind`.
 pub(crate) async fn no_such_method() -> Response {
-    let body = ErrorBody {
-        error: ErrorDetail {
-            message: "this path does not have this method; GET /openapi.json lists those that it has".into(),
-            r#type: INVALID.into(),
-            param: None,
-            code: Some("method_not_allowed".into()),
-        },
-    };
+    let message = "this path does not have this method; GET /openapi.json lists those that it has";
+    let body = ErrorBody::new(message, INVALID, "method_not_allowed");
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 

@@ -18,7 +18,7 @@ use riad_api_types::ledger::{EntryList, EntryParams, LedgerEntry, Verification};
 use riad_core::{Error, usage::EntryQuery};
 use serde::Serialize;
 
-/// CloudEvents 1.0; `id` and `source` name an entry for good, so that whoever reads one twice can tell.
+/// CloudEvents 1.0; `id` and `source` identify an entry, so that a reader recognizes one that it has already.
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,

@@ -11,7 +11,7 @@ use axum::{
     routing::future::RouteFuture,
 };
 use futures::future::{Either, Ready, ready};
-use serde_json::json;
+use riad_api_types::{error::ErrorBody, health::Health};
 use std::{
     convert::Infallible,
     sync::Arc,
@@ -99,15 +99,13 @@ const DRAINING: Refusal = Refusal {
 
 fn refuse(request: Request, refusal: &Refusal) -> Response {
     if request.uri().path() == "/healthz" {
-        return Json(json!({"status": "ok"})).into_response();
+        return Json(Health { status: "ok".into() }).into_response();
     }
     let version = request.version();
     // Dropped, and by that drained: a client that is still writing must be able to read the answer.
     drop(drain_body::with_drained_body(request));
     // As `error.rs` writes `Unavailable`, but not logged: it is no failure, and there may be many.
-    let body = json!({"error": {
-        "message": refusal.message, "type": "server_error", "param": null, "code": "unavailable",
-    }});
+    let body = ErrorBody::new(refusal.message, "server_error", "unavailable");
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static(refusal.retry_after));

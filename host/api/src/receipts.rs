@@ -28,7 +28,7 @@ pub(crate) async fn list_receipts(
     }))
 }
 
-/// The keys that receipts are signed with, as a JWK set; without a key, for whoever was shown a receipt
+/// The keys that receipts are signed with, as a JWK set; without a key, so that anybody can check a receipt
 #[utoipa::path(get, path = "/v1/receipts/keys", tag = "usage",
     responses((status = 200, description = "A JWK set (RFC 7517)", body = Object), Failures))]
 pub(crate) async fn list_receipt_keys(State(state): State<AppState>) -> Json<Value> {

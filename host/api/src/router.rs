@@ -183,7 +183,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
         (name = "openai", description = "OpenAI's endpoints; existing clients work by changing `base_url` and the key"),
         (name = "room", description = "What a tenant keeps in its room"),
         (name = "usage", description = "What a tenant used and paid, and its keys"),
-        (name = "operator", description = "Tenants, their keys, prices and bills, for whoever runs the server"),
+        (name = "operator", description = "Tenants, their keys, prices and bills, for the operator of the server"),
         (name = "health", description = "For load balancers; without a key")
     )
 )]

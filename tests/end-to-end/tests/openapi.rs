@@ -10,7 +10,12 @@
 
 use riad_end_to_end::{Caller, TestHost};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 
@@ -92,4 +97,35 @@ async fn load_balancers_are_answered_without_a_key() {
         assert!(answer.headers.contains_key("x-request-id"));
         assert_eq!(answer.ok(), json!({"status": "ok"}));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_without_a_key_is_refused_before_its_body_arrives() {
+    let host = TestHost::start().await;
+    let url = host.url();
+    let address = url.trim_start_matches("http://");
+    let document = serde_json::to_value(riad_api::openapi()).unwrap();
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["requestBody"].is_null() {
+                continue;
+            }
+            operations += 1;
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let (method, path) = (method.to_uppercase(), path.replace(['{', '}'], ""));
+            // The head announces a body that never comes.
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nhost: riad\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+            );
+            socket.write_all(head.as_bytes()).await.unwrap();
+            let mut status = [0; 12];
+            let answer = timeout(Duration::from_secs(20), socket.read_exact(&mut status)).await;
+            answer
+                .unwrap_or_else(|_| panic!("{method} {path} waits for the body"))
+                .unwrap();
+            assert_eq!(&status, b"HTTP/1.1 401", "{method} {path}");
+        }
+    }
+    assert!(operations > 0, "no operation has a body");
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use hyper::body::{Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
-use serde_json::json;
+use riad_api_types::error::ErrorBody;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -232,9 +232,7 @@ fn body_timeout_response(timeout: Duration) -> Response {
         "the request's body did not arrive within {} ms; send it faster, or in smaller parts",
         timeout.as_millis()
     );
-    let body = json!({"error": {
-        "message": message, "type": "invalid_request_error", "param": null, "code": "request_timeout",
-    }});
+    let body = ErrorBody::new(message, "invalid_request_error", "request_timeout");
     let mut response = (StatusCode::REQUEST_TIMEOUT, Json(body)).into_response();
     // The rest of the body may still arrive, so no other request can be read from this connection. On HTTP/2 only the stream
     // ends, and hyper removes the header.

@@ -32,7 +32,7 @@ fn router() -> Router {
             "/unread",
             post(async || {
                 sleep(SHORT * 4).await;
-                "nobody has read it"
+                "the body was not read"
             }),
         )
         .route(
@@ -198,7 +198,7 @@ async fn slow_answers_and_handlers_do_not_count_as_slow_bodies() {
     let answer = unread.send().await.unwrap();
     assert_eq!(
         (answer.status(), answer.text().await.unwrap().as_str()),
-        (StatusCode::OK, "nobody has read it")
+        (StatusCode::OK, "the body was not read")
     );
 }
 
@@ -223,8 +223,8 @@ async fn a_client_that_reads_nothing_is_cut_off() {
             let _ = self.0.take().unwrap().send(());
         }
     }
-    let (tell, told) = oneshot::channel();
-    let guard = Arc::new(Mutex::new(Some(Dropped(Some(tell)))));
+    let (notify, notified) = oneshot::channel();
+    let guard = Arc::new(Mutex::new(Some(Dropped(Some(notify)))));
     let endless = move || {
         let guard = guard.lock().take();
         let zeros = futures::stream::repeat_with(move || {
@@ -242,7 +242,7 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     let (_serving, _, address) = start(&router, bound).await;
     let mut wire = Wire::open(address).await;
     wire.get("/endless").await;
-    timeout(crate::support::PATIENCE, told)
+    timeout(crate::support::PATIENCE, notified)
         .await
         .expect("it waits for the client for ever")
         .unwrap();

@@ -20,7 +20,7 @@ fn body(receiver: mpsc::Receiver<&'static str>, guard: impl Send + 'static) -> B
     Body::from_stream(stream.map(Ok::<_, Infallible>))
 }
 
-/// Says that it was dropped.
+/// Sends a message when it is dropped.
 struct Dropped(Option<oneshot::Sender<()>>);
 
 impl Drop for Dropped {
@@ -29,7 +29,7 @@ impl Drop for Dropped {
     }
 }
 
-/// A server whose `/stream` answers what is sent here, and who is told when that answer, or `/never`, is dropped.
+/// A server whose `/stream` answers what is sent here, with a signal when that answer, or `/never`, is dropped.
 struct Scene {
     router: Router,
     pieces: mpsc::Sender<&'static str>,
@@ -179,7 +179,10 @@ async fn a_client_that_leaves_is_in_flight_no_longer() {
     wire.get("/stream").await;
     until_in_flight(&serving, 1).await;
     drop(wire);
-    timeout(PATIENCE, dropped).await.expect("nobody noticed").unwrap();
+    timeout(PATIENCE, dropped)
+        .await
+        .expect("the drop was not noticed")
+        .unwrap();
     until_in_flight(&serving, 0).await;
     drop(pieces);
 }

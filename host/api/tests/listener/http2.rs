@@ -166,8 +166,8 @@ async fn a_stream_that_does_not_end_is_dropped_with_the_server() {
             let _ = self.0.take().unwrap().send(());
         }
     }
-    let (tell, told) = oneshot::channel();
-    let guard = Arc::new(Mutex::new(Some(Dropped(Some(tell)))));
+    let (notify, notified) = oneshot::channel();
+    let guard = Arc::new(Mutex::new(Some(Dropped(Some(notify)))));
     let router = Router::new().route(
         "/never",
         get(async move || {
@@ -186,7 +186,7 @@ async fn a_stream_that_does_not_end_is_dropped_with_the_server() {
     timeout(PATIENCE, reached).await.unwrap();
     lifecycle.start_draining();
     assert_eq!(timeout(PATIENCE, serving.drain(A_WHILE)).await.unwrap(), 1);
-    timeout(PATIENCE, told).await.expect("it lives on").unwrap();
+    timeout(PATIENCE, notified).await.expect("it is not dropped").unwrap();
     // No answer, however the connection ends.
     let answer = http2.find(|frame| matches!(frame.kind, HEADERS | RESET)).await;
     assert!(answer.is_none_or(|frame| frame.kind == RESET));

@@ -131,7 +131,7 @@ async fn an_ordinary_client_is_served() {
     let http = Client::builder().tls_certs_only([root]).build().unwrap();
     let answer = http.get(format!("https://localhost:{}/", address.port())).send().await;
     assert_eq!(answer.unwrap().text().await.unwrap(), "hello");
-    // Whoever does not know the authority is not.
+    // A client that does not know the authority is refused by itself.
     assert!(
         Client::new()
             .get(format!("https://localhost:{}/", address.port()))
