@@ -2,12 +2,14 @@
 
 mod directions;
 mod files;
+mod modules;
 
 use crate::{environment::Environment, say};
 use anyhow::{Result, bail};
 
 pub fn run(environment: &Environment) -> Result<()> {
     let mut wrong = directions::check(environment)?;
+    wrong.extend(modules::check(environment)?);
     let found = files::check(environment)?;
     for note in &found.notes {
         say::line(&format!("tidy: {note}"));
@@ -17,7 +19,7 @@ pub fn run(environment: &Environment) -> Result<()> {
         bail!("tidy:\n{}", wrong.join("\n"));
     }
     say::line(&format!(
-        "tidy: {} files and the crates' directions are in order",
+        "tidy: {} files are in order, crates depend in the allowed directions, modules form no cycles",
         found.files
     ));
     Ok(())
