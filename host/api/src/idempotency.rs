@@ -14,7 +14,7 @@ use futures::StreamExt;
 use riad_core::{Digest, Error, TenantPass, grants::Scope, ports::StoredResponse};
 use riad_services::{
     Services,
-    idempotency::{Begun, Claim},
+    idempotency::{Claim, IdempotentStart},
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -49,8 +49,8 @@ pub(crate) async fn run_once(
         &bytes,
     ]);
     let claim = match services.idempotency().begin(&pass, scope, &key, digest).await? {
-        Begun::Replay(stored) => return Ok(replay(stored)),
-        Begun::Run(claim) => claim,
+        IdempotentStart::Replay(stored) => return Ok(replay(stored)),
+        IdempotentStart::Run(claim) => claim,
     };
     let (answer, answered) = oneshot::channel();
     let max_bytes = services.limits().reply_bytes;
@@ -110,7 +110,7 @@ impl KeptResponse {
         if !complete {
             return;
         }
-        let stored = claim.keep(digest, self.status.as_u16(), self.content_type, whole.into());
+        let stored = claim.store(digest, self.status.as_u16(), self.content_type, whole.into());
         if let Err(error) = stored.await {
             tracing::error!(%error, "an answer could not be stored for its idempotency key");
         }

@@ -6,12 +6,14 @@
 pub mod account;
 pub mod adapter;
 pub mod audit;
+mod authorize;
 pub mod chat;
 pub mod clock;
 pub mod document;
 pub mod error;
 pub mod grants;
 pub mod ids;
+mod key_hash;
 pub mod ledger;
 pub mod limits;
 mod model_name;

@@ -1,25 +1,15 @@
-//! The only things that open a room or the operator's doors. Both have private fields and are made from the secret that was
-//! presented; nothing in a request body, path or query can make one.
-//! Not here: where keys are kept (the `KeyStore` port), how a token is verified (the `Tokens` port).
+//! Passes: proof that a request carries a tenant's or the operator's key. Only they open a room or the operator's endpoints. Their fields
+//! are private, and only `authorize` makes them, from the secret that the client presented.
+
+pub use crate::key_hash::{KeyHash, hash_key};
 
 use crate::{
-    Account, Error, ErrorKind, KeyId, Result, Secret, TenantId,
+    Account, KeyId, Result, TenantId,
     audit::Origin,
     grants::{Access, Grants, Scope},
     policy::{Budget, Policy},
-    ports::{KeyRecord, KeyStore, Tokens},
 };
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
-
-/// What is stored of a key: its SHA-256. Keys have 256 random bits, so that a slow hash would add nothing.
-pub type KeyHash = [u8; 32];
-
-#[must_use]
-pub fn hash_key(key: &Secret<String>) -> KeyHash {
-    Sha256::digest(key.reveal().as_bytes()).into()
-}
 
 /// Proof that a request carries a tenant's key or token. Handed down as a reference; there is no other way to a room.
 #[derive(Debug, Clone)]
@@ -27,85 +17,22 @@ pub struct TenantPass(Arc<PassData>);
 
 /// Decided once, when the request came.
 #[derive(Debug)]
-struct PassData {
-    tenant: TenantId,
-    account: Account,
-    key: KeyId,
-    grants: Grants,
-    policy: Policy,
-    key_budget: Budget,
+pub(crate) struct PassData {
+    pub tenant: TenantId,
+    pub account: Account,
+    pub key: KeyId,
+    pub grants: Grants,
+    pub policy: Policy,
+    pub key_budget: Budget,
     /// Whether the key ends, or is a token, which does.
-    ends: bool,
-    origin: Origin,
+    pub ends: bool,
+    pub origin: Origin,
 }
 
 impl TenantPass {
-    /// `now` is in seconds since 1970-01-01 UTC. A token of an identity provider is taken if `tokens` is there.
-    ///
-    /// # Errors
-    /// `Unauthenticated` for a key or token that opens nothing; whatever the key store and the token verifier fail with.
-    pub async fn authorize(
-        key_store: &dyn KeyStore,
-        tokens: Option<&dyn Tokens>,
-        presented: &Secret<String>,
-        origin: Origin,
-        now: u64,
-    ) -> Result<Self> {
-        if let Some(tokens) = tokens
-            && tokens.is_token(presented)
-        {
-            return Self::from_token(key_store, tokens, presented, origin).await;
-        }
-        let hash = hash_key(presented);
-        match key_store.find(&hash, now).await? {
-            // The lookup was by the hash; comparing again costs nothing and keeps timing out of the database's hands.
-            Some(found) if bool::from(found.hash.ct_eq(&hash)) && found.expires.is_none_or(|end| now < end) => {
-                let ends = found.expires.is_some();
-                let KeyRecord {
-                    tenant,
-                    account,
-                    key,
-                    grants,
-                    policy,
-                    budget,
-                    ..
-                } = found;
-                Ok(Self(Arc::new(PassData {
-                    tenant,
-                    account,
-                    key,
-                    grants,
-                    policy,
-                    key_budget: budget,
-                    ends,
-                    origin,
-                })))
-            }
-            Some(_) | None => Err(unauthenticated()),
-        }
-    }
-
-    async fn from_token(
-        key_store: &dyn KeyStore,
-        tokens: &dyn Tokens,
-        presented: &Secret<String>,
-        origin: Origin,
-    ) -> Result<Self> {
-        let claims = tokens.verify(presented).await?;
-        match key_store.tenant(&claims.tenant).await? {
-            // A token that is older than the tenant was made for a former one with the same id.
-            Some(tenant) if claims.issued_at >= tenant.created => Ok(Self(Arc::new(PassData {
-                tenant: tenant.id,
-                account: tenant.account,
-                key: claims.key,
-                grants: claims.grants,
-                policy: tenant.policy,
-                key_budget: Budget::default(),
-                ends: true,
-                origin,
-            }))),
-            Some(_) | None => Err(unauthenticated()),
-        }
+    /// Only `authorize` calls it, after it has checked a key or token.
+    pub(crate) fn new(data: PassData) -> Self {
+        Self(Arc::new(data))
     }
 
     #[must_use]
@@ -165,13 +92,9 @@ pub struct OperatorPass {
 }
 
 impl OperatorPass {
-    /// # Errors
-    /// `Unauthenticated` for anything but the operator's key; whatever the key store fails with.
-    pub async fn authorize(key_store: &dyn KeyStore, presented: &Secret<String>, origin: Origin) -> Result<Self> {
-        match key_store.operator_hash().await? {
-            Some(hash) if bool::from(hash.ct_eq(&hash_key(presented))) => Ok(Self { origin }),
-            Some(_) | None => Err(unauthenticated()),
-        }
+    /// Only `authorize` calls it, after it has checked the operator's key.
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self { origin }
     }
 
     #[must_use]
@@ -211,11 +134,4 @@ impl ManagedTenant {
     pub fn account(&self) -> Option<Account> {
         self.account
     }
-}
-
-fn unauthenticated() -> Error {
-    Error::new(
-        ErrorKind::Unauthenticated,
-        "this key is not valid; send a key as `Authorization: Bearer <key>`",
-    )
 }

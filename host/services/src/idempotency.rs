@@ -1,26 +1,20 @@
-//! Idempotency keys: a request that is sent again under the same key is answered with what it was answered the first time.
-//! Not here: which requests may have one (`api`).
+//! Idempotency keys: a repeated request gets the response of the first one. Which routes take such a key is decided in `api`.
 
 use crate::shared::Shared;
-use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     ports::StoredResponse,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 const KEY_MAX: usize = 255;
 
-/// Keys whose request is being answered by this process.
-#[derive(Clone, Default)]
-pub(crate) struct Running(Arc<Mutex<HashSet<(Account, String)>>>);
-
-/// What becomes of a request with an idempotency key.
-pub enum Begun {
-    /// It was answered before.
+/// How a request with an idempotency key is answered.
+pub enum IdempotentStart {
+    /// With the stored response of the first request.
     Replay(StoredResponse),
-    /// It is the first. Nobody else gets to run it until this is dropped.
+    /// By running it: it is the first. No other request with the key runs until the claim is dropped.
     Run(Claim),
 }
 
@@ -37,19 +31,20 @@ impl IdempotencyService {
     /// `scope` is the one that the request needs, `request` the digest of what identifies the request: method, path and body.
     ///
     /// # Errors
-    /// `Forbidden` for who may not send the request: a kept answer is as good as a new one. `InvalidRequest` for a bad key, or one that came with another request before; `Conflict` while the first is being answered.
-    pub async fn begin(&self, pass: &TenantPass, scope: Scope, key: &str, request: Digest) -> Result<Begun> {
+    /// `Forbidden` if the pass may not send the request itself; `InvalidRequest` for a malformed key, or one that was used with another
+    /// request; `Conflict` while the first request is being answered.
+    pub async fn begin(&self, pass: &TenantPass, scope: Scope, key: &str, request: Digest) -> Result<IdempotentStart> {
         pass.require(scope, Access::Write)?;
         if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid(format!(
                 "an Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters"
             )));
         }
-        // Claimed first and looked up then: an answer that is kept in between is found.
-        if !self.0.running.0.lock().insert((pass.account(), key.to_owned())) {
+        // Claims the key before the look-up, so that a response which is stored in between is found.
+        if !self.0.in_flight.insert(pass.account(), key) {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                "a request with this Idempotency-Key is being answered; send it again when that has ended",
+                "a request with this Idempotency-Key is being answered; send yours again when it has ended",
             ));
         }
         let claim = Claim {
@@ -59,21 +54,21 @@ impl IdempotencyService {
         };
         let room = self.0.rooms.open(pass).await?;
         match room.idempotency.get(key, not_before(&self.0)).await? {
-            Some(reply) if reply.request == request => Ok(Begun::Replay(reply)),
+            Some(reply) if reply.request == request => Ok(IdempotentStart::Replay(reply)),
             Some(_) => Err(Error::invalid(
-                "this Idempotency-Key came with another request before; use a new key for a new request",
+                "this Idempotency-Key was used with another request; use a new key for a new request",
             )),
-            None => Ok(Begun::Run(claim)),
+            None => Ok(IdempotentStart::Run(claim)),
         }
     }
 }
 
 impl Claim {
-    /// Keeps the answer; one that is too long is not kept, so that its request is done again when it comes again.
+    /// Stores the response. One that is too long is not stored, so a repeated request runs again.
     ///
     /// # Errors
     /// When the room cannot be written.
-    pub async fn keep(self, request: Digest, status: u16, content_type: String, body: bytes::Bytes) -> Result<()> {
+    pub async fn store(self, request: Digest, status: u16, content_type: String, body: bytes::Bytes) -> Result<()> {
         if body.len() as u64 > self.shared.limits.reply_bytes {
             return Ok(());
         }
@@ -91,8 +86,8 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let key = (self.pass.account(), std::mem::take(&mut self.key));
-        self.shared.running.0.lock().remove(&key);
+        let key = std::mem::take(&mut self.key);
+        self.shared.in_flight.remove(self.pass.account(), key);
     }
 }
 

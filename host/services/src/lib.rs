@@ -15,6 +15,7 @@ pub mod embeddings;
 pub mod fair;
 pub mod fifo;
 pub mod idempotency;
+mod in_flight;
 pub mod keys;
 mod log_buffer;
 pub mod logs;

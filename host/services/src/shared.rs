@@ -2,7 +2,7 @@
 //! Not here: any rule.
 
 use crate::{
-    idempotency::Running,
+    in_flight::InFlightKeys,
     log_buffer::LogBuffers,
     metering::{Metering, MeteringParts},
 };
@@ -61,8 +61,7 @@ pub(crate) struct Shared {
     pub standard: PlannedComponent,
     pub limits: Limits,
     pub logs: LogBuffers,
-    /// Requests with an idempotency key that are being answered.
-    pub running: Running,
+    pub in_flight: InFlightKeys,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
 }
@@ -105,7 +104,7 @@ impl Shared {
             },
             limits: parts.limits,
             logs: LogBuffers::default(),
-            running: Running::default(),
+            in_flight: InFlightKeys::default(),
             started: Timestamp::now().as_seconds(),
         })
     }

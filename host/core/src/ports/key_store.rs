@@ -4,7 +4,8 @@ use crate::{
     Account, KeyId, Result, TenantId,
     audit::AuditEntry,
     grants::Grants,
-    pass::{KeyHash, ManagedTenant},
+    key_hash::KeyHash,
+    pass::ManagedTenant,
     policy::{Budget, Policy},
     tenant::{Key, KeyChange, Tenant},
 };

@@ -1,0 +1,99 @@
+//! From a presented key or token to a pass: the only place that makes passes.
+
+use crate::{
+    Error, ErrorKind, OperatorPass, Result, Secret, TenantPass,
+    audit::Origin,
+    key_hash::hash_key,
+    pass::PassData,
+    policy::Budget,
+    ports::{KeyRecord, KeyStore, Tokens},
+};
+use subtle::ConstantTimeEq;
+
+impl TenantPass {
+    /// `now` is in seconds since 1970-01-01 UTC. A token of an identity provider is taken if `tokens` is there.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a key or token that opens nothing; whatever the key store and the token verifier fail with.
+    pub async fn authorize(
+        key_store: &dyn KeyStore,
+        tokens: Option<&dyn Tokens>,
+        presented: &Secret<String>,
+        origin: Origin,
+        now: u64,
+    ) -> Result<Self> {
+        if let Some(tokens) = tokens
+            && tokens.is_token(presented)
+        {
+            return Self::from_token(key_store, tokens, presented, origin).await;
+        }
+        let hash = hash_key(presented);
+        match key_store.find(&hash, now).await? {
+            // Makes the comparison constant-time, independent of SQLite.
+            Some(found) if bool::from(found.hash.ct_eq(&hash)) && found.expires.is_none_or(|end| now < end) => {
+                let ends = found.expires.is_some();
+                let KeyRecord {
+                    tenant,
+                    account,
+                    key,
+                    grants,
+                    policy,
+                    budget,
+                    ..
+                } = found;
+                Ok(Self::new(PassData {
+                    tenant,
+                    account,
+                    key,
+                    grants,
+                    policy,
+                    key_budget: budget,
+                    ends,
+                    origin,
+                }))
+            }
+            Some(_) | None => Err(unauthenticated()),
+        }
+    }
+
+    async fn from_token(
+        key_store: &dyn KeyStore,
+        tokens: &dyn Tokens,
+        presented: &Secret<String>,
+        origin: Origin,
+    ) -> Result<Self> {
+        let claims = tokens.verify(presented).await?;
+        match key_store.tenant(&claims.tenant).await? {
+            // A token that is older than the tenant was made for a former one with the same id.
+            Some(tenant) if claims.issued_at >= tenant.created => Ok(Self::new(PassData {
+                tenant: tenant.id,
+                account: tenant.account,
+                key: claims.key,
+                grants: claims.grants,
+                policy: tenant.policy,
+                key_budget: Budget::default(),
+                ends: true,
+                origin,
+            })),
+            Some(_) | None => Err(unauthenticated()),
+        }
+    }
+}
+
+impl OperatorPass {
+    /// # Errors
+    /// `Unauthenticated` for anything but the operator's key; whatever the key store fails with.
+    pub async fn authorize(key_store: &dyn KeyStore, presented: &Secret<String>, origin: Origin) -> Result<Self> {
+        match key_store.operator_hash().await? {
+            Some(hash) if bool::from(hash.ct_eq(&hash_key(presented))) => Ok(Self::new(origin)),
+            Some(_) | None => Err(unauthenticated()),
+        }
+    }
+}
+
+fn unauthenticated() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "this key is not valid; send a key as `Authorization: Bearer <key>`",
+    )
+}
