@@ -1,6 +1,5 @@
-//! What `wit/` says, in Rust. One world holds every capability and every stage, so that shared words are one type; which of
-//! the stages a component really exports is found stage by stage in `check.rs`.
-//! Not here: any conversion to the words of `riad_core` (`convert.rs`, `capabilities/`).
+//! Generated bindings of `wit/`. One world has every capability and every stage, so that shared types exist once; `check.rs`
+//! finds which stages a component exports. Not here: conversions (`convert.rs`, `capabilities/`).
 
 wasmtime::component::bindgen!({
     // In the order of their dependencies.

@@ -1,7 +1,7 @@
-//! What the guests of one run have together besides fuel: host calls and bytes of log.
-//! Not here: memory (`limits.rs`) and time (`clock.rs`).
+//! Host calls and bytes of log that the guests of one run share. Not here: fuel (`context.rs`), memory (`limits.rs`), time
+//! (`clock.rs`).
 
-use crate::errors::Breach;
+use crate::errors::StopReason;
 use parking_lot::Mutex;
 use riad_core::{
     Limits,
@@ -15,9 +15,9 @@ pub(crate) struct Budget {
 }
 
 struct LogBudget {
-    left: u64,
-    /// A line was dropped: no other is taken, also if it is shorter.
-    full: bool,
+    bytes_left: u64,
+    /// Set by the first dropped line: shorter lines are dropped after it too.
+    exhausted: bool,
 }
 
 impl Budget {
@@ -25,36 +25,36 @@ impl Budget {
         Self {
             host_calls: AtomicU32::new(limits.guest_host_calls),
             log: Mutex::new(LogBudget {
-                left: limits.guest_log_bytes,
-                full: false,
+                bytes_left: limits.guest_log_bytes,
+                exhausted: false,
             }),
         }
     }
 
-    /// Counts a host call, or says that there were too many.
-    pub(crate) fn take_host_call(&self) -> Result<(), Breach> {
+    /// Counts a host call. Fails if there were too many.
+    pub(crate) fn take_host_call(&self) -> Result<(), StopReason> {
         self.host_calls
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .map(drop)
-            .map_err(|_| Breach::HostCalls)
+            .map_err(|_| StopReason::TooManyHostCalls)
     }
 
-    /// Writes a line if there is room for it. The first line that is dropped is replaced by a note; logging never fails.
-    pub(crate) fn write(&self, log: &dyn TenantLog, level: LogLevel, message: &str) {
+    /// Writes a line if bytes are left, and a note in place of the first dropped line. Never fails.
+    pub(crate) fn write_log(&self, log: &dyn TenantLog, level: LogLevel, message: &str) {
         let mut budget = self.log.lock();
-        if budget.full {
+        if budget.exhausted {
             return;
         }
-        match budget.left.checked_sub(message.len() as u64) {
+        match budget.bytes_left.checked_sub(message.len() as u64) {
             Some(left) => {
-                budget.left = left;
+                budget.bytes_left = left;
                 log.write(level, message);
             }
             None => {
-                budget.full = true;
+                budget.exhausted = true;
                 log.write(
                     LogLevel::Warn,
-                    "this request has logged all that it may (limits.guest_log_bytes): lines from here on are dropped",
+                    "this request has used up its log (limits.guest_log_bytes): further lines are dropped",
                 );
             }
         }

@@ -1,5 +1,4 @@
-//! Compiled components on disk, by digest and by what compiled them. A file carries a SHA-256 of its content; a file that is
-//! damaged is as good as none. Not here: compiling (`compiler.rs`).
+//! Compiled components on disk, by digest and compiler. Each file has a SHA-256 of its content; a damaged file is ignored.
 //!
 //! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialized component.
 
@@ -19,13 +18,13 @@ const EXTENSION: &str = "cwasm";
 
 pub(crate) struct CompileCache {
     folder: PathBuf,
-    /// Names version and settings of the compiler; code of another one is never loaded.
+    /// A hash of the compiler's version and settings. Code from another compiler is never loaded.
     compatibility: String,
     next_temporary: AtomicU64,
 }
 
 impl CompileCache {
-    /// Opens the folder, and clears what an interrupted write or another compiler has left.
+    /// Opens the folder and removes files of interrupted writes and of other compilers.
     pub(crate) fn open(folder: &Path, engine: &Engine) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -39,11 +38,11 @@ impl CompileCache {
         Ok(cache)
     }
 
-    /// The compiled component, if it is there and whole.
+    /// The compiled component, if it is cached and undamaged.
     pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let path = self.path(digest);
         let file = fs::read(&path).ok()?;
-        let Some(code) = self.verified(digest, &file) else {
+        let Some(code) = self.verify(digest, &file) else {
             tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
             return None;
         };
@@ -52,10 +51,10 @@ impl CompileCache {
             .ok()
     }
 
-    /// Keeps compiled code. A full disk costs a compilation later, not this request.
+    /// Stores compiled code. A failure costs another compilation later, not this request.
     pub(crate) fn store(&self, digest: &Digest, code: &[u8]) {
         if let Err(error) = self.write(digest, code) {
-            tracing::warn!(%error, "a compiled component could not be kept");
+            tracing::warn!(%error, "a compiled component could not be stored");
         }
     }
 
@@ -64,13 +63,13 @@ impl CompileCache {
         self.folder.join(name)
     }
 
-    fn verified<'a>(&self, digest: &Digest, file: &'a [u8]) -> Option<&'a [u8]> {
+    fn verify<'a>(&self, digest: &Digest, file: &'a [u8]) -> Option<&'a [u8]> {
         let rest = file.strip_prefix(MAGIC)?;
         let (checksum, code) = rest.split_at_checked(CHECKSUM_BYTES)?;
         (checksum == self.checksum(digest, code)).then_some(code)
     }
 
-    /// Covers the names too, so that a file cannot pass for another one.
+    /// Includes the names, so that a renamed file is not accepted.
     fn checksum(&self, digest: &Digest, code: &[u8]) -> [u8; CHECKSUM_BYTES] {
         *Digest::of_parts(&[digest.as_bytes(), self.compatibility.as_bytes(), code]).as_bytes()
     }
@@ -87,7 +86,7 @@ impl CompileCache {
             fs::rename(&temporary, self.path(digest))
         })();
         if written.is_err() {
-            // Best effort: the next start clears it.
+            // If this fails, the next start removes it.
             drop(fs::remove_file(&temporary));
         }
         written
@@ -99,8 +98,8 @@ impl CompileCache {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let ours = name.ends_with(".tmp") || name.ends_with(".cwasm");
-            if ours && !name.ends_with(&ending) {
+            let is_ours = name.ends_with(".tmp") || name.ends_with(".cwasm");
+            if is_ours && !name.ends_with(&ending) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -108,7 +107,7 @@ impl CompileCache {
     }
 }
 
-/// Only for code that our own compiler has made, in this process, in a child of it, or before and unchanged since.
+/// Only for code that our own compiler has made: now, in this process or its child, or earlier and unchanged since.
 pub(crate) fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     #[expect(
         unsafe_code,

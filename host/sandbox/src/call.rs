@@ -1,97 +1,50 @@
-//! The bounds of one call into a guest: fuel, guest time, the request's deadline; and what is settled when it ends, however
-//! it ends. Not here: which function is called (`run.rs`).
+//! One call into a guest: gives it fuel and time before, and accounts for them after, however the call ends. Not here: which
+//! function is called (`run.rs`).
 
 use crate::{
     bindings::StageError,
-    budget::Budget,
-    clock::GuestClock,
-    convert::{Flaw, Intake},
-    errors::{self, Breach},
+    context::RunContext,
+    convert::{InvalidOutput, OutputReader},
+    errors,
     guest::Guest,
-    yielding::pause_clock_while_yielded,
 };
-use riad_core::{Error, ErrorKind, Limits, Result, plugin::Stage, ports::LogLevel};
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-use tokio::time::Instant;
+use riad_core::{Error, ErrorKind, Result, plugin::Stage, ports::LogLevel};
 
-/// What the guests of one run have together.
-pub(crate) struct Shared {
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) clock: Arc<GuestClock>,
-    pub(crate) budget: Arc<Budget>,
-    fuel_left: AtomicU64,
-    deadline: Instant,
-}
-
-impl Shared {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self {
-            clock: GuestClock::new(Duration::from_millis(limits.guest_ms)),
-            budget: Arc::new(Budget::new(&limits)),
-            fuel_left: AtomicU64::new(limits.guest_fuel),
-            deadline: Instant::now() + Duration::from_millis(limits.request_ms),
-            limits,
-        }
-    }
-
-    pub(crate) fn fuel_used(&self) -> u64 {
-        self.limits.guest_fuel - self.fuel_left.load(Ordering::Relaxed)
-    }
-
-    /// Runs a call until it ends or its time is up. A guest that computes is stopped at an epoch; this stops one that sleeps,
-    /// and one whose host calls go on for ever.
-    pub(crate) async fn within<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        tokio::select! {
-            biased;
-            result = pause_clock_while_yielded(&self.clock, call) => result,
-            () = self.clock.overrun() => Err(Breach::Time.into()),
-            () = tokio::time::sleep_until(self.deadline) => Err(Breach::Deadline.into()),
-        }
-    }
-}
-
-/// A call that has begun. Dropped before its end, it leaves a dead guest.
+/// A call that has begun. If it is dropped before `end`, the guest stays dead.
 pub(crate) struct Call<'a> {
     pub(crate) guest: &'a mut Guest,
-    shared: &'a Shared,
+    context: &'a RunContext,
     stage: Stage,
     fuel_before: u64,
 }
 
 impl<'a> Call<'a> {
     /// Gives the guest the run's fuel and starts its clock. Fails if the guest is dead.
-    pub(crate) fn begin(guest: &'a mut Guest, shared: &'a Shared, stage: Stage) -> Result<Self> {
+    pub(crate) fn begin(guest: &'a mut Guest, context: &'a RunContext, stage: Stage) -> Result<Self> {
         if guest.dead {
             return Err(Error::new(
                 ErrorKind::PluginFailed,
                 format!(
-                    "{} cannot go on: an earlier call of this request ended it",
-                    guest.who(stage)
+                    "{} cannot continue: an earlier call of this request failed",
+                    guest.name_stage(stage)
                 ),
             ));
         }
-        let fuel_before = shared.fuel_left.load(Ordering::Relaxed);
+        let fuel_before = context.fuel_left();
         guest.store.set_fuel(fuel_before).map_err(Error::internal)?;
         guest.store.set_epoch_deadline(1);
-        guest.store.data_mut().memory.take_refused();
+        guest.store.data_mut().memory.take_denied();
         guest.dead = true;
-        shared.clock.start();
+        context.clock.start();
         Ok(Self {
             guest,
-            shared,
+            context,
             stage,
             fuel_before,
         })
     }
 
-    /// The end of a call: a guest that gave an answer lives on.
+    /// Ends the call. A guest that returned can be called again.
     pub(crate) fn end<T>(self, result: wasmtime::Result<T>) -> Result<T> {
         match result {
             Ok(answer) => {
@@ -99,38 +52,45 @@ impl<'a> Call<'a> {
                 Ok(answer)
             }
             Err(error) => {
-                let refused = self.guest.store.data_mut().memory.take_refused();
-                let who = self.guest.who(self.stage);
-                Err(self.told(errors::ended(who, error, refused, &self.shared.limits)))
+                let memory_denied = self.guest.store.data_mut().memory.take_denied();
+                let stage = self.guest.name_stage(self.stage);
+                Err(self.log_failure(errors::from_call_error(
+                    stage,
+                    error,
+                    memory_denied,
+                    &self.context.limits,
+                )))
             }
         }
     }
 
-    /// The end of a call whose answer may be an error that the guest chose, and is checked by `take`.
+    /// Ends a call that may return a `StageError`, and whose output `read` checks.
     pub(crate) fn end_stage<T, U>(
         self,
         result: wasmtime::Result<Result<T, StageError>>,
-        intake: &mut Intake,
-        take: impl FnOnce(&mut Intake, T) -> Result<U, Flaw>,
+        reader: &mut OutputReader,
+        read: impl FnOnce(&mut OutputReader, T) -> Result<U, InvalidOutput>,
     ) -> Result<U> {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => return self.end(Err(error)),
         };
         self.guest.dead = false;
-        let who = self.guest.who(self.stage);
-        match answer.map(|answer| take(intake, answer)) {
-            Ok(Ok(taken)) => Ok(taken),
-            Ok(Err(Flaw::TooMuch)) => Err(self.told(errors::too_much_output(who, &self.shared.limits))),
-            Ok(Err(Flaw::Invalid(what))) => {
-                Err(self.told(Error::new(ErrorKind::PluginFailed, format!("{who} returned {what}"))))
+        let stage = self.guest.name_stage(self.stage);
+        match answer.map(|answer| read(reader, answer)) {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(InvalidOutput::TooLarge)) => {
+                Err(self.log_failure(errors::output_too_large(stage, &self.context.limits)))
             }
-            Err(error) => Err(self.told(errors::said(who, error))),
+            Ok(Err(InvalidOutput::Malformed(what))) => {
+                Err(self.log_failure(Error::new(ErrorKind::PluginFailed, format!("{stage} returned {what}"))))
+            }
+            Err(error) => Err(self.log_failure(errors::from_stage_error(stage, error))),
         }
     }
 
-    /// The plugin's author reads of a failure in the tenant's log too.
-    fn told(&self, error: Error) -> Error {
+    /// Writes the plugin's failure into the tenant's log, for its author.
+    fn log_failure(&self, error: Error) -> Error {
         let state = self.guest.store.data();
         if matches!(error.kind(), ErrorKind::PluginFailed | ErrorKind::PluginLimit) {
             state.capabilities.log.write(LogLevel::Error, error.message());
@@ -141,11 +101,9 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.shared.clock.stop();
-        // Fuel is always enabled; a store that could not say what is left would have used nothing it could be charged for.
+        self.context.clock.stop();
+        // Fails only if fuel is disabled, which it never is.
         let left = self.guest.store.get_fuel().unwrap_or(self.fuel_before);
-        self.shared
-            .fuel_left
-            .store(left.min(self.fuel_before), Ordering::Relaxed);
+        self.context.set_fuel_left(left.min(self.fuel_before));
     }
 }

@@ -1,5 +1,5 @@
-//! Host calls: each counts itself, converts, asks a port and converts the answer. No rule lives here; `services`, behind
-//! the ports, decides. The interfaces that only name types are at the end of this file.
+//! Host calls: each is counted, converts its arguments, calls a port and converts the result. The rules are in `services`,
+//! behind the ports.
 
 mod documents;
 mod embeddings;
@@ -10,5 +10,6 @@ mod store;
 
 use crate::{bindings, state::GuestState};
 
+// These interfaces only have types.
 impl bindings::types::types::Host for GuestState {}
 impl bindings::pipeline::types::Host for GuestState {}

@@ -1,5 +1,4 @@
-//! What a component may import and what it must export, said in words for whoever uploads it.
-//! Not here: what happens at run time (`call.rs`), and whether a tenant may upload at all (`services`).
+//! Checks what a component imports and exports. The errors are for whoever uploads it.
 
 use crate::{
     bindings::{Ending, Passage, Prompt, Request, StageError, postprocessing, prompting, retrieval},
@@ -31,8 +30,8 @@ const GRANTED: [&str; 8] = [
 ];
 const STAGE_PREFIX: &str = "riad:pipeline/";
 
-/// A component that has passed: ready to be instantiated.
-pub(crate) struct Checked {
+/// A component that has passed all checks and can be instantiated.
+pub(crate) struct CheckedComponent {
     pub(crate) digest: Digest,
     pub(crate) stages: Vec<Stage>,
     pub(crate) instance: InstancePre<GuestState>,
@@ -41,7 +40,7 @@ pub(crate) struct Checked {
     pub(crate) postprocessing: Option<postprocessing::GuestIndices>,
 }
 
-/// Looks at the first bytes only: whether it makes sense to compile the rest.
+/// Checks the first bytes only, before anything is compiled.
 pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     let Some((header, _)) = bytes.split_first_chunk::<8>() else {
         return Err(invalid(
@@ -69,7 +68,7 @@ pub(crate) fn check(
     component: &Component,
     linker: &Linker<GuestState>,
     limits: &Limits,
-) -> Result<Checked> {
+) -> Result<CheckedComponent> {
     let engine = linker.engine();
     let ty = component.component_type();
     for (name, _) in ty.imports(engine) {
@@ -80,10 +79,10 @@ pub(crate) fn check(
     let instance = linker.instantiate_pre(component).map_err(|error| {
         invalid(format!(
             "an import does not have the type that this server gives it: {}",
-            words(&error)
+            describe(&error)
         ))
     })?;
-    let mut checked = Checked {
+    let mut checked = CheckedComponent {
         digest,
         stages: stages.clone(),
         instance,
@@ -97,9 +96,9 @@ pub(crate) fn check(
     Ok(checked)
 }
 
-/// What is wrong with a component, as wasmtime says it of the component itself.
-pub(crate) fn words(error: &wasmtime::Error) -> String {
-    crate::errors::cap(&format!("{error:#}"))
+/// wasmtime's description of what is wrong with a component.
+pub(crate) fn describe(error: &wasmtime::Error) -> String {
+    crate::errors::truncate(&format!("{error:#}"))
 }
 
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
@@ -117,7 +116,7 @@ fn check_import(name: &str) -> Result<()> {
             "the component imports `{name}`; this server has that interface at version {VERSION}"
         )));
     }
-    // Which interfaces of these packages there are is left to the linker, which names the one it lacks.
+    // The linker knows the interfaces of these packages and names a missing one.
     if wasi::PACKAGES.contains(&package) && version.starts_with("0.2.") {
         return Ok(());
     }
@@ -186,7 +185,7 @@ fn exported_stages(ty: &types::Component, engine: &Engine) -> Result<Vec<Stage>>
     Ok(stages)
 }
 
-fn check_stage(checked: &mut Checked, ty: &types::Component, engine: &Engine, stage: Stage) -> Result<()> {
+fn check_stage(checked: &mut CheckedComponent, ty: &types::Component, engine: &Engine, stage: Stage) -> Result<()> {
     let interface = interface_name(stage);
     let Some(ComponentItem::ComponentInstance(exports)) = ty.get_export(engine, &interface).map(|found| found.ty)
     else {
@@ -251,13 +250,13 @@ impl Exports<'_> {
             .map_err(|error| {
                 invalid(format!(
                     "the component exports `{interface}`, but its function `{name}` has another type: {}",
-                    words(&error)
+                    describe(&error)
                 ))
             })
     }
 
     fn indices<T>(&self, find: impl FnOnce(&InstancePre<GuestState>) -> wasmtime::Result<T>) -> Result<T> {
-        find(self.instance).map_err(|error| invalid(format!("the component lacks an export: {}", words(&error))))
+        find(self.instance).map_err(|error| invalid(format!("the component lacks an export: {}", describe(&error))))
     }
 }
 
@@ -266,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denied_import_is_named_with_what_is_granted() {
+    fn a_denied_import_is_named_beside_those_granted() {
         let message = |name| check_import(name).unwrap_err().message().to_owned();
         assert!(
             message("wasi:sockets/tcp@0.2.3")
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_is_told_apart_from_a_core_module() {
+    fn core_modules_and_other_files_are_named() {
         let message = |bytes: &[u8]| check_header(bytes).unwrap_err().message().to_owned();
         assert!(message(b"\0asm\x01\0\0\0").contains("core WebAssembly module"));
         assert!(message(b"(component)").contains("not a WebAssembly component"));

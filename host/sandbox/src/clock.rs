@@ -1,6 +1,5 @@
-//! Guest time: the time in which a guest's own code runs or sleeps. Time in host calls, and time in which a guest that has
-//! yielded waits for its turn, does not count: neither a slow disk nor a busy neighbor uses up a plugin's time.
-//! Not here: what happens when the time is up (`call.rs`).
+//! Guest time: the time in which a guest's own code runs or sleeps. Host calls, and waiting after a yield, do not count: neither
+//! a slow disk nor a busy neighbor uses up a plugin's time.
 
 use parking_lot::Mutex;
 use std::{
@@ -8,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A guest that is in a host call when its time is nearly up is looked at again after this.
-const LEAST_WAIT: Duration = Duration::from_millis(10);
+/// The shortest wait before remaining time is read again, for a guest that is in a host call when its time is nearly up.
+const MIN_WAIT: Duration = Duration::from_millis(10);
 
 pub(crate) struct GuestClock {
     allowed: Duration,
@@ -19,12 +18,11 @@ pub(crate) struct GuestClock {
 #[derive(Default)]
 struct State {
     used: Duration,
-    /// Used by calls before this one.
-    before: Duration,
-    calling: bool,
+    used_by_earlier_calls: Duration,
+    in_call: bool,
     running_since: Option<Instant>,
-    /// Reasons for which the guest does not run now.
-    away: u32,
+    /// Guards that are alive.
+    pauses: u32,
 }
 
 impl GuestClock {
@@ -35,34 +33,34 @@ impl GuestClock {
         })
     }
 
-    /// The beginning of a call: nothing is used.
+    /// Begins a call, which has all its time.
     pub(crate) fn start(&self) {
         let mut state = self.state.lock();
         *state = State {
             running_since: Some(Instant::now()),
-            calling: true,
-            before: state.before + state.used,
+            in_call: true,
+            used_by_earlier_calls: state.used_by_earlier_calls + state.used,
             ..State::default()
         };
     }
 
-    /// The end of a call.
+    /// Ends a call.
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
-        state.pause();
-        state.calling = false;
+        state.stop_running();
+        state.in_call = false;
     }
 
-    /// Stops the clock until the guard, and every other one, is dropped.
-    pub(crate) fn away(self: &Arc<Self>) -> Away {
+    /// Pauses the clock until this guard and all others are dropped.
+    pub(crate) fn pause(self: &Arc<Self>) -> ClockPause {
         let mut state = self.state.lock();
-        state.pause();
-        state.away += 1;
-        Away(Arc::clone(self))
+        state.stop_running();
+        state.pauses += 1;
+        ClockPause(Arc::clone(self))
     }
 
-    /// Time that the call still has.
-    pub(crate) fn left(&self) -> Duration {
+    /// Time that the call has left.
+    pub(crate) fn remaining(&self) -> Duration {
         let state = self.state.lock();
         let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
         self.allowed.saturating_sub(state.used).saturating_sub(running)
@@ -72,38 +70,38 @@ impl GuestClock {
     pub(crate) fn total(&self) -> Duration {
         let state = self.state.lock();
         let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
-        state.before + state.used + running
+        state.used_by_earlier_calls + state.used + running
     }
 
-    /// Ends when the time is up. The epoch callback sees a guest that computes; this sees one that sleeps.
-    pub(crate) async fn overrun(&self) {
+    /// Resolves when the time is up. The epoch callback stops a guest that computes; this stops one that sleeps.
+    pub(crate) async fn expired(&self) {
         loop {
-            let left = self.left();
-            if left.is_zero() {
+            let remaining = self.remaining();
+            if remaining.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.max(LEAST_WAIT)).await;
+            tokio::time::sleep(remaining.max(MIN_WAIT)).await;
         }
     }
 }
 
 impl State {
-    fn pause(&mut self) {
+    fn stop_running(&mut self) {
         if let Some(since) = self.running_since.take() {
             self.used += since.elapsed();
         }
     }
 }
 
-/// The guest is in a host call, or waits for its turn.
-pub(crate) struct Away(Arc<GuestClock>);
+/// Held during a host call, and while a guest that has yielded waits to run again.
+pub(crate) struct ClockPause(Arc<GuestClock>);
 
-impl Drop for Away {
+impl Drop for ClockPause {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.away = state.away.saturating_sub(1);
+        state.pauses = state.pauses.saturating_sub(1);
         // A host call may be dropped after the call that made it.
-        if state.away == 0 && state.calling {
+        if state.pauses == 0 && state.in_call {
             state.running_since = Some(Instant::now());
         }
     }
@@ -114,58 +112,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_away_is_not_guest_time() {
+    fn paused_time_is_not_guest_time() {
         let clock = GuestClock::new(Duration::from_secs(3600));
         clock.start();
-        let away = clock.away();
-        let before = clock.left();
+        let pause = clock.pause();
+        let before = clock.remaining();
         std::thread::sleep(Duration::from_millis(5));
-        assert_eq!(clock.left(), before);
-        drop(away);
+        assert_eq!(clock.remaining(), before);
+        drop(pause);
         std::thread::sleep(Duration::from_millis(5));
-        assert!(clock.left() <= before - Duration::from_millis(5));
+        assert!(clock.remaining() <= before - Duration::from_millis(5));
     }
 
     #[test]
-    fn a_guest_that_is_away_for_two_reasons_is_back_when_both_are_gone() {
+    fn the_clock_runs_again_when_both_pauses_have_ended() {
         let clock = GuestClock::new(Duration::from_secs(3600));
         clock.start();
-        let (outer, inner) = (clock.away(), clock.away());
+        let (outer, inner) = (clock.pause(), clock.pause());
         drop(inner);
-        let before = clock.left();
+        let before = clock.remaining();
         std::thread::sleep(Duration::from_millis(5));
-        assert_eq!(clock.left(), before);
+        assert_eq!(clock.remaining(), before);
         drop(outer);
         std::thread::sleep(Duration::from_millis(5));
-        assert!(clock.left() < before);
+        assert!(clock.remaining() < before);
     }
 
     #[test]
-    fn the_time_of_all_calls_is_added_and_none_passes_between_them() {
+    fn total_adds_up_calls_and_stands_still_between_them() {
         let clock = GuestClock::new(Duration::from_secs(3600));
         for _ in 0..2 {
             clock.start();
-            let away = clock.away();
+            let pause = clock.pause();
             std::thread::sleep(Duration::from_millis(5));
-            drop(away);
+            drop(pause);
             std::thread::sleep(Duration::from_millis(5));
-            let away = clock.away();
+            let pause = clock.pause();
             clock.stop();
-            drop(away);
+            drop(pause);
         }
         let total = clock.total();
         assert!(total >= Duration::from_millis(10), "{total:?}");
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(clock.total(), total);
         clock.start();
-        assert!(clock.left() > Duration::from_secs(3599), "each call has all its time");
+        assert!(
+            clock.remaining() > Duration::from_secs(3599),
+            "each call has all its time"
+        );
     }
 
     #[tokio::test]
-    async fn an_overrun_is_seen_while_the_guest_sleeps() {
+    async fn a_sleeping_guest_runs_out_of_time() {
         let clock = GuestClock::new(Duration::from_millis(20));
         clock.start();
-        clock.overrun().await;
-        assert!(clock.left().is_zero());
+        clock.expired().await;
+        assert!(clock.remaining().is_zero());
     }
 }

@@ -104,7 +104,7 @@ pub fn compile_child(mut input: impl BufRead, mut output: impl Write) -> Result<
 fn compile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>> {
     engine
         .precompile_component(bytes)
-        .map_err(|error| check::invalid(format!("the component cannot be compiled: {}", check::words(&error))))
+        .map_err(|error| check::invalid(format!("the component cannot be compiled: {}", check::describe(&error))))
 }
 
 /// `None`: the child ended without an answer.
@@ -169,7 +169,7 @@ fn too_much(digest: &Digest, limits: &Limits) -> Error {
         ErrorKind::PluginLimit,
         format!(
             "compiling {} takes more than {} ms or {} bytes of memory; make it smaller, or split its largest functions",
-            crate::errors::plugin(digest),
+            crate::errors::plugin_name(digest),
             limits.compile_ms,
             limits.compile_bytes
         ),

@@ -1,5 +1,4 @@
-//! Between the words of `riad_core` and those of WIT. What comes from a guest is checked on the way: ids, JSON, numbers of
-//! passages, and how much there is of it. Not here: host calls (`capabilities/`).
+//! Converts between the types of `riad_core` and of WIT, and checks a guest's output: ids, JSON, numbers of passages, size.
 
 use crate::bindings;
 use riad_core::{
@@ -9,59 +8,61 @@ use riad_core::{
     profile::ModelProfile,
 };
 
-/// What is wrong with what a guest gave back.
+/// Why a guest's output is rejected.
 #[derive(Debug)]
-pub(crate) enum Flaw {
-    TooMuch,
+pub(crate) enum InvalidOutput {
+    TooLarge,
     /// Completes "the retrieval stage of plugin … returned …".
-    Invalid(String),
+    Malformed(String),
 }
 
-/// Takes what a guest gave back, up to a number of bytes.
-pub(crate) struct Intake {
-    left: u64,
+/// Reads a guest's output, up to a number of bytes.
+pub(crate) struct OutputReader {
+    bytes_left: u64,
 }
 
-impl Intake {
+impl OutputReader {
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { left: bytes }
+        Self { bytes_left: bytes }
     }
 
-    /// Bytes that may still come.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
+    pub(crate) fn bytes_left(&self) -> u64 {
+        self.bytes_left
     }
 
-    pub(crate) fn text(&mut self, text: String) -> Result<String, Flaw> {
-        self.left = self.left.checked_sub(text.len() as u64).ok_or(Flaw::TooMuch)?;
+    pub(crate) fn text(&mut self, text: String) -> Result<String, InvalidOutput> {
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(text.len() as u64)
+            .ok_or(InvalidOutput::TooLarge)?;
         Ok(text)
     }
 
-    pub(crate) fn passages(&mut self, passages: Vec<bindings::Passage>) -> Result<Vec<Passage>, Flaw> {
+    pub(crate) fn passages(&mut self, passages: Vec<bindings::Passage>) -> Result<Vec<Passage>, InvalidOutput> {
         passages.into_iter().map(|passage| self.passage(passage)).collect()
     }
 
-    pub(crate) fn prompt(&mut self, prompt: bindings::Prompt) -> Result<Prompt, Flaw> {
+    pub(crate) fn prompt(&mut self, prompt: bindings::Prompt) -> Result<Prompt, InvalidOutput> {
         if prompt.messages.is_empty() {
-            return Err(Flaw::Invalid("a prompt without messages".into()));
+            return Err(InvalidOutput::Malformed("a prompt without messages".into()));
         }
         let messages = prompt.messages.into_iter().map(|message| {
             Ok(Message {
-                role: role_in(message.role),
+                role: role_from_wit(message.role),
                 content: self.text(message.content)?,
             })
         });
         Ok(Prompt {
-            messages: messages.collect::<Result<_, Flaw>>()?,
+            messages: messages.collect::<Result<_, InvalidOutput>>()?,
             passages: self.passages(prompt.passages)?,
         })
     }
 
-    /// `passages`: how many the prompt has.
-    pub(crate) fn ending(&mut self, ending: bindings::Ending, passages: u32) -> Result<Ending, Flaw> {
+    /// `passages`: the number of passages in the prompt.
+    pub(crate) fn ending(&mut self, ending: bindings::Ending, passages: u32) -> Result<Ending, InvalidOutput> {
         let citations = ending.citations.into_iter().map(|citation| {
             if citation.passage == 0 || citation.passage > passages {
-                return Err(Flaw::Invalid(format!(
+                return Err(InvalidOutput::Malformed(format!(
                     "a citation of passage {}, but the prompt has {passages}",
                     citation.passage
                 )));
@@ -72,33 +73,34 @@ impl Intake {
             })
         });
         Ok(Ending {
-            citations: citations.collect::<Result<_, Flaw>>()?,
+            citations: citations.collect::<Result<_, InvalidOutput>>()?,
             text: self.text(ending.text)?,
         })
     }
 
-    fn passage(&mut self, passage: bindings::Passage) -> Result<Passage, Flaw> {
+    fn passage(&mut self, passage: bindings::Passage) -> Result<Passage, InvalidOutput> {
         let document = self.text(passage.document)?;
         let metadata = self.text(passage.metadata)?;
         if !passage.score.is_finite() {
-            return Err(Flaw::Invalid("a passage whose score is not a finite number".into()));
+            return Err(InvalidOutput::Malformed(
+                "a passage whose score is not a finite number".into(),
+            ));
         }
         Ok(Passage {
             document: document
                 .parse()
-                .map_err(|_| Flaw::Invalid("a passage whose `document` is not a document id".into()))?,
+                .map_err(|_| InvalidOutput::Malformed("a passage whose `document` is not a document id".into()))?,
             chunk: passage.chunk,
             title: self.text(passage.title)?,
             text: self.text(passage.text)?,
             score: passage.score,
-            metadata: object(&metadata)
-                .ok_or_else(|| Flaw::Invalid("a passage whose `metadata` is not a JSON object".into()))?,
+            metadata: parse_object(&metadata)
+                .ok_or_else(|| InvalidOutput::Malformed("a passage whose `metadata` is not a JSON object".into()))?,
         })
     }
 }
 
-/// The JSON object in a text.
-pub(crate) fn object(text: &str) -> Option<Metadata> {
+pub(crate) fn parse_object(text: &str) -> Option<Metadata> {
     serde_json::from_str(text).ok()
 }
 
@@ -144,7 +146,7 @@ pub(crate) fn passage(passage: &Passage) -> bindings::Passage {
 }
 
 pub(crate) fn json(metadata: &Metadata) -> String {
-    // `Display` of a JSON value cannot fail, unlike serializing any type.
+    // `Display` of a JSON value cannot fail, unlike its serialization.
     serde_json::Value::Object(metadata.clone()).to_string()
 }
 
@@ -152,13 +154,13 @@ fn messages(messages: &[Message]) -> Vec<bindings::Message> {
     messages
         .iter()
         .map(|message| bindings::Message {
-            role: role_out(message.role),
+            role: role_to_wit(message.role),
             content: message.content.clone(),
         })
         .collect()
 }
 
-fn role_out(role: Role) -> bindings::Role {
+fn role_to_wit(role: Role) -> bindings::Role {
     match role {
         Role::System => bindings::Role::System,
         Role::User => bindings::Role::User,
@@ -166,7 +168,7 @@ fn role_out(role: Role) -> bindings::Role {
     }
 }
 
-fn role_in(role: bindings::Role) -> Role {
+fn role_from_wit(role: bindings::Role) -> Role {
     match role {
         bindings::Role::System => Role::System,
         bindings::Role::User => Role::User,
@@ -190,15 +192,19 @@ mod tests {
     }
 
     fn invalid(passage: bindings::Passage) -> String {
-        match Intake::new(1000).passages(vec![passage]).unwrap_err() {
-            Flaw::Invalid(text) => text,
-            Flaw::TooMuch => panic!("not too much"),
+        match OutputReader::new(1000).passages(vec![passage]).unwrap_err() {
+            InvalidOutput::Malformed(text) => text,
+            InvalidOutput::TooLarge => panic!("it is small enough"),
         }
     }
 
     #[test]
     fn passages_from_a_guest_are_checked() {
-        assert!(Intake::new(1000).passages(vec![passage_with("d1", "{}", 0.5)]).is_ok());
+        assert!(
+            OutputReader::new(1000)
+                .passages(vec![passage_with("d1", "{}", 0.5)])
+                .is_ok()
+        );
         assert!(invalid(passage_with("../d1", "{}", 0.5)).contains("document id"));
         assert!(invalid(passage_with("d1", "[]", 0.5)).contains("JSON object"));
         assert!(invalid(passage_with("d1", "{", 0.5)).contains("JSON object"));
@@ -208,10 +214,13 @@ mod tests {
     #[test]
     fn output_is_counted_over_all_its_texts() {
         let passages = vec![passage_with("d1", "{}", 0.0), passage_with("d2", "{}", 0.0)];
-        let mut enough = Intake::new(12);
+        let mut enough = OutputReader::new(12);
         assert!(enough.passages(passages.clone()).is_ok());
-        assert_eq!(enough.left(), 0);
-        assert!(matches!(Intake::new(11).passages(passages), Err(Flaw::TooMuch)));
+        assert_eq!(enough.bytes_left(), 0);
+        assert!(matches!(
+            OutputReader::new(11).passages(passages),
+            Err(InvalidOutput::TooLarge)
+        ));
     }
 
     #[test]
@@ -220,7 +229,10 @@ mod tests {
             messages: Vec::new(),
             passages: Vec::new(),
         };
-        assert!(matches!(Intake::new(1000).prompt(empty), Err(Flaw::Invalid(_))));
+        assert!(matches!(
+            OutputReader::new(1000).prompt(empty),
+            Err(InvalidOutput::Malformed(_))
+        ));
     }
 
     #[test]
@@ -232,9 +244,12 @@ mod tests {
                 grounded: true,
             }],
         };
-        assert!(Intake::new(100).ending(ending(2), 2).is_ok());
+        assert!(OutputReader::new(100).ending(ending(2), 2).is_ok());
         for bad in [0, 3] {
-            assert!(matches!(Intake::new(100).ending(ending(bad), 2), Err(Flaw::Invalid(_))));
+            assert!(matches!(
+                OutputReader::new(100).ending(ending(bad), 2),
+                Err(InvalidOutput::Malformed(_))
+            ));
         }
     }
 }

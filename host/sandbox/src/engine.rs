@@ -1,5 +1,4 @@
-//! How wasmtime is set up: pooled instances, fuel, epochs, and no more of WebAssembly than plugins need.
-//! Not here: the numbers that belong to one call or one guest (`guest.rs`, `call.rs`).
+//! Configures wasmtime: pooled instances, fuel, epochs, and only the WebAssembly features that plugins need.
 
 use crate::{
     bindings::Plugin,
@@ -36,9 +35,9 @@ fn config(limits: &Limits) -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(stack)
         .async_stack_size(stack.saturating_add(HOST_STACK_BYTES))
-        // Plugins are told why they trapped, not where: names of functions are of no use to whoever chats.
+        // Errors say why a plugin trapped, not where: its clients have no use for function names.
         .wasm_backtrace_max_frames(None)
-        // An upload takes one core, not all of them: requests are being served.
+        // An upload uses one core: the others serve requests.
         .parallel_compilation(false)
         // Not needed by any toolchain for plugins; relaxed SIMD may differ from one machine to the next.
         .wasm_features(
@@ -48,7 +47,7 @@ fn config(limits: &Limits) -> Config {
     config
 }
 
-/// Everything that may be imported.
+/// Links everything that a component may import.
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(Error::internal)?;

@@ -1,5 +1,5 @@
-//! The tables between errors: a port's error becomes a WIT variant for the guest; what ends a guest becomes an error that
-//! names the stage and the limit. Text from inside the host reaches neither.
+//! Converts errors: a port's error to a WIT variant for the guest, the end of a guest to an error that names stage and limit.
+//! Neither contains the host's internal text.
 
 use crate::bindings::{StageError, WitError};
 use riad_core::{Digest, Error, ErrorKind, Limits, plugin::Stage};
@@ -7,45 +7,45 @@ use std::fmt;
 use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
 
-/// Characters of a guest's text that go into an error message.
+/// Characters of a guest's text that an error message may contain.
 const TEXT_MAX: usize = 1000;
 
-/// Why the host ended a guest. Travels through wasmtime as the error of a call.
+/// Why the host stopped a guest. Passes through wasmtime as the error of a call.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Breach {
+pub(crate) enum StopReason {
     #[error("out of guest time")]
-    Time,
+    OutOfTime,
     #[error("too many host calls")]
-    HostCalls,
+    TooManyHostCalls,
     #[error("the request's deadline has passed")]
-    Deadline,
-    /// A capability whose WIT function has no error failed.
+    DeadlineExceeded,
+    /// A capability failed whose WIT function cannot return an error.
     #[error("a host call failed")]
-    Host(#[source] Error),
+    HostCallFailed(#[source] Error),
 }
 
-/// A stage of a component, as messages name it.
+/// A stage of a plugin, as messages name it.
 #[derive(Clone, Copy)]
-pub(crate) struct Who {
+pub(crate) struct PluginStage {
     pub(crate) stage: Stage,
     pub(crate) digest: Digest,
 }
 
-impl fmt::Display for Who {
+impl fmt::Display for PluginStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} stage of {}", self.stage, plugin(&self.digest))
+        write!(f, "the {} stage of {}", self.stage, plugin_name(&self.digest))
     }
 }
 
-/// A component, as messages name it.
-pub(crate) fn plugin(digest: &Digest) -> String {
+/// A plugin, as messages name it.
+pub(crate) fn plugin_name(digest: &Digest) -> String {
     let hex = digest.hex();
     format!("plugin sha256:{}…", hex.get(..12).unwrap_or(&hex))
 }
 
-/// A port's error for a guest. Exhaustive: a new kind must be decided here.
+/// A port's error for a guest.
 pub(crate) fn to_wit(error: &Error) -> WitError {
-    let text = || cap(error.message());
+    let text = || truncate(error.message());
     match error.kind() {
         ErrorKind::InvalidRequest | ErrorKind::ContextTooLong | ErrorKind::Conflict => {
             WitError::InvalidArgument(text())
@@ -60,49 +60,62 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
     }
 }
 
-/// What a stage says itself.
-pub(crate) fn said(who: Who, error: StageError) -> Error {
+/// An error that the stage returned.
+pub(crate) fn from_stage_error(stage: PluginStage, error: StageError) -> Error {
     match error {
-        StageError::InvalidRequest(text) => Error::invalid(cap(&text)),
-        StageError::Failed(text) => Error::new(ErrorKind::PluginFailed, format!("{who} failed: {}", cap(&text))),
+        StageError::InvalidRequest(text) => Error::invalid(truncate(&text)),
+        StageError::Failed(text) => Error::new(ErrorKind::PluginFailed, format!("{stage} failed: {}", truncate(&text))),
     }
 }
 
-/// What ended a call that gave no answer. `refused`: the guest was refused memory during it.
-pub(crate) fn ended(who: Who, error: wasmtime::Error, refused: bool, limits: &Limits) -> Error {
-    let limit = |text: String| Error::new(ErrorKind::PluginLimit, format!("{who} {text}"));
-    if let Some(Breach::Host(_)) = error.downcast_ref() {
+/// The error of a call that returned nothing. `memory_denied`: the guest was denied memory during the call.
+pub(crate) fn from_call_error(
+    stage: PluginStage,
+    error: wasmtime::Error,
+    memory_denied: bool,
+    limits: &Limits,
+) -> Error {
+    let limit = |text: String| Error::new(ErrorKind::PluginLimit, format!("{stage} {text}"));
+    if let Some(StopReason::HostCallFailed(_)) = error.downcast_ref() {
         return match error.downcast() {
-            Ok(Breach::Host(error)) => error,
-            Ok(_) | Err(_) => Error::internal("a breach changed its kind"),
+            Ok(StopReason::HostCallFailed(error)) => error,
+            Ok(_) | Err(_) => Error::internal("the error of a call changed its type"),
         };
     }
     match error.downcast_ref() {
-        Some(Breach::Time) => return limit(format!("took more than {} ms of guest time", limits.guest_ms)),
-        Some(Breach::HostCalls) => return limit(format!("made more than {} host calls", limits.guest_host_calls)),
-        Some(Breach::Deadline) => {
+        Some(StopReason::OutOfTime) => return limit(format!("took more than {} ms of guest time", limits.guest_ms)),
+        Some(StopReason::TooManyHostCalls) => {
+            return limit(format!("made more than {} host calls", limits.guest_host_calls));
+        }
+        Some(StopReason::DeadlineExceeded) => {
             return Error::new(
                 ErrorKind::Timeout,
-                format!("the request took more than {} ms; it was in {who}", limits.request_ms),
+                format!("the request took more than {} ms; it was in {stage}", limits.request_ms),
             );
         }
-        Some(Breach::Host(_)) | None => {}
+        Some(StopReason::HostCallFailed(_)) | None => {}
     }
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::OutOfFuel) {
         return limit(format!("used more than {} fuel", limits.guest_fuel));
     }
     if trap == Some(&Trap::StackOverflow) {
-        return limit(format!("used more than {} of stack", bytes(limits.guest_stack_bytes)));
+        return limit(format!(
+            "used more than {} of stack",
+            format_bytes(limits.guest_stack_bytes)
+        ));
     }
-    // Before memory: a guest that was refused some and went on has failed for this.
+    // Before memory: a guest that was denied memory and went on has failed because of this.
     if is_hostcall_fuel(&error) {
-        return too_much_output(who, limits);
+        return output_too_large(stage, limits);
     }
-    if refused {
-        return limit(format!("used more than {} of memory", bytes(limits.guest_memory_bytes)));
+    if memory_denied {
+        return limit(format!(
+            "used more than {} of memory",
+            format_bytes(limits.guest_memory_bytes)
+        ));
     }
-    let failed = |text: String| Error::new(ErrorKind::PluginFailed, format!("{who} {text}"));
+    let failed = |text: String| Error::new(ErrorKind::PluginFailed, format!("{stage} {text}"));
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return failed(format!("ended itself with exit code {}", exit.0));
     }
@@ -112,32 +125,32 @@ pub(crate) fn ended(who: Who, error: wasmtime::Error, refused: bool, limits: &Li
             failed(format!("trapped: {}", reason.trim_start_matches("wasm trap: ")))
         }
         None => {
-            tracing::debug!(error = format!("{error:#}"), stage = %who.stage, plugin = %who.digest, "a guest ended");
-            failed("broke the rules of the component model in what it passed to the host".into())
+            tracing::debug!(error = format!("{error:#}"), stage = %stage.stage, plugin = %stage.digest, "a guest ended");
+            failed("passed a value to the host that the component model does not allow".into())
         }
     }
     .with_source(error.to_string())
 }
 
-pub(crate) fn too_much_output(who: Who, limits: &Limits) -> Error {
+pub(crate) fn output_too_large(stage: PluginStage, limits: &Limits) -> Error {
     Error::new(
         ErrorKind::PluginLimit,
         format!(
-            "{who} passed more than {} to the host at once",
-            bytes(limits.guest_output_bytes)
+            "{stage} passed more than {} to the host at once",
+            format_bytes(limits.guest_output_bytes)
         ),
     )
 }
 
-/// A text of a guest, cut to what a message may hold.
-pub(crate) fn cap(text: &str) -> String {
+/// A guest's text, cut to [`TEXT_MAX`] characters.
+pub(crate) fn truncate(text: &str) -> String {
     match text.char_indices().nth(TEXT_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
 }
 
-fn bytes(bytes: u64) -> String {
+fn format_bytes(bytes: u64) -> String {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     if bytes.is_multiple_of(MIB) {
@@ -149,7 +162,7 @@ fn bytes(bytes: u64) -> String {
     }
 }
 
-/// wasmtime has no public type for this error; its words are those of the pinned version, and a test would miss them.
+/// wasmtime has no public type for this error. The text is that of the pinned version; a test fails if it changes.
 fn is_hostcall_fuel(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -169,16 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_guest_is_cut_between_characters() {
+    fn guest_text_is_cut_between_characters() {
         let text = "é".repeat(TEXT_MAX + 1);
-        assert_eq!(cap(&text).chars().count(), TEXT_MAX + 1);
-        assert_eq!(cap("short"), "short");
+        assert_eq!(truncate(&text).chars().count(), TEXT_MAX + 1);
+        assert_eq!(truncate("short"), "short");
     }
 
     #[test]
-    fn sizes_are_said_in_the_largest_whole_unit() {
-        assert_eq!(bytes(64 << 20), "64 MiB");
-        assert_eq!(bytes(96 << 10), "96 KiB");
-        assert_eq!(bytes(1025), "1025 bytes");
+    fn sizes_use_the_largest_whole_unit() {
+        assert_eq!(format_bytes(64 << 20), "64 MiB");
+        assert_eq!(format_bytes(96 << 10), "96 KiB");
+        assert_eq!(format_bytes(1025), "1025 bytes");
     }
 }

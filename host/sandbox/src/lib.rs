@@ -1,10 +1,10 @@
 //! The plugin host: wasmtime, WIT bindings, limits and the compile cache.
 //!
-//! An uploaded component goes through `check` (what it may import and export) and `cache` (compiled code on disk, by
-//! digest). A request gets a [`WasmSandbox`] run: one fresh `guest` per component, whose calls `run` makes and `call` bounds.
-//! What guests ask for goes through `capabilities/` to the ports of `riad_core`.
+//! `loader` loads an uploaded component: `compiler` compiles it, `check` checks its imports and exports, `cache` keeps the code on
+//! disk. A request gets a run of [`WasmSandbox`]: one fresh `guest` per component, called by `run` within the limits of `call` and
+//! `context`. Host calls go through `capabilities/` to the ports of `riad_core`.
 //!
-//! Not here: rules about who may do what. The ports that a guest reaches are bound to one room by whoever starts the run.
+//! Not here: rules about who may do what. `services` binds the ports that a guest reaches to one room.
 
 mod bindings;
 mod budget;
@@ -14,13 +14,15 @@ mod capabilities;
 mod check;
 mod clock;
 mod compiler;
+mod context;
 mod convert;
 mod engine;
 mod errors;
 mod guest;
 mod instance_limiter;
-mod library;
+mod instantiate;
 mod limits;
+mod loader;
 mod run;
 mod sandbox;
 mod state;

@@ -1,16 +1,15 @@
-//! What wasmtime is told about sizes: the limits that are no setting, and the memory limiter of one guest.
-//! Not here: the settings themselves (`riad_core::Limits`).
+//! Limits that are no setting (those are in `riad_core::Limits`), and the memory limiter of one guest.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 use wasmtime::ResourceLimiter;
 
 /// How often busy guests yield to others and have their time checked.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
-/// Fuel after which a guest yields. Until then what it has burnt is known to its own code only: a guest that is ended from
-/// outside is billed up to its last slice.
+/// Fuel after which a guest yields. Only then does the host learn how much it used: a guest that the host stops is billed up
+/// to its last slice.
 pub(crate) const FUEL_SLICE: u64 = 1_000_000;
 /// Components whose compiled code stays mapped. A load from the disk cache takes milliseconds.
-pub(crate) const LOADED_COMPONENTS: usize = 64;
+pub(crate) const LOADED_COMPONENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Core instances in one component. A Python component, linked from shared libraries, has about thirty.
 pub(crate) const CORE_INSTANCES: u32 = 64;
 /// Linear memories in one component. Compilers make one; an adapter may add its own.
@@ -23,33 +22,33 @@ pub(crate) const TABLE_ELEMENTS: usize = 40_000;
 pub(crate) const HANDLES: usize = 1024;
 /// Stack for the host's side of a call, on top of the guest's own.
 pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
-/// Memory that a returned slot of the pool keeps, so that small guests start without page faults.
+/// Memory that a free slot of the pool keeps, so that small guests start without page faults.
 pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
 /// Bytes that one call into or out of a guest may copy beyond `guest_output_bytes`: the records around the text.
 pub(crate) const RECORD_BYTES: usize = 64 << 10;
 /// Random bytes that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
-/// A text up to this long has its tokens counted at once; a longer one would hold up whoever shares the thread.
-pub(crate) const COUNTED_AT_ONCE_BYTES: usize = 16 << 10;
+/// Tokens of a text up to this size are counted on the async thread; a longer one would delay others on it.
+pub(crate) const INLINE_COUNT_BYTES: usize = 16 << 10;
 
-/// Counts the linear memory of one guest, over all its memories, and remembers a refusal: most guests answer a refused
-/// `memory.grow` with an `unreachable`, which says nothing about memory.
+/// Counts the linear memory of one guest, over all its memories, and remembers a denial: most guests react to a denied
+/// `memory.grow` with an `unreachable` trap, which does not mention memory.
 pub(crate) struct MemoryLimiter {
-    left: usize,
-    refused: bool,
+    bytes_left: usize,
+    denied: bool,
 }
 
 impl MemoryLimiter {
     pub(crate) fn new(bytes: u64) -> Self {
         Self {
-            left: usize::try_from(bytes).unwrap_or(usize::MAX),
-            refused: false,
+            bytes_left: usize::try_from(bytes).unwrap_or(usize::MAX),
+            denied: false,
         }
     }
 
-    /// Whether memory was refused since this was last asked.
-    pub(crate) fn take_refused(&mut self) -> bool {
-        std::mem::take(&mut self.refused)
+    /// Whether memory was denied since the last call of this function.
+    pub(crate) fn take_denied(&mut self) -> bool {
+        std::mem::take(&mut self.denied)
     }
 }
 
@@ -57,17 +56,17 @@ impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let left = desired
             .checked_sub(current)
-            .and_then(|bytes| self.left.checked_sub(bytes));
+            .and_then(|bytes| self.bytes_left.checked_sub(bytes));
         match left {
-            Some(left) => self.left = left,
-            None => self.refused = true,
+            Some(left) => self.bytes_left = left,
+            None => self.denied = true,
         }
         Ok(left.is_some())
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let granted = desired <= TABLE_ELEMENTS;
-        self.refused |= !granted;
+        self.denied |= !granted;
         Ok(granted)
     }
 
@@ -93,9 +92,9 @@ mod tests {
         let mut limiter = MemoryLimiter::new(3 << 16);
         assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
         assert!(limiter.memory_growing(0, 1 << 16, None).unwrap());
-        assert!(!limiter.take_refused());
+        assert!(!limiter.take_denied());
         assert!(!limiter.memory_growing(1 << 16, 2 << 16, None).unwrap());
-        assert!(limiter.take_refused());
-        assert!(!limiter.take_refused());
+        assert!(limiter.take_denied());
+        assert!(!limiter.take_denied());
     }
 }

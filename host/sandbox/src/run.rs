@@ -1,9 +1,9 @@
-//! The guests of one request behind the port `PipelineRun`. Not here: how they are admitted (`instance_limiter.rs`), what bounds a
-//! call (`call.rs`).
+//! The guests of one request behind the port `PipelineRun`.
 
 use crate::{
-    call::{Call, Shared},
-    convert::{self, Intake},
+    call::Call,
+    context::RunContext,
+    convert::{self, OutputReader},
     guest::Guest,
     instance_limiter::InstancePermit,
     ticker::EpochTicker,
@@ -22,21 +22,21 @@ use wasmtime::component::ResourceAny;
 pub(crate) struct Run {
     // In this order: the guests' slots in the pool are free before their permit is.
     guests: Mutex<Guests>,
-    shared: Shared,
+    context: RunContext,
     _permit: InstancePermit,
-    /// A run that outlives its sandbox still needs its epochs.
+    /// A run that outlives its sandbox still needs epochs.
     _ticker: Arc<EpochTicker>,
 }
 
 pub(crate) struct Guests {
     pub(crate) guests: Vec<Guest>,
-    /// Index of the guest that serves a stage.
-    pub(crate) serving: BTreeMap<Stage, usize>,
+    /// The index of each stage's guest.
+    pub(crate) guest_of_stage: BTreeMap<Stage, usize>,
     /// In the order they were opened; `None` once finished.
     pub(crate) filters: Vec<Option<Filter>>,
 }
 
-/// A guest's filter and what it may still put out.
+/// A guest's filter and the limit of its output.
 pub(crate) struct Filter {
     resource: ResourceAny,
     /// Passages in the prompt.
@@ -45,17 +45,17 @@ pub(crate) struct Filter {
 }
 
 impl Run {
-    pub(crate) fn new(guests: Guests, shared: Shared, permit: InstancePermit, ticker: Arc<EpochTicker>) -> Self {
+    pub(crate) fn new(guests: Guests, context: RunContext, permit: InstancePermit, ticker: Arc<EpochTicker>) -> Self {
         Self {
             guests: Mutex::new(guests),
-            shared,
+            context,
             _permit: permit,
             _ticker: ticker,
         }
     }
 
-    fn intake(&self) -> Intake {
-        Intake::new(self.shared.limits.guest_output_bytes)
+    fn output_reader(&self) -> OutputReader {
+        OutputReader::new(self.context.limits.guest_output_bytes)
     }
 }
 
@@ -63,43 +63,43 @@ impl Run {
 impl PipelineRun for Run {
     async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
         let mut guests = self.guests.lock().await;
-        let guest = guests.serving(Stage::Retrieval)?;
+        let guest = guests.guest_for(Stage::Retrieval)?;
         let api = guest.exports.retrieval.clone().ok_or_else(not_exported)?;
         let request = convert::request(request);
-        let call = Call::begin(guest, &self.shared, Stage::Retrieval)?;
+        let call = Call::begin(guest, &self.context, Stage::Retrieval)?;
         let answer = api.call_retrieve(&mut call.guest.store, &request);
-        let answer = self.shared.within(answer).await;
-        call.end_stage(answer, &mut self.intake(), Intake::passages)
+        let answer = self.context.limit_time(answer).await;
+        call.end_stage(answer, &mut self.output_reader(), OutputReader::passages)
     }
 
     async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
         let mut guests = self.guests.lock().await;
-        let guest = guests.serving(Stage::Prompting)?;
+        let guest = guests.guest_for(Stage::Prompting)?;
         let api = guest.exports.prompting.clone().ok_or_else(not_exported)?;
         let request = convert::request(request);
         let passages: Vec<_> = passages.iter().map(convert::passage).collect();
-        let call = Call::begin(guest, &self.shared, Stage::Prompting)?;
+        let call = Call::begin(guest, &self.context, Stage::Prompting)?;
         let answer = api.call_build_prompt(&mut call.guest.store, &request, &passages);
-        let answer = self.shared.within(answer).await;
-        call.end_stage(answer, &mut self.intake(), Intake::prompt)
+        let answer = self.context.limit_time(answer).await;
+        call.end_stage(answer, &mut self.output_reader(), OutputReader::prompt)
     }
 
     async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId> {
         let mut guests = self.guests.lock().await;
-        let guest = guests.serving(Stage::Postprocessing)?;
+        let guest = guests.guest_for(Stage::Postprocessing)?;
         let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
         let passages = u32::try_from(prompt.passages.len()).map_err(Error::internal)?;
         let request = convert::request(request);
         let prompt = convert::prompt(prompt);
-        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
         let filter = api.filter();
         let answer = filter.call_constructor(&mut call.guest.store, &request, &prompt);
-        let answer = self.shared.within(answer).await;
+        let answer = self.context.limit_time(answer).await;
         let resource = call.end(answer)?;
         guests.filters.push(Some(Filter {
             resource,
             passages,
-            output_left: self.shared.limits.guest_output_bytes,
+            output_left: self.context.limits.guest_output_bytes,
         }));
         Ok(FilterId(guests.filters.len() - 1))
     }
@@ -109,15 +109,15 @@ impl PipelineRun for Run {
         let Filter {
             resource, output_left, ..
         } = *guests.filter(filter)?;
-        let guest = guests.serving(Stage::Postprocessing)?;
+        let guest = guests.guest_for(Stage::Postprocessing)?;
         let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
-        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
         let methods = api.filter();
         let answer = methods.call_push(&mut call.guest.store, resource, piece);
-        let answer = self.shared.within(answer).await;
-        let mut intake = Intake::new(output_left);
-        let text = call.end_stage(answer, &mut intake, Intake::text)?;
-        guests.filter(filter)?.output_left = intake.left();
+        let answer = self.context.limit_time(answer).await;
+        let mut reader = OutputReader::new(output_left);
+        let text = call.end_stage(answer, &mut reader, OutputReader::text)?;
+        guests.filter(filter)?.output_left = reader.bytes_left();
         Ok(text)
     }
 
@@ -128,9 +128,9 @@ impl PipelineRun for Run {
             passages,
             output_left,
         } = *guests.filter(filter)?;
-        let guest = guests.serving(Stage::Postprocessing)?;
+        let guest = guests.guest_for(Stage::Postprocessing)?;
         let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
-        let call = Call::begin(guest, &self.shared, Stage::Postprocessing)?;
+        let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
         let methods = api.filter();
         let store = &mut call.guest.store;
         let finish = async {
@@ -139,9 +139,9 @@ impl PipelineRun for Run {
             resource.resource_drop_async(&mut *store).await?;
             Ok(answer)
         };
-        let answer = self.shared.within(finish).await;
-        let ending = call.end_stage(answer, &mut Intake::new(output_left), |intake, ending| {
-            intake.ending(ending, passages)
+        let answer = self.context.limit_time(finish).await;
+        let ending = call.end_stage(answer, &mut OutputReader::new(output_left), |reader, ending| {
+            reader.ending(ending, passages)
         });
         if let Some(slot) = guests.filters.get_mut(filter.0) {
             *slot = None;
@@ -150,17 +150,17 @@ impl PipelineRun for Run {
     }
 
     fn fuel(&self) -> u64 {
-        self.shared.fuel_used()
+        self.context.fuel_used()
     }
 
     fn time(&self) -> Duration {
-        self.shared.clock.total()
+        self.context.clock.total()
     }
 }
 
 impl Guests {
-    fn serving(&mut self, stage: Stage) -> Result<&mut Guest> {
-        self.serving
+    fn guest_for(&mut self, stage: Stage) -> Result<&mut Guest> {
+        self.guest_of_stage
             .get(&stage)
             .and_then(|index| self.guests.get_mut(*index))
             .ok_or_else(not_exported)
@@ -170,11 +170,11 @@ impl Guests {
         self.filters
             .get_mut(filter.0)
             .and_then(Option::as_mut)
-            .ok_or_else(|| Error::internal("a filter was used that is not open"))
+            .ok_or_else(|| Error::internal("a call names a filter that is not open"))
     }
 }
 
 /// `start` has checked that every stage is served by a component that exports it.
 fn not_exported() -> Error {
-    Error::internal("a run was started without a stage that it is asked for")
+    Error::internal("a run has no guest for this stage")
 }

@@ -1,14 +1,13 @@
-//! The port `Sandbox` on wasmtime: uploads are checked and compiled, requests get their guests.
-//! Not here: each of these steps (`library.rs`, `guest.rs`, `run.rs`).
+//! The port `Sandbox` on wasmtime: compiles and checks uploads, and starts the guests of requests.
 
 use crate::{
-    call::Shared,
-    check::Checked,
+    check::CheckedComponent,
     compiler::Compiler,
+    context::RunContext,
     errors,
-    guest::Guest,
     instance_limiter::InstanceLimiter,
-    library::Library,
+    instantiate::instantiate,
+    loader::ComponentLoader,
     run::{Guests, Run},
     ticker::EpochTicker,
 };
@@ -21,27 +20,26 @@ use riad_core::{
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// Runs components of tenants. Dropping it ends its thread once the last run is gone.
+/// Runs tenants' components. Its thread ends when it and its last run are dropped.
 pub struct WasmSandbox {
-    library: Arc<Library>,
+    loader: Arc<ComponentLoader>,
     limits: Arc<Limits>,
     instances: InstanceLimiter,
     ticker: Arc<EpochTicker>,
 }
 
 impl WasmSandbox {
-    /// Sets wasmtime up. `cache_dir` is made if it is missing; nothing but this process may write to it, because code that
-    /// runs in the process is loaded from it.
+    /// Creates `cache_dir` if it is missing. Only this process may write to it: its content is loaded as code.
     ///
     /// # Errors
     /// `Internal` if the folder cannot be used or the address space for the guests cannot be reserved.
     pub fn new(cache_dir: &Path, limits: &Limits, compiler: Compiler) -> Result<Self> {
-        let library = Library::open(cache_dir, limits, compiler)?;
+        let loader = ComponentLoader::open(cache_dir, limits, compiler)?;
         Ok(Self {
-            ticker: Arc::new(EpochTicker::start(library.engine())?),
+            ticker: Arc::new(EpochTicker::start(loader.engine())?),
             instances: InstanceLimiter::new(limits),
             limits: Arc::new(limits.clone()),
-            library,
+            loader,
         })
     }
 
@@ -51,15 +49,15 @@ impl WasmSandbox {
         self.instances.free() as usize
     }
 
-    async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<Checked>> {
-        let found = self.library.get(planned.digest, planned.source.as_ref()).await;
+    async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<CheckedComponent>> {
+        let found = self.loader.load(planned.digest, planned.source.as_ref()).await;
         let checked = found.map_err(|error| match error.kind() {
-            // It was accepted once; the client of this request has sent nothing wrong.
+            // It was accepted when it was uploaded; this request is not at fault.
             ErrorKind::InvalidRequest => Error::new(
                 ErrorKind::PluginFailed,
                 format!(
                     "{} can no longer be run: {}",
-                    errors::plugin(&planned.digest),
+                    errors::plugin_name(&planned.digest),
                     error.message()
                 ),
             ),
@@ -84,7 +82,10 @@ impl WasmSandbox {
         }
         Err(Error::new(
             ErrorKind::PluginFailed,
-            format!("{} does not export the {stage} stage", errors::plugin(&planned.digest)),
+            format!(
+                "{} does not export the {stage} stage",
+                errors::plugin_name(&planned.digest)
+            ),
         ))
     }
 }
@@ -97,13 +98,13 @@ impl Sandbox for WasmSandbox {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "the component has {bytes} bytes, at most {} are taken",
+                    "the component has {bytes} bytes, at most {} are accepted",
                     self.limits.plugin_bytes
                 ),
             ));
         }
         let digest = Digest::of(&component);
-        let checked = self.library.get(digest, &component).await?;
+        let checked = self.loader.load(digest, &component).await?;
         Ok(ComponentInfo {
             digest,
             stages: checked.stages.clone(),
@@ -111,8 +112,8 @@ impl Sandbox for WasmSandbox {
     }
 
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
-        let mut components: Vec<(Arc<Checked>, Stage)> = Vec::new();
-        let mut serving = BTreeMap::new();
+        let mut components: Vec<(Arc<CheckedComponent>, Stage)> = Vec::new();
+        let mut guest_of_stage = BTreeMap::new();
         for (stage, planned) in &plan.stages {
             let checked = self.load(*stage, planned).await?;
             let known = components.iter().position(|(known, _)| known.digest == checked.digest);
@@ -120,21 +121,21 @@ impl Sandbox for WasmSandbox {
                 components.push((checked, *stage));
                 components.len() - 1
             });
-            serving.insert(*stage, index);
+            guest_of_stage.insert(*stage, index);
         }
         let count = u32::try_from(components.len()).map_err(Error::internal)?;
         let permit = self.instances.acquire(plan.account, count).await?;
-        let shared = Shared::new(Arc::clone(&self.limits));
+        let context = RunContext::new(Arc::clone(&self.limits));
         let mut guests = Vec::with_capacity(components.len());
         for (checked, stage) in &components {
-            let guest = Guest::start(checked, self.library.engine(), &shared, capabilities.clone(), *stage);
+            let guest = instantiate(checked, self.loader.engine(), &context, capabilities.clone(), *stage);
             guests.push(guest.await?);
         }
         let guests = Guests {
             guests,
-            serving,
+            guest_of_stage,
             filters: Vec::new(),
         };
-        Ok(Box::new(Run::new(guests, shared, permit, Arc::clone(&self.ticker))))
+        Ok(Box::new(Run::new(guests, context, permit, Arc::clone(&self.ticker))))
     }
 }

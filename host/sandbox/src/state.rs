@@ -1,20 +1,19 @@
-//! What a guest's store carries: the capabilities of one room and what the guest may still use.
-//! Not here: how a capability is called (`capabilities/`).
+//! The state in a guest's store: the capabilities of one room, and what is left of the guest's limits.
 
 use crate::{
     budget::Budget,
-    clock::{Away, GuestClock},
+    clock::{ClockPause, GuestClock},
     limits::{HANDLES, MemoryLimiter},
     wasi,
 };
 use riad_core::{Limits, document::Metadata, ports::Capabilities};
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 pub(crate) struct GuestState {
     pub(crate) capabilities: Capabilities,
-    /// Read once a guest, so that a request sees one version of the settings.
+    /// Read once, so that a request sees one version of the settings.
     pub(crate) settings: Option<Metadata>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) clock: Arc<GuestClock>,
@@ -43,9 +42,18 @@ impl GuestState {
         }
     }
 
-    /// Every host call of ours begins here: it is counted, and guest time stops until the guard is dropped.
-    pub(crate) fn host_call(&self) -> wasmtime::Result<Away> {
+    /// Begins a host call: counts it, and pauses guest time until the guard is dropped.
+    pub(crate) fn begin_host_call(&self) -> wasmtime::Result<ClockPause> {
         self.budget.take_host_call()?;
-        Ok(self.clock.away())
+        Ok(self.clock.pause())
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }

@@ -1,5 +1,4 @@
-//! The thread that moves the engine's epoch on, so that busy guests yield. It ends with the last holder.
-//! Not here: what a guest does at a new epoch (`guest.rs`).
+//! The thread that increments the engine's epoch, so that busy guests yield (`guest.rs`).
 
 use crate::limits::EPOCH_TICK;
 use riad_core::{Error, Result};
@@ -38,7 +37,7 @@ impl Drop for EpochTicker {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // The thread cannot panic; if it did, there would be nothing left to do about it here.
+            // A panic of the thread would have no effect that could be undone here.
             drop(thread.join());
         }
     }

@@ -1,53 +1,45 @@
-//! The WASI that language runtimes want: a world that is empty, with coarse clocks and random numbers. Files, sockets and
-//! HTTP are not linked at all; `check.rs` refuses components that import them.
+//! The part of WASI that language runtimes need: standard streams, coarse clocks, random numbers, and nothing to find behind
+//! them. Files, sockets and HTTP are not linked; `check.rs` rejects components that import them.
 
-use crate::{limits::RANDOM_BYTES, state::GuestState};
-use std::time::{Duration, Instant, SystemTime};
+use crate::limits::RANDOM_BYTES;
+use riad_core::Timestamp;
+use std::time::{Duration, Instant};
 use wasmtime::component::Linker;
 use wasmtime_wasi::{
-    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView,
+    HostMonotonicClock, HostWallClock, WasiCtx, WasiView,
     cli::{WasiCli, WasiCliView},
     p2::{add_to_linker_proxy_interfaces_async, bindings::cli, bindings::random},
     random::WasiRandom,
 };
 
-/// WASI packages of which a component may import the interfaces that are linked here.
+/// WASI packages whose linked interfaces a component may import.
 pub(crate) const PACKAGES: [&str; 4] = ["wasi:cli", "wasi:clocks", "wasi:io", "wasi:random"];
 
-/// Fine clocks let a guest measure what others do on the same core.
+/// With finer clocks a guest could measure what others do on the same core.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    // io, clocks, random and the standard streams; then what runtimes import beside them.
+pub(crate) fn link<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    // io, clocks, random and the standard streams; then what some runtimes import as well.
     add_to_linker_proxy_interfaces_async(linker)?;
-    random::insecure::add_to_linker::<GuestState, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    cli::exit::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::environment::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::terminal_input::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::terminal_output::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::terminal_stdin::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::terminal_stdout::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
-    cli::terminal_stderr::add_to_linker::<GuestState, WasiCli>(linker, GuestState::cli)?;
+    random::insecure::add_to_linker::<T, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     Ok(())
 }
 
-/// No files, no environment, no arguments, no network; what is written to the standard streams is thrown away.
+/// No files, no environment, no arguments, no network. Output to the standard streams is discarded.
 pub(crate) fn empty_context() -> WasiCtx {
     WasiCtx::builder()
         .wall_clock(CoarseClock(Instant::now()))
         .monotonic_clock(CoarseClock(Instant::now()))
         .max_random_size(RANDOM_BYTES)
         .build()
-}
-
-impl WasiView for GuestState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
 }
 
 struct CoarseClock(Instant);
@@ -58,10 +50,7 @@ impl HostWallClock for CoarseClock {
     }
 
     fn now(&self) -> Duration {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+        Duration::from_millis(Timestamp::now().as_millis())
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn pause_clock_while_yielded<T>(clock: &Arc<GuestClock>, call: 
         let waker = Waker::from(Arc::clone(&woken));
         let result = call.as_mut().poll(&mut Context::from_waker(&waker));
         if result.is_pending() && woken.already.load(Ordering::Relaxed) {
-            paused = Some(clock.away());
+            paused = Some(clock.pause());
         }
         result
     })
@@ -66,7 +66,7 @@ mod tests {
             if polls > 5 { Poll::Ready(()) } else { Poll::Pending }
         });
         clock.start();
-        let before = clock.left();
+        let before = clock.remaining();
         // A neighbor on the same thread runs for long each time.
         let mut guest = pin!(pause_clock_while_yielded(&clock, yields));
         poll_fn(|context| {
@@ -76,9 +76,9 @@ mod tests {
         })
         .await;
         // The last one ran after the end.
-        assert!(before - clock.left() < STEP * 3, "{:?}", before - clock.left());
+        assert!(before - clock.remaining() < STEP * 3, "{:?}", before - clock.remaining());
         clock.start();
         pause_clock_while_yielded(&clock, tokio::time::sleep(STEP)).await;
-        assert!(before - clock.left() >= STEP);
+        assert!(before - clock.remaining() >= STEP);
     }
 }

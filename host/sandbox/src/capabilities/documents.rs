@@ -1,4 +1,4 @@
-//! `riad:documents`: search and read in the room. Not here: how a search works.
+//! `riad:documents`: searches and reads the room's documents.
 
 use crate::{
     bindings::{
@@ -16,8 +16,8 @@ impl Host for GuestState {
         limit: u32,
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
-        let _away = self.host_call()?;
-        let Some(filter) = convert::object(&filter) else {
+        let _pause = self.begin_host_call()?;
+        let Some(filter) = convert::parse_object(&filter) else {
             return Ok(Err(WitError::InvalidArgument("`filter` must be a JSON object".into())));
         };
         let found = self.capabilities.documents.search(&query, limit, filter).await;
@@ -27,9 +27,9 @@ impl Host for GuestState {
     }
 
     async fn get(&mut self, id: String) -> wasmtime::Result<Result<Document, WitError>> {
-        let _away = self.host_call()?;
+        let _pause = self.begin_host_call()?;
         let Ok(id) = id.parse() else {
-            // What cannot be an id names no document.
+            // A malformed id names no document.
             return Ok(Err(WitError::NotFound));
         };
         let found = self.capabilities.documents.get(&id).await;

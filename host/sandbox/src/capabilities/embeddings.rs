@@ -1,4 +1,4 @@
-//! `riad:embeddings`: vectors of texts. Not here: the model, and who pays.
+//! `riad:embeddings`: vectors of texts.
 
 use crate::{
     bindings::{WitError, embeddings::embeddings::Host},
@@ -8,7 +8,7 @@ use crate::{
 
 impl Host for GuestState {
     async fn embed(&mut self, texts: Vec<String>) -> wasmtime::Result<Result<Vec<Vec<f32>>, WitError>> {
-        let _away = self.host_call()?;
+        let _pause = self.begin_host_call()?;
         let vectors = self.capabilities.embeddings.embed(texts).await;
         Ok(vectors.map_err(|error| errors::to_wit(&error)))
     }

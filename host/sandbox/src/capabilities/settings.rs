@@ -1,13 +1,19 @@
-//! `riad:settings`: one member of the room's settings. Not here: where they are kept.
+//! `riad:settings`: one member of the room's settings.
 
-use crate::{bindings::settings::settings::Host, errors::Breach, state::GuestState};
+use crate::{bindings::settings::settings::Host, errors::StopReason, state::GuestState};
 
 impl Host for GuestState {
     async fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        let _away = self.host_call()?;
+        let _pause = self.begin_host_call()?;
         if self.settings.is_none() {
-            // The WIT function has no error: settings that cannot be read end the request.
-            self.settings = Some(self.capabilities.settings.get().await.map_err(Breach::Host)?);
+            // The WIT function cannot return an error, so a failure ends the request.
+            self.settings = Some(
+                self.capabilities
+                    .settings
+                    .get()
+                    .await
+                    .map_err(StopReason::HostCallFailed)?,
+            );
         }
         let member = self.settings.as_ref().and_then(|settings| settings.get(&key));
         Ok(member.map(ToString::to_string))

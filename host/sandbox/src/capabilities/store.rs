@@ -1,4 +1,4 @@
-//! `riad:store`: SQL on the room's plugin database. Not here: what SQL is allowed, and for how long.
+//! `riad:store`: SQL on the room's plugin database. Not here: which SQL is allowed, and its time limit (`riad-store`).
 
 use crate::{
     bindings::{
@@ -12,11 +12,11 @@ use riad_core::ports::SqlValue;
 
 impl Host for GuestState {
     async fn query(&mut self, sql: String, params: Vec<Value>) -> wasmtime::Result<Result<Rows, WitError>> {
-        let _away = self.host_call()?;
+        let _pause = self.begin_host_call()?;
         let rows = self
             .capabilities
             .sql
-            .query(&sql, params.into_iter().map(value_in).collect())
+            .query(&sql, params.into_iter().map(value_from_wit).collect())
             .await;
         Ok(rows
             .map(|rows| Rows {
@@ -24,24 +24,24 @@ impl Host for GuestState {
                 rows: rows
                     .rows
                     .into_iter()
-                    .map(|row| row.into_iter().map(value_out).collect())
+                    .map(|row| row.into_iter().map(value_to_wit).collect())
                     .collect(),
             })
             .map_err(|error| errors::to_wit(&error)))
     }
 
     async fn execute(&mut self, sql: String, params: Vec<Value>) -> wasmtime::Result<Result<u64, WitError>> {
-        let _away = self.host_call()?;
+        let _pause = self.begin_host_call()?;
         let changed = self
             .capabilities
             .sql
-            .execute(&sql, params.into_iter().map(value_in).collect())
+            .execute(&sql, params.into_iter().map(value_from_wit).collect())
             .await;
         Ok(changed.map_err(|error| errors::to_wit(&error)))
     }
 }
 
-fn value_in(value: Value) -> SqlValue {
+fn value_from_wit(value: Value) -> SqlValue {
     match value {
         Value::Null => SqlValue::Null,
         Value::Integer(integer) => SqlValue::Integer(integer),
@@ -51,7 +51,7 @@ fn value_in(value: Value) -> SqlValue {
     }
 }
 
-fn value_out(value: SqlValue) -> Value {
+fn value_to_wit(value: SqlValue) -> Value {
     match value {
         SqlValue::Null => Value::Null,
         SqlValue::Integer(integer) => Value::Integer(integer),

@@ -25,7 +25,7 @@ async fn is_dead(run: &dyn PipelineRun) {
     assert!(
         error
             .message()
-            .ends_with("cannot go on: an earlier call of this request ended it"),
+            .ends_with("cannot continue: an earlier call of this request failed"),
         "{error}"
     );
 }

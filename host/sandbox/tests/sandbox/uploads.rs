@@ -273,7 +273,7 @@ async fn a_component_that_is_too_large_is_refused_unread() {
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(
         error.message(),
-        "the component has 65537 bytes, at most 65536 are taken"
+        "the component has 65537 bytes, at most 65536 are accepted"
     );
     assert_eq!(refused(&host, vec![0; 65_536]).await.kind(), ErrorKind::InvalidRequest);
 }

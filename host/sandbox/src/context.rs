@@ -1,0 +1,56 @@
+//! The limits that the guests of one run share.
+
+use crate::{budget::Budget, clock::GuestClock, errors::StopReason, yielding::pause_clock_while_yielded};
+use riad_core::Limits;
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+pub(crate) struct RunContext {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) clock: Arc<GuestClock>,
+    pub(crate) budget: Arc<Budget>,
+    fuel_left: AtomicU64,
+    deadline: Instant,
+}
+
+impl RunContext {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            clock: GuestClock::new(Duration::from_millis(limits.guest_ms)),
+            budget: Arc::new(Budget::new(&limits)),
+            fuel_left: AtomicU64::new(limits.guest_fuel),
+            deadline: Instant::now() + Duration::from_millis(limits.request_ms),
+            limits,
+        }
+    }
+
+    pub(crate) fn fuel_left(&self) -> u64 {
+        self.fuel_left.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_fuel_left(&self, fuel: u64) {
+        self.fuel_left.store(fuel, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.limits.guest_fuel - self.fuel_left()
+    }
+
+    /// Runs a call until it ends or its time is up. The epoch callback stops a guest that computes; this stops one that sleeps,
+    /// and one whose host calls do not end.
+    pub(crate) async fn limit_time<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+        tokio::select! {
+            biased;
+            result = pause_clock_while_yielded(&self.clock, call) => result,
+            () = self.clock.expired() => Err(StopReason::OutOfTime.into()),
+            () = tokio::time::sleep_until(self.deadline) => Err(StopReason::DeadlineExceeded.into()),
+        }
+    }
+}
