@@ -2,6 +2,7 @@
 
 mod claims;
 mod config;
+mod errors;
 mod file;
 mod keys;
 mod provider;
@@ -11,11 +12,12 @@ pub use config::IdentityConfig;
 pub use provider::KeyRefresh;
 
 use async_trait::async_trait;
+use errors::reject;
 use file::FileKeys;
 use keys::{KeyNotFound, KeySet, VerifyingKey};
 use provider::ProviderKeys;
 use riad_core::{
-    Error, ErrorKind, Result, Secret, Timestamp,
+    Result, Secret, Timestamp,
     ports::{Claims, Tokens},
 };
 use std::{path::Path, sync::Arc};
@@ -97,9 +99,4 @@ impl Tokens for IdentityTokens {
         // Only now: until the signature is verified, anybody may have written them.
         claims::read(&self.config, &token.claims()?, Timestamp::now().as_seconds())
     }
-}
-
-/// `why` must not contain any part of the token: the error is logged.
-fn reject(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Unauthenticated, format!("this token is not valid: {why}"))
 }

@@ -1,13 +1,15 @@
-//! What is counted, and how it is written for Prometheus. Not here: when (`services`), who may read it (`api`).
+//! Metrics and their text form for Prometheus.
 //!
-//! `gen_ai_*` have the names, units, attributes and buckets of OpenTelemetry's semantic conventions for generative AI
+//! `gen_ai_*` metrics have the names, units, attributes and buckets of OpenTelemetry's semantic conventions for generative AI
 //! (open-telemetry/semantic-conventions-genai, `docs/gen-ai/gen-ai-metrics.md`, status "Development"), in the form that its
 //! Prometheus compatibility rules give them: `.` becomes `_`, `s` is appended as `_seconds`, `{token}` is dropped.
 
 mod gauges;
 mod labels;
 
-use labels::{Labels, Names};
+pub use labels::MetricsConfig;
+
+use labels::{KnownNames, Labels};
 use parking_lot::Mutex;
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
@@ -20,7 +22,7 @@ use riad_core::{
 };
 use std::time::Duration;
 
-/// Advised for `gen_ai.server.request.duration`; seconds. Good for our own times as well.
+/// Advised for `gen_ai.server.request.duration`; seconds. Also for our own durations.
 const DURATION_BUCKETS: [f64; 14] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
@@ -48,20 +50,12 @@ const TOKEN_BUCKETS: [f64; 14] = [
     67_108_864.0,
 ];
 
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MetricsConfig {
-    /// Adds `tenant` to what is counted per request.
-    pub tenant_label: bool,
-    /// Distinct values of `tenant`, first come, first named, until the process ends; the rest are counted as `other`.
-    pub max_tenants: usize,
-}
-
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 type Counters = Family<Labels, Counter>;
 
 pub struct Metrics {
     registry: Registry,
-    names: Mutex<Names>,
+    names: Mutex<KnownNames>,
     duration: Histograms,
     first_token: Histograms,
     per_token: Histograms,
@@ -76,9 +70,9 @@ pub struct Metrics {
 impl Metrics {
     #[must_use]
     pub fn new(config: MetricsConfig) -> Self {
-        let mut new = Self {
+        let mut metrics = Self {
             registry: Registry::default(),
-            names: Mutex::new(Names::new(config)),
+            names: Mutex::new(KnownNames::new(config)),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             first_token: Family::new_with_constructor(|| Histogram::new(FIRST_TOKEN_BUCKETS)),
             per_token: Family::new_with_constructor(|| Histogram::new(PER_TOKEN_BUCKETS)),
@@ -89,8 +83,8 @@ impl Metrics {
             queue_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             plugin_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
         };
-        new.register();
-        new
+        metrics.register();
+        metrics
     }
 
     /// The library adds the unit and `_total` to a name, and a full stop to its help.
@@ -136,37 +130,39 @@ impl Metrics {
         registry.register("riad_fuel", "WebAssembly fuel billed", self.fuel.clone());
     }
 
-    fn observe(&self, seen: &RequestRecord) {
-        let names = self.names.lock().of(seen);
-        let used = &seen.used;
+    fn observe(&self, record: &RequestRecord) {
+        let labels = self.names.lock().labels_of(record);
+        let used = &record.used;
 
-        self.requests.get_or_create(&names.request(seen.outcome)).inc();
+        self.requests.get_or_create(&labels.request(record.outcome)).inc();
         for (kind, amount) in [
             ("prompt", used.prompt_tokens),
             ("completion", used.completion_tokens),
             ("embedded", used.embedded_tokens),
         ] {
             if amount > 0 {
-                self.tokens.get_or_create(&names.tokens(kind)).inc_by(amount);
+                self.tokens.get_or_create(&labels.tokens(kind)).inc_by(amount);
             }
         }
         if used.fuel > 0 {
-            self.fuel.get_or_create(&names.kind()).inc_by(used.fuel);
+            self.fuel.get_or_create(&labels.kind()).inc_by(used.fuel);
         }
-        if let Some(queued) = seen.queued {
-            self.queue_time.get_or_create(&names.kind()).observe(seconds(queued));
+        if let Some(queued) = record.queued {
+            self.queue_time.get_or_create(&labels.kind()).observe(seconds(queued));
         }
-        if !seen.plugin.is_zero() {
+        if !record.plugin.is_zero() {
             self.plugin_time
-                .get_or_create(&names.kind())
-                .observe(seconds(seen.plugin));
+                .get_or_create(&labels.kind())
+                .observe(seconds(record.plugin));
         }
 
-        let Some(operation) = operation(seen.kind) else { return };
+        let Some(operation) = operation(record.kind) else {
+            return;
+        };
         self.duration
-            .get_or_create(&names.operation(operation, error_type(seen.outcome)))
-            .observe(seconds(seen.duration));
-        let (input, output) = match seen.kind {
+            .get_or_create(&labels.operation(operation, error_type(record.outcome)))
+            .observe(seconds(record.duration));
+        let (input, output) = match record.kind {
             Kind::Chat => (used.prompt_tokens, used.completion_tokens),
             Kind::Embedding | Kind::Document | Kind::Search | Kind::Storage | Kind::Residency => {
                 (used.embedded_tokens, 0)
@@ -176,16 +172,19 @@ impl Metrics {
             if amount > 0 {
                 // Exact up to 2⁵³ tokens.
                 self.usage
-                    .get_or_create(&names.usage(operation, kind))
+                    .get_or_create(&labels.usage(operation, kind))
                     .observe(amount as f64);
             }
         }
-        // "For successful responses", say the conventions.
-        if seen.outcome == Outcome::Completed {
-            for (histograms, time) in [(&self.first_token, seen.first_token), (&self.per_token, seen.per_token)] {
+        // The conventions: "for successful responses".
+        if record.outcome == Outcome::Completed {
+            for (histograms, time) in [
+                (&self.first_token, record.first_token),
+                (&self.per_token, record.per_token),
+            ] {
                 if let Some(time) = time {
                     histograms
-                        .get_or_create(&names.operation(operation, None))
+                        .get_or_create(&labels.operation(operation, None))
                         .observe(seconds(time));
                 }
             }
@@ -194,8 +193,8 @@ impl Metrics {
 }
 
 impl Telemetry for Metrics {
-    fn request(&self, seen: &RequestRecord) {
-        self.observe(seen);
+    fn request(&self, record: &RequestRecord) {
+        self.observe(record);
     }
 
     fn render(&self, gauges: &Gauges) -> String {
@@ -213,7 +212,7 @@ impl Telemetry for Metrics {
     }
 }
 
-/// `gen_ai.operation.name`: well-known values where one applies. Absent: time passed, nobody asked for anything.
+/// `gen_ai.operation.name`, a well-known value where one applies. Absent for costs of time, which no request causes.
 fn operation(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Chat => Some("chat"),
@@ -224,7 +223,7 @@ fn operation(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// `error.type`: absent if all went well.
+/// `error.type`, absent for completed requests.
 fn error_type(outcome: Outcome) -> Option<&'static str> {
     (outcome != Outcome::Completed).then(|| outcome.as_str())
 }

@@ -1,5 +1,4 @@
-//! Starting log and traces, and ending them. Not here: what a line of the log looks like (`log`), what leaves the process
-//! (`scrub`).
+//! Starts and ends the log and traces. Not here: the form of a log line (`log`), what leaves the process (`scrub`).
 
 mod parent;
 mod route;
@@ -17,7 +16,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanProcessor as _},
 };
 use riad_core::{Error, Result};
-use route::{Route, Tap};
+use route::{CurrentRoute, Route};
 use sender::Sender;
 use std::{sync::Arc, time::Duration};
 use tracing::{Level, Metadata, subscriber::Interest};
@@ -25,27 +24,27 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, filter::dynamic_filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// How often spans that have ended are sent.
-const SEND_EVERY: Duration = Duration::from_secs(1);
-/// What an ending process waits for its last spans to be sent.
-const FLUSH: Duration = Duration::from_secs(5);
+/// How often ended spans are sent.
+const SEND_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an ending process waits until its last spans are sent.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig<'a> {
     pub log_format: LogFormat,
-    /// What the log shows if `RUST_LOG` says nothing, in its syntax, such as `riad=info`. Warnings of all others are shown.
+    /// The filter of the log if `RUST_LOG` is not set, in its syntax, such as `riad=info`. Warnings of other targets are shown.
     pub default_filter: &'a str,
-    /// Where a collector takes OTLP over HTTP: a base URL such as `http://127.0.0.1:4318`. Absent: no traces.
+    /// A collector's base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`. Absent: no traces.
     pub otlp_endpoint: Option<String>,
     pub service_name: &'a str,
     pub service_version: &'a str,
-    /// 0 to 1: how many of the traces that begin here are sent. One that a caller began follows the caller's choice.
+    /// 0 to 1: the share of the traces begun here that are sent. A trace that a caller began follows the caller's choice.
     pub sample_ratio: f64,
 }
 
-/// Installs the log, and sends spans of targets `riad*`, level `INFO` and above, to the collector: name, times, place in the
-/// trace and [`ATTRIBUTES`], nothing else. The log is installed once in a process, by the first call; traces go where the last
-/// call said. Headers for the collector can stand in `OTEL_EXPORTER_OTLP_HEADERS`. Needs no async runtime.
+/// Installs the log, and sends spans of targets `riad*`, level `INFO` and above, to the collector: name, times, position in the
+/// trace and [`ATTRIBUTES`], nothing else. The first call in a process installs the log; the last one decides where traces go.
+/// `OTEL_EXPORTER_OTLP_HEADERS` may have headers for the collector. Needs no async runtime.
 ///
 /// # Errors
 /// `InvalidRequest` for an endpoint or a ratio that cannot be used. The log is installed even then.
@@ -56,7 +55,7 @@ pub fn start(config: TelemetryConfig<'_>) -> Result<Guard> {
     };
     if !(0.0..=1.0).contains(&config.sample_ratio) {
         return Err(Error::invalid(
-            "the share of traces that are sent is a number from 0 to 1",
+            "the share of traces that are sent must be a number from 0 to 1",
         ));
     }
     let resource = Resource::builder_empty()
@@ -65,7 +64,9 @@ pub fn start(config: TelemetryConfig<'_>) -> Result<Guard> {
             KeyValue::new("service.version", config.service_version.to_owned()),
         ])
         .build();
-    let batches = BatchConfigBuilder::default().with_scheduled_delay(SEND_EVERY).build();
+    let batches = BatchConfigBuilder::default()
+        .with_scheduled_delay(SEND_INTERVAL)
+        .build();
     let mut spans = BatchSpanProcessor::new(Sender::open(endpoint)?, batches);
     spans.set_resource(&resource);
     let route = Arc::new(Route {
@@ -76,14 +77,14 @@ pub fn start(config: TelemetryConfig<'_>) -> Result<Guard> {
     Ok(Guard { route: Some(route) })
 }
 
-/// Keeps traces going. Dropping it is the same as [`Guard::shutdown`].
+/// Keeps traces running. Dropping it is the same as [`Guard::shutdown`].
 #[must_use = "dropping it ends the traces"]
 pub struct Guard {
     route: Option<Arc<Route>>,
 }
 
 impl Guard {
-    /// Sends what has ended so far; blocks for at most 5 seconds. False: not all of it arrived, which the log tells as well.
+    /// Sends the spans that have ended; blocks for at most 5 seconds. False if some were lost, which is logged too.
     #[must_use]
     pub fn flush(&self) -> bool {
         self.route
@@ -91,7 +92,7 @@ impl Guard {
             .is_none_or(|route| route.spans.force_flush().is_ok())
     }
 
-    /// Ends the traces: what is in flight is sent; blocks for at most 5 seconds. Spans that are still open are lost.
+    /// Ends the traces after sending ended spans; blocks for at most 5 seconds. Open spans are lost.
     pub fn shutdown(self) {}
 }
 
@@ -99,7 +100,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let Some(route) = self.route.take() else { return };
         route::clear(&route);
-        match route.spans.shutdown_with_timeout(FLUSH) {
+        match route.spans.shutdown_with_timeout(FLUSH_TIMEOUT) {
             Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
             Err(error @ (OTelSdkError::Timeout(_) | OTelSdkError::InternalFailure(_))) => {
                 tracing::warn!(%error, "the last traces could not be sent");
@@ -108,11 +109,11 @@ impl Drop for Guard {
     }
 }
 
-/// The log, and a layer for spans that does nothing as long as there is no route.
+/// Installs the log, and a layer for spans that does nothing while there is no route.
 fn install(format: LogFormat, default_filter: &str) {
     let provider = SdkTracerProvider::builder()
-        .with_sampler(Tap)
-        .with_span_processor(Tap)
+        .with_sampler(CurrentRoute)
+        .with_span_processor(CurrentRoute)
         .build();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("riad"))
@@ -132,14 +133,14 @@ fn install(format: LogFormat, default_filter: &str) {
                 })
                 .with_max_level_hint(LevelFilter::INFO),
         );
-    // A test that starts several servers has the first one's log.
+    // Fails in a test that starts several servers: the first one's log stays.
     let _ = tracing_subscriber::registry()
         .with(log::layer(format, default_filter))
         .with(spans)
         .try_init();
 }
 
-/// Events are for the log: they are made of text.
+/// Only spans: events contain text and are for the log.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("riad")
 }

@@ -1,6 +1,6 @@
 //! One line of the text.
 
-use super::{MetricType, Sample};
+use crate::scrape::{MetricType, Sample};
 use std::{iter::Peekable, str::Chars};
 
 pub(super) enum Line {

@@ -1,6 +1,9 @@
 //! The rules for families, labels and series.
 
-use super::{Family, MetricType, Sample, lines::number};
+use crate::{
+    lines::number,
+    scrape::{Family, MetricType, Sample},
+};
 use std::collections::{BTreeMap, HashSet};
 
 /// Units that names may end with, and must if they have them.

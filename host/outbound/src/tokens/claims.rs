@@ -1,6 +1,6 @@
 //! Validates the claims of a token (RFC 7519) whose signature has been verified, and converts them.
 
-use super::{IdentityConfig, reject};
+use super::{config::IdentityConfig, errors::reject};
 use riad_core::{
     Digest, KeyId, Result, TenantId,
     grants::{Grants, KeyRole, Scope},

@@ -1,6 +1,7 @@
 //! Settings: which tokens are accepted, and how their claims are named.
 
-use riad_core::{Error, Result, TenantId};
+use super::errors::invalid_setting;
+use riad_core::{Result, TenantId};
 use serde::{Deserialize, Serialize};
 
 /// A longer leeway would keep expired tokens valid.
@@ -52,11 +53,11 @@ impl IdentityConfig {
             ("scopes_claim", &self.scopes_claim),
         ] {
             if value.is_empty() {
-                return Err(wrong(name, "must not be empty"));
+                return Err(invalid_setting(name, "must not be empty"));
             }
         }
         if self.leeway_seconds > LEEWAY_MAX_SECONDS {
-            return Err(wrong(
+            return Err(invalid_setting(
                 "leeway_seconds",
                 format_args!("must be at most {LEEWAY_MAX_SECONDS}"),
             ));
@@ -72,8 +73,4 @@ impl IdentityConfig {
         };
         begins("http://") || begins("https://")
     }
-}
-
-pub(super) fn wrong(name: &str, what: impl std::fmt::Display) -> Error {
-    Error::invalid(format!("auth.{name} {what}")).with_param(format!("auth.{name}"))
 }

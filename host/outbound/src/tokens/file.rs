@@ -1,7 +1,7 @@
 //! Keys in a file, which is read again when the operator changes it.
 
 use super::{
-    config::wrong,
+    errors::invalid_setting,
     keys::{KeySet, SET_MAX_BYTES},
 };
 use parking_lot::Mutex;
@@ -34,7 +34,7 @@ struct FileVersion {
 impl FileKeys {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let cannot = |why: &dyn std::fmt::Display| {
-            wrong(
+            invalid_setting(
                 "jwks",
                 format_args!("names {}, which cannot be used: {why}", path.display()),
             )

@@ -2,7 +2,7 @@
 //! are old or when a token names an unknown one.
 
 use super::{
-    config::wrong,
+    errors::invalid_setting,
     keys::{KeySet, SET_MAX_BYTES},
 };
 use crate::client;
@@ -64,7 +64,7 @@ impl ProviderKeys {
     pub(super) fn open(address: &str, refresh: KeyRefresh) -> Result<Self> {
         let address: reqwest::Url = address
             .parse()
-            .map_err(|error| wrong("jwks", format_args!("is not a URL: {error}")))?;
+            .map_err(|error| invalid_setting("jwks", format_args!("is not a URL: {error}")))?;
         if address.scheme() != "https" {
             tracing::warn!(
                 "auth.jwks is not https://: anybody on the network path to the provider can forge tokens for any tenant"

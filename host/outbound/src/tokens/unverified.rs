@@ -3,7 +3,7 @@
 //! `jsonwebtoken::decode` is not used: it rejects the algorithm name `Ed25519` (RFC 9864), and its `Validation` accepts a list
 //! as issuer and a token in the second in which it expires.
 
-use super::reject;
+use super::errors::reject;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use riad_core::Result;

@@ -68,7 +68,7 @@ async fn a_token_says_tenant_role_scopes_and_subject() {
 }
 
 #[tokio::test]
-async fn scopes_come_as_a_text_or_as_a_list_and_foreign_ones_open_nothing() {
+async fn scopes_are_a_text_or_a_list_and_unknown_ones_are_ignored() {
     let signer = ed25519();
     let tokens = KeyFile::with(&[signer.jwk("k")]).open();
     for (claim, scopes) in [
@@ -267,7 +267,7 @@ fn settings_that_cannot_work_are_refused_at_start_and_named() {
 }
 
 #[test]
-fn settings_are_read_from_text_with_defaults_and_without_unknown_names() {
+fn settings_have_defaults_and_unknown_names_are_rejected() {
     let read = |json: Value| serde_json::from_value::<IdentityConfig>(json);
     let settings = read(json!({"jwks": "k.json", "issuer": ISSUER, "audience": AUDIENCE})).unwrap();
     assert_eq!(settings, config("k.json"));

@@ -58,7 +58,7 @@ async fn a_file_that_changes_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_became_bad_or_went_away_leaves_the_keys_and_an_empty_set_takes_them() {
+async fn a_broken_or_missing_file_keeps_the_keys_an_empty_set_does_not() {
     let signer = ed25519();
     let file = KeyFile::with(&[signer.jwk("k")]);
     let tokens = IdentityTokens::open(file.config()).unwrap();
@@ -101,7 +101,7 @@ async fn an_unknown_key_is_looked_for_at_the_address() {
 }
 
 #[tokio::test]
-async fn keys_that_are_old_are_fetched_again_and_those_that_were_taken_back_are_gone() {
+async fn old_keys_are_fetched_again_and_withdrawn_ones_are_rejected() {
     let (old, new) = (ed25519(), ed25519());
     let server = Server::start([Answer::Json(set(&[(&old, "k")]))]).await;
     let tokens = open(&server, KeyRefresh { max_age: SHORT, ..CALM });
@@ -157,7 +157,7 @@ async fn tokens_that_no_key_could_verify_ask_nobody() {
 }
 
 #[tokio::test]
-async fn without_keys_a_provider_that_is_down_makes_tokens_unavailable_until_it_is_back() {
+async fn tokens_are_unavailable_while_the_provider_has_sent_no_keys() {
     let signer = ed25519();
     let server = Server::start([Answer::Status(StatusCode::BAD_GATEWAY)]).await;
     let token = signer.token("k", &good_claims());

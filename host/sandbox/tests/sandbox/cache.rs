@@ -83,7 +83,7 @@ async fn a_second_sandbox_loads_what_the_first_has_compiled() {
 }
 
 #[tokio::test]
-async fn a_component_that_was_never_uploaded_here_is_compiled_when_it_is_used() {
+async fn a_component_that_is_not_cached_is_compiled_at_first_use() {
     let host = Host::new();
     let echo = guest("echo");
     run(&host, echo.planned()).await.unwrap();

@@ -139,7 +139,7 @@ async fn time_in_a_host_call_is_not_guest_time() {
 }
 
 #[tokio::test]
-async fn a_host_call_that_hangs_is_ended_by_the_deadline_of_the_request() {
+async fn a_hanging_host_call_ends_at_the_deadline_of_the_request() {
     let host = Host::with(|limits| {
         patient(limits);
         limits.request_ms = 500;

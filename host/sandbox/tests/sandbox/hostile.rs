@@ -201,7 +201,7 @@ async fn a_trap_in_a_stream_lets_through_what_came_before_it() {
     ] {
         assert_eq!(error.kind(), ErrorKind::PluginFailed);
         assert!(
-            error.message().contains("an earlier call of this request ended it"),
+            error.message().contains("an earlier call of this request failed"),
             "{error}"
         );
     }

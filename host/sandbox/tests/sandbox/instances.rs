@@ -91,7 +91,7 @@ async fn as_many_instances_as_are_set_run_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn when_all_are_in_use_a_few_wait_and_the_rest_is_told_to_come_back() {
+async fn when_all_are_in_use_a_few_runs_wait_and_others_are_rejected() {
     let host = Host::with(small);
     let plan = plan_of(&guest("echo"));
     let one = host.start(&plan, &Room::empty()).await;
@@ -116,7 +116,7 @@ async fn when_all_are_in_use_a_few_wait_and_the_rest_is_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_account_that_holds_its_runs_keeps_no_other_from_starting_one() {
+async fn an_account_that_keeps_its_runs_does_not_block_others() {
     let host = Host::with(|limits| limits.guest_instances = 8);
     let plan = plan_of(&guest("echo"));
     let noisy = of(1, &plan);

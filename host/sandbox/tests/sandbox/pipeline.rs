@@ -225,7 +225,10 @@ async fn a_guest_that_ends_itself_or_answers_no_text_fails() {
     let puppet = puppet();
     for (act, words) in [
         (Act::Exit, "ended itself with exit code 1"),
-        (Act::AnswerNoText, "passed a value to the host that the component model does not allow"),
+        (
+            Act::AnswerNoText,
+            "passed a value to the host that the component model does not allow",
+        ),
     ] {
         let run = host.start(&prompted_by(&puppet), &Room::empty()).await;
         let error = run.build_prompt(&asked(act, 0, 0), &[]).await.unwrap_err();

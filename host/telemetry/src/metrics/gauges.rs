@@ -1,4 +1,4 @@
-//! What the server is like now, and what others count since the process began. Not here: where it comes from (`services`).
+//! The server's state now, and what other parts have counted since the process began. `services` collects the values.
 
 use super::labels::Labels;
 use prometheus_client::{
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) fn register(registry: &mut Registry, gauges: &Gauges) {
     lanes(registry, gauges);
     adapters(registry, gauges);
-    books(registry, gauges);
+    ledger(registry, gauges);
 }
 
 fn lanes(registry: &mut Registry, gauges: &Gauges) {
@@ -57,7 +57,7 @@ fn lanes(registry: &mut Registry, gauges: &Gauges) {
     registry.register(
         "riad_tokens_per_second",
         "Weighted tokens that all lanes together work off, lately",
-        // The library's words for infinities are not the format's.
+        // The library writes infinities in a form that OpenMetrics does not allow.
         ConstGauge::new(if rate.is_finite() { rate } else { 0.0 }),
     );
 }
@@ -87,7 +87,7 @@ fn adapters(registry: &mut Registry, gauges: &Gauges) {
     );
 }
 
-fn books(registry: &mut Registry, gauges: &Gauges) {
+fn ledger(registry: &mut Registry, gauges: &Gauges) {
     for (name, help, counted) in [
         (
             "riad_engine",

@@ -1,7 +1,5 @@
-//! Label sets, bounded in every dimension: kinds and outcomes are closed lists, names that come from outside are counted.
-//! Not here: what is counted.
+//! Label sets. Every label has a bounded number of values: kinds and outcomes are closed lists, names from outside are limited.
 
-use super::MetricsConfig;
 use riad_core::{
     TenantId,
     ledger::{Kind, Outcome},
@@ -9,51 +7,59 @@ use riad_core::{
 };
 use std::collections::{HashMap, HashSet};
 
-/// Names of labels and their values. A label that has no value is left out: Prometheus reads both alike.
+/// Names of labels and their values. A label without a value is left out, which means the same to Prometheus.
 pub(super) type Labels = Vec<(&'static str, String)>;
 
-/// Stands for every name beyond a bound. A tenant or an adapter that is called so is counted with them.
+/// Replaces every name beyond a limit. A tenant or adapter of this name is counted with them.
 const OTHER: &str = "other";
-/// `gen_ai.provider.name`, a custom value: the conventions' list has services, and this is a server.
+/// `gen_ai.provider.name`: a custom value, since the conventions list only services.
 const PROVIDER: &str = "riad";
-/// Models come from the configuration and are few. A bound all the same, so that no mistake elsewhere makes series.
+/// The configuration names few models. The limit guards against mistakes elsewhere.
 const MODELS_MAX: usize = 64;
-/// Adapters are named by tenants: that many in all, per tenant if there is a label for tenants.
+/// Tenants name adapters. A name counts once per tenant if there is a label for tenants.
 const ADAPTERS_MAX: usize = 256;
-/// So that no tenant uses up [`ADAPTERS_MAX`].
-const ADAPTERS_OF_A_TENANT_MAX: usize = 16;
+/// Keeps one tenant from using up [`ADAPTERS_MAX`].
+const ADAPTERS_PER_TENANT_MAX: usize = 16;
 
-/// Names that have been seen: the first ones keep theirs until the process ends.
-pub(super) struct Names {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetricsConfig {
+    /// Adds the label `tenant` to metrics of requests.
+    pub tenant_label: bool,
+    /// Distinct values of `tenant`. The first ones keep their names until the process ends; the others are counted as `other`.
+    pub max_tenants: usize,
+}
+
+/// The label values seen so far. The first ones keep their names until the process ends.
+pub(super) struct KnownNames {
     config: MetricsConfig,
     tenants: HashSet<TenantId>,
     models: HashSet<String>,
     /// With the tenant's label, if there is one.
     adapters: HashSet<(Option<String>, String)>,
-    /// How many each tenant has brought into `adapters`.
-    brought: HashMap<TenantId, usize>,
+    /// How many of `adapters` each tenant has added.
+    added: HashMap<TenantId, usize>,
 }
 
-impl Names {
+impl KnownNames {
     pub(super) fn new(config: MetricsConfig) -> Self {
         Self {
             config,
             tenants: HashSet::new(),
             models: HashSet::new(),
             adapters: HashSet::new(),
-            brought: HashMap::new(),
+            added: HashMap::new(),
         }
     }
 
-    pub(super) fn of(&mut self, seen: &RequestRecord) -> Named {
-        let tenant = self.config.tenant_label.then(|| self.tenant(&seen.tenant));
-        let adapter = seen
+    pub(super) fn labels_of(&mut self, record: &RequestRecord) -> RequestLabels {
+        let tenant = self.config.tenant_label.then(|| self.tenant(&record.tenant));
+        let adapter = record
             .adapter
             .as_ref()
-            .map(|alias| self.adapter(&seen.tenant, tenant.clone(), alias.as_str()));
-        Named {
-            kind: seen.kind,
-            model: self.model(&seen.model),
+            .map(|alias| self.adapter(&record.tenant, tenant.clone(), alias.as_str()));
+        RequestLabels {
+            kind: record.kind,
+            model: self.model(&record.model),
             adapter,
             tenant,
         }
@@ -85,43 +91,43 @@ impl Names {
     fn adapter(&mut self, tenant: &TenantId, label: Option<String>, alias: &str) -> String {
         let named = (label, alias.to_owned());
         if !self.adapters.contains(&named) {
-            let brought = self.brought.get(tenant).copied().unwrap_or(0);
-            if self.adapters.len() >= ADAPTERS_MAX || brought >= ADAPTERS_OF_A_TENANT_MAX {
+            let added = self.added.get(tenant).copied().unwrap_or(0);
+            if self.adapters.len() >= ADAPTERS_MAX || added >= ADAPTERS_PER_TENANT_MAX {
                 return OTHER.to_owned();
             }
-            self.brought.insert(tenant.clone(), brought + 1);
+            self.added.insert(tenant.clone(), added + 1);
             self.adapters.insert(named);
         }
         alias.to_owned()
     }
 }
 
-/// What a request's series are called.
-pub(super) struct Named {
+/// The label values of one request.
+pub(super) struct RequestLabels {
     kind: Kind,
     model: Option<String>,
     adapter: Option<String>,
     tenant: Option<String>,
 }
 
-impl Named {
+impl RequestLabels {
     pub(super) fn kind(&self) -> Labels {
-        set([
+        labels([
             ("kind", Some(self.kind.as_str().to_owned())),
             ("tenant", self.tenant.clone()),
         ])
     }
 
     pub(super) fn request(&self, outcome: Outcome) -> Labels {
-        self.ours("outcome", outcome.as_str())
+        self.own("outcome", outcome.as_str())
     }
 
     pub(super) fn tokens(&self, kind: &str) -> Labels {
-        self.ours("type", kind)
+        self.own("type", kind)
     }
 
-    fn ours(&self, label: &'static str, value: &str) -> Labels {
-        set([
+    fn own(&self, label: &'static str, value: &str) -> Labels {
+        labels([
             ("kind", Some(self.kind.as_str().to_owned())),
             ("model", self.model.clone()),
             ("adapter", self.adapter.clone()),
@@ -139,15 +145,15 @@ impl Named {
     }
 
     fn conventional(&self, operation: &str, label: &'static str, value: Option<&str>) -> Labels {
-        // As the client asks for it: a fine-tuned model has "a more specific name than the base model", say the conventions.
-        let asked = match (&self.model, &self.adapter) {
+        // As in the request. The conventions: a fine-tuned model has "a more specific name than the base model".
+        let requested = match (&self.model, &self.adapter) {
             (Some(model), Some(adapter)) => Some(format!("{model}:{adapter}")),
             (model, _) => model.clone(),
         };
-        set([
+        labels([
             ("gen_ai_operation_name", Some(operation.to_owned())),
             ("gen_ai_provider_name", Some(PROVIDER.to_owned())),
-            ("gen_ai_request_model", asked),
+            ("gen_ai_request_model", requested),
             ("gen_ai_response_model", self.model.clone()),
             (label, value.map(str::to_owned)),
             ("tenant", self.tenant.clone()),
@@ -155,7 +161,7 @@ impl Named {
     }
 }
 
-fn set<const N: usize>(labels: [(&'static str, Option<String>); N]) -> Labels {
+fn labels<const N: usize>(labels: [(&'static str, Option<String>); N]) -> Labels {
     labels
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

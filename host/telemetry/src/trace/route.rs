@@ -1,5 +1,5 @@
-//! Where spans go now. A process has one subscriber for good, and tests start several servers in one: so the subscriber's
-//! layer ends in a tap, and the tap in the route that was set last.
+//! Where spans are sent. A process has one subscriber forever, but tests start several servers in one process: so the
+//! subscriber passes spans to `CurrentRoute`, which passes them to the route that was set last.
 
 use super::scrub::scrub;
 use opentelemetry::{
@@ -22,7 +22,7 @@ use std::{
 };
 
 static ROUTE: RwLock<Option<Arc<Route>>> = RwLock::new(None);
-/// Whether `ROUTE` has one; asked for every span.
+/// Whether `ROUTE` is set; read for every span.
 static IS_SET: AtomicBool = AtomicBool::new(false);
 
 pub(super) struct Route {
@@ -36,7 +36,7 @@ pub(super) fn set(route: &Arc<Route>) {
     IS_SET.store(true, Ordering::Relaxed);
 }
 
-/// Nothing if another one has been set since.
+/// Does nothing if another route has been set since.
 pub(super) fn clear(route: &Arc<Route>) {
     let mut current = ROUTE.write();
     if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, route)) {
@@ -53,11 +53,11 @@ fn current() -> Option<Arc<Route>> {
     ROUTE.read().clone()
 }
 
-/// Chooses which spans are recorded, and takes those that end.
+/// Samples and sends spans as the current route does. Without a route nothing is recorded.
 #[derive(Debug, Clone)]
-pub(super) struct Tap;
+pub(super) struct CurrentRoute;
 
-impl SpanProcessor for Tap {
+impl SpanProcessor for CurrentRoute {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -75,7 +75,7 @@ impl SpanProcessor for Tap {
     }
 }
 
-impl ShouldSample for Tap {
+impl ShouldSample for CurrentRoute {
     fn should_sample(
         &self,
         parent: Option<&Context>,

@@ -1,4 +1,4 @@
-//! Sending spans: OTLP over HTTP, protobuf. Not here: which spans, and what of them.
+//! Sends spans: OTLP over HTTP, protobuf.
 
 use opentelemetry_otlp::{Protocol, SpanExporter as Exporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{
@@ -13,17 +13,17 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// What a batch may take, attempts after the first one included.
-const LIMIT: Duration = Duration::from_secs(3);
+/// For a batch, retries included.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(3);
 const PATH: &str = "v1/traces";
 
-/// Sends on the thread of the batch processor, which knows no async: the runtime for that is its own, and a server whose
-/// runtime is busy, or has ended, can still send.
+/// Sends on the thread of the batch processor, which is not async. It has a runtime of its own, so that spans are sent even if
+/// the server's runtime is busy or has ended.
 #[derive(Debug)]
 pub(super) struct Sender {
     runtime: Runtime,
     exporter: Exporter,
-    /// So that a collector that is away is one line in the log, and not one every second.
+    /// Whether the last batch failed: an unreachable collector is logged once, not every second.
     failing: AtomicBool,
 }
 
@@ -37,8 +37,8 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .timeout(LIMIT)
-            // Nobody would notice that an idle connection was closed: the runtime runs only while a batch is sent.
+            .timeout(BATCH_TIMEOUT)
+            // The runtime runs only while a batch is sent and so would not notice that an idle connection was closed.
             .pool_max_idle_per_host(0)
             .build()
             .map_err(Error::internal)?;
@@ -47,7 +47,7 @@ impl Sender {
             .with_http_client(client)
             .with_endpoint(url)
             .with_protocol(Protocol::HttpBinary)
-            .with_timeout(LIMIT)
+            .with_timeout(BATCH_TIMEOUT)
             .build()
             .map_err(|error| Error::invalid(format!("traces cannot be sent: {error}")).with_source(error))?;
         let runtime = Builder::new_current_thread()
@@ -61,12 +61,12 @@ impl Sender {
         })
     }
 
-    fn tell(&self, result: &OTelSdkResult) {
+    fn log_change(&self, result: &OTelSdkResult) {
         match result {
-            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => tracing::info!("traces are sent again"),
+            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => tracing::info!("traces can be sent again"),
             Ok(()) => {}
             Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "traces cannot be sent; those of this time are lost");
+                tracing::warn!(%error, "traces cannot be sent; they are lost until they can");
             }
             Err(_) => {}
         }
@@ -76,7 +76,7 @@ impl Sender {
 impl SpanExporter for Sender {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.runtime.block_on(self.exporter.export(batch));
-        self.tell(&result);
+        self.log_change(&result);
         result
     }
 
@@ -95,14 +95,14 @@ fn traces_url(endpoint: &str) -> Result<String> {
             && url.has_host()
             && url.query().is_none()
             && url.fragment().is_none()
-            // Would stand in the log if the collector is away; a header is the place for a secret.
+            // Would be logged if the collector is unreachable; a secret belongs into a header.
             && url.username().is_empty()
             && url.password().is_none()
     });
     if !is_base {
-        // Not repeated: there may be a secret in it.
+        // Without the address: it may contain a secret.
         return Err(Error::invalid(
-            "the address for traces is no base URL: write http:// or https://, host and port, such as http://127.0.0.1:4318",
+            "the address for traces is not a base URL: write http:// or https://, host and port, such as http://127.0.0.1:4318",
         ));
     }
     Ok(format!("{}/{PATH}", endpoint.trim_end_matches('/')))
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_refused_and_not_repeated() {
+    fn other_addresses_are_rejected_and_not_repeated() {
         for wrong in [
             "",
             "127.0.0.1:4318",

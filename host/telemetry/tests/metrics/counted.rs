@@ -61,7 +61,7 @@ fn a_completed_request_is_counted_in_every_metric() {
 }
 
 #[test]
-fn every_other_outcome_is_an_error_and_has_no_time_to_the_first_token() {
+fn other_outcomes_are_errors_without_a_time_to_first_token() {
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Completed) {
         let metrics = Metrics::new(MetricsConfig::default());
         metrics.request(&chat("acme", None, *outcome));
@@ -87,7 +87,7 @@ fn every_other_outcome_is_an_error_and_has_no_time_to_the_first_token() {
 }
 
 #[test]
-fn operations_have_the_names_of_the_conventions_and_time_that_passes_is_none() {
+fn operations_are_named_by_the_conventions_and_storage_has_none() {
     for (kind, operation) in [
         (Kind::Chat, Some("chat")),
         (Kind::Embedding, Some("embeddings")),

@@ -102,7 +102,7 @@ fn prometheus(name: &str, unit: &str) -> (String, Option<&'static str>) {
 }
 
 #[test]
-fn a_scrape_has_every_metric_with_its_type_and_unit_and_nothing_else() {
+fn a_scrape_has_exactly_the_metrics_with_types_and_units() {
     let metrics = Metrics::new(MetricsConfig::default());
     metrics.request(&chat("acme", Some("support"), Outcome::Completed));
     let exposition = scrape(&metrics);

@@ -131,7 +131,7 @@ async fn the_service_is_named_and_the_body_is_protobuf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_content_leaves_the_process_whatever_the_code_puts_into_spans() {
+async fn content_in_spans_does_not_leave_the_process() {
     let collector = Collector::listen().await;
     let guard = collector.start(1.0);
     serve(None).await;
@@ -208,7 +208,7 @@ async fn fields_have_the_names_of_the_conventions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_does_not_record_its_trace_is_followed_in_that_too() {
+async fn a_trace_that_its_caller_does_not_record_is_not_sent() {
     let collector = Collector::listen().await;
     let guard = collector.start(1.0);
     serve(Some(&format!("00-{TRACE}-{CALLER}-00"))).await;
@@ -305,7 +305,7 @@ async fn traces_go_where_the_last_start_said_and_end_with_its_guard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_does_not_keep_the_server_from_ending() {
+async fn an_unreachable_collector_does_not_delay_shutdown() {
     let _alone = alone().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", taken.local_addr().unwrap());
