@@ -76,7 +76,11 @@ mod tests {
         })
         .await;
         // The last one ran after the end.
-        assert!(before - clock.remaining() < STEP * 3, "{:?}", before - clock.remaining());
+        assert!(
+            before - clock.remaining() < STEP * 3,
+            "{:?}",
+            before - clock.remaining()
+        );
         clock.start();
         pause_clock_while_yielded(&clock, tokio::time::sleep(STEP)).await;
         assert!(before - clock.remaining() >= STEP);
