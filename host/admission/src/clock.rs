@@ -7,7 +7,7 @@ use std::time::Instant;
 pub trait MonotonicClock: Send + Sync {
     fn now(&self) -> Instant;
 
-    /// Ends at that time or later. Dropped when nobody waits any more.
+    /// Ends at that time or later. Dropped when the wait is over.
     fn sleep_until(&self, time: Instant) -> BoxFuture<'static, ()>;
 }
 

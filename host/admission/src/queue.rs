@@ -1,4 +1,4 @@
-//! The state machine: who waits, who runs, who is next. It takes the time as an argument and knows neither futures nor locks, so
+//! The state machine: which requests wait, which run, which is next. It takes the time as an argument and knows neither futures nor locks, so
 //! that a simulation runs what the server runs. Not here: the order of accounts (`policy.rs`), whom to reject (`queue/overload.rs`).
 
 mod overload;
@@ -199,7 +199,7 @@ impl<P: Policy> Queue<P> {
         }
         let mut decisions = Vec::new();
         if self.dequeue(id).is_some() {
-            // Whoever waited behind it may need fewer units.
+            // A request that waited behind it may need fewer units.
             self.dispatch(now, &mut decisions);
         }
         decisions
@@ -241,7 +241,7 @@ impl<P: Policy> Queue<P> {
         self.state.running.len()
     }
 
-    /// Units that nobody holds.
+    /// Units that no request holds.
     #[must_use]
     pub fn free(&self) -> u32 {
         self.state.free

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(
             refused.kind(),
             ErrorKind::Busy,
-            "nobody holds all connections with what waits"
+            "no tenant holds all connections with uploads that wait"
         );
         drop(waiting);
         drop(first);

@@ -94,7 +94,7 @@ impl Embedder for StaticEmbedder {
             // No length limit: a chunk is short, and a query must not be cut silently.
             let vectors = model.encode_with_args(&texts, None, 1024);
             let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-            // Here and not where it is awaited: what nobody waits for any more was read all the same.
+            // Counted here and not where it is awaited: a dropped call has read its texts all the same.
             counted.fetch_add(u64::from(tokens), Ordering::Relaxed);
             (vectors, tokens)
         };

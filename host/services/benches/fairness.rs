@@ -1,20 +1,20 @@
-//! The noisy neighbor: ten tenants, one of which sends fifty times the load of each of the others. First come, first served
-//! beside the fair queue, the real ones, in front of an engine whose time is made up.
+//! The noisy neighbor: ten tenants, one of which sends fifty times the load of each of the others. Compares first come, first served
+//! with the fair queue, both the server's own, in front of a simulated engine.
 //!
-//! What is compared. Requests come at random moments (Poisson), whether earlier ones are answered or not, as from many users; a
-//! refused one is lost. The lengths of prompts and completions are random too. First all ten tenants send alike: half more than the
-//! lanes can do, just as much, nine tenths of it, or two thirds. Then nine of them send the very same requests at the same
-//! moments, and the tenth sends fifty times as many. What each of the nine had in the first run is its fair share, since all were
-//! alike: it should have it in the second, too. So each queue is compared with itself, and the two queues then with each other.
-//! Both have the same room; only the fair one sheds for a latency target.
+//! Requests arrive at random moments (Poisson), whether earlier ones are answered or not, as from many users; a rejected one is
+//! lost. The lengths of prompts and completions are random too. In the first run all ten tenants send the same load: together one
+//! and a half times what the lanes can do, exactly that, nine tenths of it, or two thirds. In the second run nine of them send the
+//! very same requests at the same moments, and the tenth sends fifty times as many. What each of the nine got in the first run is
+//! its fair share, so it should get it in the second run too. Each queue is compared with itself, and then the two queues with each
+//! other. Both have the same bounds; only the fair one sheds for a latency target.
 //!
-//! "Keeps" is the completion tokens that the worst off of the nine got in the second run, of what it got in the first. "First
-//! token" is the 99th percentile of the time from a request's coming to its first token, of the requests that were served; it
-//! "grows" by what the worst off of the nine has to bear. Exits with an error if the fair queue lets one of the nine keep less than
-//! 95 %, or its first token grow more than twofold.
+//! "Keeps" is the lowest ratio among the nine of completion tokens in the second run to those in the first. "First token" is the
+//! 99th percentile of the time from a request's arrival to its first token, over the requests that were served; it "grows" by the
+//! highest ratio among the nine. Exits with an error if the fair queue lets one of the nine keep less than 95 %, or its first token
+//! grow more than twofold.
 //!
-//! The clock is virtual (`fairness/world.rs`), so that it is the same each time, takes seconds, and says nothing about how
-//! quick the code is.
+//! The clock is virtual (`fairness/world.rs`): results are the same each time, take seconds, and say nothing about how fast the
+//! code is.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

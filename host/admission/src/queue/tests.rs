@@ -35,12 +35,14 @@ struct Arrival {
     continuation: bool,
 }
 
+type MakeDetail<P> = dyn Fn(&Arrival, &Arc<Progress>) -> <P as Policy>::Detail;
+
 /// What is expected of the queue, kept beside it.
 struct Model<P: Policy> {
     queue: Queue<P>,
     bounds: Bounds,
     now: Instant,
-    details: Box<dyn Fn(&Arrival, &Arc<Progress>) -> P::Detail>,
+    details: Box<MakeDetail<P>>,
     waiting: BTreeMap<RequestId, Asked>,
     running: BTreeMap<RequestId, Asked>,
     /// The units of each request were one, and none was a continuation.

@@ -112,7 +112,7 @@ impl Counters {
         self.last = Some(account);
     }
 
-    /// The lowest counter of those that wait; if nobody waits, that of the account that waited last.
+    /// The lowest counter of those that wait; if no account waits, that of the account that waited last.
     fn lowest(&self, state: &State<VirtualTime>) -> u128 {
         let waiting = state.accounts.values().filter(|account| !account.waiting.is_empty());
         waiting.map(|account| account.policy.counter).min().unwrap_or_else(|| {

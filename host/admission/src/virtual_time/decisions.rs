@@ -247,7 +247,7 @@ fn a_request_that_would_miss_its_deadline_is_rejected() {
     );
     assert_eq!(machine.queue.waiting(), 2);
     assert_eq!(machine.whole_wait(), Some(Duration::from_secs(3)));
-    // Another account waits for less: nobody has to be served before it but one of the others at most.
+    // Another account waits for less: at most one of the others is served before it.
     let request = Request {
         deadline: Some(machine.now + Duration::from_secs(3)),
         ..machine.request(2, 100, 200)
@@ -283,7 +283,7 @@ fn idle_accounts_are_forgotten_and_debts_remembered() {
         machine.measure(account, 10, 10, 10);
         assert!(machine.queue.policy().0.counters.idle() <= 4096);
     }
-    // Whoever has just had much waits for those who have not, though thousands came in between.
+    // An account that has just had much waits for those that have not, though thousands came in between.
     let mut machine = Machine::new(1, FAR);
     let spends = machine.request(1, 10, 100_000);
     let progress = Arc::clone(&spends.detail.progress);

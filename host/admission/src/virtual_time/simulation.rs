@@ -1,4 +1,4 @@
-//! The queue and an engine whose time is made up: what holds for every mix of arrivals, weights, tiers, lengths and
+//! The queue and a simulated engine: what holds for every mix of arrivals, weights, tiers, lengths and
 //! cancellations. Not here: decisions one by one (`decisions.rs`).
 
 use super::{TokenRequest, VirtualTime, tokens::charge};
@@ -280,7 +280,7 @@ fn lead(lanes: u32, least_weight: f64, credit: f64) -> f64 {
     ahead / least_weight + credit
 }
 
-/// Plays requests without end of room and time, and compares every two accounts for as long as both have something waiting.
+/// Plays requests without bounds of queue and time, and compares every two accounts while both have something waiting.
 fn compare(lanes: u32, weights: &[u32], requests: &[Request], least_factor: f64) -> World {
     let accounts = weights.len();
     let mut world = World::new(lanes, usize::MAX, NEVER, weights);
@@ -321,7 +321,7 @@ proptest! {
     #[test]
     fn accounts_that_always_have_something_waiting_are_served_alike((lanes, weights, requests) in crowds()) {
         let world = compare(lanes, &weights, &requests, tier_factor(Tier::Flex));
-        prop_assert!(world.jobs.is_empty(), "somebody was never served");
+        prop_assert!(world.jobs.is_empty(), "a request was never served");
         prop_assert!(world.queue.running() == 0);
     }
 

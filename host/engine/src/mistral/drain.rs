@@ -86,7 +86,7 @@ pub(super) async fn start(
         counted.add(usage);
         generation.tally.report(usage);
         let died = matches!(drained, Drained::Died);
-        // Nobody listens when the client has gone; that is no error.
+        // The receiver is dropped when the client has gone; that is no error.
         let _ = sender.send(match drained {
             Drained::Ended(finish) => Ok(GenerationEvent::End(GenerationEnd {
                 finish,

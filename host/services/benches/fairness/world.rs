@@ -1,4 +1,4 @@
-//! Tenants, an engine and their time, all made up. Not here: what is measured and compared.
+//! Simulated tenants, engine and time. Not here: what is measured and compared.
 
 use crate::passes::pass;
 use futures::{
@@ -26,8 +26,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of which the first are left out of the numbers: a queue fills first.
+/// Length of a run, with its warm-up.
 const LASTS: Duration = Duration::from_secs(3720);
+/// Left out of the numbers: the queue is filling.
 const WARMS_UP: Duration = Duration::from_secs(120);
 /// A small model on a small machine.
 const READ: Duration = Duration::from_micros(500);
@@ -44,7 +45,7 @@ pub struct Load<'a> {
     pub factors: &'a [f64],
 }
 
-/// What became of it.
+/// What the tenants got.
 pub struct Run {
     tenants: Vec<Tenant>,
     busy: f64,
@@ -72,20 +73,20 @@ impl Run {
         self.tenants[tenant].tokens as f64
     }
 
-    /// Seconds to the first token, of 99 in 100 requests.
+    /// Seconds to the first token, 99th percentile.
     pub fn first_token(&self, tenant: usize) -> f64 {
         let mut times = self.tenants[tenant].first_tokens.clone();
         times.sort_unstable();
         times[times.len() * 99 / 100].as_secs_f64()
     }
 
-    /// Part of the lanes' time.
+    /// Fraction of the lanes' time.
     pub fn busy(&self) -> f64 {
         self.busy
     }
 }
 
-/// Of a request on a lane.
+/// Mean time of a request on a lane.
 pub fn mean_seconds() -> f64 {
     let mean = |(least, most): (u32, u32)| f64::from(least + most) / 2.0;
     mean(PROMPT) * READ.as_secs_f64() + mean(COMPLETION) * WRITE.as_secs_f64()
@@ -187,7 +188,7 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
 }
 
 impl World {
-    /// A lane's time.
+    /// Uses a lane for that long.
     async fn works(&self, time: Duration) {
         self.timer.sleep(time).await;
         if self.timer.now() >= self.timer.start() + WARMS_UP {
@@ -195,7 +196,7 @@ impl World {
         }
     }
 
-    /// Unless it was while the queue filled.
+    /// Counts what happens after the warm-up.
     fn note(&self, when: Instant, tenant: usize, note: impl FnOnce(&mut Tenant)) {
         if when >= self.timer.start() + WARMS_UP {
             note(&mut self.tenants.borrow_mut()[tenant]);
@@ -224,7 +225,7 @@ impl Random {
     }
 }
 
-/// Time that goes on only when nothing is left to do.
+/// Virtual time, which advances only when nothing is left to do.
 #[derive(Clone)]
 pub struct Timer(Arc<Sleepers>);
 
@@ -266,7 +267,7 @@ impl Timer {
         }
     }
 
-    /// Goes on to the next time at which somebody wakes.
+    /// Advances to the next time at which a sleeper wakes.
     fn go_on(&self) -> bool {
         let next = self.0.waiting.lock().unwrap().pop_first();
         let Some(((time, _), waker)) = next else {

@@ -148,7 +148,7 @@ fn a_full_queue_rejects_the_newest_of_the_largest_account() {
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(error.retry_after().is_some());
     let mut other = enter(&queue, &quiet);
-    assert!(waits(&mut other), "the noisy one keeps nobody out");
+    assert!(waits(&mut other), "the noisy account keeps no other out");
     assert_eq!(refused(&mut noise[2]).kind(), ErrorKind::Busy);
     assert!(waits(&mut noise[0]) && waits(&mut noise[1]));
     // It cannot take the place back either.
@@ -264,7 +264,7 @@ async fn many_tasks_that_come_and_give_up_lose_no_lane() {
 }
 
 proptest! {
-    /// 0: somebody comes. 1: a waiter is looked at. 2: a waiter goes. 3: a lane is given back.
+    /// 0: a request arrives. 1: a waiter is polled. 2: a waiter is dropped. 3: a lane is given back.
     #[test]
     fn no_order_of_events_loses_a_lane(
         lanes in 1..=3_usize,
