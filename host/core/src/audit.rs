@@ -33,6 +33,7 @@ pub struct AuditEntry {
 /// An entry with its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
+    /// 1, 2, 3 … within the account in a tenant's own view; within the whole log in the operator's.
     pub number: u64,
     #[serde(flatten)]
     pub entry: AuditEntry,
@@ -47,7 +48,7 @@ pub struct AuditQuery {
     pub actor: Option<String>,
     /// An action, or a resource with all its verbs: `key.revoke`, `key`.
     pub action: Option<String>,
-    /// Number of the last entry that is known already, newest first: entries before it. 0: from the newest.
+    /// [`AuditRecord::number`] of the oldest entry that the caller has; older ones follow. 0 begins with the newest.
     pub before: u64,
     pub limit: u32,
 }

@@ -31,7 +31,7 @@ pub use engine::{
     AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, UsageReporter,
 };
 pub use idempotency::{IdempotencyStore, StoredResponse};
-pub use key_store::{KeyRecord, KeyStore};
+pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;

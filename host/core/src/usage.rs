@@ -112,11 +112,12 @@ pub struct Rollup {
     pub cost_nanos: u64,
 }
 
-/// Entries after a position in the ledger, which is what exports and audits read.
+/// A page of the ledger's entries. The position of an entry is its number for one account, so that no tenant can count what
+/// others did, and its place in the whole ledger for every other scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryQuery {
     pub scope: LedgerScope,
-    /// Position of the last entry that is known already; 0: from the first.
+    /// Position of the last entry that the caller has; 0 begins with the first.
     pub after: u64,
     pub limit: u32,
 }

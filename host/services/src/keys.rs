@@ -9,7 +9,7 @@ use riad_core::{
     grants::{Access, Grants, Scope},
     pass::{ManagedTenant, hash_key},
     policy::Budget,
-    ports::KeyStore,
+    ports::{HashedKey, KeyRotation, KeyStore},
     tenant::{Key, KeyChange},
 };
 use serde_json::{Value, json};
@@ -120,33 +120,10 @@ impl KeyService {
             return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
         }
         owner.check_budget(&request.budget)?;
-        self.make(owner, request).await
-    }
-
-    async fn make(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
-        let now = Timestamp::now().as_seconds();
-        let name = check_name(&request.name)?;
-        owner.check_bound()?;
-        owner.check(&request.grants)?;
-        let secret = generate(TENANT_PREFIX)?;
-        let key = Key {
-            id: format!("key_{}", Uuid::now_v7().simple()).parse()?,
-            name,
-            prefix: secret.reveal().chars().take(SHOWN).collect(),
-            grants: request.grants,
-            budget: request.budget,
-            created: now,
-            expires: request.expires,
-            last_used: None,
-        };
-        let detail = json!({
-            "name": key.name, "role": key.grants.role, "scopes": key.grants.scopes, "expires": key.expires,
-        });
-        let entry = owner.entry("key.create", key.id.as_str(), Some(&detail));
+        let (key, secret, entry) = generate_key(owner, request)?;
+        let HashedKey { key, hash } = key;
         let key_store = &self.0.key_store;
-        key_store
-            .insert(&owner.managed(), &key, &hash_key(&secret), entry)
-            .await?;
+        key_store.insert(&owner.managed(), &key, &hash, entry).await?;
         Ok(NewKey { key, secret })
     }
 
@@ -189,29 +166,30 @@ impl KeyService {
         let old = self.find(owner, key).await?;
         // Before anything is made: a key that has ended has nothing to hand over.
         check_expires(old.expires, now)?;
-        // With the budget as it is, also one that the operator has set.
-        let made = self
-            .make(
-                owner,
-                KeyRequest {
-                    name: old.name,
-                    grants: old.grants,
-                    budget: old.budget,
-                    expires: old.expires,
-                },
-            )
-            .await?;
-        if overlap_seconds == 0 {
-            self.revoke(owner, key).await?;
-            return Ok(made);
-        }
-        let ends = now.saturating_add(overlap_seconds.min(OVERLAP_MAX_SECONDS));
-        let change = KeyChange {
-            expires: Some(old.expires.map_or(ends, |already| already.min(ends))),
-            ..KeyChange::default()
+        // With the old key's budget, although the operator may have set it.
+        let request = KeyRequest {
+            name: old.name,
+            grants: old.grants,
+            budget: old.budget,
+            expires: old.expires,
         };
-        self.change(owner, key, change).await?;
-        Ok(made)
+        let (new, secret, created) = generate_key(owner, request)?;
+        let old_expires = (overlap_seconds > 0).then(|| {
+            let ends = now.saturating_add(overlap_seconds.min(OVERLAP_MAX_SECONDS));
+            old.expires.map_or(ends, |already| already.min(ends))
+        });
+        let ended = match old_expires {
+            None => owner.entry("key.revoke", key.as_str(), None),
+            Some(expires) => owner.entry("key.change", key.as_str(), Some(&json!({"expires": expires}))),
+        };
+        let rotation = KeyRotation {
+            new: new.clone(),
+            old: key.clone(),
+            old_expires,
+        };
+        let key_store = &self.0.key_store;
+        key_store.rotate(&owner.managed(), rotation, [created, ended]).await?;
+        Ok(NewKey { key: new.key, secret })
     }
 
     /// # Errors
@@ -258,6 +236,33 @@ impl KeyService {
             KeyOwner::Named(..) => Ok(()),
         }
     }
+}
+
+/// A key that is not stored yet, its secret, and the audit entry of its creation.
+pub(crate) fn generate_key(
+    owner: &KeyOwner<'_>,
+    request: KeyRequest,
+) -> Result<(HashedKey, Secret<String>, AuditEntry)> {
+    let name = check_name(&request.name)?;
+    owner.check_bound()?;
+    owner.check(&request.grants)?;
+    let secret = generate(TENANT_PREFIX)?;
+    let key = Key {
+        id: format!("key_{}", Uuid::now_v7().simple()).parse()?,
+        name,
+        prefix: secret.reveal().chars().take(SHOWN).collect(),
+        grants: request.grants,
+        budget: request.budget,
+        created: Timestamp::now().as_seconds(),
+        expires: request.expires,
+        last_used: None,
+    };
+    let detail = json!({
+        "name": key.name, "role": key.grants.role, "scopes": key.grants.scopes, "expires": key.expires,
+    });
+    let entry = owner.entry("key.create", key.id.as_str(), Some(&detail));
+    let hash = hash_key(&secret);
+    Ok((HashedKey { key, hash }, secret, entry))
 }
 
 pub(crate) async fn ensure_operator_key(

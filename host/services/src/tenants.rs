@@ -2,7 +2,7 @@
 
 use crate::{
     audit,
-    keys::{self, KeyOwner, KeyRequest, KeyService, NewKey},
+    keys::{self, KeyOwner, KeyRequest, NewKey},
     shared::Shared,
 };
 use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, tenant::Tenant};
@@ -41,14 +41,20 @@ impl TenantService {
             tenant.id.as_str(),
             Some(&detail),
         );
-        let tenant = self.0.tenant_store.create(operator, &tenant, entry).await?;
         let request = KeyRequest {
             name: FIRST_KEY.to_owned(),
             ..KeyRequest::default()
         };
-        let key = KeyService(Arc::clone(&self.0))
-            .create(&KeyOwner::Named(operator, tenant.id.clone()), request)
+        let owner = KeyOwner::Named(operator, tenant.id.clone());
+        let (first_key, secret, key_entry) = keys::generate_key(&owner, request)?;
+        let tenant_store = &self.0.tenant_store;
+        let tenant = tenant_store
+            .create(operator, &tenant, &first_key, [entry, key_entry])
             .await?;
+        let key = NewKey {
+            key: first_key.key,
+            secret,
+        };
         Ok((tenant, key))
     }
 

@@ -17,11 +17,12 @@ use parking_lot::Mutex;
 use riad_core::{
     Account, Limits, OperatorPass, Secret,
     audit::{AuditEntry, Origin},
+    grants::Grants,
     ledger::Record,
     pass::hash_key,
-    policy::Policy,
-    ports::{EmbeddingSpace, Ledger},
-    tenant::Tenant,
+    policy::{Budget, Policy},
+    ports::{EmbeddingSpace, HashedKey, Ledger},
+    tenant::{Key, Tenant},
 };
 use riad_store::Store;
 use std::{
@@ -111,19 +112,37 @@ impl Shop {
             created: 1,
             policy: Policy::default(),
         };
-        let audit = AuditEntry {
+        let first_key = HashedKey {
+            key: Key {
+                id: format!("key-{id}").parse().unwrap(),
+                name: "first".into(),
+                prefix: "riad_sk_".into(),
+                grants: Grants::default(),
+                budget: Budget::default(),
+                created: 1,
+                expires: None,
+                last_used: None,
+            },
+            hash: hash_key(&Secret::new(id.to_owned())),
+        };
+        let entry = |action: &str| AuditEntry {
             at_ms: 1,
             actor: "operator".into(),
             account: None,
             tenant: None,
-            action: "tenant.create".into(),
+            action: action.to_owned(),
             object: id.to_owned(),
             detail: None,
             origin: Origin::default(),
         };
         let tenant_store = self.store.tenant_store();
         tenant_store
-            .create(&self.operator, &tenant, audit)
+            .create(
+                &self.operator,
+                &tenant,
+                &first_key,
+                [entry("tenant.create"), entry("key.create")],
+            )
             .await
             .unwrap()
             .account

@@ -29,7 +29,7 @@ impl AuditLog for ControlAudit {
     async fn append(&self, entry: AuditEntry) -> Result<()> {
         let control = self.control.clone();
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| append(connection, &entry))
+            control.database.write(|connection| append(connection, &entry))
         })
         .await
     }
@@ -46,8 +46,9 @@ impl AuditLog for ControlAudit {
 pub(crate) fn append(connection: &Connection, entry: &AuditEntry) -> Outcome<()> {
     connection
         .prepare_cached(
-            "INSERT INTO audit (at_ms, actor, account, tenant, action, object, detail, address, request)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO audit (at_ms, actor, account, tenant, action, object, detail, address, request, account_number)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                 iif(?3 IS NULL, NULL, (SELECT ifnull(max(account_number), 0) + 1 FROM audit WHERE account = ?3)))",
         )?
         .execute((
             entry.at_ms.cast_signed(),
@@ -70,9 +71,15 @@ pub(crate) fn append_for(connection: &Connection, account: Account, mut entry: A
 }
 
 fn list(connection: &Connection, query: &AuditQuery) -> Outcome<Vec<AuditRecord>> {
-    let mut sql =
-        "SELECT number, at_ms, actor, account, tenant, action, object, detail, address, request FROM audit WHERE true"
-            .to_owned();
+    // An account sees its own numbers, and the operator those of the whole log.
+    let number = if query.account.is_some() {
+        "account_number"
+    } else {
+        "number"
+    };
+    let mut sql = format!(
+        "SELECT {number}, at_ms, actor, account, tenant, action, object, detail, address, request FROM audit WHERE true"
+    );
     let mut values: Vec<Value> = Vec::new();
     // Only the filters that are set, so that SQLite can use their indexes.
     let mut filter = |condition: &str, value: Value| {
@@ -93,9 +100,12 @@ fn list(connection: &Connection, query: &AuditQuery) -> Outcome<Vec<AuditRecord>
         filter(condition, action.clone().into());
     }
     if query.before > 0 {
-        filter(" AND number < ?", query.before.cast_signed().into());
+        filter(&format!(" AND {number} < ?"), query.before.cast_signed().into());
     }
-    filter(" ORDER BY number DESC LIMIT ?", i64::from(query.limit).into());
+    filter(
+        &format!(" ORDER BY {number} DESC LIMIT ?"),
+        i64::from(query.limit).into(),
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), read_line)?;
     rows.map(|row| row?.finish()).collect()

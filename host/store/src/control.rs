@@ -6,16 +6,16 @@ use crate::{
     error::{Outcome, Turns, closed},
     ledger,
     sqlite::{self, Database, Schema},
-    uses::Uses,
+    uses::{self, Uses},
 };
-use parking_lot::{FairMutex, Mutex};
-use riad_core::{Account, TenantId};
-use rusqlite::{Connection, OptionalExtension};
+use parking_lot::Mutex;
+use riad_core::{Account, Error, TenantId, tenant::Tenant};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::{path::Path, sync::Arc};
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "the control database",
-    steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA],
+    steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA, AUDIT_NUMBERS],
 };
 
 const TENANTS: &str = "
@@ -137,35 +137,44 @@ const ACCOUNTS: &str = r#"
             BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     "#;
 
+/// Numbers of audit entries within their account: what a tenant sees must not count the changes of others.
+const AUDIT_NUMBERS: &str = "
+        ALTER TABLE audit ADD COLUMN account_number INTEGER;
+        DROP TRIGGER audit_is_fixed;
+        UPDATE audit SET account_number = numbered.account_number
+            FROM (SELECT number, row_number() OVER (PARTITION BY account ORDER BY number) AS account_number
+                FROM audit WHERE account IS NOT NULL) AS numbered
+            WHERE numbered.number = audit.number;
+        CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+        DROP INDEX audit_of_account;
+        CREATE UNIQUE INDEX audit_of_account ON audit (account, account_number);
+        DROP TRIGGER audit_is_not_replaced;
+        CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+            WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
+                OR EXISTS (SELECT 1 FROM audit WHERE account = NEW.account AND account_number = NEW.account_number)
+            BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    ";
+
 pub(crate) struct Control {
-    pub(crate) database: Database,
+    pub(crate) database: Arc<Database>,
     /// For what tenants may ask as often and as long as they like: whoever is let in is decided beside it.
     questions: Mutex<Option<Connection>>,
     pub(crate) asking: Turns,
-    pub(crate) uses: Uses,
-    /// Held by whoever writes, the ledger among them, which has a connection of its own: without it, SQLite lets its many
-    /// commits overtake the few others until those give up.
-    pub(crate) turn: Arc<FairMutex<()>>,
+    uses: Arc<Uses>,
 }
 
 impl Control {
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let database = Database::open(path, &SCHEMA)?;
+        let database = Arc::new(Database::open(path, &SCHEMA)?);
         let questions = sqlite::open(path)?;
         questions.pragma_update(None, "query_only", true)?;
         Ok(Self {
             database,
             questions: Mutex::new(Some(questions)),
             asking: Turns::default(),
-            uses: Uses::default(),
-            turn: Arc::default(),
+            uses: Arc::default(),
         })
-    }
-
-    /// As [`Database::write`], in turn with the ledger.
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        let _turn = self.turn.lock();
-        self.database.write(work)
     }
 
     /// Reads one state of the database, apart from what every request needs.
@@ -175,8 +184,13 @@ impl Control {
         work(&transaction)
     }
 
+    /// Records when a key was used, without waiting for the disk.
+    pub(crate) fn note_use(&self, key: i64, now: u64) {
+        uses::note(&self.uses, &self.database, key, now);
+    }
+
     pub(crate) fn close(&self) {
-        self.uses.write(self);
+        self.uses.write(&self.database);
         drop(self.questions.lock().take());
         self.database.close();
     }
@@ -210,7 +224,7 @@ impl Control {
 
     /// The room is gone: its name may be used again.
     pub(crate) fn finish_deletion(&self, tenant: &TenantId) -> Outcome<()> {
-        self.write(|connection| {
+        self.database.write(|connection| {
             connection.execute("DELETE FROM deletions WHERE tenant = ?1", [tenant.as_str()])?;
             Ok(())
         })
@@ -228,4 +242,47 @@ pub(crate) fn account_of(connection: &Connection, tenant: &TenantId) -> Outcome<
 /// An account as SQLite keeps it.
 pub(crate) fn account(number: i64) -> Account {
     Account::new(number.cast_unsigned())
+}
+
+pub(crate) fn no_tenant(tenant: &TenantId) -> Error {
+    Error::not_found(format!("there is no tenant \"{tenant}\""))
+}
+
+pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Tenant>> {
+    connection
+        .prepare_cached("SELECT id, account, name, created, policy FROM tenants WHERE id = ?1")?
+        .query_row([tenant.as_str()], read_tenant)
+        .optional()?
+        .map(TenantRow::finish)
+        .transpose()
+}
+
+pub(crate) struct TenantRow {
+    id: String,
+    account: i64,
+    name: String,
+    created: i64,
+    policy: String,
+}
+
+impl TenantRow {
+    pub(crate) fn finish(self) -> Outcome<Tenant> {
+        Ok(Tenant {
+            id: self.id.parse()?,
+            account: account(self.account),
+            name: self.name,
+            created: self.created.cast_unsigned(),
+            policy: serde_json::from_str(&self.policy)?,
+        })
+    }
+}
+
+pub(crate) fn read_tenant(row: &Row<'_>) -> rusqlite::Result<TenantRow> {
+    Ok(TenantRow {
+        id: row.get(0)?,
+        account: row.get(1)?,
+        name: row.get(2)?,
+        created: row.get(3)?,
+        policy: row.get(4)?,
+    })
 }

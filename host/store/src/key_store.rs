@@ -3,10 +3,9 @@
 
 use crate::{
     audit,
-    control::{self, Control, account_of},
+    control::{self, Control, account_of, find_tenant, no_tenant},
     error::{Failure, Outcome, in_turn},
-    tenant_store::{find_tenant, no_tenant},
-    uses::{self, Uses},
+    uses::Uses,
 };
 use async_trait::async_trait;
 use riad_core::{
@@ -14,7 +13,7 @@ use riad_core::{
     audit::AuditEntry,
     grants::Grants,
     pass::{KeyHash, ManagedTenant},
-    ports::{KeyRecord, KeyStore},
+    ports::{HashedKey, KeyRecord, KeyRotation, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
@@ -42,7 +41,7 @@ impl KeyStore for ControlKeyStore {
         .await?;
         Ok(found.map(|found| {
             if Uses::are_news(found.last_used, now) {
-                uses::note(&self.control, found.number, now);
+                self.control.note_use(found.number, now);
             }
             found.key
         }))
@@ -59,11 +58,21 @@ impl KeyStore for ControlKeyStore {
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key, hash) = (self.control.clone(), tenant.clone(), key.clone(), *hash);
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
-                insert(connection, tenant.tenant(), &key, &hash)?;
+                insert(connection, tenant.tenant(), &HashedKey { key, hash })?;
                 audit::append_for(connection, account, audit)
             })
+        })
+        .await
+    }
+
+    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()> {
+        let (control, tenant) = (self.control.clone(), tenant.clone());
+        in_turn(&self.control.database.writing, move || {
+            control
+                .database
+                .write(|connection| rotate(connection, &tenant, &rotation, audit))
         })
         .await
     }
@@ -84,7 +93,7 @@ impl KeyStore for ControlKeyStore {
     async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
                 let changed = change_key(connection, tenant.tenant(), &key, &change)?;
                 audit::append_for(connection, account, audit)?;
@@ -97,15 +106,9 @@ impl KeyStore for ControlKeyStore {
     async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
-                let revoked = connection.execute(
-                    "UPDATE keys SET revoked = 1 WHERE tenant = ?1 AND id = ?2 AND revoked = 0",
-                    (tenant.tenant().as_str(), key.as_str()),
-                )?;
-                if revoked == 0 {
-                    return Err(no_key(tenant.tenant(), &key).into());
-                }
+                revoke(connection, tenant.tenant(), &key)?;
                 audit::append_for(connection, account, audit)
             })
         })
@@ -127,7 +130,7 @@ impl KeyStore for ControlKeyStore {
     async fn set_operator_hash(&self, hash: &KeyHash) -> Result<()> {
         let (control, hash) = (self.control.clone(), *hash);
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
                     (OPERATOR, hash),
@@ -191,7 +194,42 @@ fn managed(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Account> 
     Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
 }
 
-fn insert(connection: &Connection, tenant: &TenantId, key: &Key, hash: &KeyHash) -> Outcome<()> {
+fn rotate(
+    connection: &Connection,
+    tenant: &ManagedTenant,
+    rotation: &KeyRotation,
+    audit: [AuditEntry; 2],
+) -> Outcome<()> {
+    let account = managed(connection, tenant)?;
+    insert(connection, tenant.tenant(), &rotation.new)?;
+    match rotation.old_expires {
+        None => revoke(connection, tenant.tenant(), &rotation.old)?,
+        expires @ Some(_) => {
+            let change = KeyChange {
+                expires,
+                ..KeyChange::default()
+            };
+            change_key(connection, tenant.tenant(), &rotation.old, &change)?;
+        }
+    }
+    for entry in audit {
+        audit::append_for(connection, account, entry)?;
+    }
+    Ok(())
+}
+
+fn revoke(connection: &Connection, tenant: &TenantId, key: &KeyId) -> Outcome<()> {
+    let revoked = connection.execute(
+        "UPDATE keys SET revoked = 1 WHERE tenant = ?1 AND id = ?2 AND revoked = 0",
+        (tenant.as_str(), key.as_str()),
+    )?;
+    match revoked {
+        0 => Err(no_key(tenant, key).into()),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn insert(connection: &Connection, tenant: &TenantId, HashedKey { key, hash }: &HashedKey) -> Outcome<()> {
     let inserted = connection.execute(
         "INSERT INTO keys (id, tenant, name, prefix, hash, role, scopes, budget, created, expires)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

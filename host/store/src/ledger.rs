@@ -13,7 +13,7 @@ pub(crate) use schema::SCHEMA;
 
 use crate::{
     error::{Failure, Outcome, Turns, in_turn, off_thread},
-    sqlite,
+    sqlite::{self, WriteConnection, WriterLock},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -23,14 +23,14 @@ use riad_core::{
     ports::Ledger,
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use writer::{Turn, Work, Writer};
+use writer::{Work, Writer};
 
 const SIGNING_KEY: &str = "receipt_signing_key";
 
@@ -50,16 +50,15 @@ struct Reader {
 }
 
 impl ControlLedger {
-    /// Begins a run. The control database must have its tables; `turn` is shared with who else writes to it.
-    pub(crate) fn open_in_turn(path: &Path, turn: Turn) -> Outcome<Arc<Self>> {
-        let connection = sqlite::open(path)?;
-        let run = begin_run(&connection)?;
-        let abandoned = rows::holds(&connection)?.into_iter().map(|(_, hold)| hold).collect();
+    /// Begins a run. The control database must have its tables; `lock` is the one that its other writers take.
+    pub(crate) fn open(path: &Path, lock: WriterLock) -> Outcome<Arc<Self>> {
+        let connection = WriteConnection::open(path)?;
+        let (run, abandoned) = begin_run(&connection, &lock)?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             run,
             abandoned,
-            writer: Writer::start(connection, run, turn)?,
+            writer: Writer::start(connection, run, lock)?,
             decisions: Reader::open(path)?,
             questions: Reader::open(path)?,
         }))
@@ -188,17 +187,19 @@ impl Ledger for ControlLedger {
     }
 }
 
-/// The new run's number.
-fn begin_run(connection: &Connection) -> Outcome<i64> {
+/// The new run's number, and the holds that earlier runs left behind.
+fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> Outcome<(i64, Vec<Hold>)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let began_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let guard = lock.lock();
+    let transaction = connection.begin(&guard)?;
     // A hold that came after its entry ends nothing, and a second entry for its request would be refused.
     transaction.execute("DELETE FROM holds WHERE request IN (SELECT request FROM ledger)", [])?;
     transaction.execute("INSERT INTO runs (began_ms) VALUES (?1)", [began_ms])?;
     let run = transaction.last_insert_rowid();
+    let abandoned = rows::holds(&transaction)?.into_iter().map(|(_, hold)| hold).collect();
     transaction.commit()?;
-    Ok(run)
+    Ok((run, abandoned))
 }
 
 fn open_reader(path: &Path) -> Outcome<Connection> {

@@ -131,7 +131,7 @@ impl Store {
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;
         let control = Arc::new(Control::open(&data_dir.join(CONTROL))?);
-        let ledger = ControlLedger::open_in_turn(&data_dir.join(CONTROL), control.turn.clone())?;
+        let ledger = ControlLedger::open(&data_dir.join(CONTROL), control.database.writer_lock().clone())?;
         files::sync_folder(&data_dir)?;
         let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone()));
         registry.finish_deletions()?;

@@ -31,7 +31,7 @@ impl Plans for ControlPlans {
     async fn add(&self, name: &PlanName, prices: &PriceList, created: u64, audit: AuditEntry) -> Result<Plan> {
         let (control, name, prices) = (self.control.clone(), name.clone(), *prices);
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 let newest = newest(connection, &name)?;
                 let plan = Plan {
                     version: newest.map_or(0, |plan| plan.version) + 1,

@@ -2,10 +2,10 @@
 //! Not here: what is asked of them, and the guards around a plugin's statements (`sql`).
 
 use crate::error::{Failure, Outcome, Turns, closed};
-use parking_lot::Mutex;
+use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// A database's shape: step n brings it from version n to n + 1 and is never changed after a release.
 pub(crate) struct Schema {
@@ -21,9 +21,50 @@ impl Schema {
     }
 }
 
+/// Held by every writer of one database file, whatever its connection, and given to the one that has waited longest. Without
+/// it, SQLite lets a connection that commits often overtake the others, which sleep and retry until their busy timeout ends.
+#[derive(Clone, Default)]
+pub(crate) struct WriterLock(Arc<FairMutex<()>>);
+
+/// Proves that the thread holds a [`WriterLock`]: no write transaction begins without it.
+pub(crate) struct WriterGuard<'l> {
+    _guard: FairMutexGuard<'l, ()>,
+}
+
+impl WriterLock {
+    pub(crate) fn lock(&self) -> WriterGuard<'_> {
+        WriterGuard { _guard: self.0.lock() }
+    }
+}
+
+/// A connection that writes. It gives out transactions only, and those only to the holder of the writer lock.
+pub(crate) struct WriteConnection(Connection);
+
+impl WriteConnection {
+    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        open(path).map(Self)
+    }
+
+    /// Takes SQLite's write lock too, so that the transaction cannot fail for it later.
+    pub(crate) fn begin<'c>(&'c self, _guard: &'c WriterGuard<'_>) -> rusqlite::Result<Transaction<'c>> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place where write transactions begin"
+        )]
+        Transaction::new_unchecked(&self.0, TransactionBehavior::Immediate)
+    }
+
+    /// Whether the next commits wait for the disk, as they do on a new connection.
+    pub(crate) fn set_synchronous(&self, full: bool) -> rusqlite::Result<()> {
+        self.0
+            .pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })
+    }
+}
+
 /// One writer and one reader, so that reading does not wait for the disk to sync. Each call is one transaction.
 pub(crate) struct Database {
-    writer: Mutex<Option<Connection>>,
+    lock: WriterLock,
+    writer: Mutex<Option<WriteConnection>>,
     reader: Mutex<Option<Connection>>,
     /// For async callers, whose work reads, or reads and writes: they wait here and not for the connection's lock.
     pub(crate) reading: Turns,
@@ -32,16 +73,23 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn open(path: &Path, schema: &Schema) -> Outcome<Self> {
-        let writer = open(path)?;
-        migrate(&writer, schema)?;
+        let lock = WriterLock::default();
+        let writer = WriteConnection::open(path)?;
+        migrate(writer.begin(&lock.lock())?, schema)?;
         let reader = open(path)?;
         reader.pragma_update(None, "query_only", true)?;
         Ok(Self {
+            lock,
             writer: Mutex::new(Some(writer)),
             reader: Mutex::new(Some(reader)),
             reading: Turns::default(),
             writing: Turns::default(),
         })
+    }
+
+    /// For other connections that write to the same file.
+    pub(crate) fn writer_lock(&self) -> &WriterLock {
+        &self.lock
     }
 
     /// Reads one state of the database.
@@ -62,12 +110,13 @@ impl Database {
         work: impl FnOnce(&Connection) -> Outcome<T>,
         then: impl FnOnce(&Connection, T) -> Outcome<U>,
     ) -> Outcome<U> {
+        let guard = self.lock.lock();
         let writer = self.writer.lock();
         let connection = writer.as_ref().ok_or_else(closed)?;
-        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let transaction = connection.begin(&guard)?;
         let result = work(&transaction)?;
         transaction.commit()?;
-        then(connection, result)
+        then(&connection.0, result)
     }
 
     /// Waits for what runs; calls that come later fail.
@@ -136,8 +185,7 @@ fn immutable_uri(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
-fn migrate(connection: &Connection, schema: &Schema) -> Outcome<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+fn migrate(transaction: Transaction<'_>, schema: &Schema) -> Outcome<()> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let newest = i64::try_from(schema.steps.len()).map_err(|error| Failure::Data(error.to_string()))?;
     if version < 0 || version > newest {

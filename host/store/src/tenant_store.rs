@@ -3,16 +3,20 @@
 
 use crate::{
     audit,
-    control::{self, Control, account_of},
+    control::{self, Control, account_of, find_tenant, no_tenant, read_tenant},
     error::{Outcome, in_turn, off_thread},
+    key_store,
     rooms::Registry,
 };
 use async_trait::async_trait;
 use riad_core::{
-    Account, Error, ErrorKind, OperatorPass, Result, TenantId, audit::AuditEntry, policy::Policy, ports::TenantStore,
+    Account, Error, ErrorKind, OperatorPass, Result, TenantId,
+    audit::AuditEntry,
+    policy::Policy,
+    ports::{HashedKey, TenantStore},
     tenant::Tenant,
 };
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 
 pub(crate) struct ControlTenantStore {
@@ -28,10 +32,17 @@ impl ControlTenantStore {
 
 #[async_trait]
 impl TenantStore for ControlTenantStore {
-    async fn create(&self, _operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant> {
-        let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
+    async fn create(
+        &self,
+        _operator: &OperatorPass,
+        tenant: &Tenant,
+        first_key: &HashedKey,
+        audit: [AuditEntry; 2],
+    ) -> Result<Tenant> {
+        let (control, registry) = (self.control.clone(), self.registry.clone());
+        let (tenant, first_key) = (tenant.clone(), first_key.clone());
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 if account_of(connection, &tenant.id)?.is_some() {
                     return Err(taken(&tenant.id, "is taken; choose another id").into());
                 }
@@ -44,7 +55,10 @@ impl TenantStore for ControlTenantStore {
                     .into());
                 }
                 let tenant = insert(connection, tenant)?;
-                audit::append_for(connection, tenant.account, audit)?;
+                key_store::insert(connection, &tenant.id, &first_key)?;
+                for entry in audit {
+                    audit::append_for(connection, tenant.account, entry)?;
+                }
                 Ok(tenant)
             })
         })
@@ -84,7 +98,7 @@ impl TenantStore for ControlTenantStore {
         let (control, tenant, from) = (self.control.clone(), tenant.clone(), from.clone());
         let (name, policy) = (name.to_owned(), policy.clone());
         in_turn(&self.control.database.writing, move || {
-            control.write(|connection| {
+            control.database.write(|connection| {
                 let found = find_tenant(connection, &tenant)?.ok_or_else(|| no_tenant(&tenant))?;
                 if found.policy != from {
                     return Err(Error::new(
@@ -113,30 +127,15 @@ impl TenantStore for ControlTenantStore {
 
     async fn delete(&self, _operator: &OperatorPass, tenant: &TenantId, audit: AuditEntry) -> Result<Account> {
         let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
-        // Not in turn: it waits for the room too, and nobody else should wait for that.
+        // Takes no permit: it also waits for the room, and no other caller should wait for that.
         off_thread(move || {
-            let account = control
-                .database
-                .write(|connection| delete(connection, &tenant, audit))?;
+            let account = delete_tenant(&control, &tenant, audit)?;
             // A pass that was made before must not find the room open.
             registry.shut(&tenant, account);
             Ok(account)
         })
         .await
     }
-}
-
-pub(crate) fn no_tenant(tenant: &TenantId) -> Error {
-    Error::not_found(format!("there is no tenant \"{tenant}\""))
-}
-
-pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Tenant>> {
-    connection
-        .prepare_cached("SELECT id, account, name, created, policy FROM tenants WHERE id = ?1")?
-        .query_row([tenant.as_str()], read_tenant)
-        .optional()?
-        .map(TenantRow::finish)
-        .transpose()
 }
 
 /// The tenant with the account that it is given.
@@ -161,6 +160,10 @@ fn insert(connection: &Connection, tenant: Tenant) -> Outcome<Tenant> {
         account: control::account(account),
         ..tenant
     })
+}
+
+fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> Outcome<Account> {
+    control.database.write(|connection| delete(connection, tenant, audit))
 }
 
 fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> Outcome<Account> {
@@ -193,36 +196,6 @@ fn former_account(connection: &Connection, tenant: &TenantId) -> Outcome<Option<
     Ok(Some(control::account(newest)))
 }
 
-struct TenantRow {
-    id: String,
-    account: i64,
-    name: String,
-    created: i64,
-    policy: String,
-}
-
-impl TenantRow {
-    fn finish(self) -> Outcome<Tenant> {
-        Ok(Tenant {
-            id: self.id.parse()?,
-            account: control::account(self.account),
-            name: self.name,
-            created: self.created.cast_unsigned(),
-            policy: serde_json::from_str(&self.policy)?,
-        })
-    }
-}
-
-fn read_tenant(row: &Row<'_>) -> rusqlite::Result<TenantRow> {
-    Ok(TenantRow {
-        id: row.get(0)?,
-        account: row.get(1)?,
-        name: row.get(2)?,
-        created: row.get(3)?,
-        policy: row.get(4)?,
-    })
-}
-
 fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> Outcome<bool> {
     Ok(connection
         .query_row("SELECT 1 FROM deletions WHERE tenant = ?1", [tenant.as_str()], |_| {
@@ -234,4 +207,53 @@ fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> Outcome<bool>
 
 fn taken(tenant: &TenantId, why: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("the id \"{tenant}\" {why}")).with_param("id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_core::audit::Origin;
+    use std::{sync::mpsc, thread, time::Duration};
+
+    #[test]
+    fn deleting_a_tenant_waits_for_the_writer_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = Arc::new(Control::open(&folder.path().join("control.db")).unwrap());
+        let tenant = Tenant {
+            id: "acme".parse().unwrap(),
+            account: Account::new(0),
+            name: "Acme".into(),
+            created: 1,
+            policy: Policy::default(),
+        };
+        let id = tenant.id.clone();
+        control.database.write(|connection| insert(connection, tenant)).unwrap();
+        // As the ledger holds it while it commits.
+        let lock = control.database.writer_lock().clone();
+        let guard = lock.lock();
+        let (sender, deleted) = mpsc::channel();
+        let store = {
+            let (control, id) = (control.clone(), id.clone());
+            thread::spawn(move || sender.send(delete_tenant(&control, &id, entry())))
+        };
+        assert!(deleted.recv_timeout(Duration::from_millis(300)).is_err());
+        assert!(control.account(&id).unwrap().is_some());
+        drop(guard);
+        deleted.recv().unwrap().unwrap();
+        store.join().unwrap().unwrap();
+        assert!(control.account(&id).unwrap().is_none());
+    }
+
+    fn entry() -> AuditEntry {
+        AuditEntry {
+            at_ms: 1,
+            actor: "operator".into(),
+            account: None,
+            tenant: None,
+            action: "tenant.delete".into(),
+            object: "acme".into(),
+            detail: None,
+            origin: Origin::default(),
+        }
+    }
 }

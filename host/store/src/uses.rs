@@ -1,7 +1,7 @@
 //! When keys were last used, to the minute. Noted in memory and written behind the answers, many in one transaction, so that no
 //! request waits for the disk because of it. Not here: who asks for a key (`key_store`).
 
-use crate::control::Control;
+use crate::sqlite::Database;
 use parking_lot::Mutex;
 use std::{collections::HashMap, mem, sync::Arc};
 
@@ -29,7 +29,7 @@ impl Uses {
     }
 
     /// Writes what has been noted. What fails is lost: the next use notes it again.
-    pub(crate) fn write(&self, control: &Control) {
+    pub(crate) fn write(&self, database: &Database) {
         let _writing = self.writing.lock();
         loop {
             let uses = {
@@ -40,7 +40,7 @@ impl Uses {
                 }
                 mem::take(&mut pending.uses)
             };
-            let written = control.write(|connection| {
+            let written = database.write(|connection| {
                 let mut statement = connection
                     .prepare_cached("UPDATE keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE number = ?1")?;
                 for (key, now) in &uses {
@@ -64,10 +64,10 @@ impl Uses {
 }
 
 /// Notes a use and returns at once.
-pub(crate) fn note(control: &Arc<Control>, key: i64, now: u64) {
-    if control.uses.add(key, now) {
-        let control = control.clone();
+pub(crate) fn note(uses: &Arc<Uses>, database: &Arc<Database>, key: i64, now: u64) {
+    if uses.add(key, now) {
+        let (uses, database) = (uses.clone(), database.clone());
         // Not awaited: nobody's answer depends on it.
-        drop(tokio::task::spawn_blocking(move || control.uses.write(&control)));
+        drop(tokio::task::spawn_blocking(move || uses.write(&database)));
     }
 }

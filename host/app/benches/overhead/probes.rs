@@ -12,9 +12,9 @@ use riad_core::{
     pass::{KeyHash, ManagedTenant},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, KeyRecord, KeyStore, LaneTicket,
-        Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms, Sandbox,
-        Scheduler, SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, KeyRecord, KeyRotation, KeyStore,
+        LaneTicket, Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms,
+        Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -66,6 +66,10 @@ impl KeyStore for Timed<dyn KeyStore> {
 
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         self.port.insert(tenant, key, hash, audit).await
+    }
+
+    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()> {
+        self.port.rotate(tenant, rotation, audit).await
     }
 
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {

@@ -23,6 +23,22 @@ pub struct KeyRecord {
     pub policy: Policy,
 }
 
+/// A key as it is stored: without its secret.
+#[derive(Debug, Clone)]
+pub struct HashedKey {
+    pub key: Key,
+    pub hash: KeyHash,
+}
+
+/// A new key and what becomes of the one that it replaces.
+#[derive(Debug, Clone)]
+pub struct KeyRotation {
+    pub new: HashedKey,
+    pub old: KeyId,
+    /// When the old key expires, in seconds since 1970-01-01 UTC; `None` revokes it at once.
+    pub old_expires: Option<u64>,
+}
+
 /// Implemented by the control database. Every call is one short transaction; none is cancelled half-way. A change and its line
 /// in the audit log are one transaction.
 #[async_trait]
@@ -36,6 +52,10 @@ pub trait KeyStore: Send + Sync {
 
     /// Stores a new key. `NotFound` if there is no such tenant.
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()>;
+
+    /// Stores the new key and ends the old one, in one transaction with both audit entries: the new key's, then the old one's.
+    /// `NotFound` if the tenant has no such live key; the new key is not stored then.
+    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()>;
 
     /// The live keys of a tenant, oldest first; with `prefix` those that begin with it. `NotFound` if there is no such tenant.
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>>;

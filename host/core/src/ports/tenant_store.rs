@@ -1,5 +1,6 @@
 //! The tenants of this server.
 
+use super::HashedKey;
 use crate::{Account, Result, TenantId, audit::AuditEntry, pass::OperatorPass, policy::Policy, tenant::Tenant};
 use async_trait::async_trait;
 
@@ -7,9 +8,16 @@ use async_trait::async_trait;
 /// transaction.
 #[async_trait]
 pub trait TenantStore: Send + Sync {
-    /// Makes a tenant with a new account, whatever account stands in `tenant`, and returns it. `Conflict` if the id is taken, also
-    /// by a tenant whose deletion is not finished. The audit entry gets the account.
-    async fn create(&self, operator: &OperatorPass, tenant: &Tenant, audit: AuditEntry) -> Result<Tenant>;
+    /// Creates a tenant with a new account and its first key, and returns it; the account in `tenant` is ignored. `Conflict` if
+    /// the id is taken, also by a tenant whose deletion is not finished. `audit` has the tenant's entry, then the key's; both get
+    /// the new account.
+    async fn create(
+        &self,
+        operator: &OperatorPass,
+        tenant: &Tenant,
+        first_key: &HashedKey,
+        audit: [AuditEntry; 2],
+    ) -> Result<Tenant>;
 
     /// `NotFound` if there is none.
     async fn get(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Tenant>;

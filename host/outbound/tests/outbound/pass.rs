@@ -8,7 +8,7 @@ use riad_core::{
     grants::{Access, KeyRole, Scope},
     pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{KeyRecord, KeyStore},
+    ports::{KeyRecord, KeyRotation, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 use serde_json::{Value, json};
@@ -41,6 +41,10 @@ impl KeyStore for OneTenant {
 
     async fn insert(&self, _tenant: &ManagedTenant, _key: &Key, _hash: &KeyHash, _audit: AuditEntry) -> Result<()> {
         unreachable!("a token makes no key")
+    }
+
+    async fn rotate(&self, _tenant: &ManagedTenant, _rotation: KeyRotation, _audit: [AuditEntry; 2]) -> Result<()> {
+        unreachable!("a token rotates no key")
     }
 
     async fn list(&self, _tenant: &ManagedTenant, _prefix: Option<&str>) -> Result<Vec<Key>> {

@@ -9,7 +9,7 @@ use riad_core::{
     grants::Grants,
     pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{KeyRecord, KeyStore},
+    ports::{KeyRecord, KeyRotation, KeyStore},
     tenant::{Key, KeyChange, Tenant},
 };
 
@@ -50,6 +50,10 @@ impl KeyStore for OneTenant {
     }
 
     async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
+        Err(not_used())
+    }
+
+    async fn rotate(&self, _: &ManagedTenant, _: KeyRotation, _: [AuditEntry; 2]) -> Result<()> {
         Err(not_used())
     }
 

@@ -11,7 +11,9 @@ use riad_core::{
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Purpose, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{BudgetNotice, Gauges, KeyRecord, KeyStore, Ledger, Plans, RequestRecord, Telemetry, Webhooks},
+    ports::{
+        BudgetNotice, Gauges, KeyRecord, KeyRotation, KeyStore, Ledger, Plans, RequestRecord, Telemetry, Webhooks,
+    },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
@@ -216,6 +218,10 @@ impl KeyStore for OneKey {
     async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }
+    async fn rotate(&self, _: &ManagedTenant, _: KeyRotation, _: [AuditEntry; 2]) -> Result<()> {
+        Err(not_used())
+    }
+
     async fn list(&self, _: &ManagedTenant, _: Option<&str>) -> Result<Vec<Key>> {
         Err(not_used())
     }

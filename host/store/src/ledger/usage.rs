@@ -8,7 +8,7 @@ use riad_core::{
     usage::{EntryQuery, GroupBy, LedgerScope, Rollup, UsageBucket, UsageQuery, UsageResult},
 };
 use rusqlite::{
-    Connection, OptionalExtension, Row, ToSql,
+    Connection, Row, ToSql,
     functions::{Aggregate, Context, FunctionFlags},
 };
 
@@ -242,19 +242,14 @@ pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, 
 
 pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> Outcome<Vec<(u64, Entry)>> {
     let mut filter = Filter::of(&query.scope);
-    filter.add("position > :after", ":after", stored(query.after));
-    // An account's entries are found through their numbers, which follow its positions.
-    let order = match query.scope {
-        LedgerScope::Account(account) => {
-            if let Some(known) = number_at(connection, account, query.after)? {
-                filter.add("number > :known", ":known", known);
-            }
-            "number"
-        }
-        LedgerScope::All | LedgerScope::Tenant(_) => "position",
+    // A place in the whole ledger would tell an account how much others did.
+    let (position, after) = match query.scope {
+        LedgerScope::Account(_) => ("number", "number > :after"),
+        LedgerScope::All | LedgerScope::Tenant(_) => ("position", "position > :after"),
     };
+    filter.add(after, ":after", stored(query.after));
     let mut statement = connection.prepare(&format!(
-        "SELECT position, {} FROM ledger WHERE {} ORDER BY {order} LIMIT {}",
+        "SELECT {position}, {} FROM ledger WHERE {} ORDER BY {position} LIMIT {}",
         rows::COLUMNS,
         filter.condition(),
         query.limit,
@@ -265,13 +260,6 @@ pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> Outcome<Ve
         entries.push((unsigned(row.get(0)?)?, rows::entry(row, 1)?));
     }
     Ok(entries)
-}
-
-fn number_at(connection: &Connection, account: Account, position: u64) -> Outcome<Option<i64>> {
-    Ok(connection
-        .prepare_cached("SELECT number FROM ledger WHERE position = ?1 AND account = ?2")?
-        .query_row([stored(position), stored(account.number())], |row| row.get(0))
-        .optional()?)
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! One thread with one connection, which writes what many callers have queued in one commit. Not here: rows (`rows`), reading.
 
 use super::rows::{self, Seal};
-use crate::error::{Failure, Outcome};
-use parking_lot::{FairMutex, Mutex};
+use crate::{
+    error::{Failure, Outcome},
+    sqlite::{WriteConnection, WriterGuard, WriterLock},
+};
+use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind, Result, ledger::Record};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, Sender},
-    },
+    sync::mpsc::{self, Receiver, Sender},
     thread::{self, JoinHandle},
 };
 use tokio::sync::oneshot;
@@ -27,10 +27,6 @@ pub(super) enum Work {
 
 type Other = Box<dyn FnOnce(&Connection) -> Outcome<()> + Send>;
 
-/// Held by who writes to the control database, and given to who has waited longest. SQLite would let the ledger's many commits
-/// overtake the few others, which sleep and look again until they give up.
-pub(crate) type Turn = Arc<FairMutex<()>>;
-
 struct Task {
     work: Work,
     done: oneshot::Sender<Result<()>>,
@@ -43,14 +39,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `connection` is the thread's from now on; `run` is the number of this process's run.
-    pub(super) fn start(connection: Connection, run: i64, turn: Turn) -> Outcome<Self> {
-        let seal = last_seal(&connection)?;
+    pub(super) fn start(connection: WriteConnection, run: i64, lock: WriterLock) -> Outcome<Self> {
+        let seal = last_seal(&*connection.begin(&lock.lock())?)?;
         let (sender, tasks) = mpsc::channel();
         let pen = Pen {
             connection,
             run,
             seal,
-            turn,
+            lock,
             full: true,
         };
         let thread = thread::Builder::new()
@@ -89,11 +85,11 @@ impl Writer {
 }
 
 struct Pen {
-    connection: Connection,
+    connection: WriteConnection,
     run: i64,
     /// Of the last row.
     seal: Seal,
-    turn: Turn,
+    lock: WriterLock,
     /// Whether commits wait for the disk, as a connection of ours does when it is opened.
     full: bool,
 }
@@ -123,8 +119,7 @@ impl Pen {
     /// Whether the next commits wait for the disk.
     fn sync(&mut self, full: bool) -> Outcome<()> {
         if self.full != full {
-            self.connection
-                .pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+            self.connection.set_synchronous(full)?;
             self.full = full;
         }
         Ok(())
@@ -135,8 +130,8 @@ impl Pen {
     fn write(&mut self, works: Vec<Work>) -> Outcome<()> {
         let is_hold = |work: &Work| matches!(work, Work::Record(record) if matches!(**record, Record::Hold(_)));
         self.sync(!works.iter().all(is_hold))?;
-        let _turn = self.turn.lock();
-        let transaction = begin(&self.connection)?;
+        let guard = self.lock.lock();
+        let transaction = begin(&self.connection, &guard)?;
         let mut seal = self.seal;
         for work in works {
             match work {
@@ -153,11 +148,11 @@ impl Pen {
     }
 }
 
-fn begin(connection: &Connection) -> Outcome<Transaction<'_>> {
+fn begin<'c>(connection: &'c WriteConnection, guard: &'c WriterGuard<'_>) -> Outcome<Transaction<'c>> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+        match connection.begin(guard) {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && attempts < BEGIN_ATTEMPTS => {
                 tracing::warn!(attempts, "the ledger waits for the control database's other writer");
             }

@@ -1,6 +1,6 @@
 //! The audit log: every change with its line, none without, and nothing that takes a line back.
 
-use crate::host::{Host, entry, key};
+use crate::host::{Host, entry, first_key, key};
 use riad_core::{
     Account, ErrorKind,
     audit::{AuditEntry, AuditQuery, Origin},
@@ -113,7 +113,10 @@ async fn a_change_that_is_refused_leaves_no_line() {
     let wrong = || entry("wrong", "acme");
     let taken = crate::host::tenant("acme");
     let errors = [
-        tenant_store.create(&host.operator, &taken, wrong()).await.map(drop),
+        tenant_store
+            .create(&host.operator, &taken, &first_key("acme"), [wrong(), wrong()])
+            .await
+            .map(drop),
         tenant_store
             .change(&host.operator, pass.tenant(), &other, ("x", &other), wrong())
             .await
@@ -200,6 +203,8 @@ async fn lines_accounts_and_prices_cannot_be_taken_back_even_by_sql() {
                 "DELETE FROM audit WHERE number = 1",
                 "INSERT OR REPLACE INTO audit (number, at_ms, actor, action, object, request) VALUES (1, 0, '', '', '', '')",
                 "REPLACE INTO audit SELECT * FROM audit",
+                "REPLACE INTO audit (at_ms, actor, account, action, object, request, account_number)
+                    SELECT 0, '', account, '', '', '', account_number FROM audit WHERE account IS NOT NULL",
                 "UPDATE plans SET prices = '{}'",
                 "DELETE FROM plans",
                 "REPLACE INTO plans (name, version, prices, created) VALUES ('standard', 1, '{}', 0)",
@@ -211,4 +216,34 @@ async fn lines_accounts_and_prices_cannot_be_taken_back_even_by_sql() {
         .await;
     assert_eq!(host.store.audit().list(query()).await.unwrap(), before);
     assert_eq!(host.pass("acme").await.account(), pass.account());
+}
+
+#[tokio::test]
+async fn an_account_cannot_count_the_changes_of_others() {
+    let host = Host::new().await;
+    let (acme, globex) = (host.create_tenant("acme").await, host.create_tenant("globex").await);
+    let audit = host.store.audit();
+    let change = |account: Account| AuditEntry {
+        account: Some(account),
+        ..entry("document.create", "doc")
+    };
+    for n in 0..30 {
+        audit.append(change(globex.account())).await.unwrap();
+        if n % 10 == 0 {
+            audit.append(change(acme.account())).await.unwrap();
+        }
+    }
+    let mut page = AuditQuery {
+        account: Some(acme.account()),
+        limit: 2,
+        ..AuditQuery::default()
+    };
+    let mut numbers = Vec::new();
+    loop {
+        let lines = audit.list(page.clone()).await.unwrap();
+        let Some(last) = lines.last() else { break };
+        page.before = last.number;
+        numbers.extend(lines.iter().map(|line| line.number));
+    }
+    assert_eq!(numbers, [5, 4, 3, 2, 1]);
 }

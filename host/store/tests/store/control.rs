@@ -1,7 +1,7 @@
 //! Tenants, the operator's key and the lock on the data folder. Not here: tenants' keys (`keys`), accounts and rooms
 //! (`accounts`).
 
-use crate::host::{Host, entry, secret, space, tenant};
+use crate::host::{Host, creation, entry, first_key, secret, space, tenant};
 use riad_core::{
     ErrorKind, Limits, OperatorPass, Secret,
     audit::Origin,
@@ -17,9 +17,8 @@ async fn a_tenant_is_made_once_listed_and_forgotten_with_its_keys() {
     let pass = host.create_tenant("acme").await;
     host.create_tenant("aaa").await;
     let tenant_store = host.store.tenant_store();
-    let again = entry("tenant.create", "acme");
     let error = tenant_store
-        .create(&host.operator, &tenant("acme"), again)
+        .create(&host.operator, &tenant("acme"), &first_key("acme"), creation("acme"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);

@@ -7,7 +7,7 @@ use riad_core::{
     grants::Grants,
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
-    ports::{EmbeddingSpace, Room},
+    ports::{EmbeddingSpace, HashedKey, Room},
     tenant::{Key, Tenant},
 };
 use riad_store::Store;
@@ -90,19 +90,8 @@ impl Host {
 
     pub async fn create_tenant(&self, id: &str) -> TenantPass {
         let tenant_store = self.store.tenant_store();
-        let made = tenant_store
-            .create(&self.operator, &tenant(id), entry("tenant.create", id))
-            .await
-            .unwrap();
-        let key_store = self.store.key_store();
-        let stored = key(&format!("key-{id}"), 1);
-        key_store
-            .insert(
-                &self.managed(made.id.as_str()),
-                &stored,
-                &hash_key(&secret(id)),
-                entry("key.create", stored.id.as_str()),
-            )
+        tenant_store
+            .create(&self.operator, &tenant(id), &first_key(id), creation(id))
             .await
             .unwrap();
         self.pass(id).await
@@ -178,6 +167,22 @@ pub fn key(id: &str, created: u64) -> Key {
         expires: None,
         last_used: None,
     }
+}
+
+/// The key that `create_tenant` gives to a tenant.
+pub fn first_key(tenant: &str) -> HashedKey {
+    HashedKey {
+        key: key(&format!("key-{tenant}"), 1),
+        hash: hash_key(&secret(tenant)),
+    }
+}
+
+/// The audit entries of a new tenant and its first key.
+pub fn creation(tenant: &str) -> [AuditEntry; 2] {
+    [
+        entry("tenant.create", tenant),
+        entry("key.create", &format!("key-{tenant}")),
+    ]
 }
 
 /// A line for the audit log, as the operator's services write it.

@@ -1,13 +1,14 @@
 //! Keys: found by their hash while they live, managed by their own tenant or the operator. Not here: what a key may do
 //! (`riad_core::grants`).
 
-use crate::host::{Host, entry, key, secret};
+use crate::host::{Host, creation, entry, first_key, key, secret, tenant};
 use riad_core::{
     ErrorKind, KeyId, Secret,
     audit::AuditQuery,
     grants::{Grants, KeyRole, Scope},
     pass::{ManagedTenant, hash_key},
     policy::Budget,
+    ports::{HashedKey, KeyRotation},
     tenant::{Key, KeyChange},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -317,4 +318,82 @@ async fn wait_for_use(host: &Host, tenant: &ManagedTenant, expected: u64) {
     tokio::time::timeout(Duration::from_secs(30), waiting)
         .await
         .expect("the use is noted");
+}
+
+#[tokio::test]
+async fn rotating_a_key_stores_and_ends_in_one_transaction() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
+    let rotation = |new: &str, old: &str, old_expires| KeyRotation {
+        new: HashedKey {
+            key: key(new, 10),
+            hash: hash(new),
+        },
+        old: id(old),
+        old_expires,
+    };
+    let audit = || [entry("key.create", "new"), entry("key.revoke", "old")];
+    key_store
+        .rotate(&own, rotation("k1", "key-acme", Some(100)), audit())
+        .await
+        .unwrap();
+    let listed = key_store.list(&own, None).await.unwrap();
+    assert_eq!(ids(&listed), ["key-acme", "k1"]);
+    assert_eq!(listed[0].expires, Some(100));
+    key_store
+        .rotate(&own, rotation("k2", "key-acme", None), audit())
+        .await
+        .unwrap();
+    assert!(host.authorize(&secret("acme"), 50).await.is_err());
+    assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), ["k1", "k2"]);
+
+    // A key that cannot be ended gives no new one, and a new one that cannot be stored ends none.
+    let before = host.store.audit().list(all_lines()).await.unwrap();
+    for old_expires in [None, Some(200)] {
+        let refused = key_store
+            .rotate(&own, rotation("k3", "key-acme", old_expires), audit())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        let refused = key_store
+            .rotate(&own, rotation("k1", "k2", old_expires), audit())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+    }
+    let listed = key_store.list(&own, None).await.unwrap();
+    assert_eq!(ids(&listed), ["k1", "k2"]);
+    assert!(listed.iter().all(|key| key.expires.is_none()));
+    assert_eq!(host.store.audit().list(all_lines()).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_first_key_is_refused_is_not_created() {
+    let host = Host::new().await;
+    host.create_tenant("acme").await;
+    let tenant_store = host.store.tenant_store();
+    let before = host.store.audit().list(all_lines()).await.unwrap();
+    let refused = tenant_store
+        .create(
+            &host.operator,
+            &tenant("globex"),
+            &first_key("acme"),
+            creation("globex"),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    let tenants = tenant_store.list(&host.operator).await.unwrap();
+    assert_eq!(tenants.len(), 1);
+    assert_eq!(host.store.audit().list(all_lines()).await.unwrap(), before);
+    host.create_tenant("globex").await;
+}
+
+fn all_lines() -> AuditQuery {
+    AuditQuery {
+        limit: 100,
+        ..AuditQuery::default()
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::host::{Host, entry, secret};
 use riad_core::{
-    ErrorKind, KeyId, Limits, Secret,
+    Account, ErrorKind, KeyId, Limits, Secret,
+    audit::AuditQuery,
     grants::Grants,
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
@@ -145,4 +146,42 @@ async fn the_migrated_database_is_whole_and_has_the_shape_of_a_new_one() {
     assert!(migrated.iter().any(|(name, _)| name == "keys_of_tenant"));
     assert!(!migrated.iter().any(|(name, _)| name.starts_with("new_")));
     assert_eq!(migrated, shape(&new));
+}
+
+#[tokio::test]
+async fn older_audit_entries_get_numbers_within_their_account() {
+    let host = Host::new().await;
+    let acme = host.create_tenant("acme").await.account();
+    let globex = host.create_tenant("globex").await.account();
+    let numbers = async |host: &Host, account: Option<Account>| -> Vec<u64> {
+        let query = AuditQuery {
+            account,
+            limit: 100,
+            ..AuditQuery::default()
+        };
+        let lines = host.store.audit().list(query).await.unwrap();
+        lines.iter().map(|line| line.number).collect()
+    };
+    let all = numbers(&host, None).await;
+    let host = host
+        .reopen(|data| {
+            // As the third version left it.
+            connect(data)
+                .execute_batch(
+                    "DROP TRIGGER audit_is_not_replaced;
+                    DROP INDEX audit_of_account;
+                    ALTER TABLE audit DROP COLUMN account_number;
+                    CREATE INDEX audit_of_account ON audit (account, number);
+                    CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+                        WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
+                        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+                    PRAGMA user_version = 3;",
+                )
+                .unwrap();
+        })
+        .await;
+    assert_eq!(numbers(&host, None).await, all);
+    for account in [acme, globex] {
+        assert_eq!(numbers(&host, Some(account)).await, [2, 1]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Rooms: apart from each other, opened once, closed when there are too many, gone when they are removed.
 
-use crate::host::{Host, add, entry, query, space, tenant, titles};
+use crate::host::{Host, add, creation, entry, first_key, query, space, tenant, titles};
 use riad_core::{
     ErrorKind, Limits,
     document::Page,
@@ -115,10 +115,9 @@ async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
     let error = rooms.open(&pass).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     // The name is not free while the room is there.
-    let create = entry("tenant.create", "acme");
     let tenant_store = host.store.tenant_store();
     let error = tenant_store
-        .create(&host.operator, &tenant("acme"), create)
+        .create(&host.operator, &tenant("acme"), &first_key("acme"), creation("acme"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -168,7 +167,7 @@ async fn a_folder_that_is_left_over_does_not_become_a_new_tenants_room() {
     let error = host
         .store
         .tenant_store()
-        .create(&host.operator, &tenant("acme"), entry("tenant.create", "acme"))
+        .create(&host.operator, &tenant("acme"), &first_key("acme"), creation("acme"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
