@@ -232,7 +232,7 @@ async fn receipts_are_held_against_their_entries() {
     entry.receipt.truncate(entry.receipt.len() - 1);
     shop.ledger.append(Record::Entry(entry)).await.unwrap();
     let faults = shop.verify().await.faults;
-    assert_told(&faults, &["number 1", "its receipt has another outcome, use"]);
+    assert_told(&faults, &["number 1", "its receipt has another outcome, usage"]);
     assert_told(&faults, &["number 2", "no compact JWS"]);
     assert_told(&faults, &["number 3", "its receipt follows on"]);
     assert_told(&faults, &["number 3", "signature is wrong"]);
