@@ -1,5 +1,4 @@
-//! Messages, sampling and what a generation is asked for and answers. Not here: OpenAI's JSON (`api`), validation
-//! (`services`).
+//! Messages, sampling parameters and how a generation ends. Not here: OpenAI's JSON (`api`).
 
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +47,9 @@ pub struct Sampling {
     pub presence_penalty: f32,
     pub repetition_penalty: Option<f32>,
     pub stop: Vec<String>,
-    /// Tokens of the completion, at most.
+    /// Maximum number of tokens in the completion.
     pub max_tokens: u32,
-    /// The same seed, prompt and sampling give the same tokens. `None` leaves them to chance.
+    /// The same seed, prompt and sampling give the same tokens. `None` picks a random seed.
     pub seed: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Entries of the ledger, and what was set aside before them. Not here: how they are kept (`store`), budgets (`services`).
+//! Ledger entries and the holds before them. Not here: how they are stored (`store`), budgets (`services`).
 
 use crate::{Account, AdapterAlias, Digest, Error, KeyId, PlanName, Result, TenantId, price::Usage};
 use serde::{Deserialize, Serialize};
@@ -19,13 +19,13 @@ pub enum Kind {
     Residency,
 }
 
-/// How it ended.
+/// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// To its end: the model's, a stop sequence's or `max_tokens`'.
     Completed,
-    /// The client went away, or cancelled it.
+    /// The client disconnected or cancelled.
     Cancelled,
     TimedOut,
     /// The engine, or the embedder, failed.
@@ -34,7 +34,7 @@ pub enum Outcome {
     PluginFailed,
     /// Anything else after it was admitted: a full queue, a prompt that is too long, a budget without room.
     Refused,
-    /// The process died before it could settle: billed with nothing, `at_most` tells what was set aside.
+    /// The process died before it could settle: billed with nothing, `at_most` is what was held.
     Abandoned,
 }
 
@@ -88,7 +88,7 @@ words!(Outcome {
     Abandoned = "abandoned",
 });
 
-/// What something is set aside for. Stands in the entry.
+/// What a hold, and the entry that settles it, is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purpose {
     pub kind: Kind,
@@ -109,14 +109,14 @@ pub struct Entry {
     pub tenant: TenantId,
     /// The key that the request came with; absent for what time costs.
     pub key: Option<KeyId>,
-    /// Names the request, given by the server, in no other entry.
+    /// The request's id, which the server generates and no other entry has.
     pub request: String,
     /// Milliseconds since 1970-01-01 UTC, when it was settled.
     pub at_ms: u64,
     pub purpose: Purpose,
     pub outcome: Outcome,
     pub used: Usage,
-    /// For [`Outcome::Abandoned`]: what was set aside, the most that can be missing.
+    /// For [`Outcome::Abandoned`]: what was held, the most that can be missing.
     pub at_most: Option<Usage>,
     pub plan: PlanName,
     pub plan_version: u32,
@@ -126,8 +126,8 @@ pub struct Entry {
     pub receipt: String,
 }
 
-/// Set aside before anything is spent. It outlives its process, so that one that is killed leaves a trace of what it may have
-/// spent; a power cut may take the latest holds with it.
+/// The most that a request may use, recorded before it uses anything. It outlives its process, so that a killed process leaves a
+/// record of what it may have used; a power cut may lose the latest holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     pub account: Account,
@@ -142,7 +142,7 @@ pub struct Hold {
     pub at_most: Usage,
 }
 
-/// What the ledger is told, in this order for a request: holds, each replacing the one before, then the entry that ends them.
+/// What the ledger stores for a request, in this order: holds, each replacing the one before, then the entry that settles them.
 #[derive(Debug, Clone)]
 pub enum Record {
     Hold(Hold),
@@ -158,7 +158,7 @@ pub struct ChainHead {
     pub receipt: Option<Digest>,
 }
 
-/// What an account, or one key of it, has spent. Holds are not in it.
+/// What an account, or one key of it, has spent, without holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
     pub total: Amount,
@@ -172,7 +172,7 @@ pub struct Amount {
     pub nanos: u64,
 }
 
-/// What engine and embedder have counted themselves, since the process began, of what has ended.
+/// Tokens of ended generations and embeddings since the process started, as engine and embedder counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineTokens {
     pub prompt: u64,
@@ -186,16 +186,16 @@ pub struct Run {
     pub number: u64,
     /// Milliseconds since 1970-01-01 UTC.
     pub began_ms: u64,
-    /// What the engine had counted when the run ended in order; absent while it runs, and if it was killed.
+    /// The engine's count when the run shut down; absent while it runs, and if it was killed.
     pub engine: Option<EngineTokens>,
-    /// What the entries of this run say.
+    /// Sums over the entries of this run.
     pub ledger: EngineTokens,
-    /// Holds that this run left behind when it was killed, and the most that they may have spent.
+    /// Holds that this run left when it was killed, and the most tokens that they may have used.
     pub abandoned: u64,
     pub abandoned_tokens: u64,
 }
 
-/// Says of an entry what is wrong with its receipt, if anything is.
+/// Returns what is wrong with an entry's receipt, if anything is.
 pub type EntryCheck = dyn Fn(&Entry) -> Option<String> + Send + Sync;
 
 /// What a check of the whole ledger found.
@@ -204,7 +204,7 @@ pub struct Verification {
     pub accounts: u64,
     pub entries: u64,
     pub runs: Vec<Run>,
-    /// Everything that is wrong, in words; empty: the ledger closes.
+    /// Everything that is wrong, in words. Empty if the ledger is consistent.
     pub faults: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Questions about the ledger and their answers, in the terms of OpenAI's usage API. Not here: JSON (`api`).
+//! Queries of the ledger and their results, in the terms of OpenAI's usage API. Not here: JSON (`api`).
 
 use crate::{Account, KeyId, PlanName, Result, TenantId, error::Error, ledger::Kind, price::Usage};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ impl FromStr for GroupBy {
     }
 }
 
-/// Whose entries.
+/// Whose entries a query reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerScope {
     All,
@@ -76,7 +76,7 @@ pub struct UsageQuery {
     pub kinds: Vec<Kind>,
 }
 
-/// What was settled in a span of time. Empty buckets are there too.
+/// What was settled in a span of time. Empty buckets are included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageBucket {
     pub start: u64,
@@ -84,7 +84,7 @@ pub struct UsageBucket {
     pub results: Vec<UsageResult>,
 }
 
-/// A member is set if the question groups by it. For `adapter`, `key` and `plugin` an empty text is "none".
+/// A member is set if the query groups by it. For `adapter`, `key` and `plugin` an empty string means "none".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageResult {
     pub tenant: Option<String>,
@@ -95,11 +95,11 @@ pub struct UsageResult {
     pub kind: Option<Kind>,
     pub used: Usage,
     pub cost_nanos: u64,
-    /// Tokens that killed processes may have spent without billing them, at most.
+    /// The most tokens that killed processes may have used without billing them.
     pub abandoned_tokens: u64,
 }
 
-/// Sums of a day, an account and a price version: what an invoice is made of. They outlive the tenant.
+/// Sums per day, account and price version, from which invoices are made. They outlive the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollup {
     /// Seconds since 1970-01-01 UTC, midnight.

@@ -1,5 +1,5 @@
-//! What costs by the hour: rooms on the disk, adapters in the engine's memory. Looks at them again and again, and bills what has come
-//! together since. Not here: what requests cost (`metering`), how large things are (the `Rooms` and `ChatEngine` ports).
+//! Usage that accrues by the hour: rooms on the disk and adapters in the engine's memory. Each run samples their sizes and bills the
+//! usage accrued since the last run.
 
 use crate::{Services, shared::Shared};
 use riad_core::{
@@ -13,16 +13,16 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Twice the milliseconds of an hour: see [`Meter::look`].
+/// Twice the milliseconds of an hour: see [`ByteMeter::sample`].
 const HALF_MS_PER_HOUR: u128 = 2 * 3_600_000;
 
-/// Bills storage and residency until it is dropped, every so often. What has come together when it is dropped, or when the
-/// process dies, is not billed: at most one interval's.
+/// Bills storage and residency at an interval, until it is dropped. What has accrued since the last run when it is dropped or the
+/// process dies, at most one interval's usage, is not billed.
 pub async fn run(services: Services, every: Duration) {
     let mut accrual = Accrual::default();
     loop {
-        if let Err(error) = accrual.look(&services.0, Instant::now()).await {
-            // The next look bills for this one too.
+        if let Err(error) = accrual.run_once(&services.0, Instant::now()).await {
+            // The next run bills for this one too.
             tracing::error!(?error, "storage and residency could not be billed");
         }
         sleep(every).await;
@@ -30,29 +30,29 @@ pub async fn run(services: Services, every: Duration) {
 }
 
 #[derive(Default)]
-struct Accrual(HashMap<(Account, Kind), Meter>);
+struct Accrual(HashMap<(Account, Kind), ByteMeter>);
 
 /// One account's bytes of one kind.
 #[derive(Debug)]
-struct Meter {
+struct ByteMeter {
     bytes: u64,
-    seen: Instant,
-    /// Bytes times half milliseconds that are not billed yet.
+    sampled: Instant,
+    /// Bytes times half milliseconds that have not been billed.
     carried: u128,
 }
 
 impl Accrual {
-    async fn look(&mut self, shared: &Shared, now: Instant) -> Result<()> {
+    async fn run_once(&mut self, shared: &Shared, now: Instant) -> Result<()> {
         let stored = shared.rooms.stored().await?;
         let resident: BTreeMap<Account, u64> = shared.engine.resident_bytes().into_iter().collect();
         let mut tenants: HashMap<Account, TenantId> = HashMap::new();
         for room in stored {
-            self.see((room.account, Kind::Storage), room.bytes, now);
+            self.sample((room.account, Kind::Storage), room.bytes, now);
             let adapters = resident.get(&room.account).copied().unwrap_or_default();
-            self.see((room.account, Kind::Residency), adapters, now);
+            self.sample((room.account, Kind::Residency), adapters, now);
             tenants.insert(room.account, room.tenant);
         }
-        // A room that is gone has no more to pay.
+        // A deleted room accrues nothing more.
         self.0.retain(|(account, _), _| tenants.contains_key(account));
         for ((account, kind), meter) in &mut self.0 {
             let hours = meter.whole_hours();
@@ -60,7 +60,7 @@ impl Accrual {
                 continue;
             };
             let found = shared.key_store.tenant(tenant).await?;
-            // Another tenant may have the name by now.
+            // A new tenant may have the same id by now.
             let Some(tenant) = found.filter(|tenant| tenant.account == *account) else {
                 continue;
             };
@@ -87,19 +87,19 @@ impl Accrual {
                 plugin: String::new(),
             };
             shared.metering.charge(&tenant, purpose, used).await?;
-            meter.bill(hours);
+            meter.subtract(hours);
         }
         Ok(())
     }
 
-    fn see(&mut self, scope: (Account, Kind), bytes: u64, now: Instant) {
+    fn sample(&mut self, scope: (Account, Kind), bytes: u64, now: Instant) {
         match self.0.get_mut(&scope) {
-            Some(meter) => meter.look(bytes, now),
+            Some(meter) => meter.sample(bytes, now),
             None => {
-                // Paid for from the first time it was seen.
-                let meter = Meter {
+                // Usage accrues from the first sample on.
+                let meter = ByteMeter {
                     bytes,
-                    seen: now,
+                    sampled: now,
                     carried: 0,
                 };
                 self.0.insert(scope, meter);
@@ -108,22 +108,22 @@ impl Accrual {
     }
 }
 
-impl Meter {
-    /// Between two looks there was the mean of what both saw: half of each, in half milliseconds, so that nothing is rounded.
-    fn look(&mut self, bytes: u64, now: Instant) {
-        let ms = now.saturating_duration_since(self.seen).as_millis();
+impl ByteMeter {
+    /// Adds the mean of this sample and the last, times the time between them. In half milliseconds, so that nothing is rounded.
+    fn sample(&mut self, bytes: u64, now: Instant) {
+        let ms = now.saturating_duration_since(self.sampled).as_millis();
         let both = u128::from(self.bytes) + u128::from(bytes);
         self.carried = self.carried.saturating_add(both.saturating_mul(ms));
         self.bytes = bytes;
-        // Only whole milliseconds were counted; the rest is for the next look.
-        self.seen += Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
+        // Only whole milliseconds are counted; the rest counts at the next sample.
+        self.sampled += Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
     }
 
     fn whole_hours(&self) -> u64 {
         u64::try_from(self.carried / HALF_MS_PER_HOUR).unwrap_or(u64::MAX)
     }
 
-    fn bill(&mut self, hours: u64) {
+    fn subtract(&mut self, hours: u64) {
         self.carried = self.carried.saturating_sub(u128::from(hours) * HALF_MS_PER_HOUR);
     }
 }
@@ -133,11 +133,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fractions_of_byte_hours_are_carried_and_not_lost() {
+    fn fractions_of_byte_hours_are_carried_over() {
         let begin = Instant::now();
-        let mut meter = Meter {
+        let mut meter = ByteMeter {
             bytes: 1000,
-            seen: begin,
+            sampled: begin,
             carried: 0,
         };
         let mut billed = 0;
@@ -146,9 +146,9 @@ mod tests {
         let mut now = begin;
         while now < begin + Duration::from_secs(7 * 3600) {
             now += step;
-            meter.look(1000, now);
+            meter.sample(1000, now);
             let hours = meter.whole_hours();
-            meter.bill(hours);
+            meter.subtract(hours);
             billed += hours;
         }
         let exact = 1000 * (now - begin).as_millis() / 3_600_000;
@@ -156,23 +156,19 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_paid_for_its_mean() {
+    fn growth_between_samples_is_billed_at_its_mean() {
         let begin = Instant::now();
-        let mut meter = Meter {
+        let mut meter = ByteMeter {
             bytes: 0,
-            seen: begin,
+            sampled: begin,
             carried: 0,
         };
-        meter.look(3_000_001, begin + Duration::from_secs(3600));
+        meter.sample(3_000_001, begin + Duration::from_secs(3600));
         assert_eq!(meter.whole_hours(), 1_500_000, "half a byte-hour is carried");
-        meter.bill(1_500_000);
-        meter.look(3_000_001, begin + Duration::from_secs(7200));
+        meter.subtract(1_500_000);
+        meter.sample(3_000_001, begin + Duration::from_secs(7200));
         assert_eq!(meter.whole_hours(), 3_000_001);
-        meter.look(3_000_001, begin);
-        assert_eq!(
-            meter.whole_hours(),
-            3_000_001,
-            "a clock that stands still costs nothing"
-        );
+        meter.sample(3_000_001, begin);
+        assert_eq!(meter.whole_hours(), 3_000_001, "a clock that goes back adds nothing");
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: who changed what, when, from where. Not here: what is a change (each use case says so itself).
+//! The audit log: who changed what, when, from where. Each use case records its own changes.
 
 use crate::shared::Shared;
 use riad_core::{
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 const LIMIT_MAX: u32 = 1000;
-/// The actor of what the operator did.
+/// The actor of the operator's changes.
 const OPERATOR: &str = "operator";
-/// Bytes of a `detail`; settings that are longer are in the resource itself.
+/// Maximum bytes of a `detail`. Longer settings are left out; the resource has them.
 const DETAIL_MAX: usize = 8 << 10;
 
-/// Some entries and whether there are older ones.
+/// A page of entries, and whether there are older ones.
 pub struct AuditPage {
     /// Newest first.
     pub records: Vec<AuditRecord>,
@@ -26,12 +26,12 @@ pub struct AuditPage {
 pub struct AuditService(pub(crate) Arc<Shared>);
 
 impl AuditService {
-    /// The caller's own tenant's changes, newest first. For admins.
+    /// Changes of the caller's tenant, newest first. For admins.
     ///
     /// # Errors
     /// `Forbidden` for other roles; `InvalidRequest` for a bad limit.
     pub async fn list(&self, pass: &TenantPass, query: AuditQuery) -> Result<AuditPage> {
-        // It names what others did: admins only.
+        // For admins only, because it shows what other people did.
         pass.require(Scope::Usage, Access::Write)?;
         let query = AuditQuery {
             account: Some(pass.account()),
@@ -40,7 +40,7 @@ impl AuditService {
         };
         let mut page = self.page(query).await?;
         for record in &mut page.records {
-            // Where the operator sits is nobody's business.
+            // Tenants do not see the operator's address.
             if record.entry.actor == OPERATOR {
                 record.entry.origin = Origin::default();
             }
@@ -48,7 +48,7 @@ impl AuditService {
         Ok(page)
     }
 
-    /// Everybody's changes, newest first.
+    /// Changes of all tenants and the operator, newest first.
     ///
     /// # Errors
     /// `InvalidRequest` for a bad limit.
@@ -61,7 +61,7 @@ impl AuditService {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {LIMIT_MAX}")).with_param("limit"));
         }
-        // One more than was asked for says whether there are more.
+        // One more than the limit tells whether there are more.
         let more = AuditQuery {
             limit: limit + 1,
             ..query
@@ -73,12 +73,12 @@ impl AuditService {
     }
 }
 
-/// Writes down a change in a room. Called before the change is acknowledged: no answered change is missing in the log.
+/// Records a change in a room. Called before the response, so that no acknowledged change is missing in the log.
 pub(crate) async fn record(shared: &Shared, pass: &TenantPass, action: &str, object: &str) -> Result<()> {
     shared.audit.append(by_tenant(pass, action, object, None)).await
 }
 
-/// Runs a change and what writes it down to the end, although the caller goes away in between: no change is made without its line.
+/// Runs a change and its audit record to the end even if the caller disconnects, so that no change lacks its record.
 pub(crate) async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
@@ -125,7 +125,7 @@ fn text(detail: &Value) -> Option<String> {
     Some(detail.to_string()).filter(|text| text.len() <= DETAIL_MAX)
 }
 
-/// A webhook's address may have a secret in it.
+/// Removes webhooks, whose addresses may contain a secret.
 fn mask(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -148,7 +148,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_webhook_is_not_written_down() {
+    fn an_entry_does_not_contain_the_webhook() {
         let detail = json!({"weight": 2, "budget": {"webhook": "https://hooks.example/secret", "mode": "soft"}});
         let written = text(&detail).unwrap();
         assert!(!written.contains("secret") && written.contains("soft"), "{written}");

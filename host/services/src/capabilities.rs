@@ -1,5 +1,4 @@
-//! What the guests of one request can reach: one room, through the same use cases as HTTP.
-//! Not here: how a guest calls it (`sandbox`).
+//! The host functions of one request's guests: one room, through the same use cases as HTTP. Not here: WIT (`sandbox`).
 
 use crate::{
     embeddings,
@@ -43,7 +42,7 @@ impl DocumentReader for RoomCapabilities {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
         let request = SearchRequest {
             query: query.to_owned(),
-            // The contract lets a guest ask for up to 100; a server that allows fewer gives fewer.
+            // WIT allows a guest up to 100; a server with a lower limit returns fewer.
             limit: limit.min(self.shared.limits.search_results),
             filter,
         };

@@ -29,7 +29,7 @@ pub struct DocumentRequest {
     pub format: Format,
 }
 
-/// Some documents and whether there are more.
+/// A page of documents, and whether there are more.
 pub struct DocumentList {
     pub documents: Vec<Document>,
     pub has_more: bool,
@@ -74,11 +74,11 @@ impl DocumentService {
         .map_err(Error::internal)?;
         let pieces = pieces?;
 
-        // The title says what a chunk from the middle of a document is about.
+        // The title tells the embedder what a chunk from the middle of a document is about.
         let lengths = |pieces: &[chunking::Piece]| {
             embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()))
         };
-        // All of it before the first batch: half a document is of no use to anybody.
+        // For the whole document before the first batch, because half a document is of no use.
         meter
             .hold(Usage {
                 requests: 1,
@@ -126,7 +126,7 @@ impl DocumentService {
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
         }
-        // One more than was asked for says whether there are more.
+        // One more than the limit tells whether there are more.
         let page = Page {
             after,
             limit: limit + 1,

@@ -70,7 +70,7 @@ impl EmbeddingService {
     }
 }
 
-/// Of a request that only embeds.
+/// The purpose of a request that only embeds.
 pub(crate) fn purpose(shared: &Shared, kind: Kind) -> Purpose {
     Purpose {
         kind,
@@ -96,7 +96,7 @@ pub(crate) async fn embed(
     run(shared, usage, texts, most).await
 }
 
-/// What texts of these lengths in bytes may use.
+/// The most that embedding texts of these lengths in bytes may use.
 pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
     // A token has at least one byte.
     let tokens = lengths.fold(0_u64, |sum, bytes| {
@@ -108,7 +108,7 @@ pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
     }
 }
 
-/// Embeds texts for which `most` is held. Runs to its end when the caller goes away, so that what was read is billed.
+/// Embeds texts for which `most` is held. Runs to its end even if the caller disconnects, so that the tokens are billed.
 pub(crate) async fn run(
     shared: &Shared,
     usage: UsageHandle,

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_lines_go_first_and_long_ones_end_between_characters() {
+    fn old_lines_go_first_and_long_lines_end_between_chars() {
         let buffer = LogBuffer::default();
         for index in 0..=LINES {
             buffer.write(LogLevel::Info, &format!("line {index}"));

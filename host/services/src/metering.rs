@@ -24,7 +24,7 @@ use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
 use riad_core::{
-    PlanName, Result, TenantPass, Timestamp,
+    Clock, PlanName, Result, SystemClock, TenantPass,
     ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
     ports::{Ledger, Plans, Telemetry, Webhooks},
     price::{Plan, Usage},
@@ -63,15 +63,15 @@ struct Inner {
 }
 
 impl Metering {
-    /// Loads the signing key, or makes it, and ends what a dead process left unsettled: billed with nothing.
+    /// Loads or makes the signing key, and settles the holds of a process that died: they are billed with nothing.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
     pub async fn open(parts: MeteringParts) -> Result<Self> {
-        Self::open_with(parts, || Timestamp::now().as_millis()).await
+        Self::open_with(parts, Arc::new(SystemClock)).await
     }
 
-    async fn open_with(parts: MeteringParts, clock: fn() -> u64) -> Result<Self> {
+    async fn open_with(parts: MeteringParts, clock: Arc<dyn Clock>) -> Result<Self> {
         let key = parts.ledger.signing_key(Signer::generate()?).await?;
         let metering = Self(Arc::new(Inner {
             writer: Arc::new(LedgerWriter {
@@ -92,11 +92,11 @@ impl Metering {
         Ok(metering)
     }
 
-    /// Admits a request, in memory: nothing is set aside and nothing written yet. The plan's version is fixed from here on.
+    /// Admits a request, in memory: nothing is held and nothing written yet. The plan's version is fixed from here on.
     ///
     /// # Errors
-    /// `Busy` with the time after which to come again, for too many requests per minute or at the same time; `QuotaExceeded` if a hard
-    /// budget is spent.
+    /// `Busy`, with a time to retry after, for too many requests per minute or at the same time; `QuotaExceeded` if a hard budget is
+    /// spent.
     pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
         let writer = &self.0.writer;
         let account = self.0.accounts.load(writer, pass.account()).await?;
@@ -105,7 +105,7 @@ impl Metering {
         RequestMeter::open(Arc::clone(writer), account, key, pass.clone(), plan, purpose)
     }
 
-    /// Bills a tenant for what time costs. Budgets refuse nothing here, and are told.
+    /// Bills a tenant for usage that accrues over time. A spent budget does not stop it; its thresholds are notified.
     ///
     /// # Errors
     /// `NotFound` if the tenant's plan is gone; whatever the ledger fails with.
@@ -132,27 +132,27 @@ impl Metering {
             tokens: used.tokens(),
             nanos: cost_nanos,
         };
-        let (written, notices) = account.with(writer, |state, now_ms| {
-            let (_, written) = state.append(writer, tenant.account, now_ms, unsigned)?;
-            Result::Ok((written, state.whole.spend(amount, budget, &tenant.id, None)))
+        let (written, notices) = account.with(writer, |state, now| {
+            let (_, written) = state.append(writer, tenant.account, now, unsigned)?;
+            Result::Ok((written, state.counters.spend(amount, budget, &tenant.id, None)))
         })?;
         writer.notify(budget.webhook.as_deref(), notices);
         written.await
     }
 
-    /// What the caller has left of its limits per minute.
+    /// What is left of the caller's limits per minute.
     #[must_use]
     pub fn rates(&self, pass: &TenantPass) -> RateState {
         self.0.accounts.rates(pass.account(), &pass.policy().limits)
     }
 
-    /// Sums over the entries of this process. What the engine has counted and this lacks is on its way here.
+    /// Sums over the entries of this process. The engine's own counters are ahead by what has not been settled yet.
     #[must_use]
     pub fn ledger_counted(&self) -> EngineTokens {
         *self.0.writer.counted.lock()
     }
 
-    /// Tokens that are set aside now, over all accounts.
+    /// Tokens that are held now, over all accounts.
     #[must_use]
     pub fn held_tokens(&self) -> u64 {
         self.0.writer.held.load(Ordering::Relaxed)
@@ -171,7 +171,7 @@ impl Metering {
         Box::new(move |entry| check_entry(entry, &key))
     }
 
-    /// Prices that hold for what is admitted from now on.
+    /// Sets the prices for requests that are admitted from now on.
     pub(crate) fn set_plan(&self, plan: Plan) {
         self.0.remember_plan(plan);
     }
@@ -192,7 +192,7 @@ impl Metering {
         tracing::warn!(
             requests = count,
             tokens_at_most = most,
-            "the last process died with requests that were not settled; they are billed with nothing"
+            "the last process died before it settled these requests; they are billed with nothing"
         );
         Ok(())
     }
@@ -211,8 +211,8 @@ impl Metering {
             cost_nanos: 0,
             served_by: ServedBy::default(),
         };
-        account.with(&self.0.writer, |state, now_ms| {
-            let (_, written) = state.append(&self.0.writer, hold.account, now_ms, unsigned)?;
+        account.with(&self.0.writer, |state, now| {
+            let (_, written) = state.append(&self.0.writer, hold.account, now, unsigned)?;
             Ok(written)
         })
     }

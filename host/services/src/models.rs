@@ -27,7 +27,7 @@ impl ModelService {
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<ModelEntry>> {
         let base = &self.0.engine.profile().id;
-        // Their names are for who may use or list them.
+        // Adapter names are visible only to those who may use or list them.
         let may_see = [Scope::Chat, Scope::Adapters]
             .iter()
             .any(|scope| pass.grants().allow(*scope, Access::Read));

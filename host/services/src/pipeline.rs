@@ -1,4 +1,4 @@
-//! Which component serves each stage of a room. Not here: running it (`chat`).
+//! Which component serves each stage of a room. Not here: running the stages (`chat`).
 
 use crate::{audit, shared::Shared};
 use async_trait::async_trait;
@@ -38,14 +38,14 @@ impl PipelineService {
             let found = versions
                 .iter()
                 .find(|found| found.name == *name && found.version == *version);
-            let refused = match found {
+            let error = match found {
                 None => Error::not_found(format!("this room has no plugin {choice}; upload it first")),
                 Some(found) if !found.stages.contains(stage) => {
                     Error::invalid(format!("the plugin {choice} does not serve the stage {stage}"))
                 }
                 Some(_) => continue,
             };
-            return Err(refused.with_param(format!("stages.{stage}")));
+            return Err(error.with_param(format!("stages.{stage}")));
         }
         let complete = complete(pipeline);
         let detail = serde_json::to_value(&complete).map_err(Error::internal)?;
@@ -94,7 +94,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
     Ok((plan, names))
 }
 
-/// A version on the room's shelf.
+/// A plugin version that the room stores.
 struct StoredPlugin {
     plugins: Arc<dyn PluginStore>,
     name: PluginName,
@@ -107,7 +107,7 @@ impl ComponentSource for StoredPlugin {
     async fn read(&self) -> Result<Bytes> {
         match self.plugins.load(&self.name, &self.version).await {
             Ok((_, component)) => Ok(component),
-            // A pipeline only names versions that were there, so that this is damage; never the standard pipeline instead.
+            // A pipeline names only versions that the room had, so this is damage. The standard pipeline must not stand in for it.
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
                 ErrorKind::PluginFailed,
                 format!(

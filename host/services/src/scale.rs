@@ -1,4 +1,4 @@
-//! What the server is like now: for metrics and autoscalers. Not here: how metrics are written (`Telemetry`).
+//! The state of the server now, for metrics and autoscalers. Not here: how metrics are written (`Telemetry`).
 
 use crate::shared::Shared;
 use riad_core::{OperatorPass, ledger::EngineTokens, ports::Gauges};
@@ -22,7 +22,7 @@ impl ScaleService {
     fn now(&self) -> Gauges {
         let shared = &self.0;
         let queue = shared.scheduler.state();
-        // The ledger first: what the engine has counted in between makes a difference that the next reading has not.
+        // The ledger first: tokens that are counted in between then show as not yet settled, and never as settled too much.
         let ledger = shared.metering.ledger_counted();
         let engine = EngineTokens {
             embedded: shared.embedder.counted(),

@@ -47,7 +47,7 @@ impl SearchService {
 
     async fn run(&self, pass: &TenantPass, request: SearchRequest, meter: &RequestMeter) -> Result<SearchResults> {
         let room = self.0.rooms.open(pass).await?;
-        // Read first: what is searched is at least as new as what is said.
+        // Read before the search, so that the searched index is at least as new as the reported watermark.
         let index_watermark = room.documents.watermark().await?;
         meter.update_served_by(|served| served.index_watermark = index_watermark);
         let passages = search_room(&self.0, meter.handle(), &room, request, 1).await?;

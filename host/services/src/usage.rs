@@ -1,5 +1,4 @@
-//! Questions about money: usage, rollups, receipts, the ledger's entries and whether it closes.
-//! Not here: writing the ledger (`metering`), prices (`plans`).
+//! Reading the ledger: usage, rollups, receipts, entries and its verification. Not here: writing it (`metering`).
 
 use crate::shared::Shared;
 use riad_core::{
@@ -16,7 +15,7 @@ const ROLLUP_DAYS: u64 = 366;
 
 pub struct UsageService(pub(crate) Arc<Shared>);
 
-/// Some of many, and the place to go on from.
+/// A page of items, and where the next one starts.
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Position of the last item; the next page begins after it. Absent: there are no more.
@@ -24,7 +23,7 @@ pub struct Page<T> {
 }
 
 impl UsageService {
-    /// What the caller's tenant used; `whose` of the question is not looked at.
+    /// Usage of the caller's tenant, whatever scope the query names.
     ///
     /// # Errors
     /// `Forbidden` without the scope; `InvalidRequest` for a span that has too many buckets or ends before it begins.
@@ -38,7 +37,7 @@ impl UsageService {
         self.0.ledger.usage(query).await
     }
 
-    /// What anybody used.
+    /// Usage in the scope of the query.
     ///
     /// # Errors
     /// `InvalidRequest` for a span that has too many buckets or ends before it begins.
@@ -88,10 +87,10 @@ impl UsageService {
         self.0.ledger.rollups(scope, start, end).await
     }
 
-    /// Checks the whole ledger, signatures among it.
+    /// Verifies the whole ledger, including every signature.
     ///
     /// # Errors
-    /// When the ledger cannot be read; what is wrong in it is the answer.
+    /// When the ledger cannot be read. Faults in it are part of the result.
     pub async fn verify(&self, _operator: &OperatorPass) -> Result<Verification> {
         let check = self.0.metering.signature_check();
         self.0.ledger.verify(check).await
@@ -108,7 +107,7 @@ impl UsageService {
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
         }
-        // One more than was asked for says whether there are more.
+        // One more than the limit tells whether there are more.
         let query = EntryQuery {
             limit: limit + 1,
             ..query

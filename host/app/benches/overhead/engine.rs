@@ -61,7 +61,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
         sampling: Sampling::greedy(max_tokens),
         adapter: None,
         account: Account::new(1),
-        tally: UsageReporter::new(Arc::new(Progress::default()), |_| {}),
+        usage_reporter: UsageReporter::new(Arc::new(Progress::default()), |_| {}),
     };
     let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
     let mut answer = String::new();
@@ -81,7 +81,7 @@ struct Running {
     most: u32,
     usage: TokenUsage,
     // The ticket is returned only after the usage was reported.
-    tally: UsageReporter,
+    usage_reporter: UsageReporter,
     _ticket: LaneTicket,
 }
 
@@ -94,7 +94,7 @@ impl Running {
                 prompt_tokens,
                 completion_tokens,
             } = self.usage;
-            self.tally.progress.set(prompt_tokens, completion_tokens);
+            self.usage_reporter.progress.set(prompt_tokens, completion_tokens);
             return (Ok(GenerationEvent::Piece(PIECE.into())), Some(self));
         }
         let end = GenerationEnd {
@@ -117,7 +117,7 @@ impl Drop for Running {
             counted.prompt += u64::from(self.usage.prompt_tokens);
             counted.completion += u64::from(self.usage.completion_tokens);
         }
-        self.tally.report(self.usage);
+        self.usage_reporter.report(self.usage);
     }
 }
 
@@ -154,7 +154,7 @@ impl ChatEngine for FixedEngine {
             prompt_tokens: prompt(&generation.messages),
             most: TOKENS.min(generation.sampling.max_tokens),
             usage: TokenUsage::default(),
-            tally: generation.tally,
+            usage_reporter: generation.usage_reporter,
             _ticket: ticket,
         };
         let events: BoxStream<'static, _> =

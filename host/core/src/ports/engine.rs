@@ -17,20 +17,20 @@ pub struct Generation {
     pub sampling: Sampling,
     /// `None` is the base model.
     pub adapter: Option<AdapterSource>,
-    /// Who pays, and whose adapter it is.
+    /// The account that pays and owns the adapter.
     pub account: Account,
-    pub tally: UsageReporter,
+    pub usage_reporter: UsageReporter,
 }
 
-/// Learns what a generation used, however it ends: to the token, also when it was cancelled or failed.
+/// Receives what a generation used, exact to the token, however it ends: completed, cancelled or failed.
 pub struct UsageReporter {
     pub progress: Arc<Progress>,
     report: Option<Box<dyn FnOnce(TokenUsage) + Send + Sync>>,
 }
 
 impl UsageReporter {
-    /// `report` runs once, on any thread, when the engine does nothing more for the generation: before the stream's last event,
-    /// or after the stream was dropped and the engine has noticed. It must not block. A generation that never began reports zeros.
+    /// `report` runs once, on any thread, when the engine has stopped working for the generation: before the stream's last event, or
+    /// after the stream was dropped and the engine has noticed. It must not block. A generation that never started reports zeros.
     pub fn new(progress: Arc<Progress>, report: impl FnOnce(TokenUsage) + Send + Sync + 'static) -> Self {
         Self {
             progress,
@@ -38,7 +38,7 @@ impl UsageReporter {
         }
     }
 
-    /// Called by the engine when it has ended; else what `progress` says is reported on drop.
+    /// Called by the engine when the generation has ended. Without a call, dropping the reporter reports what `progress` says.
     pub fn report(&mut self, usage: TokenUsage) {
         self.progress.set(usage.prompt_tokens, usage.completion_tokens);
         if let Some(report) = self.report.take() {
@@ -59,7 +59,7 @@ impl Drop for UsageReporter {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum GenerationEvent {
-    /// Text; not one token each, and never empty.
+    /// Text of one or more tokens, never empty.
     Piece(String),
     /// The last event.
     End(GenerationEnd),
@@ -76,7 +76,7 @@ pub struct GenerationEnd {
 /// The engine is drained into it at full speed; it holds at most `max_tokens` of text. Dropping it stops the generation.
 pub type GenerationStream = BoxStream<'static, Result<GenerationEvent>>;
 
-/// What is in the engine's memory.
+/// The adapters in the engine's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AdapterCounts {
     pub resident: usize,
@@ -89,7 +89,7 @@ pub struct AdapterCounts {
 pub trait ChatEngine: Send + Sync {
     fn profile(&self) -> &ModelProfile;
 
-    /// Generations that may run at the same time: the number of tickets a scheduler may give out.
+    /// Generations that may run at the same time, which is the number of tickets that the scheduler may issue.
     fn lanes(&self) -> usize;
 
     /// Tokens of the whole prompt, template included. Exactly what a generation of it will report.
@@ -99,7 +99,7 @@ pub trait ChatEngine: Send + Sync {
     fn count_text(&self, text: &str) -> u32;
 
     /// Starts a generation. The ticket is given back when the lane is idle again, which is after the stream's end or drop, and
-    /// after the tally was told.
+    /// after the usage was reported.
     /// Loads the adapter if it is not resident; `ModelNotFound` if its files are gone, never the base model instead.
     async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream>;
 
@@ -108,10 +108,10 @@ pub trait ChatEngine: Send + Sync {
 
     fn adapter_counts(&self) -> AdapterCounts;
 
-    /// Bytes in memory now of each account's adapters. One that several accounts use is each one's.
+    /// Bytes in memory now of each account's adapters. An adapter that several accounts use counts for each of them.
     fn resident_bytes(&self) -> Vec<(Account, u64)>;
 
-    /// What the engine has counted by itself, of generations that have ended, since the process began: each is in it before its
-    /// tally is told. `embedded` is 0.
+    /// The engine's own count of the tokens of ended generations since the process started: each is in it before its
+    /// usage is reported. `embedded` is 0.
     fn counted(&self) -> EngineTokens;
 }

@@ -1,4 +1,4 @@
-//! What is told to whoever watches the server.
+//! Measurements of requests and of the server, for metrics.
 
 use crate::{
     AdapterAlias, TenantId,
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The content type of what [`Telemetry::render`] returns.
 pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A request that has ended. Without content.
+/// A request that has ended, without its content.
 #[derive(Debug, Clone)]
 pub struct RequestRecord {
     pub tenant: TenantId,
@@ -22,17 +22,17 @@ pub struct RequestRecord {
     pub used: Usage,
     /// From admission to the end.
     pub duration: Duration,
-    /// In the queue for a lane; absent if it never got there.
+    /// Wait in the queue for a lane; absent if the request never reached it.
     pub queued: Option<Duration>,
     /// From admission to the first piece of the answer.
     pub first_token: Option<Duration>,
     /// From the first piece to the last, divided by the tokens after the first.
     pub per_token: Option<Duration>,
-    /// In guests.
+    /// Time in guests.
     pub plugin: Duration,
 }
 
-/// What the server is like now.
+/// The state of the server now.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
     pub lanes: u64,
@@ -40,26 +40,26 @@ pub struct Gauges {
     pub queue_requests: u64,
     /// Tokens that queued requests may need: prompt and `max_tokens`.
     pub queue_tokens: u64,
-    /// Time to the first token that a request which comes now would have, about; absent before anything was measured.
+    /// Estimated time to the first token of a request that arrives now; absent before anything was measured.
     pub estimated_first_token: Option<Duration>,
     pub target_first_token: Duration,
-    /// Weighted tokens per second over all lanes, lately.
+    /// Weighted tokens per second over all lanes, as a recent average.
     pub tokens_per_second: f64,
     pub adapters: AdapterCounts,
     pub rooms_open: u64,
-    /// Since the process began.
+    /// The engine's own count since the process started.
     pub engine: EngineTokens,
-    /// What this process' entries in the ledger say.
+    /// Sums over the ledger entries of this process.
     pub ledger: EngineTokens,
-    /// Tokens that are set aside now.
+    /// Tokens that requests hold now.
     pub held_tokens: u64,
-    /// Requests refused by the queue to keep the latency target.
+    /// Requests that the queue rejected to keep the latency target.
     pub shed: u64,
 }
 
 pub trait Telemetry: Send + Sync {
     /// Called once for every settled request. Does not block.
-    fn request(&self, seen: &RequestRecord);
+    fn request(&self, request: &RequestRecord);
 
     /// All metrics in Prometheus' text format, `gauges` among them.
     fn render(&self, gauges: &Gauges) -> String;

@@ -58,7 +58,7 @@ pub(super) async fn start(
         .seed
         .unwrap_or_else(|| RandomState::new().hash_one(()));
     let live = LiveRequest::new(seed);
-    let progress = generation.tally.progress.clone();
+    let progress = generation.usage_reporter.progress.clone();
     live.state()
         .watch(move |prompt, completion| progress.set(prompt, completion));
     let sent = active
@@ -84,7 +84,7 @@ pub(super) async fn start(
             completion_tokens: live.state().tokens(),
         };
         counted.add(usage);
-        generation.tally.report(usage);
+        generation.usage_reporter.report(usage);
         let died = matches!(drained, Drained::Died);
         // The receiver is dropped when the client has gone; that is no error.
         let _ = sender.send(match drained {

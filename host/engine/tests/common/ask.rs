@@ -87,8 +87,8 @@ impl ReportedUsage {
     pub fn reporter() -> (UsageReporter, Self) {
         let progress = Arc::new(Progress::default());
         let (sender, report) = oneshot::channel();
-        let tally = UsageReporter::new(progress.clone(), move |usage| _ = sender.send(usage));
-        (tally, Self { progress, report })
+        let usage_reporter = UsageReporter::new(progress.clone(), move |usage| _ = sender.send(usage));
+        (usage_reporter, Self { progress, report })
     }
 
     /// What has been reported by now.
@@ -113,13 +113,13 @@ pub fn reporting_generation(
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
 ) -> (Generation, ReportedUsage) {
-    let (tally, reported) = ReportedUsage::reporter();
+    let (usage_reporter, reported) = ReportedUsage::reporter();
     let generation = Generation {
         messages: messages.to_vec(),
         sampling: sampling.clone(),
         adapter: adapter.cloned(),
         account: Account::new(1),
-        tally,
+        usage_reporter,
     };
     (generation, reported)
 }

@@ -88,7 +88,7 @@ async fn usage_is_counted_then_reported_then_the_ticket_returns() {
     let progress = Arc::new(Progress::default());
     let reported = Arc::new(Mutex::new(None));
     let (reported_here, counting) = (reported.clone(), engine.clone());
-    let tally = UsageReporter::new(progress.clone(), move |usage| {
+    let usage_reporter = UsageReporter::new(progress.clone(), move |usage| {
         *reported_here.lock() = Some((usage, Sums::counted(&counting)));
     });
     let (given_back, back) = oneshot::channel();
@@ -99,7 +99,7 @@ async fn usage_is_counted_then_reported_then_the_ticket_returns() {
         sampling: Sampling::greedy(30),
         adapter: None,
         account: Account::new(3),
-        tally,
+        usage_reporter,
     };
     let mut stream = engine.generate(generation, ticket).await.unwrap();
     let mut last = 0;
@@ -251,7 +251,7 @@ async fn a_generation_that_never_began_reports_zero_usage() {
     let at_ticket = Arc::new(Mutex::new(None));
     let seen = at_ticket.clone();
     let generation = Generation {
-        tally: UsageReporter::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
+        usage_reporter: UsageReporter::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
         ..ask::generation(&story(), &Sampling::greedy(5), Some(&gone))
     };
     let ticket = LaneTicket::new(move || *seen.lock() = *there.lock());

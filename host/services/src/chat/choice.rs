@@ -11,11 +11,14 @@ use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 use tracing::{Instrument, info_span};
 
-/// The channel to the caller.
+/// The channel to the caller, one for all choices of a request.
 ///
-/// It has no bound of its own, because a slow client must hold up neither the filter, which occupies a guest instance, nor the
-/// engine. Its content is bounded by the request: at most `n` × `max_tokens` pieces, each from a filter whose output is limited,
-/// until the request's deadline.
+/// It is apart from the engine's channel, because the two protect different things. The engine's keeps a slow filter from holding up
+/// the engine's step. This one keeps a slow client from holding up the filters, which occupy guest instances, and the deadline and the
+/// settlement, which nobody would poll while the client does not read.
+///
+/// It has no bound of its own. The request bounds its content: at most `n` × `max_tokens` pieces, each from a filter whose output is
+/// limited, until the request's deadline.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
 /// Waits for a lane and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
@@ -24,7 +27,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     let shared = &prepared.shared;
     let arrived = Instant::now();
     let progress = Arc::new(Progress::default());
-    let ask = QueueRequest {
+    let request = QueueRequest {
         pass: &prepared.pass,
         tier: prepared.tier,
         prompt_tokens: prepared.prompt_tokens,
@@ -37,7 +40,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     let meter = &prepared.meter;
     let queue = shared
         .scheduler
-        .enter(ask)
+        .enter(request)
         .instrument(info_span!(target: "riad_services", "queue"));
     let ticket = meter.record_result(queue.await)?;
     if choice == 0 {
@@ -45,10 +48,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     }
     let generation = Generation {
         messages: prepared.prompt.messages.clone(),
-        sampling: sampling(&prepared.sampling, choice as u64),
+        sampling: sampling_for_choice(&prepared.sampling, choice as u64),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
-        tally: meter.usage_reporter(&progress),
+        usage_reporter: meter.usage_reporter(&progress),
     };
     let stream = meter.record_engine_result(shared.engine.generate(generation, ticket).await)?;
     meter.record_usage(|usage| usage.requests = 1);
@@ -56,10 +59,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
 }
 
 /// Derives a choice's seed from the request's: choices differ from each other and are reproducible.
-fn sampling(asked: &Sampling, choice: u64) -> Sampling {
+fn sampling_for_choice(sampling: &Sampling, choice: u64) -> Sampling {
     Sampling {
-        seed: asked.seed.map(|seed| seed.wrapping_add(choice)),
-        ..asked.clone()
+        seed: sampling.seed.map(|seed| seed.wrapping_add(choice)),
+        ..sampling.clone()
     }
 }
 

@@ -77,16 +77,16 @@ async fn start(
     meter.attach_guests(&run);
 
     let profile = shared.engine.profile();
-    let mut asked = StageRequest {
+    let mut stage_request = StageRequest {
         messages: request.messages().to_vec(),
         profile: profile.clone(),
         max_tokens: request.max_tokens(),
     };
     let passages = run
-        .retrieve(&asked)
+        .retrieve(&stage_request)
         .instrument(info_span!(target: "riad_services", "retrieve"))
         .await?;
-    let building = run.build_prompt(&asked, &passages);
+    let building = run.build_prompt(&stage_request, &passages);
     let prompt = building
         .instrument(info_span!(target: "riad_services", "build_prompt"))
         .await?;
@@ -104,7 +104,7 @@ async fn start(
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
 
     // Filters are opened before the queue, so that no lane is held while a guest prepares, and while the hold is written to the disk.
-    asked.max_tokens = sampling.max_tokens;
+    stage_request.max_tokens = sampling.max_tokens;
     let choices = u64::from(request.choices());
     let holding = meter.hold(Usage {
         prompt_tokens: u64::from(prompt_tokens) * choices,
@@ -114,7 +114,7 @@ async fn start(
     let opening = async {
         let mut filters = Vec::new();
         for _ in 0..request.choices() {
-            filters.push(run.open_filter(&asked, &prompt).await?);
+            filters.push(run.open_filter(&stage_request, &prompt).await?);
         }
         Ok(filters)
     };

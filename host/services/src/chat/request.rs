@@ -219,14 +219,14 @@ fn check_messages(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Vec<Mes
 }
 
 /// What the client asked for, if the tenant may have it; else the standard tier, or the tenant's if that is lower.
-fn check_tier(asked: Option<Tier>, best: Tier) -> Result<Tier> {
-    match asked {
-        Some(asked) if asked > best => Err(Error::invalid(format!(
+fn check_tier(requested: Option<Tier>, best: Tier) -> Result<Tier> {
+    match requested {
+        Some(tier) if tier > best => Err(Error::invalid(format!(
             "service_tier may be at most {} for this tenant; leave it out, or use auto",
             best.as_str()
         ))
         .with_param("service_tier")),
-        Some(asked) => Ok(asked),
+        Some(tier) => Ok(tier),
         None => Ok(Tier::default().min(best)),
     }
 }

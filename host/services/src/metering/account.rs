@@ -1,15 +1,15 @@
 //! One account's state in memory: the head of its receipt chain, what it has spent and holds, its rates. Under its lock a check and
-//! what follows from it are one step, so that no burst gets past a budget.
+//! its consequence are one step, so that no burst gets past a budget.
 
 use super::{
-    budgets::Spending,
-    rates::{PerMinute, Rate, RateState, Refused},
+    budgets::BudgetCounters,
+    rates::{PerMinute, Rate, RateError, RateState},
     writer::LedgerWriter,
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, KeyId, ModelName, PlanName, Result, TenantId,
+    Account, Digest, Error, ErrorKind, KeyId, ModelName, PlanName, Result, TenantId, Timestamp,
     ledger::{ChainHead, Entry, Outcome, Purpose, Record},
     policy::TenantLimits,
     price::Usage,
@@ -18,12 +18,12 @@ use riad_core::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
-/// Keys whose sums are kept although no request of theirs runs. Others are read from the ledger again.
+/// Keys whose counters stay in memory while they are idle. Those of further keys are read from the ledger again.
 const IDLE_KEYS: usize = 4096;
 
 pub(super) struct AccountState {
     account: Account,
-    /// Set when head and sums were read from the ledger; who comes while they are read waits.
+    /// Set once head and sums have been read from the ledger; requests wait while they are read.
     ready: OnceCell<()>,
     state: Mutex<State>,
 }
@@ -31,7 +31,8 @@ pub(super) struct AccountState {
 #[derive(Default)]
 pub(super) struct State {
     head: ChainHead,
-    pub whole: Spending,
+    /// Of the whole account, over all keys.
+    pub counters: BudgetCounters,
     keys: HashMap<KeyId, KeyState>,
     requests: Option<PerMinute>,
     tokens: Option<PerMinute>,
@@ -42,12 +43,12 @@ pub(super) struct State {
 #[derive(Default)]
 struct KeyState {
     ready: Arc<OnceCell<()>>,
-    spending: Spending,
+    counters: BudgetCounters,
     /// Requests whose entry may not be on the disk yet.
     users: usize,
 }
 
-/// Keeps a key's sums in memory until what was added to them is on the disk.
+/// Keeps a key's counters in memory until what was added to them is on the disk.
 pub(super) struct KeyUse {
     account: Arc<AccountState>,
     key: KeyId,
@@ -68,12 +69,12 @@ pub(super) struct UnsignedEntry {
     pub served_by: ServedBy,
 }
 
-/// All accounts that were used since the process began.
+/// All accounts that were used since the process started.
 #[derive(Default)]
 pub(super) struct Accounts(Mutex<HashMap<Account, Arc<AccountState>>>);
 
 impl Accounts {
-    /// The account, read from the ledger if it is the first time.
+    /// Reads the account from the ledger if it is not in memory.
     pub async fn load(&self, writer: &LedgerWriter, account: Account) -> Result<Arc<AccountState>> {
         let state = Arc::clone(self.0.lock().entry(account).or_insert_with(|| {
             Arc::new(AccountState {
@@ -85,12 +86,12 @@ impl Accounts {
         state
             .ready
             .get_or_try_init(async || {
-                let now = writer.now();
+                let now = writer.clock.now().as_seconds();
                 let head = writer.ledger.head(account).await?;
                 let spent = writer.ledger.spent(account, None, now).await?;
                 let mut loaded = state.state.lock();
                 loaded.head = head;
-                loaded.whole = Spending::new(spent, now);
+                loaded.counters = BudgetCounters::new(spent, now);
                 Result::Ok(())
             })
             .await?;
@@ -101,8 +102,8 @@ impl Accounts {
         let state = self.0.lock().get(&account).map(Arc::clone);
         let Some(state) = state else {
             return RateState {
-                requests: limits.requests_per_minute.map(Rate::untouched),
-                tokens: limits.tokens_per_minute.map(Rate::untouched),
+                requests: limits.requests_per_minute.map(Rate::full),
+                tokens: limits.tokens_per_minute.map(Rate::full),
             };
         };
         let mut state = state.state.lock();
@@ -120,15 +121,15 @@ impl AccountState {
         self.account
     }
 
-    /// Runs with the lock and with windows that fit the time.
-    pub fn with<T>(&self, writer: &LedgerWriter, f: impl FnOnce(&mut State, u64) -> T) -> T {
+    /// Runs `f` under the lock, with budget windows that fit the time.
+    pub fn with<T>(&self, writer: &LedgerWriter, f: impl FnOnce(&mut State, Timestamp) -> T) -> T {
         let mut state = self.state.lock();
-        let now_ms = writer.now_ms();
-        state.whole.roll(now_ms / 1000);
-        f(&mut state, now_ms)
+        let now = writer.clock.now();
+        state.counters.roll(now.as_seconds());
+        f(&mut state, now)
     }
 
-    /// Reads a key's sums if they are not in memory, and keeps them there while the use lives.
+    /// Reads a key's counters if they are not in memory, and keeps them there until the result is dropped.
     pub async fn use_key(self: &Arc<Self>, writer: &LedgerWriter, key: &KeyId) -> Result<KeyUse> {
         let ready = {
             let mut state = self.state.lock();
@@ -136,21 +137,21 @@ impl AccountState {
             known.users += 1;
             Arc::clone(&known.ready)
         };
-        let used = KeyUse {
+        let key_use = KeyUse {
             account: Arc::clone(self),
             key: key.clone(),
         };
         ready
             .get_or_try_init(async || {
-                let now = writer.now();
+                let now = writer.clock.now().as_seconds();
                 let spent = writer.ledger.spent(self.account, Some(key), now).await?;
                 if let Some(known) = self.state.lock().keys.get_mut(key) {
-                    known.spending = Spending::new(spent, now);
+                    known.counters = BudgetCounters::new(spent, now);
                 }
                 Result::Ok(())
             })
             .await?;
-        Ok(used)
+        Ok(key_use)
     }
 }
 
@@ -168,11 +169,11 @@ impl Drop for KeyUse {
 }
 
 impl State {
-    /// The sums of a key in use, in windows that fit the time (milliseconds).
-    pub fn key(&mut self, key: &KeyId, now_ms: u64) -> Option<&mut Spending> {
+    /// The counters of a key in use, in windows that fit the time.
+    pub fn key(&mut self, key: &KeyId, now: Timestamp) -> Option<&mut BudgetCounters> {
         let known = self.keys.get_mut(key)?;
-        known.spending.roll(now_ms / 1000);
-        Some(&mut known.spending)
+        known.counters.roll(now.as_seconds());
+        Some(&mut known.counters)
     }
 
     #[cfg(test)]
@@ -180,8 +181,8 @@ impl State {
         self.keys.len()
     }
 
-    /// `Busy` if as many requests run as may.
-    pub fn begin(&mut self, limits: &TenantLimits) -> Result<()> {
+    /// `Busy` while the limits on requests at the same time or per minute are reached.
+    pub fn begin_request(&mut self, limits: &TenantLimits) -> Result<()> {
         if let Some(most) = limits.concurrent_requests.filter(|most| self.running >= *most) {
             return Err(Error::new(
                 ErrorKind::Busy,
@@ -191,50 +192,50 @@ impl State {
             )
             .with_retry_after(Duration::from_secs(1)));
         }
-        // Last, because it is the only one that takes something.
+        // Last, because it is the only check that takes something.
         if let Some(bucket) = PerMinute::for_limit(&mut self.requests, limits.requests_per_minute) {
-            bucket.take(1).map_err(|refused| match refused {
-                Refused::TooFast(wait) => Error::new(
+            bucket.take(1).map_err(|error| match error {
+                RateError::RetryAfter(wait) => Error::new(
                     ErrorKind::Busy,
                     format!("this tenant may send {} requests per minute", bucket.rate().limit),
                 )
                 .with_retry_after(wait),
-                Refused::TooMuch => Error::internal("one request is more than a minute's"),
+                RateError::OverLimit => Error::internal("one request is more than a minute's"),
             })?;
         }
         self.running = self.running.saturating_add(1);
         Ok(())
     }
 
-    pub fn end(&mut self) {
+    pub fn end_request(&mut self) {
         self.running = self.running.saturating_sub(1);
     }
 
-    /// Takes tokens from the minute's: `Busy` until they are there, `InvalidRequest` if a minute has fewer.
+    /// Takes tokens from the rate limit: `Busy` until enough have refilled, `InvalidRequest` if the limit is lower than `tokens`.
     pub fn take_tokens(&mut self, limits: &TenantLimits, tokens: u64) -> Result<()> {
         let Some(bucket) = PerMinute::for_limit(&mut self.tokens, limits.tokens_per_minute) else {
             return Ok(());
         };
         let limit = bucket.rate().limit;
-        bucket.take(tokens).map_err(|refused| match refused {
-            Refused::TooFast(wait) => Error::new(
+        bucket.take(tokens).map_err(|error| match error {
+            RateError::RetryAfter(wait) => Error::new(
                 ErrorKind::Busy,
                 format!("this tenant may set aside {limit} tokens per minute, and this request may need {tokens}"),
             )
             .with_retry_after(wait),
-            Refused::TooMuch => Error::invalid(format!(
+            RateError::OverLimit => Error::invalid(format!(
                 "this request may need {tokens} tokens, this tenant may set aside {limit} per minute; lower max_tokens or \
                  shorten the request"
             )),
         })
     }
 
-    /// Signs an entry as the next of the account and queues it. The future is ready when it is on the disk.
+    /// Signs an entry as the next of the account and queues it. The future resolves when the entry is on the disk.
     pub fn append(
         &mut self,
         writer: &LedgerWriter,
         account: Account,
-        now_ms: u64,
+        now: Timestamp,
         unsigned: UnsignedEntry,
     ) -> Result<(SignedReceipt, BoxFuture<'static, Result<()>>)> {
         let receipt = Receipt {
@@ -243,7 +244,7 @@ impl State {
             number: self.head.number + 1,
             previous: self.head.receipt,
             request: unsigned.request.clone(),
-            at_ms: now_ms,
+            at_ms: now.as_millis(),
             kind: unsigned.purpose.kind,
             outcome: unsigned.outcome,
             key: unsigned.key.clone(),
@@ -261,7 +262,7 @@ impl State {
             tenant: unsigned.tenant,
             key: unsigned.key,
             request: unsigned.request,
-            at_ms: now_ms,
+            at_ms: now.as_millis(),
             purpose: unsigned.purpose,
             outcome: unsigned.outcome,
             used: unsigned.used,
@@ -275,7 +276,7 @@ impl State {
             number: entry.number,
             receipt: Some(Digest::of(signed.jws.as_bytes())),
         };
-        writer.count(&entry.used);
+        writer.count_tokens(&entry.used);
         Ok((signed, writer.ledger.append(Record::Entry(entry))))
     }
 }

@@ -1,11 +1,11 @@
-//! A ledger in memory, listeners that remember what they were told, and passes of tenants that exist in no database. For tests.
+//! Fakes for tests: a ledger in memory, ports that remember their calls, a clock that stands still, and passes without a database.
 
 use super::{Metering, MeteringParts};
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass,
+    Account, Clock, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass, Timestamp,
     audit::{AuditEntry, Origin},
     grants::Grants,
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Purpose, Record, Spent, Verification},
@@ -18,27 +18,55 @@ use riad_core::{
     tenant::{Key, KeyChange, Tenant},
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
+/// The ports of [`Metering`].
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct FakePorts {
     pub records: Mutex<Vec<Record>>,
+    /// Whether every write fails.
     pub broken: Mutex<bool>,
     key: Mutex<Option<Vec<u8>>>,
     pub notices: Mutex<Vec<(String, BudgetNotice)>>,
-    pub seen: Mutex<Vec<RequestRecord>>,
+    pub requests: Mutex<Vec<RequestRecord>>,
     pub prices: Mutex<PriceList>,
+    pub clock: Arc<FakeClock>,
 }
 
-impl World {
-    pub async fn metering(self: &Arc<Self>, clock: fn() -> u64) -> Metering {
+/// Stands still until a test sets it. Starts at noon of 1970-04-11, which is day 100.
+pub(crate) struct FakeClock(AtomicU64);
+
+impl FakeClock {
+    pub fn set(&self, now_ms: u64) {
+        self.0.store(now_ms, Ordering::Relaxed);
+    }
+}
+
+impl Default for FakeClock {
+    fn default() -> Self {
+        Self(AtomicU64::new(100 * 86_400_000 + 86_400_000 / 2))
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl FakePorts {
+    /// A process that opens this ledger.
+    pub async fn metering(self: &Arc<Self>) -> Metering {
         let parts = MeteringParts {
             ledger: self.clone(),
             plans: self.clone(),
             webhooks: self.clone(),
             telemetry: self.clone(),
         };
-        Metering::open_with(parts, clock).await.unwrap()
+        Metering::open_with(parts, self.clock.clone()).await.unwrap()
     }
 
     pub fn entries(&self) -> Vec<Entry> {
@@ -61,13 +89,13 @@ impl World {
 }
 
 #[async_trait]
-impl Ledger for World {
+impl Ledger for FakePorts {
     fn append(&self, record: Record) -> BoxFuture<'static, Result<()>> {
         if *self.broken.lock() {
             return async { Err(Error::internal("the disk is broken")) }.boxed();
         }
         self.records.lock().push(record);
-        // As a disk does, it lets others go on in between.
+        // Other tasks run in between, as while a disk writes.
         tokio::task::yield_now().map(Ok).boxed()
     }
 
@@ -140,7 +168,7 @@ impl Ledger for World {
 }
 
 #[async_trait]
-impl Plans for World {
+impl Plans for FakePorts {
     async fn add(&self, _: &PlanName, _: &PriceList, _: u64, _: AuditEntry) -> Result<Plan> {
         Err(not_used())
     }
@@ -159,15 +187,15 @@ impl Plans for World {
     }
 }
 
-impl Webhooks for World {
+impl Webhooks for FakePorts {
     fn notify(&self, url: &str, notice: BudgetNotice) {
         self.notices.lock().push((url.to_owned(), notice));
     }
 }
 
-impl Telemetry for World {
-    fn request(&self, seen: &RequestRecord) {
-        self.seen.lock().push(seen.clone());
+impl Telemetry for FakePorts {
+    fn request(&self, request: &RequestRecord) {
+        self.requests.lock().push(request.clone());
     }
 
     fn render(&self, _: &Gauges) -> String {
@@ -196,16 +224,16 @@ pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass 
         budget: key_budget,
         policy,
     };
-    let key_store = OneKey(found);
+    let key_store = SingleKeyStore(found);
     let key = Secret::new("k".to_owned());
     let pass = TenantPass::authorize(&key_store, None, &key, Origin::default(), 0);
     futures::executor::block_on(pass).unwrap()
 }
 
-struct OneKey(KeyRecord);
+struct SingleKeyStore(KeyRecord);
 
 #[async_trait]
-impl KeyStore for OneKey {
+impl KeyStore for SingleKeyStore {
     async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<KeyRecord>> {
         Ok(Some(KeyRecord {
             hash: *hash,

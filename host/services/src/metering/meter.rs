@@ -99,12 +99,12 @@ impl RequestMeter {
         plan: Plan,
         purpose: Purpose,
     ) -> Result<Self> {
-        account.with(&writer, |state, now_ms| {
-            state.whole.check_left(&pass.policy().budget, "tenant")?;
-            if let Some(spending) = state.key(pass.key(), now_ms) {
-                spending.check_left(pass.key_budget(), "key")?;
+        account.with(&writer, |state, now| {
+            state.counters.check_left(&pass.policy().budget, "tenant")?;
+            if let Some(counters) = state.key(pass.key(), now) {
+                counters.check_left(pass.key_budget(), "key")?;
             }
-            state.begin(&pass.policy().limits)
+            state.begin_request(&pass.policy().limits)
         })?;
         let request = super::unique_id("req");
         // Joins this line to the request id of the span around it, which the client may have chosen.

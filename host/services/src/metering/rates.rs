@@ -1,5 +1,4 @@
-//! Requests and tokens per minute: a bucket each, which a minute fills (`governor`'s GCRA).
-//! Not here: budgets, which do not refill by the second (`budgets`).
+//! Limits on requests and tokens per minute: a bucket each, which refills in a minute (`governor`'s GCRA).
 
 use governor::{
     Quota, RateLimiter,
@@ -12,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is left of a tenant's limits per minute; absent where it has none.
+/// What is left of a tenant's limits per minute; `None` where it has no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RateState {
     pub requests: Option<Rate>,
@@ -24,12 +23,12 @@ pub struct Rate {
     /// Per minute.
     pub limit: u32,
     pub remaining: u32,
-    /// Until all of it is there again.
+    /// Time until the bucket is full again.
     pub reset: Duration,
 }
 
 impl Rate {
-    pub(super) fn untouched(limit: u32) -> Self {
+    pub(super) fn full(limit: u32) -> Self {
         Self {
             limit,
             remaining: limit,
@@ -39,22 +38,22 @@ impl Rate {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// As much will be there after this time.
-    TooFast(Duration),
-    /// More than a minute has: never.
-    TooMuch,
+pub(super) enum RateError {
+    /// Enough has refilled after this time.
+    RetryAfter(Duration),
+    /// More than a minute's limit, so that waiting does not help.
+    OverLimit,
 }
 
 pub(super) struct PerMinute {
     limit: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
-    /// What was left after the last taking, and when that was.
+    /// What was left after the last `take`, and when that was.
     left: (u32, Instant),
 }
 
 impl PerMinute {
-    /// The bucket for a limit as it is now: a policy that has changed begins with a full one.
+    /// The bucket for the current limit: a changed limit starts with a full bucket.
     pub fn for_limit(slot: &mut Option<Self>, limit: Option<u32>) -> Option<&mut Self> {
         let limit = limit.and_then(NonZeroU32::new);
         if slot.as_ref().map(|bucket| bucket.limit) != limit {
@@ -72,8 +71,8 @@ impl PerMinute {
     }
 
     /// Takes all of it or nothing.
-    pub fn take(&mut self, amount: u64) -> Result<(), Refused> {
-        let Some(amount) = NonZeroU32::new(u32::try_from(amount).map_err(|_| Refused::TooMuch)?) else {
+    pub fn take(&mut self, amount: u64) -> Result<(), RateError> {
+        let Some(amount) = NonZeroU32::new(u32::try_from(amount).map_err(|_| RateError::OverLimit)?) else {
             return Ok(());
         };
         match self.limiter.check_n(amount) {
@@ -81,8 +80,10 @@ impl PerMinute {
                 self.left = (state.remaining_burst_capacity(), Instant::now());
                 Ok(())
             }
-            Ok(Err(refused)) => Err(Refused::TooFast(refused.wait_time_from(DefaultClock::default().now()))),
-            Err(_) => Err(Refused::TooMuch),
+            Ok(Err(not_until)) => Err(RateError::RetryAfter(
+                not_until.wait_time_from(DefaultClock::default().now()),
+            )),
+            Err(_) => Err(RateError::OverLimit),
         }
     }
 
@@ -107,13 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_gives_a_minutes_worth_and_says_when_more_is_there() {
+    fn a_bucket_holds_a_minutes_limit_and_says_when_it_refills() {
         let mut slot = None;
         let bucket = PerMinute::for_limit(&mut slot, Some(3)).unwrap();
-        assert_eq!(bucket.rate(), Rate::untouched(3));
+        assert_eq!(bucket.rate(), Rate::full(3));
         bucket.take(2).unwrap();
         assert_eq!(bucket.rate().remaining, 1);
-        let Err(Refused::TooFast(wait)) = bucket.take(2) else {
+        let Err(RateError::RetryAfter(wait)) = bucket.take(2) else {
             panic!("there was one left");
         };
         assert!(
@@ -128,12 +129,12 @@ mod tests {
             reset > Duration::from_secs(50) && reset <= Duration::from_secs(60),
             "{reset:?}"
         );
-        assert_eq!(bucket.take(4), Err(Refused::TooMuch));
-        assert_eq!(bucket.take(u64::MAX), Err(Refused::TooMuch));
+        assert_eq!(bucket.take(4), Err(RateError::OverLimit));
+        assert_eq!(bucket.take(u64::MAX), Err(RateError::OverLimit));
     }
 
     #[test]
-    fn a_changed_limit_makes_a_new_bucket_and_the_same_one_does_not() {
+    fn only_a_changed_limit_makes_a_new_bucket() {
         let mut slot = None;
         PerMinute::for_limit(&mut slot, Some(1)).unwrap().take(1).unwrap();
         assert!(PerMinute::for_limit(&mut slot, Some(1)).unwrap().take(1).is_err());

@@ -1,5 +1,5 @@
-//! Signing receipts and checking them: compact JWS (RFC 7515) with Ed25519 (RFC 8037). All of it works offline.
-//! Not here: what is in a receipt (`riad_core::receipt`), and its place in the chain (`account`).
+//! Signing and verifying receipts: compact JWS (RFC 7515) with Ed25519 (RFC 8037). All of it works offline.
+//! Not here: what is in a receipt (`riad_core::receipt`).
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +11,7 @@ use riad_core::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// The header's `typ`: what the signature is for, so that nothing else that this key may ever sign passes for a receipt.
+/// The header's `typ`, so that nothing else that this key may ever sign passes for a receipt.
 const TYPE: &str = "riad-receipt+jws";
 
 /// The public half of a signing key: 32 bytes of Ed25519, and their name.
@@ -23,7 +23,7 @@ pub struct PublicKey {
     x: String,
 }
 
-/// A receipt that a key's signature was found to be right for.
+/// Reads a receipt whose signature by `key` is valid.
 ///
 /// # Errors
 /// `InvalidRequest` says what is wrong: not a receipt, another key, a signature that does not fit.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_reads_as_it_was_signed() {
+    fn a_verified_receipt_equals_the_signed_one() {
         let signer = signer();
         let signed = signer.sign(receipt(1, None)).unwrap();
         assert_eq!(verify_receipt(&signed.jws, signer.public()).unwrap(), signed.receipt);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thumbprint_is_that_of_the_standard() {
+    fn the_thumbprint_matches_rfc_8037() {
         // RFC 8037, appendices A.2 and A.3.
         let jwks = json!({"keys": [
             {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_is_noticed() {
+    fn every_changed_byte_invalidates_the_receipt() {
         let signer = signer();
         let signed = signer.sign(receipt(1, None)).unwrap();
         for index in 0..signed.jws.len() {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_other_types_and_other_algorithms_are_refused() {
+    fn other_keys_types_and_algorithms_are_rejected() {
         let (signer, other) = (signer(), signer());
         let signed = signer.sign(receipt(1, None)).unwrap();
         assert!(verify_receipt(&signed.jws, other.public()).is_err());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_shows_what_is_missing() {
+    fn a_missing_receipt_breaks_the_chain() {
         let signer = signer();
         let first = signer.sign(receipt(1, None)).unwrap();
         let second = receipt(2, Some(Digest::of(first.jws.as_bytes())));

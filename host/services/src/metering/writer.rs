@@ -3,6 +3,7 @@
 use super::receipts::Signer;
 use parking_lot::Mutex;
 use riad_core::{
+    Clock,
     ledger::{Amount, EngineTokens},
     ports::{BudgetNotice, Ledger, Telemetry, Webhooks},
     price::Usage,
@@ -22,31 +23,22 @@ pub(super) struct LedgerWriter {
     pub counted: Mutex<EngineTokens>,
     /// Tokens that are held now, over all accounts.
     pub held: AtomicU64,
-    /// Milliseconds since 1970-01-01 UTC.
-    pub clock: fn() -> u64,
+    pub clock: Arc<dyn Clock>,
     /// Watches entries on their way to the disk, because requests end on the engine's threads too.
     pub runtime: Handle,
 }
 
 impl LedgerWriter {
-    pub fn now_ms(&self) -> u64 {
-        (self.clock)()
-    }
-
-    pub fn now(&self) -> u64 {
-        self.now_ms() / 1000
-    }
-
-    pub fn hold(&self, amount: Amount) {
+    pub fn add_held(&self, amount: Amount) {
         self.held.fetch_add(amount.tokens, Ordering::Relaxed);
     }
 
     /// `amount` was held before.
-    pub fn release(&self, amount: Amount) {
+    pub fn subtract_held(&self, amount: Amount) {
         self.held.fetch_sub(amount.tokens, Ordering::Relaxed);
     }
 
-    pub fn count(&self, usage: &Usage) {
+    pub fn count_tokens(&self, usage: &Usage) {
         let mut counted = self.counted.lock();
         counted.prompt = counted.prompt.saturating_add(usage.prompt_tokens);
         counted.completion = counted.completion.saturating_add(usage.completion_tokens);

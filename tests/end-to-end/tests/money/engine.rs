@@ -140,7 +140,7 @@ impl State {
             // The token that is being made when the listener leaves is made.
             usage.completion_tokens += 1;
             generation
-                .tally
+                .usage_reporter
                 .progress
                 .set(usage.prompt_tokens, usage.completion_tokens);
             heard = listener.send(Ok(GenerationEvent::Piece("piece ".into()))).is_ok();
@@ -162,7 +162,7 @@ impl State {
             counted.prompt += u64::from(usage.prompt_tokens);
             counted.completion += u64::from(usage.completion_tokens);
         }
-        generation.tally.report(usage);
+        generation.usage_reporter.report(usage);
         if script.engine == Engine::Fails {
             return Err(Error::internal("the engine fell over"));
         }

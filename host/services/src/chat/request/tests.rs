@@ -1,4 +1,4 @@
-//! The table of what is refused, with the field that is named.
+//! Which requests are rejected, and the field that the error names.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn a_plain_request_gets_the_defaults() {
 }
 
 #[test]
-fn what_is_out_of_range_is_refused_with_the_field_named() {
+fn values_out_of_range_are_rejected_with_the_fields_name() {
     type Change = fn(&mut ChatRequest);
     let table: &[(&str, Change)] = &[
         ("messages", |r| r.messages.clear()),
@@ -116,7 +116,7 @@ fn an_unknown_model_is_named() {
 }
 
 #[test]
-fn max_tokens_that_were_not_given_shrink_and_those_that_were_do_not() {
+fn only_a_default_max_tokens_shrinks_to_fit_the_context() {
     let unsaid = check(request()).unwrap();
     assert_eq!(unsaid.fit(10, 100).unwrap().max_tokens, 64);
     assert_eq!(unsaid.fit(90, 100).unwrap().max_tokens, 10);
@@ -192,7 +192,7 @@ fn a_limit_above_the_models_context_changes_nothing() {
         ..TenantLimits::default()
     };
     let valid = check_for(request(), &tenant).unwrap();
-    assert_eq!(valid.tier(), Tier::Default, "nobody is hurried who does not ask");
+    assert_eq!(valid.tier(), Tier::Default, "the default tier needs no request");
     let error = valid.fit(100, 100).unwrap_err();
     assert!(error.message().contains("this model's context has 100"), "{error}");
 }

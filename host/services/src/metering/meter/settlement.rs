@@ -1,6 +1,6 @@
 //! Holding, releasing and settling: the parts of a request's meter that change its account, under the account's lock.
 
-use super::{Inner, State};
+use super::{Inner, State, Timings};
 use crate::metering::{account::KeyUse, account::UnsignedEntry};
 use futures::future::BoxFuture;
 use riad_core::{
@@ -12,16 +12,16 @@ use riad_core::{
 };
 
 /// The entry of a request that has ended, on its way to the disk.
-struct Settled {
+struct QueuedEntry {
     receipt: SignedReceipt,
     written: BoxFuture<'static, Result<()>>,
     key: KeyUse,
 }
 
-/// What telemetry is told of a request that has ended.
-struct Ended {
+/// What telemetry records of a request that has ended.
+struct RequestEnd {
     purpose: Purpose,
-    timings: super::Timings,
+    timings: Timings,
     usage: Usage,
     outcome: Outcome,
 }
@@ -35,7 +35,7 @@ impl Inner {
     }
 
     pub(super) fn release(&self, by: Usage) {
-        self.account.with(&self.writer, |account, now_ms| {
+        self.account.with(&self.writer, |account, now| {
             let mut state = self.state.lock();
             if state.key.is_none() {
                 return;
@@ -47,20 +47,20 @@ impl Inner {
                 nanos: state.held.nanos.saturating_sub(amount.nanos),
             };
             (state.at_most, state.held) = (left, amount);
-            account.whole.release(freed);
-            if let Some(spending) = account.key(self.pass.key(), now_ms) {
-                spending.release(freed);
+            account.counters.release(freed);
+            if let Some(counters) = account.key(self.pass.key(), now) {
+                counters.release(freed);
             }
-            self.writer.release(freed);
+            self.writer.subtract_held(freed);
         });
     }
 
     /// Ends the request as completed. The entry is on the disk when this returns.
     pub(super) async fn settle(&self) -> Result<SignedReceipt> {
         let settled = self.end(Outcome::Completed, true)?;
-        let Settled { receipt, written, key } =
+        let QueuedEntry { receipt, written, key } =
             settled.ok_or_else(|| Error::internal("a request was settled a second time"))?;
-        // A task of its own, because the key's sums must stay in memory until the entry is on the disk, and the caller may go away.
+        // A task of its own, because the key's counters must stay in memory until the entry is on the disk, and the caller may go away.
         tokio::spawn(async move {
             let written = written.await;
             drop(key);
@@ -82,7 +82,7 @@ impl Inner {
                 return;
             }
         };
-        let Some(Settled { written, key, .. }) = settled else {
+        let Some(QueuedEntry { written, key, .. }) = settled else {
             return;
         };
         let request = self.request.clone();
@@ -96,7 +96,7 @@ impl Inner {
 
     fn extend_hold(&self, add: &Usage) -> Result<Option<BoxFuture<'static, Result<()>>>> {
         let policy = self.pass.policy();
-        self.account.with(&self.writer, |account, now_ms| {
+        self.account.with(&self.writer, |account, now| {
             let mut state = self.state.lock();
             if state.key.is_none() {
                 return Err(Error::internal("a request that has ended cannot hold more"));
@@ -107,18 +107,18 @@ impl Inner {
                 tokens: amount.tokens.saturating_sub(state.held.tokens),
                 nanos: amount.nanos.saturating_sub(state.held.nanos),
             };
-            account.whole.check_room(&policy.budget, need, "tenant")?;
-            if let Some(spending) = account.key(self.pass.key(), now_ms) {
-                spending.check_room(self.pass.key_budget(), need, "key")?;
+            account.counters.check_room(&policy.budget, need, "tenant")?;
+            if let Some(counters) = account.key(self.pass.key(), now) {
+                counters.check_room(self.pass.key_budget(), need, "key")?;
             }
             account.take_tokens(&policy.limits, need.tokens)?;
 
             (state.at_most, state.held) = (at_most, amount);
-            account.whole.hold(need);
-            if let Some(spending) = account.key(self.pass.key(), now_ms) {
-                spending.hold(need);
+            account.counters.hold(need);
+            if let Some(counters) = account.key(self.pass.key(), now) {
+                counters.hold(need);
             }
-            self.writer.hold(need);
+            self.writer.add_held(need);
             if need.tokens == 0 {
                 return Ok(None);
             }
@@ -128,7 +128,7 @@ impl Inner {
                 tenant: self.pass.tenant().clone(),
                 key: Some(self.pass.key().clone()),
                 request: self.request.clone(),
-                at_ms: now_ms,
+                at_ms: now.as_millis(),
                 purpose: state.purpose.clone(),
                 plan: self.plan.name.clone(),
                 plan_version: self.plan.version,
@@ -139,20 +139,20 @@ impl Inner {
 
     /// Gives back the hold and queues the entry, the first time. Unless `always`, a request that held no tokens and used nothing gets
     /// no entry.
-    fn end(&self, outcome: Outcome, always: bool) -> Result<Option<Settled>> {
+    fn end(&self, outcome: Outcome, always: bool) -> Result<Option<QueuedEntry>> {
         let mut notices = Vec::new();
-        let ended = self.account.with(&self.writer, |account, now_ms| {
+        let ended = self.account.with(&self.writer, |account, now| {
             let mut state = self.state.lock();
             // Moved out in every case, because dropping it takes the account's lock, which is held here.
             let key = state.key.take()?;
             let held = state.held;
-            account.end();
-            account.whole.release(held);
-            if let Some(spending) = account.key(self.pass.key(), now_ms) {
-                spending.release(held);
+            account.end_request();
+            account.counters.release(held);
+            if let Some(counters) = account.key(self.pass.key(), now) {
+                counters.release(held);
             }
-            self.writer.release(held);
-            let ended = Ended {
+            self.writer.subtract_held(held);
+            let ended = RequestEnd {
                 purpose: state.purpose.clone(),
                 timings: state.timings,
                 usage: state.usage,
@@ -171,13 +171,13 @@ impl Inner {
                 );
             }
             let unsigned = self.unsigned_entry(&mut state, &ended, spent);
-            let entry = account.append(&self.writer, self.account.account(), now_ms, unsigned);
+            let entry = account.append(&self.writer, self.account.account(), now, unsigned);
             if entry.is_ok() {
                 let (tenant, key) = (self.pass.tenant(), self.pass.key());
                 let (whole, own) = (&self.pass.policy().budget, self.pass.key_budget());
-                notices.push((&whole.webhook, account.whole.spend(spent, whole, tenant, None)));
-                if let Some(spending) = account.key(key, now_ms) {
-                    notices.push((&own.webhook, spending.spend(spent, own, tenant, Some(key))));
+                notices.push((&whole.webhook, account.counters.spend(spent, whole, tenant, None)));
+                if let Some(counters) = account.key(key, now) {
+                    notices.push((&own.webhook, counters.spend(spent, own, tenant, Some(key))));
                 }
             }
             Some((key, ended, entry.map(Some)))
@@ -189,10 +189,10 @@ impl Inner {
         for (webhook, notices) in notices {
             self.writer.notify(webhook.as_deref(), notices);
         }
-        Ok(entry?.map(|(receipt, written)| Settled { receipt, written, key }))
+        Ok(entry?.map(|(receipt, written)| QueuedEntry { receipt, written, key }))
     }
 
-    fn unsigned_entry(&self, state: &mut State, ended: &Ended, spent: Amount) -> UnsignedEntry {
+    fn unsigned_entry(&self, state: &mut State, ended: &RequestEnd, spent: Amount) -> UnsignedEntry {
         UnsignedEntry {
             tenant: self.pass.tenant().clone(),
             key: Some(self.pass.key().clone()),
@@ -208,8 +208,8 @@ impl Inner {
         }
     }
 
-    fn report_to_telemetry(&self, ended: Ended) {
-        let Ended {
+    fn report_to_telemetry(&self, ended: RequestEnd) {
+        let RequestEnd {
             purpose,
             timings,
             usage,
