@@ -7,7 +7,7 @@
 use crate::{
     error::{Failure, Outcome, in_turn},
     files, names,
-    room::RoomState,
+    room::{FolderLock, RoomState},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -79,23 +79,23 @@ impl AdapterStore for RoomAdapters {
     async fn delete(&self, alias: &AdapterAlias) -> Result<()> {
         let (room, alias) = (self.0.clone(), alias.clone());
         in_turn(&self.0.filing, move || {
-            let files = room.lock_files()?;
+            let lock = room.lock_folder()?;
             room.database.write(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {
                     return Err(Error::not_found(format!("there is no adapter \"{alias}\"")).into());
                 }
                 Ok(())
             })?;
-            sweep_later(&room, &files);
+            sweep_later(&room, &lock);
             Ok(())
         })
         .await
     }
 }
 
-/// Deletes the folders that no alias points to and no request holds, and what was never finished. The lock is proof that
-/// nothing is being written.
-pub(crate) fn sweep(room: &RoomState, _files: &bool) -> Outcome<()> {
+/// Deletes the folders that no alias points to and no request pins, and unfinished files. The lock proves that no file is being
+/// written.
+pub(crate) fn sweep(room: &RoomState, _lock: &FolderLock<'_>) -> Outcome<()> {
     let pointed_to: HashSet<String> = room.database.read(|connection| {
         let mut statement = connection.prepare_cached("SELECT generation FROM adapters")?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
@@ -122,7 +122,7 @@ pub(crate) fn sweep(room: &RoomState, _files: &bool) -> Outcome<()> {
 
 fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: AdapterInfo) -> Outcome<Adapter> {
     let generation = adapter.generation();
-    let files = room.lock_files()?;
+    let lock = room.lock_folder()?;
     let folder = shelf(room).join(generation.hex());
     if !is_whole(&folder, adapter) {
         files::remove_folder(&folder)?;
@@ -149,12 +149,12 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
         )?;
         Ok(())
     })?;
-    sweep_later(room, &files);
+    sweep_later(room, &lock);
     Ok(stored)
 }
 
 fn resolve(room: &RoomState, alias: &AdapterAlias) -> Outcome<AdapterSource> {
-    let _files = room.lock_files()?;
+    let _lock = room.lock_folder()?;
     let found = room.database.read(|connection| {
         Ok(connection
             .prepare_cached("SELECT alias, generation, rank, bytes, tensors, created FROM adapters WHERE alias = ?1")?
@@ -180,8 +180,8 @@ fn resolve(room: &RoomState, alias: &AdapterAlias) -> Outcome<AdapterSource> {
 }
 
 /// The alias is stored; a folder that cannot be deleted now is deleted at a later sweep.
-fn sweep_later(room: &RoomState, files: &bool) {
-    if let Err(error) = sweep(room, files) {
+fn sweep_later(room: &RoomState, lock: &FolderLock<'_>) {
+    if let Err(error) = sweep(room, lock) {
         tracing::warn!(%error, "adapter files that nobody uses were not deleted");
     }
 }

@@ -74,7 +74,7 @@ fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> Outcome<(
             "a component does not have the digest of its version".into(),
         ));
     }
-    let _files = room.lock_files()?;
+    let _lock = room.lock_folder()?;
     // Written again even if it is there: that mends a damaged one.
     files::write_file(&room.folder.join("plugins"), &file_name(version.version), component)?;
     room.database.write(|connection| {

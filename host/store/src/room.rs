@@ -99,10 +99,15 @@ pub(crate) struct RoomState {
     pub(crate) index: RoomIndex,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
-    /// For async callers that write files, which may take long: they wait here and not for `files`.
+    /// For async callers that write files, which may take long: they wait here and not for `closed`.
     pub(crate) filing: Turns,
-    /// True once the room was closed. Held by whoever writes files into the folder, so that none appears after that.
-    files: Mutex<bool>,
+    /// True once the room is closed. [`FolderLock`] holds it while files are written, so that none appears after that.
+    closed: Mutex<bool>,
+}
+
+/// The right to write files into the folder of an open room. No other writer has it at the same time, and the room stays open.
+pub(crate) struct FolderLock<'a> {
+    _guard: MutexGuard<'a, bool>,
 }
 
 impl RoomState {
@@ -124,20 +129,23 @@ impl RoomState {
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
             filing: Turns::default(),
-            files: Mutex::new(false),
+            closed: Mutex::new(false),
         };
-        adapters::sweep(&room, &*room.lock_files()?)?;
+        adapters::sweep(&room, &room.lock_folder()?)?;
         Ok(room)
     }
 
-    /// The right to write into the folder.
-    pub(crate) fn lock_files(&self) -> Outcome<MutexGuard<'_, bool>> {
-        let files = self.files.lock();
-        if *files { Err(closed()) } else { Ok(files) }
+    /// Waits for the right to write into the folder; fails if the room is closed.
+    pub(crate) fn lock_folder(&self) -> Outcome<FolderLock<'_>> {
+        let guard = self.closed.lock();
+        if *guard {
+            return Err(closed());
+        }
+        Ok(FolderLock { _guard: guard })
     }
 
     pub(crate) fn save_index(&self) -> Outcome<()> {
-        let _files = self.lock_files()?;
+        let _lock = self.lock_folder()?;
         self.index.save(&self.database)
     }
 
@@ -150,7 +158,7 @@ impl RoomState {
 
     /// Closes without saving, for a room whose folder goes.
     pub(crate) fn discard(&self) {
-        *self.files.lock() = true;
+        *self.closed.lock() = true;
         self.sql.close();
         self.database.close();
     }
