@@ -1,5 +1,4 @@
-//! What every use case can reach: the ports, the limits and the compiled standard pipeline.
-//! Not here: any rule.
+//! What every use case shares: the ports, the limits and the compiled standard pipeline.
 
 use crate::{
     in_flight::InFlightKeys,
@@ -33,9 +32,9 @@ pub struct Parts {
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub webhooks: Arc<dyn Webhooks>,
-    /// Of the latency that the scheduler aims at and autoscalers are told.
+    /// Target for the time to the first token, which the scheduler aims at and autoscalers read.
     pub target_first_token: Duration,
-    /// ISO 4217, lower case: of the prices.
+    /// Currency of the prices: an ISO 4217 code in lower case.
     pub currency: String,
     /// The component that serves the stages a room has not replaced.
     pub standard_component: Bytes,

@@ -67,7 +67,7 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         if let Err(error) = &outcome {
             prepared.meter.record_error(error);
         }
-        // Before the caller is told, on every way out: guests end here, and the request is settled when the engine has ended too.
+        // Before the last event, on every way out: guests end here, and the request is settled when the engine has ended too.
         drop(prepared);
         // Fails only if the caller has disconnected.
         let _ = sender.send(outcome);
