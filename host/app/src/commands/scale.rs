@@ -6,7 +6,6 @@ use crate::{
 };
 use riad_api_types::scale::Scale;
 use riad_core::Result;
-use serde_json::Value;
 
 pub async fn run(client: &Client, out: &Output) -> Result<()> {
     let scale = client.get("/operator/v1/scale").await?;
@@ -15,9 +14,12 @@ pub async fn run(client: &Client, out: &Output) -> Result<()> {
         let rows: Vec<_> = super::members(scale)
             .into_iter()
             .filter(|(_, value)| !value.is_string())
-            .map(|(name, value)| match value {
-                Value::Null => vec![name, "not measured yet".to_owned()],
-                value => vec![name, value.to_string()],
+            .map(|(name, value)| {
+                let shown = match value.is_null() {
+                    true => "not measured yet".to_owned(),
+                    false => value.to_string(),
+                };
+                vec![name, shown]
             })
             .collect();
         table::render(&["signal", "value"], &rows)

@@ -261,9 +261,10 @@ fn extraction_error(error: &figment::Error, keys: &[Key]) -> Error {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
         .unwrap_or(&path);
-    let why = match &error.kind {
-        Fault::UnknownVariant(value, allowed) => format!("is `{value}`; it must be one of {}", allowed.join(", ")),
-        fault => one_line(&format!("cannot be used: {fault}")),
+    let why = if let Fault::UnknownVariant(value, allowed) = &error.kind {
+        format!("is `{value}`; it must be one of {}", allowed.join(", "))
+    } else {
+        one_line(&format!("cannot be used: {}", error.kind))
     };
     let message = match &error.metadata {
         Some(metadata) => format!("{}: {key} {why}", place(metadata, key)),
