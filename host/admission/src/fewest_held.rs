@@ -1,9 +1,6 @@
 //! Max-min fairness over what is held.
 
-use crate::{
-    policy::Policy,
-    queue::{AccountState, Request},
-};
+use crate::queue::{AccountState, Policy, Request};
 
 /// Admits the account that holds the fewest units, whatever it used before. For resources that are held rather than used up.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,9 +1,6 @@
 //! First come, first served.
 
-use crate::{
-    policy::Policy,
-    queue::{AccountState, Request},
-};
+use crate::queue::{AccountState, Policy, Request};
 use std::marker::PhantomData;
 
 /// Admits requests in the order of their arrival, whatever accounts they are of. A full queue rejects the newcomer.

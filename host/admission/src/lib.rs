@@ -10,7 +10,6 @@ mod clock;
 mod fewest_held;
 mod fifo;
 mod limiter;
-mod policy;
 mod queue;
 mod virtual_time;
 
@@ -18,6 +17,7 @@ pub use clock::{MonotonicClock, TokioClock};
 pub use fewest_held::FewestHeld;
 pub use fifo::Fifo;
 pub use limiter::{Limiter, Permit};
-pub use policy::Policy;
-pub use queue::{AccountState, Admitted, Bounds, Decision, Queue, Rejection, Request, RequestId, State, Verdict};
+pub use queue::{
+    AccountState, Admitted, Bounds, Decision, Policy, Queue, Rejection, Request, RequestId, State, Verdict,
+};
 pub use virtual_time::{AccountUsage, TokenRequest, VirtualTime};

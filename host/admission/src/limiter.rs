@@ -2,8 +2,7 @@
 
 use crate::{
     clock::{MonotonicClock, TokioClock},
-    policy::Policy,
-    queue::{Bounds, Decision, Queue, Rejection, Request, RequestId, Verdict},
+    queue::{Bounds, Decision, Policy, Queue, Rejection, Request, RequestId, Verdict},
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, fmt, sync::Arc, time::Instant};

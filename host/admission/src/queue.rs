@@ -1,11 +1,13 @@
 //! The state machine: which requests wait, which run, which is next. It takes the time as an argument and knows neither futures nor locks, so
-//! that a simulation runs what the server runs. Not here: the order of accounts (`policy.rs`), whom to reject (`queue/overload.rs`).
+//! that a simulation runs what the server runs. Not here: the order of accounts (`queue/policy.rs`), whom to reject (`queue/overload.rs`).
 
 mod overload;
+mod policy;
 #[cfg(test)]
 mod tests;
 
-use crate::policy::Policy;
+pub use policy::Policy;
+
 use riad_core::Account;
 use std::{
     collections::BTreeMap,

@@ -13,10 +13,7 @@ mod tokens;
 
 pub use counters::AccountUsage;
 
-use crate::{
-    policy::Policy,
-    queue::{AccountState, Admitted, Position, Request, State},
-};
+use crate::queue::{AccountState, Admitted, Policy, Position, Request, State};
 use counters::Counters;
 use measure::{Quotient, Throughput};
 use riad_core::{Account, Digest, policy::Tier, ports::Progress};

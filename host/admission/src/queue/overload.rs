@@ -4,8 +4,8 @@
 //! rank, also when another account's request came last. An account's only waiting request is never evicted; it is rejected on
 //! arrival only if every other account also has exactly one. Continuations are never rejected.
 
+use super::policy::Policy;
 use super::{AccountState, Decision, Position, Queue, Rejection, RequestId, Verdict};
-use crate::policy::Policy;
 use riad_core::Account;
 use std::{
     cmp::Ordering,

@@ -1,6 +1,6 @@
 //! What differs between queues: the order of accounts, what they are charged, and what is estimated.
 
-use crate::queue::{AccountState, Admitted, Position, Request, State};
+use super::{AccountState, Admitted, Position, Request, State};
 use riad_core::Account;
 use std::time::{Duration, Instant};
 
