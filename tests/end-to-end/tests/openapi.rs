@@ -40,6 +40,15 @@ fn surface(value: &Value) -> Value {
 /// What is answered without a key.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/receipts/keys"];
 
+/// The operations of the committed document, so that a loop that visits fewer of the server's fails.
+fn committed_operations() -> Vec<Value> {
+    let committed: Value = serde_json::from_str(&fs::read_to_string(SNAPSHOT).unwrap()).unwrap();
+    let items = committed["paths"].as_object().unwrap().values();
+    items
+        .flat_map(|item| item.as_object().unwrap().values().cloned())
+        .collect()
+}
+
 #[test]
 fn the_http_surface_is_the_committed_one() {
     let mut document = serde_json::to_value(riad_api::openapi()).unwrap();
@@ -85,7 +94,7 @@ async fn the_server_serves_that_document_and_every_path_of_it() {
             assert_eq!(operation["security"].is_null(), open, "{path}");
         }
     }
-    assert!(operations > 20, "{operations}");
+    assert_eq!(operations, committed_operations().len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,5 +136,7 @@ async fn a_caller_without_a_key_is_refused_before_its_body_arrives() {
             assert_eq!(&status, b"HTTP/1.1 401", "{method} {path}");
         }
     }
-    assert!(operations > 0, "no operation has a body");
+    let committed = committed_operations();
+    let with_body = committed.iter().filter(|operation| !operation["requestBody"].is_null());
+    assert_eq!(operations, with_body.count());
 }
