@@ -199,7 +199,7 @@ async fn a_filter_that_traps_ends_its_stream_with_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_hostile_requests_than_there_are_instances_leave_the_neighbor_served() {
+async fn more_hostile_requests_than_instances_leave_neighbors_served() {
     let host = TestHost::builder()
         .limits(|limits| {
             limits.guest_ms = 500;

@@ -47,7 +47,7 @@ async fn twice(caller: &Caller, path: &str, body: &Value, key: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_request_under_the_same_key_is_answered_again_and_billed_once() {
+async fn the_same_request_under_the_same_key_is_billed_once() {
     let host = TestHost::builder().lanes(2).start().await;
     let (acme, globex) = host.neighbors().await;
     let before = host.entries("acme").await.len();

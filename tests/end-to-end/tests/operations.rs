@@ -35,7 +35,7 @@ async fn assert_closes(host: &TestHost) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_ends_finishes_what_it_has_and_refuses_what_is_new() {
+async fn a_stopping_server_finishes_old_requests_and_refuses_new_ones() {
     let mut host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])

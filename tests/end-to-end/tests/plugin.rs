@@ -29,7 +29,7 @@ async fn set_price(tenant: &Tenant, price: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_price_from_the_sql_store_is_in_the_prompt_of_its_own_tenant_only() {
+async fn a_price_in_the_sql_store_reaches_only_its_tenants_prompt() {
     let host = TestHost::start().await;
     let (acme, globex) = host.neighbors().await;
     let standard = files::digest(files::STANDARD);

@@ -31,7 +31,7 @@ async fn upload(tenant: &Tenant, form: Form) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_is_found_when_it_is_added_and_gone_when_it_is_deleted() {
+async fn a_document_is_found_once_added_and_gone_once_deleted() {
     let host = TestHost::start().await;
     let tenant = host.tenant("acme").await;
     let text = "The lighthouse keeper counts zebrafish at dawn.";

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_even_if_it_was_sent_and_a_name_only_if_it_was_not() {
+    fn a_sent_secret_is_found_and_a_sent_name_is_not() {
         let canaries = Canaries::new().unwrap();
         let (secret, name) = (&canaries.text, &canaries.alias);
         let answer = format!("{} no model riad:{name}", secret.to_uppercase());

@@ -148,7 +148,7 @@ async fn a_model_that_is_not_there_is_never_the_base_instead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_longer_than_the_context_is_refused_with_both_numbers() {
+async fn a_prompt_over_the_context_is_refused_with_both_numbers() {
     let host = TestHost::builder().lanes(1).start().await;
     let tenant = host.tenant("acme").await;
     let too_long = |case: Case| case.is(400, "context_length_exceeded");

@@ -64,7 +64,7 @@ async fn a_wrong_key_or_none_is_refused_before_anything_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_revoked_and_a_tenant_that_is_deleted_open_nothing() {
+async fn a_revoked_key_and_a_deleted_tenants_key_open_nothing() {
     let host = TestHost::builder().lanes(1).start().await;
     let tenant = host.tenant("acme").await;
     let made = host
@@ -157,7 +157,7 @@ async fn a_path_or_method_that_is_not_there_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_sends_all_of_a_body_before_it_reads_learns_that_it_is_too_large() {
+async fn a_client_that_reads_after_its_body_learns_it_is_too_large() {
     let host = TestHost::builder().lanes(1).start().await;
     let tenant = host.tenant("acme").await;
     let body = vec![b'x'; 40 << 20];

@@ -44,7 +44,7 @@ async fn hang_up(acme: &Tenant, chat: &Chat, enough: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
+async fn a_client_that_hangs_up_pays_for_what_was_generated() {
     let host = priced().await;
     let acme = echoing(&host).await;
     let whole = acme.stream(&long()).await.rest().await;
@@ -84,7 +84,7 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_fails_is_billed_for_what_was_used_before_it_did() {
+async fn a_failing_plugin_is_billed_for_what_it_used() {
     let host = TestHost::builder()
         .lanes(1)
         .limits(|limits| {

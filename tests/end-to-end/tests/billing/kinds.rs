@@ -17,7 +17,7 @@ async fn the_entry(host: &TestHost, before: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_embedded() {
+async fn documents_searches_and_embeddings_bill_embedded_tokens() {
     let host = priced().await;
     let acme = host.tenant("acme").await;
 
@@ -74,7 +74,7 @@ async fn documents_searches_and_embeddings_are_billed_for_the_tokens_that_were_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_streamed_chat_costs_what_the_same_chat_costs_as_a_whole_and_every_choice_is_billed() {
+async fn a_streamed_chat_costs_the_same_and_bills_every_choice() {
     let host = priced().await;
     let (acme, _globex) = host.neighbors().await;
     let chat = Chat::new(QUESTION);

@@ -7,7 +7,7 @@ use riad_services::metering::receipts::{PublicKey, follows, verify_receipt};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn receipt_entry_and_usage_of_a_chat_say_the_same_and_the_price_is_exact() {
+async fn receipt_entry_and_usage_agree_and_the_price_is_exact() {
     let host = priced().await;
     let (acme, _globex) = host.neighbors().await;
     let key = public_key(&host).await;
@@ -117,7 +117,7 @@ fn assert_whole(chain: &[SignedReceipt]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn receipts_are_a_chain_that_anybody_can_check_and_that_goes_on_after_a_restart() {
+async fn receipts_are_a_verifiable_chain_that_survives_a_restart() {
     let host = priced().await;
     let (acme, globex) = host.neighbors().await;
     // Two tenants at the same time: each has a chain of its own.

@@ -62,7 +62,7 @@ fn said(results: &[Value], by: &str) -> BTreeMap<String, Usage> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn usage_and_costs_are_a_recount_of_the_ledger_by_whatever_they_are_grouped() {
+async fn usage_and_costs_equal_the_ledger_in_every_grouping() {
     let host = priced().await;
     let (acme, _globex, second) = busy(&host).await;
     let own = host.entries("acme").await;
@@ -225,7 +225,7 @@ async fn pages_of_buckets_come_to_the_whole_and_have_no_holes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_tenant_used_outlives_it_for_the_operator_and_not_for_its_heir() {
+async fn usage_outlives_a_tenant_for_the_operator_not_its_successor() {
     let host = priced().await;
     let acme = host.tenant("acme").await;
     acme.add_document("Secret", "The zebrafish sleeps at noon.").await;

@@ -17,7 +17,7 @@ fn actions(lines: &[Value]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_in_the_log_with_who_what_when_and_from_where_and_without_content() {
+async fn every_change_is_in_the_audit_log_without_its_content() {
     let host = TestHost::builder().lanes(1).start().await;
     let begun = now() * 1000;
     let acme = host.tenant("acme").await;

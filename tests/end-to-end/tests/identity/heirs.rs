@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_former_tenants_keys_and_tokens_open_nothing_and_the_heir_sees_nothing_of_it() {
+async fn a_deleted_tenants_keys_open_nothing_of_its_successor() {
     let issuer = Issuer::new();
     let host = issuer.trusted(&[]).start().await;
     let acme = host.tenant("acme").await;

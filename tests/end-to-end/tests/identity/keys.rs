@@ -36,7 +36,7 @@ fn assert_forbidden(answer: Answer, words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_makes_lists_changes_and_revokes_its_tenants_keys_and_sees_each_secret_once() {
+async fn an_admin_manages_tenant_keys_and_sees_each_secret_once() {
     let host = TestHost::builder().lanes(1).start().await;
     let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
     let body = json!({"name": " build server ", "role": "user", "scopes": ["chat"], "budget": {"total_tokens": 1000}});
@@ -187,7 +187,7 @@ async fn a_key_that_turned_up_is_found_by_how_it_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_key_works_beside_the_new_one_until_the_overlap_is_over() {
+async fn a_rotated_key_works_until_the_overlap_ends() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let body = json!({"name": "job", "role": "user", "scopes": ["chat", "usage"], "budget": {"daily_tokens": 12_345}});

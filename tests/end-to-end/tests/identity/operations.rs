@@ -137,7 +137,7 @@ async fn key(host: &TestHost, acme: &Tenant, role: &str, scopes: &[&str]) -> Cal
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_is_open_to_the_roles_and_scopes_of_the_table_and_to_no_others() {
+async fn every_operation_admits_only_the_roles_and_scopes_it_lists() {
     let host = TestHost::builder().lanes(2).start().await;
     let acme = host.tenant("acme").await;
     let document: Value = host.caller("").get("/openapi.json").await.ok();

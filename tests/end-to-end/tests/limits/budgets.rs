@@ -191,7 +191,7 @@ async fn a_budget_in_money_holds_with_the_prices_of_the_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_total_that_does_not_come_back_promises_no_time_to_come_again() {
+async fn a_total_that_never_resets_promises_no_retry_time() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant_with("acme", json!({"budget": {"total_tokens": 1}})).await;
     let refused = assert_no_quota(acme.try_chat(&short()).await, &["total_tokens"]);

@@ -5,7 +5,7 @@ use riad_end_to_end::TestHost;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_changes_what_it_names_null_removes_and_the_rest_stays() {
+async fn a_patch_sets_members_null_removes_them_the_rest_stays() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host
         .tenant_with(
@@ -66,7 +66,7 @@ async fn a_patch_changes_what_it_names_null_removes_and_the_rest_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_policy_may_not_say_is_refused_by_name_and_changes_nothing() {
+async fn an_invalid_policy_is_refused_by_name_and_changes_nothing() {
     let host = TestHost::builder().lanes(1).start().await;
     host.tenant_with("acme", json!({"budget": {"total_tokens": 7}})).await;
     let path = "/operator/v1/tenants/acme";

@@ -23,7 +23,7 @@ fn rate(answer: &Answer, what: &str) -> (u64, u64, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_per_minute_are_counted_over_all_that_spends_and_every_answer_tells_what_is_left() {
+async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"requests_per_minute": 4}}))

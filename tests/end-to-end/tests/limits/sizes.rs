@@ -5,7 +5,7 @@ use riad_end_to_end::{Chat, TestHost};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completions_and_contexts_are_as_large_as_the_tenant_may_have_them() {
+async fn completions_and_contexts_are_bounded_by_the_tenants_limits() {
     let host = TestHost::builder().lanes(1).start().await;
     let (acme, globex) = host.neighbors().await;
     host.change("acme", json!({"limits": {"completion_tokens": 6}})).await;
@@ -66,7 +66,7 @@ async fn completions_and_contexts_are_as_large_as_the_tenant_may_have_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tier_above_the_tenants_is_refused_by_name_and_one_below_is_served() {
+async fn a_tier_above_the_tenants_is_refused_and_one_below_is_served() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let tier = |word: &str| Chat::new("Hello").with("max_tokens", 4).with("service_tier", word);

@@ -60,7 +60,7 @@ async fn events(told: &Told, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_threshold_of_a_soft_budget_is_told_once_and_nothing_is_refused() {
+async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
     let (url, told) = receiver().await;
     let host = TestHost::builder()
         .lanes(2)

@@ -232,7 +232,7 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_chats_at_once_spend_a_budget_to_its_last_request_and_no_further() {
+async fn a_thousand_chats_at_once_spend_exactly_the_budget() {
     let folder = tempfile::tempdir().unwrap();
     // Prompt and completion of a request are 20 tokens: 9 of them and 19 tokens over.
     let plan = Plan {
@@ -276,7 +276,7 @@ async fn a_thousand_chats_at_once_spend_a_budget_to_its_last_request_and_no_furt
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_document_that_the_budget_has_no_room_for_is_refused_before_it_is_embedded() {
+async fn a_document_over_the_budget_is_refused_before_embedding() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan {
         policy: json!({"budget": {"total_tokens": 60_000}}),

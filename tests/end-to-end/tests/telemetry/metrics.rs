@@ -190,7 +190,7 @@ async fn a_queue_is_seen_by_autoscalers_while_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tenants_are_told_apart_in_metrics_if_the_operator_wants_it_and_so_many_only() {
+async fn metrics_label_tenants_on_request_and_up_to_a_limit() {
     let host = TestHost::builder()
         .lanes(1)
         .config(|config| {
@@ -215,7 +215,7 @@ async fn tenants_are_told_apart_in_metrics_if_the_operator_wants_it_and_so_many_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_read_with_the_operators_key_or_their_own_which_opens_nothing_else() {
+async fn the_metrics_key_reads_metrics_and_opens_nothing_else() {
     let host = TestHost::builder()
         .lanes(1)
         .secrets(|secrets| secrets.metrics_key = Some(Secret::new(METRICS_KEY.to_owned())))
@@ -254,7 +254,7 @@ async fn metrics_are_read_with_the_operators_key_or_their_own_which_opens_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_has_a_request_id_the_clients_if_it_is_a_sane_one() {
+async fn every_answer_has_a_request_id_the_clients_if_valid() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let ask = async |caller: &Caller, path: &str, id: &str| {

@@ -77,7 +77,7 @@ fn assert_whole(spans: &[Span], choices: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_is_one_trace_from_the_request_to_its_entry_and_has_no_content() {
+async fn a_chat_is_one_trace_to_its_ledger_entry_without_content() {
     let _alone = ALONE.lock().await;
     let collector = Collector::listen().await;
     let guard = send_to(&collector);
