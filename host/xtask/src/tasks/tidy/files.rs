@@ -6,6 +6,8 @@ use std::fs;
 
 const MOST_LINES: usize = 600;
 const NOTED_LINES: usize = 400;
+/// Characters of a test's name.
+const LONGEST_TEST_NAME: usize = 60;
 
 #[derive(Default)]
 pub struct Found {
@@ -57,7 +59,30 @@ impl Found {
         } else if lines > NOTED_LINES {
             self.notes.push(format!("{name} has {lines} lines"));
         }
+        for test in test_names(text).filter(|test| test.len() > LONGEST_TEST_NAME) {
+            let line = format!("{name}: the name of test {test} has more than {LONGEST_TEST_NAME} characters");
+            // An error where all names are short; elsewhere a note until they are.
+            if name.starts_with("tests/") || name.starts_with("host/xtask/") {
+                self.wrong.push(line);
+            } else {
+                self.notes.push(line);
+            }
+        }
     }
+}
+
+/// The functions that follow `#[test]` or `#[tokio::test]`, whatever other attributes are between.
+fn test_names(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_test = false;
+    text.lines().filter_map(move |line| {
+        let line = line.trim_start();
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        }
+        let declaration = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
+        let name = declaration.split(['(', '<']).next()?;
+        std::mem::take(&mut is_test).then_some(name)
+    })
 }
 
 #[cfg(test)]
@@ -76,5 +101,25 @@ mod tests {
         assert!(found.wrong.iter().any(|line| line.starts_with("bare.rs")));
         assert!(found.wrong.iter().any(|line| line.starts_with("long.rs has 601 lines")));
         assert_eq!(found.notes, ["longish.rs has 600 lines"]);
+    }
+
+    #[test]
+    fn only_names_of_tests_have_to_be_short() {
+        let (short, long) = ("a".repeat(60), "b".repeat(61));
+        let text = format!(
+            "//! Tests.\n#[test]\nfn {short}() {{}}\nfn {long}_helper() {{}}\n    #[tokio::test(flavor = \"x\")]\n    \
+             #[ignore]\n    async fn {long}() {{}}\n"
+        );
+        assert_eq!(test_names(&text).collect::<Vec<_>>(), [&short, &long]);
+        let mut found = Found::default();
+        found.look_at("tests/some.rs", &text);
+        assert_eq!((found.wrong.len(), found.notes.len()), (1, 0));
+        assert!(
+            found.wrong[0].contains(&format!("test {long} has")),
+            "{:?}",
+            found.wrong
+        );
+        found.look_at("host/some.rs", &text);
+        assert_eq!((found.wrong.len(), found.notes.len()), (1, 1));
     }
 }
