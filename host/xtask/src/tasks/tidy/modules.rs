@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use syn::{
     Attribute, Item, ItemMod, UseTree,
@@ -34,38 +34,75 @@ pub fn check(environment: &Environment) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for folder in crates {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut files = BTreeMap::new();
-        read(&folder.join("src"), &Vec::new(), "lib.rs", &mut files)?;
-        wrong.extend(cycles(&files)?.into_iter().map(|cycle| format!("{name}: {cycle}")));
+        let mut found = Modules::default();
+        let source = folder.join("src");
+        found.read(&source, &Vec::new(), "lib.rs", false)?;
+        wrong.extend(
+            cycles(&found.files)?
+                .into_iter()
+                .map(|cycle| format!("{name}: {cycle}")),
+        );
+        for path in rust_files(&source)? {
+            let is_root = ["lib.rs", "main.rs"].iter().any(|root| path == source.join(root));
+            if !is_root && !found.read.contains(&path) {
+                wrong.push(format!("{} is in no module; delete it, or declare it", path.display()));
+            }
+        }
     }
     Ok(wrong)
 }
 
-/// Reads a module's file and those of the modules that it declares, but for tests.
-fn read(folder: &Path, module: &ModulePath, file: &str, files: &mut BTreeMap<ModulePath, String>) -> Result<()> {
-    let path = folder.join(file);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))?;
-    files.insert(module.clone(), text);
-    for item in parsed.items {
-        let Item::Mod(ItemMod {
-            ident,
-            attrs,
-            content: None,
-            ..
-        }) = item
-        else {
-            continue;
-        };
-        let name = ident.to_string();
-        let child: ModulePath = module.iter().cloned().chain([name.clone()]).collect();
-        let file = format!("{}.rs", child.join("/"));
-        // A module with a `#[path]` is not ours to follow; no crate of `host/` has one in `src`.
-        if !is_test(&attrs) && folder.join(&file).is_file() {
-            read(folder, &child, &file, files)?;
+/// The modules of a crate.
+#[derive(Default)]
+struct Modules {
+    /// Text by module, without tests.
+    files: BTreeMap<ModulePath, String>,
+    /// Every file that belongs to a module, tests among them.
+    read: BTreeSet<PathBuf>,
+}
+
+impl Modules {
+    /// Reads a module's file and those of the modules that it declares.
+    fn read(&mut self, folder: &Path, module: &ModulePath, file: &str, in_test: bool) -> Result<()> {
+        let path = folder.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))?;
+        self.read.insert(path);
+        if !in_test {
+            self.files.insert(module.clone(), text);
+        }
+        for item in parsed.items {
+            let Item::Mod(ItemMod {
+                ident,
+                attrs,
+                content: None,
+                ..
+            }) = item
+            else {
+                continue;
+            };
+            let child: ModulePath = module.iter().cloned().chain([ident.to_string()]).collect();
+            let file = format!("{}.rs", child.join("/"));
+            // A module with a `#[path]` is not ours to follow; no crate of `host/` has one in `src`.
+            if folder.join(&file).is_file() {
+                self.read(folder, &child, &file, in_test || is_test(&attrs))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn cycles(files: &BTreeMap<ModulePath, String>) -> Result<Vec<String>> {
@@ -250,12 +287,16 @@ impl Paths {
 
 impl<'ast> Visit<'ast> for Paths {
     fn visit_item(&mut self, item: &'ast Item) {
-        let attributes: &[Attribute] = match item {
-            Item::Mod(item) => &item.attrs,
-            Item::Fn(item) => &item.attrs,
-            Item::Impl(item) => &item.attrs,
-            Item::Use(item) => &item.attrs,
-            _ => &[],
+        let attributes: &[Attribute] = if let Item::Mod(item) = item {
+            &item.attrs
+        } else if let Item::Fn(item) = item {
+            &item.attrs
+        } else if let Item::Impl(item) = item {
+            &item.attrs
+        } else if let Item::Use(item) = item {
+            &item.attrs
+        } else {
+            &[]
         };
         if !is_test(attributes) {
             visit::visit_item(self, item);
