@@ -9,11 +9,11 @@
     reason = "a benchmark reports on standard output and fails by panicking"
 )]
 
-#[path = "../tests/store/ledger/books.rs"]
-mod books;
+#[path = "../tests/store/ledger/receipt_chains.rs"]
+mod receipt_chains;
 
-use books::{Books, Sale};
 use parking_lot::Mutex;
+use receipt_chains::{BilledRequest, ReceiptChains};
 use riad_core::{
     Account, Limits, OperatorPass, Secret,
     audit::{AuditEntry, Origin},
@@ -67,16 +67,16 @@ async fn report() {
 }
 
 /// A ledger with accounts in a folder of its own.
-struct Shop {
+struct LedgerHost {
     store: Store,
     ledger: Arc<dyn Ledger>,
     operator: OperatorPass,
     accounts: Vec<Account>,
-    books: Mutex<Books>,
+    chains: Mutex<ReceiptChains>,
     _folder: tempfile::TempDir,
 }
 
-impl Shop {
+impl LedgerHost {
     async fn open() -> Arc<Self> {
         let folder = tempfile::tempdir().unwrap();
         let space = EmbeddingSpace {
@@ -89,19 +89,19 @@ impl Shop {
         let operator = OperatorPass::authorize(&*key_store, &key, Origin::default())
             .await
             .unwrap();
-        let mut shop = Self {
+        let mut setup = Self {
             ledger: store.ledger(),
             store,
             operator,
             accounts: Vec::new(),
-            books: Mutex::default(),
+            chains: Mutex::default(),
             _folder: folder,
         };
         for tenant in 0..TENANTS {
-            let account = shop.create_tenant(&name(tenant)).await;
-            shop.accounts.push(account);
+            let account = setup.create_tenant(&name(tenant)).await;
+            setup.accounts.push(account);
         }
-        Arc::new(shop)
+        Arc::new(setup)
     }
 
     async fn create_tenant(&self, id: &str) -> Account {
@@ -151,14 +151,14 @@ impl Shop {
     /// One request. With a `turn`, each record has a commit of its own.
     async fn meter(&self, number: usize, turn: Option<&Semaphore>) {
         let tenant = number % TENANTS;
-        let mut sale = Sale::new(self.accounts[tenant], &name(tenant), &format!("req-{number}"));
+        let mut billed = BilledRequest::new(self.accounts[tenant], &name(tenant), &format!("req-{number}"));
         // A day's worth of seconds, as if they came over a day.
-        sale.at_ms += (number as u64 * 7919) % 86_400_000;
+        billed.at_ms += (number as u64 * 7919) % 86_400_000;
         let permit = match turn {
             Some(turn) => Some(turn.acquire().await.unwrap()),
             None => None,
         };
-        self.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        self.ledger.append(Record::Hold(billed.hold())).await.unwrap();
         drop(permit);
         let permit = match turn {
             Some(turn) => Some(turn.acquire().await.unwrap()),
@@ -166,8 +166,8 @@ impl Shop {
         };
         // Numbers are given in the order in which the records are queued.
         let appended = {
-            let mut books = self.books.lock();
-            self.ledger.append(Record::Entry(books.settle(&sale)))
+            let mut chains = self.chains.lock();
+            self.ledger.append(Record::Entry(chains.settle(&billed)))
         };
         appended.await.unwrap();
         drop(permit);
@@ -180,23 +180,23 @@ fn name(tenant: usize) -> String {
 
 /// Requests per second.
 async fn measure(tasks: usize, turn: Option<Arc<Semaphore>>) -> f64 {
-    let shop = Shop::open().await;
+    let setup = LedgerHost::open().await;
     let begun = Instant::now();
-    let done = sell(&shop, tasks, turn, begun + LENGTH).await;
+    let done = sell(&setup, tasks, turn, begun + LENGTH).await;
     let rate = done as f64 / begun.elapsed().as_secs_f64();
-    let verification = shop.ledger.verify(Box::new(books::check)).await.unwrap();
+    let verification = setup.ledger.verify(Box::new(receipt_chains::check)).await.unwrap();
     assert_eq!(verification.faults, Vec::<String>::new());
     assert_eq!(verification.entries, done as u64);
     rate
 }
 
-async fn sell(shop: &Arc<Shop>, tasks: usize, turn: Option<Arc<Semaphore>>, end: Instant) -> usize {
+async fn sell(setup: &Arc<LedgerHost>, tasks: usize, turn: Option<Arc<Semaphore>>, end: Instant) -> usize {
     let next = Arc::new(AtomicUsize::new(0));
     let sellers = (0..tasks).map(|_| {
-        let (shop, next, turn) = (shop.clone(), next.clone(), turn.clone());
+        let (setup, next, turn) = (setup.clone(), next.clone(), turn.clone());
         tokio::spawn(async move {
             while Instant::now() < end {
-                shop.meter(next.fetch_add(1, Ordering::Relaxed), turn.as_deref()).await;
+                setup.meter(next.fetch_add(1, Ordering::Relaxed), turn.as_deref()).await;
             }
         })
     });
@@ -209,17 +209,17 @@ async fn sell(shop: &Arc<Shop>, tasks: usize, turn: Option<Arc<Semaphore>>, end:
 /// Mean and longest time of making a tenant while `tasks` meter.
 async fn create_tenants(tasks: usize) -> (Duration, Duration) {
     const MADE: u32 = 40;
-    let shop = Shop::open().await;
+    let setup = LedgerHost::open().await;
     let end = Instant::now() + LENGTH;
     let selling = {
-        let shop = shop.clone();
-        tokio::spawn(async move { sell(&shop, tasks, None, end).await })
+        let setup = setup.clone();
+        tokio::spawn(async move { sell(&setup, tasks, None, end).await })
     };
     let (mut sum, mut longest) = (Duration::ZERO, Duration::ZERO);
     for made in 0..MADE {
         tokio::time::sleep(LENGTH / MADE / 2).await;
         let begun = Instant::now();
-        shop.create_tenant(&format!("new-{made}")).await;
+        setup.create_tenant(&format!("new-{made}")).await;
         sum += begun.elapsed();
         longest = longest.max(begun.elapsed());
     }

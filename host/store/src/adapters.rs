@@ -5,61 +5,36 @@
 //! the room's lock over files, and so does resolving: what was resolved cannot be swept before it is pinned.
 
 use crate::{
-    error::{Failure, Outcome, in_turn},
-    files, names,
-    room::{FolderLock, RoomState},
+    error::{Failure, StoreResult, run_with_permit},
+    files,
+    generations::{self, FolderLock},
+    names,
+    room::RoomState,
 };
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use riad_core::{
-    AdapterAlias, Digest, Error, ErrorKind, Result,
+    AdapterAlias, Error, ErrorKind, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterStore,
 };
 use rusqlite::{OptionalExtension, Row};
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Weak},
-};
+use std::{fs, path::Path, sync::Arc};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
 pub(crate) struct RoomAdapters(pub(crate) Arc<RoomState>);
 
-/// The generations of a room that requests hold, by the names of their folders.
-#[derive(Default)]
-pub(crate) struct Pins(Mutex<HashMap<String, Weak<()>>>);
-
-impl Pins {
-    fn pin(&self, generation: &str) -> Arc<()> {
-        let mut pins = self.0.lock();
-        if let Some(pin) = pins.get(generation).and_then(Weak::upgrade) {
-            return pin;
-        }
-        pins.retain(|_, pin| pin.strong_count() > 0);
-        let pin = Arc::new(());
-        pins.insert(generation.to_owned(), Arc::downgrade(&pin));
-        pin
-    }
-
-    fn holds(&self, generation: &str) -> bool {
-        self.0.lock().get(generation).is_some_and(|pin| pin.strong_count() > 0)
-    }
-}
-
 #[async_trait]
 impl AdapterStore for RoomAdapters {
     async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter> {
         let (room, alias, files, info) = (self.0.clone(), alias.clone(), files.clone(), info.clone());
-        in_turn(&self.0.filing, move || put(&room, alias, &files, info)).await
+        run_with_permit(&self.0.file_permits, move || put(&room, alias, &files, info)).await
     }
 
     async fn list(&self) -> Result<Vec<Adapter>> {
         let room = self.0.clone();
-        in_turn(&self.0.database.reading, move || {
+        run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT alias, generation, rank, bytes, tensors, created FROM adapters ORDER BY alias",
@@ -73,12 +48,12 @@ impl AdapterStore for RoomAdapters {
 
     async fn resolve(&self, alias: &AdapterAlias) -> Result<AdapterSource> {
         let (room, alias) = (self.0.clone(), alias.clone());
-        in_turn(&self.0.database.reading, move || resolve(&room, &alias)).await
+        run_with_permit(&self.0.database.read_permits, move || resolve(&room, &alias)).await
     }
 
     async fn delete(&self, alias: &AdapterAlias) -> Result<()> {
         let (room, alias) = (self.0.clone(), alias.clone());
-        in_turn(&self.0.filing, move || {
+        run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
             room.database.write(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {
@@ -93,41 +68,14 @@ impl AdapterStore for RoomAdapters {
     }
 }
 
-/// Deletes the folders that no alias points to and no request pins, and unfinished files. The lock proves that no file is being
-/// written.
-pub(crate) fn sweep(room: &RoomState, _lock: &FolderLock<'_>) -> Outcome<()> {
-    let pointed_to: HashSet<String> = room.database.read(|connection| {
-        let mut statement = connection.prepare_cached("SELECT generation FROM adapters")?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.map(|row| Ok(row?.parse::<Digest>()?.hex())).collect()
-    })?;
-    for entry in fs::read_dir(shelf(room))? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let keep = name
-            .to_str()
-            .is_some_and(|name| pointed_to.contains(name) || room.pins.holds(name));
-        if !keep {
-            files::remove_folder(&entry.path())?;
-        }
-    }
-    for entry in fs::read_dir(room.folder.join("plugins"))?.chain(fs::read_dir(&room.folder)?) {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(files::UNFINISHED) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: AdapterInfo) -> Outcome<Adapter> {
+fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: AdapterInfo) -> StoreResult<Adapter> {
     let generation = adapter.generation();
     let lock = room.lock_folder()?;
-    let folder = shelf(room).join(generation.hex());
+    let folder = generations::folder(&room.folder).join(generation.hex());
     if !is_whole(&folder, adapter) {
         files::remove_folder(&folder)?;
         let content: [(&str, &[u8]); 2] = [(CONFIG, &adapter.config), (WEIGHTS, &adapter.weights)];
-        files::write_folder(&shelf(room), &generation.hex(), &content)?;
+        files::write_folder(&generations::folder(&room.folder), &generation.hex(), &content)?;
     }
     let stored = Adapter {
         alias,
@@ -153,7 +101,7 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
     Ok(stored)
 }
 
-fn resolve(room: &RoomState, alias: &AdapterAlias) -> Outcome<AdapterSource> {
+fn resolve(room: &RoomState, alias: &AdapterAlias) -> StoreResult<AdapterSource> {
     let _lock = room.lock_folder()?;
     let found = room.database.read(|connection| {
         Ok(connection
@@ -164,7 +112,7 @@ fn resolve(room: &RoomState, alias: &AdapterAlias) -> Outcome<AdapterSource> {
     let adapter = found
         .ok_or_else(|| Error::new(ErrorKind::ModelNotFound, format!("there is no adapter \"{alias}\"")))?
         .finish()?;
-    let folder = shelf(room).join(adapter.generation.hex());
+    let folder = generations::folder(&room.folder).join(adapter.generation.hex());
     if !folder.join(CONFIG).is_file() || length(&folder.join(WEIGHTS)) != Some(adapter.info.bytes) {
         return Err(Failure::Known(Error::new(
             ErrorKind::Unavailable,
@@ -181,13 +129,9 @@ fn resolve(room: &RoomState, alias: &AdapterAlias) -> Outcome<AdapterSource> {
 
 /// The alias is stored; a folder that cannot be deleted now is deleted at a later sweep.
 fn sweep_later(room: &RoomState, lock: &FolderLock<'_>) {
-    if let Err(error) = sweep(room, lock) {
+    if let Err(error) = generations::sweep(&room.folder, &room.database, &room.pins, lock) {
         tracing::warn!(%error, "adapter files that nobody uses were not deleted");
     }
-}
-
-fn shelf(room: &RoomState) -> PathBuf {
-    room.folder.join("adapters")
 }
 
 fn is_whole(folder: &Path, adapter: &AdapterFiles) -> bool {
@@ -212,7 +156,7 @@ struct AdapterRow {
 }
 
 impl AdapterRow {
-    fn finish(self) -> Outcome<Adapter> {
+    fn finish(self) -> StoreResult<Adapter> {
         Ok(Adapter {
             alias: self.alias.parse()?,
             generation: self.generation.parse()?,

@@ -3,7 +3,7 @@
 
 use crate::{
     control::{self, Control},
-    error::{Failure, Outcome, in_turn},
+    error::{Failure, StoreResult, run_with_permit},
 };
 use async_trait::async_trait;
 use riad_core::{
@@ -28,7 +28,7 @@ impl ControlAudit {
 impl AuditLog for ControlAudit {
     async fn append(&self, entry: AuditEntry) -> Result<()> {
         let control = self.control.clone();
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| append(connection, &entry))
         })
         .await
@@ -36,14 +36,14 @@ impl AuditLog for ControlAudit {
 
     async fn list(&self, query: AuditQuery) -> Result<Vec<AuditRecord>> {
         let control = self.control.clone();
-        in_turn(&self.control.asking, move || {
-            control.ask(|connection| list(connection, &query))
+        run_with_permit(&self.control.query_permits, move || {
+            control.query(|connection| list(connection, &query))
         })
         .await
     }
 }
 
-pub(crate) fn append(connection: &Connection, entry: &AuditEntry) -> Outcome<()> {
+pub(crate) fn append(connection: &Connection, entry: &AuditEntry) -> StoreResult<()> {
     connection
         .prepare_cached(
             "INSERT INTO audit (at_ms, actor, account, tenant, action, object, detail, address, request, account_number)
@@ -65,12 +65,12 @@ pub(crate) fn append(connection: &Connection, entry: &AuditEntry) -> Outcome<()>
 }
 
 /// As `append`, for a change of a tenant: the line stands in the tenant's own log, also if the operator made it.
-pub(crate) fn append_for(connection: &Connection, account: Account, mut entry: AuditEntry) -> Outcome<()> {
+pub(crate) fn append_for(connection: &Connection, account: Account, mut entry: AuditEntry) -> StoreResult<()> {
     entry.account = Some(account);
     append(connection, &entry)
 }
 
-fn list(connection: &Connection, query: &AuditQuery) -> Outcome<Vec<AuditRecord>> {
+fn list(connection: &Connection, query: &AuditQuery) -> StoreResult<Vec<AuditRecord>> {
     // An account sees its own numbers, and the operator those of the whole log.
     let number = if query.account.is_some() {
         "account_number"
@@ -140,7 +140,7 @@ fn read_line(row: &Row<'_>) -> rusqlite::Result<Line> {
 }
 
 impl Line {
-    fn finish(self) -> Outcome<AuditRecord> {
+    fn finish(self) -> StoreResult<AuditRecord> {
         let address = self.address.map(|address| address.parse()).transpose();
         Ok(AuditRecord {
             number: self.number.cast_unsigned(),

@@ -1,7 +1,7 @@
 //! The numbered changes of a room and the embeddings as they are stored. The number of the last change is the watermark.
 //! Not here: the index that follows them (`index`).
 
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, StoreResult};
 use rusqlite::Connection;
 
 /// What happened to the chunks of one document.
@@ -14,7 +14,7 @@ pub(crate) struct Change {
 }
 
 /// Records a change in the transaction that makes it.
-pub(crate) fn record(connection: &Connection, removed: bool, first_chunk: i64, last_chunk: i64) -> Outcome<Change> {
+pub(crate) fn record(connection: &Connection, removed: bool, first_chunk: i64, last_chunk: i64) -> StoreResult<Change> {
     connection
         .prepare_cached("INSERT INTO changes (removed, first_chunk, last_chunk) VALUES (?1, ?2, ?3)")?
         .execute((removed, first_chunk, last_chunk))?;
@@ -27,7 +27,7 @@ pub(crate) fn record(connection: &Connection, removed: bool, first_chunk: i64, l
 }
 
 /// Number of the last change, also when it has been pruned; 0 in a new room.
-pub(crate) fn last(connection: &Connection) -> Outcome<u64> {
+pub(crate) fn last(connection: &Connection) -> StoreResult<u64> {
     let number: i64 = connection.query_row(
         "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)",
         [],
@@ -36,7 +36,7 @@ pub(crate) fn last(connection: &Connection) -> Outcome<u64> {
     Ok(number.cast_unsigned())
 }
 
-pub(crate) fn after(connection: &Connection, watermark: u64) -> Outcome<Vec<Change>> {
+pub(crate) fn after(connection: &Connection, watermark: u64) -> StoreResult<Vec<Change>> {
     let mut statement = connection
         .prepare("SELECT number, removed, first_chunk, last_chunk FROM changes WHERE number > ?1 ORDER BY number")?;
     let rows = statement.query_map([watermark.cast_signed()], |row| {
@@ -51,13 +51,13 @@ pub(crate) fn after(connection: &Connection, watermark: u64) -> Outcome<Vec<Chan
 }
 
 /// Forgets the changes that the saved index has.
-pub(crate) fn prune(connection: &Connection, watermark: u64) -> Outcome<()> {
+pub(crate) fn prune(connection: &Connection, watermark: u64) -> StoreResult<()> {
     connection.execute("DELETE FROM changes WHERE number <= ?1", [watermark.cast_signed()])?;
     Ok(())
 }
 
 /// Chunks that belong into the index.
-pub(crate) fn count_embedded(connection: &Connection) -> Outcome<usize> {
+pub(crate) fn count_embedded(connection: &Connection) -> StoreResult<usize> {
     let count: i64 = connection.query_row("SELECT count(*) FROM chunks WHERE embedding IS NOT NULL", [], |row| {
         row.get(0)
     })?;
@@ -69,8 +69,8 @@ pub(crate) fn embedded(
     connection: &Connection,
     first: i64,
     last: i64,
-    mut each: impl FnMut(i64, &[f32]) -> Outcome<()>,
-) -> Outcome<()> {
+    mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
+) -> StoreResult<()> {
     let mut statement = connection.prepare_cached(
         "SELECT id, embedding FROM chunks WHERE id BETWEEN ?1 AND ?2 AND embedding IS NOT NULL ORDER BY id",
     )?;

@@ -3,10 +3,10 @@
 //! (`ledger`), rooms.
 
 use crate::{
-    error::{Outcome, Turns, closed},
+    error::{BlockingPermits, StoreResult, closed},
+    key_uses::{self, KeyUses},
     ledger,
     sqlite::{self, Database, Schema},
-    uses::{self, Uses},
 };
 use parking_lot::Mutex;
 use riad_core::{Account, Error, TenantId, tenant::Tenant};
@@ -158,49 +158,49 @@ const AUDIT_NUMBERS: &str = "
 
 pub(crate) struct Control {
     pub(crate) database: Arc<Database>,
-    /// For what tenants may ask as often and as long as they like: whoever is let in is decided beside it.
-    questions: Mutex<Option<Connection>>,
-    pub(crate) asking: Turns,
-    uses: Arc<Uses>,
+    /// For lists and reports, which may take long: looking up keys does not wait for them.
+    query_connection: Mutex<Option<Connection>>,
+    pub(crate) query_permits: BlockingPermits,
+    uses: Arc<KeyUses>,
 }
 
 impl Control {
-    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+    pub(crate) fn open(path: &Path) -> StoreResult<Self> {
         let database = Arc::new(Database::open(path, &SCHEMA)?);
-        let questions = sqlite::open(path)?;
-        questions.pragma_update(None, "query_only", true)?;
+        let query_connection = sqlite::open(path)?;
+        query_connection.pragma_update(None, "query_only", true)?;
         Ok(Self {
             database,
-            questions: Mutex::new(Some(questions)),
-            asking: Turns::default(),
+            query_connection: Mutex::new(Some(query_connection)),
+            query_permits: BlockingPermits::default(),
             uses: Arc::default(),
         })
     }
 
-    /// Reads one state of the database, apart from what every request needs.
-    pub(crate) fn ask<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        let questions = self.questions.lock();
-        let transaction = questions.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
+    /// Reads one state of the database for a list or a report.
+    pub(crate) fn query<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
+        let query_connection = self.query_connection.lock();
+        let transaction = query_connection.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
         work(&transaction)
     }
 
     /// Records when a key was used, without waiting for the disk.
-    pub(crate) fn note_use(&self, key: i64, now: u64) {
-        uses::note(&self.uses, &self.database, key, now);
+    pub(crate) fn record_use(&self, key: i64, now: u64) {
+        key_uses::note(&self.uses, &self.database, key, now);
     }
 
     pub(crate) fn close(&self) {
         self.uses.write(&self.database);
-        drop(self.questions.lock().take());
+        drop(self.query_connection.lock().take());
         self.database.close();
     }
 
     /// The account that the tenant has now, if there is one.
-    pub(crate) fn account(&self, tenant: &TenantId) -> Outcome<Option<Account>> {
+    pub(crate) fn account(&self, tenant: &TenantId) -> StoreResult<Option<Account>> {
         self.database.read(|connection| account_of(connection, tenant))
     }
 
-    pub(crate) fn accounts(&self) -> Outcome<Vec<(TenantId, Account)>> {
+    pub(crate) fn accounts(&self) -> StoreResult<Vec<(TenantId, Account)>> {
         self.database.read(|connection| {
             let mut statement = connection.prepare("SELECT id, account FROM tenants ORDER BY id")?;
             let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, account(row.get(1)?))))?;
@@ -213,7 +213,7 @@ impl Control {
     }
 
     /// Rooms that must go, from deletions that were interrupted.
-    pub(crate) fn deletions(&self) -> Outcome<Vec<TenantId>> {
+    pub(crate) fn deletions(&self) -> StoreResult<Vec<TenantId>> {
         let names = self.database.read(|connection| {
             let mut statement = connection.prepare("SELECT tenant FROM deletions")?;
             let names = statement.query_map([], |row| row.get::<_, String>(0))?;
@@ -223,7 +223,7 @@ impl Control {
     }
 
     /// The room is gone: its name may be used again.
-    pub(crate) fn finish_deletion(&self, tenant: &TenantId) -> Outcome<()> {
+    pub(crate) fn finish_deletion(&self, tenant: &TenantId) -> StoreResult<()> {
         self.database.write(|connection| {
             connection.execute("DELETE FROM deletions WHERE tenant = ?1", [tenant.as_str()])?;
             Ok(())
@@ -231,7 +231,7 @@ impl Control {
     }
 }
 
-pub(crate) fn account_of(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Account>> {
+pub(crate) fn account_of(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<Account>> {
     Ok(connection
         .prepare_cached("SELECT account FROM tenants WHERE id = ?1")?
         .query_row([tenant.as_str()], |row| row.get(0))
@@ -248,7 +248,7 @@ pub(crate) fn no_tenant(tenant: &TenantId) -> Error {
     Error::not_found(format!("there is no tenant \"{tenant}\""))
 }
 
-pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Tenant>> {
+pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<Tenant>> {
     connection
         .prepare_cached("SELECT id, account, name, created, policy FROM tenants WHERE id = ?1")?
         .query_row([tenant.as_str()], read_tenant)
@@ -266,7 +266,7 @@ pub(crate) struct TenantRow {
 }
 
 impl TenantRow {
-    pub(crate) fn finish(self) -> Outcome<Tenant> {
+    pub(crate) fn finish(self) -> StoreResult<Tenant> {
         Ok(Tenant {
             id: self.id.parse()?,
             account: account(self.account),

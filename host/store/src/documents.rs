@@ -3,7 +3,7 @@
 
 use crate::{
     changes,
-    error::{Failure, Outcome, in_turn},
+    error::{Failure, StoreResult, run_with_permit},
     metadata, names,
     room::RoomState,
     search,
@@ -23,27 +23,27 @@ pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>);
 impl Documents for RoomDocuments {
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
         let room = self.0.clone();
-        in_turn(&self.0.database.writing, move || insert(&room, document, &chunks)).await
+        run_with_permit(&self.0.database.write_permits, move || insert(&room, document, &chunks)).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
         let (room, id) = (self.0.clone(), id.clone());
-        in_turn(&self.0.database.reading, move || get(&room, &id)).await
+        run_with_permit(&self.0.database.read_permits, move || get(&room, &id)).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {
         let (room, page) = (self.0.clone(), page.clone());
-        in_turn(&self.0.database.reading, move || list(&room, &page)).await
+        run_with_permit(&self.0.database.read_permits, move || list(&room, &page)).await
     }
 
     async fn delete(&self, id: &DocumentId) -> Result<()> {
         let (room, id) = (self.0.clone(), id.clone());
-        in_turn(&self.0.database.writing, move || delete(&room, &id)).await
+        run_with_permit(&self.0.database.write_permits, move || delete(&room, &id)).await
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
         let (room, query) = (self.0.clone(), query.clone());
-        in_turn(&self.0.database.reading, move || search::search(&room, &query)).await
+        run_with_permit(&self.0.database.read_permits, move || search::search(&room, &query)).await
     }
 
     async fn watermark(&self) -> Result<u64> {
@@ -51,7 +51,7 @@ impl Documents for RoomDocuments {
     }
 }
 
-fn insert(room: &RoomState, document: NewDocument, chunks: &[NewChunk]) -> Outcome<Document> {
+fn insert(room: &RoomState, document: NewDocument, chunks: &[NewChunk]) -> StoreResult<Document> {
     for chunk in chunks {
         check_embedding(room, &chunk.embedding)?;
     }
@@ -74,7 +74,7 @@ fn insert(room: &RoomState, document: NewDocument, chunks: &[NewChunk]) -> Outco
     Ok(stored)
 }
 
-fn check_embedding(room: &RoomState, embedding: &[f32]) -> Outcome<()> {
+fn check_embedding(room: &RoomState, embedding: &[f32]) -> StoreResult<()> {
     if embedding.len() != room.space.dimensions {
         return Err(Failure::Data(format!(
             "an embedding has {} dimensions, the room {}",
@@ -88,7 +88,7 @@ fn check_embedding(room: &RoomState, embedding: &[f32]) -> Outcome<()> {
     Err(Failure::Data("an embedding has a number that is not finite".into()))
 }
 
-fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) -> Outcome<Document> {
+fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) -> StoreResult<Document> {
     let last: Option<String> = connection
         .prepare_cached("SELECT max(id) FROM documents")?
         .query_row([], |row| row.get(0))?;
@@ -116,7 +116,7 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
     Ok(stored)
 }
 
-fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Outcome<()> {
+fn insert_tags(connection: &Connection, number: i64, document: &Document) -> StoreResult<()> {
     let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO tags (tag, document) VALUES (?1, ?2)")?;
     for tag in metadata::tags(&document.metadata) {
         statement.execute((tag, number))?;
@@ -125,7 +125,7 @@ fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Out
 }
 
 /// Returns the first and the last key; an empty range if there is no chunk.
-fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> Outcome<(i64, i64)> {
+fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
         "INSERT INTO chunks (document, position, start, embedding, text) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
@@ -143,7 +143,7 @@ fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[Ne
 
 const COLUMNS: &str = "id, title, metadata, chunks, bytes, created";
 
-fn get(room: &RoomState, id: &DocumentId) -> Outcome<DocumentWithText> {
+fn get(room: &RoomState, id: &DocumentId) -> StoreResult<DocumentWithText> {
     room.database.read(|connection| {
         let found = connection
             .prepare_cached(&format!("SELECT {COLUMNS}, text FROM documents WHERE id = ?1"))?
@@ -157,7 +157,7 @@ fn get(room: &RoomState, id: &DocumentId) -> Outcome<DocumentWithText> {
     })
 }
 
-fn list(room: &RoomState, page: &Page) -> Outcome<Vec<Document>> {
+fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM documents WHERE id > ?1 ORDER BY id LIMIT ?2"
@@ -168,7 +168,7 @@ fn list(room: &RoomState, page: &Page) -> Outcome<Vec<Document>> {
     })
 }
 
-fn delete(room: &RoomState, id: &DocumentId) -> Outcome<()> {
+fn delete(room: &RoomState, id: &DocumentId) -> StoreResult<()> {
     room.database.write_then(
         |connection| {
             let number: i64 = connection
@@ -219,7 +219,7 @@ struct DocumentRow {
 }
 
 impl DocumentRow {
-    fn finish(self) -> Outcome<Document> {
+    fn finish(self) -> StoreResult<Document> {
         Ok(Document {
             id: self.id.parse()?,
             title: self.title,

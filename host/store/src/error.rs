@@ -1,12 +1,11 @@
-//! The failures of this crate and what callers see of them, and the way off the async threads.
-//! Not here: the closed set of kinds (`riad_core::ErrorKind`).
+//! The failures of this crate, what callers see of them, and running blocking work outside the async threads.
 
 use riad_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-pub(crate) type Outcome<T> = Result<T, Failure>;
+pub(crate) type StoreResult<T> = Result<T, Failure>;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -60,35 +59,35 @@ pub(crate) fn closed() -> Failure {
     ))
 }
 
-/// Lets a few callers at a time off the async threads, first come, first served. Those who wait hold no thread: tokio has some
-/// hundreds for everybody, which one tenant's calls could fill. Excludes nobody: that is what locks are for.
-pub(crate) struct Turns(Arc<Semaphore>);
+/// Limits how many callers run blocking work at the same time, first come, first served. Callers that wait hold no thread: tokio
+/// has some hundreds for all tenants, and one tenant's calls could fill them. Two permits exclude nobody; locks do that.
+pub(crate) struct BlockingPermits(Arc<Semaphore>);
 
-/// One works, the next is at hand: nothing waits while a thread wakes up.
-const AT_A_TIME: usize = 2;
+/// One caller works while the thread of the next one wakes up.
+const PERMITS: usize = 2;
 
-impl Default for Turns {
+impl Default for BlockingPermits {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+        Self(Arc::new(Semaphore::new(PERMITS)))
     }
 }
 
-/// As `off_thread`, when it is the caller's turn. The turn lasts as long as the work, also if the caller goes away.
-pub(crate) async fn in_turn<T: Send + 'static>(
-    turns: &Turns,
-    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+/// As `run_blocking`, once a permit is free. The work keeps its permit to its end, also if the caller goes away.
+pub(crate) async fn run_with_permit<T: Send + 'static>(
+    permits: &BlockingPermits,
+    work: impl FnOnce() -> StoreResult<T> + Send + 'static,
 ) -> riad_core::Result<T> {
-    let turn = turns.0.clone().acquire_owned().await.map_err(Error::internal)?;
-    off_thread(move || {
-        let _turn = turn;
+    let permit = permits.0.clone().acquire_owned().await.map_err(Error::internal)?;
+    run_blocking(move || {
+        let _permit = permit;
         work()
     })
     .await
 }
 
 /// Runs work that waits for the disk. A caller that goes away does not stop it: it runs to its end, or never began.
-pub(crate) async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> StoreResult<T> + Send + 'static,
 ) -> riad_core::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome.map_err(Error::from),
@@ -102,26 +101,26 @@ mod tests {
     use std::{sync::mpsc, time::Duration};
 
     #[test]
-    fn those_who_wait_for_their_turn_hold_no_thread() {
+    fn a_caller_that_waits_for_a_permit_holds_no_thread() {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(AT_A_TIME + 1)
+            .max_blocking_threads(PERMITS + 1)
             .enable_time()
             .build()
             .unwrap();
         runtime.block_on(async {
-            let turns = Arc::new(Turns::default());
+            let permits = Arc::new(BlockingPermits::default());
             let (finish, finished) = mpsc::channel::<()>();
             let blocked = Arc::new(std::sync::Mutex::new(finished));
             let mut waiting = Vec::new();
             for _ in 0..20 {
-                let (turns, blocked) = (turns.clone(), blocked.clone());
+                let (permits, blocked) = (permits.clone(), blocked.clone());
                 let wait = move || Ok(blocked.lock().is_ok_and(|finished| finished.recv().is_ok()));
-                waiting.push(tokio::spawn(async move { in_turn(&turns, wait).await }));
+                waiting.push(tokio::spawn(async move { run_with_permit(&permits, wait).await }));
             }
             tokio::task::yield_now().await;
-            let others = tokio::time::timeout(Duration::from_secs(30), off_thread(|| Ok(7)));
+            let others = tokio::time::timeout(Duration::from_secs(30), run_blocking(|| Ok(7)));
             assert_eq!(others.await.expect("a thread is left").unwrap(), 7);
-            // Who goes away before its turn takes none.
+            // A caller that goes away while it waits takes no permit.
             waiting.pop().unwrap().abort();
             for _ in 0..waiting.len() {
                 finish.send(()).unwrap();

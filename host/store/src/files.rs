@@ -1,7 +1,7 @@
 //! Files that survive a power cut: written beside their place, synced, renamed, and the folder synced too.
 //! Not here: SQLite's files.
 
-use crate::error::Outcome;
+use crate::error::StoreResult;
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
@@ -26,7 +26,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Puts a file in place at once: readers see the old one or the new one, whole.
-pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Outcome<()> {
+pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> StoreResult<()> {
     let unfinished = folder.join(format!("{UNFINISHED}{}", Uuid::now_v7().simple()));
     let written = write_synced(&unfinished, bytes)
         .and_then(|()| fs::rename(&unfinished, folder.join(name)))
@@ -39,7 +39,7 @@ pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Outcome<()>
 }
 
 /// Puts a folder with its files in place at once.
-pub(crate) fn write_folder(parent: &Path, name: &str, content: &[(&str, &[u8])]) -> Outcome<()> {
+pub(crate) fn write_folder(parent: &Path, name: &str, content: &[(&str, &[u8])]) -> StoreResult<()> {
     let unfinished = parent.join(format!("{UNFINISHED}{}", Uuid::now_v7().simple()));
     let write = || -> io::Result<()> {
         fs::create_dir(&unfinished)?;

@@ -2,7 +2,7 @@
 //! long it is kept (`services`).
 
 use crate::{
-    error::{Outcome, in_turn},
+    error::{StoreResult, run_with_permit},
     room::RoomState,
 };
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ pub(crate) struct RoomIdempotencyStore(pub(crate) Arc<RoomState>);
 impl IdempotencyStore for RoomIdempotencyStore {
     async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>> {
         let (room, key) = (self.0.clone(), key.to_owned());
-        in_turn(&self.0.database.reading, move || {
+        run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| get(connection, &key, not_before))
         })
         .await
@@ -28,7 +28,7 @@ impl IdempotencyStore for RoomIdempotencyStore {
 
     async fn put(&self, key: &str, reply: &StoredResponse, not_before: u64) -> Result<()> {
         let (room, key, reply) = (self.0.clone(), key.to_owned(), reply.clone());
-        in_turn(&self.0.database.writing, move || {
+        run_with_permit(&self.0.database.write_permits, move || {
             room.database.write(|connection| {
                 connection
                     .prepare_cached("DELETE FROM replies WHERE created < ?1")?
@@ -53,7 +53,7 @@ impl IdempotencyStore for RoomIdempotencyStore {
     }
 }
 
-fn get(connection: &Connection, key: &str, not_before: u64) -> Outcome<Option<StoredResponse>> {
+fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Option<StoredResponse>> {
     let found = connection
         .prepare_cached(
             "SELECT request, status, content_type, body, created FROM replies WHERE key = ?1 AND created >= ?2",

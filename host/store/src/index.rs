@@ -6,10 +6,10 @@
 
 use crate::{
     changes::{self, Change},
-    error::{Failure, Outcome},
+    error::{Failure, StoreResult},
     files,
-    room::{get_state, set_state},
     sqlite::Database,
+    state::{get_state, set_state},
     vectors::{FORMAT, Vectors},
 };
 use parking_lot::Mutex;
@@ -41,11 +41,11 @@ struct Inner {
 }
 
 impl RoomIndex {
-    pub(crate) fn open(path: &Path, dimensions: usize, database: &Database) -> Outcome<Self> {
+    pub(crate) fn open(path: &Path, dimensions: usize, database: &Database) -> StoreResult<Self> {
         let inner = database.read(|connection| match load(path, dimensions, connection) {
             Ok(inner) => Ok(inner),
-            Err(Unusable::Failed(failure)) => Err(failure),
-            Err(Unusable::Because(reason)) => {
+            Err(LoadError::Failed(failure)) => Err(failure),
+            Err(LoadError::Unusable(reason)) => {
                 if changes::last(connection)? > 0 {
                     tracing::info!(reason, "building the vector index of a room from its documents");
                 }
@@ -66,12 +66,12 @@ impl RoomIndex {
     }
 
     /// Makes room before the transaction, so that a full memory refuses the document instead of breaking the index.
-    pub(crate) fn reserve(&self, more: usize) -> Outcome<()> {
+    pub(crate) fn reserve(&self, more: usize) -> StoreResult<()> {
         self.inner.lock().vectors.reserve(more)
     }
 
     /// Follows a change that was committed. Called in the order of the changes. If it cannot, the index is built anew.
-    pub(crate) fn follow(&self, connection: &Connection, change: Change) -> Outcome<()> {
+    pub(crate) fn follow(&self, connection: &Connection, change: Change) -> StoreResult<()> {
         let mut inner = self.inner.lock();
         if let Err(error) = inner.follow(connection, change) {
             tracing::error!(%error, "the vector index could not follow a change and is built anew");
@@ -81,11 +81,11 @@ impl RoomIndex {
         Ok(())
     }
 
-    pub(crate) fn search(&self, query: &[f32], count: usize) -> Outcome<Vec<i64>> {
+    pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
         self.inner.lock().vectors.search(query, count)
     }
 
-    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> Outcome<Vec<i64>> {
+    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> StoreResult<Vec<i64>> {
         self.inner.lock().vectors.search_among(query, count, candidates)
     }
 
@@ -95,7 +95,7 @@ impl RoomIndex {
     }
 
     /// Writes the file if it is behind. The caller holds the room's lock over files.
-    pub(crate) fn save(&self, database: &Database) -> Outcome<()> {
+    pub(crate) fn save(&self, database: &Database) -> StoreResult<()> {
         let (bytes, watermark, unsaved) = {
             let mut inner = self.inner.lock();
             if inner.unsaved == Some(0) {
@@ -115,7 +115,7 @@ impl RoomIndex {
         saved
     }
 
-    fn write(&self, bytes: &[u8], watermark: u64, database: &Database) -> Outcome<()> {
+    fn write(&self, bytes: &[u8], watermark: u64, database: &Database) -> StoreResult<()> {
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
         else {
             return Err(Failure::Index("its file has no place".into()));
@@ -131,7 +131,7 @@ impl RoomIndex {
 }
 
 impl Inner {
-    fn follow(&mut self, connection: &Connection, change: Change) -> Outcome<()> {
+    fn follow(&mut self, connection: &Connection, change: Change) -> StoreResult<()> {
         let mut touched = 0;
         if change.removed {
             for key in change.first_chunk..=change.last_chunk {
@@ -153,43 +153,43 @@ impl Inner {
     }
 }
 
-enum Unusable {
+enum LoadError {
     /// The file cannot be used, for this reason.
-    Because(&'static str),
+    Unusable(&'static str),
     /// SQLite or the disk failed: building would too.
     Failed(Failure),
 }
 
-impl From<Failure> for Unusable {
+impl From<Failure> for LoadError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner, Unusable> {
+fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner, LoadError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Because("there is no file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::Unusable("there is no file")),
         Err(error) => {
             tracing::warn!(%error, "the vector index of a room cannot be read");
-            return Err(Unusable::Because("the file cannot be read"));
+            return Err(LoadError::Unusable("the file cannot be read"));
         }
     };
     if get_state(connection, "index_format")?.as_deref() != Some(FORMAT) {
-        return Err(Unusable::Because("the file is of another format"));
+        return Err(LoadError::Unusable("the file is of another format"));
     }
     if get_state(connection, "index_blake3")?.as_deref() != Some(blake3::hash(&bytes).to_hex().as_str()) {
-        return Err(Unusable::Because("the file is not the one that was saved"));
+        return Err(LoadError::Unusable("the file is not the one that was saved"));
     }
     let watermark = get_state(connection, "index_watermark")?.and_then(|number| number.parse::<u64>().ok());
     let Some(watermark) = watermark else {
-        return Err(Unusable::Because("the file's watermark is unknown"));
+        return Err(LoadError::Unusable("the file's watermark is unknown"));
     };
     if watermark > changes::last(connection)? {
-        return Err(Unusable::Because("the file is newer than the documents"));
+        return Err(LoadError::Unusable("the file is newer than the documents"));
     }
     let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes) else {
-        return Err(Unusable::Because("usearch does not read the file"));
+        return Err(LoadError::Unusable("usearch does not read the file"));
     };
     let mut inner = Inner {
         vectors,
@@ -200,12 +200,12 @@ fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner
         inner.follow(connection, change)?;
     }
     if inner.watermark != changes::last(connection)? || inner.vectors.len() != changes::count_embedded(connection)? {
-        return Err(Unusable::Because("the file does not match the documents"));
+        return Err(LoadError::Unusable("the file does not match the documents"));
     }
     Ok(inner)
 }
 
-fn build(dimensions: usize, connection: &Connection) -> Outcome<Inner> {
+fn build(dimensions: usize, connection: &Connection) -> StoreResult<Inner> {
     let vectors = Vectors::new(dimensions)?;
     vectors.reserve(changes::count_embedded(connection)?)?;
     changes::embedded(connection, i64::MIN, i64::MAX, |key, vector| vectors.add(key, vector))?;

@@ -1,11 +1,11 @@
 //! The `KeyStore` port: hashes of keys in the control database. A revoked or expired key is found by nothing.
-//! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`uses`).
+//! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`key_uses`).
 
 use crate::{
     audit,
     control::{self, Control, account_of, find_tenant, no_tenant},
-    error::{Failure, Outcome, in_turn},
-    uses::Uses,
+    error::{Failure, StoreResult, run_with_permit},
+    key_uses::KeyUses,
 };
 use async_trait::async_trait;
 use riad_core::{
@@ -35,13 +35,13 @@ impl ControlKeyStore {
 impl KeyStore for ControlKeyStore {
     async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>> {
         let (control, hash) = (self.control.clone(), *hash);
-        let found = in_turn(&self.control.database.reading, move || {
+        let found = run_with_permit(&self.control.database.read_permits, move || {
             control.database.read(|connection| find(connection, &hash, now))
         })
         .await?;
         Ok(found.map(|found| {
-            if Uses::are_news(found.last_used, now) {
-                self.control.note_use(found.number, now);
+            if KeyUses::should_record(found.last_used, now) {
+                self.control.record_use(found.number, now);
             }
             found.key
         }))
@@ -49,7 +49,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
         let (control, id) = (self.control.clone(), id.clone());
-        in_turn(&self.control.database.reading, move || {
+        run_with_permit(&self.control.database.read_permits, move || {
             control.database.read(|connection| find_tenant(connection, &id))
         })
         .await
@@ -57,7 +57,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key, hash) = (self.control.clone(), tenant.clone(), key.clone(), *hash);
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
                 insert(connection, tenant.tenant(), &HashedKey { key, hash })?;
@@ -69,7 +69,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control
                 .database
                 .write(|connection| rotate(connection, &tenant, &rotation, audit))
@@ -79,8 +79,8 @@ impl KeyStore for ControlKeyStore {
 
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        let mut keys = in_turn(&self.control.asking, move || {
-            control.ask(|connection| list(connection, &tenant))
+        let mut keys = run_with_permit(&self.control.query_permits, move || {
+            control.query(|connection| list(connection, &tenant))
         })
         .await?;
         // Here and not in SQL, where a prefix could be read as a pattern.
@@ -92,7 +92,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
                 let changed = change_key(connection, tenant.tenant(), &key, &change)?;
@@ -105,7 +105,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
                 revoke(connection, tenant.tenant(), &key)?;
@@ -117,7 +117,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn operator_hash(&self) -> Result<Option<KeyHash>> {
         let control = self.control.clone();
-        in_turn(&self.control.database.reading, move || {
+        run_with_permit(&self.control.database.read_permits, move || {
             control.database.read(|connection| {
                 Ok(connection
                     .query_row("SELECT value FROM meta WHERE key = ?1", [OPERATOR], |row| row.get(0))
@@ -129,7 +129,7 @@ impl KeyStore for ControlKeyStore {
 
     async fn set_operator_hash(&self, hash: &KeyHash) -> Result<()> {
         let (control, hash) = (self.control.clone(), *hash);
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
@@ -148,7 +148,7 @@ struct Found {
     key: KeyRecord,
 }
 
-fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Found>> {
+fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option<Found>> {
     let found = connection
         .prepare_cached(
             "SELECT keys.id, keys.name, prefix, role, scopes, budget, keys.created, expires, last_used,
@@ -188,7 +188,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> Outcome<Option<Fou
 }
 
 /// The account of the tenant whose keys are managed. A pass that was made for a former tenant of this id manages nothing.
-fn managed(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Account> {
+fn managed(connection: &Connection, tenant: &ManagedTenant) -> StoreResult<Account> {
     let account = account_of(connection, tenant.tenant())?
         .filter(|account| tenant.account().is_none_or(|expected| expected == *account));
     Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
@@ -199,7 +199,7 @@ fn rotate(
     tenant: &ManagedTenant,
     rotation: &KeyRotation,
     audit: [AuditEntry; 2],
-) -> Outcome<()> {
+) -> StoreResult<()> {
     let account = managed(connection, tenant)?;
     insert(connection, tenant.tenant(), &rotation.new)?;
     match rotation.old_expires {
@@ -218,7 +218,7 @@ fn rotate(
     Ok(())
 }
 
-fn revoke(connection: &Connection, tenant: &TenantId, key: &KeyId) -> Outcome<()> {
+fn revoke(connection: &Connection, tenant: &TenantId, key: &KeyId) -> StoreResult<()> {
     let revoked = connection.execute(
         "UPDATE keys SET revoked = 1 WHERE tenant = ?1 AND id = ?2 AND revoked = 0",
         (tenant.as_str(), key.as_str()),
@@ -229,7 +229,11 @@ fn revoke(connection: &Connection, tenant: &TenantId, key: &KeyId) -> Outcome<()
     }
 }
 
-pub(crate) fn insert(connection: &Connection, tenant: &TenantId, HashedKey { key, hash }: &HashedKey) -> Outcome<()> {
+pub(crate) fn insert(
+    connection: &Connection,
+    tenant: &TenantId,
+    HashedKey { key, hash }: &HashedKey,
+) -> StoreResult<()> {
     let inserted = connection.execute(
         "INSERT INTO keys (id, tenant, name, prefix, hash, role, scopes, budget, created, expires)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -255,7 +259,7 @@ pub(crate) fn insert(connection: &Connection, tenant: &TenantId, HashedKey { key
     }
 }
 
-fn list(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Vec<Key>> {
+fn list(connection: &Connection, tenant: &ManagedTenant) -> StoreResult<Vec<Key>> {
     managed(connection, tenant)?;
     let mut statement = connection.prepare_cached(
         "SELECT id, name, prefix, role, scopes, budget, created, expires, last_used FROM keys
@@ -265,7 +269,7 @@ fn list(connection: &Connection, tenant: &ManagedTenant) -> Outcome<Vec<Key>> {
     rows.map(|row| row?.finish()).collect()
 }
 
-fn change_key(connection: &Connection, tenant: &TenantId, key: &KeyId, change: &KeyChange) -> Outcome<Key> {
+fn change_key(connection: &Connection, tenant: &TenantId, key: &KeyId, change: &KeyChange) -> StoreResult<Key> {
     let budget = change.budget.as_ref().map(serde_json::to_string).transpose()?;
     let changed = connection
         .prepare_cached(
@@ -303,7 +307,7 @@ struct KeyRow {
     last_used: Option<i64>,
 }
 
-/// The columns that all questions for keys begin with.
+/// The first columns of every query for keys.
 fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     Ok(KeyRow {
         id: row.get(0)?,
@@ -319,7 +323,7 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
 }
 
 impl KeyRow {
-    fn finish(self) -> Outcome<Key> {
+    fn finish(self) -> StoreResult<Key> {
         Ok(Key {
             id: self.id.parse()?,
             name: self.name,

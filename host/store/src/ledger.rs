@@ -12,7 +12,7 @@ mod writer;
 pub(crate) use schema::SCHEMA;
 
 use crate::{
-    error::{Failure, Outcome, Turns, in_turn, off_thread},
+    error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
     sqlite::{self, WriteConnection, WriterLock},
 };
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use writer::{Work, Writer};
+use writer::{Job, Writer};
 
 const SIGNING_KEY: &str = "receipt_signing_key";
 
@@ -39,19 +39,19 @@ pub(crate) struct ControlLedger {
     run: i64,
     abandoned: Vec<Hold>,
     writer: Writer,
-    /// For what decides on requests, which does not wait behind long questions.
-    decisions: Reader,
-    questions: Reader,
+    /// For what decides on requests, which does not wait behind long query_reader.
+    admission_reader: Reader,
+    query_reader: Reader,
 }
 
 struct Reader {
     connection: Arc<Mutex<Option<Connection>>>,
-    turns: Turns,
+    permits: BlockingPermits,
 }
 
 impl ControlLedger {
     /// Begins a run. The control database must have its tables; `lock` is the one that its other writers take.
-    pub(crate) fn open(path: &Path, lock: WriterLock) -> Outcome<Arc<Self>> {
+    pub(crate) fn open(path: &Path, lock: WriterLock) -> StoreResult<Arc<Self>> {
         let connection = WriteConnection::open(path)?;
         let (run, abandoned) = begin_run(&connection, &lock)?;
         Ok(Arc::new(Self {
@@ -59,24 +59,24 @@ impl ControlLedger {
             run,
             abandoned,
             writer: Writer::start(connection, run, lock)?,
-            decisions: Reader::open(path)?,
-            questions: Reader::open(path)?,
+            admission_reader: Reader::open(path)?,
+            query_reader: Reader::open(path)?,
         }))
     }
 
     /// Writes what is queued. Calls that come later fail with `Unavailable`.
     pub(crate) fn close(&self) {
         self.writer.close();
-        self.decisions.close();
-        self.questions.close();
+        self.admission_reader.close();
+        self.query_reader.close();
     }
 }
 
 impl Reader {
-    fn open(path: &Path) -> Outcome<Self> {
+    fn open(path: &Path) -> StoreResult<Self> {
         Ok(Self {
             connection: Arc::new(Mutex::new(Some(open_reader(path)?))),
-            turns: Turns::default(),
+            permits: BlockingPermits::default(),
         })
     }
 
@@ -87,10 +87,10 @@ impl Reader {
     /// Reads one state of the database.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let connection = self.connection.clone();
-        in_turn(&self.turns, move || {
+        run_with_permit(&self.permits, move || {
             let connection = connection.lock();
             let connection = connection.as_ref().ok_or_else(|| Failure::Known(writer::closed()))?;
             let transaction = connection.unchecked_transaction()?;
@@ -109,7 +109,7 @@ impl Drop for ControlLedger {
 #[async_trait]
 impl Ledger for ControlLedger {
     fn append(&self, record: Record) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(self.writer.queue(Work::Record(Box::new(record))))
+        Box::pin(self.writer.queue(Job::Record(Box::new(record))))
     }
 
     async fn abandoned(&self) -> Result<Vec<Hold>> {
@@ -118,31 +118,33 @@ impl Ledger for ControlLedger {
 
     async fn head(&self, account: Account) -> Result<ChainHead> {
         self.writer.catch_up().await?;
-        self.decisions.read(move |connection| head(connection, account)).await
+        self.admission_reader
+            .read(move |connection| head(connection, account))
+            .await
     }
 
     async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent> {
         let key = key.cloned();
         self.writer.catch_up().await?;
-        self.decisions
+        self.admission_reader
             .read(move |connection| usage::spent(connection, account, key.as_ref(), now))
             .await
     }
 
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>> {
-        self.questions
+        self.query_reader
             .read(move |connection| usage::usage(connection, &query))
             .await
     }
 
     async fn rollups(&self, scope: LedgerScope, start: u64, end: u64) -> Result<Vec<Rollup>> {
-        self.questions
+        self.query_reader
             .read(move |connection| usage::rollups(connection, &scope, start, end))
             .await
     }
 
     async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>> {
-        self.questions
+        self.query_reader
             .read(move |connection| usage::entries(connection, &query))
             .await
     }
@@ -151,13 +153,13 @@ impl Ledger for ControlLedger {
         self.writer.catch_up().await?;
         let (path, run) = (self.path.clone(), self.run);
         // On a connection of its own: it takes long, and others want to read.
-        off_thread(move || verify::verify(&open_reader(&path)?, run, check.as_ref())).await
+        run_blocking(move || verify::verify(&open_reader(&path)?, run, check.as_ref())).await
     }
 
     async fn end_run(&self, engine: EngineTokens) -> Result<()> {
         let run = self.run;
         self.writer
-            .queue(Work::Other(Box::new(move |connection| {
+            .queue(Job::Other(Box::new(move |connection| {
                 connection.execute(
                     "UPDATE runs SET engine = ?2 WHERE number = ?1",
                     (run, serde_json::to_string(&engine)?),
@@ -169,7 +171,7 @@ impl Ledger for ControlLedger {
 
     async fn signing_key(&self, make: Vec<u8>) -> Result<Secret<Vec<u8>>> {
         self.writer
-            .queue(Work::Other(Box::new(move |connection| {
+            .queue(Job::Other(Box::new(move |connection| {
                 connection.execute(
                     "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)",
                     (SIGNING_KEY, make),
@@ -177,7 +179,7 @@ impl Ledger for ControlLedger {
                 Ok(())
             })))
             .await?;
-        self.questions
+        self.query_reader
             .read(|connection| {
                 let key =
                     connection.query_row("SELECT value FROM meta WHERE key = ?1", [SIGNING_KEY], |row| row.get(0))?;
@@ -188,7 +190,7 @@ impl Ledger for ControlLedger {
 }
 
 /// The new run's number, and the holds that earlier runs left behind.
-fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> Outcome<(i64, Vec<Hold>)> {
+fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> StoreResult<(i64, Vec<Hold>)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let began_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let guard = lock.lock();
@@ -202,7 +204,7 @@ fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> Outcome<(i64, V
     Ok((run, abandoned))
 }
 
-fn open_reader(path: &Path) -> Outcome<Connection> {
+fn open_reader(path: &Path) -> StoreResult<Connection> {
     let connection = sqlite::open(path)?;
     connection.pragma_update(None, "query_only", true)?;
     usage::add_functions(&connection)?;
@@ -210,20 +212,20 @@ fn open_reader(path: &Path) -> Outcome<Connection> {
 }
 
 /// Checks the ledger of a folder without a server. What the last run left open is no fault: the next one settles it.
-pub(crate) fn verify_last_run(connection: &Connection, check: &EntryCheck) -> Outcome<Verification> {
+pub(crate) fn verify_last_run(connection: &Connection, check: &EntryCheck) -> StoreResult<Verification> {
     usage::add_functions(connection)?;
     let last_run = connection.query_row("SELECT ifnull(max(number), 0) FROM runs", [], |row| row.get(0))?;
     verify::verify(connection, last_run, check)
 }
 
-pub(crate) fn read_signing_key(connection: &Connection) -> Outcome<Option<Secret<Vec<u8>>>> {
+pub(crate) fn read_signing_key(connection: &Connection) -> StoreResult<Option<Secret<Vec<u8>>>> {
     let key = connection
         .query_row("SELECT value FROM meta WHERE key = ?1", [SIGNING_KEY], |row| row.get(0))
         .optional()?;
     Ok(key.map(Secret::new))
 }
 
-fn head(connection: &Connection, account: Account) -> Outcome<ChainHead> {
+fn head(connection: &Connection, account: Account) -> StoreResult<ChainHead> {
     let last: Option<(i64, String)> = connection
         .prepare_cached("SELECT number, receipt FROM ledger WHERE account = ?1 ORDER BY number DESC LIMIT 1")?
         .query_row([rows::stored(account.number())], |row| Ok((row.get(0)?, row.get(1)?)))

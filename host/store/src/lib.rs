@@ -12,9 +12,11 @@ mod documents;
 mod error;
 mod files;
 mod fusion;
+mod generations;
 mod idempotency;
 mod index;
 mod key_store;
+mod key_uses;
 mod ledger;
 mod metadata;
 mod names;
@@ -26,9 +28,10 @@ mod rooms;
 mod search;
 mod settings;
 mod sql;
+mod sql_store;
 mod sqlite;
+mod state;
 mod tenant_store;
-mod uses;
 mod vectors;
 mod words;
 
@@ -36,7 +39,7 @@ pub use offline::OfflineLedger;
 
 use audit::ControlAudit;
 use control::Control;
-use error::{Failure, Outcome, off_thread};
+use error::{Failure, StoreResult, run_blocking};
 use key_store::ControlKeyStore;
 use ledger::ControlLedger;
 use parking_lot::Mutex;
@@ -113,7 +116,7 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         let (control, ledger, registry) = (self.control.clone(), self.ledger.clone(), self.registry.clone());
         let lock = self.lock.clone();
-        off_thread(move || {
+        run_blocking(move || {
             let saved = registry.close();
             ledger.close();
             control.close();
@@ -123,7 +126,7 @@ impl Store {
         .await
     }
 
-    fn open_folder(data_dir: &Path, space: EmbeddingSpace, limits: &Limits) -> Outcome<Self> {
+    fn open_folder(data_dir: &Path, space: EmbeddingSpace, limits: &Limits) -> StoreResult<Self> {
         files::create_folder(data_dir)?;
         // Absolute, so that a relative path stays right and can never be read as a SQLite URI.
         let data_dir = data_dir.canonicalize()?;
@@ -144,7 +147,7 @@ impl Store {
     }
 }
 
-fn lock_folder(data_dir: &Path) -> Outcome<File> {
+fn lock_folder(data_dir: &Path) -> StoreResult<File> {
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -2,7 +2,7 @@
 
 use crate::{
     CONTROL, CONTROL_SCHEMA_VERSION,
-    error::{Failure, Outcome},
+    error::{Failure, StoreResult},
     ledger, sqlite,
 };
 use riad_core::{
@@ -58,7 +58,7 @@ impl OfflineLedger {
     }
 }
 
-fn open(control: &Path) -> Outcome<Connection> {
+fn open(control: &Path) -> StoreResult<Connection> {
     let connection = sqlite::open_read_only(control)?;
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == CONTROL_SCHEMA_VERSION {
@@ -78,7 +78,7 @@ fn open(control: &Path) -> Outcome<Connection> {
 }
 
 /// `None` if the folder has no lock file, as in a backup of its databases.
-fn share_lock(data_dir: &Path) -> Outcome<Option<File>> {
+fn share_lock(data_dir: &Path) -> StoreResult<Option<File>> {
     let file = match File::open(data_dir.join("lock")) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -4,7 +4,7 @@
 use crate::{
     audit,
     control::Control,
-    error::{Outcome, in_turn},
+    error::{StoreResult, run_with_permit},
 };
 use async_trait::async_trait;
 use riad_core::{
@@ -30,7 +30,7 @@ impl ControlPlans {
 impl Plans for ControlPlans {
     async fn add(&self, name: &PlanName, prices: &PriceList, created: u64, audit: AuditEntry) -> Result<Plan> {
         let (control, name, prices) = (self.control.clone(), name.clone(), *prices);
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 let newest = newest(connection, &name)?;
                 let plan = Plan {
@@ -57,7 +57,7 @@ impl Plans for ControlPlans {
 
     async fn list(&self) -> Result<Vec<Plan>> {
         let control = self.control.clone();
-        in_turn(&self.control.database.reading, move || {
+        run_with_permit(&self.control.database.read_permits, move || {
             control.database.read(|connection| {
                 let mut statement = connection
                     .prepare("SELECT name, version, prices, created FROM plans ORDER BY name, version DESC")?;
@@ -70,7 +70,7 @@ impl Plans for ControlPlans {
 
     async fn current(&self, name: &PlanName) -> Result<Plan> {
         let (control, name) = (self.control.clone(), name.clone());
-        in_turn(&self.control.database.reading, move || {
+        run_with_permit(&self.control.database.read_permits, move || {
             let newest = control.database.read(|connection| newest(connection, &name))?;
             Ok(newest.ok_or_else(|| Error::not_found(format!("there is no plan \"{name}\"")))?)
         })
@@ -78,7 +78,7 @@ impl Plans for ControlPlans {
     }
 }
 
-fn newest(connection: &Connection, name: &PlanName) -> Outcome<Option<Plan>> {
+fn newest(connection: &Connection, name: &PlanName) -> StoreResult<Option<Plan>> {
     connection
         .prepare_cached(
             "SELECT name, version, prices, created FROM plans WHERE name = ?1 ORDER BY version DESC LIMIT 1",
@@ -106,7 +106,7 @@ fn read_plan(row: &Row<'_>) -> rusqlite::Result<PlanRow> {
 }
 
 impl PlanRow {
-    fn finish(self) -> Outcome<Plan> {
+    fn finish(self) -> StoreResult<Plan> {
         Ok(Plan {
             name: self.name.parse()?,
             version: self.version,

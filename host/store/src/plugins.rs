@@ -2,9 +2,10 @@
 //! Not here: whether a component may run (`sandbox`).
 
 use crate::{
-    error::{Failure, Outcome, in_turn},
+    error::{Failure, StoreResult, run_with_permit},
     files,
-    room::{RoomState, get_state, set_state},
+    room::RoomState,
+    state::{get_state, set_state},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,12 +25,12 @@ pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>);
 impl PluginStore for RoomPlugins {
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
         let (room, version) = (self.0.clone(), version.clone());
-        in_turn(&self.0.filing, move || put(&room, &version, &component)).await
+        run_with_permit(&self.0.file_permits, move || put(&room, &version, &component)).await
     }
 
     async fn list(&self) -> Result<Vec<PluginVersion>> {
         let room = self.0.clone();
-        in_turn(&self.0.database.reading, move || {
+        run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT name, version, stages, bytes, created FROM plugins ORDER BY created DESC, number DESC",
@@ -43,12 +44,12 @@ impl PluginStore for RoomPlugins {
 
     async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)> {
         let (room, name, version) = (self.0.clone(), name.clone(), *version);
-        in_turn(&self.0.database.reading, move || load(&room, &name, version)).await
+        run_with_permit(&self.0.database.read_permits, move || load(&room, &name, version)).await
     }
 
     async fn pipeline(&self) -> Result<Pipeline> {
         let room = self.0.clone();
-        in_turn(&self.0.database.reading, move || {
+        run_with_permit(&self.0.database.read_permits, move || {
             match room.database.read(|connection| get_state(connection, PIPELINE))? {
                 Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
                 None => Ok(Pipeline::default()),
@@ -59,7 +60,7 @@ impl PluginStore for RoomPlugins {
 
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
         let (room, pipeline) = (self.0.clone(), pipeline.clone());
-        in_turn(&self.0.database.writing, move || {
+        run_with_permit(&self.0.database.write_permits, move || {
             let pipeline = serde_json::to_string(&pipeline)?;
             room.database
                 .write(|connection| set_state(connection, PIPELINE, &pipeline))
@@ -68,7 +69,7 @@ impl PluginStore for RoomPlugins {
     }
 }
 
-fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> Outcome<()> {
+fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> StoreResult<()> {
     if Digest::of(component) != version.version {
         return Err(Failure::Data(
             "a component does not have the digest of its version".into(),
@@ -92,7 +93,7 @@ fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> Outcome<(
     })
 }
 
-fn load(room: &RoomState, name: &PluginName, version: Digest) -> Outcome<(PluginVersion, Bytes)> {
+fn load(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(PluginVersion, Bytes)> {
     let found = room.database.read(|connection| {
         Ok(connection
             .prepare_cached(
@@ -137,7 +138,7 @@ struct PluginRow {
 }
 
 impl PluginRow {
-    fn finish(self) -> Outcome<PluginVersion> {
+    fn finish(self) -> StoreResult<PluginVersion> {
         Ok(PluginVersion {
             name: self.name.parse()?,
             version: self.version.parse()?,

@@ -2,16 +2,16 @@
 //! ports, each in a file of its own.
 
 use crate::{
-    adapters::{self, Pins},
-    error::{Failure, Outcome, Turns, closed},
+    error::{BlockingPermits, Failure, StoreResult},
     files,
+    generations::{self, FolderLock, FolderWriter, Pins},
     index::RoomIndex,
     sql::PluginDatabase,
     sqlite::{Database, Schema},
+    state::{get_state, set_state},
 };
-use parking_lot::{Mutex, MutexGuard};
 use riad_core::{Error, ErrorKind, Limits, ports::EmbeddingSpace};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -99,20 +99,14 @@ pub(crate) struct RoomState {
     pub(crate) index: RoomIndex,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
-    /// For async callers that write files, which may take long: they wait here and not for `closed`.
-    pub(crate) filing: Turns,
-    /// True once the room is closed. [`FolderLock`] holds it while files are written, so that none appears after that.
-    closed: Mutex<bool>,
-}
-
-/// The right to write files into the folder of an open room. No other writer has it at the same time, and the room stays open.
-pub(crate) struct FolderLock<'a> {
-    _guard: MutexGuard<'a, bool>,
+    /// For async callers that write files, which may take long: they wait here and not for `writer`.
+    pub(crate) file_permits: BlockingPermits,
+    writer: FolderWriter,
 }
 
 impl RoomState {
     /// Makes the folder if it is not there, brings the index up to date, and sweeps what was left over.
-    pub(crate) fn open(folder: &Path, space: &EmbeddingSpace, limits: &Limits, pins: Arc<Pins>) -> Outcome<Self> {
+    pub(crate) fn open(folder: &Path, space: &EmbeddingSpace, limits: &Limits, pins: Arc<Pins>) -> StoreResult<Self> {
         files::create_folder(folder)?;
         for part in ["adapters", "plugins"] {
             files::create_folder(&folder.join(part))?;
@@ -128,29 +122,25 @@ impl RoomState {
             index,
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
-            filing: Turns::default(),
-            closed: Mutex::new(false),
+            file_permits: BlockingPermits::default(),
+            writer: FolderWriter::default(),
         };
-        adapters::sweep(&room, &room.lock_folder()?)?;
+        generations::sweep(&room.folder, &room.database, &room.pins, &room.lock_folder()?)?;
         Ok(room)
     }
 
     /// Waits for the right to write into the folder; fails if the room is closed.
-    pub(crate) fn lock_folder(&self) -> Outcome<FolderLock<'_>> {
-        let guard = self.closed.lock();
-        if *guard {
-            return Err(closed());
-        }
-        Ok(FolderLock { _guard: guard })
+    pub(crate) fn lock_folder(&self) -> StoreResult<FolderLock<'_>> {
+        self.writer.lock()
     }
 
-    pub(crate) fn save_index(&self) -> Outcome<()> {
+    pub(crate) fn save_index(&self) -> StoreResult<()> {
         let _lock = self.lock_folder()?;
         self.index.save(&self.database)
     }
 
     /// Saves the index and closes. Waits for what runs; calls that come later fail.
-    pub(crate) fn close(&self) -> Outcome<()> {
+    pub(crate) fn close(&self) -> StoreResult<()> {
         let saved = self.save_index();
         self.discard();
         saved
@@ -158,28 +148,14 @@ impl RoomState {
 
     /// Closes without saving, for a room whose folder goes.
     pub(crate) fn discard(&self) {
-        *self.closed.lock() = true;
+        self.writer.close();
         self.sql.close();
         self.database.close();
     }
 }
 
-pub(crate) fn get_state(connection: &Connection, key: &str) -> Outcome<Option<String>> {
-    Ok(connection
-        .prepare_cached("SELECT value FROM state WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
-        .optional()?)
-}
-
-pub(crate) fn set_state(connection: &Connection, key: &str, value: &str) -> Outcome<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO state (key, value) VALUES (?1, ?2)")?
-        .execute((key, value))?;
-    Ok(())
-}
-
 /// Vectors of two embedders must not meet: a room with documents keeps the embedder that made its vectors.
-fn check_space(connection: &Connection, space: &EmbeddingSpace) -> Outcome<()> {
+fn check_space(connection: &Connection, space: &EmbeddingSpace) -> StoreResult<()> {
     let dimensions = space.dimensions.to_string();
     let stored = (get_state(connection, "embedder")?, get_state(connection, "dimensions")?);
     if let (Some(model), Some(stored_dimensions)) = stored {

@@ -2,16 +2,17 @@
 //! Not here: what is in a room (`room`).
 
 use crate::{
-    adapters::{Pins, RoomAdapters},
+    adapters::RoomAdapters,
     control::Control,
     documents::RoomDocuments,
-    error::{Failure, Outcome, Turns, in_turn, off_thread},
+    error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
     files,
+    generations::Pins,
     idempotency::RoomIdempotencyStore,
     plugins::RoomPlugins,
     room::RoomState,
     settings::RoomSettings,
-    sql::RoomSql,
+    sql_store::RoomSql,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -36,7 +37,7 @@ struct Slot {
     room: Mutex<Option<OpenRoom>>,
     used: AtomicU64,
     /// For async callers: while a room is opened, which may take long, the others wait here and not for the lock.
-    opening: Turns,
+    opening: BlockingPermits,
     /// Outlives the open room: a generation in use stays pinned while the room is closed and opened again.
     pins: Arc<Pins>,
 }
@@ -70,12 +71,12 @@ impl Registry {
         }
     }
 
-    pub(crate) fn has_folder(&self, tenant: &TenantId) -> Outcome<bool> {
+    pub(crate) fn has_folder(&self, tenant: &TenantId) -> StoreResult<bool> {
         Ok(self.room_folder(tenant).try_exists()?)
     }
 
     /// Deletes the rooms of tenants that were forgotten when the server was stopped in between.
-    pub(crate) fn finish_deletions(&self) -> Outcome<()> {
+    pub(crate) fn finish_deletions(&self) -> StoreResult<()> {
         for tenant in self.control.deletions()? {
             tracing::info!(%tenant, "finishing the deletion of a room");
             self.remove(&tenant)?;
@@ -92,7 +93,7 @@ impl Registry {
         }
     }
 
-    pub(crate) fn close(&self) -> Outcome<()> {
+    pub(crate) fn close(&self) -> StoreResult<()> {
         self.closed.store(true, Ordering::SeqCst);
         let slots: Vec<Arc<Slot>> = self.slots.lock().values().cloned().collect();
         let mut outcome = Ok(());
@@ -140,7 +141,7 @@ impl Registry {
             .store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn open(&self, tenant: &TenantId, account: Account) -> Outcome<Arc<RoomState>> {
+    fn open(&self, tenant: &TenantId, account: Account) -> StoreResult<Arc<RoomState>> {
         let slot = self.slot(tenant);
         let opened = {
             let mut place = slot.room.lock();
@@ -204,7 +205,7 @@ impl Registry {
         }
     }
 
-    fn remove(&self, tenant: &TenantId) -> Outcome<()> {
+    fn remove(&self, tenant: &TenantId) -> StoreResult<()> {
         let slot = self.slot(tenant);
         let mut place = slot.room.lock();
         if self.control.account(tenant)?.is_some() {
@@ -221,7 +222,7 @@ impl Registry {
         self.control.finish_deletion(tenant)
     }
 
-    fn stored(&self) -> Outcome<Vec<StoredBytes>> {
+    fn stored(&self) -> StoreResult<Vec<StoredBytes>> {
         let mut stored = Vec::new();
         for (tenant, account) in self.control.accounts()? {
             let Some(bytes) = size_of_folder(&self.room_folder(&tenant))? else {
@@ -258,7 +259,7 @@ fn deleted() -> Failure {
 
 /// Bytes of the files below a folder, links not followed; `None` if there is no folder. What goes while it is read counts
 /// nothing.
-fn size_of_folder(path: &Path) -> Outcome<Option<u64>> {
+fn size_of_folder(path: &Path) -> StoreResult<Option<u64>> {
     let Some(metadata) = unless_gone(path.symlink_metadata())? else {
         return Ok(None);
     };
@@ -310,7 +311,7 @@ impl Rooms for TenantRooms {
             None => {
                 let (registry, pass) = (self.registry.clone(), pass.clone());
                 let slot = registry.slot(pass.tenant());
-                in_turn(&slot.opening, move || registry.open(pass.tenant(), pass.account())).await?
+                run_with_permit(&slot.opening, move || registry.open(pass.tenant(), pass.account())).await?
             }
         };
         Ok(Room {
@@ -325,12 +326,12 @@ impl Rooms for TenantRooms {
 
     async fn remove(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<()> {
         let (registry, tenant) = (self.registry.clone(), tenant.clone());
-        off_thread(move || registry.remove(&tenant)).await
+        run_blocking(move || registry.remove(&tenant)).await
     }
 
     async fn stored(&self) -> Result<Vec<StoredBytes>> {
         let registry = self.registry.clone();
-        off_thread(move || registry.stored()).await
+        run_blocking(move || registry.stored()).await
     }
 
     fn open_rooms(&self) -> u64 {

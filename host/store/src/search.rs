@@ -2,7 +2,7 @@
 //! candidates first: few are scored exactly, among many the index searches.
 //! Not here: the fusion (`fusion`), the words of a query (`words`), the index (`index`).
 
-use crate::{changes, error::Outcome, fusion, metadata, room::RoomState, words};
+use crate::{changes, error::StoreResult, fusion, metadata, room::RoomState, words};
 use riad_core::{
     Error,
     document::{Metadata, Passage, SearchQuery},
@@ -17,7 +17,7 @@ const EXACT_MAX: usize = 2_000;
 const DEPTH_FACTOR: usize = 4;
 const DEPTH_MIN: usize = 50;
 
-pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> Outcome<Vec<Passage>> {
+pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<Passage>> {
     let limit = query.limit as usize;
     let depth = limit.saturating_mul(DEPTH_FACTOR).max(DEPTH_MIN);
     let vector = query_vector(room, query)?;
@@ -46,7 +46,7 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> Outcome<Vec<Passa
 }
 
 /// `None` if the vector list has nothing to say.
-fn query_vector(room: &RoomState, query: &SearchQuery) -> Outcome<Option<Vec<f32>>> {
+fn query_vector(room: &RoomState, query: &SearchQuery) -> StoreResult<Option<Vec<f32>>> {
     if !query.vector_weight.is_finite() || query.vector_weight < 0.0 {
         return Err(Error::invalid("the weight of the vectors must be 0 or more").into());
     }
@@ -64,7 +64,7 @@ fn query_vector(room: &RoomState, query: &SearchQuery) -> Outcome<Option<Vec<f32
 }
 
 /// The chunks of the documents that have every member of the filter; `None` without a filter.
-fn candidates(connection: &Connection, filter: &Metadata) -> Outcome<Option<HashSet<i64>>> {
+fn candidates(connection: &Connection, filter: &Metadata) -> StoreResult<Option<HashSet<i64>>> {
     if filter.is_empty() {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ fn search_words(
     expression: &str,
     depth: usize,
     candidates: Option<&HashSet<i64>>,
-) -> Outcome<Vec<i64>> {
+) -> StoreResult<Vec<i64>> {
     let mut statement =
         connection.prepare_cached("SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rank, rowid")?;
     let mut rows = statement.query([expression])?;
@@ -110,7 +110,7 @@ fn search_among(
     vector: &[f32],
     depth: usize,
     candidates: &HashSet<i64>,
-) -> Outcome<Vec<i64>> {
+) -> StoreResult<Vec<i64>> {
     if candidates.len() > EXACT_MAX {
         let found = room.index.search_among(vector, depth, candidates)?;
         // A filter that lets little of a large index through can starve the walk through its graph.
@@ -126,7 +126,7 @@ fn search_exactly(
     vector: &[f32],
     depth: usize,
     candidates: &HashSet<i64>,
-) -> Outcome<Vec<i64>> {
+) -> StoreResult<Vec<i64>> {
     let mut statement =
         connection.prepare_cached("SELECT embedding FROM chunks WHERE id = ?1 AND embedding IS NOT NULL")?;
     let mut stored = Vec::with_capacity(vector.len());
@@ -144,7 +144,7 @@ fn search_exactly(
     Ok(scored.into_iter().map(|(key, _)| key).collect())
 }
 
-fn read_passage(connection: &Connection, key: i64, score: f64) -> Outcome<Option<Passage>> {
+fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Option<Passage>> {
     let found = connection
         .prepare_cached(
             "SELECT documents.id, position, title, chunks.text, metadata

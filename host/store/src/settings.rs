@@ -1,8 +1,9 @@
 //! The `SettingsStore` port of a room: one JSON object in `room.db`. Not here: how large it may be (`services`).
 
 use crate::{
-    error::in_turn,
-    room::{RoomState, get_state, set_state},
+    error::run_with_permit,
+    room::RoomState,
+    state::{get_state, set_state},
 };
 use async_trait::async_trait;
 use riad_core::{Result, ports::SettingsStore};
@@ -17,7 +18,7 @@ pub(crate) struct RoomSettings(pub(crate) Arc<RoomState>);
 impl SettingsStore for RoomSettings {
     async fn get(&self) -> Result<Map<String, Value>> {
         let room = self.0.clone();
-        in_turn(&self.0.database.reading, move || {
+        run_with_permit(&self.0.database.read_permits, move || {
             match room.database.read(|connection| get_state(connection, KEY))? {
                 Some(settings) => Ok(serde_json::from_str(&settings)?),
                 None => Ok(Map::new()),
@@ -28,7 +29,7 @@ impl SettingsStore for RoomSettings {
 
     async fn put(&self, settings: &Map<String, Value>) -> Result<()> {
         let (room, settings) = (self.0.clone(), settings.clone());
-        in_turn(&self.0.database.writing, move || {
+        run_with_permit(&self.0.database.write_permits, move || {
             let settings = serde_json::to_string(&settings)?;
             room.database.write(|connection| set_state(connection, KEY, &settings))
         })

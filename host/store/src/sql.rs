@@ -1,4 +1,4 @@
-//! The `SqlStore` port of a room: a plugin's statements on `plugin.db`, one at a time, each a transaction of its own.
+//! `plugin.db`: a plugin's statements run one at a time, each a transaction of its own.
 //! Not here: what a statement may do and how long (`sql/guard`).
 //!
 //! `query` runs what returns rows, `INSERT … RETURNING` too; `execute` runs the rest. Either changes everything it says or,
@@ -8,21 +8,17 @@ mod functions;
 mod guard;
 
 use crate::{
-    error::{Failure, Outcome, closed, off_thread},
-    room::RoomState,
+    error::{Failure, StoreResult, closed, run_blocking},
     sqlite,
 };
-use async_trait::async_trait;
 use guard::Guard;
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{SqlRows, SqlStore, SqlValue},
+    ports::{SqlRows, SqlValue},
 };
 use rusqlite::{Batch, Connection, Statement, ToSql, fallible_iterator::FallibleIterator, types};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Mutex;
-
-pub(crate) struct RoomSql(pub(crate) Arc<RoomState>);
 
 /// `plugin.db`, opened at the first statement: most rooms never have one.
 pub(crate) struct PluginDatabase {
@@ -38,7 +34,7 @@ enum State {
     Closed,
 }
 
-struct GuardedConnection {
+pub(crate) struct GuardedConnection {
     connection: Connection,
     guard: Arc<Guard>,
     limits: Limits,
@@ -58,13 +54,13 @@ impl PluginDatabase {
         *self.state.blocking_lock() = State::Closed;
     }
 
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&GuardedConnection) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&GuardedConnection) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let mut state = self.state.clone().lock_owned().await;
         let (path, limits) = (self.path.clone(), self.limits.clone());
-        off_thread(move || {
+        run_blocking(move || {
             if matches!(*state, State::Unopened) {
                 *state = State::Open(Box::new(GuardedConnection::open(path, limits)?));
             }
@@ -77,21 +73,8 @@ impl PluginDatabase {
     }
 }
 
-#[async_trait]
-impl SqlStore for RoomSql {
-    async fn query(&self, sql: &str, params: Vec<SqlValue>) -> Result<SqlRows> {
-        let sql = sql.to_owned();
-        self.0.sql.run(move |store| store.query(&sql, &params)).await
-    }
-
-    async fn execute(&self, sql: &str, params: Vec<SqlValue>) -> Result<u64> {
-        let sql = sql.to_owned();
-        self.0.sql.run(move |store| store.execute(&sql, &params)).await
-    }
-}
-
 impl GuardedConnection {
-    fn open(path: PathBuf, limits: Limits) -> Outcome<Self> {
+    fn open(path: PathBuf, limits: Limits) -> StoreResult<Self> {
         let mut connection = sqlite::open(&path)?;
         let guard = Guard::install(&mut connection, &limits)?;
         Ok(Self {
@@ -101,7 +84,7 @@ impl GuardedConnection {
         })
     }
 
-    fn query(&self, sql: &str, params: &[SqlValue]) -> Outcome<SqlRows> {
+    pub(crate) fn query(&self, sql: &str, params: &[SqlValue]) -> StoreResult<SqlRows> {
         self.run(sql, params, |statement| {
             if statement.column_count() == 0 {
                 return Err(Error::invalid("this statement returns no rows; use execute").into());
@@ -110,7 +93,7 @@ impl GuardedConnection {
         })
     }
 
-    fn execute(&self, sql: &str, params: &[SqlValue]) -> Outcome<u64> {
+    pub(crate) fn execute(&self, sql: &str, params: &[SqlValue]) -> StoreResult<u64> {
         self.run(sql, params, |statement| {
             if statement.column_count() > 0 {
                 return Err(Error::invalid("this statement returns rows; use query").into());
@@ -131,8 +114,8 @@ impl GuardedConnection {
         &self,
         sql: &str,
         params: &[SqlValue],
-        work: impl FnOnce(&mut Statement<'_>) -> Outcome<T>,
-    ) -> Outcome<T> {
+        work: impl FnOnce(&mut Statement<'_>) -> StoreResult<T>,
+    ) -> StoreResult<T> {
         if sql.contains('\0') {
             return Err(Error::invalid("a statement must not contain the character NUL").into());
         }
@@ -146,8 +129,8 @@ impl GuardedConnection {
         &self,
         sql: &str,
         params: &[SqlValue],
-        work: impl FnOnce(&mut Statement<'_>) -> Outcome<T>,
-    ) -> Outcome<T> {
+        work: impl FnOnce(&mut Statement<'_>) -> StoreResult<T>,
+    ) -> StoreResult<T> {
         // Not `prepare`: that looks for further statements by recursion, one level of the stack for each.
         let mut statements = Batch::new(&self.connection, sql);
         let mut statement = statements
@@ -165,7 +148,7 @@ impl GuardedConnection {
             .into());
         }
         for (position, value) in (1..).zip(params) {
-            statement.raw_bind_parameter(position, Bound(value))?;
+            statement.raw_bind_parameter(position, SqlParameter(value))?;
         }
         if statement.readonly() {
             return work(&mut statement);
@@ -189,7 +172,7 @@ impl GuardedConnection {
         result
     }
 
-    fn collect(&self, statement: &mut Statement<'_>) -> Outcome<SqlRows> {
+    fn collect(&self, statement: &mut Statement<'_>) -> StoreResult<SqlRows> {
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
         let mut bytes: usize = columns.iter().map(String::len).sum();
@@ -242,9 +225,9 @@ fn copy(value: types::ValueRef<'_>) -> SqlValue {
     }
 }
 
-struct Bound<'a>(&'a SqlValue);
+struct SqlParameter<'a>(&'a SqlValue);
 
-impl ToSql for Bound<'_> {
+impl ToSql for SqlParameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<types::ToSqlOutput<'_>> {
         Ok(types::ToSqlOutput::Borrowed(match self.0 {
             SqlValue::Null => types::ValueRef::Null,

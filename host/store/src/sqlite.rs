@@ -1,7 +1,7 @@
 //! The only place where a SQLite connection is opened: pragmas, schema versions, one writer and one reader per database.
 //! Not here: what is asked of them, and the guards around a plugin's statements (`sql`).
 
-use crate::error::{Failure, Outcome, Turns, closed};
+use crate::error::{BlockingPermits, Failure, StoreResult, closed};
 use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
@@ -41,7 +41,7 @@ impl WriterLock {
 pub(crate) struct WriteConnection(Connection);
 
 impl WriteConnection {
-    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+    pub(crate) fn open(path: &Path) -> StoreResult<Self> {
         open(path).map(Self)
     }
 
@@ -67,12 +67,12 @@ pub(crate) struct Database {
     writer: Mutex<Option<WriteConnection>>,
     reader: Mutex<Option<Connection>>,
     /// For async callers, whose work reads, or reads and writes: they wait here and not for the connection's lock.
-    pub(crate) reading: Turns,
-    pub(crate) writing: Turns,
+    pub(crate) read_permits: BlockingPermits,
+    pub(crate) write_permits: BlockingPermits,
 }
 
 impl Database {
-    pub(crate) fn open(path: &Path, schema: &Schema) -> Outcome<Self> {
+    pub(crate) fn open(path: &Path, schema: &Schema) -> StoreResult<Self> {
         let lock = WriterLock::default();
         let writer = WriteConnection::open(path)?;
         migrate(writer.begin(&lock.lock())?, schema)?;
@@ -82,8 +82,8 @@ impl Database {
             lock,
             writer: Mutex::new(Some(writer)),
             reader: Mutex::new(Some(reader)),
-            reading: Turns::default(),
-            writing: Turns::default(),
+            read_permits: BlockingPermits::default(),
+            write_permits: BlockingPermits::default(),
         })
     }
 
@@ -93,23 +93,23 @@ impl Database {
     }
 
     /// Reads one state of the database.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
         let reader = self.reader.lock();
         let transaction = reader.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
         work(&transaction)
     }
 
     /// All of the work or nothing; on the disk when it returns.
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
         self.write_then(work, |_, result| Ok(result))
     }
 
     /// As `write`; then does what follows from it before the next writer begins, so that it happens in the same order.
     pub(crate) fn write_then<T, U>(
         &self,
-        work: impl FnOnce(&Connection) -> Outcome<T>,
-        then: impl FnOnce(&Connection, T) -> Outcome<U>,
-    ) -> Outcome<U> {
+        work: impl FnOnce(&Connection) -> StoreResult<T>,
+        then: impl FnOnce(&Connection, T) -> StoreResult<U>,
+    ) -> StoreResult<U> {
         let guard = self.lock.lock();
         let writer = self.writer.lock();
         let connection = writer.as_ref().ok_or_else(closed)?;
@@ -128,7 +128,7 @@ impl Database {
 }
 
 /// A connection with our pragmas: a commit that returned survives `kill -9` and a power cut.
-pub(crate) fn open(path: &Path) -> Outcome<Connection> {
+pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     #[expect(
         clippy::disallowed_methods,
@@ -152,7 +152,7 @@ pub(crate) fn open(path: &Path) -> Outcome<Connection> {
 }
 
 /// Opens a database that no other process writes to, and changes none of its data.
-pub(crate) fn open_read_only(path: &Path) -> Outcome<Connection> {
+pub(crate) fn open_read_only(path: &Path) -> StoreResult<Connection> {
     let path = path.canonicalize()?;
     let mut log = path.clone().into_os_string();
     log.push("-wal");
@@ -185,7 +185,7 @@ fn immutable_uri(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
-fn migrate(transaction: Transaction<'_>, schema: &Schema) -> Outcome<()> {
+fn migrate(transaction: Transaction<'_>, schema: &Schema) -> StoreResult<()> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let newest = i64::try_from(schema.steps.len()).map_err(|error| Failure::Data(error.to_string()))?;
     if version < 0 || version > newest {

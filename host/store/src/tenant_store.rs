@@ -4,7 +4,7 @@
 use crate::{
     audit,
     control::{self, Control, account_of, find_tenant, no_tenant, read_tenant},
-    error::{Outcome, in_turn, off_thread},
+    error::{StoreResult, run_blocking, run_with_permit},
     key_store,
     rooms::Registry,
 };
@@ -41,7 +41,7 @@ impl TenantStore for ControlTenantStore {
     ) -> Result<Tenant> {
         let (control, registry) = (self.control.clone(), self.registry.clone());
         let (tenant, first_key) = (tenant.clone(), first_key.clone());
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 if account_of(connection, &tenant.id)?.is_some() {
                     return Err(taken(&tenant.id, "is taken; choose another id").into());
@@ -67,7 +67,7 @@ impl TenantStore for ControlTenantStore {
 
     async fn get(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<Tenant> {
         let (control, tenant) = (self.control.clone(), tenant.clone());
-        in_turn(&self.control.database.reading, move || {
+        run_with_permit(&self.control.database.read_permits, move || {
             let found = control.database.read(|connection| find_tenant(connection, &tenant))?;
             Ok(found.ok_or_else(|| no_tenant(&tenant))?)
         })
@@ -76,8 +76,8 @@ impl TenantStore for ControlTenantStore {
 
     async fn list(&self, _operator: &OperatorPass) -> Result<Vec<Tenant>> {
         let control = self.control.clone();
-        in_turn(&self.control.asking, move || {
-            control.ask(|connection| {
+        run_with_permit(&self.control.query_permits, move || {
+            control.query(|connection| {
                 let mut statement =
                     connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
                 let rows = statement.query_map([], read_tenant)?;
@@ -97,7 +97,7 @@ impl TenantStore for ControlTenantStore {
     ) -> Result<Tenant> {
         let (control, tenant, from) = (self.control.clone(), tenant.clone(), from.clone());
         let (name, policy) = (name.to_owned(), policy.clone());
-        in_turn(&self.control.database.writing, move || {
+        run_with_permit(&self.control.database.write_permits, move || {
             control.database.write(|connection| {
                 let found = find_tenant(connection, &tenant)?.ok_or_else(|| no_tenant(&tenant))?;
                 if found.policy != from {
@@ -128,7 +128,7 @@ impl TenantStore for ControlTenantStore {
     async fn delete(&self, _operator: &OperatorPass, tenant: &TenantId, audit: AuditEntry) -> Result<Account> {
         let (control, registry, tenant) = (self.control.clone(), self.registry.clone(), tenant.clone());
         // Takes no permit: it also waits for the room, and no other caller should wait for that.
-        off_thread(move || {
+        run_blocking(move || {
             let account = delete_tenant(&control, &tenant, audit)?;
             // A pass that was made before must not find the room open.
             registry.shut(&tenant, account);
@@ -139,7 +139,7 @@ impl TenantStore for ControlTenantStore {
 }
 
 /// The tenant with the account that it is given.
-fn insert(connection: &Connection, tenant: Tenant) -> Outcome<Tenant> {
+fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
     let created = tenant.created.cast_signed();
     let account: i64 = connection.query_row(
         "INSERT INTO accounts (tenant, name, created) VALUES (?1, ?2, ?3) RETURNING account",
@@ -162,11 +162,11 @@ fn insert(connection: &Connection, tenant: Tenant) -> Outcome<Tenant> {
     })
 }
 
-fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> Outcome<Account> {
+fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
     control.database.write(|connection| delete(connection, tenant, audit))
 }
 
-fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> Outcome<Account> {
+fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
     let Some(account) = account_of(connection, tenant)? else {
         // Nothing changes, and nothing is written down: the tenant was forgotten before, only its room is still to go.
         let former = former_account(connection, tenant)?;
@@ -184,7 +184,7 @@ fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> Outc
 }
 
 /// The account of a tenant whose deletion is not finished.
-fn former_account(connection: &Connection, tenant: &TenantId) -> Outcome<Option<Account>> {
+fn former_account(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<Account>> {
     if !is_being_deleted(connection, tenant)? {
         return Ok(None);
     }
@@ -196,7 +196,7 @@ fn former_account(connection: &Connection, tenant: &TenantId) -> Outcome<Option<
     Ok(Some(control::account(newest)))
 }
 
-fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> Outcome<bool> {
+fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
     Ok(connection
         .query_row("SELECT 1 FROM deletions WHERE tenant = ?1", [tenant.as_str()], |_| {
             Ok(())

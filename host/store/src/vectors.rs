@@ -4,7 +4,7 @@
 //! It is loaded, never viewed: a filtered search on a viewed index corrupts memory. Callers hold a lock around it, and room
 //! for what is added is reserved first, because usearch neither grows nor makes thread contexts by itself.
 
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, StoreResult};
 use std::collections::HashSet;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
@@ -19,7 +19,7 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    pub(crate) fn new(dimensions: usize) -> Outcome<Self> {
+    pub(crate) fn new(dimensions: usize) -> StoreResult<Self> {
         let index = Index::new(&IndexOptions {
             dimensions,
             metric: MetricKind::Cos,
@@ -32,7 +32,7 @@ impl Vectors {
     }
 
     /// The bytes must be ours: usearch trusts them.
-    pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Outcome<Self> {
+    pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> StoreResult<Self> {
         let vectors = Self::new(dimensions)?;
         vectors.index.load_from_buffer(bytes).map_err(failed)?;
         if vectors.index.dimensions() != dimensions {
@@ -46,7 +46,7 @@ impl Vectors {
         Ok(vectors)
     }
 
-    pub(crate) fn to_bytes(&self) -> Outcome<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> StoreResult<Vec<u8>> {
         let mut bytes = vec![0; self.index.serialized_length()];
         self.index.save_to_buffer(&mut bytes).map_err(failed)?;
         Ok(bytes)
@@ -56,7 +56,7 @@ impl Vectors {
         self.index.size()
     }
 
-    pub(crate) fn reserve(&self, more: usize) -> Outcome<()> {
+    pub(crate) fn reserve(&self, more: usize) -> StoreResult<()> {
         let needed = self.len() + more;
         if needed <= self.index.capacity() {
             return Ok(());
@@ -67,7 +67,7 @@ impl Vectors {
     }
 
     /// Adds a vector, or nothing if the key is there: a key never gets another vector.
-    pub(crate) fn add(&self, key: i64, vector: &[f32]) -> Outcome<()> {
+    pub(crate) fn add(&self, key: i64, vector: &[f32]) -> StoreResult<()> {
         let key = key.cast_unsigned();
         if self.index.contains(key) {
             return Ok(());
@@ -75,12 +75,12 @@ impl Vectors {
         self.index.add(key, vector).map_err(failed)
     }
 
-    pub(crate) fn remove(&self, key: i64) -> Outcome<()> {
+    pub(crate) fn remove(&self, key: i64) -> StoreResult<()> {
         self.index.remove(key.cast_unsigned()).map_err(failed).map(drop)
     }
 
     /// Keys of the nearest vectors, nearest first.
-    pub(crate) fn search(&self, query: &[f32], count: usize) -> Outcome<Vec<i64>> {
+    pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }
@@ -89,7 +89,7 @@ impl Vectors {
     }
 
     /// As `search`, among the candidates; may find fewer than there are.
-    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> Outcome<Vec<i64>> {
+    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> StoreResult<Vec<i64>> {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }

@@ -6,12 +6,12 @@ use riad_core::{Digest, ledger::Entry, receipt::Receipt};
 
 /// What an account's last entry was.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Link {
+pub(super) struct ChainLink {
     pub(super) number: u64,
     pub(super) receipt: Option<Digest>,
 }
 
-impl Link {
+impl ChainLink {
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
             number: entry.number,

@@ -1,7 +1,7 @@
 //! Rollups against a recount of their entries. Not here: the rest of the check (`verify`).
 
 use super::{rows, usage::SUMS};
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, StoreResult};
 use rusqlite::{Connection, Row, Statement};
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ const KEY_COUNT: usize = 10;
 const SUM_COUNT: usize = 9;
 
 /// Both come in the same order, so that neither has to be in memory.
-pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(String)) -> Outcome<()> {
+pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(String)) -> StoreResult<()> {
     let mut recount = connection.prepare(&format!(
         "SELECT account, (at_ms - at_ms % {day}) / 1000 AS day, tenant, key, kind, model, adapter, plugin, plan, plan_version, {SUMS}
          FROM ledger GROUP BY {KEY} ORDER BY {KEY}",
@@ -20,7 +20,7 @@ pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(Stri
         "SELECT {KEY}, requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours,
             adapter_byte_hours, abandoned_tokens, cost_nanos FROM rollups ORDER BY {KEY}"
     ))?;
-    let (mut recount, mut kept) = (summed(&mut recount)?, summed(&mut kept)?);
+    let (mut recount, mut kept) = (read_rollups(&mut recount)?, read_rollups(&mut kept)?);
     let (mut counted, mut rollup) = (recount.next().transpose()?, kept.next().transpose()?);
     loop {
         let order = match (&counted, &rollup) {
@@ -49,7 +49,7 @@ pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(Stri
 
 /// One row of the rollups, or of their recount.
 #[derive(PartialEq)]
-struct Summed {
+struct RollupRow {
     key: [Part; KEY_COUNT],
     sums: [i64; SUM_COUNT],
 }
@@ -60,7 +60,7 @@ enum Part {
     Text(String),
 }
 
-impl Summed {
+impl RollupRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let number = |at: usize| row.get(at).map(Part::Number);
         let text = |at: usize| row.get(at).map(Part::Text);
@@ -102,7 +102,9 @@ impl Summed {
     }
 }
 
-fn summed<'s>(statement: &'s mut Statement<'_>) -> Outcome<impl Iterator<Item = Outcome<Summed>> + use<'s>> {
-    let rows = statement.query_map([], Summed::read)?;
+fn read_rollups<'s>(
+    statement: &'s mut Statement<'_>,
+) -> StoreResult<impl Iterator<Item = StoreResult<RollupRow>> + use<'s>> {
+    let rows = statement.query_map([], RollupRow::read)?;
     Ok(rows.map(|row| row.map_err(Failure::from)))
 }

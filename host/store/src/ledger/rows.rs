@@ -1,9 +1,9 @@
-//! Entries, holds and rollups as rows: how they are written, read and sealed. Not here: when (`writer`), questions (`usage`).
+//! Entries, holds and rollups as rows: how they are written, read and hashed.
 
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, StoreResult};
 use riad_core::{
     Account, KeyId,
-    ledger::{Entry, Hold, Outcome as Ending, Purpose},
+    ledger::{Entry, Hold, Outcome, Purpose},
     price::Usage,
 };
 use rusqlite::{
@@ -11,13 +11,13 @@ use rusqlite::{
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-/// A row's seal: BLAKE3 over the seal of the row before it and all that stands in this one but its position. It finds damage
-/// in what no receipt covers; who can sign receipts can also make it.
-pub(super) type Seal = [u8; 32];
+/// BLAKE3 over the hash of the row before and over all columns of a row but its position. It finds damage in what no receipt
+/// covers; whoever can sign receipts can also compute it. The column is named `seal`.
+pub(super) type EntryHash = [u8; 32];
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// What an entry's row has between its position and its seal, in the order of [`values`] and [`entry`].
+/// What an entry's row has between its position and its hash, in the order of [`values`] and [`entry`].
 pub(super) const COLUMNS: &str = "account, number, tenant, key, request, at_ms, kind, model, adapter, plugin, outcome, \
     requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, plan, \
     plan_version, cost_nanos, receipt, at_most, abandoned_tokens, run";
@@ -28,12 +28,12 @@ pub(super) fn stored(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-pub(super) fn unsigned(value: i64) -> Outcome<u64> {
+pub(super) fn unsigned(value: i64) -> StoreResult<u64> {
     u64::try_from(value).map_err(|_| Failure::Data(format!("{value} is negative")))
 }
 
 /// Sets aside, in place of what was set aside for the same request before.
-pub(super) fn put_hold(connection: &Connection, run: i64, hold: &Hold) -> Outcome<()> {
+pub(super) fn put_hold(connection: &Connection, run: i64, hold: &Hold) -> StoreResult<()> {
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO holds
@@ -59,7 +59,7 @@ pub(super) fn put_hold(connection: &Connection, run: i64, hold: &Hold) -> Outcom
 }
 
 /// All holds with the runs that made them, oldest first.
-pub(super) fn holds(connection: &Connection) -> Outcome<Vec<(i64, Hold)>> {
+pub(super) fn holds(connection: &Connection) -> StoreResult<Vec<(i64, Hold)>> {
     let mut statement = connection.prepare(
         "SELECT request, account, tenant, key, at_ms, kind, model, adapter, plugin, plan, plan_version, at_most, run
          FROM holds ORDER BY at_ms, request",
@@ -83,16 +83,21 @@ pub(super) fn holds(connection: &Connection) -> Outcome<Vec<(i64, Hold)>> {
     Ok(holds)
 }
 
-/// Writes an entry after the row that has the seal `before`, ends its hold, and adds it to its day. Returns the row's seal.
-pub(super) fn put_entry(connection: &Connection, run: i64, before: &Seal, entry: &Entry) -> Outcome<Seal> {
+/// Writes an entry after the row with the hash `before`, ends its hold, and adds it to its day. Returns the row's hash.
+pub(super) fn put_entry(
+    connection: &Connection,
+    run: i64,
+    before: &EntryHash,
+    entry: &Entry,
+) -> StoreResult<EntryHash> {
     let abandoned = abandoned_tokens(entry);
     let run = end_hold(connection, run, entry, abandoned)?;
     let at_most = entry.at_most.as_ref().map(serde_json::to_string).transpose()?;
     let values = values(entry, at_most.as_deref(), abandoned, run);
-    let seal = seal(before, values);
+    let hash = hash_row(before, values);
     let bound = values
         .into_iter()
-        .chain([ValueRef::Blob(&seal)])
+        .chain([ValueRef::Blob(&hash)])
         .map(ToSqlOutput::Borrowed);
     connection
         .prepare_cached(&format!(
@@ -101,11 +106,11 @@ pub(super) fn put_entry(connection: &Connection, run: i64, before: &Seal, entry:
         ))?
         .execute(params_from_iter(bound))?;
     add_to_rollup(connection, entry, abandoned)?;
-    Ok(seal)
+    Ok(hash)
 }
 
-/// The seal over a row's columns. Texts carry their lengths, so that nothing can move from one to the next.
-pub(super) fn seal<'a>(before: &Seal, values: impl IntoIterator<Item = ValueRef<'a>>) -> Seal {
+/// The hash of a row's columns. Texts carry their lengths, so that nothing can move from one to the next.
+pub(super) fn hash_row<'a>(before: &EntryHash, values: impl IntoIterator<Item = ValueRef<'a>>) -> EntryHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before);
     for value in values {
@@ -123,8 +128,8 @@ pub(super) fn seal<'a>(before: &Seal, values: impl IntoIterator<Item = ValueRef<
 }
 
 /// Reads an entry from a row whose columns from `first` on are [`COLUMNS`].
-pub(super) fn entry(row: &Row<'_>, first: usize) -> Outcome<Entry> {
-    let number = |at: usize| -> Outcome<u64> { unsigned(row.get(first + at)?) };
+pub(super) fn entry(row: &Row<'_>, first: usize) -> StoreResult<Entry> {
+    let number = |at: usize| -> StoreResult<u64> { unsigned(row.get(first + at)?) };
     let text = |at: usize| row.get::<_, String>(first + at);
     Ok(Entry {
         account: Account::new(number(0)?),
@@ -148,8 +153,8 @@ pub(super) fn entry(row: &Row<'_>, first: usize) -> Outcome<Entry> {
 }
 
 /// Seven columns in the order of [`Usage`]'s members.
-pub(super) fn used(row: &Row<'_>, first: usize) -> Outcome<Usage> {
-    let number = |at: usize| -> Outcome<u64> { unsigned(row.get(first + at)?) };
+pub(super) fn used(row: &Row<'_>, first: usize) -> StoreResult<Usage> {
+    let number = |at: usize| -> StoreResult<u64> { unsigned(row.get(first + at)?) };
     Ok(Usage {
         requests: number(0)?,
         prompt_tokens: number(1)?,
@@ -164,7 +169,7 @@ pub(super) fn used(row: &Row<'_>, first: usize) -> Outcome<Usage> {
 /// What a request that nobody settled may have spent.
 pub(super) fn abandoned_tokens(entry: &Entry) -> i64 {
     match &entry.at_most {
-        Some(at_most) if entry.outcome == Ending::Abandoned => stored(at_most.tokens()),
+        Some(at_most) if entry.outcome == Outcome::Abandoned => stored(at_most.tokens()),
         Some(_) | None => 0,
     }
 }
@@ -216,12 +221,12 @@ fn values<'a>(entry: &'a Entry, at_most: Option<&'a str>, abandoned: i64, run: i
 }
 
 /// Returns the run that the entry belongs to: the one that died, if it was abandoned.
-fn end_hold(connection: &Connection, run: i64, entry: &Entry, abandoned: i64) -> Outcome<i64> {
+fn end_hold(connection: &Connection, run: i64, entry: &Entry, abandoned: i64) -> StoreResult<i64> {
     let holder: Option<i64> = connection
         .prepare_cached("DELETE FROM holds WHERE request = ?1 RETURNING run")?
         .query_row([&entry.request], |row| row.get(0))
         .optional()?;
-    if entry.outcome != Ending::Abandoned {
+    if entry.outcome != Outcome::Abandoned {
         return Ok(run);
     }
     let holder = holder.unwrap_or(run);
@@ -235,7 +240,7 @@ fn end_hold(connection: &Connection, run: i64, entry: &Entry, abandoned: i64) ->
 }
 
 /// `+` beyond the largest integer gives a float in SQLite, and `min` takes the integer again.
-fn add_to_rollup(connection: &Connection, entry: &Entry, abandoned: i64) -> Outcome<()> {
+fn add_to_rollup(connection: &Connection, entry: &Entry, abandoned: i64) -> StoreResult<()> {
     let at_ms = stored(entry.at_ms);
     let keys: [Value; 10] = [
         stored(entry.account.number()).into(),
@@ -271,13 +276,13 @@ fn add_to_rollup(connection: &Connection, entry: &Entry, abandoned: i64) -> Outc
     Ok(())
 }
 
-fn key(row: &Row<'_>, at: usize) -> Outcome<Option<KeyId>> {
+fn key(row: &Row<'_>, at: usize) -> StoreResult<Option<KeyId>> {
     let text: String = row.get(at)?;
     Ok(if text.is_empty() { None } else { Some(text.parse()?) })
 }
 
 /// Kind, model, adapter and plugin.
-fn purpose(row: &Row<'_>, first: usize) -> Outcome<Purpose> {
+fn purpose(row: &Row<'_>, first: usize) -> StoreResult<Purpose> {
     let adapter: String = row.get(first + 2)?;
     Ok(Purpose {
         kind: row.get::<_, String>(first)?.parse()?,

@@ -3,7 +3,7 @@
 /// A step of the control database's schema.
 ///
 /// `ledger` is never changed: triggers refuse it, and a replacing insert too, which would delete without firing them. An absent
-/// key or adapter is an empty text. `seal` chains the rows: see `rows::seal`. `rollups` are sums of `ledger`, kept in the same
+/// key or adapter is an empty text. `seal` chains the rows: see `rows::EntryHash`. `rollups` are sums of `ledger`, kept in the same
 /// transaction. `run` is the run that spent it: for an abandoned request the one that died.
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE runs (

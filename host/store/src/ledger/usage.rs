@@ -1,7 +1,7 @@
 //! Questions about what was used, answered from the ledger's rows and rollups. Not here: the check of the whole (`verify`).
 
 use super::rows::{self, stored, unsigned};
-use crate::error::Outcome;
+use crate::error::StoreResult;
 use riad_core::{
     Account, Error, KeyId,
     ledger::{Amount, Entry, Kind, Spent},
@@ -39,7 +39,7 @@ impl Aggregate<i64, i64> for SaturatingSum {
     }
 }
 
-pub(super) fn add_functions(connection: &Connection) -> Outcome<()> {
+pub(super) fn add_functions(connection: &Connection) -> StoreResult<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_aggregate_function("saturating_sum", 1, flags, SaturatingSum)?;
     Ok(())
@@ -71,7 +71,7 @@ impl Filter {
     }
 
     /// Nothing is left out if `values` is empty.
-    fn any_of(&mut self, condition: &'static str, name: &'static str, values: &[&str]) -> Outcome<()> {
+    fn any_of(&mut self, condition: &'static str, name: &'static str, values: &[&str]) -> StoreResult<()> {
         if !values.is_empty() {
             self.add(condition, name, serde_json::to_string(values)?);
         }
@@ -87,7 +87,7 @@ impl Filter {
     }
 }
 
-pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<UsageBucket>> {
+pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> StoreResult<Vec<UsageBucket>> {
     if query.start >= query.end {
         return Ok(Vec::new());
     }
@@ -142,7 +142,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Outcome<Vec<
 }
 
 /// All buckets that begin before `end`, from the one with number `first` on, each in its full width.
-fn empty_buckets(first: u64, width: u64, end: u64) -> Outcome<Vec<UsageBucket>> {
+fn empty_buckets(first: u64, width: u64, end: u64) -> StoreResult<Vec<UsageBucket>> {
     let count = end.div_ceil(width).saturating_sub(first);
     if count > BUCKETS {
         return Err(Error::invalid(format!(
@@ -158,7 +158,7 @@ fn empty_buckets(first: u64, width: u64, end: u64) -> Outcome<Vec<UsageBucket>> 
     Ok(buckets.collect())
 }
 
-fn result(row: &Row<'_>) -> Outcome<UsageResult> {
+fn result(row: &Row<'_>) -> StoreResult<UsageResult> {
     let kind: Option<String> = row.get(6)?;
     Ok(UsageResult {
         tenant: row.get(1)?,
@@ -174,7 +174,7 @@ fn result(row: &Row<'_>) -> Outcome<UsageResult> {
 }
 
 /// Days and months are those of the entries' settling.
-pub(super) fn spent(connection: &Connection, account: Account, key: Option<&KeyId>, now: u64) -> Outcome<Spent> {
+pub(super) fn spent(connection: &Connection, account: Account, key: Option<&KeyId>, now: u64) -> StoreResult<Spent> {
     let today = now - now % DAY;
     let (month, next_month): (Option<i64>, Option<i64>) = connection.query_row(
         "SELECT unixepoch(?1, 'unixepoch', 'start of month'), unixepoch(?1, 'unixepoch', 'start of month', '+1 month')",
@@ -215,7 +215,7 @@ fn add(sum: &mut Amount, amount: Amount) {
     sum.nanos = sum.nanos.saturating_add(amount.nanos);
 }
 
-pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, end: u64) -> Outcome<Vec<Rollup>> {
+pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, end: u64) -> StoreResult<Vec<Rollup>> {
     let mut filter = Filter::of(scope);
     filter.add("day >= :start", ":start", stored(start - start % DAY));
     filter.add("day < :end", ":end", stored(end));
@@ -240,7 +240,7 @@ pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, 
     Ok(rollups)
 }
 
-pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> Outcome<Vec<(u64, Entry)>> {
+pub(super) fn entries(connection: &Connection, query: &EntryQuery) -> StoreResult<Vec<(u64, Entry)>> {
     let mut filter = Filter::of(&query.scope);
     // A place in the whole ledger would tell an account how much others did.
     let (position, after) = match query.scope {

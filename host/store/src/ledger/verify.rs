@@ -2,11 +2,11 @@
 //! Not here: an entry against its receipt (`chain`), rollups (`recount`).
 
 use super::{
-    chain::Link,
+    chain::ChainLink,
     recount,
-    rows::{self, Seal, stored, unsigned},
+    rows::{self, EntryHash, stored, unsigned},
 };
-use crate::error::Outcome;
+use crate::error::StoreResult;
 use riad_core::{
     ledger::{EngineTokens, Entry, EntryCheck, Run, Verification},
     price::PriceList,
@@ -14,21 +14,21 @@ use riad_core::{
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, HashMap};
 
-/// Faults that are told in words; of the others only how many there are.
-const TOLD: usize = 1000;
+/// Faults that are listed; the others are only counted.
+const LISTED_MAX: usize = 1000;
 /// Rows that are read in one go, so that no reader keeps the write-ahead log from being emptied.
 const PAGE: u32 = 1000;
 
 #[derive(Default)]
 struct Faults {
-    told: Vec<String>,
+    listed: Vec<String>,
     more: u64,
 }
 
 impl Faults {
     fn add(&mut self, fault: String) {
-        if self.told.len() < TOLD {
-            self.told.push(fault);
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push(fault);
         } else {
             self.more += 1;
         }
@@ -36,14 +36,14 @@ impl Faults {
 
     fn all(mut self) -> Vec<String> {
         if self.more > 0 {
-            self.told.push(format!("and {} more faults", self.more));
+            self.listed.push(format!("and {} more faults", self.more));
         }
-        self.told
+        self.listed
     }
 }
 
-/// What does not grow with the ledger, in the state that is checked.
-struct Frame {
+/// The tables beside the entries, which do not grow with the ledger, as they are when the check begins.
+struct LedgerSnapshot {
     /// The last position that is checked.
     horizon: i64,
     accounts: HashMap<i64, String>,
@@ -59,31 +59,31 @@ struct RunRow {
 }
 
 /// `current` is the run of this process.
-pub(super) fn verify(connection: &Connection, current: i64, check: &EntryCheck) -> Outcome<Verification> {
+pub(super) fn verify(connection: &Connection, current: i64, check: &EntryCheck) -> StoreResult<Verification> {
     let mut faults = Faults::default();
-    let mut frame = {
+    let mut snapshot = {
         let transaction = connection.unchecked_transaction()?;
-        let frame = Frame::read(&transaction, &mut faults)?;
+        let snapshot = LedgerSnapshot::read(&transaction, &mut faults)?;
         recount::compare_rollups(&transaction, |fault| faults.add(fault))?;
-        frame
+        snapshot
     };
-    let mut walk = Walk {
-        seal: Seal::default(),
+    let mut scan = EntryScan {
+        hash: EntryHash::default(),
         position: 0,
         links: HashMap::new(),
         entries: 0,
     };
-    while walk.page(connection, &mut frame, check, &mut faults)? {}
-    if walk.position < frame.horizon {
+    while scan.page(connection, &mut snapshot, check, &mut faults)? {}
+    if scan.position < snapshot.horizon {
         faults.add(format!(
             "the entries from position {} to {} are gone",
-            walk.position + 1,
-            frame.horizon
+            scan.position + 1,
+            snapshot.horizon
         ));
     }
-    let open_holds = check_holds(connection, current, &frame, &mut faults)?;
+    let open_holds = check_holds(connection, current, &snapshot, &mut faults)?;
     let mut runs = Vec::new();
-    for (number, row) in frame.runs {
+    for (number, row) in snapshot.runs {
         check_run(&row, &mut faults);
         let mut run = row.run;
         if let Some((count, tokens)) = open_holds.get(&number) {
@@ -93,15 +93,15 @@ pub(super) fn verify(connection: &Connection, current: i64, check: &EntryCheck) 
         runs.push(run);
     }
     Ok(Verification {
-        accounts: walk.links.len() as u64,
-        entries: walk.entries,
+        accounts: scan.links.len() as u64,
+        entries: scan.entries,
         runs,
         faults: faults.all(),
     })
 }
 
-impl Frame {
-    fn read(connection: &Connection, faults: &mut Faults) -> Outcome<Self> {
+impl LedgerSnapshot {
+    fn read(connection: &Connection, faults: &mut Faults) -> StoreResult<Self> {
         // The highest position that was ever given: it tells when the last rows are gone.
         let horizon = connection.query_row(
             "SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'ledger'), 0),
@@ -174,7 +174,7 @@ impl Frame {
 }
 
 impl RunRow {
-    fn read(row: &Row<'_>) -> Outcome<Self> {
+    fn read(row: &Row<'_>) -> StoreResult<Self> {
         let engine: Option<String> = row.get(2)?;
         Ok(Self {
             run: Run {
@@ -202,37 +202,43 @@ impl RunRow {
     }
 }
 
-/// Over all rows in the order in which they were written.
-struct Walk {
-    seal: Seal,
+/// Reads all rows in the order in which they were written.
+struct EntryScan {
+    hash: EntryHash,
     position: i64,
     /// The last entry of each account.
-    links: HashMap<u64, Link>,
+    links: HashMap<u64, ChainLink>,
     entries: u64,
 }
 
-impl Walk {
+impl EntryScan {
     /// False at the end.
     fn page(
         &mut self,
         connection: &Connection,
-        frame: &mut Frame,
+        snapshot: &mut LedgerSnapshot,
         check: &EntryCheck,
         faults: &mut Faults,
-    ) -> Outcome<bool> {
+    ) -> StoreResult<bool> {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT position, {}, seal FROM ledger WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT {PAGE}",
             rows::COLUMNS
         ))?;
-        let mut rows = statement.query([self.position, frame.horizon])?;
+        let mut rows = statement.query([self.position, snapshot.horizon])?;
         let before = self.entries;
         while let Some(row) = rows.next()? {
-            self.row(row, frame, check, faults)?;
+            self.row(row, snapshot, check, faults)?;
         }
         Ok(self.entries > before)
     }
 
-    fn row(&mut self, row: &Row<'_>, frame: &mut Frame, check: &EntryCheck, faults: &mut Faults) -> Outcome<()> {
+    fn row(
+        &mut self,
+        row: &Row<'_>,
+        snapshot: &mut LedgerSnapshot,
+        check: &EntryCheck,
+        faults: &mut Faults,
+    ) -> StoreResult<()> {
         let position: i64 = row.get(0)?;
         if position != self.position + 1 {
             faults.add(format!(
@@ -247,9 +253,9 @@ impl Walk {
         let columns = (1..=rows::COLUMN_COUNT)
             .map(|column| row.get_ref(column))
             .collect::<Result<Vec<_>, _>>()?;
-        let sealed = rows::seal(&self.seal, columns) == *seal;
+        let is_unchanged = rows::hash_row(&self.hash, columns) == *seal;
         // A row that is damaged does not make all that follow it look damaged.
-        self.seal = Seal::try_from(seal).unwrap_or_default();
+        self.hash = EntryHash::try_from(seal).unwrap_or_default();
         let entry = match rows::entry(row, 1) {
             Ok(entry) => entry,
             Err(failure) => {
@@ -258,20 +264,20 @@ impl Walk {
             }
         };
         let mut wrong = Vec::new();
-        if !sealed {
+        if !is_unchanged {
             wrong.push("it has been changed since it was written, or the one before it has".to_owned());
         }
         let link = self.links.entry(entry.account.number()).or_default();
         wrong.extend(link.faults(&entry));
-        *link = Link::of(&entry);
+        *link = ChainLink::of(&entry);
         wrong.extend(check(&entry));
-        wrong.extend(frame.check(&entry));
+        wrong.extend(snapshot.check(&entry));
         let abandoned: i64 = row.get(rows::COLUMN_COUNT - 1)?;
         if abandoned != rows::abandoned_tokens(&entry) {
             wrong.push(format!("it has {abandoned} abandoned tokens, not what was set aside"));
         }
         let run: i64 = row.get(rows::COLUMN_COUNT)?;
-        match frame.runs.get_mut(&run) {
+        match snapshot.runs.get_mut(&run) {
             Some(row) => row.count(&entry, abandoned),
             None => wrong.push(format!("there is no run {run}")),
         }
@@ -289,12 +295,12 @@ impl Walk {
 fn check_holds(
     connection: &Connection,
     current: i64,
-    frame: &Frame,
+    snapshot: &LedgerSnapshot,
     faults: &mut Faults,
-) -> Outcome<HashMap<i64, (u64, u64)>> {
+) -> StoreResult<HashMap<i64, (u64, u64)>> {
     let mut open: HashMap<i64, (u64, u64)> = HashMap::new();
     for (run, hold) in rows::holds(connection)? {
-        if !frame.accounts.contains_key(&stored(hold.account.number())) {
+        if !snapshot.accounts.contains_key(&stored(hold.account.number())) {
             faults.add(format!(
                 "request {}: it is set aside for account {}, which is not there",
                 hold.request, hold.account

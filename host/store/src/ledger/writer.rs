@@ -1,8 +1,8 @@
-//! One thread with one connection, which writes what many callers have queued in one commit. Not here: rows (`rows`), reading.
+//! One thread with one connection, which commits what many callers have queued in one transaction.
 
-use super::rows::{self, Seal};
+use super::rows::{self, EntryHash};
 use crate::{
-    error::{Failure, Outcome},
+    error::{Failure, StoreResult},
     sqlite::{WriteConnection, WriterGuard, WriterLock},
 };
 use parking_lot::Mutex;
@@ -19,16 +19,16 @@ const BATCH: usize = 4096;
 /// Times that a transaction is begun anew while the control database's other writer has it. SQLite waits 5 s each time.
 const BEGIN_ATTEMPTS: usize = 12;
 
-pub(super) enum Work {
+pub(super) enum Job {
     Record(Box<Record>),
-    /// Anything else that takes its place among the records.
+    /// Any other write, in order with the records.
     Other(Other),
 }
 
-type Other = Box<dyn FnOnce(&Connection) -> Outcome<()> + Send>;
+type Other = Box<dyn FnOnce(&Connection) -> StoreResult<()> + Send>;
 
 struct Task {
-    work: Work,
+    job: Job,
     done: oneshot::Sender<Result<()>>,
 }
 
@@ -39,38 +39,38 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `connection` is the thread's from now on; `run` is the number of this process's run.
-    pub(super) fn start(connection: WriteConnection, run: i64, lock: WriterLock) -> Outcome<Self> {
-        let seal = last_seal(&*connection.begin(&lock.lock())?)?;
+    pub(super) fn start(connection: WriteConnection, run: i64, lock: WriterLock) -> StoreResult<Self> {
+        let last_hash = last_entry_hash(&*connection.begin(&lock.lock())?)?;
         let (sender, tasks) = mpsc::channel();
-        let pen = Pen {
+        let writer = BatchWriter {
             connection,
             run,
-            seal,
+            last_hash,
             lock,
             full: true,
         };
         let thread = thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || pen.write_all(&tasks))?;
+            .spawn(move || writer.write_all(&tasks))?;
         Ok(Self {
             tasks: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Takes its turn at once; the future only waits.
-    pub(super) fn queue(&self, work: Work) -> impl Future<Output = Result<()>> + Send + 'static {
+    /// Enqueues the job immediately; the future resolves when it is committed.
+    pub(super) fn queue(&self, job: Job) -> impl Future<Output = Result<()>> + Send + 'static {
         let (done, result) = oneshot::channel();
         if let Some(tasks) = &*self.tasks.lock() {
             // If the thread is gone the task is dropped, and with it the sender that the future listens to.
-            let _gone = tasks.send(Task { work, done });
+            let _gone = tasks.send(Task { job, done });
         }
         async move { result.await.unwrap_or_else(|_| Err(closed())) }
     }
 
     /// Waits until all that came before it is on the disk.
     pub(super) async fn catch_up(&self) -> Result<()> {
-        self.queue(Work::Other(Box::new(|_| Ok(())))).await
+        self.queue(Job::Other(Box::new(|_| Ok(())))).await
     }
 
     /// Writes what is queued and ends. What comes later is refused.
@@ -84,27 +84,27 @@ impl Writer {
     }
 }
 
-struct Pen {
+struct BatchWriter {
     connection: WriteConnection,
     run: i64,
     /// Of the last row.
-    seal: Seal,
+    last_hash: EntryHash,
     lock: WriterLock,
     /// Whether commits wait for the disk, as a connection of ours does when it is opened.
     full: bool,
 }
 
-impl Pen {
+impl BatchWriter {
     fn write_all(mut self, tasks: &Receiver<Task>) {
         let mut failed = false;
         while let Ok(first) = tasks.recv() {
-            let mut works = vec![first.work];
+            let mut jobs = vec![first.job];
             let mut waiting = vec![first.done];
             for task in tasks.try_iter().take(BATCH - 1) {
-                works.push(task.work);
+                jobs.push(task.job);
                 waiting.push(task.done);
             }
-            if !failed && let Err(failure) = self.write(works) {
+            if !failed && let Err(failure) = self.write(jobs) {
                 // What came after this would have numbers and hashes that follow on what is lost.
                 tracing::error!(error = %failure, "the ledger could not be written; everything after it is refused");
                 failed = true;
@@ -117,7 +117,7 @@ impl Pen {
     }
 
     /// Whether the next commits wait for the disk.
-    fn sync(&mut self, full: bool) -> Outcome<()> {
+    fn sync(&mut self, full: bool) -> StoreResult<()> {
         if self.full != full {
             self.connection.set_synchronous(full)?;
             self.full = full;
@@ -127,28 +127,28 @@ impl Pen {
 
     /// All or nothing. An entry is on the disk when it returns; holds alone are with the system, which is where a killed process
     /// needs them, and on the disk with the next entry.
-    fn write(&mut self, works: Vec<Work>) -> Outcome<()> {
-        let is_hold = |work: &Work| matches!(work, Work::Record(record) if matches!(**record, Record::Hold(_)));
-        self.sync(!works.iter().all(is_hold))?;
+    fn write(&mut self, jobs: Vec<Job>) -> StoreResult<()> {
+        let is_hold = |job: &Job| matches!(job, Job::Record(record) if matches!(**record, Record::Hold(_)));
+        self.sync(!jobs.iter().all(is_hold))?;
         let guard = self.lock.lock();
         let transaction = begin(&self.connection, &guard)?;
-        let mut seal = self.seal;
-        for work in works {
-            match work {
-                Work::Record(record) => match &*record {
+        let mut hash = self.last_hash;
+        for job in jobs {
+            match job {
+                Job::Record(record) => match &*record {
                     Record::Hold(hold) => rows::put_hold(&transaction, self.run, hold)?,
-                    Record::Entry(entry) => seal = rows::put_entry(&transaction, self.run, &seal, entry)?,
+                    Record::Entry(entry) => hash = rows::put_entry(&transaction, self.run, &hash, entry)?,
                 },
-                Work::Other(work) => work(&transaction)?,
+                Job::Other(work) => work(&transaction)?,
             }
         }
         transaction.commit()?;
-        self.seal = seal;
+        self.last_hash = hash;
         Ok(())
     }
 }
 
-fn begin<'c>(connection: &'c WriteConnection, guard: &'c WriterGuard<'_>) -> Outcome<Transaction<'c>> {
+fn begin<'c>(connection: &'c WriteConnection, guard: &'c WriterGuard<'_>) -> StoreResult<Transaction<'c>> {
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -161,16 +161,16 @@ fn begin<'c>(connection: &'c WriteConnection, guard: &'c WriterGuard<'_>) -> Out
     }
 }
 
-fn last_seal(connection: &Connection) -> Outcome<Seal> {
+fn last_entry_hash(connection: &Connection) -> StoreResult<EntryHash> {
     let seal: Option<Vec<u8>> = connection
         .query_row("SELECT seal FROM ledger ORDER BY position DESC LIMIT 1", [], |row| {
             row.get(0)
         })
         .optional()?;
     match seal {
-        None => Ok(Seal::default()),
-        Some(seal) => Seal::try_from(seal)
-            .map_err(|seal| Failure::Data(format!("the ledger's last seal has {} bytes, not 32", seal.len()))),
+        None => Ok(EntryHash::default()),
+        Some(seal) => EntryHash::try_from(seal)
+            .map_err(|seal| Failure::Data(format!("the ledger's last hash has {} bytes, not 32", seal.len()))),
     }
 }
 

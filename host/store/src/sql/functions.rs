@@ -2,7 +2,7 @@
 //! arguments within one step that no deadline interrupts: seconds for one call, minutes for a statement.
 //! Not here: which functions are refused (`guard`).
 
-use crate::error::Outcome;
+use crate::error::StoreResult;
 use memchr::memmem;
 use rusqlite::{
     Connection, Result, ffi,
@@ -12,7 +12,7 @@ use rusqlite::{
 use std::{borrow::Cow, collections::HashSet};
 
 /// Puts them in the place of SQLite's. No result is longer than `bytes_max`, nor is it made.
-pub(super) fn install(connection: &Connection, bytes_max: usize) -> Outcome<()> {
+pub(super) fn install(connection: &Connection, bytes_max: usize) -> StoreResult<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("instr", 2, flags, |context| instr(context))?;
     connection.create_scalar_function("replace", 3, flags, move |context| replace(context, bytes_max))?;

@@ -5,7 +5,7 @@
 //! that spills to temporary files, which the deadline bounds.
 
 use super::functions;
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, StoreResult};
 use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind, Limits};
 use rusqlite::{
@@ -72,7 +72,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn install(connection: &mut Connection, limits: &Limits) -> Outcome<Arc<Self>> {
+    pub(super) fn install(connection: &mut Connection, limits: &Limits) -> StoreResult<Arc<Self>> {
         let guard = Arc::new(Self {
             began: Instant::now(),
             time_ms: limits.sql_ms,
@@ -183,7 +183,7 @@ impl Guard {
     }
 }
 
-fn configure(connection: &Connection, limits: &Limits) -> Outcome<()> {
+fn configure(connection: &Connection, limits: &Limits) -> StoreResult<()> {
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     connection.query_row(
         &format!("PRAGMA max_page_count = {}", limits.sql_bytes / PAGE_BYTES),

@@ -1,16 +1,16 @@
-//! The ledger through its port. Each module below is a part of the suite; `books` plays the services.
+//! The ledger through its port. Each module below is a part of the suite; `receipt_chains` plays the services.
 //! Not here: signatures, budgets (`services`).
 
 mod append;
-mod books;
-mod kept;
 mod kill;
 mod offline;
+mod queries;
+mod receipt_chains;
 mod recount;
 mod verify;
 
 use crate::host::Host;
-use books::Books;
+use receipt_chains::ReceiptChains;
 use riad_core::{
     Account,
     ledger::{Entry, Verification},
@@ -20,14 +20,14 @@ use riad_core::{
 use std::{path::Path, sync::Arc};
 
 /// A host with one tenant, whose requests are sold.
-struct Shop {
+struct LedgerHost {
     host: Host,
     ledger: Arc<dyn Ledger>,
     account: Account,
-    books: Books,
+    chains: ReceiptChains,
 }
 
-impl Shop {
+impl LedgerHost {
     async fn new() -> Self {
         let host = Host::new().await;
         let account = host.create_tenant("acme").await.account();
@@ -35,7 +35,7 @@ impl Shop {
             ledger: host.store.ledger(),
             host,
             account,
-            books: Books::default(),
+            chains: ReceiptChains::default(),
         }
     }
 
@@ -47,12 +47,12 @@ impl Shop {
             ledger: host.store.ledger(),
             host,
             account: self.account,
-            books: self.books,
+            chains: self.chains,
         }
     }
 
     async fn verify(&self) -> Verification {
-        self.ledger.verify(Box::new(books::check)).await.unwrap()
+        self.ledger.verify(Box::new(receipt_chains::check)).await.unwrap()
     }
 
     /// All of them, with their positions.

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod adapters_and_plugins;
 mod audit;
 mod control;
 mod crash;
@@ -21,5 +22,4 @@ mod ledger;
 mod migration;
 mod plans;
 mod rooms;
-mod shelves;
 mod sql;

@@ -2,9 +2,8 @@
 //! closes. Not here: what the services do with holds that were left behind.
 
 use super::{
-    all_entries,
-    books::{self, Books, Sale},
-    connect,
+    all_entries, connect,
+    receipt_chains::{self, BilledRequest, ReceiptChains},
 };
 use crate::host::Host;
 use riad_core::{
@@ -36,31 +35,31 @@ async fn meter_until_killed() {
     let folder = env::var(FOLDER).unwrap();
     let host = Host::at(Path::new(&folder), Limits::default()).await;
     let ledger = host.store.ledger();
-    let mut books = Books::default();
+    let mut chains = ReceiptChains::default();
     let accounts = accounts(&host).await;
     for account in accounts {
-        books.resume(&*ledger, account).await;
+        chains.resume(&*ledger, account).await;
     }
     for hold in ledger.abandoned().await.unwrap() {
-        let entry = books.settle(&Sale::abandoned(&hold));
+        let entry = chains.settle(&BilledRequest::abandoned(&hold));
         ledger.append(Record::Entry(entry)).await.unwrap();
     }
     let run = ledger.verify(Box::new(|_| None)).await.unwrap().runs.len();
-    let books = Arc::new(Mutex::new(books));
+    let chains = Arc::new(Mutex::new(chains));
     let sellers = (0..SELLERS).map(|seller| {
-        let (ledger, books) = (ledger.clone(), books.clone());
+        let (ledger, chains) = (ledger.clone(), chains.clone());
         tokio::spawn(async move {
             for n in 0_usize.. {
                 let tenant = (seller + n) % TENANTS.len();
-                let sale = Sale::new(accounts[tenant], TENANTS[tenant], &format!("run{run}-{seller}-{n}"));
-                ledger.append(Record::Hold(sale.hold())).await.unwrap();
-                say(HELD, &sale.request);
+                let billed = BilledRequest::new(accounts[tenant], TENANTS[tenant], &format!("run{run}-{seller}-{n}"));
+                ledger.append(Record::Hold(billed.hold())).await.unwrap();
+                say(HELD, &billed.request);
                 let appended = {
-                    let mut books = books.lock().unwrap();
-                    ledger.append(Record::Entry(books.settle(&sale)))
+                    let mut chains = chains.lock().unwrap();
+                    ledger.append(Record::Entry(chains.settle(&billed)))
                 };
                 appended.await.unwrap();
-                say(SETTLED, &sale.request);
+                say(SETTLED, &billed.request);
             }
         })
     });
@@ -150,7 +149,7 @@ async fn what_was_acknowledged_survives_kill_9_once_and_the_ledger_closes() {
     let host = Host::at(&data, Limits::default()).await;
     let ledger = host.store.ledger();
     let left = ledger.abandoned().await.unwrap();
-    let faults = ledger.verify(Box::new(books::check)).await.unwrap().faults;
+    let faults = ledger.verify(Box::new(receipt_chains::check)).await.unwrap().faults;
     assert_eq!(faults.len(), left.len(), "{faults:?}");
     assert!(
         faults.iter().all(|fault| fault.contains("without settling it")),
@@ -159,15 +158,15 @@ async fn what_was_acknowledged_survives_kill_9_once_and_the_ledger_closes() {
     check(&all_entries(&*ledger).await, &acknowledged);
 
     // As services do at the start: then everything closes.
-    let mut books = Books::default();
+    let mut chains = ReceiptChains::default();
     for account in accounts(&host).await {
-        books.resume(&*ledger, account).await;
+        chains.resume(&*ledger, account).await;
     }
     for hold in &left {
-        let entry = books.settle(&Sale::abandoned(hold));
+        let entry = chains.settle(&BilledRequest::abandoned(hold));
         ledger.append(Record::Entry(entry)).await.unwrap();
     }
-    let verification = ledger.verify(Box::new(books::check)).await.unwrap();
+    let verification = ledger.verify(Box::new(receipt_chains::check)).await.unwrap();
     assert_eq!(verification.faults, Vec::<String>::new());
     let entries = all_entries(&*ledger).await;
     let abandoned = entries.iter().filter(|(_, entry)| entry.outcome == Outcome::Abandoned);

@@ -1,8 +1,8 @@
 //! The ledger of a folder without a server: the same answer, and the data does not change.
 
 use super::{
-    Shop,
-    books::{self, Sale},
+    LedgerHost,
+    receipt_chains::{self, BilledRequest},
     tamper,
 };
 use riad_core::{ErrorKind, ledger::Record};
@@ -10,18 +10,18 @@ use riad_store::{CONTROL_SCHEMA_VERSION, OfflineLedger};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Some settled requests, and one that is still open.
-async fn sold() -> Shop {
-    let mut shop = Shop::new().await;
+async fn sold() -> LedgerHost {
+    let mut setup = LedgerHost::new().await;
     for n in 0..4 {
-        let sale = Sale::new(shop.account, "acme", &format!("req-{n}"));
-        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        let billed = BilledRequest::new(setup.account, "acme", &format!("req-{n}"));
+        setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
         if n < 3 {
-            let entry = shop.books.settle(&sale);
-            shop.ledger.append(Record::Entry(entry)).await.unwrap();
+            let entry = setup.chains.settle(&billed);
+            setup.ledger.append(Record::Entry(entry)).await.unwrap();
         }
     }
-    shop.ledger.signing_key(vec![7; 32]).await.unwrap();
-    shop
+    setup.ledger.signing_key(vec![7; 32]).await.unwrap();
+    setup
 }
 
 fn open_error(data: &Path) -> ErrorKind {
@@ -41,26 +41,27 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn an_offline_check_says_the_same_and_changes_nothing() {
-    let shop = sold().await;
-    let online = shop.verify().await;
+    let setup = sold().await;
+    let online = setup.verify().await;
     assert_eq!((online.entries, online.faults.len()), (3, 0));
-    shop.reopen(|data| {
-        let before = files(data);
-        let offline = OfflineLedger::open(data).unwrap();
-        assert_eq!(offline.verify(&books::check).unwrap(), online);
-        assert_eq!(offline.signing_key().unwrap().unwrap().reveal(), &[7; 32]);
-        drop(offline);
-        assert_eq!(files(data), before);
-    })
-    .await;
+    setup
+        .reopen(|data| {
+            let before = files(data);
+            let offline = OfflineLedger::open(data).unwrap();
+            assert_eq!(offline.verify(&receipt_chains::check).unwrap(), online);
+            assert_eq!(offline.signing_key().unwrap().unwrap().reveal(), &[7; 32]);
+            drop(offline);
+            assert_eq!(files(data), before);
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn an_offline_check_reads_the_log_that_a_kill_left() {
-    let shop = sold().await;
-    let online = shop.verify().await;
+    let setup = sold().await;
+    let online = setup.verify().await;
     let copy = tempfile::tempdir().unwrap();
-    for (name, bytes) in files(shop.host.data()) {
+    for (name, bytes) in files(setup.host.data()) {
         if name != "control.db-shm" {
             fs::write(copy.path().join(name), bytes).unwrap();
         }
@@ -68,7 +69,7 @@ async fn an_offline_check_reads_the_log_that_a_kill_left() {
     let before = files(copy.path());
     assert!(!before["control.db-wal"].is_empty());
     let offline = OfflineLedger::open(copy.path()).unwrap();
-    assert_eq!(offline.verify(&books::check).unwrap(), online);
+    assert_eq!(offline.verify(&receipt_chains::check).unwrap(), online);
     drop(offline);
     let after = files(copy.path());
     for name in ["control.db", "control.db-wal"] {
@@ -83,7 +84,7 @@ async fn an_offline_check_finds_a_changed_entry() {
         .reopen(|data| {
             tamper(data, "UPDATE ledger SET fuel = fuel + 1 WHERE position = 2");
             let offline = OfflineLedger::open(data).unwrap();
-            let faults = offline.verify(&books::check).unwrap().faults;
+            let faults = offline.verify(&receipt_chains::check).unwrap().faults;
             assert!(faults.iter().any(|fault| fault.contains("position 2")), "{faults:?}");
         })
         .await;
@@ -91,21 +92,22 @@ async fn an_offline_check_finds_a_changed_entry() {
 
 #[tokio::test]
 async fn an_offline_check_refuses_other_folders_and_servers() {
-    let shop = sold().await;
-    assert_eq!(open_error(shop.host.data()), ErrorKind::Conflict);
+    let setup = sold().await;
+    assert_eq!(open_error(setup.host.data()), ErrorKind::Conflict);
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(open_error(empty.path()), ErrorKind::NotFound);
-    shop.reopen(|data| {
-        let set_version = |version: u32| {
-            let connection = super::connect(data);
-            connection.pragma_update(None, "user_version", version).unwrap();
-        };
-        for version in [CONTROL_SCHEMA_VERSION + 1, CONTROL_SCHEMA_VERSION - 1] {
-            set_version(version);
-            assert_eq!(open_error(data), ErrorKind::Unavailable, "{version}");
-        }
-        set_version(CONTROL_SCHEMA_VERSION);
-        assert!(OfflineLedger::open(data).is_ok());
-    })
-    .await;
+    setup
+        .reopen(|data| {
+            let set_version = |version: u32| {
+                let connection = super::connect(data);
+                connection.pragma_update(None, "user_version", version).unwrap();
+            };
+            for version in [CONTROL_SCHEMA_VERSION + 1, CONTROL_SCHEMA_VERSION - 1] {
+                set_version(version);
+                assert_eq!(open_error(data), ErrorKind::Unavailable, "{version}");
+            }
+            set_version(CONTROL_SCHEMA_VERSION);
+            assert!(OfflineLedger::open(data).is_ok());
+        })
+        .await;
 }

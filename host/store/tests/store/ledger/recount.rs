@@ -2,8 +2,8 @@
 //! Not here: calendars (`append`), damage (`verify`).
 
 use super::{
-    Shop,
-    books::{Books, Sale},
+    LedgerHost,
+    receipt_chains::{BilledRequest, ReceiptChains},
 };
 use crate::host::{Host, entry};
 use proptest::{prelude::*, test_runner::TestCaseResult};
@@ -29,7 +29,7 @@ const GROUPS: [GroupBy; 6] = [
     GroupBy::Kind,
 ];
 
-/// Numbers that [`sale`] makes a request from.
+/// Numbers that [`billed`] makes a request from.
 type Draw = (usize, usize, u64, usize, usize, [u64; 7], u32);
 
 fn draws() -> impl Strategy<Value = Vec<Draw>> {
@@ -45,16 +45,16 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
     prop::collection::vec(draw, 1..60)
 }
 
-fn sale(n: usize, accounts: &[Account], draw: &Draw) -> Sale {
+fn billed(n: usize, accounts: &[Account], draw: &Draw) -> BilledRequest {
     let (tenant, key, at, kind, rest, amounts, plan_version) = *draw;
-    let mut sale = Sale::new(accounts[tenant], TENANTS[tenant], &format!("req-{n}"));
-    sale.key = (key > 0).then(|| format!("key-{key}").parse().unwrap());
-    sale.at_ms = BEGIN + at;
-    sale.purpose.kind = Kind::ALL[kind];
-    sale.purpose.model = ["base", "embedder"][rest % 2].into();
-    sale.purpose.adapter = (rest % 3 == 0).then(|| "tone".parse().unwrap());
-    sale.purpose.plugin = ["", "standard", "desk+tables"][rest / 3 % 3].into();
-    sale.outcome = Outcome::ALL[rest / 8];
+    let mut billed = BilledRequest::new(accounts[tenant], TENANTS[tenant], &format!("req-{n}"));
+    billed.key = (key > 0).then(|| format!("key-{key}").parse().unwrap());
+    billed.at_ms = BEGIN + at;
+    billed.purpose.kind = Kind::ALL[kind];
+    billed.purpose.model = ["base", "embedder"][rest % 2].into();
+    billed.purpose.adapter = (rest % 3 == 0).then(|| "tone".parse().unwrap());
+    billed.purpose.plugin = ["", "standard", "desk+tables"][rest / 3 % 3].into();
+    billed.outcome = Outcome::ALL[rest / 8];
     let [
         requests,
         prompt_tokens,
@@ -73,14 +73,14 @@ fn sale(n: usize, accounts: &[Account], draw: &Draw) -> Sale {
         stored_byte_hours,
         adapter_byte_hours,
     };
-    sale.at_most = used;
-    sale.used = if sale.outcome == Outcome::Abandoned {
+    billed.at_most = used;
+    billed.used = if billed.outcome == Outcome::Abandoned {
         Usage::default()
     } else {
         used
     };
-    sale.plan_version = plan_version;
-    sale
+    billed.plan_version = plan_version;
+    billed
 }
 
 /// What a member of the question's `group_by` shows, told apart from what it does not.
@@ -198,7 +198,7 @@ fn rollups(entries: &[Entry], scope: &LedgerScope) -> Vec<Rollup> {
     days.into_values().collect()
 }
 
-async fn shop() -> (Shop, Vec<Account>) {
+async fn setup() -> (LedgerHost, Vec<Account>) {
     let host = Host::new().await;
     let mut accounts = Vec::new();
     for tenant in TENANTS {
@@ -219,30 +219,30 @@ async fn shop() -> (Shop, Vec<Account>) {
         .add(&"standard".parse().unwrap(), &prices, 1, audit)
         .await
         .unwrap();
-    let mut books = Books::default();
-    books.prices.insert(2, prices);
-    let shop = Shop {
+    let mut chains = ReceiptChains::default();
+    chains.prices.insert(2, prices);
+    let setup = LedgerHost {
         ledger: host.store.ledger(),
         host,
         account: accounts[0],
-        books,
+        chains,
     };
-    (shop, accounts)
+    (setup, accounts)
 }
 
-async fn sell(draws: &[Draw]) -> (Shop, Vec<Account>, Vec<Entry>) {
-    let (mut shop, accounts) = shop().await;
+async fn sell(draws: &[Draw]) -> (LedgerHost, Vec<Account>, Vec<Entry>) {
+    let (mut setup, accounts) = setup().await;
     let mut entries = Vec::new();
     for (n, draw) in draws.iter().enumerate() {
-        let sale = sale(n, &accounts, draw);
-        drop(shop.ledger.append(Record::Hold(sale.hold())));
-        let entry = shop.books.settle(&sale);
-        drop(shop.ledger.append(Record::Entry(entry.clone())));
+        let billed = billed(n, &accounts, draw);
+        drop(setup.ledger.append(Record::Hold(billed.hold())));
+        let entry = setup.chains.settle(&billed);
+        drop(setup.ledger.append(Record::Entry(entry.clone())));
         entries.push(entry);
     }
     // Behind all of them.
-    shop.ledger.head(accounts[0]).await.unwrap();
-    (shop, accounts, entries)
+    setup.ledger.head(accounts[0]).await.unwrap();
+    (setup, accounts, entries)
 }
 
 async fn compare_usage(ledger: &dyn Ledger, entries: &[Entry], query: &UsageQuery) -> TestCaseResult {
@@ -253,7 +253,7 @@ async fn compare_usage(ledger: &dyn Ledger, entries: &[Entry], query: &UsageQuer
 
 /// All widths with all 64 choices of groups, for everybody and for one, and some filters.
 async fn compare(draws: Vec<Draw>, start: u64, length: u64) -> TestCaseResult {
-    let (shop, accounts, entries) = sell(&draws).await;
+    let (setup, accounts, entries) = sell(&draws).await;
     let scope = [
         LedgerScope::All,
         LedgerScope::Account(accounts[1]),
@@ -275,35 +275,35 @@ async fn compare(draws: Vec<Draw>, start: u64, length: u64) -> TestCaseResult {
             let chosen = (0..).zip(GROUPS).filter(|(bit, _)| choice >> bit & 1 == 1);
             query.group_by = chosen.map(|(_, group)| group).collect();
             query.scope = scope[usize::from(choice) % 3].clone();
-            compare_usage(&*shop.ledger, &entries, &query).await?;
+            compare_usage(&*setup.ledger, &entries, &query).await?;
         }
     }
     query.scope = LedgerScope::All;
     query.keys = vec!["key-1".parse().unwrap(), "key-9".parse().unwrap()];
-    compare_usage(&*shop.ledger, &entries, &query).await?;
+    compare_usage(&*setup.ledger, &entries, &query).await?;
     query.models = vec!["base".into()];
-    compare_usage(&*shop.ledger, &entries, &query).await?;
+    compare_usage(&*setup.ledger, &entries, &query).await?;
     (query.keys, query.kinds) = (Vec::new(), vec![Kind::Chat, Kind::Search]);
-    compare_usage(&*shop.ledger, &entries, &query).await?;
+    compare_usage(&*setup.ledger, &entries, &query).await?;
 
     let key = "key-1".parse().unwrap();
     for account in accounts {
         for key in [None, Some(&key)] {
             for (february, now) in [(false, BEGIN / 1000), (true, (BEGIN + LENGTH) / 1000)] {
-                let found = shop.ledger.spent(account, key, now).await.unwrap();
+                let found = setup.ledger.spent(account, key, now).await.unwrap();
                 prop_assert_eq!(found, spent(&entries, account, key, february));
             }
         }
     }
     for scope in scope {
-        let found = shop
+        let found = setup
             .ledger
             .rollups(scope.clone(), BEGIN / 1000, u64::MAX)
             .await
             .unwrap();
         prop_assert_eq!(found, rollups(&entries, &scope));
     }
-    let verification = shop.verify().await;
+    let verification = setup.verify().await;
     prop_assert_eq!(verification.faults, Vec::<String>::new());
     prop_assert_eq!(verification.entries, entries.len() as u64);
     Ok(())
@@ -320,7 +320,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_question_without_a_span_has_no_buckets_and_one_with_too_many_is_refused() {
-    let (shop, _) = shop().await;
+    let (setup, _) = setup().await;
     let query = |start, end| UsageQuery {
         scope: LedgerScope::All,
         start,
@@ -333,13 +333,13 @@ async fn a_question_without_a_span_has_no_buckets_and_one_with_too_many_is_refus
     };
     for (start, end) in [(0, 0), (120, 60), (u64::MAX, u64::MAX), (u64::MAX, 0)] {
         assert_eq!(
-            shop.ledger.usage(query(start, end)).await.unwrap(),
+            setup.ledger.usage(query(start, end)).await.unwrap(),
             [],
             "{start} to {end}"
         );
     }
-    let refused = shop.ledger.usage(query(0, u64::MAX)).await.unwrap_err();
+    let refused = setup.ledger.usage(query(0, u64::MAX)).await.unwrap_err();
     assert_eq!(refused.kind(), riad_core::ErrorKind::InvalidRequest);
-    let far = shop.ledger.usage(query(u64::MAX - 1, u64::MAX)).await.unwrap();
+    let far = setup.ledger.usage(query(u64::MAX - 1, u64::MAX)).await.unwrap();
     assert!(far.iter().all(|bucket| bucket.results.is_empty()));
 }

@@ -2,9 +2,9 @@
 //! behind its back. Not here: random traffic (`recount`).
 
 use super::{
-    Shop, UNPROTECT,
-    books::{LAST_MOMENT_OF_FEBRUARY, Sale},
-    connect, tamper,
+    LedgerHost, UNPROTECT, connect,
+    receipt_chains::{BilledRequest, LAST_MOMENT_OF_FEBRUARY},
+    tamper,
 };
 use riad_core::{
     ledger::{EngineTokens, Outcome, Record},
@@ -16,38 +16,39 @@ use rusqlite::types::Value;
 const BIT: i64 = 0x4000;
 
 /// A few entries of every sort in two accounts, one of them abandoned. The first run has ended in order.
-async fn sold() -> Shop {
-    let mut shop = Shop::new().await;
+async fn sold() -> LedgerHost {
+    let mut setup = LedgerHost::new().await;
     let prices = PriceList {
         prompt_tokens: 150_000,
         fuel: 2_000_000,
         ..PriceList::default()
     };
-    let plans = shop.host.store.plans();
+    let plans = setup.host.store.plans();
     let audit = crate::host::entry("plan.add", "standard");
     let plan = plans
         .add(&"standard".parse().unwrap(), &prices, 1, audit)
         .await
         .unwrap();
-    shop.books.prices.insert(plan.version, prices);
-    let other = shop.host.create_tenant("other").await.account();
+    setup.chains.prices.insert(plan.version, prices);
+    let other = setup.host.create_tenant("other").await.account();
     let mut lost = Vec::new();
     for n in 0..12 {
         let (account, tenant) = if n % 3 == 0 {
             (other, "other")
         } else {
-            (shop.account, "acme")
+            (setup.account, "acme")
         };
-        let mut sale = Sale::new(account, tenant, &format!("req-{n}"));
-        sale.plan_version = if n % 2 == 0 { 1 } else { plan.version };
-        sale.at_ms += n * 250;
-        sale.purpose.adapter = (n % 4 == 0).then(|| "tone".parse().unwrap());
-        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        let mut billed = BilledRequest::new(account, tenant, &format!("req-{n}"));
+        billed.plan_version = if n % 2 == 0 { 1 } else { plan.version };
+        billed.at_ms += n * 250;
+        billed.purpose.adapter = (n % 4 == 0).then(|| "tone".parse().unwrap());
+        setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
         if n == 7 {
-            lost.push(sale.hold());
+            lost.push(billed.hold());
         } else {
-            shop.ledger
-                .append(Record::Entry(shop.books.settle(&sale)))
+            setup
+                .ledger
+                .append(Record::Entry(setup.chains.settle(&billed)))
                 .await
                 .unwrap();
         }
@@ -57,18 +58,18 @@ async fn sold() -> Shop {
         completion: 11 * 7,
         embedded: 11 * 3,
     };
-    shop.ledger.end_run(engine).await.unwrap();
-    let mut shop = shop.reopen(|_| {}).await;
-    assert_eq!(shop.ledger.abandoned().await.unwrap(), lost);
-    let entry = shop.books.settle(&Sale::abandoned(&lost[0]));
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
-    shop
+    setup.ledger.end_run(engine).await.unwrap();
+    let mut setup = setup.reopen(|_| {}).await;
+    assert_eq!(setup.ledger.abandoned().await.unwrap(), lost);
+    let entry = setup.chains.settle(&BilledRequest::abandoned(&lost[0]));
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    setup
 }
 
-async fn faults_after(shop: Shop, sql: &str) -> (Shop, Vec<String>) {
-    let shop = shop.reopen(|data| tamper(data, sql)).await;
-    let faults = shop.verify().await.faults;
-    (shop, faults)
+async fn faults_after(setup: LedgerHost, sql: &str) -> (LedgerHost, Vec<String>) {
+    let setup = setup.reopen(|data| tamper(data, sql)).await;
+    let faults = setup.verify().await.faults;
+    (setup, faults)
 }
 
 /// Some fault says all of this.
@@ -80,8 +81,8 @@ fn assert_told(faults: &[String], words: &[&str]) {
 
 #[tokio::test]
 async fn a_ledger_that_was_written_through_its_port_closes() {
-    let shop = sold().await;
-    let verification = shop.verify().await;
+    let setup = sold().await;
+    let verification = setup.verify().await;
     assert_eq!(verification.faults, Vec::<String>::new());
     assert_eq!((verification.accounts, verification.entries), (2, 12));
     let [first, second] = &verification.runs[..] else {
@@ -98,36 +99,36 @@ async fn a_ledger_that_was_written_through_its_port_closes() {
 
 #[tokio::test]
 async fn an_empty_ledger_closes() {
-    let shop = Shop::new().await;
-    let verification = shop.verify().await;
+    let setup = LedgerHost::new().await;
+    let verification = setup.verify().await;
     assert_eq!((verification.accounts, verification.entries), (0, 0));
     assert_eq!(verification.faults, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn an_engine_that_counted_more_than_was_billed_is_told() {
-    let mut shop = Shop::new().await;
-    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let mut setup = LedgerHost::new().await;
+    let entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
     let engine = EngineTokens {
         prompt: 11,
         completion: 8,
         embedded: 3,
     };
-    shop.ledger.end_run(engine).await.unwrap();
-    let faults = shop.verify().await.faults;
+    setup.ledger.end_run(engine).await.unwrap();
+    let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_told(&faults, &["run 1", "8 completion", "11, 7 and 3"]);
 }
 
 #[tokio::test]
 async fn an_entry_that_is_gone_leaves_gaps() {
-    let (shop, faults) = faults_after(sold().await, "DELETE FROM ledger WHERE position = 5").await;
+    let (setup, faults) = faults_after(sold().await, "DELETE FROM ledger WHERE position = 5").await;
     assert_told(&faults, &["from position 5 to 5 are gone"]);
     assert_told(&faults, &["account 1, number 4 (position 6)", "follows on number 2"]);
     assert_told(&faults, &["position 6", "its receipt follows on sha256:"]);
     assert_told(&faults, &["rollup", "is not the sum of its entries"]);
-    drop(shop);
+    drop(setup);
 }
 
 #[tokio::test]
@@ -137,10 +138,10 @@ async fn the_last_entries_cannot_go_unnoticed_not_even_with_their_rollups() {
             sum(prompt_tokens), sum(completion_tokens), sum(embedded_tokens), sum(fuel), sum(stored_byte_hours),
             sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos)
         FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
-    let (shop, faults) = faults_after(sold().await, sql).await;
+    let (setup, faults) = faults_after(sold().await, sql).await;
     assert_told(&faults, &["from position 10 to 12 are gone"]);
     assert!(!faults.iter().any(|fault| fault.contains("rollup")), "{faults:?}");
-    drop(shop);
+    drop(setup);
 }
 
 #[tokio::test]
@@ -168,26 +169,28 @@ async fn rollups_are_compared_with_a_recount() {
 
 #[tokio::test]
 async fn costs_are_those_of_the_plans_version() {
-    let mut shop = sold().await;
-    let sale = Sale::new(shop.account, "acme", "dear");
-    shop.books.prices.insert(
+    let mut setup = sold().await;
+    let billed = BilledRequest::new(setup.account, "acme", "dear");
+    setup.chains.prices.insert(
         1,
         PriceList {
             requests: 5_000_000,
             ..PriceList::default()
         },
     );
-    shop.ledger
-        .append(Record::Entry(shop.books.settle(&sale)))
+    setup
+        .ledger
+        .append(Record::Entry(setup.chains.settle(&billed)))
         .await
         .unwrap();
-    let mut unknown = Sale::new(shop.account, "acme", "unknown");
+    let mut unknown = BilledRequest::new(setup.account, "acme", "unknown");
     unknown.plan_version = 77;
-    shop.ledger
-        .append(Record::Entry(shop.books.settle(&unknown)))
+    setup
+        .ledger
+        .append(Record::Entry(setup.chains.settle(&unknown)))
         .await
         .unwrap();
-    let faults = shop.verify().await.faults;
+    let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert_told(
         &faults,
@@ -198,40 +201,41 @@ async fn costs_are_those_of_the_plans_version() {
 
 #[tokio::test]
 async fn an_account_that_is_not_there_or_is_anothers_is_told() {
-    let mut shop = sold().await;
-    let stranger = Sale::new(riad_core::Account::new(99), "acme", "stranger");
-    shop.ledger.append(Record::Hold(stranger.hold())).await.unwrap();
-    let borrowed = Sale::new(shop.account, "other", "borrowed");
-    shop.ledger
-        .append(Record::Entry(shop.books.settle(&borrowed)))
+    let mut setup = sold().await;
+    let stranger = BilledRequest::new(riad_core::Account::new(99), "acme", "stranger");
+    setup.ledger.append(Record::Hold(stranger.hold())).await.unwrap();
+    let borrowed = BilledRequest::new(setup.account, "other", "borrowed");
+    setup
+        .ledger
+        .append(Record::Entry(setup.chains.settle(&borrowed)))
         .await
         .unwrap();
-    let faults = shop.verify().await.faults;
+    let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert_told(&faults, &["request stranger", "account 99, which is not there"]);
     assert_told(&faults, &["its tenant is other, and the account's is acme"]);
-    let entry = shop.books.settle(&stranger);
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
+    let entry = setup.chains.settle(&stranger);
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
     assert_told(
-        &shop.verify().await.faults,
+        &setup.verify().await.faults,
         &["account 99, number 1", "there is no such account"],
     );
 }
 
 #[tokio::test]
 async fn receipts_are_held_against_their_entries() {
-    let mut shop = Shop::new().await;
-    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
+    let mut setup = LedgerHost::new().await;
+    let mut entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
     entry.used.prompt_tokens += 1;
     entry.outcome = Outcome::Cancelled;
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
-    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-2"));
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    let mut entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-2"));
     entry.receipt = "a.b".into();
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
-    let mut entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-3"));
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    let mut entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-3"));
     entry.receipt.truncate(entry.receipt.len() - 1);
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
-    let faults = shop.verify().await.faults;
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    let faults = setup.verify().await.faults;
     assert_told(&faults, &["number 1", "its receipt has another outcome, usage"]);
     assert_told(&faults, &["number 2", "no compact JWS"]);
     assert_told(&faults, &["number 3", "its receipt follows on"]);
@@ -240,23 +244,25 @@ async fn receipts_are_held_against_their_entries() {
 
 #[tokio::test]
 async fn faults_beyond_a_thousand_are_counted_only() {
-    let mut shop = Shop::new().await;
+    let mut setup = LedgerHost::new().await;
     for n in 0..1100 {
-        let entry = shop.books.settle(&Sale::new(shop.account, "acme", &format!("req-{n}")));
-        drop(shop.ledger.append(Record::Entry(entry)));
+        let entry = setup
+            .chains
+            .settle(&BilledRequest::new(setup.account, "acme", &format!("req-{n}")));
+        drop(setup.ledger.append(Record::Entry(entry)));
     }
-    let verification = shop.ledger.verify(Box::new(|_| Some("no".into()))).await.unwrap();
+    let verification = setup.ledger.verify(Box::new(|_| Some("no".into()))).await.unwrap();
     assert_eq!((verification.entries, verification.faults.len()), (1100, 1001));
     assert_eq!(verification.faults[1000], "and 100 more faults");
-    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
-    let shop = sold().await;
-    let columns = columns(&shop);
+    let setup = sold().await;
+    let columns = columns(&setup);
     assert_eq!(columns.len(), 27);
-    let connection = connect(shop.host.data());
+    let connection = connect(setup.host.data());
     connection.execute_batch(UNPROTECT).unwrap();
     let mut tried = 0;
     // The first, one in the middle, and the abandoned one, which is the last.
@@ -277,14 +283,14 @@ async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
                 assert_eq!(connection.execute(&sql, (value, position)).unwrap(), 1, "{column}");
             };
             update(&changed, position);
-            let faults = shop.verify().await.faults;
+            let faults = setup.verify().await.faults;
             assert!(
                 !faults.is_empty(),
                 "{column} at {position} was changed from {before:?} unnoticed"
             );
             let moved = if column == "position" { position ^ BIT } else { position };
             update(&before, moved);
-            assert_eq!(shop.verify().await.faults, Vec::<String>::new(), "{column}");
+            assert_eq!(setup.verify().await.faults, Vec::<String>::new(), "{column}");
             tried += 1;
         }
     }
@@ -292,8 +298,8 @@ async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
     assert_eq!(tried, 3 * 27 - 4);
 }
 
-fn columns(shop: &Shop) -> Vec<String> {
-    let connection = connect(shop.host.data());
+fn columns(setup: &LedgerHost) -> Vec<String> {
+    let connection = connect(setup.host.data());
     let mut statement = connection
         .prepare("SELECT name FROM pragma_table_info('ledger')")
         .unwrap();

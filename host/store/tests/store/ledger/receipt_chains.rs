@@ -24,7 +24,7 @@ pub const LAST_MOMENT_OF_FEBRUARY: u64 = 1_772_323_199_250;
 
 /// What one request was.
 #[derive(Debug, Clone)]
-pub struct Sale {
+pub struct BilledRequest {
     pub account: Account,
     pub tenant: TenantId,
     pub key: Option<KeyId>,
@@ -37,7 +37,7 @@ pub struct Sale {
     pub plan_version: u32,
 }
 
-impl Sale {
+impl BilledRequest {
     /// A chat request that used a few tokens and completed.
     pub fn new(account: Account, tenant: &str, request: &str) -> Self {
         Self {
@@ -106,13 +106,13 @@ impl Sale {
 
 /// Where each account's chain of receipts ends.
 #[derive(Debug, Clone, Default)]
-pub struct Books {
+pub struct ReceiptChains {
     heads: BTreeMap<Account, ChainHead>,
     /// By plan version. None: everything is free.
     pub prices: BTreeMap<u32, PriceList>,
 }
 
-impl Books {
+impl ReceiptChains {
     /// Goes on where the ledger's chain ends.
     pub async fn resume(&mut self, ledger: &dyn Ledger, account: Account) {
         self.heads.insert(account, ledger.head(account).await.unwrap());
@@ -123,25 +123,25 @@ impl Books {
     }
 
     /// The account's next entry.
-    pub fn settle(&mut self, sale: &Sale) -> Entry {
-        let head = self.heads.entry(sale.account).or_default();
-        let prices = self.prices.get(&sale.plan_version).copied().unwrap_or_default();
+    pub fn settle(&mut self, billed: &BilledRequest) -> Entry {
+        let head = self.heads.entry(billed.account).or_default();
+        let prices = self.prices.get(&billed.plan_version).copied().unwrap_or_default();
         let receipt = Receipt {
-            tenant: sale.tenant.clone(),
-            account: sale.account,
+            tenant: billed.tenant.clone(),
+            account: billed.account,
             number: head.number + 1,
             previous: head.receipt,
-            request: sale.request.clone(),
-            at_ms: sale.at_ms,
-            kind: sale.purpose.kind,
-            outcome: sale.outcome,
-            key: sale.key.clone(),
-            model: named(&sale.purpose),
+            request: billed.request.clone(),
+            at_ms: billed.at_ms,
+            kind: billed.purpose.kind,
+            outcome: billed.outcome,
+            key: billed.key.clone(),
+            model: named(&billed.purpose),
             served_by: ServedBy::default(),
-            used: sale.used,
+            used: billed.used,
             plan: PlanName::standard(),
-            plan_version: sale.plan_version,
-            cost_nanos: prices.nanos(&sale.used),
+            plan_version: billed.plan_version,
+            cost_nanos: prices.nanos(&billed.used),
         };
         let jws = sign(&receipt);
         *head = ChainHead {
@@ -155,10 +155,10 @@ impl Books {
             key: receipt.key,
             request: receipt.request,
             at_ms: receipt.at_ms,
-            purpose: sale.purpose.clone(),
+            purpose: billed.purpose.clone(),
             outcome: receipt.outcome,
             used: receipt.used,
-            at_most: (sale.outcome == Outcome::Abandoned).then_some(sale.at_most),
+            at_most: (billed.outcome == Outcome::Abandoned).then_some(billed.at_most),
             plan: receipt.plan,
             plan_version: receipt.plan_version,
             cost_nanos: receipt.cost_nanos,

@@ -2,9 +2,8 @@
 //! Not here: writing (`append`), buckets of usage (`recount`).
 
 use super::{
-    Shop,
-    books::{Books, LAST_MOMENT_OF_FEBRUARY, Sale},
-    connect,
+    LedgerHost, connect,
+    receipt_chains::{BilledRequest, LAST_MOMENT_OF_FEBRUARY, ReceiptChains},
 };
 use crate::host::Host;
 use riad_core::{
@@ -16,27 +15,28 @@ use riad_core::{
 
 #[tokio::test]
 async fn an_entry_without_key_and_adapter_and_of_the_largest_amounts_is_kept() {
-    let mut shop = Shop::new().await;
-    let mut sale = Sale::new(shop.account, "acme", "req-1");
-    sale.key = None;
-    sale.purpose.plugin = String::new();
+    let mut setup = LedgerHost::new().await;
+    let mut billed = BilledRequest::new(setup.account, "acme", "req-1");
+    billed.key = None;
+    billed.purpose.plugin = String::new();
     let largest = i64::MAX.unsigned_abs();
-    sale.used = all(largest);
-    let entry = shop.books.settle(&sale);
-    shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+    billed.used = all(largest);
+    let entry = setup.chains.settle(&billed);
+    setup.ledger.append(Record::Entry(entry.clone())).await.unwrap();
     // What is beyond stays at the limit, in the row and in the sums.
-    sale.request = "req-2".into();
-    sale.used.fuel = u64::MAX;
-    shop.ledger
-        .append(Record::Entry(shop.books.settle(&sale)))
+    billed.request = "req-2".into();
+    billed.used.fuel = u64::MAX;
+    setup
+        .ledger
+        .append(Record::Entry(setup.chains.settle(&billed)))
         .await
         .unwrap();
-    let entries = shop.entries().await;
+    let entries = setup.entries().await;
     assert_eq!(entries[0].1, entry);
     assert_eq!(entries[1].1.used.fuel, largest);
-    let rollups = shop.ledger.rollups(LedgerScope::All, 0, u64::MAX).await.unwrap();
+    let rollups = setup.ledger.rollups(LedgerScope::All, 0, u64::MAX).await.unwrap();
     assert_eq!(rollups[0].used, all(largest));
-    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }
 
 fn all(amount: u64) -> Usage {
@@ -53,18 +53,20 @@ fn all(amount: u64) -> Usage {
 
 #[tokio::test]
 async fn entries_are_paged_by_whose_they_are() {
-    let mut shop = Shop::new().await;
-    let other = shop.host.create_tenant("other").await.account();
+    let mut setup = LedgerHost::new().await;
+    let other = setup.host.create_tenant("other").await.account();
     for n in 0..30 {
         let (account, tenant) = if n % 3 == 0 {
             (other, "other")
         } else {
-            (shop.account, "acme")
+            (setup.account, "acme")
         };
-        let entry = shop.books.settle(&Sale::new(account, tenant, &format!("req-{n}")));
-        shop.ledger.append(Record::Entry(entry)).await.unwrap();
+        let entry = setup
+            .chains
+            .settle(&BilledRequest::new(account, tenant, &format!("req-{n}")));
+        setup.ledger.append(Record::Entry(entry)).await.unwrap();
     }
-    let everything = shop.entries().await;
+    let everything = setup.entries().await;
     for (scope, number) in [
         (LedgerScope::All, 30),
         (LedgerScope::Account(other), 10),
@@ -77,7 +79,7 @@ async fn entries_are_paged_by_whose_they_are() {
                 after,
                 limit: 4,
             };
-            let page = shop.ledger.entries(query).await.unwrap();
+            let page = setup.ledger.entries(query).await.unwrap();
             let belongs = |entry: &riad_core::ledger::Entry| match &scope {
                 LedgerScope::All => true,
                 LedgerScope::Account(account) => entry.account == *account,
@@ -100,10 +102,10 @@ async fn entries_are_paged_by_whose_they_are() {
 
 #[tokio::test]
 async fn the_database_refuses_to_change_an_entry() {
-    let mut shop = Shop::new().await;
-    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
-    shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
-    let connection = connect(shop.host.data());
+    let mut setup = LedgerHost::new().await;
+    let entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
+    setup.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+    let connection = connect(setup.host.data());
     let copy = |position: &str, number: &str, request: &str| {
         let columns = "account, tenant, key, at_ms, kind, model, adapter, plugin, outcome, requests, prompt_tokens, \
             completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, abandoned_tokens, at_most, plan, \
@@ -124,20 +126,20 @@ async fn the_database_refuses_to_change_an_entry() {
         let refused = connection.execute_batch(&attempt).unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{attempt}: {refused}");
     }
-    assert_eq!(shop.entries().await, [(1, entry)]);
+    assert_eq!(setup.entries().await, [(1, entry)]);
     // What was refused is not refused for its form.
     connection.execute_batch(&copy("NULL", "2", "'req-2'")).unwrap();
 }
 
 #[tokio::test]
 async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
-    let mut shop = Shop::new().await;
+    let mut setup = LedgerHost::new().await;
     let prices = PriceList {
         prompt_tokens: 1_000_000,
         ..PriceList::default()
     };
-    let other = shop.host.create_tenant("other").await.account();
-    shop.books.prices.insert(1, prices);
+    let other = setup.host.create_tenant("other").await.account();
+    setup.chains.prices.insert(1, prices);
     // 2026: January's last moment, February's first, its last, and March's first.
     let times = [
         1_769_903_999_999,
@@ -146,21 +148,22 @@ async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
         1_772_323_200_000,
     ];
     for (n, at_ms) in times.into_iter().enumerate() {
-        let mut sale = Sale::new(shop.account, "acme", &format!("req-{n}"));
-        sale.at_ms = at_ms;
-        sale.used = Usage {
+        let mut billed = BilledRequest::new(setup.account, "acme", &format!("req-{n}"));
+        billed.at_ms = at_ms;
+        billed.used = Usage {
             prompt_tokens: 10_u64.pow(u32::try_from(n).unwrap()),
             ..Usage::default()
         };
-        sale.key = Some(format!("key-{}", n % 2).parse().unwrap());
-        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
-        shop.ledger
-            .append(Record::Entry(shop.books.settle(&sale)))
+        billed.key = Some(format!("key-{}", n % 2).parse().unwrap());
+        setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
+        setup
+            .ledger
+            .append(Record::Entry(setup.chains.settle(&billed)))
             .await
             .unwrap();
         // Set aside, not spent.
-        sale.request = format!("open-{n}");
-        shop.ledger.append(Record::Hold(sale.hold())).await.unwrap();
+        billed.request = format!("open-{n}");
+        setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
     }
     let spent = |total, month, day| {
         let amount = |tokens| Amount {
@@ -181,55 +184,55 @@ async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
         (times[3] + 86_400_000, spent(1111, 1000, 0)),
         (0, spent(1111, 0, 0)),
     ] {
-        let found = shop.ledger.spent(shop.account, None, now_ms / 1000).await.unwrap();
+        let found = setup.ledger.spent(setup.account, None, now_ms / 1000).await.unwrap();
         assert_eq!(found, expected, "{now_ms}");
     }
     let key = "key-1".parse().unwrap();
-    let of_key = shop
+    let of_key = setup
         .ledger
-        .spent(shop.account, Some(&key), times[2] / 1000)
+        .spent(setup.account, Some(&key), times[2] / 1000)
         .await
         .unwrap();
     assert_eq!(of_key, spent(1010, 10, 0));
     assert_eq!(
-        shop.ledger.spent(other, None, times[2] / 1000).await.unwrap(),
+        setup.ledger.spent(other, None, times[2] / 1000).await.unwrap(),
         Spent::default()
     );
-    let beyond = shop.ledger.spent(shop.account, None, u64::MAX).await.unwrap_err();
+    let beyond = setup.ledger.spent(setup.account, None, u64::MAX).await.unwrap_err();
     assert_eq!(beyond.kind(), ErrorKind::InvalidRequest);
 }
 
 #[tokio::test]
 async fn entries_and_rollups_outlive_the_tenant_and_are_not_the_next_ones() {
-    let mut shop = Shop::new().await;
-    let entry = shop.books.settle(&Sale::new(shop.account, "acme", "req-1"));
-    shop.ledger.append(Record::Entry(entry)).await.unwrap();
-    let pass = shop.host.pass("acme").await;
-    shop.host.delete_tenant(&pass).await;
-    let next = shop.host.create_tenant("acme").await.account();
-    assert_ne!(next, shop.account);
+    let mut setup = LedgerHost::new().await;
+    let entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    let pass = setup.host.pass("acme").await;
+    setup.host.delete_tenant(&pass).await;
+    let next = setup.host.create_tenant("acme").await.account();
+    assert_ne!(next, setup.account);
     let tenant = LedgerScope::Tenant("acme".parse().unwrap());
     for (scope, number) in [
         (LedgerScope::Account(next), 0),
-        (LedgerScope::Account(shop.account), 1),
+        (LedgerScope::Account(setup.account), 1),
         (tenant, 1),
     ] {
-        let rollups = shop.ledger.rollups(scope.clone(), 0, u64::MAX).await.unwrap();
+        let rollups = setup.ledger.rollups(scope.clone(), 0, u64::MAX).await.unwrap();
         assert_eq!(rollups.len(), number);
         assert!(
             rollups
                 .iter()
-                .all(|rollup| rollup.account == shop.account && rollup.used.prompt_tokens == 11)
+                .all(|rollup| rollup.account == setup.account && rollup.used.prompt_tokens == 11)
         );
         let query = EntryQuery {
             scope,
             after: 0,
             limit: 10,
         };
-        assert_eq!(shop.ledger.entries(query).await.unwrap().len(), number);
+        assert_eq!(setup.ledger.entries(query).await.unwrap().len(), number);
     }
-    assert_eq!(shop.ledger.head(next).await.unwrap(), ChainHead::default());
-    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+    assert_eq!(setup.ledger.head(next).await.unwrap(), ChainHead::default());
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -251,18 +254,18 @@ async fn the_signing_key_is_the_first_that_was_made_and_never_printed() {
 
 #[tokio::test]
 async fn every_kind_and_outcome_can_be_written_and_read() {
-    let mut shop = Shop::new().await;
+    let mut setup = LedgerHost::new().await;
     for kind in riad_core::ledger::Kind::ALL {
         for outcome in Outcome::ALL {
-            let mut sale = Sale::new(shop.account, "acme", &format!("{kind}-{outcome}"));
-            (sale.purpose.kind, sale.outcome) = (*kind, *outcome);
-            let entry = shop.books.settle(&sale);
-            shop.ledger.append(Record::Entry(entry.clone())).await.unwrap();
-            assert_eq!(shop.entries().await.last().unwrap().1, entry);
+            let mut billed = BilledRequest::new(setup.account, "acme", &format!("{kind}-{outcome}"));
+            (billed.purpose.kind, billed.outcome) = (*kind, *outcome);
+            let entry = setup.chains.settle(&billed);
+            setup.ledger.append(Record::Entry(entry.clone())).await.unwrap();
+            assert_eq!(setup.entries().await.last().unwrap().1, entry);
         }
     }
-    let mut again = Books::default();
-    again.resume(&*shop.ledger, shop.account).await;
-    assert_eq!(again.head(shop.account), shop.books.head(shop.account));
-    assert_eq!(shop.verify().await.faults, Vec::<String>::new());
+    let mut again = ReceiptChains::default();
+    again.resume(&*setup.ledger, setup.account).await;
+    assert_eq!(again.head(setup.account), setup.chains.head(setup.account));
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, mem, sync::Arc};
 const GRAIN: u64 = 60;
 
 #[derive(Default)]
-pub(crate) struct Uses {
+pub(crate) struct KeyUses {
     pending: Mutex<Pending>,
     /// Held from taking up what is pending until it is written, so that whoever closes the database waits for it.
     writing: Mutex<()>,
@@ -22,9 +22,9 @@ struct Pending {
     is_writing: bool,
 }
 
-impl Uses {
+impl KeyUses {
     /// Whether the database should know more than `last`.
-    pub(crate) fn are_news(last: Option<u64>, now: u64) -> bool {
+    pub(crate) fn should_record(last: Option<u64>, now: u64) -> bool {
         last.is_none_or(|last| last.saturating_add(GRAIN) <= now)
     }
 
@@ -64,7 +64,7 @@ impl Uses {
 }
 
 /// Notes a use and returns at once.
-pub(crate) fn note(uses: &Arc<Uses>, database: &Arc<Database>, key: i64, now: u64) {
+pub(crate) fn note(uses: &Arc<KeyUses>, database: &Arc<Database>, key: i64, now: u64) {
     if uses.add(key, now) {
         let (uses, database) = (uses.clone(), database.clone());
         // Not awaited: nobody's answer depends on it.
