@@ -8,12 +8,11 @@ use crate::{
     error::{Failure, StoreResult, run_with_permit},
     files,
     generations::{self, FolderLock},
-    names,
     room::RoomState,
 };
 use async_trait::async_trait;
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Result,
+    AdapterAlias, Error, ErrorKind, Result, Timestamp,
     adapter::{Adapter, AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterStore,
 };
@@ -81,7 +80,7 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
         alias,
         generation,
         info,
-        created: names::now(),
+        created: Timestamp::now().as_seconds(),
     };
     room.database.write(|connection| {
         connection.execute(

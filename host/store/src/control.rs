@@ -186,7 +186,7 @@ impl Control {
 
     /// Records when a key was used, without waiting for the disk.
     pub(crate) fn record_use(&self, key: i64, now: u64) {
-        key_uses::note(&self.uses, &self.database, key, now);
+        key_uses::record(&self.uses, &self.database, key, now);
     }
 
     pub(crate) fn close(&self) {

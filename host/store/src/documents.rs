@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use riad_core::{
-    DocumentId, Error, Result,
+    DocumentId, Error, Result, Timestamp,
     document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ports::Documents,
 };
@@ -98,7 +98,7 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
         metadata: document.metadata,
         chunks,
         bytes: document.text.len() as u64,
-        created: names::now(),
+        created: Timestamp::now().as_seconds(),
     };
     connection
         .prepare_cached(

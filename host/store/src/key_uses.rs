@@ -1,17 +1,17 @@
-//! When keys were last used, to the minute. Noted in memory and written behind the answers, many in one transaction, so that no
-//! request waits for the disk because of it. Not here: who asks for a key (`key_store`).
+//! When keys were last used, to the minute. Uses are queued in memory and written in the background, many in one transaction, so
+//! that no request waits for the disk.
 
 use crate::sqlite::Database;
 use parking_lot::Mutex;
 use std::{collections::HashMap, mem, sync::Arc};
 
-/// Seconds. A use that is noted again within them would tell nothing new.
-const GRAIN: u64 = 60;
+/// Seconds. A later use within them is not recorded.
+const RESOLUTION: u64 = 60;
 
 #[derive(Default)]
 pub(crate) struct KeyUses {
     pending: Mutex<Pending>,
-    /// Held from taking up what is pending until it is written, so that whoever closes the database waits for it.
+    /// Held while pending uses are written, so that closing the database waits for it.
     writing: Mutex<()>,
 }
 
@@ -23,12 +23,12 @@ struct Pending {
 }
 
 impl KeyUses {
-    /// Whether the database should know more than `last`.
+    /// Whether a use at `now` is recorded, after the recorded one at `last`.
     pub(crate) fn should_record(last: Option<u64>, now: u64) -> bool {
-        last.is_none_or(|last| last.saturating_add(GRAIN) <= now)
+        last.is_none_or(|last| last.saturating_add(RESOLUTION) <= now)
     }
 
-    /// Writes what has been noted. What fails is lost: the next use notes it again.
+    /// Writes the pending uses. Those that cannot be written are lost: the next use of the key is recorded instead.
     pub(crate) fn write(&self, database: &Database) {
         let _writing = self.writing.lock();
         loop {
@@ -49,12 +49,12 @@ impl KeyUses {
                 Ok(())
             });
             if let Err(error) = written {
-                tracing::warn!(%error, keys = uses.len(), "the last use of keys was not written down");
+                tracing::warn!(%error, keys = uses.len(), "the last use of keys could not be written");
             }
         }
     }
 
-    /// True if nobody is writing: the caller has to.
+    /// True if the caller has to write the pending uses, because nobody else is writing.
     fn add(&self, key: i64, now: u64) -> bool {
         let mut pending = self.pending.lock();
         let noted = pending.uses.entry(key).or_insert(now);
@@ -63,11 +63,11 @@ impl KeyUses {
     }
 }
 
-/// Notes a use and returns at once.
-pub(crate) fn note(uses: &Arc<KeyUses>, database: &Arc<Database>, key: i64, now: u64) {
+/// Queues a use and returns immediately.
+pub(crate) fn record(uses: &Arc<KeyUses>, database: &Arc<Database>, key: i64, now: u64) {
     if uses.add(key, now) {
         let (uses, database) = (uses.clone(), database.clone());
-        // Not awaited: nobody's answer depends on it.
+        // Not awaited: no response depends on it.
         drop(tokio::task::spawn_blocking(move || uses.write(&database)));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, KeyId, Result, Secret,
+    Account, Digest, KeyId, Result, Secret, Timestamp,
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     ports::Ledger,
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
@@ -28,7 +28,6 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 use writer::{Job, Writer};
 
@@ -191,8 +190,7 @@ impl Ledger for ControlLedger {
 
 /// The new run's number, and the holds that earlier runs left behind.
 fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> StoreResult<(i64, Vec<Hold>)> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let began_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let began_ms = rows::stored(Timestamp::now().as_millis());
     let guard = lock.lock();
     let transaction = connection.begin(&guard)?;
     // A hold that came after its entry ends nothing, and a second entry for its request would be refused.

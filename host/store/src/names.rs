@@ -1,16 +1,8 @@
-//! New document ids, which sort by insertion, and the clock. Not here: which ids are allowed (`riad_core::ids`).
+//! New document ids, which sort by insertion.
 
-use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 const PREFIX: &str = "doc_";
-
-/// Seconds since 1970-01-01 UTC.
-pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
 
 /// An id after `last`, the greatest of the room, also when the clock has been set back.
 pub(crate) fn next_document(last: Option<&str>) -> String {

@@ -9,19 +9,19 @@ const KEY: &str = "account, day, tenant, key, kind, model, adapter, plugin, plan
 const KEY_COUNT: usize = 10;
 const SUM_COUNT: usize = 9;
 
-/// Both come in the same order, so that neither has to be in memory.
-pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(String)) -> StoreResult<()> {
+/// Streams both in the same order, so that neither has to fit into memory.
+pub(super) fn compare_rollups(connection: &Connection, mut report: impl FnMut(String)) -> StoreResult<()> {
     let mut recount = connection.prepare(&format!(
         "SELECT account, (at_ms - at_ms % {day}) / 1000 AS day, tenant, key, kind, model, adapter, plugin, plan, plan_version, {SUMS}
          FROM ledger GROUP BY {KEY} ORDER BY {KEY}",
         day = rows::DAY_MS
     ))?;
-    let mut kept = connection.prepare(&format!(
+    let mut stored_rollups = connection.prepare(&format!(
         "SELECT {KEY}, requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours,
             adapter_byte_hours, abandoned_tokens, cost_nanos FROM rollups ORDER BY {KEY}"
     ))?;
-    let (mut recount, mut kept) = (read_rollups(&mut recount)?, read_rollups(&mut kept)?);
-    let (mut counted, mut rollup) = (recount.next().transpose()?, kept.next().transpose()?);
+    let (mut recount, mut stored_rollups) = (read_rollups(&mut recount)?, read_rollups(&mut stored_rollups)?);
+    let (mut counted, mut rollup) = (recount.next().transpose()?, stored_rollups.next().transpose()?);
     loop {
         let order = match (&counted, &rollup) {
             (None, None) => return Ok(()),
@@ -36,13 +36,13 @@ pub(super) fn compare_rollups(connection: &Connection, mut tell: impl FnMut(Stri
             Ordering::Equal => None,
         };
         if let (Some(fault), Some(wrong)) = (fault, if order.is_gt() { &rollup } else { &counted }) {
-            tell(format!("the rollup of {} {fault}", wrong.name()));
+            report(format!("the rollup of {} {fault}", wrong.name()));
         }
         if order.is_le() {
             counted = recount.next().transpose()?;
         }
         if order.is_ge() {
-            rollup = kept.next().transpose()?;
+            rollup = stored_rollups.next().transpose()?;
         }
     }
 }

@@ -12,7 +12,7 @@ async fn is_refused(host: &Host, pass: &TenantPass) {
 }
 
 #[tokio::test]
-async fn a_former_tenants_pass_does_not_open_the_new_ones_room_that_is_closed() {
+async fn a_former_tenants_pass_does_not_open_the_new_room() {
     let host = Host::new().await;
     let former = host.create_tenant("acme").await;
     host.delete_tenant(&former).await;
@@ -25,7 +25,7 @@ async fn a_former_tenants_pass_does_not_open_the_new_ones_room_that_is_closed() 
 }
 
 #[tokio::test]
-async fn a_former_tenants_pass_does_not_join_the_new_ones_room_that_is_open() {
+async fn a_former_tenants_pass_does_not_join_the_new_open_room() {
     let host = Host::new().await;
     let former = host.create_tenant("acme").await;
     let old_room = host.open(&former).await;
@@ -58,7 +58,7 @@ async fn a_former_tenants_pass_does_not_join_the_new_ones_room_that_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn passes_of_deleted_tenants_never_see_a_later_ones_room_while_tenants_come_and_go() {
+async fn passes_of_deleted_tenants_never_open_a_later_room() {
     let host = Host::new().await;
     let first = host.create_tenant("acme").await;
     let mut attempts = Vec::new();
@@ -108,7 +108,7 @@ async fn passes_of_deleted_tenants_never_see_a_later_ones_room_while_tenants_com
 }
 
 #[tokio::test]
-async fn an_account_is_given_once_also_when_its_tenant_was_the_last_one() {
+async fn no_account_number_is_given_twice() {
     let host = Host::new().await;
     let mut seen = Vec::new();
     for _ in 0..3 {

@@ -60,8 +60,8 @@ async fn replacing_an_alias_keeps_the_files_that_a_request_holds() {
     let (third, third_info) = adapter("third");
     room.adapters.put(&alias("other"), &third, &third_info).await.unwrap();
     assert!(!folder.exists());
-    let shelf = fs::read_dir(host.room_folder("acme").join("adapters")).unwrap().count();
-    assert_eq!(shelf, 1);
+    let generations = fs::read_dir(host.room_folder("acme").join("adapters")).unwrap().count();
+    assert_eq!(generations, 1);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_pin_outlives_the_open_room() {
 }
 
 #[tokio::test]
-async fn two_aliases_share_a_generation_and_leftovers_are_swept_at_opening() {
+async fn aliases_share_a_generation_and_opening_sweeps_leftovers() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     let (files, info) = adapter("shared");
@@ -105,19 +105,19 @@ async fn two_aliases_share_a_generation_and_leftovers_are_swept_at_opening() {
         "shared"
     );
     drop(room);
-    let shelf = host.room_folder("acme").join("adapters");
+    let generations = host.room_folder("acme").join("adapters");
     let host = host
         .reopen(|_| {
-            fs::create_dir(shelf.join(".new-half")).unwrap();
-            fs::create_dir(shelf.join("0".repeat(64))).unwrap();
+            fs::create_dir(generations.join(".new-half")).unwrap();
+            fs::create_dir(generations.join("0".repeat(64))).unwrap();
         })
         .await;
     host.open(&host.pass("acme").await).await;
-    assert_eq!(fs::read_dir(&shelf).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&generations).unwrap().count(), 1);
 }
 
 #[tokio::test]
-async fn an_alias_without_files_is_a_clear_error_and_mended_by_uploading_again() {
+async fn an_alias_without_files_is_repaired_by_uploading_again() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     for error in [

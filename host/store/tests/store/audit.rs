@@ -47,7 +47,7 @@ async fn a_line_comes_back_as_it_was_written_also_after_a_crash() {
 }
 
 #[tokio::test]
-async fn every_change_of_a_tenant_and_its_keys_has_its_line_with_the_account() {
+async fn every_change_has_its_audit_entry_with_the_account() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     host.create_tenant("globex").await;

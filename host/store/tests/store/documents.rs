@@ -8,7 +8,7 @@ use riad_core::{
 use serde_json::json;
 
 #[tokio::test]
-async fn a_document_is_found_when_insert_returns_and_never_after_delete_returns() {
+async fn a_document_is_found_after_insert_and_never_after_delete() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     let document = add(
@@ -133,7 +133,7 @@ async fn any_text_is_a_valid_query() {
 }
 
 #[tokio::test]
-async fn a_filter_lets_only_equal_metadata_through_by_words_and_by_vector() {
+async fn a_filter_applies_to_words_and_to_vectors() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     add(
@@ -239,7 +239,7 @@ async fn listing_follows_insertion_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_document_may_have_no_chunk_and_a_wrong_embedding_changes_nothing() {
+async fn a_document_with_a_wrong_embedding_changes_nothing() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     let document = |title: &str| NewDocument {

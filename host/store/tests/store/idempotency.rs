@@ -31,7 +31,7 @@ async fn an_answer_is_kept_in_its_room_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_old_is_not_given_and_goes_with_the_next_put() {
+async fn an_expired_response_is_not_returned_and_is_deleted_later() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     room.idempotency.put("old", &reply(b"old", 10), 0).await.unwrap();

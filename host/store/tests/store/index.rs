@@ -77,7 +77,7 @@ fn change_state(data: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_index_newer_than_the_documents_or_of_another_format_is_built_anew() {
+async fn an_index_that_does_not_match_the_documents_is_rebuilt() {
     survives(|data| change_state(data, "UPDATE state SET value = '4' WHERE key = 'index_watermark'")).await;
     survives(|data| change_state(data, "UPDATE state SET value = 'x' WHERE key = 'index_format'")).await;
 }

@@ -19,7 +19,7 @@ use riad_core::{
 };
 use std::{path::Path, sync::Arc};
 
-/// A host with one tenant, whose requests are sold.
+/// A host with one tenant and its ledger.
 struct LedgerHost {
     host: Host,
     ledger: Arc<dyn Ledger>,

@@ -118,7 +118,7 @@ async fn tenants_and_keys_of_the_first_version_go_on_working() {
 }
 
 #[tokio::test]
-async fn the_migrated_database_is_whole_and_has_the_shape_of_a_new_one() {
+async fn a_migrated_database_has_the_schema_of_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
     write_first_version(&old);

@@ -145,7 +145,7 @@ async fn a_deleted_tenants_pass_opens_nothing_and_its_room_goes() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
+async fn an_interrupted_deletion_is_finished_at_the_next_start() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     host.open(&pass).await;
@@ -161,7 +161,7 @@ async fn a_deletion_that_was_interrupted_is_finished_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_left_over_does_not_become_a_new_tenants_room() {
+async fn a_leftover_folder_does_not_become_a_new_tenants_room() {
     let host = Host::new().await;
     fs::create_dir_all(host.room_folder("acme")).unwrap();
     let error = host

@@ -64,7 +64,7 @@ async fn records_are_written_in_the_order_of_the_calls_whoever_waits() {
 }
 
 #[tokio::test]
-async fn after_a_record_that_could_not_be_written_everything_is_refused_until_the_ledger_is_opened_again() {
+async fn after_a_failed_write_the_ledger_refuses_until_reopened() {
     let mut setup = LedgerHost::new().await;
     let billed = BilledRequest::new(setup.account, "acme", "req-1");
     setup
@@ -138,7 +138,7 @@ async fn closing_writes_what_is_queued_and_refuses_what_comes_later() {
 }
 
 #[tokio::test]
-async fn holds_of_a_dead_run_are_found_and_their_end_counts_for_that_run() {
+async fn abandoned_holds_count_for_the_run_that_made_them() {
     let mut setup = LedgerHost::new().await;
     let billed_requests: Vec<BilledRequest> = (0..3)
         .map(|n| BilledRequest::new(setup.account, "acme", &format!("req-{n}")))

@@ -120,7 +120,7 @@ fn kill_after(data: &Path, enough: usize, acknowledged: &mut Acknowledged) {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_kill_9_once_and_the_ledger_closes() {
+async fn acknowledged_entries_survive_kill_9_once() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let host = Host::at(&data, Limits::default()).await;

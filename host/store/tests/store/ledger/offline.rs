@@ -10,7 +10,7 @@ use riad_store::{CONTROL_SCHEMA_VERSION, OfflineLedger};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Some settled requests, and one that is still open.
-async fn sold() -> LedgerHost {
+async fn ledger_with_entries() -> LedgerHost {
     let mut setup = LedgerHost::new().await;
     for n in 0..4 {
         let billed = BilledRequest::new(setup.account, "acme", &format!("req-{n}"));
@@ -41,7 +41,7 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn an_offline_check_says_the_same_and_changes_nothing() {
-    let setup = sold().await;
+    let setup = ledger_with_entries().await;
     let online = setup.verify().await;
     assert_eq!((online.entries, online.faults.len()), (3, 0));
     setup
@@ -58,7 +58,7 @@ async fn an_offline_check_says_the_same_and_changes_nothing() {
 
 #[tokio::test]
 async fn an_offline_check_reads_the_log_that_a_kill_left() {
-    let setup = sold().await;
+    let setup = ledger_with_entries().await;
     let online = setup.verify().await;
     let copy = tempfile::tempdir().unwrap();
     for (name, bytes) in files(setup.host.data()) {
@@ -79,7 +79,7 @@ async fn an_offline_check_reads_the_log_that_a_kill_left() {
 
 #[tokio::test]
 async fn an_offline_check_finds_a_changed_entry() {
-    sold()
+    ledger_with_entries()
         .await
         .reopen(|data| {
             tamper(data, "UPDATE ledger SET fuel = fuel + 1 WHERE position = 2");
@@ -92,7 +92,7 @@ async fn an_offline_check_finds_a_changed_entry() {
 
 #[tokio::test]
 async fn an_offline_check_refuses_other_folders_and_servers() {
-    let setup = sold().await;
+    let setup = ledger_with_entries().await;
     assert_eq!(open_error(setup.host.data()), ErrorKind::Conflict);
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(open_error(empty.path()), ErrorKind::NotFound);

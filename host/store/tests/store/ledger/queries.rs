@@ -1,4 +1,4 @@
-//! What is kept and told: entries with all they have, pages of them, sums by calendar, and that nothing of it changes.
+//! Reading entries, pages and sums by calendar; entries never change.
 //! Not here: writing (`append`), buckets of usage (`recount`).
 
 use super::{
@@ -14,7 +14,7 @@ use riad_core::{
 };
 
 #[tokio::test]
-async fn an_entry_without_key_and_adapter_and_of_the_largest_amounts_is_kept() {
+async fn an_entry_with_the_largest_amounts_comes_back_unchanged() {
     let mut setup = LedgerHost::new().await;
     let mut billed = BilledRequest::new(setup.account, "acme", "req-1");
     billed.key = None;
@@ -203,7 +203,7 @@ async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
 }
 
 #[tokio::test]
-async fn entries_and_rollups_outlive_the_tenant_and_are_not_the_next_ones() {
+async fn entries_outlive_their_tenant_and_stay_with_its_account() {
     let mut setup = LedgerHost::new().await;
     let entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
     setup.ledger.append(Record::Entry(entry)).await.unwrap();

@@ -319,7 +319,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_question_without_a_span_has_no_buckets_and_one_with_too_many_is_refused() {
+async fn a_usage_query_without_a_span_has_no_buckets() {
     let (setup, _) = setup().await;
     let query = |start, end| UsageQuery {
         scope: LedgerScope::All,

@@ -16,7 +16,7 @@ use rusqlite::types::Value;
 const BIT: i64 = 0x4000;
 
 /// A few entries of every sort in two accounts, one of them abandoned. The first run has ended in order.
-async fn sold() -> LedgerHost {
+async fn ledger_with_entries() -> LedgerHost {
     let mut setup = LedgerHost::new().await;
     let prices = PriceList {
         prompt_tokens: 150_000,
@@ -81,7 +81,7 @@ fn assert_told(faults: &[String], words: &[&str]) {
 
 #[tokio::test]
 async fn a_ledger_that_was_written_through_its_port_closes() {
-    let setup = sold().await;
+    let setup = ledger_with_entries().await;
     let verification = setup.verify().await;
     assert_eq!(verification.faults, Vec::<String>::new());
     assert_eq!((verification.accounts, verification.entries), (2, 12));
@@ -123,7 +123,7 @@ async fn an_engine_that_counted_more_than_was_billed_is_told() {
 
 #[tokio::test]
 async fn an_entry_that_is_gone_leaves_gaps() {
-    let (setup, faults) = faults_after(sold().await, "DELETE FROM ledger WHERE position = 5").await;
+    let (setup, faults) = faults_after(ledger_with_entries().await, "DELETE FROM ledger WHERE position = 5").await;
     assert_told(&faults, &["from position 5 to 5 are gone"]);
     assert_told(&faults, &["account 1, number 4 (position 6)", "follows on number 2"]);
     assert_told(&faults, &["position 6", "its receipt follows on sha256:"]);
@@ -132,13 +132,13 @@ async fn an_entry_that_is_gone_leaves_gaps() {
 }
 
 #[tokio::test]
-async fn the_last_entries_cannot_go_unnoticed_not_even_with_their_rollups() {
+async fn verify_finds_that_the_last_entries_were_deleted() {
     let sql = "DELETE FROM ledger WHERE position > 9; DELETE FROM rollups; INSERT INTO rollups
         SELECT account, at_ms / 86400000 * 86400, tenant, key, kind, model, adapter, plugin, plan, plan_version, sum(requests),
             sum(prompt_tokens), sum(completion_tokens), sum(embedded_tokens), sum(fuel), sum(stored_byte_hours),
             sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos)
         FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
-    let (setup, faults) = faults_after(sold().await, sql).await;
+    let (setup, faults) = faults_after(ledger_with_entries().await, sql).await;
     assert_told(&faults, &["from position 10 to 12 are gone"]);
     assert!(!faults.iter().any(|fault| fault.contains("rollup")), "{faults:?}");
     drop(setup);
@@ -161,7 +161,7 @@ async fn rollups_are_compared_with_a_recount() {
             ["key \"key-2\"", day, "has no entries"],
         ),
     ] {
-        let (_shop, faults) = faults_after(sold().await, sql).await;
+        let (_setup, faults) = faults_after(ledger_with_entries().await, sql).await;
         assert_told(&faults, &words);
         assert!(faults.iter().all(|fault| fault.contains("rollup")), "{faults:?}");
     }
@@ -169,7 +169,7 @@ async fn rollups_are_compared_with_a_recount() {
 
 #[tokio::test]
 async fn costs_are_those_of_the_plans_version() {
-    let mut setup = sold().await;
+    let mut setup = ledger_with_entries().await;
     let billed = BilledRequest::new(setup.account, "acme", "dear");
     setup.chains.prices.insert(
         1,
@@ -201,7 +201,7 @@ async fn costs_are_those_of_the_plans_version() {
 
 #[tokio::test]
 async fn an_account_that_is_not_there_or_is_anothers_is_told() {
-    let mut setup = sold().await;
+    let mut setup = ledger_with_entries().await;
     let stranger = BilledRequest::new(riad_core::Account::new(99), "acme", "stranger");
     setup.ledger.append(Record::Hold(stranger.hold())).await.unwrap();
     let borrowed = BilledRequest::new(setup.account, "other", "borrowed");
@@ -259,7 +259,7 @@ async fn faults_beyond_a_thousand_are_counted_only() {
 
 #[tokio::test]
 async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
-    let setup = sold().await;
+    let setup = ledger_with_entries().await;
     let columns = columns(&setup);
     assert_eq!(columns.len(), 27);
     let connection = connect(setup.host.data());
