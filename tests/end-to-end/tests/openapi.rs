@@ -1,5 +1,5 @@
-//! The HTTP surface as a committed document: a change of it is a change of that file, seen in review. And the endpoints for
-//! load balancers. To write the file anew: `RIAD_WRITE_SNAPSHOTS=1 cargo test --release --workspace --test openapi`.
+//! The HTTP surface is a committed snapshot: a change of it is a change of that file, seen in review. And the endpoints for load
+//! balancers. To update it: `INSTA_UPDATE=always cargo test --release --workspace --test openapi`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+const SNAPSHOT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/snapshots/openapi__http_surface.snap"
+);
 
 /// What clients depend on: without the words for people, and by name, so that the order in which the code names things is not
 /// part of it.
@@ -42,7 +45,10 @@ const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/receipts/keys"];
 
 /// The operations of the committed document, so that a loop that visits fewer of the server's fails.
 fn committed_operations() -> Vec<Value> {
-    let committed: Value = serde_json::from_str(&fs::read_to_string(SNAPSHOT).unwrap()).unwrap();
+    let snapshot = fs::read_to_string(SNAPSHOT).unwrap();
+    // Insta's metadata come first, between two lines of dashes.
+    let document = snapshot.splitn(3, "---\n").nth(2).unwrap();
+    let committed: Value = serde_json::from_str(document).unwrap();
     let items = committed["paths"].as_object().unwrap().values();
     items
         .flat_map(|item| item.as_object().unwrap().values().cloned())
@@ -54,21 +60,7 @@ fn the_http_surface_is_the_committed_one() {
     let mut document = serde_json::to_value(riad_api::openapi()).unwrap();
     // Changes at each release.
     document["info"].as_object_mut().unwrap().remove("version");
-    let now = format!("{:#}\n", surface(&document));
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a developer's switch, not configuration of the product"
-    )]
-    if std::env::var("RIAD_WRITE_SNAPSHOTS").is_ok() {
-        fs::write(SNAPSHOT, &now).unwrap();
-    }
-    let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
-    let changed = now.lines().zip(committed.lines().chain(std::iter::repeat("")));
-    let first = changed.enumerate().find(|(_, (now, committed))| now != committed);
-    assert!(
-        now == committed,
-        "the HTTP surface has changed; if that is wanted, write tests/end-to-end/openapi.json anew. First difference: {first:?}"
-    );
+    insta::assert_snapshot!("http_surface", format!("{:#}", surface(&document)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,15 +36,7 @@ fn help_is_as_the_snapshot_says() {
         ),
         "RIAD_URL=",
     );
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help.txt");
-    if std::env::var_os("RIAD_BLESS").is_some() {
-        std::fs::write(path, &text).unwrap();
-    }
-    let wanted = std::fs::read_to_string(path).unwrap();
-    assert_eq!(
-        text, wanted,
-        "the help has changed; run this test with RIAD_BLESS=1 and review the difference"
-    );
+    insta::assert_snapshot!("help", text);
 }
 
 #[test]

@@ -266,13 +266,11 @@ fn a_model_folder_that_is_not_there_is_named() {
 #[test]
 fn the_example_at_the_root_is_the_reference() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../riad.example.toml");
-    if std::env::var_os("RIAD_BLESS").is_some() {
-        std::fs::write(path, Config::reference()).unwrap();
-    }
     assert_eq!(
         std::fs::read_to_string(path).unwrap(),
         Config::reference(),
-        "the reference has changed; run this test with RIAD_BLESS=1 and review the difference"
+        "the reference has changed; write it with `cargo run --release -- serve --show-config > riad.example.toml` and review the \
+         difference"
     );
 }
 
