@@ -3,6 +3,8 @@
 //! A new backend is one file here and one arm in [`open`]. Not here: HTTP, SQL, wasmtime, and who may use which adapter.
 
 mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 mod peft;
 mod pinned_lru;
 mod pool;

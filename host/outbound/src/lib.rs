@@ -7,5 +7,7 @@ mod client;
 mod tokens;
 mod webhooks;
 
+#[doc(hidden)]
+pub use tokens::fuzzing;
 pub use tokens::{IdentityConfig, IdentityTokens, KeyRefresh};
 pub use webhooks::HttpWebhooks;

@@ -4,6 +4,7 @@ mod claims;
 mod config;
 mod errors;
 mod file;
+pub mod fuzzing;
 mod keys;
 mod provider;
 mod unverified;

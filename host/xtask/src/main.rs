@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask guests`, `bench`, `tidy`, `test`. A task is a file in `tasks/` and a variant
+//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `tidy`, `test`. A task is a file in `tasks/` and a variant
 //! of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
@@ -22,6 +22,8 @@ enum Task {
     Guests(tasks::guests::Arguments),
     /// Run one benchmark
     Bench(tasks::bench::Arguments),
+    /// Give generated input to the code that reads what strangers write
+    Fuzz(tasks::fuzz::Arguments),
     /// Check what no compiler checks: crate directions, file headers, file sizes
     Tidy,
     /// Everything that must pass before a commit, in order, up to the first failure
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let done = environment::Environment::read().and_then(|environment| match Arguments::parse().task {
         Task::Guests(arguments) => tasks::guests::run(&environment, &arguments),
         Task::Bench(arguments) => tasks::bench::run(&environment, &arguments),
+        Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),
     });
