@@ -77,8 +77,9 @@ impl PriceList {
     #[must_use]
     pub fn lines(&self, used: &Usage) -> [(&'static str, u64); 7] {
         let line = |amount: u64, micros: u64, per: u64| {
-            let nanos = u128::from(amount) * u128::from(micros) * 1000;
-            u64::try_from((nanos + u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
+            // The product of two u64 fits, a thousand times it may not: an amount that large is billed as the most there is.
+            let nanos = (u128::from(amount) * u128::from(micros)).saturating_mul(1000);
+            u64::try_from(nanos.saturating_add(u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
         };
         [
             ("requests", line(used.requests, self.requests, MILLION)),

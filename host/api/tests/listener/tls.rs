@@ -263,7 +263,7 @@ fn an_unusable_file_is_reported_with_its_configuration_key() {
         &files.certificate(),
         &other.key(),
         "server.tls_certificate",
-        "belong together",
+        "does not belong",
     );
 }
 
