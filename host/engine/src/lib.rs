@@ -6,13 +6,15 @@ mod config;
 #[doc(hidden)]
 pub mod fuzzing;
 mod peft;
-mod pinned_lru;
-mod pool;
 mod snapshot;
 mod static_embedder;
 
 #[cfg(feature = "mistralrs")]
 mod mistral;
+#[cfg(feature = "mistralrs")]
+mod pinned_lru;
+#[cfg(feature = "mistralrs")]
+mod pool;
 
 pub use config::{Device, Dtype, EngineConfig};
 pub use snapshot::snapshot_folder;
