@@ -5,20 +5,6 @@ use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// Crates whose unit tests run a second time with debug assertions. Only they are built again, into the same folder: their
-/// dependencies keep their profile.
-const ASSERTED: &[&str] = &[
-    "riad-core",
-    "riad-admission",
-    "riad-store",
-    "riad-sandbox",
-    "riad-outbound",
-    "riad-telemetry",
-    "riad-services",
-    "riad-api-types",
-    "riad-api",
-];
-
 pub fn run(environment: &Environment) -> Result<()> {
     let cargo = |arguments: &[&str]| {
         process::run(
@@ -53,16 +39,6 @@ pub fn run(environment: &Environment) -> Result<()> {
     }
     steps.step("tests", || {
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
-    })?;
-    steps.step("tests with debug assertions", || {
-        let assertions: Vec<String> = ASSERTED
-            .iter()
-            .map(|package| format!("profile.release.package.{package}.debug-assertions=true"))
-            .collect();
-        let switches = assertions.iter().flat_map(|assertion| ["--config", assertion.as_str()]);
-        // The same packages as above, so that no dependency is built with other features.
-        let test = ["test", "--release", "--workspace", "--no-fail-fast", "--lib"];
-        cargo(&test.into_iter().chain(switches).collect::<Vec<_>>())
     })?;
     steps.step("plugin tests", || {
         cargo(&["test", "--release", "--locked", "--manifest-path", "plugins/Cargo.toml"])
