@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much there is, and how much of it one account may have.
+/// The capacity of a resource, how much of it one account may hold, and how many requests may wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Units that can be held at the same time.

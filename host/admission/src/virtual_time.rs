@@ -104,7 +104,7 @@ impl VirtualTime {
         state.accounts.values().map(|account| self.backlog(account)).sum()
     }
 
-    /// Weighted tokens per second of all that run, lately.
+    /// Weighted tokens per second over all running requests, as a recent average.
     #[must_use]
     pub fn tokens_per_second(&self) -> f64 {
         self.throughput.per_second()

@@ -54,7 +54,7 @@ impl Drop for DrainBody {
     fn drop(&mut self) {
         // Outside of a runtime no client waits for an answer.
         if let (Some(body), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            // It also ends when the client breaks off or a bound is reached; none of these needs handling.
+            // It also ends when the client disconnects or a bound is reached; neither needs handling.
             runtime.spawn(timeout(DRAIN_TIMEOUT, drain(body)));
         }
     }

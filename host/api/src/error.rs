@@ -119,7 +119,7 @@ impl ApiError {
             .retry_after()
             .map(|after| after.as_secs() + u64::from(after.subsec_nanos() > 0));
         match status {
-            // A budget may never renew: with a time a client would retry for ever.
+            // A budget may never renew: with a time to retry after, a client would retry forever.
             StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => seconds,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(seconds.unwrap_or(1).max(1)),
             _ => seconds,

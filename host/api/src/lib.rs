@@ -1,4 +1,4 @@
-//! HTTP: OpenAI's wire format where it has one, JSON resources of our own where it has none, and the operator's doors.
+//! HTTP: OpenAI's wire format where it has one, JSON resources of our own where it has none, and the operator's endpoints.
 //!
 //! One resource, one file: its handlers with their OpenAPI; their JSON is in `riad-api-types`. `router` is the table of contents:
 //! every route with its layers. Handlers convert and call `riad-services`; no rule lives here.

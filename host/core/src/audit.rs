@@ -4,7 +4,7 @@ use crate::{Account, TenantId};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// Where a request came from, as the HTTP door saw it.
+/// Where a request came from, as the listener saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub address: Option<IpAddr>,

@@ -14,7 +14,7 @@ impl TenantPass {
     /// `now` is in seconds since 1970-01-01 UTC. A token of an identity provider is taken if `tokens` is there.
     ///
     /// # Errors
-    /// `Unauthenticated` for a key or token that opens nothing; whatever the key store and the token verifier fail with.
+    /// `Unauthenticated` for a key or token that is unknown, expired or revoked; whatever the key store and the token verifier fail with.
     pub async fn authorize(
         key_store: &dyn KeyStore,
         tokens: Option<&dyn Tokens>,

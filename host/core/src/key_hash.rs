@@ -3,7 +3,7 @@
 use crate::Secret;
 use sha2::{Digest, Sha256};
 
-/// What is stored of a key: its SHA-256. Keys have 256 random bits, so that a slow hash would add nothing.
+/// What is stored of a key: its SHA-256. Keys have 256 random bits, so that a slow hash would add no protection.
 pub type KeyHash = [u8; 32];
 
 #[must_use]

@@ -42,21 +42,21 @@ limits! {
     connections: u32 = 4096, 1;
     /// Bytes of a request's head.
     header_bytes: u64 = 64 << 10, 8192;
-    /// Milliseconds in which a request's head must have come.
+    /// Milliseconds within which a request's head must arrive.
     header_ms: u64 = 15_000, 10;
-    /// Milliseconds in which a request's body must have come.
+    /// Milliseconds within which a request's body must arrive.
     body_ms: u64 = 300_000, 10;
     /// Milliseconds that requests in flight get to end when the server stops. What is left is cut off and settled.
     drain_ms: u64 = 60_000, 1;
-    /// Uploads of adapters and plugins that are held in memory at the same time.
+    /// Uploads of adapters and plugins that are held in memory at the same time; of documents eight times as many.
     uploads: u32 = 4, 1;
     /// Hours for which an answer with an idempotency key is kept.
     reply_hours: u32 = 24, 1;
     /// Bytes of an answer that is kept for its idempotency key; a longer one is not kept.
     reply_bytes: u64 = 1 << 20, 1024;
-    /// Bytes of a JSON body. A chat with a long history fits; a document goes by itself.
+    /// Bytes of a JSON body, such as a chat with a long history. Documents have a limit of their own.
     request_bytes: u64 = 4 << 20, 1024;
-    /// Bytes of a document's text. Larger texts should be split by who knows their structure.
+    /// Bytes of a document's text. Split larger texts along their structure.
     document_bytes: u64 = 8 << 20, 1024;
     /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.
     metadata_bytes: u64 = 16 << 10, 64;
@@ -72,11 +72,11 @@ limits! {
     embedding_inputs: u32 = 2048, 1;
     /// Passages of one search.
     search_results: u32 = 100, 1;
-    /// Characters of a chunk. About 250 tokens: a passage that a small model still reads.
+    /// Characters of a chunk. 1000 are about 250 tokens, a passage that a small model can still use.
     chunk_characters: u32 = 1000, 64;
-    /// Requests that wait for a lane. Beyond it the answer is 429, so that nobody waits without hope.
+    /// Requests that may wait for a lane, and as many for guest instances. A request beyond it is answered with 429.
     queue: u32 = 256, 1;
-    /// Milliseconds a request may wait for a lane, its first choice's at most.
+    /// Milliseconds a request may wait for the lane of its first choice, and as long for guest instances.
     queue_ms: u64 = 60_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;

@@ -3,7 +3,7 @@
 use crate::{AdapterAlias, Error, ErrorKind, Result};
 use std::fmt;
 
-/// Between the base model's name and an adapter's alias. Neither an alias nor this check forbids it in a base model's own name.
+/// Between the base model's name and an adapter's alias. A base model's own name may have it too; an alias may not.
 const SEPARATOR: char = ':';
 
 #[derive(Debug, Clone, PartialEq, Eq)]

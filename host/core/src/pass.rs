@@ -24,7 +24,7 @@ pub(crate) struct PassData {
     pub grants: Grants,
     pub policy: Policy,
     pub key_budget: Budget,
-    /// Whether the key ends, or is a token, which does.
+    /// Whether the key expires, as every token does.
     pub ends: bool,
     pub origin: Origin,
 }
@@ -40,7 +40,7 @@ impl TenantPass {
         &self.0.tenant
     }
 
-    /// What rooms, logs and money are kept under.
+    /// The identity that rooms, logs and ledger entries belong to.
     #[must_use]
     pub fn account(&self) -> Account {
         self.0.account
@@ -67,7 +67,8 @@ impl TenantPass {
         &self.0.key_budget
     }
 
-    /// Whether the key has an end or a budget of its own: it must not make what outlives or outspends it.
+    /// Whether the key expires or has a budget of its own. Such a key must not create or change keys, which could outlive it or
+    /// spend more.
     #[must_use]
     pub fn is_bound(&self) -> bool {
         self.0.ends || self.0.key_budget.limits_something()

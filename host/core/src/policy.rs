@@ -49,7 +49,7 @@ pub struct Budget {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_micros: Option<u64>,
     pub mode: BudgetMode,
-    /// Told when a threshold is passed, once for each threshold and window.
+    /// Notified when a threshold is passed, once for each threshold and window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
     /// Percent of a budget.
@@ -62,7 +62,7 @@ pub enum BudgetMode {
     /// A request that could pass the budget is refused before it spends anything.
     #[default]
     Hard,
-    /// Nothing is refused; thresholds are told to the webhook.
+    /// Nothing is refused; the webhook is notified of thresholds.
     Soft,
 }
 
@@ -71,7 +71,7 @@ pub enum BudgetMode {
 pub struct TenantLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
-    /// Tokens that requests set aside, per minute: prompt and `max_tokens`.
+    /// Tokens that requests hold, per minute: prompt and `max_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ pub struct TenantLimits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// Waits for what others leave, and is shed first.
+    /// Admitted after the tenant's other requests and evicted before them; each token counts as four.
     Flex,
     #[default]
     Default,
@@ -194,7 +194,7 @@ fn patched<T: Serialize + DeserializeOwned>(old: &T, patch: &Value) -> Result<T>
     serde_path_to_error::deserialize(new).map_err(|error| {
         let (path, words) = (error.path().to_string(), error.inner().to_string());
         match path.as_str() {
-            // A member that is not known is not part of the path; its name stands in the words.
+            // serde leaves an unknown member out of the path; its message has the name.
             "." => {
                 let name = words.split('`').nth(1).unwrap_or_default().to_owned();
                 Error::invalid(words).with_param(name)

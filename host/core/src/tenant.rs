@@ -30,7 +30,7 @@ pub struct Key {
     pub budget: Budget,
     /// Seconds since 1970-01-01 UTC, as all times here.
     pub created: u64,
-    /// From then on the key opens nothing.
+    /// From then on the key is refused.
     pub expires: Option<u64>,
     /// About when it was last used: kept to the minute.
     pub last_used: Option<u64>,

@@ -1,6 +1,6 @@
 //! Compiling a component in a child process. An upload of some kilobytes can make a compiler need minutes and gigabytes, and
 //! could make one with a bug do anything: the operating system caps the child's memory and time, the child confines its own
-//! system calls (`confinement.rs`), and it has none of the server's environment.
+//! system calls (`confinement.rs`), and of the server's environment it has only `KEPT_VARIABLES`.
 //!
 //! The protocol: the limits as one line of JSON and the component go in. Out come one byte that says whether the kernel
 //! confines the child, sent before the component is read; one byte for the kind of the answer; and the answer.
@@ -179,13 +179,13 @@ fn too_much(digest: &Digest, limits: &Limits) -> Error {
 #[cfg(unix)]
 fn restrict(limits: &Limits) -> Result<()> {
     use rlimit::Resource;
-    // Time ends it even if the parent is gone and cannot.
+    // Ends the child even if the parent has died and cannot.
     let seconds = limits.compile_ms.div_ceil(1000) + 1;
     Resource::CPU.set(seconds, seconds).map_err(Error::internal)?;
     Resource::AS
         .set(limits.compile_bytes, limits.compile_bytes)
         .map_err(Error::internal)?;
-    // A child that is cut off is no crash to be looked into.
+    // No core dump of a child that was killed at a limit.
     Resource::CORE.set(0, 0).map_err(Error::internal)
 }
 

@@ -32,7 +32,7 @@ pub struct NewKey {
     pub secret: Secret<String>,
 }
 
-/// What a new key shall be.
+/// The properties of a new key.
 #[derive(Debug, Clone, Default)]
 pub struct KeyRequest {
     pub name: String,
@@ -42,7 +42,7 @@ pub struct KeyRequest {
     pub expires: Option<u64>,
 }
 
-/// Whose keys, and who asks. Nobody gives, changes or revokes more than they have.
+/// Whose keys are managed, and by whom. An admin can neither create, change nor revoke a key that can do more than its own.
 pub enum KeyOwner<'a> {
     /// An admin of the tenant.
     Own(&'a TenantPass),
@@ -72,7 +72,7 @@ impl<'a> KeyOwner<'a> {
         }
     }
 
-    /// A key that ends, or has a budget, would lose both with the first key that it makes or changes.
+    /// A key that expires or has a budget could get around both with a key that it creates or changes.
     fn check_bound(&self) -> Result<()> {
         match self {
             Self::Own(pass) if pass.is_bound() => Err(Error::new(
@@ -83,8 +83,8 @@ impl<'a> KeyOwner<'a> {
         }
     }
 
-    /// A webhook is an address that this server calls: only the operator says where to, or a tenant could make it call what
-    /// stands behind the operator's own doors.
+    /// Only the operator sets webhooks: with one, a tenant could make this server send requests to addresses inside the
+    /// operator's network.
     fn check_budget(&self, budget: &Budget) -> Result<()> {
         budget.check()?;
         match self {
@@ -200,7 +200,7 @@ impl KeyService {
         self.0.key_store.revoke(&owner.managed(), key, entry).await
     }
 
-    /// What the operator is told about a budget stays when an admin changes the budget.
+    /// Keeps the operator's webhook and its thresholds when an admin changes the budget.
     async fn keeping_webhook(&self, owner: &KeyOwner<'_>, key: &KeyId, change: KeyChange) -> Result<KeyChange> {
         match (owner, change.budget) {
             (KeyOwner::Own(_), Some(budget)) => {

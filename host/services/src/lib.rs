@@ -1,7 +1,8 @@
 //! The use cases: the only place where ports meet. HTTP handlers and guests' host calls both end here, so that
-//! authorization, limits and metering are the same on both doors.
+//! authorization, limits and metering are the same for both.
 //!
-//! Everything takes a `TenantPass` or an `OperatorPass`; only the operator's use cases take a tenant's id.
+//! Every use case takes a `TenantPass` or an `OperatorPass`, but for the public receipt keys and the metrics; only the operator's
+//! take a tenant's id.
 //! Not here: HTTP (`api`), WIT (`sandbox`), SQL (`store`), tensors (`engine`), and how they are put together (`app`).
 
 pub mod accrual;
@@ -53,7 +54,7 @@ impl Services {
     }
 
     /// # Errors
-    /// `Unauthenticated` for a key or token that opens nothing.
+    /// `Unauthenticated` for a key or token that is unknown, expired or revoked.
     pub async fn authorize(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {
         TenantPass::authorize(
             self.0.key_store.as_ref(),
@@ -182,7 +183,7 @@ impl Services {
         &self.0.currency
     }
 
-    /// Writes down what the engine has counted, after the last request: the ledger of this run can then be checked to the token.
+    /// Records the engine's token counts after the last request, so that the ledger of this run can be verified to the token.
     /// Requests that were cut off are settled within a token or two; waits for them, for `patience` at most.
     ///
     /// # Errors

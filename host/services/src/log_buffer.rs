@@ -27,7 +27,7 @@ pub struct LogLine {
 pub(crate) struct LogBuffers(Mutex<HashMap<Account, Arc<LogBuffer>>>);
 
 impl LogBuffers {
-    /// The buffer that the plugins of one request write to. A request that outlives its tenant writes into one that nobody can read.
+    /// The buffer that the plugins of one request write to. Lines of a request that outlives its tenant cannot be read.
     pub fn open(&self, pass: &TenantPass) -> Arc<dyn TenantLog> {
         Arc::clone(self.0.lock().entry(pass.account()).or_default()) as Arc<dyn TenantLog>
     }

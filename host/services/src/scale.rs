@@ -12,8 +12,8 @@ impl ScaleService {
         self.now()
     }
 
-    /// All metrics in Prometheus' text format. Whoever may read them is decided by the HTTP door: they have no content, and
-    /// tenants' names only if the operator wants that.
+    /// All metrics in Prometheus' text format. `api` decides who may read them: they have no content, and tenants' names only
+    /// if the operator enables that.
     #[must_use]
     pub fn metrics(&self) -> String {
         self.0.telemetry.render(&self.now())

@@ -1,4 +1,4 @@
-//! Files that survive a power cut: written beside their place, synced, renamed, and the folder synced too.
+//! Files that survive a power cut: written under a temporary name, synced, renamed, and the folder synced too.
 //! Not here: SQLite's files.
 
 use crate::error::StoreResult;

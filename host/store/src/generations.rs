@@ -34,7 +34,7 @@ impl FolderWriter {
         Ok(FolderLock { _guard: guard })
     }
 
-    /// Waits for who is writing; nobody can write from then on.
+    /// Waits for the current writer; later calls of `lock` fail.
     pub(crate) fn close(&self) {
         *self.is_closed.lock() = true;
     }

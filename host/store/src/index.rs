@@ -2,7 +2,7 @@
 //! Not here: usearch itself (`vectors`), the changes (`changes`).
 //!
 //! The file is put in place first, then its BLAKE3 and watermark go into `room.db`. A crash between the two leaves a file
-//! with another checksum, which is built anew: slow, never wrong. usearch believes what it loads, so the check comes first.
+//! with another checksum, and the index is rebuilt from SQLite. usearch does not check what it loads, so this does, before.
 
 use crate::{
     changes::{self, Change},
@@ -29,7 +29,7 @@ pub(crate) struct RoomIndex {
     path: PathBuf,
     dimensions: usize,
     inner: Mutex<Inner>,
-    /// The watermark of `inner`, for who must not wait for it.
+    /// The watermark of `inner`, readable without its lock.
     watermark: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl RoomIndex {
         })
     }
 
-    /// A search that begins after this sees at least so much.
+    /// A search that begins after this call sees at least the changes up to this number.
     pub(crate) fn watermark(&self) -> u64 {
         self.watermark.load(Ordering::Acquire)
     }
@@ -118,7 +118,7 @@ impl RoomIndex {
     fn write(&self, bytes: &[u8], watermark: u64, database: &Database) -> StoreResult<()> {
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
         else {
-            return Err(Failure::Index("its file has no place".into()));
+            return Err(Failure::Index("the path of its file has no folder or no name".into()));
         };
         files::write_file(folder, name, bytes)?;
         database.write(|connection| {

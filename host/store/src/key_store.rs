@@ -1,4 +1,4 @@
-//! The `KeyStore` port: hashes of keys in the control database. A revoked or expired key is found by nothing.
+//! The `KeyStore` port: hashes of keys in the control database. No query returns a revoked or expired key.
 //! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`key_uses`).
 
 use crate::{

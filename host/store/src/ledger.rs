@@ -38,7 +38,7 @@ pub(crate) struct ControlLedger {
     run: i64,
     abandoned: Vec<Hold>,
     writer: Writer,
-    /// For what decides on requests, which does not wait behind long query_reader.
+    /// For the reads that admission waits for: they do not wait behind long queries.
     admission_reader: Reader,
     query_reader: Reader,
 }

@@ -108,7 +108,7 @@ impl Store {
         self.ledger.clone()
     }
 
-    /// Saves the indexes, closes the rooms, the ledger and the control database, and lets go of the data folder. Calls that
+    /// Saves the indexes, closes the rooms, the ledger and the control database, and unlocks the data folder. Calls that
     /// come later fail with `Unavailable`. Needed for a quick next start only: without it, nothing acknowledged is lost.
     ///
     /// # Errors

@@ -30,19 +30,19 @@ use std::{
     },
 };
 
-/// The place of a tenant's room, open or not. Never forgotten, so that whoever waits for it waits for the right one.
+/// A tenant's room, open or not. A slot is never removed from the map, so that all callers for one tenant share one lock.
 #[derive(Default)]
 struct Slot {
     /// Locked while the room is opened, closed or removed.
     room: Mutex<Option<OpenRoom>>,
     used: AtomicU64,
-    /// For async callers: while a room is opened, which may take long, the others wait here and not for the lock.
+    /// Async callers wait for these permits instead of blocking a thread on `room` while the room is opened, which may take long.
     opening: BlockingPermits,
     /// Outlives the open room: a generation in use stays pinned while the room is closed and opened again.
     pins: Arc<Pins>,
 }
 
-/// A tenant's id may come again, its account never does: that is what a pass is compared with.
+/// Passes are compared by account: a tenant's id may be used again, an account never is.
 struct OpenRoom {
     account: Account,
     state: Arc<RoomState>,
@@ -75,7 +75,7 @@ impl Registry {
         Ok(self.room_folder(tenant).try_exists()?)
     }
 
-    /// Deletes the rooms of tenants that were forgotten when the server was stopped in between.
+    /// Removes the rooms of deleted tenants whose removal was interrupted by a stop of the server.
     pub(crate) fn finish_deletions(&self) -> StoreResult<()> {
         for tenant in self.control.deletions()? {
             tracing::info!(%tenant, "finishing the deletion of a room");
@@ -84,7 +84,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Closes the room of a tenant that was forgotten; not the one of a new tenant, which may have come meanwhile.
+    /// Closes the room of a deleted tenant, but not that of a new tenant with the same id.
     pub(crate) fn shut(&self, tenant: &TenantId, account: Account) {
         let slot = self.slot(tenant);
         let mut place = slot.room.lock();
@@ -98,7 +98,7 @@ impl Registry {
         let slots: Vec<Arc<Slot>> = self.slots.lock().values().cloned().collect();
         let mut outcome = Ok(());
         for slot in slots {
-            // Held while it closes: whoever opens at this moment is refused after it, or closed by it.
+            // Locked while it closes: a concurrent `open` either finished before and is closed here, or sees `closed` and is refused.
             let mut room = slot.room.lock();
             if let Some(room) = room.take() {
                 outcome = outcome.and(room.state.close());
@@ -121,7 +121,7 @@ impl Registry {
         slot
     }
 
-    /// The pass' room if it is open and nobody is busy with it; does not block.
+    /// The pass's room if it is open and its slot is not locked; does not block.
     fn joined(&self, pass: &TenantPass) -> Option<Arc<RoomState>> {
         let slot = self.slots.lock().get(pass.tenant()).cloned()?;
         let state = {
@@ -176,7 +176,7 @@ impl Registry {
         Ok(opened)
     }
 
-    /// Closes the least recently used rooms beyond the limit, but none that somebody holds.
+    /// Closes the least recently used rooms beyond the limit, but none that is in use.
     fn evict(&self) {
         let mut slots: Vec<(TenantId, Arc<Slot>)> = {
             let slots = self.slots.lock();
@@ -195,7 +195,7 @@ impl Registry {
             let Some(mut place) = slot.room.try_lock() else {
                 continue;
             };
-            // Clones are made under the slot's lock or from other clones: nobody can take one up meanwhile.
+            // Clones are made under the slot's lock or from other clones: with the count at 1 under the lock, none can appear.
             if let Some(room) = place.take_if(|room| Arc::strong_count(&room.state) == 1) {
                 if let Err(error) = room.state.close() {
                     tracing::warn!(%tenant, %error, "the index of a room was not saved; it is rebuilt at the next opening");

@@ -45,7 +45,7 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
     })
 }
 
-/// `None` if the vector list has nothing to say.
+/// `None` if there is no vector list: no embedding, only zeros, or a weight of 0.
 fn query_vector(room: &RoomState, query: &SearchQuery) -> StoreResult<Option<Vec<f32>>> {
     if !query.vector_weight.is_finite() || query.vector_weight < 0.0 {
         return Err(Error::invalid("the weight of the vectors must be 0 or more").into());
@@ -113,7 +113,7 @@ fn search_among(
 ) -> StoreResult<Vec<i64>> {
     if candidates.len() > EXACT_MAX {
         let found = room.index.search_among(vector, depth, candidates)?;
-        // A filter that lets little of a large index through can starve the walk through its graph.
+        // With a filter that few vectors match, usearch's graph search may find fewer than `depth`.
         if found.len() >= depth {
             return Ok(found);
         }

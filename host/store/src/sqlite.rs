@@ -7,7 +7,7 @@ use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// A database's shape: step n brings it from version n to n + 1 and is never changed after a release.
+/// A database's schema: step n brings it from version n to n + 1 and is never changed after a release.
 pub(crate) struct Schema {
     /// For messages: "the control database".
     pub what: &'static str,
@@ -136,7 +136,7 @@ pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
     )]
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // A statement is planned once and not again whenever a bound value changes: with it, every look-up of a key was.
+    // Without it, SQLite plans a prepared statement again whenever a bound value changes: at every look-up of a key.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {

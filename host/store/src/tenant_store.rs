@@ -168,7 +168,7 @@ fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> Sto
 
 fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
     let Some(account) = account_of(connection, tenant)? else {
-        // Nothing changes, and nothing is written down: the tenant was forgotten before, only its room is still to go.
+        // Not recorded again: the tenant was deleted before, and only its room is still to be removed.
         let former = former_account(connection, tenant)?;
         return Ok(former.ok_or_else(|| no_tenant(tenant))?);
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// Distinct terms that are searched. A question has a few dozen; a pasted page must not become an endless query.
+/// Distinct terms that are searched. A question has a few dozen; a pasted page must not become a query that takes seconds.
 const TERMS_MAX: usize = 256;
 
 /// `None` if the text has no term.

@@ -87,7 +87,7 @@ impl Metrics {
         metrics
     }
 
-    /// The library adds the unit and `_total` to a name, and a full stop to its help.
+    /// The library adds the unit and `_total` to a name, and a period to its help.
     fn register(&mut self) {
         let registry = &mut self.registry;
         let tokens = || Unit::Other("tokens".to_owned());

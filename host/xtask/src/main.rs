@@ -24,7 +24,7 @@ enum Task {
     Bench(tasks::bench::Arguments),
     /// Give generated input to the code that reads what strangers write
     Fuzz(tasks::fuzz::Arguments),
-    /// Check what no compiler checks: crate directions, file headers, file sizes
+    /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
     Tidy,
     /// Everything that must pass before a commit, in order, up to the first failure
     Test,

@@ -1,8 +1,9 @@
 //! Whom to reject: requests that cannot end before their deadline, and those that the queue is too short for.
 //!
 //! A noisy account costs itself: the account that has the most in the queue for its weight loses its newest request of the lowest
-//! rank, also when another account's request came last. An account's only waiting request is never evicted; it is rejected on
-//! arrival only if every other account also has exactly one. Continuations are never rejected.
+//! rank, also when another account's request came last. An account's only waiting request is never evicted; on arrival a full queue
+//! rejects it only if every other account also has exactly one. A policy may reject the newcomer instead
+//! ([`Policy::evicts`]). Continuations are never rejected.
 
 use super::policy::Policy;
 use super::{AccountState, Decision, Position, Queue, Rejection, RequestId, Verdict};

@@ -74,11 +74,10 @@ pub(super) struct Counters {
     idle: HashMap<Account, Idle>,
     /// The account that was the last to have nothing waiting any more.
     last: Option<Account>,
-    /// The greatest that the lowest counter of those that wait has been. It never falls.
+    /// The highest value that the lowest counter among the waiting accounts has reached. It never falls.
     level: u128,
-    /// How far below the level an account may start when it comes back: how much of what it did not ask for it may have later. The
-    /// paper gives none. Then an account that sends less than its share, but two requests at once, waits for the second one as
-    /// long as if it sent more.
+    /// How far below the level the counter of a returning account may start. The paper has 0. With 0, an account that sends less
+    /// than its share, but two requests at once, waits for the second one as long as an account that sends more than its share.
     pub(super) credit: u128,
 }
 
@@ -100,9 +99,8 @@ impl Counters {
         self.forget();
     }
 
-    /// Raises the level to the lowest counter. Returns the counter below which an account that had nothing waiting must not
-    /// start: what it did not ask for is not kept for ever, or it could keep everybody else waiting for as long as it was
-    /// away.
+    /// Raises the level to the lowest counter. Returns the least counter with which an account that had nothing waiting may
+    /// start: if it kept a lower one, it could make all others wait for as long as it was idle.
     pub(super) fn raise_level(&mut self, state: &State<VirtualTime>) -> u128 {
         self.level = self.level.max(self.lowest(state));
         self.level.saturating_sub(self.credit)

@@ -1,4 +1,4 @@
-//! The table of routes against what each operation must have. A new route needs a line in [`EXPECTED`].
+//! The table of routes against what each operation must have. A new route needs a line in [`COSTLY`] or [`CHEAP`].
 
 use super::*;
 use Layer::{BodyLimit, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};

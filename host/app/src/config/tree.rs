@@ -93,8 +93,8 @@ section! {
     Scheduler {
         /// Which request gets a free lane: fair (of the account that was served least for its weight) or fifo (the oldest).
         policy: SchedulerPolicy = SchedulerPolicy::default();
-        /// Milliseconds in which a request should have its first token. If the wait is longer, the server rejects new
-        /// requests of low classes first.
+        /// Milliseconds in which a request should have its first token. If the wait is longer, the server rejects
+        /// requests of the account that has the most waiting, those of its lowest tier first.
         target_first_token_ms: u64 = 10_000;
     }
 }

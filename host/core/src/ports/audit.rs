@@ -9,7 +9,7 @@ use async_trait::async_trait;
 /// Implemented by the control database. Append-only.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// For changes that are made elsewhere than in the control database, before they are acknowledged. Durable when it returns.
+    /// For changes outside the control database, called before they are acknowledged. Durable when it returns.
     async fn append(&self, entry: AuditEntry) -> Result<()>;
 
     /// Newest first.

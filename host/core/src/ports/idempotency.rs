@@ -1,4 +1,4 @@
-//! Answers that are kept so that a request which is sent again is not done again.
+//! Stored responses: a request that is repeated under its idempotency key gets the first one's and does not run again.
 
 use crate::{Digest, Result};
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Where money is written down.
+//! The ledger: holds, entries, and queries over them.
 
 use crate::{
     Account, KeyId, Result,
@@ -12,9 +12,9 @@ use futures::future::BoxFuture;
 /// which the database itself enforces.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Queues a record without blocking; records are written in the order of the calls. The future is ready when an entry is
-    /// on the disk, and when a hold is where a killed process leaves it: a hold alone does not wait for the disk, it is on it with the
-    /// next entry. Dropping the future changes nothing. Fails when the disk does, and then for all that follows.
+    /// Queues a record without blocking; records are written in the order of the calls. For an entry, the future
+    /// resolves when it is synced to the disk; for a hold, when it survives a killed process (the next entry syncs it too).
+    /// Dropping the future changes nothing. After the first failed write all later records fail.
     fn append(&self, record: Record) -> BoxFuture<'static, Result<()>>;
 
     /// Holds that a dead process left behind, as they were found when the ledger was opened. Each is to be ended by an entry with
@@ -23,7 +23,7 @@ pub trait Ledger: Send + Sync {
 
     async fn head(&self, account: Account) -> Result<ChainHead>;
 
-    /// Spent by an account, or by one of its keys, in all, in the month and on the day of `now` (seconds, UTC).
+    /// What an account, or one of its keys, has spent: in total, in the month and on the day of `now` (seconds, UTC).
     async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent>;
 
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>>;
@@ -39,9 +39,9 @@ pub trait Ledger: Send + Sync {
     /// signature and says what is wrong with it.
     async fn verify(&self, check: Box<EntryCheck>) -> Result<Verification>;
 
-    /// Writes down what the engine has counted in this run. Called when the last request has been settled, at the end.
+    /// Records the engine's token counts of this run. Called at shutdown, after the last request has been settled.
     async fn end_run(&self, engine: EngineTokens) -> Result<()>;
 
-    /// A secret that is kept with the ledger: the receipts' signing key. Stores `make`'s at the first call.
+    /// The key that receipts are signed with. The first call stores `make`; later ones return what is stored.
     async fn signing_key(&self, make: Vec<u8>) -> Result<crate::Secret<Vec<u8>>>;
 }

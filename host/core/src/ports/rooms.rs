@@ -1,4 +1,4 @@
-//! The door to a tenant's room.
+//! Opening and removing tenants' rooms.
 
 use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, SettingsStore, SqlStore};
 use crate::{Account, OperatorPass, Result, TenantId, TenantPass};
@@ -26,11 +26,11 @@ pub struct StoredBytes {
 
 #[async_trait]
 pub trait Rooms: Send + Sync {
-    /// Opens the room of whoever holds the pass, or joins it if it is open. May read files and rebuild an index; a caller
+    /// Opens the pass's room, or returns it if it is open. May read files and rebuild an index; a caller
     /// that goes away does not stop that. Fails when the disk does.
     async fn open(&self, pass: &TenantPass) -> Result<Room>;
 
-    /// Closes a room and deletes its folder, after the directory has forgotten the tenant. Nothing is left of it when this
+    /// Closes a room and deletes its folder, after the tenant store has deleted the tenant. Nothing is left of it when this
     /// returns. A room that never existed is no error.
     async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;
 

@@ -222,7 +222,7 @@ impl RequestMeter {
         self.0.record_result(result)
     }
 
-    /// As [`Self::record_result`], for a call of the engine or the embedder: a fault of ours is theirs.
+    /// As [`Self::record_result`], for a call of the engine or the embedder: an internal error is recorded as theirs.
     ///
     /// # Errors
     /// The result's own.
@@ -282,7 +282,7 @@ impl UsageHandle {
         })
     }
 
-    /// Of `most`, which was held for it, `used` was used.
+    /// Records `used`, and releases what is left of `most`, which was held for it.
     pub fn report(self, used: Usage, most: Usage) {
         self.0.release(most.minus(&used));
         self.add(used);
@@ -325,7 +325,7 @@ impl GuestMeter {
 }
 
 impl Inner {
-    /// Takes what the guests have used until now, and lets go of them.
+    /// Records what the guests have used so far, and drops them.
     fn detach_guests(&self) {
         let run = self.state.lock().guests.take();
         if let Some(run) = run {
@@ -346,7 +346,7 @@ impl Inner {
             .inspect_err(|error| self.record_error(error, Outcome::Refused))
     }
 
-    /// `fault` is how the request ends if the error is a fault of ours.
+    /// `fault` is the outcome if the error is the server's fault.
     fn record_error(&self, error: &Error, fault: Outcome) {
         self.state.lock().outcome.get_or_insert(outcome_of(error, fault));
     }

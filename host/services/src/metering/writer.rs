@@ -1,4 +1,4 @@
-//! The way of holds and entries to the ledger: signing, counting, and the notices about budgets. Shared by all accounts.
+//! Writes holds and entries to the ledger: signing, counting, and notices about budgets. Shared by all accounts.
 
 use super::receipts::Signer;
 use parking_lot::Mutex;
@@ -24,7 +24,7 @@ pub(super) struct LedgerWriter {
     /// Tokens that are held now, over all accounts.
     pub held: AtomicU64,
     pub clock: Arc<dyn Clock>,
-    /// Watches entries on their way to the disk, because requests end on the engine's threads too.
+    /// For tasks that wait for commits: requests also end on the engine's threads, which are outside the runtime.
     pub runtime: Handle,
 }
 

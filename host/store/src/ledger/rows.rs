@@ -23,7 +23,7 @@ pub(super) const COLUMNS: &str = "account, number, tenant, key, request, at_ms, 
     plan_version, cost_nanos, receipt, at_most, abandoned_tokens, run";
 pub(super) const COLUMN_COUNT: usize = 25;
 
-/// SQLite's integers have a sign. No amount comes near the limit; one that did would stay there instead of wrapping.
+/// SQLite's integers are signed: a larger amount is stored as the greatest integer instead of wrapping.
 pub(super) fn stored(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -32,7 +32,7 @@ pub(super) fn unsigned(value: i64) -> StoreResult<u64> {
     u64::try_from(value).map_err(|_| Failure::Data(format!("{value} is negative")))
 }
 
-/// Sets aside, in place of what was set aside for the same request before.
+/// Writes a hold, which replaces an earlier hold of the same request.
 pub(super) fn put_hold(connection: &Connection, run: i64, hold: &Hold) -> StoreResult<()> {
     connection
         .prepare_cached(

@@ -13,7 +13,7 @@ use rusqlite::{
 };
 
 const DAY: u64 = 86_400;
-/// More than any caller asks for; so that a wrong one cannot fill the memory.
+/// Above what any caller asks for; bounds the memory of a query.
 const BUCKETS: u64 = 200_000;
 
 /// What [`UsageResult`] and [`Rollup`] sum up, in the order of `Usage`'s members, then abandoned tokens and the cost.
@@ -95,7 +95,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> StoreResult<
     let first = query.start / width;
     let mut buckets = empty_buckets(first, width, query.end)?;
     let mut filter = Filter::of(&query.scope);
-    // Seconds that are in no integer of SQLite's are in no entry.
+    // Times beyond SQLite's integers are in no entry.
     filter.add(
         "at_ms >= :start",
         ":start",

@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Records in one transaction at most: those who came first do not wait for all who came after.
+/// Maximum records in one transaction, so that the first callers do not wait for all later ones.
 const BATCH: usize = 4096;
 /// Times that a transaction is begun anew while the control database's other writer has it. SQLite waits 5 s each time.
 const BEGIN_ATTEMPTS: usize = 12;
@@ -105,12 +105,12 @@ impl BatchWriter {
                 waiting.push(task.done);
             }
             if !failed && let Err(failure) = self.write(jobs) {
-                // What came after this would have numbers and hashes that follow on what is lost.
+                // Later records have numbers and hashes that continue from the lost ones.
                 tracing::error!(error = %failure, "the ledger could not be written; everything after it is refused");
                 failed = true;
             }
             for done in waiting {
-                // Who went away does not listen.
+                // Fails if the caller has dropped its future.
                 let _gone = done.send(if failed { Err(broken()) } else { Ok(()) });
             }
         }

@@ -11,7 +11,7 @@ use riad_core::{
     receipt::SignedReceipt,
 };
 
-/// The entry of a request that has ended, on its way to the disk.
+/// The entry of a request that has ended, queued and not yet committed.
 struct QueuedEntry {
     receipt: SignedReceipt,
     written: BoxFuture<'static, Result<()>>,
