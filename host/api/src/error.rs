@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn busy_says_when_to_come_back() {
+    async fn busy_has_a_retry_after_header() {
         let (_, headers, _) = answer(Error::new(ErrorKind::Busy, "full")).await;
         assert_eq!(headers["retry-after"], "1");
     }

@@ -41,7 +41,7 @@ fn too_much(error: &Error) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_child_compiles_is_taken_kept_and_loaded_again() {
+async fn code_that_a_child_compiled_is_cached_and_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let sandbox = sandbox(folder.path(), |_| ());
@@ -67,7 +67,7 @@ async fn a_component_that_takes_too_long_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_component_is_said_by_the_child() {
+async fn the_child_reports_what_is_wrong_with_a_component() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = sandbox(folder.path(), |_| ());
     let mut broken = STANDARD.to_vec();

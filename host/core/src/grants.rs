@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_more_than_they_have() {
+    fn grants_stay_within_those_of_their_giver() {
         let chat = grants(KeyRole::Admin, &[Scope::Chat]);
         assert!(grants(KeyRole::User, &[Scope::Chat]).within(&chat));
         assert!(!grants(KeyRole::User, &[Scope::Usage]).within(&chat));

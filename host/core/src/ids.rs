@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_reads_what_it_writes() {
+    fn a_digest_parses_what_it_prints() {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert_eq!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_cannot_be_shifted() {
+    fn parts_of_a_digest_cannot_be_shifted() {
         assert_ne!(Digest::of_parts(&[b"ab", b"c"]), Digest::of_parts(&[b"a", b"bc"]));
     }
 }

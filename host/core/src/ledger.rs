@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_read_what_they_write() {
+    fn kinds_and_outcomes_parse_what_they_print() {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>().unwrap(), *kind);
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());

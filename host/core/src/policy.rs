@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_patch_may_not_say_is_named() {
+    fn an_invalid_patch_names_its_member() {
         let refused = |patch: Value| Policy::default().patched(&patch).unwrap_err();
         assert_eq!(refused(json!({"budgets": {}})).param(), Some("budgets"));
         assert!(

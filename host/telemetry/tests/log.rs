@@ -90,7 +90,7 @@ fn json_is_one_object_a_line_with_the_requests_id() {
 }
 
 #[test]
-fn rust_log_wins() {
+fn rust_log_overrides_the_default_filter() {
     let log = log("text", Some("wasmtime=info,riad=debug"));
     for part in ["detail", "chatter of others", "a warning of others", "answered"] {
         assert!(log.contains(part), "{part:?} in {log}");

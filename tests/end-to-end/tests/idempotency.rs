@@ -129,7 +129,7 @@ async fn the_same_request_under_the_same_key_is_billed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_the_same_time_one_is_done() {
+async fn of_concurrent_repeats_one_runs() {
     let host = TestHost::builder().lanes(2).start().await;
     let acme = host.tenant("acme").await;
     let body = warm().body(false);
@@ -150,7 +150,7 @@ async fn of_many_at_the_same_time_one_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_lost_its_answer_comes_again_and_gets_it() {
+async fn a_client_that_lost_its_answer_gets_it_by_repeating() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
@@ -202,7 +202,7 @@ async fn a_client_that_lost_its_answer_comes_again_and_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_failed_is_done_again() {
+async fn a_request_that_failed_runs_again() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let body = Chat::new(QUESTION).with("max_tokens", 4).body(false);
@@ -268,7 +268,7 @@ async fn a_request_that_failed_is_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_answer_is_for_those_who_may_ask_for_it() {
+async fn a_stored_answer_needs_the_scope_of_its_request() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let body = Chat::new(QUESTION).with("max_tokens", 4).body(false);

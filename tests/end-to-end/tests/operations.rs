@@ -134,7 +134,7 @@ async fn what_takes_longer_than_the_deadline_is_cut_off_and_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_tls_it_speaks_tls_only() {
+async fn a_server_with_tls_refuses_plain_http() {
     let folder = tempfile::tempdir().unwrap();
     let signed = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));

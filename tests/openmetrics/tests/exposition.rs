@@ -194,7 +194,7 @@ fn each_fault_is_found() {
 }
 
 #[test]
-fn all_faults_are_told_and_not_only_the_first() {
+fn every_fault_is_reported_not_only_the_first() {
     let text = RIGHT.replace("busy -2", "busy x").replace("1.5e3", "-1");
     assert_eq!(check(&text).unwrap_err().len(), 2);
 }

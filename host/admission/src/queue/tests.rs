@@ -342,7 +342,7 @@ fn ask(queue: &mut Queue<FewestHeld>, account: u64, units: u32) -> (RequestId, V
 }
 
 #[test]
-fn an_account_at_its_own_limit_waits_for_itself() {
+fn an_account_at_its_limit_waits_although_units_are_free() {
     let bounds = Bounds {
         per_account: 1,
         waiting_per_account: 1,

@@ -113,7 +113,7 @@ async fn head_that_trickles(before: impl AsyncFnOnce(&mut Wire)) {
     };
     timeout(crate::support::PATIENCE, trickle)
         .await
-        .expect("the head may trickle on for ever");
+        .expect("the head may trickle on forever");
     let mut answer = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut reading, &mut answer).await;
     assert!(!String::from_utf8_lossy(&answer).contains(" 200 "));
@@ -244,6 +244,6 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     wire.get("/endless").await;
     timeout(crate::support::PATIENCE, notified)
         .await
-        .expect("it waits for the client for ever")
+        .expect("it waits for the client forever")
         .unwrap();
 }

@@ -181,7 +181,7 @@ fn a_value_of_another_type_is_never_taken() {
 }
 
 #[test]
-fn the_command_line_wins_and_is_blamed() {
+fn the_command_line_wins_and_is_named_in_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("riad.toml");
     std::fs::write(&file, "[server]\nlisten = \"1.2.3.4:5\"\ndata = \"kept\"").unwrap();

@@ -59,7 +59,7 @@ async fn no_bit_of_a_token_can_be_flipped() {
 }
 
 #[tokio::test]
-async fn parts_of_two_good_tokens_make_no_third() {
+async fn parts_of_two_good_tokens_do_not_combine() {
     let signer = ed25519();
     let tokens = KeyFile::with(&[signer.jwk("k")]).open();
     let (mine, admin) = (
@@ -72,7 +72,7 @@ async fn parts_of_two_good_tokens_make_no_third() {
 }
 
 #[tokio::test]
-async fn no_algorithm_is_no_signature() {
+async fn the_algorithm_none_is_refused() {
     let signer = ed25519();
     let tokens = KeyFile::with(&[signer.jwk("k")]).open();
     for name in ["none", "None", "NONE", ""] {
@@ -131,7 +131,7 @@ async fn a_shared_secret_in_the_key_set_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_key_works_only_for_what_it_is_for() {
+async fn a_key_verifies_only_its_own_algorithm() {
     let (ed25519, p256) = (ed25519(), p256());
     let mut only_rs512 = rsa().jwk("rsa");
     only_rs512["alg"] = json!("RS512");
@@ -221,7 +221,7 @@ async fn headers_that_cannot_be_honored_are_refused() {
 }
 
 #[test]
-fn tokens_are_told_from_keys() {
+fn tokens_are_distinguished_from_keys() {
     let signer = ed25519();
     let tokens = KeyFile::with(&[signer.jwk("k")]).open();
     let is_token = |presented: &str| tokens.is_token(&Secret::new(presented.to_owned()));

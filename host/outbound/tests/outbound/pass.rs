@@ -74,26 +74,26 @@ impl KeyStore for OneTenant {
     }
 }
 
-struct Door {
+struct Authorizer {
     signer: Signer,
     tokens: Opened,
 }
 
-impl Door {
+impl Authorizer {
     fn new() -> Self {
         let signer = ed25519();
         let tokens = KeyFile::with(&[signer.jwk("k")]).open();
         Self { signer, tokens }
     }
 
-    async fn enter(&self, key_store: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
+    async fn authorize(&self, key_store: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
         let token = Secret::new(self.signer.token("k", claims));
         TenantPass::authorize(key_store, Some(&*self.tokens), &token, Origin::default(), now()).await
     }
 
     async fn refused(&self, key_store: &OneTenant, claims: &Value) {
         let error = self
-            .enter(key_store, claims)
+            .authorize(key_store, claims)
             .await
             .expect_err("this token must open nothing");
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
@@ -102,9 +102,12 @@ impl Door {
 
 #[tokio::test]
 async fn a_token_opens_its_tenant_with_the_tenants_account_and_policy() {
-    let door = Door::new();
+    let authorizer = Authorizer::new();
     let claims = claims_with("scope", json!("chat"));
-    let pass = door.enter(&tenant("acme", now() - 60), &claims).await.unwrap();
+    let pass = authorizer
+        .authorize(&tenant("acme", now() - 60), &claims)
+        .await
+        .unwrap();
     assert_eq!((pass.tenant().as_str(), pass.account()), ("acme", Account::new(7)));
     assert_eq!((pass.policy().weight, pass.key_budget()), (3, &Budget::default()));
     assert_eq!(pass.grants().role, KeyRole::User);
@@ -116,27 +119,33 @@ async fn a_token_opens_its_tenant_with_the_tenants_account_and_policy() {
 
 #[tokio::test]
 async fn a_token_for_a_tenant_that_does_not_exist_opens_nothing() {
-    let door = Door::new();
-    door.refused(&tenant("other", 0), &good_claims()).await;
-    door.refused(&tenant("acme", 0), &claims_with("tenant", json!("acme2")))
+    let authorizer = Authorizer::new();
+    authorizer.refused(&tenant("other", 0), &good_claims()).await;
+    authorizer
+        .refused(&tenant("acme", 0), &claims_with("tenant", json!("acme2")))
         .await;
-    door.enter(&tenant("acme", 0), &good_claims()).await.unwrap();
+    authorizer.authorize(&tenant("acme", 0), &good_claims()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_token_that_is_older_than_its_tenant_opens_nothing() {
-    let door = Door::new();
+    let authorizer = Authorizer::new();
     let made = now() - 100;
     let acme = tenant("acme", made);
-    door.refused(&acme, &claims_with("iat", json!(made - 1))).await;
-    door.refused(&acme, &claims_with("iat", json!(made as f64 - 0.5))).await;
-    door.enter(&acme, &claims_with("iat", json!(made))).await.unwrap();
+    authorizer.refused(&acme, &claims_with("iat", json!(made - 1))).await;
+    authorizer
+        .refused(&acme, &claims_with("iat", json!(made as f64 - 0.5)))
+        .await;
+    authorizer
+        .authorize(&acme, &claims_with("iat", json!(made)))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn without_an_identity_provider_a_token_is_an_unknown_key() {
-    let door = Door::new();
-    let token = Secret::new(door.signer.token("k", &good_claims()));
+    let authorizer = Authorizer::new();
+    let token = Secret::new(authorizer.signer.token("k", &good_claims()));
     let error = TenantPass::authorize(&tenant("acme", 0), None, &token, Origin::default(), now())
         .await
         .unwrap_err();

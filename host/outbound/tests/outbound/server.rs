@@ -1,4 +1,4 @@
-//! A server on this machine that answers as it is told, and remembers what it was asked.
+//! A server on this machine that sends scripted answers and records its requests.
 
 use axum::{
     Router,
@@ -28,7 +28,7 @@ pub enum Answer {
     /// A good body, and a status that says otherwise.
     Failure(String),
     Redirect(String),
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Silence,
 }
 
@@ -73,7 +73,7 @@ impl Server {
         self.shared.seen.lock().unwrap().len()
     }
 
-    /// Waits until it was asked `count` times, and not for ever.
+    /// Waits until it was asked `count` times, and not forever.
     pub async fn wait_for(&self, count: usize) {
         for _ in 0..3000 {
             if self.count() >= count {

@@ -142,7 +142,7 @@ async fn redirects_are_not_followed_and_are_no_success() {
 }
 
 #[tokio::test]
-async fn urls_that_are_none_and_receivers_that_are_away_harm_nobody() {
+async fn bad_urls_and_dead_receivers_do_not_stop_other_notices() {
     let gone = Server::start([fine()]).await;
     let gone_url = gone.url("/");
     drop(gone);

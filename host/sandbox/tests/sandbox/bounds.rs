@@ -25,45 +25,45 @@ fn limit(error: &Error, words: &str) {
 }
 
 #[tokio::test]
-async fn fuel_is_told_and_grows_with_the_work() {
+async fn used_fuel_grows_with_the_work_and_is_reproducible() {
     let host = Host::new();
     let room = Room::empty();
     let plan = plan_of(&guest("echo"));
     let mut all = Vec::new();
     for _ in 0..2 {
         let run = host.start(&plan, &room).await;
-        let mut told = vec![run.fuel()];
+        let mut fuel = vec![run.fuel()];
         let passages = run.retrieve(&request("Hello")).await.unwrap();
-        told.push(run.fuel());
+        fuel.push(run.fuel());
         let prompt = run.build_prompt(&request("Hello"), &passages).await.unwrap();
-        told.push(run.fuel());
+        fuel.push(run.fuel());
         let filter = run.open_filter(&request("Hello"), &prompt).await.unwrap();
-        told.push(run.fuel());
+        fuel.push(run.fuel());
         run.push(filter, "a").await.unwrap();
-        told.push(run.fuel());
+        fuel.push(run.fuel());
         run.push(filter, &"a".repeat(10_000)).await.unwrap();
-        told.push(run.fuel());
+        fuel.push(run.fuel());
         run.finish(filter).await.unwrap();
-        told.push(run.fuel());
-        assert!(told.is_sorted_by(|before, after| before < after), "{told:?}");
-        all.push(told);
+        fuel.push(run.fuel());
+        assert!(fuel.is_sorted_by(|before, after| before < after), "{fuel:?}");
+        all.push(fuel);
     }
     // The same work costs the same: it is billed.
     assert_eq!(all[0], all[1]);
 }
 
 #[tokio::test]
-async fn guest_time_is_told_and_only_that_of_calls() {
+async fn guest_time_counts_calls_only() {
     let host = Host::new();
     let run = host.start(&prompted_by(&puppet()), &Room::empty()).await;
     // Making the instances takes some, too.
     let made = run.time();
     for calls in 1..3 {
         run.build_prompt(&asked(Act::Sleep, 20, 0), &[]).await.unwrap();
-        let told = run.time();
-        assert!(told >= made + Duration::from_millis(20) * calls, "{made:?} {told:?}");
+        let time = run.time();
+        assert!(time >= made + Duration::from_millis(20) * calls, "{made:?} {time:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
-        assert_eq!(run.time(), told);
+        assert_eq!(run.time(), time);
     }
 }
 
@@ -204,7 +204,7 @@ async fn counting_long_texts_takes_the_guests_time_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn random_bytes_come_in_handfuls() {
+async fn random_bytes_per_call_are_limited() {
     let host = Host::new();
     let run = host.start(&prompted_by(&puppet()), &Room::empty()).await;
     act(&*run, Act::Random, 64 << 10, 0).await.unwrap();

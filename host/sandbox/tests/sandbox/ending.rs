@@ -43,7 +43,7 @@ async fn a_dropped_call_ends_a_guest_that_computes() {
     assert!(!call.is_finished());
     call.abort();
     assert!(soon(call).await.unwrap_err().is_cancelled());
-    // What it burnt until then is counted.
+    // What it used until then is counted.
     let after = run.fuel();
     assert!(after > before + 1_000_000, "{before} {after}");
     is_dead(&*run).await;

@@ -48,7 +48,7 @@ async fn neighbor(sandbox: &impl Sandbox, plan: &PipelinePlan) -> Result<Answer>
 }
 
 /// Attackers go on all the time while a neighbor's requests are answered as if it were alone.
-async fn is_alone_with_it(plan: PipelinePlan, change: impl FnOnce(&mut Limits), kind: ErrorKind) {
+async fn assert_neighbors_are_served_beside(plan: PipelinePlan, change: impl FnOnce(&mut Limits), kind: ErrorKind) {
     let host = Arc::new(Host::with(change));
     let standard = plan_of(&plugin("standard"));
     let alone = neighbor(&*host.sandbox, &standard).await.unwrap();
@@ -96,7 +96,7 @@ async fn an_endless_loop_is_ended_by_its_time() {
         "prompting",
         "took more than 100 ms of guest time",
     );
-    // Its time was up, and what it burnt until then is billed.
+    // Its time was up, and what it used until then is billed.
     assert!(run.fuel() > before + 1_000_000, "{before} {}", run.fuel());
     drop(run);
     assert_eq!(host.busy(), 0);
@@ -221,46 +221,46 @@ async fn sql_that_never_ends_is_answered_with_the_error_of_its_port() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_loops() {
+async fn neighbors_are_served_beside_endless_loops() {
     let change = |limits: &mut Limits| {
         limits.guest_ms = 500;
         limits.guest_fuel = PLENTY;
     };
-    is_alone_with_it(hostile("loop"), change, ErrorKind::PluginLimit).await;
+    assert_neighbors_are_served_beside(hostile("loop"), change, ErrorKind::PluginLimit).await;
 }
 
 #[tokio::test]
-async fn nobody_notices_loops_on_one_thread() {
+async fn neighbors_are_served_beside_endless_loops_on_one_thread() {
     let change = |limits: &mut Limits| {
         limits.guest_ms = 500;
         limits.guest_fuel = PLENTY;
     };
-    is_alone_with_it(hostile("loop"), change, ErrorKind::PluginLimit).await;
+    assert_neighbors_are_served_beside(hostile("loop"), change, ErrorKind::PluginLimit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_memory_bombs() {
-    is_alone_with_it(hostile("memory-bomb"), |_| (), ErrorKind::PluginLimit).await;
+async fn neighbors_are_served_beside_memory_bombs() {
+    assert_neighbors_are_served_beside(hostile("memory-bomb"), |_| (), ErrorKind::PluginLimit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_recursion() {
-    is_alone_with_it(hostile("recursion"), |_| (), ErrorKind::PluginLimit).await;
+async fn neighbors_are_served_beside_deep_recursion() {
+    assert_neighbors_are_served_beside(hostile("recursion"), |_| (), ErrorKind::PluginLimit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_huge_outputs() {
-    is_alone_with_it(hostile("big-output"), |_| (), ErrorKind::PluginLimit).await;
+async fn neighbors_are_served_beside_huge_outputs() {
+    assert_neighbors_are_served_beside(hostile("big-output"), |_| (), ErrorKind::PluginLimit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_traps_in_streams() {
+async fn neighbors_are_served_beside_traps_in_streams() {
     let echo = guest("echo");
     let plan = plan(&echo, &echo, &guest("trap-in-stream"));
-    is_alone_with_it(plan, |_| (), ErrorKind::PluginFailed).await;
+    assert_neighbors_are_served_beside(plan, |_| (), ErrorKind::PluginFailed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_endless_sql() {
-    is_alone_with_it(hostile("endless-sql"), |_| (), ErrorKind::PluginFailed).await;
+async fn neighbors_are_served_beside_endless_sql() {
+    assert_neighbors_are_served_beside(hostile("endless-sql"), |_| (), ErrorKind::PluginFailed).await;
 }

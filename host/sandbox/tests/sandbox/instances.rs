@@ -160,7 +160,7 @@ async fn whoever_stops_waiting_makes_room_in_the_queue() {
 }
 
 #[tokio::test]
-async fn waiting_ends() {
+async fn a_wait_for_instances_ends_at_its_limit() {
     let host = Host::with(|limits| {
         small(limits);
         limits.queue_ms = 20;

@@ -158,7 +158,7 @@ async fn each_choice_has_a_filter_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_a_stage_refuses_is_told_to_the_client_in_its_words() {
+async fn a_stages_refusal_reaches_the_client_in_its_words() {
     let host = Host::new();
     let room = Room::empty();
     let standard = plugin("standard");

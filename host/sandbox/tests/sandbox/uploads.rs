@@ -279,7 +279,7 @@ async fn a_component_that_is_too_large_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn compiling_has_its_time() {
+async fn compiling_beyond_its_time_limit_is_refused() {
     let host = Host::with(|limits| limits.compile_ms = 1);
     let desk = plugin("price-desk");
     let error = refused(&host, desk.bytes.clone()).await;

@@ -114,7 +114,7 @@ mod tests {
 
     /// SQLite's own answer to every call is the measure.
     #[test]
-    fn they_answer_what_sqlites_own_answer() {
+    fn limited_functions_answer_as_sqlites_own() {
         let theirs = Connection::open_in_memory().unwrap();
         let ours = Connection::open_in_memory().unwrap();
         install(&ours, 1 << 20).unwrap();

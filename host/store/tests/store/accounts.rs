@@ -124,7 +124,7 @@ async fn no_account_number_is_given_twice() {
 }
 
 #[tokio::test]
-async fn every_room_on_the_disk_is_weighed_without_being_opened() {
+async fn every_rooms_size_is_read_without_opening_it() {
     let host = Host::with(Limits {
         open_rooms: 1,
         ..Limits::default()
@@ -143,7 +143,7 @@ async fn every_room_on_the_disk_is_weighed_without_being_opened() {
     // Closed, so that nothing is written while we weigh too.
     let host = host.reopen(|_| ()).await;
     let rooms = host.store.rooms();
-    // What a link points to belongs to somebody else, or comes back here for ever.
+    // What a link points to belongs to somebody else, or comes back here forever.
     fs::write(host.data().join("outside"), [0_u8; 50_000]).unwrap();
     #[cfg(unix)]
     {

@@ -186,7 +186,7 @@ async fn plugin_versions_are_kept_and_damage_is_noticed() {
 }
 
 #[tokio::test]
-async fn pipeline_and_settings_last() {
+async fn pipeline_and_settings_survive_a_restart() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     assert_eq!(room.plugins.pipeline().await.unwrap(), Pipeline::default());

@@ -189,7 +189,7 @@ async fn lines_are_filtered_and_paged_newest_first() {
 }
 
 #[tokio::test]
-async fn lines_accounts_and_prices_cannot_be_taken_back_even_by_sql() {
+async fn sql_cannot_change_audit_lines_accounts_or_prices() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     let before = host.store.audit().list(query()).await.unwrap();

@@ -108,7 +108,7 @@ async fn a_tenant_is_changed_only_by_whoever_saw_its_last_policy() {
 }
 
 #[tokio::test]
-async fn only_the_operators_key_opens_the_operators_doors() {
+async fn only_the_operators_key_gets_an_operator_pass() {
     let host = Host::new().await;
     host.create_tenant("acme").await;
     let key_store = host.store.key_store();

@@ -102,7 +102,7 @@ async fn changes_after_the_saved_index_are_replayed() {
 }
 
 #[tokio::test]
-async fn an_old_index_file_put_back_is_not_believed() {
+async fn an_old_index_file_put_back_is_rebuilt() {
     let host = Host::new().await;
     fill(&host.room("acme").await).await;
     let mut old = Vec::new();

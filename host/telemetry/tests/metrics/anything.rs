@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_text_is_right_and_nothing_is_lost(
+    fn any_requests_give_a_valid_scrape_that_counts_all(
         requests in prop::collection::vec(any_request(), 0..40),
         tenant_label in any::<bool>(),
         max_tenants in 0..5_usize,

@@ -173,7 +173,7 @@ fn gauges_are_what_they_were_given() {
 }
 
 #[test]
-fn gauges_at_their_ends_are_still_numbers() {
+fn extreme_gauges_are_valid_numbers() {
     let metrics = Metrics::new(MetricsConfig::default());
     for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
         let all = EngineTokens {

@@ -322,7 +322,7 @@ async fn an_unreachable_collector_does_not_delay_shutdown() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_refused_with_what_to_change() {
+async fn unusable_settings_are_refused_with_what_to_change() {
     let _alone = alone().await;
     let Err(error) = start(config(Some("127.0.0.1:4318".to_owned()))) else {
         panic!("an address without a scheme was taken");

@@ -9,9 +9,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod access;
 mod adapters;
 mod case;
 mod chat;
-mod doors;
 mod plugins;
 mod rooms;

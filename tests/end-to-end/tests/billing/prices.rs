@@ -6,7 +6,7 @@ use riad_end_to_end::{Chat, TestHost};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_price_holds_from_then_on_and_for_nobody_before() {
+async fn a_new_price_applies_to_later_requests_only() {
     let host = priced().await;
     let twice = PriceList {
         completion_tokens: 2 * PRICES.completion_tokens,
@@ -104,7 +104,7 @@ async fn a_new_price_holds_from_then_on_and_for_nobody_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_plan_or_its_tenant_may_not_say_is_refused_by_name() {
+async fn invalid_plans_and_unknown_plan_names_are_refused() {
     let host = TestHost::builder().lanes(1).start().await;
     host.tenant("acme").await;
     for (prices, word) in [

@@ -246,14 +246,20 @@ async fn usage_outlives_a_tenant_for_the_operator_not_its_successor() {
     for (path, before) in paths.iter().zip(&before) {
         assert_eq!(host.operator.get(path).await.ok(), *before, "{path}");
     }
-    let heir = host.tenant("acme").await;
-    assert_ne!(heir.account, acme.account);
-    assert_eq!(results(&heir, &format!("/v1/usage?{span}")).await, Vec::<Value>::new());
-    assert_eq!(results(&heir, &format!("/v1/costs?{span}")).await, Vec::<Value>::new());
-    assert_eq!(heir.get("/v1/receipts").await.ok()["data"], json!([]));
+    let successor = host.tenant("acme").await;
+    assert_ne!(successor.account, acme.account);
+    assert_eq!(
+        results(&successor, &format!("/v1/usage?{span}")).await,
+        Vec::<Value>::new()
+    );
+    assert_eq!(
+        results(&successor, &format!("/v1/costs?{span}")).await,
+        Vec::<Value>::new()
+    );
+    assert_eq!(successor.get("/v1/receipts").await.ok()["data"], json!([]));
 
-    heir.chat(&Chat::new(QUESTION)).await;
-    let receipts = heir.get("/v1/receipts").await.ok();
+    successor.chat(&Chat::new(QUESTION)).await;
+    let receipts = successor.get("/v1/receipts").await.ok();
     assert_eq!(number(&receipts["data"][0], "number"), 1, "a chain of its own");
     let all = host.entries("acme").await;
     assert_eq!(all.len(), entries.len() + 1);
@@ -265,7 +271,7 @@ async fn usage_outlives_a_tenant_for_the_operator_not_its_successor() {
         .map(|line| number(line, "account"))
         .collect();
     accounts.dedup();
-    assert_eq!(accounts, [acme.account, heir.account], "an invoice for each");
+    assert_eq!(accounts, [acme.account, successor.account], "an invoice for each");
 
     let host = host.restart().await;
     assert_eq!(host.entries("acme").await, all);

@@ -119,7 +119,7 @@ async fn an_admin_manages_tenant_keys_and_sees_each_secret_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gives_changes_or_revokes_more_than_they_have() {
+async fn an_admin_key_cannot_manage_keys_with_more_rights() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let (first, _) = make(&acme, json!({"name": "all"})).await;
@@ -164,7 +164,7 @@ async fn nobody_gives_changes_or_revokes_more_than_they_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_turned_up_is_found_by_how_it_begins() {
+async fn a_leaked_key_is_found_by_its_prefix() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let (made, _) = make(&acme, json!({"name": "lost"})).await;
@@ -259,7 +259,7 @@ async fn an_admin_rotates_a_key_to_which_the_operator_gave_a_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_ends_when_it_was_said_to() {
+async fn a_key_is_refused_from_its_expiry_on() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     let (made, caller) = make(&acme, json!({"name": "brief", "expires": now() + 2})).await;

@@ -9,10 +9,10 @@
 )]
 
 mod changes;
-mod heirs;
 mod issuer;
 mod keys;
 mod operations;
+mod successors;
 mod tokens;
 
 use riad_end_to_end::{Answer, Caller, Chat};

@@ -195,5 +195,5 @@ async fn a_total_that_never_resets_promises_no_retry_time() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant_with("acme", json!({"budget": {"total_tokens": 1}})).await;
     let refused = assert_no_quota(acme.try_chat(&short()).await, &["total_tokens"]);
-    assert_eq!(refused.header("retry-after"), "", "it would be tried for ever");
+    assert_eq!(refused.header("retry-after"), "", "it would be tried forever");
 }

@@ -1,5 +1,5 @@
 //! What the operator lets a tenant use, enforced before anything is spent: policies, budgets, rates, sizes, tiers, and the webhook
-//! that is told. Not here: what things cost (`billing`), the queue's fairness (`riad-services`).
+//! that is notified. Not here: what things cost (`billing`), the queue's fairness (`riad-services`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -62,7 +62,7 @@ async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
         acme.post("/v1/search", &json!({"query": "text"})).await,
         &["per minute"],
     );
-    // Its neighbor is not limited, and is not told of limits.
+    // Its neighbor is not limited, and gets no rate headers.
     let globex = host.tenant("globex").await;
     let answer = globex.try_chat(&short()).await;
     assert_eq!(
@@ -82,7 +82,7 @@ async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_as_long_as_the_answer_says_is_served() {
+async fn a_request_after_its_retry_after_time_is_served() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"requests_per_minute": 30}}))
@@ -141,7 +141,7 @@ async fn tokens_per_minute_are_those_that_requests_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_requests_run_at_the_same_time_as_may() {
+async fn concurrent_requests_are_limited_until_one_ends() {
     let host = TestHost::builder().lanes(2).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"concurrent_requests": 1}}))

@@ -1,4 +1,4 @@
-//! A webhook is told once when a threshold is passed, with a signature, and by a hard budget as well as a soft one.
+//! A webhook is notified once when a threshold is passed, with a signature, and by a hard budget as well as a soft one.
 
 use crate::{assert_no_quota, short, tokens};
 use aws_lc_rs::hmac;
@@ -16,32 +16,35 @@ use tokio::{net::TcpListener, time::sleep};
 
 const SECRET: &str = "the-webhooks-secret-of-the-tests";
 
-type Told = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+type ReceivedNotices = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
-/// Keeps what it is told.
-async fn receiver() -> (String, Told) {
-    let told = Told::default();
-    let keep =
-        |State(told): State<Told>, headers: HeaderMap, body: Bytes| async move { told.lock().push((headers, body)) };
-    let router = Router::new().route("/budget", post(keep)).with_state(Arc::clone(&told));
+/// A receiver that keeps what is sent to it; its URL comes first.
+async fn receiver() -> (String, ReceivedNotices) {
+    let received = ReceivedNotices::default();
+    let keep = |State(received): State<ReceivedNotices>, headers: HeaderMap, body: Bytes| async move {
+        received.lock().push((headers, body))
+    };
+    let router = Router::new()
+        .route("/budget", post(keep))
+        .with_state(Arc::clone(&received));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/budget", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, told)
+    (url, received)
 }
 
 /// The events, when there are as many; and no more a while later.
-async fn events(told: &Told, count: usize) -> Vec<Value> {
+async fn events(received: &ReceivedNotices, count: usize) -> Vec<Value> {
     let begun = Instant::now();
-    while told.lock().len() < count {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", told.lock());
+    while received.lock().len() < count {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", received.lock());
         sleep(Duration::from_millis(20)).await;
     }
     sleep(Duration::from_millis(300)).await;
-    let told = told.lock();
-    assert_eq!(told.len(), count, "{told:?}");
+    let received = received.lock();
+    assert_eq!(received.len(), count, "{received:?}");
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let read = told.iter().map(|(headers, body)| {
+    let read = received.iter().map(|(headers, body)| {
         assert_eq!(headers["content-type"], "application/cloudevents+json");
         let signature = headers["riad-signature"]
             .to_str()
@@ -61,7 +64,7 @@ async fn events(told: &Told, count: usize) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
-    let (url, told) = receiver().await;
+    let (url, received) = receiver().await;
     let host = TestHost::builder()
         .lanes(2)
         .secrets(|secrets| secrets.webhook_secret = Some(Secret::new(SECRET.to_owned())))
@@ -75,9 +78,9 @@ async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
     let budget = json!({"total_tokens": 4 * one, "mode": "soft", "webhook": url, "thresholds": [50, 100, 300]});
     let acme = host.tenant_with("acme", json!({"budget": budget})).await;
     acme.chat(&short()).await;
-    assert_eq!(events(&told, 0).await, Vec::<Value>::new());
+    assert_eq!(events(&received, 0).await, Vec::<Value>::new());
     acme.chat(&short()).await;
-    let event = events(&told, 1).await.remove(0);
+    let event = events(&received, 1).await.remove(0);
     assert_eq!(event["subject"], "acme");
     let data = &event["data"];
     assert_eq!(
@@ -94,7 +97,7 @@ async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
     // Beyond it, and many at once.
     let chat = short();
     futures::future::join_all((0..8).map(|_| acme.chat(&chat))).await;
-    let both = events(&told, 2).await;
+    let both = events(&received, 2).await;
     let thresholds: Vec<_> = both
         .iter()
         .map(|event| event["data"]["threshold"].as_u64().unwrap())
@@ -108,16 +111,16 @@ async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
     assert!(!audit.body.contains("/budget"), "{}", audit.body);
     assert!(!acme.get("/v1/audit").await.body.contains("/budget"));
 
-    // What was told stays told over a restart.
+    // A notice is not repeated after a restart.
     let key = acme.key.clone();
     let host = host.restart().await;
     host.caller(&key).chat(&short()).await;
-    assert_eq!(events(&told, 2).await.len(), 2);
+    assert_eq!(events(&received, 2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hard_budget_of_a_key_tells_and_refuses() {
-    let (url, told) = receiver().await;
+async fn a_keys_hard_budget_notifies_and_refuses() {
+    let (url, received) = receiver().await;
     let host = TestHost::builder()
         .lanes(1)
         .secrets(|secrets| secrets.webhook_secret = Some(Secret::new(SECRET.to_owned())))
@@ -138,9 +141,9 @@ async fn a_hard_budget_of_a_key_tells_and_refuses() {
         .ok();
     let told_key = acme.with_key(made["key"].as_str().unwrap());
     acme.chat(&short()).await;
-    assert_eq!(events(&told, 0).await, Vec::<Value>::new(), "another key's");
+    assert_eq!(events(&received, 0).await, Vec::<Value>::new(), "another key's");
     told_key.chat(&short()).await;
-    let event = events(&told, 1).await.remove(0);
+    let event = events(&received, 1).await.remove(0);
     assert_eq!(
         (&event["data"]["budget"], &event["data"]["key"]),
         (&"monthly_tokens".into(), &made["id"]),

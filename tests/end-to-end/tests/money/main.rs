@@ -157,9 +157,9 @@ fn receipts_are_in(receipts: &Receipts, entries: &[riad_core::ledger::Entry]) {
     }
 }
 
-/// A threshold is told once in a window, which no test lives to see the end of.
+/// A threshold is notified once per window, and every window outlives the test.
 fn notices_come_once(server: &Server) {
-    let mut notices = server.told.notices.lock().clone();
+    let mut notices = server.recorder.notices.lock().clone();
     let all = notices.len();
     notices.sort_by_key(|notice| format!("{notice:?}"));
     notices.dedup_by_key(|notice| {
@@ -238,9 +238,9 @@ async fn with_kill(plans: &[Plan], ops: &[Op], after: Duration, later: &[Op]) {
         .iter()
         .filter(|entry| entry.outcome == Outcome::Abandoned)
         .collect();
-    let told: u64 = verification.runs.iter().map(|run| run.abandoned_tokens).sum();
+    let reported: u64 = verification.runs.iter().map(|run| run.abandoned_tokens).sum();
     let set_aside: u64 = abandoned.iter().map(|entry| entry.at_most.unwrap().tokens()).sum();
-    assert_eq!(told, set_aside, "the drift that a kill may leave is stated");
+    assert_eq!(reported, set_aside, "the drift that a kill may leave is stated");
 
     // It goes on as if nothing had been.
     let receipts = Receipts::default();

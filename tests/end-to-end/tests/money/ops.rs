@@ -58,12 +58,12 @@ pub struct Op {
 /// Receipts as clients got them, in their order.
 pub type Receipts = Arc<Mutex<Vec<SignedReceipt>>>;
 
-/// Plays an op; what the client was told at the end.
+/// Plays an op; returns the client's result.
 pub async fn play(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> {
     sleep(op.wait).await;
     match op.client {
         Client::HangsUpAt(time) => match timeout(time, ask(server, op, receipts)).await {
-            Ok(told) => told,
+            Ok(result) => result,
             Err(_) => Err(gone()),
         },
         Client::Stays | Client::HangsUpAfter(_) => ask(server, op, receipts).await,

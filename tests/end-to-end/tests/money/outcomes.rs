@@ -1,4 +1,4 @@
-//! Each way in which a request can end, one by one: what its entry says, and that telemetry was told the same.
+//! Each way in which a request can end, one by one: what its entry says, and that telemetry records the same.
 //! Not here: mixes of them (`main`).
 
 use crate::{
@@ -65,11 +65,11 @@ fn plain() -> Plan {
 /// The only new entry after an op, if there is one.
 async fn entry_of(server: &Server, op: Op) -> (Option<Entry>, Option<ErrorKind>) {
     let before = entries(server).await.len();
-    let told = play(server, op, &Receipts::default()).await;
+    let result = play(server, op, &Receipts::default()).await;
     exact(server, 0).await;
     let mut new = entries(server).await.split_off(before);
     assert!(new.len() <= 1, "{new:?}");
-    (new.pop(), told.err().map(|error| error.kind()))
+    (new.pop(), result.err().map(|error| error.kind()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +115,7 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
             tokens(0, 0, 0),
         ),
         (
-            // The token that it is at when it is told to stop is made.
+            // The engine finishes the token that it is working on when it is cancelled.
             "the deadline passes",
             chat(works(Engine::Hangs)),
             Some(ErrorKind::Timeout),
@@ -187,9 +187,9 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
             tokens(0, 0, 21),
         ),
     ];
-    for (name, op, told, outcome, billed) in cases {
+    for (name, op, expected_error, outcome, billed) in cases {
         let (entry, error) = entry_of(&server, op).await;
-        assert_eq!(error, told, "{name}");
+        assert_eq!(error, expected_error, "{name}");
         let entry = entry.unwrap_or_else(|| panic!("{name} left no entry"));
         let used = entry.used;
         assert_eq!(entry.outcome, outcome, "{name}");
@@ -201,7 +201,7 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
         let is_chat = matches!(op.ask, Ask::Chat { .. });
         assert_eq!(used.fuel > 0, is_chat, "{name}");
         assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");
-        let seen = server.told.seen.lock().last().cloned().unwrap();
+        let seen = server.recorder.seen.lock().last().cloned().unwrap();
         assert_eq!(
             (seen.outcome, seen.used, seen.kind),
             (outcome, used, entry.purpose.kind)
@@ -226,7 +226,7 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
     assert_eq!(refused.err().unwrap().kind(), ErrorKind::ModelNotFound);
     exact(&server, 0).await;
     assert_eq!(entries(&server).await.len(), before);
-    assert_eq!(server.told.seen.lock().last().unwrap().outcome, Outcome::Refused);
+    assert_eq!(server.recorder.seen.lock().last().unwrap().outcome, Outcome::Refused);
     closes(&server).await;
     server.close().await;
 }
@@ -284,8 +284,8 @@ async fn a_document_over_the_budget_is_refused_before_embedding() {
     };
     let (server, _) = Server::found(folder.path(), &[plan]).await;
     // Some hundred chunks, in more than one batch: the first alone would have room.
-    let (entry, told) = entry_of(&server, op(Ask::Document { words: 55_000 })).await;
-    assert_eq!((entry, told), (None, Some(ErrorKind::QuotaExceeded)));
+    let (entry, error) = entry_of(&server, op(Ask::Document { words: 55_000 })).await;
+    assert_eq!((entry, error), (None, Some(ErrorKind::QuotaExceeded)));
     let list = server
         .services
         .documents()
@@ -300,8 +300,8 @@ async fn a_document_over_the_budget_is_refused_before_embedding() {
 async fn a_large_document_is_one_entry() {
     let folder = tempfile::tempdir().unwrap();
     let (server, _) = Server::found(folder.path(), &[plain()]).await;
-    let (entry, told) = entry_of(&server, op(Ask::Document { words: 60_000 })).await;
-    assert_eq!(told, None);
+    let (entry, error) = entry_of(&server, op(Ask::Document { words: 60_000 })).await;
+    assert_eq!(error, None);
     let entry = entry.unwrap();
     assert_eq!((entry.purpose.kind, entry.used.requests), (Kind::Document, 1));
     assert!(entry.used.embedded_tokens > 60_000);

@@ -1,4 +1,4 @@
-//! Services over the real store, with an engine and guests that play scripts, and listeners that remember what they were told.
+//! Services over the real store, with an engine and guests that play scripts, and a recorder of notices and measurements.
 //! Not here: what is asked of it (`ops`), what must hold (`checks`).
 
 use crate::{
@@ -41,24 +41,24 @@ pub struct Server {
     pub operator: OperatorPass,
     pub passes: Vec<Vec<TenantPass>>,
     pub truth: Truth,
-    pub told: Arc<Told>,
+    pub recorder: Arc<Recorder>,
     pub engine: ScriptedEngine,
     store: Store,
 }
 
 #[derive(Default)]
-pub struct Told {
+pub struct Recorder {
     pub notices: Mutex<Vec<BudgetNotice>>,
     pub seen: Mutex<Vec<RequestRecord>>,
 }
 
-impl Webhooks for Told {
+impl Webhooks for Recorder {
     fn notify(&self, _: &str, notice: BudgetNotice) {
         self.notices.lock().push(notice);
     }
 }
 
-impl Telemetry for Told {
+impl Telemetry for Recorder {
     fn request(&self, seen: &RequestRecord) {
         self.seen.lock().push(seen.clone());
     }
@@ -85,7 +85,7 @@ impl Server {
 
     async fn open_with(folder: &Path, secrets: &Secrets, limits: Limits) -> Self {
         let store = Store::open(folder, space(), &limits).unwrap();
-        let (truth, told) = (Truth::default(), Arc::new(Told::default()));
+        let (truth, recorder) = (Truth::default(), Arc::new(Recorder::default()));
         let engine = ScriptedEngine::new(truth.clone());
         let parts = Parts {
             tenant_store: store.tenant_store(),
@@ -99,8 +99,8 @@ impl Server {
             embedder: Arc::new(WordEmbedder::new(truth.clone())),
             sandbox: Arc::new(ScriptedSandbox(truth.clone())),
             scheduler: Arc::new(FairQueue::new(LANES, &limits, Duration::from_secs(60))),
-            telemetry: told.clone(),
-            webhooks: told.clone(),
+            telemetry: recorder.clone(),
+            webhooks: recorder.clone(),
             target_first_token: Duration::from_secs(60),
             currency: "eur".into(),
             standard_component: Bytes::from_static(b"standard"),
@@ -115,7 +115,7 @@ impl Server {
             operator,
             passes: Vec::new(),
             truth,
-            told,
+            recorder,
             engine,
             store,
         };

@@ -162,7 +162,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_is_seen_by_autoscalers_while_it_is_there() {
+async fn the_scale_endpoint_shows_a_queue_while_it_lasts() {
     let host = TestHost::builder().lanes(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])

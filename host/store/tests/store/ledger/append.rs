@@ -185,7 +185,7 @@ async fn a_hold_that_comes_after_its_entry_is_not_abandoned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_and_the_control_databases_other_writer_take_turns() {
+async fn a_busy_ledger_lets_other_control_database_writes_through() {
     let mut setup = LedgerHost::new().await;
     let (stop, sold) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let seller = {

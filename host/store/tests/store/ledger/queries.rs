@@ -132,7 +132,7 @@ async fn the_database_refuses_to_change_an_entry() {
 }
 
 #[tokio::test]
-async fn what_is_spent_is_told_by_calendar_month_day_and_key() {
+async fn spending_is_summed_by_calendar_month_day_and_key() {
     let mut setup = LedgerHost::new().await;
     let prices = PriceList {
         prompt_tokens: 1_000_000,

@@ -83,7 +83,7 @@ fn billed(n: usize, accounts: &[Account], draw: &Draw) -> BilledRequest {
     billed
 }
 
-/// What a member of the question's `group_by` shows, told apart from what it does not.
+/// The value of a member that the query groups by; `None`, distinct from an empty value, for one that it does not.
 fn group(entry: &Entry, by: &BTreeSet<GroupBy>) -> [Option<String>; 6] {
     GROUPS.map(|group| {
         by.contains(&group).then(|| match group {

@@ -72,15 +72,15 @@ async fn faults_after(setup: LedgerHost, sql: &str) -> (LedgerHost, Vec<String>)
     (setup, faults)
 }
 
-/// Some fault says all of this.
+/// One fault has all of these words.
 #[track_caller]
-fn assert_told(faults: &[String], words: &[&str]) {
-    let told = faults.iter().any(|fault| words.iter().all(|word| fault.contains(word)));
-    assert!(told, "{words:?} is not in {faults:#?}");
+fn assert_fault(faults: &[String], words: &[&str]) {
+    let is_listed = faults.iter().any(|fault| words.iter().all(|word| fault.contains(word)));
+    assert!(is_listed, "{words:?} is not in {faults:#?}");
 }
 
 #[tokio::test]
-async fn a_ledger_that_was_written_through_its_port_closes() {
+async fn a_ledger_written_through_its_port_has_no_fault() {
     let setup = ledger_with_entries().await;
     let verification = setup.verify().await;
     assert_eq!(verification.faults, Vec::<String>::new());
@@ -98,7 +98,7 @@ async fn a_ledger_that_was_written_through_its_port_closes() {
 }
 
 #[tokio::test]
-async fn an_empty_ledger_closes() {
+async fn an_empty_ledger_has_no_fault() {
     let setup = LedgerHost::new().await;
     let verification = setup.verify().await;
     assert_eq!((verification.accounts, verification.entries), (0, 0));
@@ -106,7 +106,7 @@ async fn an_empty_ledger_closes() {
 }
 
 #[tokio::test]
-async fn an_engine_that_counted_more_than_was_billed_is_told() {
+async fn tokens_that_were_not_billed_are_a_fault() {
     let mut setup = LedgerHost::new().await;
     let entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
@@ -118,16 +118,16 @@ async fn an_engine_that_counted_more_than_was_billed_is_told() {
     setup.ledger.end_run(engine).await.unwrap();
     let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_told(&faults, &["run 1", "8 completion", "11, 7 and 3"]);
+    assert_fault(&faults, &["run 1", "8 completion", "11, 7 and 3"]);
 }
 
 #[tokio::test]
 async fn an_entry_that_is_gone_leaves_gaps() {
     let (setup, faults) = faults_after(ledger_with_entries().await, "DELETE FROM ledger WHERE position = 5").await;
-    assert_told(&faults, &["from position 5 to 5 are gone"]);
-    assert_told(&faults, &["account 1, number 4 (position 6)", "follows on number 2"]);
-    assert_told(&faults, &["position 6", "its receipt follows on sha256:"]);
-    assert_told(&faults, &["rollup", "is not the sum of its entries"]);
+    assert_fault(&faults, &["from position 5 to 5 are gone"]);
+    assert_fault(&faults, &["account 1, number 4 (position 6)", "follows on number 2"]);
+    assert_fault(&faults, &["position 6", "its receipt follows on sha256:"]);
+    assert_fault(&faults, &["rollup", "is not the sum of its entries"]);
     drop(setup);
 }
 
@@ -139,7 +139,7 @@ async fn verify_finds_that_the_last_entries_were_deleted() {
             sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos)
         FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
     let (setup, faults) = faults_after(ledger_with_entries().await, sql).await;
-    assert_told(&faults, &["from position 10 to 12 are gone"]);
+    assert_fault(&faults, &["from position 10 to 12 are gone"]);
     assert!(!faults.iter().any(|fault| fault.contains("rollup")), "{faults:?}");
     drop(setup);
 }
@@ -162,7 +162,7 @@ async fn rollups_are_compared_with_a_recount() {
         ),
     ] {
         let (_setup, faults) = faults_after(ledger_with_entries().await, sql).await;
-        assert_told(&faults, &words);
+        assert_fault(&faults, &words);
         assert!(faults.iter().all(|fault| fault.contains("rollup")), "{faults:?}");
     }
 }
@@ -192,15 +192,15 @@ async fn costs_are_those_of_the_plans_version() {
         .unwrap();
     let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert_told(
+    assert_fault(
         &faults,
         &["it costs 5000 nano-units, and 0 by version 1 of plan standard"],
     );
-    assert_told(&faults, &["plan standard has no version 77"]);
+    assert_fault(&faults, &["plan standard has no version 77"]);
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_there_or_is_anothers_is_told() {
+async fn an_entry_of_a_missing_or_wrong_account_is_a_fault() {
     let mut setup = ledger_with_entries().await;
     let stranger = BilledRequest::new(riad_core::Account::new(99), "acme", "stranger");
     setup.ledger.append(Record::Hold(stranger.hold())).await.unwrap();
@@ -212,18 +212,18 @@ async fn an_account_that_is_not_there_or_is_anothers_is_told() {
         .unwrap();
     let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert_told(&faults, &["request stranger", "account 99, which is not there"]);
-    assert_told(&faults, &["its tenant is other, and the account's is acme"]);
+    assert_fault(&faults, &["request stranger", "account 99, which is not there"]);
+    assert_fault(&faults, &["its tenant is other, and the account's is acme"]);
     let entry = setup.chains.settle(&stranger);
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
-    assert_told(
+    assert_fault(
         &setup.verify().await.faults,
         &["account 99, number 1", "there is no such account"],
     );
 }
 
 #[tokio::test]
-async fn receipts_are_held_against_their_entries() {
+async fn receipts_are_compared_with_their_entries() {
     let mut setup = LedgerHost::new().await;
     let mut entry = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-1"));
     entry.used.prompt_tokens += 1;
@@ -236,10 +236,10 @@ async fn receipts_are_held_against_their_entries() {
     entry.receipt.truncate(entry.receipt.len() - 1);
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
     let faults = setup.verify().await.faults;
-    assert_told(&faults, &["number 1", "its receipt has another outcome, usage"]);
-    assert_told(&faults, &["number 2", "no compact JWS"]);
-    assert_told(&faults, &["number 3", "its receipt follows on"]);
-    assert_told(&faults, &["number 3", "signature is wrong"]);
+    assert_fault(&faults, &["number 1", "its receipt has another outcome, usage"]);
+    assert_fault(&faults, &["number 2", "no compact JWS"]);
+    assert_fault(&faults, &["number 3", "its receipt follows on"]);
+    assert_fault(&faults, &["number 3", "signature is wrong"]);
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changed_is_named() {
+    fn changed_parts_of_a_digest_are_named() {
         let record = Record {
             component: "a".to_string(),
             sources: "b".to_string(),

@@ -1,4 +1,4 @@
-//! A tenant that is deleted and made again under its id: nothing that was the former's is the heir's.
+//! A tenant that is deleted and created again under its id: the new tenant reaches nothing of the former one.
 
 use crate::{assert_opens_nothing, hello, issuer::Issuer, now};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ async fn a_deleted_tenants_keys_open_nothing_of_its_successor() {
         .await
         .refused(404, "not_found");
 
-    let heir = host.tenant("acme").await;
+    let successor = host.tenant("acme").await;
     for secret in &former {
         assert_opens_nothing(&host.caller(secret)).await;
     }
@@ -45,10 +45,10 @@ async fn a_deleted_tenants_keys_open_nothing_of_its_successor() {
         "/v1/documents".to_owned(),
         "/v1/logs".to_owned(),
     ] {
-        assert_eq!(heir.get(&path).await.ok()["data"], json!([]), "{path}");
+        assert_eq!(successor.get(&path).await.ok()["data"], json!([]), "{path}");
     }
     for path in ["/v1/usage", "/v1/costs"] {
-        let page = heir.get(&format!("{path}?{span}&bucket_width=1h")).await.ok();
+        let page = successor.get(&format!("{path}?{span}&bucket_width=1h")).await.ok();
         let results: Vec<&Value> = page["data"]
             .as_array()
             .unwrap()
@@ -57,27 +57,27 @@ async fn a_deleted_tenants_keys_open_nothing_of_its_successor() {
             .collect();
         assert!(results.is_empty(), "{path}: {page}");
     }
-    assert_eq!(heir.get("/v1/settings").await.ok(), json!({}));
-    let keys = heir.get("/v1/keys").await.ok();
+    assert_eq!(successor.get("/v1/settings").await.ok(), json!({}));
+    let keys = successor.get("/v1/keys").await.ok();
     assert_eq!(keys["data"].as_array().unwrap().len(), 1, "{keys}");
-    let audit = heir.get("/v1/audit").await.ok();
+    let audit = successor.get("/v1/audit").await.ok();
     let own: BTreeSet<_> = audit["data"]
         .as_array()
         .unwrap()
         .iter()
         .map(|line| line["account"].as_u64())
         .collect();
-    assert_eq!(own, BTreeSet::from([Some(heir.account)]), "{audit}");
+    assert_eq!(own, BTreeSet::from([Some(successor.account)]), "{audit}");
     assert!(!audit.to_string().contains("settings"), "{audit}");
-    // An answer that was kept for the former is not the heir's.
-    let again = heir
+    // A response that was stored for the former tenant is not replayed to the new one.
+    let again = successor
         .post_once("/v1/chat/completions", &hello().body(false), "order-1")
         .await;
     assert_eq!(again.header("idempotent-replayed"), "");
     assert_eq!(again.ok()["riad"]["receipt"]["number"], 1);
 
     // The operator sees both, apart.
-    let both = BTreeSet::from([acme.account, heir.account]);
+    let both = BTreeSet::from([acme.account, successor.account]);
     assert_eq!(both.len(), 2);
     let accounts =
         |lines: &[Value]| -> BTreeSet<u64> { lines.iter().filter_map(|line| line["account"].as_u64()).collect() };
@@ -95,7 +95,7 @@ async fn a_deleted_tenants_keys_open_nothing_of_its_successor() {
         .ok();
     assert_eq!(accounts(rollups["data"].as_array().unwrap()), both);
 
-    // A token that is made now is the heir's.
+    // A token that is issued now belongs to the new tenant.
     let token = issuer.token(&Issuer::claims("acme", "user"));
     let answer = host.caller(&token).chat(&hello()).await;
     assert_eq!(answer["riad"]["receipt"]["number"], 2);

@@ -87,13 +87,13 @@ async fn a_revoked_key_and_a_deleted_tenants_key_open_nothing() {
     host.operator.delete("/operator/v1/tenants/acme").await.ok();
     refused(&tenant).await;
     // A tenant of the same name begins with an empty room.
-    let heir = host.tenant("acme").await;
-    assert!(heir.search(&json!({"query": "zebrafish"})).await.is_empty());
+    let successor = host.tenant("acme").await;
+    assert!(successor.search(&json!({"query": "zebrafish"})).await.is_empty());
     refused(&tenant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_is_told_what_is_wrong() {
+async fn operator_errors_name_the_field_or_object() {
     let host = TestHost::builder().lanes(1).start().await;
     host.tenant("acme").await;
     let tenant = |id: &str, name: &str| Case::post("/operator/v1/tenants", json!({"id": id, "name": name}));
@@ -128,7 +128,7 @@ async fn the_operator_is_told_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_or_method_that_is_not_there_is_said_so() {
+async fn unknown_paths_and_methods_are_refused() {
     let host = TestHost::builder().lanes(1).start().await;
     let tenant = host.tenant("acme").await;
     for path in [
