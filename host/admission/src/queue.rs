@@ -185,7 +185,7 @@ impl<P: Policy> Queue<P> {
         }
         self.enqueue(id, request);
         self.dispatch(now, &mut decisions);
-        self.relieve(now, id, &mut decisions);
+        self.reject_excess(now, id, &mut decisions);
         // Those that waited behind a request that was rejected may need fewer units.
         self.dispatch(now, &mut decisions);
         (id, decisions)

@@ -41,7 +41,7 @@ impl AdapterService {
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.engine.inspect_adapter(files).await?;
         let (shared, pass, alias, files) = (Arc::clone(&self.0), pass.clone(), alias.clone(), files.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             let adapter = room.adapters.put(&alias, &files, &info).await?;
             audit::record(
                 &shared,
@@ -72,7 +72,7 @@ impl AdapterService {
         pass.require(Scope::Adapters, Access::Write)?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             room.adapters.delete(&alias).await?;
             audit::record(&shared, &pass, "adapter.delete", alias.as_str()).await
         })

@@ -79,7 +79,7 @@ pub(crate) async fn record(shared: &Shared, pass: &TenantPass, action: &str, obj
 }
 
 /// Runs a change and its audit record to the end even if the caller disconnects, so that no change lacks its record.
-pub(crate) async fn to_the_end<T: Send + 'static>(
+pub(crate) async fn run_to_completion<T: Send + 'static>(
     change: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(change.in_current_span()).await.map_err(Error::internal)?

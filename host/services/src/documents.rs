@@ -102,7 +102,7 @@ impl DocumentService {
         };
         meter.record_usage(|used| used.requests = 1);
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             let document = room.documents.insert(document, chunks).await?;
             audit::record(&shared, &pass, "document.create", document.id.as_str()).await?;
             Ok(document)
@@ -145,7 +145,7 @@ impl DocumentService {
         pass.require(Scope::Documents, Access::Write)?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             room.documents.delete(&id).await?;
             audit::record(&shared, &pass, "document.delete", id.as_str()).await
         })

@@ -51,7 +51,7 @@ impl PipelineService {
         let detail = serde_json::to_value(&complete).map_err(Error::internal)?;
         let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
         let (shared, pipeline) = (Arc::clone(&self.0), pipeline.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             room.plugins.set_pipeline(&pipeline).await?;
             shared.audit.append(entry).await?;
             Ok(complete)

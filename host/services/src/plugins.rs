@@ -38,7 +38,7 @@ impl PluginService {
             created: Timestamp::now().as_seconds(),
         };
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             room.plugins.put(&version, component).await?;
             let object = format!("{}@{}", version.name, version.version);
             audit::record(&shared, &pass, "plugin.put", &object).await?;

@@ -34,7 +34,7 @@ impl SettingsService {
         }
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, settings) = (Arc::clone(&self.0), pass.clone(), settings.clone());
-        audit::to_the_end(async move {
+        audit::run_to_completion(async move {
             room.settings.put(&settings).await?;
             audit::record(&shared, &pass, "settings.put", "settings").await
         })

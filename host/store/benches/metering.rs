@@ -148,20 +148,20 @@ impl LedgerHost {
             .account
     }
 
-    /// One request. With a `turn`, each record has a commit of its own.
-    async fn meter(&self, number: usize, turn: Option<&Semaphore>) {
+    /// One request. With `one_at_a_time`, each record has a commit of its own.
+    async fn meter(&self, number: usize, one_at_a_time: Option<&Semaphore>) {
         let tenant = number % TENANTS;
         let mut billed = BilledRequest::new(self.accounts[tenant], &name(tenant), &format!("req-{number}"));
         // A day's worth of seconds, as if they came over a day.
         billed.at_ms += (number as u64 * 7919) % 86_400_000;
-        let permit = match turn {
-            Some(turn) => Some(turn.acquire().await.unwrap()),
+        let permit = match one_at_a_time {
+            Some(one_at_a_time) => Some(one_at_a_time.acquire().await.unwrap()),
             None => None,
         };
         self.ledger.append(Record::Hold(billed.hold())).await.unwrap();
         drop(permit);
-        let permit = match turn {
-            Some(turn) => Some(turn.acquire().await.unwrap()),
+        let permit = match one_at_a_time {
+            Some(one_at_a_time) => Some(one_at_a_time.acquire().await.unwrap()),
             None => None,
         };
         // Numbers are given in the order in which the records are queued.
@@ -179,10 +179,10 @@ fn name(tenant: usize) -> String {
 }
 
 /// Requests per second.
-async fn measure(tasks: usize, turn: Option<Arc<Semaphore>>) -> f64 {
+async fn measure(tasks: usize, one_at_a_time: Option<Arc<Semaphore>>) -> f64 {
     let setup = LedgerHost::open().await;
     let begun = Instant::now();
-    let done = sell(&setup, tasks, turn, begun + LENGTH).await;
+    let done = sell(&setup, tasks, one_at_a_time, begun + LENGTH).await;
     let rate = done as f64 / begun.elapsed().as_secs_f64();
     let verification = setup.ledger.verify(Box::new(receipt_chains::check)).await.unwrap();
     assert_eq!(verification.faults, Vec::<String>::new());
@@ -190,13 +190,15 @@ async fn measure(tasks: usize, turn: Option<Arc<Semaphore>>) -> f64 {
     rate
 }
 
-async fn sell(setup: &Arc<LedgerHost>, tasks: usize, turn: Option<Arc<Semaphore>>, end: Instant) -> usize {
+async fn sell(setup: &Arc<LedgerHost>, tasks: usize, one_at_a_time: Option<Arc<Semaphore>>, end: Instant) -> usize {
     let next = Arc::new(AtomicUsize::new(0));
     let sellers = (0..tasks).map(|_| {
-        let (setup, next, turn) = (setup.clone(), next.clone(), turn.clone());
+        let (setup, next, one_at_a_time) = (setup.clone(), next.clone(), one_at_a_time.clone());
         tokio::spawn(async move {
             while Instant::now() < end {
-                setup.meter(next.fetch_add(1, Ordering::Relaxed), turn.as_deref()).await;
+                setup
+                    .meter(next.fetch_add(1, Ordering::Relaxed), one_at_a_time.as_deref())
+                    .await;
             }
         })
     });

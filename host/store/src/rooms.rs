@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Closes the room of a deleted tenant, but not that of a new tenant with the same id.
-    pub(crate) fn shut(&self, tenant: &TenantId, account: Account) {
+    pub(crate) fn close_deleted(&self, tenant: &TenantId, account: Account) {
         let slot = self.slot(tenant);
         let mut place = slot.room.lock();
         if let Some(room) = place.take_if(|room| room.account == account) {
@@ -122,7 +122,7 @@ impl Registry {
     }
 
     /// The pass's room if it is open and its slot is not locked; does not block.
-    fn joined(&self, pass: &TenantPass) -> Option<Arc<RoomState>> {
+    fn find_open(&self, pass: &TenantPass) -> Option<Arc<RoomState>> {
         let slot = self.slots.lock().get(pass.tenant()).cloned()?;
         let state = {
             let place = slot.room.try_lock()?;
@@ -260,7 +260,7 @@ fn deleted() -> Failure {
 /// Bytes of the files below a folder, links not followed; `None` if there is no folder. What goes while it is read counts
 /// nothing.
 fn size_of_folder(path: &Path) -> StoreResult<Option<u64>> {
-    let Some(metadata) = unless_gone(path.symlink_metadata())? else {
+    let Some(metadata) = none_if_missing(path.symlink_metadata())? else {
         return Ok(None);
     };
     if !metadata.is_dir() {
@@ -269,13 +269,13 @@ fn size_of_folder(path: &Path) -> StoreResult<Option<u64>> {
     let mut bytes = 0_u64;
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Some(entries) = unless_gone(fs::read_dir(&folder))? else {
+        let Some(entries) = none_if_missing(fs::read_dir(&folder))? else {
             continue;
         };
         for entry in entries {
             let entry = entry?;
             // Of the entry itself, not of what a link points to.
-            match unless_gone(entry.metadata())? {
+            match none_if_missing(entry.metadata())? {
                 Some(metadata) if metadata.is_dir() => folders.push(entry.path()),
                 Some(metadata) if metadata.is_file() => bytes = bytes.saturating_add(metadata.len()),
                 Some(_) | None => {}
@@ -285,7 +285,7 @@ fn size_of_folder(path: &Path) -> StoreResult<Option<u64>> {
     Ok(Some(bytes))
 }
 
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+fn none_if_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -306,7 +306,7 @@ impl TenantRooms {
 #[async_trait]
 impl Rooms for TenantRooms {
     async fn open(&self, pass: &TenantPass) -> Result<Room> {
-        let state = match self.registry.joined(pass) {
+        let state = match self.registry.find_open(pass) {
             Some(state) => state,
             None => {
                 let (registry, pass) = (self.registry.clone(), pass.clone());

@@ -131,7 +131,7 @@ impl TenantStore for ControlTenantStore {
         run_blocking(move || {
             let account = delete_tenant(&control, &tenant, audit)?;
             // A pass that was made before must not find the room open.
-            registry.shut(&tenant, account);
+            registry.close_deleted(&tenant, account);
             Ok(account)
         })
         .await

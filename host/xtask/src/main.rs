@@ -22,7 +22,7 @@ enum Task {
     Guests(tasks::guests::Arguments),
     /// Run one benchmark
     Bench(tasks::bench::Arguments),
-    /// Give generated input to the code that reads what strangers write
+    /// Give generated input to the parsers of untrusted input
     Fuzz(tasks::fuzz::Arguments),
     /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
     Tidy,

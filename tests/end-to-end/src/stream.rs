@@ -49,7 +49,7 @@ impl Stream {
         serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"))
     }
 
-    /// All events to the end of the stream; the last word `[DONE]`, if it was said, is a JSON text.
+    /// All events to the end of the stream; the final `[DONE]`, if it came, is a JSON text.
     pub async fn rest(mut self) -> Vec<Value> {
         let mut events = Vec::new();
         while let Some(data) = self.next().await {

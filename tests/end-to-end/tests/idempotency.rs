@@ -87,7 +87,7 @@ async fn the_same_request_under_the_same_key_is_billed_once() {
     assert_eq!(titles.count(), 1);
     assert_eq!(host.entries("acme").await.len(), before + 2 + 4, "each was billed once");
 
-    // The key is the request's: with another body or path it is a mistake, which is said.
+    // A key that is used with another body or path is refused, with the reason.
     for (path, body) in [
         (CHAT, warm().with("max_tokens", 41).body(false)),
         (CHAT, warm().body(true)),
@@ -174,7 +174,7 @@ async fn a_client_that_lost_its_answer_gets_it_by_repeating() {
                 "too short to leave in the middle"
             );
         }
-        // Until then it is being answered, and says so.
+        // While the first request runs, a repeated one gets 409.
         let answer = loop {
             let answer = acme.post_once(CHAT, &body, &key).await;
             if answer.status != 409 {
@@ -245,12 +245,12 @@ async fn a_request_that_failed_runs_again() {
         mended.body
     );
 
-    // For want of budget or of time.
+    // A spent budget, then a rate limit.
     host.change("acme", json!({"budget": {"total_tokens": 1}})).await;
     acme.post_once(CHAT, &body, "four")
         .await
         .refused(429, "insufficient_quota");
-    // What was answered is answered, budget or not: it costs nothing.
+    // A stored answer needs no budget: it costs nothing.
     assert!(replayed(&acme.post_once(CHAT, &body, "two").await));
     host.change("acme", json!({"budget": null, "limits": {"requests_per_minute": 1}}))
         .await;

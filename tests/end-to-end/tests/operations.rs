@@ -1,5 +1,5 @@
 //! A server that ends: what is in flight is finished within the deadline, what is new is refused with words that a client
-//! understands, and the books close either way. And one behind TLS. Not here: connections (`riad-api`'s listener tests), signals
+//! understands, and the ledger verifies either way. And one behind TLS. Not here: connections (`riad-api`'s listener tests), signals
 //! (`riad-app`).
 #![allow(
     clippy::unwrap_used,
@@ -55,7 +55,7 @@ async fn a_stopping_server_finishes_old_requests_and_refuses_new_ones() {
     }
 
     let stopping = tokio::spawn(host.stop());
-    // New connections and old ones: both are told that somebody else may serve them.
+    // On new connections and old ones the client is asked to try again on another connection.
     let begun = Instant::now();
     let refused = loop {
         let answer = acme.with_key(&acme.key).get("/v1/models").await;

@@ -22,7 +22,7 @@ async fn host() -> (TestHost, Tenant) {
     (host, tenant)
 }
 
-/// Everything but the last word, which is checked.
+/// All events but the final `[DONE]`, which is checked.
 async fn events(tenant: &Tenant, chat: &Chat) -> Vec<Value> {
     let stream = tenant.stream(chat).await;
     assert!(
@@ -147,7 +147,7 @@ async fn an_answer_ends_at_max_tokens_and_at_a_stop_text() {
     assert_eq!(streamed.last().unwrap()["choices"][0]["finish_reason"], "stop");
 }
 
-/// With one lane, whoever comes after waits until it is free: an answer that went on for nobody would be waited for.
+/// With one lane, the next request waits until it is free, and would wait for an abandoned answer that went on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_frees_its_lane() {
     let (host, tenant) = host().await;

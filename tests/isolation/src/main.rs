@@ -11,7 +11,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Plant canaries in tenant A's room and try every door with tenant B's key.
+/// Plant canaries in tenant A's room and try every endpoint with tenant B's key.
 ///
 /// Use two tenants that were made for this: their pipelines and settings change while it runs.
 #[derive(Parser)]

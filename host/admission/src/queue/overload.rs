@@ -19,7 +19,7 @@ const RETRY_MOST: Duration = Duration::from_secs(60);
 
 impl<P: Policy> Queue<P> {
     /// Rejects what there is no room or no time for, after `newest` has arrived. Nothing if it does not wait.
-    pub(super) fn relieve(&mut self, now: Instant, newest: RequestId, decisions: &mut Vec<Decision>) {
+    pub(super) fn reject_excess(&mut self, now: Instant, newest: RequestId, decisions: &mut Vec<Decision>) {
         let Some((account, position)) = self.state.position(newest) else {
             return;
         };

@@ -19,7 +19,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// When keys are fetched. The defaults are what a server uses.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyRefresh {
-    /// For how long keys are used without a fetch. A key that the provider withdraws stays valid for as long.
+    /// For how long keys are used without a fetch. A key that the provider withdraws stays valid for that long, and longer
+    /// while no fetch succeeds.
     pub max_age: Duration,
     /// The least time between two fetches because of unknown keys, and after a failed one while older keys are in use: bad
     /// tokens cost the provider nothing.

@@ -43,20 +43,20 @@ fn lanes(registry: &mut Registry, gauges: &Gauges) {
         seconds(
             registry,
             "riad_first_token_estimated",
-            "Time to the first token that a request which comes now would have, about",
+            "Estimated time to the first token of a request that arrives now",
             estimate,
         );
     }
     seconds(
         registry,
         "riad_first_token_target",
-        "Requests are refused rather than answered later than that",
+        "Target for the time to the first token; requests that would miss it are rejected",
         gauges.target_first_token,
     );
     let rate = gauges.tokens_per_second;
     registry.register(
         "riad_tokens_per_second",
-        "Weighted tokens that all lanes together work off, lately",
+        "Weighted tokens per second over all lanes, as a recent average",
         // The library writes infinities in a form that OpenMetrics does not allow.
         ConstGauge::new(if rate.is_finite() { rate } else { 0.0 }),
     );
@@ -82,7 +82,7 @@ fn adapters(registry: &mut Registry, gauges: &Gauges) {
     );
     registry.register(
         "riad_adapter_evictions",
-        "Adapters put out of the engine's memory for others",
+        "Adapters evicted from the engine's memory",
         ConstCounter::new(counts.evictions),
     );
 }
@@ -91,12 +91,12 @@ fn ledger(registry: &mut Registry, gauges: &Gauges) {
     for (name, help, counted) in [
         (
             "riad_engine",
-            "Tokens that engine and embedder have counted themselves",
+            "Tokens as counted by the engine and the embedder",
             gauges.engine,
         ),
         (
             "riad_ledger",
-            "Tokens that this process' entries in the ledger say",
+            "Tokens in the ledger's entries of this process",
             gauges.ledger,
         ),
     ] {
@@ -112,13 +112,13 @@ fn ledger(registry: &mut Registry, gauges: &Gauges) {
     }
     registry.register_with_unit(
         "riad_ledger_drift",
-        "What the engine has counted less what the ledger says: 0 when nothing is being settled",
+        "The engine's count minus the ledger's; 0 when nothing is being settled",
         tokens(),
         drift,
     );
     registry.register_with_unit(
         "riad_held",
-        "Tokens set aside for requests that are not settled yet",
+        "Tokens held by requests that are not settled yet",
         tokens(),
         ConstGauge::new(gauges.held_tokens),
     );

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz [TARGET]`: gives generated input to the code that reads what strangers write, on the pinned compiler.
+//! `cargo xtask fuzz [TARGET]`: gives generated input to the parsers of untrusted input, on the pinned compiler.
 //! Input that fails is kept in `tests/fuzz/artifacts/`. Not here: the targets and their corpora (`tests/fuzz`).
 
 use crate::{environment::Environment, process, say};

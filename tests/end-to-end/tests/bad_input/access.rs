@@ -36,7 +36,7 @@ async fn a_wrong_key_or_none_is_refused_before_anything_is_read() {
             refused(Case::get(path)).says(&["key"]).check(caller).await;
         }
     }
-    // A body that could not be read is not read.
+    // The key is checked before a malformed body is parsed.
     let broken = || {
         Case::new(
             Method::POST,

@@ -1,4 +1,4 @@
-//! A bad request and the error that it deserves.
+//! A bad request and the error that it must get.
 
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use riad_end_to_end::{Answer, Caller};

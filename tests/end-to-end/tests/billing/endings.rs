@@ -77,7 +77,7 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated() {
     let entry = ended(&host, 4, "cancelled").await;
     assert!(number(&entry, "completion_tokens") < 8 * LONG, "{entry}");
 
-    // Nobody waits for the next tenant's lane, and the books of the run close to the token.
+    // No generation keeps the next tenant's lane, and the run's ledger equals the engine's count to the token.
     acme.chat(&Chat::new("Hello").with("max_tokens", 2)).await;
     let host = host.restart().await;
     assert_closes(&host).await;

@@ -141,7 +141,7 @@ async fn an_admin_key_cannot_manage_keys_with_more_rights() {
         list(&acme, "").await.iter().filter(|key| key["name"] == "all").count(),
         1
     );
-    // Its own it may end.
+    // It may revoke itself.
     admin.delete(&format!("/v1/keys/{}", id(&small))).await.ok();
     assert_opens_nothing(&admin).await;
 
@@ -181,7 +181,7 @@ async fn a_leaked_key_is_found_by_its_prefix() {
     assert_eq!(found("nothing").await, Vec::<String>::new());
     let path = format!("/operator/v1/tenants/acme/keys?prefix={}", &secret[..12]);
     assert_eq!(host.operator.get(&path).await.ok()["data"][0]["id"], made["id"]);
-    // Whoever finds a key has more of it than the twelve characters that are kept.
+    // A prefix longer than the twelve stored characters, up to the whole key, finds it too.
     assert_eq!(found(&secret[..20]).await, ["lost"]);
     assert_eq!(found(secret).await, ["lost"]);
 }
@@ -269,7 +269,7 @@ async fn a_key_is_refused_from_its_expiry_on() {
         sleep(Duration::from_millis(50)).await;
     }
     assert_opens_nothing(&caller).await;
-    // Late is not too late: an admin gives it more time.
+    // An admin can extend a key that has expired.
     acme.patch(&format!("/v1/keys/{}", id(&made)), &json!({"expires": now() + 600}))
         .await
         .ok();

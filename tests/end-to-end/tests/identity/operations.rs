@@ -109,7 +109,7 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
     }
 }
 
-/// The words of the design, written down a second time.
+/// The expected permissions, written independently of `riad_core::grants`.
 fn allowed(needs: Needs, role: &str, scopes: &[&str]) -> bool {
     match needs {
         Nothing | Needs::Tenant => true,

@@ -50,7 +50,7 @@ async fn a_good_token_opens_its_tenant_and_nothing_else() {
         audit["data"][0]["actor"], by,
         "the same subject is the same actor: {audit}"
     );
-    // So are the scopes, and a token without ours opens nothing of ours.
+    // So are the scopes: a token with unknown scopes only permits nothing.
     for (scope, chats) in [
         (json!("openid chat"), true),
         (json!(["documents"]), false),

@@ -42,7 +42,7 @@ pub fn assert_no_quota(answer: Answer, words: &[&str]) -> Answer {
     answer
 }
 
-/// Too much at once: who waits is served.
+/// A rate limit, with a time to retry after.
 pub fn assert_too_fast(answer: Answer, words: &[&str]) -> Answer {
     let answer = answer.refused(429, "rate_limit_exceeded");
     assert_eq!(answer.text("/error/type"), "rate_limit_error");

@@ -72,7 +72,7 @@ async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
 
     // Refused requests are not billed.
     assert_eq!(host.entries("acme").await.len(), 4);
-    // A new limit begins with a whole minute's.
+    // A changed limit begins full.
     host.change("acme", json!({"limits": {"requests_per_minute": 600}}))
         .await;
     assert_eq!(rate(&acme.try_chat(&short()).await, "requests").0, 600);
@@ -130,7 +130,7 @@ async fn tokens_per_minute_are_those_that_requests_set_aside() {
     // Also where it is the search of the pipeline that finds nothing left.
     let wordy = Chat::new(&"Hello ".repeat(40)).with("max_tokens", 1);
     assert_too_fast(acme.try_chat(&wordy).await, &["400 tokens per minute"]);
-    // More than a minute has is no matter of waiting.
+    // A request for more than a minute's tokens is invalid: waiting would not help.
     let never = acme.try_chat(&Chat::new("Hello").with("max_tokens", 500)).await;
     assert_eq!(never.status, 400, "{}", never.body);
     assert!(

@@ -25,7 +25,7 @@ async fn completions_and_contexts_are_bounded_by_the_tenants_limits() {
         acme.chat(&Chat::new(QUESTION).with("max_tokens", 6)).await["usage"]["completion_tokens"],
         6
     );
-    // Who does not say gets as many.
+    // A request without `max_tokens` gets as many.
     let mut unsaid = Chat::new(QUESTION).body(false);
     unsaid.as_object_mut().unwrap().remove("max_tokens");
     let answer = acme.post("/v1/chat/completions", &unsaid).await.ok();
@@ -100,7 +100,7 @@ async fn a_tier_above_the_tenants_is_refused_and_one_below_is_served() {
     for word in ["default", "priority"] {
         assert_eq!(acme.try_chat(&tier(word)).await.text("/error/param"), "service_tier");
     }
-    // Who does not say gets the best there is for it.
+    // Without `service_tier`, or with `auto`, a request gets the best tier up to the standard one.
     acme.chat(&Chat::new("Hello").with("max_tokens", 4)).await;
     acme.chat(&tier("auto")).await;
 }

@@ -52,7 +52,7 @@ pub async fn quiet(server: &Server) {
     }
 }
 
-/// The ledger closes; also waits until what was queued is on the disk.
+/// The ledger has no fault. Also waits until what was queued is on the disk.
 pub async fn closes(server: &Server) -> Verification {
     let verification = server.services.usage().verify(&server.operator).await.unwrap();
     assert_eq!(verification.faults, Vec::<String>::new());

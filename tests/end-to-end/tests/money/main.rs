@@ -1,5 +1,5 @@
 //! Money, as a whole: the services over the real store, an engine and guests that do what a script says, and clients that leave when
-//! they like. However requests end, in whatever mix, and when the process is killed: the ledger closes, budgets hold, and every token is
+//! they like. However requests end, in whatever mix, and when the process is killed: the ledger verifies, budgets hold, and every token is
 //! billed to whom it was made for.
 #![allow(
     clippy::unwrap_used,

@@ -52,7 +52,7 @@ async fn records_are_written_in_the_order_of_the_calls_whoever_waits() {
     for waiting in waiting {
         waiting.await.unwrap();
     }
-    // Waits its turn behind the last record.
+    // Written after the last record.
     assert_eq!(setup.ledger.head(setup.account).await.unwrap().number, 500);
     let entries = setup.entries().await;
     assert!(
@@ -89,7 +89,7 @@ async fn after_a_failed_write_the_ledger_refuses_until_reopened() {
     let refused = setup.ledger.append(Record::Entry(later)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert!(refused.message().contains("restart"), "{refused}");
-    // What decides on money does not go on with half of the truth; what was written can still be read.
+    // Reads for admission fail too; what was written can still be read.
     assert!(setup.ledger.head(setup.account).await.is_err());
     assert_eq!(setup.entries().await.len(), 1);
 

@@ -1,5 +1,5 @@
 //! `kill -9` while requests are metered, a few times on the same data: what was acknowledged is there once, and the ledger
-//! closes. Not here: what the services do with holds that were left behind.
+//! has no fault. Not here: what the services do with holds that were left behind.
 
 use super::{
     all_entries, connect,
@@ -157,7 +157,7 @@ async fn acknowledged_entries_survive_kill_9_once() {
     );
     check(&all_entries(&*ledger).await, &acknowledged);
 
-    // As services do at the start: then everything closes.
+    // As services do at the start: then the check finds no fault.
     let mut chains = ReceiptChains::default();
     for account in accounts(&host).await {
         chains.resume(&*ledger, account).await;

@@ -1,5 +1,5 @@
 //! Random traffic over accounts, keys, plans and times: every answer about it equals a plain recount of what was written.
-//! Not here: calendars (`append`), damage (`verify`).
+//! Not here: calendars (`queries`), damage (`verify`).
 
 use super::{
     LedgerHost,
