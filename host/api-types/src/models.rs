@@ -13,11 +13,11 @@ pub struct ModelList {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Model {
-    /// `<base>` or `<base>:<adapter alias>`
+    /// `<base>`, `<base>:<adapter alias>`, or the embedding model
     pub id: String,
     #[schema(example = "model")]
     pub object: Cow<'static, str>,
     pub created: u64,
-    /// `riad` for the base model, `tenant` for one with the tenant's adapter.
+    /// `riad` for the base model and the embedding model, `tenant` for one with the tenant's adapter.
     pub owned_by: Cow<'static, str>,
 }

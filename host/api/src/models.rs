@@ -1,4 +1,4 @@
-//! `/v1/models`: what a tenant can name as `model`. The embedding model is not listed: a server has one.
+//! `/v1/models`: what a tenant can name as `model`, in chats and in embeddings.
 
 use crate::{
     auth::Tenant,
@@ -10,7 +10,7 @@ use axum::{Json, extract::State};
 use riad_api_types::models::{Model, ModelList};
 use riad_services::models::ModelEntry;
 
-/// List the base model and the caller's adapters on it
+/// List the base model, the embedding model and the caller's adapters
 #[utoipa::path(get, path = "/v1/models", tag = "openai", security(("tenant_key" = [])),
     responses((status = 200, body = ModelList), Failures))]
 pub(crate) async fn list_models(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<ModelList>> {

@@ -44,13 +44,13 @@ impl Output {
     }
 }
 
-/// Text that recedes. [`line`] drops the style where the output has no color.
+/// Dimmed text. [`line`] drops the style where the output has no color.
 #[must_use]
 pub fn dim(text: &str) -> String {
     styled(Style::new().dimmed(), text)
 }
 
-/// Text that stands out. [`line`] drops the style where the output has no color.
+/// Emphasized text. [`line`] drops the style where the output has no color.
 #[must_use]
 pub fn bold(text: &str) -> String {
     styled(Style::new().bold(), text)

@@ -1,5 +1,5 @@
-//! The traits through which the crates meet. One trait a file, small, each method documented: when it is called, whether it
-//! may block, what cancels it, how it fails. Not here: any implementation.
+//! The traits through which the crates meet, one file per subject. A comment on a method says what its signature does not: when it
+//! is called, whether it may block, what cancels it, how it fails. Not here: any implementation.
 
 mod adapters;
 mod audit;

@@ -18,7 +18,7 @@ use std::{
 use toml::{Table, Value};
 
 const ENVIRONMENT: &str = "environment";
-/// A key that is less like the one that was written is not suggested, 0 to 1.
+/// The least similarity, 0 to 1, at which a known key is suggested for an unknown one.
 const LIKENESS_MIN: f64 = 0.75;
 
 /// Keys that the command line sets.
