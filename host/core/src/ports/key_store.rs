@@ -47,7 +47,7 @@ pub trait KeyStore: Send + Sync {
     /// expired keys. `now` in seconds since 1970-01-01 UTC.
     async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>>;
 
-    /// The tenant with this id, if there is one: for a verified token, and for hourly charges.
+    /// The tenant with this id, if there is one: for a verified token, and for charges for time.
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>>;
 
     /// Stores a new key. `NotFound` if there is no such tenant.

@@ -23,10 +23,10 @@ use std::{
 };
 
 const PAGE_BYTES: u64 = 4096;
-/// Instructions of SQLite's machine between two looks at the clock. One may copy a value of the largest size.
+/// Instructions of SQLite's virtual machine between two checks of the deadline. One may copy a value of the largest size.
 const PROGRESS_STEPS: i32 = 100;
-/// Questions to the authorizer while one statement is compiled: views of views multiply.
-const QUESTIONS_MAX: u64 = 20_000;
+/// Calls of the authorizer while one statement is compiled: views of views multiply them.
+const AUTHORIZER_CALLS_MAX: u64 = 20_000;
 /// Pragmas that only describe the store.
 const PRAGMAS: [&str; 7] = [
     "table_info",
@@ -47,8 +47,8 @@ const FUNCTIONS_REFUSED: [&str; 6] = [
     "unhex",
 ];
 
-/// What SQLite says of bad SQL; the rest is a fault of ours or of the disk.
-const AUTHORS_FAULTS: [ErrorCode; 7] = [
+/// SQLite's codes for faults of the plugin's SQL. All others are faults of this server or its disk.
+const SQL_ERRORS: [ErrorCode; 7] = [
     ErrorCode::Unknown,
     ErrorCode::ConstraintViolation,
     ErrorCode::TypeMismatch,
@@ -63,10 +63,10 @@ pub(super) struct Guard {
     time_ms: u64,
     /// Milliseconds after `began`.
     deadline_ms: AtomicU64,
-    questions: AtomicU64,
+    authorizer_calls: AtomicU64,
     /// Set while our own statements run.
     off: AtomicBool,
-    late: AtomicBool,
+    timed_out: AtomicBool,
     /// Why the authorizer refused, in words for the plugin's author.
     refused: Mutex<Option<String>>,
 }
@@ -77,14 +77,14 @@ impl Guard {
             began: Instant::now(),
             time_ms: limits.sql_ms,
             deadline_ms: AtomicU64::new(0),
-            questions: AtomicU64::new(0),
+            authorizer_calls: AtomicU64::new(0),
             off: AtomicBool::new(true),
-            late: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
             refused: Mutex::new(None),
         });
         configure(connection, limits)?;
-        let judge = guard.clone();
-        connection.authorizer(Some(move |context: AuthContext<'_>| judge.judge(&context)))?;
+        let authorizer = guard.clone();
+        connection.authorizer(Some(move |context: AuthContext<'_>| authorizer.authorize(&context)))?;
         let clock = guard.clone();
         connection.progress_handler(PROGRESS_STEPS, Some(move || clock.is_late()))?;
         Ok(guard)
@@ -97,8 +97,8 @@ impl Guard {
             u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
         );
-        self.questions.store(0, Ordering::Relaxed);
-        self.late.store(false, Ordering::Relaxed);
+        self.authorizer_calls.store(0, Ordering::Relaxed);
+        self.timed_out.store(false, Ordering::Relaxed);
         *self.refused.lock() = None;
         self.off.store(false, Ordering::Relaxed);
     }
@@ -115,12 +115,12 @@ impl Guard {
         result
     }
 
-    /// SQLite's failure as the plugin's.
+    /// Converts SQLite's failure to the plugin's error.
     pub(super) fn explain(&self, failure: Failure, limits: &Limits) -> Failure {
         let Failure::Sqlite(error) = &failure else {
             return failure;
         };
-        if self.late.load(Ordering::Relaxed) {
+        if self.timed_out.load(Ordering::Relaxed) {
             return limit(format!("the statement took longer than {} ms", self.time_ms));
         }
         if let Some(refused) = self.refused.lock().take() {
@@ -145,7 +145,7 @@ impl Guard {
         if code == Some(ErrorCode::OutOfMemory) {
             return limit("the statement needs too much memory".into());
         }
-        if code.is_none_or(|code| AUTHORS_FAULTS.contains(&code)) {
+        if code.is_none_or(|code| SQL_ERRORS.contains(&code)) {
             return Error::invalid(words).into();
         }
         failure
@@ -157,18 +157,18 @@ impl Guard {
         }
         let late = self.began.elapsed().as_millis() >= u128::from(self.deadline_ms.load(Ordering::Relaxed));
         if late {
-            self.late.store(true, Ordering::Relaxed);
+            self.timed_out.store(true, Ordering::Relaxed);
         }
         late
     }
 
-    fn judge(&self, context: &AuthContext<'_>) -> Authorization {
+    fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
         if self.off.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
         let reason = if self.is_late() {
             Some("the statement takes too long to compile".to_owned())
-        } else if self.questions.fetch_add(1, Ordering::Relaxed) >= QUESTIONS_MAX {
+        } else if self.authorizer_calls.fetch_add(1, Ordering::Relaxed) >= AUTHORIZER_CALLS_MAX {
             Some("the statement is too complex: its views and subqueries multiply".to_owned())
         } else {
             reason_to_refuse(context)
