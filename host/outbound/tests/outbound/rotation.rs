@@ -58,7 +58,7 @@ async fn a_file_that_changes_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_broken_or_missing_file_keeps_the_keys_an_empty_set_does_not() {
+async fn a_broken_or_missing_file_keeps_the_keys_an_empty_one_not() {
     let signer = ed25519();
     let file = KeyFile::with(&[signer.jwk("k")]);
     let tokens = IdentityTokens::open(file.config()).unwrap();
