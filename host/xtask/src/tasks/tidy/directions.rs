@@ -8,10 +8,12 @@ use std::path::PathBuf;
 /// Every crate of `host/` and the crates of ours that it may depend on, for its tests too. `*`: any.
 const RULES: &[(&str, &[&str])] = &[
     ("riad-core", &[]),
+    ("riad-kernels", &[]),
     ("riad-lora", &[]),
     ("riad-xtask", &[]),
     ("riad-store", &["riad-core"]),
     ("riad-admission", &["riad-core"]),
+    ("riad-batch", &["riad-core"]),
     ("riad-engine", &["riad-admission", "riad-core", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),
     ("riad-outbound", &["riad-core"]),

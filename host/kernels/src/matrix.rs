@@ -1,0 +1,225 @@
+//! The weights of a linear layer, laid out for [`Matrix::multiply`]: panels of [`PANEL`] rows, in each panel the columns one after
+//! another. So a column's weights of many outputs lie together, sums need nothing across vectors, and a pass over the weights
+//! reads memory in one stream. Rows that fill the last panel are zero.
+//!
+//! Not here: the product (`multiply`).
+
+use crate::{ShapeError, multiply, narrow::Numbers};
+use half::f16;
+
+/// Rows of a panel: a whole number of vectors of every kind.
+pub(crate) const PANEL: usize = 64;
+/// Columns that share a scale in 8-bit storage.
+pub(crate) const Q8_BLOCK: usize = 32;
+
+/// A matrix `[rows, columns]`.
+#[derive(Debug)]
+pub struct Matrix {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) storage: Storage,
+}
+
+pub(crate) enum Storage {
+    Numbers(Numbers),
+    /// 8-bit integers, and a scale for each block of columns of each row, in the same panels.
+    Q8 {
+        quants: Vec<i8>,
+        scales: Vec<f16>,
+    },
+}
+
+// Not derived: a matrix has millions.
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Numbers(numbers) => numbers.fmt(formatter),
+            Self::Q8 { quants, .. } => write!(formatter, "{} numbers of 8 bits", quants.len()),
+        }
+    }
+}
+
+impl Matrix {
+    /// Keeps the numbers exactly: as bf16 if each is one, else as f16 if each is one, else as f32.
+    ///
+    /// # Errors
+    /// When there are not `rows * columns` numbers.
+    pub fn exact(values: Vec<f32>, rows: usize, columns: usize) -> Result<Self, ShapeError> {
+        check_size(&values, rows, columns)?;
+        let storage = Storage::Numbers(Numbers::exact(to_panels(&values, rows, columns)));
+        Ok(Self { rows, columns, storage })
+    }
+
+    /// Keeps 8 bits of each number and a scale for 32 columns of a row: ggml's format Q8_0.
+    ///
+    /// # Errors
+    /// When there are not `rows * columns` numbers, or the columns are not whole blocks.
+    pub fn q8_0(values: &[f32], rows: usize, columns: usize) -> Result<Self, ShapeError> {
+        check_size(values, rows, columns)?;
+        ShapeError::unless(columns.is_multiple_of(Q8_BLOCK), || {
+            format!("{columns} columns are not whole blocks of {Q8_BLOCK}")
+        })?;
+        let (mut quants, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
+        for block in values.chunks_exact(Q8_BLOCK) {
+            let greatest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            let scale = greatest / 127.0;
+            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+            #[expect(clippy::cast_possible_truncation, reason = "at most 127 by the choice of the scale")]
+            quants.extend(block.iter().map(|value| (value * inverse).round() as i8));
+            scales.push(f16::from_f32(scale));
+        }
+        let storage = Storage::Q8 {
+            quants: to_panels(&quants, rows, columns),
+            scales: to_panels(&scales, rows, columns / Q8_BLOCK),
+        };
+        Ok(Self { rows, columns, storage })
+    }
+
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Memory of the numbers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Numbers(numbers) => numbers.bytes(),
+            Storage::Q8 { quants, scales } => quants.len() + 2 * scales.len(),
+        }
+    }
+
+    /// `f32`, `f16`, `bf16` or `q8_0`.
+    #[must_use]
+    pub fn storage_name(&self) -> &'static str {
+        match &self.storage {
+            Storage::Numbers(numbers) => numbers.name(),
+            Storage::Q8 { .. } => "q8_0",
+        }
+    }
+
+    /// The numbers, row after row.
+    #[must_use]
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.storage {
+            Storage::Numbers(numbers) => from_panels(&numbers.to_f32(), self.rows, self.columns),
+            Storage::Q8 { quants, scales } => {
+                let quants = from_panels(quants, self.rows, self.columns);
+                let scales = from_panels(scales, self.rows, self.columns / Q8_BLOCK);
+                let blocks = quants.chunks_exact(Q8_BLOCK).zip(&scales);
+                blocks
+                    .flat_map(|(block, scale)| block.iter().map(|quant| f32::from(*quant) * scale.to_f32()))
+                    .collect()
+            }
+        }
+    }
+
+    /// `y = x · Wᵀ + bias` for `x` `[n, columns]`, `y` `[n, rows]` and `bias` `[rows]`.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub fn multiply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<(), ShapeError> {
+        let n = x.len().checked_div(self.columns).unwrap_or(0);
+        ShapeError::unless(x.len() == n * self.columns && y.len() == n * self.rows, || {
+            format!(
+                "an input of {} and an output of {} do not fit a matrix of {} rows and {} columns",
+                x.len(),
+                y.len(),
+                self.rows,
+                self.columns
+            )
+        })?;
+        ShapeError::unless(bias.is_none_or(|bias| bias.len() == self.rows), || {
+            format!(
+                "a bias of {} does not fit {} rows",
+                bias.map_or(0, <[f32]>::len),
+                self.rows
+            )
+        })?;
+        multiply::run(self, x, bias, y, n);
+        Ok(())
+    }
+}
+
+fn check_size(values: &[f32], rows: usize, columns: usize) -> Result<(), ShapeError> {
+    ShapeError::unless(rows.checked_mul(columns) == Some(values.len()), || {
+        format!("{} numbers are not {rows} rows of {columns}", values.len())
+    })
+}
+
+fn to_panels<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+    let mut panels = vec![T::default(); rows.div_ceil(PANEL) * PANEL * columns];
+    for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
+        let first = row / PANEL * PANEL * columns + row % PANEL;
+        let places = panels.iter_mut().skip(first).step_by(PANEL);
+        for (place, value) in places.zip(values) {
+            *place = *value;
+        }
+    }
+    panels
+}
+
+fn from_panels<T: Copy>(panels: &[T], rows: usize, columns: usize) -> Vec<T> {
+    (0..rows)
+        .flat_map(|row| {
+            let first = row / PANEL * PANEL * columns + row % PANEL;
+            panels.iter().skip(first).step_by(PANEL).take(columns).copied()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|i| ((i * 7919 % 2003) as f32 - 1001.0) / 700.0)
+            .collect()
+    }
+
+    #[test]
+    fn the_numbers_come_back_as_they_were() {
+        for (rows, columns) in [(1, 1), (63, 32), (64, 7), (65, 96), (200, 33)] {
+            let numbers = values(rows * columns);
+            let matrix = Matrix::exact(numbers.clone(), rows, columns).unwrap();
+            assert_eq!(matrix.to_f32(), numbers);
+            assert_eq!((matrix.rows(), matrix.columns()), (rows, columns));
+        }
+    }
+
+    #[test]
+    fn eight_bits_are_off_by_less_than_a_step() {
+        let numbers = values(70 * 64);
+        let matrix = Matrix::q8_0(&numbers, 70, 64).unwrap();
+        for (block, kept) in numbers.chunks(Q8_BLOCK).zip(matrix.to_f32().chunks(Q8_BLOCK)) {
+            let greatest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            for (value, kept) in block.iter().zip(kept) {
+                // Half a step, and the rounding of the scale to 11 bits.
+                assert!(
+                    (value - kept).abs() <= greatest / 127.0 * 0.5 + greatest / 2048.0,
+                    "{value} {kept}"
+                );
+            }
+        }
+        assert_eq!(Matrix::q8_0(&[0.0; 32], 1, 32).unwrap().to_f32(), [0.0; 32]);
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors() {
+        assert!(Matrix::exact(vec![0.0; 5], 2, 3).is_err());
+        assert!(Matrix::exact(vec![0.0; 5], usize::MAX, 3).is_err());
+        assert!(Matrix::q8_0(&[0.0; 33], 1, 33).is_err());
+        let matrix = Matrix::exact(vec![0.0; 6], 2, 3).unwrap();
+        let mut y = [0.0; 4];
+        assert!(matrix.multiply(&[0.0; 6], None, &mut y).is_ok());
+        assert!(matrix.multiply(&[0.0; 7], None, &mut y).is_err());
+        assert!(matrix.multiply(&[0.0; 6], None, &mut y[..3]).is_err());
+        assert!(matrix.multiply(&[0.0; 6], Some(&[0.0; 3]), &mut y).is_err());
+    }
+}
