@@ -152,6 +152,27 @@ impl<P: Policy> State<P> {
     fn position(&self, id: RequestId) -> Option<(Account, Position<P>)> {
         self.waiting.get(&id).map(|(account, rank)| (*account, (*rank, id)))
     }
+
+    /// Every unit is free or held by a request that runs, the accounts' counts are those of their requests, and no account
+    /// without requests is left. For assertions: it looks at everything.
+    fn is_consistent(&self) -> bool {
+        let held = |account: &Account| {
+            let requests = self.running.values().map(|admitted| &admitted.request);
+            requests
+                .filter(|request| request.account == *account)
+                .fold((0_u32, 0_u32), |(running, held), request| {
+                    (running.saturating_add(1), held.saturating_add(request.units))
+                })
+        };
+        let counted = self.accounts.iter().all(|(account, state)| {
+            (state.running, state.held) == held(account) && (state.running > 0 || !state.waiting.is_empty())
+        });
+        let running = self.running.values().map(|admitted| u64::from(admitted.request.units));
+        let waiting: usize = self.accounts.values().map(|state| state.waiting.len()).sum();
+        counted
+            && running.sum::<u64>() + u64::from(self.free) == u64::from(self.capacity)
+            && waiting == self.waiting.len()
+    }
 }
 
 impl<P: Policy> Queue<P> {
@@ -188,6 +209,7 @@ impl<P: Policy> Queue<P> {
         self.reject_excess(now, id, &mut decisions);
         // Those that waited behind a request that was rejected may need fewer units.
         self.dispatch(now, &mut decisions);
+        debug_assert!(self.state.is_consistent());
         (id, decisions)
     }
 
@@ -204,6 +226,7 @@ impl<P: Policy> Queue<P> {
             // A request that waited behind it may need fewer units.
             self.dispatch(now, &mut decisions);
         }
+        debug_assert!(self.state.is_consistent());
         decisions
     }
 
@@ -223,6 +246,7 @@ impl<P: Policy> Queue<P> {
         self.policy.released(&mut self.state, &ended, now);
         self.deactivate_if_idle(account);
         self.dispatch(now, &mut decisions);
+        debug_assert!(self.state.is_consistent());
         decisions
     }
 

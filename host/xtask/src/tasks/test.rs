@@ -2,8 +2,26 @@
 
 use super::{guests, tidy};
 use crate::{environment::Environment, process, say};
-use anyhow::{Context, Result};
-use std::time::{Duration, Instant};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// Crates whose unit tests run a second time, with debug assertions: those that need no mistral.rs. Their dependencies keep
+/// their profile, but some are built once more, with fewer features than the whole workspace asks for.
+const ASSERTED: &[&str] = &[
+    "riad-core",
+    "riad-admission",
+    "riad-store",
+    "riad-sandbox",
+    "riad-outbound",
+    "riad-telemetry",
+    "riad-services",
+    "riad-api-types",
+    "riad-api",
+];
 
 pub fn run(environment: &Environment) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -40,6 +58,7 @@ pub fn run(environment: &Environment) -> Result<()> {
     steps.step("tests", || {
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
     })?;
+    steps.step("tests with debug assertions", || with_debug_assertions(environment))?;
     steps.step("plugin tests", || {
         cargo(&["test", "--release", "--locked", "--manifest-path", "plugins/Cargo.toml"])
     })?;
@@ -55,6 +74,76 @@ pub fn run(environment: &Environment) -> Result<()> {
     steps.step("demo", || cargo(&["run", "--release", "--", "demo", "--once"]))?;
     steps.summary();
     Ok(())
+}
+
+/// Runs the unit tests of [`ASSERTED`], after a look at what cargo built: a switch that stops working would go unnoticed, since
+/// the tests pass without it.
+fn with_debug_assertions(environment: &Environment) -> Result<()> {
+    let mut words = vec!["test".to_owned(), "--release".to_owned(), "--lib".to_owned()];
+    for package in ASSERTED {
+        words.extend(["--package".to_owned(), (*package).to_owned()]);
+        let switch = format!("profile.release.package.{package}.debug-assertions=true");
+        words.extend(["--config".to_owned(), switch]);
+    }
+    let cargo = |more: &[&str]| {
+        let mut command = process::command(&environment.cargo, &[], &environment.root);
+        command
+            .args(&words)
+            .args(more)
+            .env("CARGO_TARGET_DIR", &environment.target);
+        command
+    };
+    let built = process::read(&mut cargo(&["--no-run", "--message-format", "json-render-diagnostics"]))?;
+    let asserted = asserted(&built)?;
+    let missing: Vec<&str> = ASSERTED
+        .iter()
+        .filter(|package| !asserted.contains(&package.replace('-', "_")))
+        .copied()
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "built without debug assertions: {}",
+        missing.join(", ")
+    );
+    process::run(&mut cargo(&["--no-fail-fast"]))
+}
+
+/// The members of a line of `--message-format json` that count here.
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Message {
+    CompilerArtifact {
+        target: Target,
+        profile: Profile,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+    debug_assertions: bool,
+}
+
+/// Libraries whose unit tests were built with debug assertions, as cargo reports it.
+fn asserted(messages: &str) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for line in messages.lines() {
+        let message = serde_json::from_str(line).context("cannot understand what cargo reports about a build")?;
+        if let Message::CompilerArtifact { target, profile } = message
+            && profile.test
+            && profile.debug_assertions
+        {
+            names.insert(target.name);
+        }
+    }
+    Ok(names)
 }
 
 #[derive(Default)]
@@ -86,5 +175,30 @@ impl Steps {
             total.as_secs_f64(),
             steps.join(", ")
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asserted;
+
+    #[test]
+    fn only_unit_tests_with_debug_assertions_count() {
+        let artifact = |name: &str, test: bool, debug_assertions: bool| {
+            serde_json::json!({
+                "reason": "compiler-artifact",
+                "target": { "name": name, "kind": ["lib"] },
+                "profile": { "opt_level": "3", "debug_assertions": debug_assertions, "test": test },
+            })
+        };
+        let messages = [
+            artifact("riad_core", true, true),
+            artifact("riad_store", true, false),
+            artifact("riad_api", false, true),
+            serde_json::json!({ "reason": "build-finished", "success": true }),
+        ];
+        let lines: Vec<String> = messages.iter().map(ToString::to_string).collect();
+        assert!(asserted(&lines.join("\n")).unwrap().into_iter().eq(["riad_core"]));
+        assert!(asserted("no JSON").is_err());
     }
 }
