@@ -1,182 +1,218 @@
-//! The blocks of the KV cache: who uses each, which are free, and which are kept for the prefix cache. A block that several sequences
-//! use is full and never written again. Not here: how a prefix is found (`prefix`).
+//! KV blocks: who holds which, which are free, and which keep the K/V of a prefix that may come again.
+//!
+//! A block is free, held by sequences, or cached: held by none, but found by the tokens whose K/V it has. Only a full block whose
+//! tokens were all computed is published to the cache, and from then on it is never written.
 
-use crate::prefix::{Namespace, NodeKey, Place, PrefixTree};
-use riad_core::Account;
+use crate::{
+    namespace::Namespace,
+    prefix_tree::{NodeId, Parent, PrefixTree},
+};
 use std::collections::BTreeMap;
 
-pub(crate) type BlockId = u32;
-
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Block {
-    users: u32,
-    /// Where the prefix cache has it.
-    node: Option<NodeKey>,
-    /// When its last user left.
-    left: u64,
+    /// Sequences that hold it.
+    holders: u32,
+    /// What it is found by.
+    node: Option<NodeId>,
+    /// When its last holder let it go. Its place among the cached ones.
+    released: u64,
+}
+
+/// A block that was found by its tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    pub node: NodeId,
+    pub block: u32,
+    /// No sequence holds it.
+    pub is_cached: bool,
 }
 
 #[derive(Debug)]
-pub(crate) struct BlockPool {
+pub struct Blocks {
+    size: usize,
     blocks: Vec<Block>,
-    /// Neither used nor cached.
-    free: Vec<BlockId>,
-    /// Cached and used by nobody, by when the last user left.
-    idle: BTreeMap<u64, BlockId>,
+    free: Vec<u32>,
+    /// Published blocks that no sequence holds, the one released longest ago first.
+    cached: BTreeMap<u64, u32>,
+    releases: u64,
     tree: PrefixTree,
-    clock: u64,
 }
 
-impl BlockPool {
-    pub fn new(count: usize) -> Self {
+impl Blocks {
+    pub fn new(count: usize, size: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         Self {
-            blocks: (0..count).map(|_| Block::default()).collect(),
+            size: size.max(1),
+            blocks: vec![Block::default(); count as usize],
+            // Taken from the end: the first block first.
             free: (0..count).rev().collect(),
-            idle: BTreeMap::new(),
+            cached: BTreeMap::new(),
+            releases: 0,
             tree: PrefixTree::default(),
-            clock: 0,
         }
     }
 
-    pub fn total(&self) -> usize {
+    /// Tokens of a block.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Blocks that hold this many tokens.
+    pub fn for_tokens(&self, tokens: usize) -> usize {
+        tokens.div_ceil(self.size)
+    }
+
+    pub fn count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// Blocks that can be had without taking one from a sequence.
-    pub fn available(&self) -> usize {
-        self.free.len() + self.idle.len()
+    pub fn free(&self) -> usize {
+        self.free.len()
     }
 
     pub fn cached(&self) -> usize {
-        self.idle.len()
+        self.cached.len()
     }
 
-    /// A block for one sequence to write; the cached block that was left longest ago if none is free.
-    pub fn allocate(&mut self) -> Option<BlockId> {
-        let id = match self.free.pop() {
-            Some(id) => id,
-            None => {
-                let (_, id) = self.idle.pop_first()?;
-                self.forget(id);
-                id
-            }
+    /// Blocks that can be allocated.
+    pub fn available(&self) -> usize {
+        self.free.len() + self.cached.len()
+    }
+
+    /// A block that only the caller holds, to be written. Evicts the cached block that was released longest ago if none is free.
+    pub fn allocate(&mut self) -> Option<u32> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            // Whoever holds a block holds those before it and releases them after it, so the first one is followed by none.
+            None => self.cached.pop_first()?.1,
         };
-        self.block_mut(id)?.users = 1;
-        Some(id)
-    }
-
-    /// Takes the cached blocks of the beginning of `tokens`, at most `most`, and returns them with the place of the last.
-    pub fn take_prefix(
-        &mut self,
-        namespace: Namespace,
-        tokens: &[u32],
-        size: usize,
-        most: usize,
-    ) -> (Vec<BlockId>, Place) {
-        let mut place = Place::Root(namespace);
-        let mut found = Vec::new();
-        for tokens in tokens.chunks_exact(size).take(most) {
-            let Some((next, id)) = self.tree.find(place, tokens) else {
-                break;
-            };
-            place = next;
-            self.enter(id);
-            found.push(id);
+        let block = self.blocks.get_mut(index as usize)?;
+        block.holders = 1;
+        if let Some(node) = block.node.take() {
+            self.tree.remove(node);
         }
-        (found, place)
+        Some(index)
     }
 
-    /// Counts how many blocks of the beginning are cached and used by nobody: taking them makes fewer available.
-    pub fn idle_prefix(&self, namespace: Namespace, tokens: &[u32], size: usize, most: usize) -> (usize, usize) {
-        let mut place = Place::Root(namespace);
-        let (mut found, mut idle) = (0, 0);
-        for tokens in tokens.chunks_exact(size).take(most) {
-            let Some((next, id)) = self.tree.find(place, tokens) else {
-                break;
-            };
-            place = next;
-            found += 1;
-            idle += usize::from(self.users(id) == 0);
-        }
-        (found, idle)
-    }
-
-    fn enter(&mut self, id: BlockId) {
-        if let Some(block) = self.blocks.get_mut(id as usize) {
-            if block.users == 0 {
-                self.idle.remove(&block.left);
+    /// One more sequence holds a published block.
+    pub fn hold(&mut self, index: u32) {
+        if let Some(block) = self.blocks.get_mut(index as usize) {
+            if block.holders == 0 {
+                self.cached.remove(&block.released);
             }
-            block.users += 1;
+            block.holders += 1;
         }
     }
 
-    /// Offers a full, computed block to the prefix cache, and returns its place. If the cache has the same beginning already, that one
-    /// stays.
-    pub fn register(&mut self, id: BlockId, parent: Place, tokens: &[u32]) -> Place {
-        if let Some((place, _)) = self.tree.find(parent, tokens) {
-            return place;
+    /// A sequence lets its blocks go: the last one first, so that a block is evicted before those that lead to it.
+    pub fn release(&mut self, table: Vec<u32>) {
+        for index in table.into_iter().rev() {
+            self.release_one(index);
         }
-        let key = NodeKey {
-            parent,
-            tokens: tokens.into(),
+    }
+
+    pub fn find(&self, parent: Parent, tokens: &[u32]) -> Option<Found> {
+        let (node, block) = self.tree.find(parent, tokens)?;
+        let is_cached = self.blocks.get(block as usize)?.holders == 0;
+        Some(Found { node, block, is_cached })
+    }
+
+    /// A block that the caller alone holds is full and all its tokens were computed: it may be shared from now on. Returns the block
+    /// to use in its place, which is another one if another sequence has published the same tokens before. `None` if what it follows is gone.
+    pub fn publish(&mut self, parent: Parent, tokens: &[u32], index: u32) -> Option<(NodeId, u32)> {
+        if let Some((node, published)) = self.tree.find(parent, tokens) {
+            if published != index {
+                self.hold(published);
+                self.release_one(index);
+            }
+            return Some((node, published));
+        }
+        let node = self.tree.insert(parent, tokens, index)?;
+        self.blocks.get_mut(index as usize)?.node = Some(node);
+        Some((node, index))
+    }
+
+    /// An account's blocks are found no more. Those that sequences hold stay theirs.
+    pub fn forget(&mut self, first: Namespace, last: Namespace) {
+        let unpublished = self.tree.remove_namespaces(first..=last);
+        self.withdraw(unpublished);
+    }
+
+    pub fn forget_all(&mut self) {
+        let unpublished = self.tree.clear();
+        self.withdraw(unpublished);
+    }
+
+    fn withdraw(&mut self, unpublished: Vec<u32>) {
+        for index in unpublished {
+            let Some(block) = self.blocks.get_mut(index as usize) else {
+                continue;
+            };
+            block.node = None;
+            if block.holders == 0 {
+                self.cached.remove(&block.released);
+                self.free.push(index);
+            }
+        }
+    }
+
+    fn release_one(&mut self, index: u32) {
+        let Some(block) = self.blocks.get_mut(index as usize) else {
+            return;
         };
-        if let Some(block) = self.block_mut(id) {
-            block.node = Some(key.clone());
-        }
-        self.tree.insert(key, id)
-    }
-
-    pub fn release(&mut self, id: BlockId) {
-        self.clock += 1;
-        let clock = self.clock;
-        let Some(block) = self.block_mut(id) else { return };
-        block.users = block.users.saturating_sub(1);
-        if block.users > 0 {
+        block.holders = block.holders.saturating_sub(1);
+        if block.holders > 0 {
             return;
         }
-        block.left = clock;
         if block.node.is_some() {
-            self.idle.insert(clock, id);
+            self.releases += 1;
+            block.released = self.releases;
+            self.cached.insert(block.released, index);
         } else {
-            self.free.push(id);
+            self.free.push(index);
         }
     }
 
-    /// Takes what an account has out of the prefix cache; blocks in use stay with their users.
-    pub fn forget_account(&mut self, account: Option<Account>) {
-        let of_account: Vec<BlockId> = (0..)
-            .zip(&self.blocks)
-            .filter(|(_, block)| {
-                block
-                    .node
-                    .as_ref()
-                    .is_some_and(|key| account.is_none_or(|account| key.parent.account() == account))
-            })
-            .map(|(id, _)| id)
-            .collect();
-        for id in of_account {
-            self.forget(id);
-            if let Some(block) = self.blocks.get(id as usize)
-                && block.users == 0
-            {
-                self.idle.remove(&block.left);
-                self.free.push(id);
+    #[cfg(test)]
+    pub fn holders(&self, index: u32) -> u32 {
+        self.blocks[index as usize].holders
+    }
+
+    #[cfg(test)]
+    pub fn is_published(&self, index: u32) -> bool {
+        self.blocks[index as usize].node.is_some()
+    }
+
+    /// Panics unless each block is in exactly one place, and whatever follows a block is released and evicted before it.
+    #[cfg(test)]
+    pub fn check(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for index in &self.free {
+            let block = self.blocks[*index as usize];
+            assert!(block.holders == 0 && block.node.is_none(), "free: {block:?}");
+            assert!(seen.insert(*index));
+        }
+        for (released, index) in &self.cached {
+            let block = self.blocks[*index as usize];
+            assert!(block.holders == 0 && block.node.is_some() && block.released == *released);
+            assert!(seen.insert(*index));
+        }
+        let held = self.blocks.iter().filter(|block| block.holders > 0).count();
+        assert_eq!(seen.len() + held, self.blocks.len());
+        let edges = self.tree.edges();
+        let published = self.blocks.iter().filter(|block| block.node.is_some()).count();
+        assert_eq!(edges.len(), published);
+        for (child, parent) in edges {
+            assert!(self.is_published(child));
+            let child = self.blocks[child as usize];
+            if let Some(parent) = parent.map(|index| self.blocks[index as usize]) {
+                assert!(
+                    parent.holders >= child.holders,
+                    "who holds a block holds those before it"
+                );
+                assert!(parent.holders > 0 || parent.released > child.released);
             }
         }
-    }
-
-    fn forget(&mut self, id: BlockId) {
-        if let Some(key) = self.block_mut(id).and_then(|block| block.node.take()) {
-            self.tree.remove(&key);
-        }
-    }
-
-    pub fn users(&self, id: BlockId) -> u32 {
-        self.blocks.get(id as usize).map_or(0, |block| block.users)
-    }
-
-    fn block_mut(&mut self, id: BlockId) -> Option<&mut Block> {
-        self.blocks.get_mut(id as usize)
     }
 }

@@ -1,17 +1,21 @@
-//! Which rows the next step of the engine computes. A step is a list of rows of one token each: one row of every sequence that
-//! decodes, several of a prompt that is read in chunks. [`Batch`] is a state machine without clock, threads or IO: it owns the blocks
-//! of the KV cache, the prefix cache, and the order in which accounts are served. Not here: computing a step (`riad-engine`).
+//! The step scheduler: which rows the engine computes next, and in which KV blocks.
+//!
+//! [`Batch`] is a state machine without clock, threads or IO. A step is a list of rows of one token each: one row per decoding
+//! sequence, several for a chunk of a prompt. Accounts share the rows by virtual time, sequences share KV blocks through a prefix
+//! cache, and when blocks run out, the newest sequence makes room and is recomputed later.
+//!
+//! Not here: the model, sampling, deadlines, and how many requests may wait (`riad-admission`).
 
-mod accounts;
 mod batch;
 mod blocks;
-mod plan;
-mod prefix;
+mod cost;
+mod namespace;
+mod prefix_tree;
 mod sequence;
-#[cfg(test)]
-mod tests;
+mod shares;
+mod step;
 
-pub use batch::{Batch, Gauges, Limits, Refusal, Removed};
-pub use plan::{Segment, Step};
-pub use prefix::Namespace;
-pub use sequence::{NewSequence, SequenceId};
+pub use batch::{Batch, Gauges, Limits};
+pub use namespace::Namespace;
+pub use sequence::{NewSequence, Refusal, Removed, SequenceId};
+pub use step::{Segment, Step};

@@ -1,97 +1,161 @@
-//! A sequence of the batch: its tokens, and how far they are computed.
+//! A sequence: its tokens, its blocks, and how far it is computed.
 
-use crate::{
-    blocks::{BlockId, BlockPool},
-    prefix::{Namespace, Place},
-};
+use crate::{namespace::Namespace, prefix_tree::Parent};
 use riad_core::Account;
+use std::fmt;
 
-/// Ascending in the order of [`crate::Batch::add`].
+/// Numbers sequences in the order of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceId(pub(crate) u64);
 
 #[derive(Debug, Clone)]
 pub struct NewSequence {
     pub account: Account,
-    /// Share of the steps while others run too: 2 gets twice what 1 gets.
+    /// The account's share from now on: 2 gets twice the rows of 1.
     pub weight: u32,
-    /// With whom it shares what was computed; `None`: with nobody.
+    /// Who may share its blocks. `None` neither reads nor fills the prefix cache, nor does a namespace of another account.
     pub namespace: Option<Namespace>,
     pub prompt: Vec<u32>,
-    /// Tokens that may be sampled.
+    /// At least 1 is sampled. After the last one, no more rows are planned.
     pub max_tokens: usize,
 }
 
+/// Why a sequence cannot be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    EmptyPrompt,
+    /// Prompt and `max_tokens` need more blocks than there are.
+    TooLong {
+        needed_blocks: usize,
+        blocks: usize,
+    },
+}
+
+/// What a sequence leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Prompt and sampled tokens.
+    pub tokens: Vec<u32>,
+    pub prompt_tokens: usize,
+    /// Prompt tokens that were taken from the prefix cache rather than computed. What is found when it is computed again after a
+    /// preemption does not count.
+    pub cached_tokens: usize,
+    pub preemptions: u32,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyPrompt => write!(f, "the prompt is empty"),
+            Self::TooLong { needed_blocks, blocks } => write!(
+                f,
+                "prompt and completion need {needed_blocks} blocks of the KV cache, which has {blocks}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    Running,
+    /// All its tokens were sampled. It waits for its removal and holds no blocks.
+    Finished,
+}
+
+/// The queues of an account's sequences that can get rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// One row is left: by the step that served it last.
+    Decoding,
+    /// By age.
+    Prefilling,
+}
+
 #[derive(Debug)]
-pub(crate) struct Sequence {
+pub struct Sequence {
     pub account: Account,
     pub namespace: Option<Namespace>,
     pub tokens: Vec<u32>,
-    /// The first tokens whose keys and values are in its blocks.
+    pub prompt_tokens: usize,
+    /// Tokens when it is finished.
+    pub most_tokens: usize,
+    pub state: State,
+    /// The order in which sequences were first admitted. Kept when it is preempted.
+    pub age: Option<u64>,
+    /// Tokens whose K/V is in its blocks.
     pub computed: usize,
-    /// Rows of the step that is being computed.
+    pub table: Vec<u32>,
+    /// Blocks of the table that are published, from the first on.
+    pub published: usize,
+    /// What its next published block follows. `None`: it does not share.
+    pub chain: Option<Parent>,
+    /// Rows in the step that is planned or computed, and what the account was charged for them.
     pub planned: usize,
-    pub blocks: Vec<BlockId>,
-    /// Blocks that the prefix cache was offered, and the place of the last in it.
-    pub registered: usize,
-    pub place: Option<Place>,
-    /// When it joined the running sequences; the greatest is preempted first.
-    pub joined: u64,
-    /// Tokens that it found in the prefix cache when it joined first.
-    pub cached_tokens: Option<usize>,
+    pub charged: u128,
+    /// The step that last had rows of it.
+    pub served: u64,
+    pub queued: Option<(Queue, u64)>,
+    /// Sequences that were admitted while this one was first of its account and did not fit.
+    pub overtaken: usize,
+    pub cached_tokens: usize,
     pub preemptions: u32,
 }
 
 impl Sequence {
     pub fn new(new: NewSequence) -> Self {
+        let namespace = new.namespace.filter(|namespace| namespace.account() == new.account);
         Self {
             account: new.account,
-            namespace: new.namespace,
+            namespace,
+            prompt_tokens: new.prompt.len(),
+            most_tokens: new.prompt.len().saturating_add(new.max_tokens.max(1)),
             tokens: new.prompt,
+            state: State::Waiting,
+            age: None,
             computed: 0,
+            table: Vec::new(),
+            published: 0,
+            chain: namespace.map(Parent::Root),
             planned: 0,
-            blocks: Vec::new(),
-            registered: 0,
-            place: new.namespace.map(Place::Root),
-            joined: 0,
-            cached_tokens: None,
+            charged: 0,
+            served: 0,
+            queued: None,
+            overtaken: 0,
+            cached_tokens: 0,
             preemptions: 0,
         }
     }
 
-    /// Tokens that are neither computed nor planned.
-    pub fn pending(&self) -> usize {
+    /// Tokens that are not computed and not planned.
+    pub fn remaining(&self) -> usize {
         self.tokens.len().saturating_sub(self.computed + self.planned)
     }
 
-    /// Whole blocks that a hit may cover: at least the last token is computed, for its logits.
-    pub fn shareable_blocks(&self, size: usize) -> usize {
-        self.tokens.len().saturating_sub(1) / size
+    /// Tokens that are not computed.
+    pub fn uncomputed(&self) -> usize {
+        self.tokens.len().saturating_sub(self.computed)
     }
 
-    /// Offers blocks that have become full to the prefix cache.
-    pub fn register(&mut self, pool: &mut BlockPool, size: usize) {
-        while let Some(place) = self.place
-            && (self.registered + 1) * size <= self.computed
-        {
-            let from = self.registered * size;
-            let (Some(block), Some(tokens)) = (self.blocks.get(self.registered), self.tokens.get(from..from + size))
-            else {
-                return;
-            };
-            self.place = Some(pool.register(*block, place, tokens));
-            self.registered += 1;
-        }
+    /// Tokens that will have K/V in the end. The last one is sampled and never computed.
+    pub fn most_computed(&self) -> usize {
+        self.most_tokens.saturating_sub(1)
     }
 
-    /// Gives all blocks back. The last first, so that the prefix cache loses the ends of prefixes before their beginnings.
-    pub fn release(&mut self, pool: &mut BlockPool) {
-        for block in self.blocks.drain(..).rev() {
-            pool.release(block);
-        }
+    /// Its place among its account's sequences that wait: those that were preempted first, by age, then the others by arrival.
+    pub fn waiting_place(&self) -> u64 {
+        self.age.unwrap_or(u64::MAX)
+    }
+
+    /// Gives up its blocks, to be computed again from the first token.
+    pub fn take_table(&mut self) -> Vec<u32> {
         self.computed = 0;
+        self.published = 0;
         self.planned = 0;
-        self.registered = 0;
-        self.place = self.namespace.map(Place::Root);
+        self.charged = 0;
+        self.chain = self.namespace.map(Parent::Root);
+        std::mem::take(&mut self.table)
     }
 }

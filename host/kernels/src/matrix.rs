@@ -4,7 +4,7 @@
 //!
 //! Not here: the product (`multiply`).
 
-use crate::{ShapeError, multiply, narrow::Numbers};
+use crate::{ShapeError, narrow::Numbers};
 use half::f16;
 
 /// Rows of a panel: a whole number of vectors of every kind.
@@ -117,32 +117,6 @@ impl Matrix {
                     .collect()
             }
         }
-    }
-
-    /// `y = x · Wᵀ + bias` for `x` `[n, columns]`, `y` `[n, rows]` and `bias` `[rows]`.
-    ///
-    /// # Errors
-    /// When the sizes do not fit.
-    pub fn multiply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<(), ShapeError> {
-        let n = x.len().checked_div(self.columns).unwrap_or(0);
-        ShapeError::unless(x.len() == n * self.columns && y.len() == n * self.rows, || {
-            format!(
-                "an input of {} and an output of {} do not fit a matrix of {} rows and {} columns",
-                x.len(),
-                y.len(),
-                self.rows,
-                self.columns
-            )
-        })?;
-        ShapeError::unless(bias.is_none_or(|bias| bias.len() == self.rows), || {
-            format!(
-                "a bias of {} does not fit {} rows",
-                bias.map_or(0, <[f32]>::len),
-                self.rows
-            )
-        })?;
-        multiply::run(self, x, bias, y, n);
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 )]
 
 use crate::{
-    Element,
+    Element, ShapeError,
     matrix::{Matrix, PANEL, Q8_BLOCK, Storage},
     narrow::Numbers,
     shared::SharedMut,
@@ -40,7 +40,35 @@ struct Sizes {
     stride: usize,
 }
 
-pub(crate) fn run(matrix: &Matrix, x: &[f32], bias: Option<&[f32]>, y: &mut [f32], n: usize) {
+impl Matrix {
+    /// `y = x · Wᵀ + bias` for `x` `[n, columns]`, `y` `[n, rows]` and `bias` `[rows]`.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub fn multiply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<(), ShapeError> {
+        let n = x.len().checked_div(self.columns).unwrap_or(0);
+        ShapeError::unless(x.len() == n * self.columns && y.len() == n * self.rows, || {
+            format!(
+                "an input of {} and an output of {} do not fit a matrix of {} rows and {} columns",
+                x.len(),
+                y.len(),
+                self.rows,
+                self.columns
+            )
+        })?;
+        ShapeError::unless(bias.is_none_or(|bias| bias.len() == self.rows), || {
+            format!(
+                "a bias of {} does not fit {} rows",
+                bias.map_or(0, <[f32]>::len),
+                self.rows
+            )
+        })?;
+        run(self, x, bias, y, n);
+        Ok(())
+    }
+}
+
+fn run(matrix: &Matrix, x: &[f32], bias: Option<&[f32]>, y: &mut [f32], n: usize) {
     if n == 0 || matrix.columns == 0 {
         y.iter_mut().for_each(|y| *y = 0.0);
         return;
@@ -321,7 +349,7 @@ mod tests {
             Matrix::exact(narrow(|x| bf16::from_f32(x).to_f32()), rows, columns).unwrap(),
             Matrix::exact(narrow(|x| half::f16::from_f32(x).to_f32()), rows, columns).unwrap(),
         ];
-        if columns % 32 == 0 {
+        if columns.is_multiple_of(32) {
             matrices.push(Matrix::q8_0(&numbers, rows, columns).unwrap());
         }
         matrices

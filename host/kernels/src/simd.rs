@@ -21,6 +21,7 @@ use std::sync::{
 
 /// # Safety
 /// Every method needs a processor with the implementation's instructions, and pointers to as many elements as it names.
+#[expect(clippy::missing_safety_doc, reason = "the trait's section holds for every method")]
 pub unsafe trait Simd: Copy {
     const LANES: usize;
     type Vector: Copy;
@@ -127,7 +128,6 @@ macro_rules! dispatch {
                     $crate::simd::Level::Avx2 => avx2::<$($generic),*>($($arg),*),
                     #[cfg(target_arch = "aarch64")]
                     $crate::simd::Level::Neon => $kernel::<$crate::simd::Neon, $($generic),*>($($arg),*),
-                    #[expect(clippy::wildcard_enum_match_arm, reason = "the levels of other processors")]
                     _ => $kernel::<$crate::simd::Portable, $($generic),*>($($arg),*),
                 }
             }

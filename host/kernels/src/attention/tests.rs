@@ -1,3 +1,5 @@
+//! Attention beside the same in f64, over a cache whose unused numbers are NaN.
+
 use super::*;
 use crate::simd;
 use half::{bf16, f16};

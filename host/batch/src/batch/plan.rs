@@ -1,0 +1,137 @@
+//! Planning a step: who gets rows, and blocks for them.
+
+use super::Batch;
+use crate::{
+    sequence::{Sequence, SequenceId, State},
+    step::{Segment, Step},
+};
+
+/// Rows of a prompt that are given at once. The finest grain of fairness, and the coarsest difference from it.
+pub const QUANTUM: usize = 8;
+
+/// The step that is being planned.
+struct Draft {
+    /// Rows that are left.
+    rows: usize,
+    /// In the order of their first rows.
+    sequences: Vec<SequenceId>,
+    preempted: Vec<SequenceId>,
+    /// Sequences that got no block.
+    stalled: Vec<SequenceId>,
+}
+
+impl Batch {
+    /// Chooses the rows to compute next. Empty if there is nothing to do. A step that was neither committed nor abandoned is abandoned.
+    pub fn plan(&mut self) -> Step {
+        self.abandon_in_flight();
+        self.step += 1;
+        self.admit();
+        let mut draft = Draft {
+            rows: self.limits.rows_per_step,
+            sequences: Vec::new(),
+            preempted: Vec::new(),
+            stalled: Vec::new(),
+        };
+        while draft.rows > 0
+            && let Some((_, id)) = self.shares.next()
+        {
+            self.serve(id, &mut draft);
+        }
+        self.shares.close_step();
+        for id in draft.stalled {
+            self.enqueue(id);
+        }
+        let mut step = Step {
+            segments: Vec::with_capacity(draft.sequences.len()),
+            preempted: draft.preempted,
+            number: self.step,
+        };
+        for id in draft.sequences {
+            let planned = self.sequences.get(&id).filter(|sequence| sequence.planned > 0);
+            if let Some(sequence) = planned {
+                step.segments.push(segment(id, sequence));
+                self.in_flight.push(id);
+            }
+        }
+        step
+    }
+
+    /// Gives a sequence its next quantum of rows.
+    fn serve(&mut self, id: SequenceId, draft: &mut Draft) {
+        self.dequeue(id);
+        if self.sequences.get(&id).is_some_and(|sequence| sequence.planned == 0) {
+            self.reuse(id);
+        }
+        let rows = self.reserve(id, draft);
+        if rows == 0 {
+            draft.stalled.push(id);
+            return;
+        }
+        let Some(sequence) = self.sequences.get_mut(&id) else {
+            return;
+        };
+        let first = sequence.computed + sequence.planned;
+        let charge = self.cost.charge(first, rows, self.shares.weight(sequence.account));
+        if sequence.planned == 0 {
+            draft.sequences.push(id);
+        }
+        sequence.planned += rows;
+        sequence.charged += charge;
+        sequence.served = self.step;
+        draft.rows -= rows;
+        self.shares.charge(sequence.account, charge);
+        self.enqueue(id);
+    }
+
+    /// Blocks for its next rows; how many rows they are enough for. If none is left, newer sequences are preempted.
+    fn reserve(&mut self, id: SequenceId, draft: &mut Draft) -> usize {
+        let size = self.blocks.size();
+        loop {
+            let Some(sequence) = self.sequences.get(&id) else {
+                return 0;
+            };
+            let next = sequence.computed + sequence.planned;
+            let wanted = sequence.remaining().min(QUANTUM).min(draft.rows);
+            let allocated = sequence.table.len() * size;
+            if allocated >= next + wanted {
+                return wanted;
+            }
+            let age = sequence.age;
+            if let Some(block) = self.blocks.allocate() {
+                self.change(id, |sequence, _| sequence.table.push(block));
+                continue;
+            }
+            match self.running.last_key_value() {
+                Some((newest, victim)) if Some(*newest) > age => self.preempt(*victim, draft),
+                Some(_) | None => return allocated.saturating_sub(next),
+            }
+        }
+    }
+
+    /// Takes a sequence's blocks and its rows in this step. It waits before all others of its account, and keeps its tokens.
+    fn preempt(&mut self, id: SequenceId, draft: &mut Draft) {
+        let Some(sequence) = self.sequences.get(&id) else {
+            return;
+        };
+        let (account, place) = (sequence.account, sequence.waiting_place());
+        draft.rows += sequence.planned;
+        self.shares.refund(account, sequence.charged);
+        self.stop(id, State::Waiting);
+        if let Some(sequence) = self.sequences.get_mut(&id) {
+            sequence.preemptions += 1;
+        }
+        self.shares.wait(account, place, id);
+        self.waiting += 1;
+        self.counters.preemptions += 1;
+        draft.preempted.push(id);
+    }
+}
+
+fn segment(id: SequenceId, sequence: &Sequence) -> Segment {
+    Segment {
+        sequence: id,
+        first_position: sequence.computed,
+        rows: sequence.planned,
+        samples: sequence.remaining() == 0,
+    }
+}
