@@ -60,7 +60,7 @@ pub struct VirtualTime {
     /// Weighted tokens of a request.
     mean_work: Quotient,
     throughput: Throughput,
-    /// The adapter of the request that ended last: its lane needs no swap for the same one.
+    /// The adapter of the request that ended last: the same one again is in its caches.
     last_adapter: Option<Option<Digest>>,
 }
 

@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, time::Duration};
 use utoipa::ToSchema;
 
-/// The signals that show whether there are enough lanes. KEDA's `metrics-api` scaler reads any of its numbers by name.
+/// The signals that show whether the engine has enough places. KEDA's `metrics-api` scaler reads any of its numbers by name.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Scale {
     #[schema(example = "scale")]
     pub object: Cow<'static, str>,
     /// Generations that can run at the same time.
-    pub lanes: u64,
-    pub lanes_busy: u64,
-    /// Requests that wait for a lane.
+    pub max_sequences: u64,
+    pub running_sequences: u64,
+    /// Requests that wait for a place in the batch.
     pub queue_requests: u64,
     /// Tokens that they may need: prompt and longest completion.
     pub queue_tokens: u64,
     /// Estimated time to the first token of a new request; null before the first measurement.
     pub estimated_ttft_ms: Option<u64>,
     pub target_ttft_ms: u64,
-    /// Estimated time divided by target; above 1 there are too few lanes. 0 before the first measurement.
+    /// Estimated time divided by target; above 1 there are too few places. 0 before the first measurement.
     pub pressure: f64,
-    /// Recent weighted tokens per second over all lanes.
+    /// Recent weighted tokens per second of the whole batch.
     pub tokens_per_second: f64,
     /// Requests refused since the start to keep the target.
     pub shed: u64,
@@ -35,8 +35,8 @@ impl From<Gauges> for Scale {
         let estimated = gauges.estimated_first_token;
         Self {
             object: "scale".into(),
-            lanes: gauges.lanes,
-            lanes_busy: gauges.lanes_busy,
+            max_sequences: gauges.max_sequences,
+            running_sequences: gauges.running_sequences,
             queue_requests: gauges.queue_requests,
             queue_tokens: gauges.queue_tokens,
             estimated_ttft_ms: estimated.map(ms),

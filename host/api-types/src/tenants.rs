@@ -38,7 +38,7 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
-    /// Share of the lanes while others wait too, 1 to 1000; 1 by default.
+    /// Share of the engine while others wait too, 1 to 1000; 1 by default.
     #[schema(value_type = Option<u32>)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub weight: Option<Value>,

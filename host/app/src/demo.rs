@@ -52,7 +52,7 @@ async fn play(server: &Running) -> Result<Tenants> {
 
     let mut answers = Vec::new();
     for question in QUESTIONS {
-        // Both at once: two tenants, one base model, a lane each.
+        // Both at once: two tenants, one base model, one batch.
         let pair = tokio::try_join!(ask(&tenants.acme, question.text), ask(&tenants.globex, question.text))?;
         let number = answers.len() + 1;
         output::line(&render::question(number, question.text, &tenants, &pair.0, &pair.1));

@@ -15,7 +15,7 @@ use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{FairQueue, FifoQueue, Parts, Services, accrual};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// The component that serves every stage for which a room has no plugin.
 const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
@@ -40,10 +40,6 @@ pub struct App {
 /// `Unavailable` if this binary was built without an engine.
 pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<App> {
     let profile = config::profile(config)?;
-    let lanes = match config.engine.lanes {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        lanes => lanes,
-    };
     let tokens = tokens(&config.auth)?;
     let folder = match &config.embeddings.model {
         Some(folder) => folder.clone(),
@@ -62,7 +58,10 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         model: config::model_folder(&config.engine)?,
         dtype: config.engine.dtype,
         device: config.engine.device,
-        lanes,
+        max_sequences: config.engine.max_sequences,
+        rows_per_step: config.engine.rows_per_step,
+        kv_cache_tokens: config::kv_cache_tokens(&config.engine, &profile),
+        prefix_cache: config.engine.prefix_cache,
         profile,
         resident_adapter_bytes: config.limits.resident_adapter_bytes,
     })
@@ -137,8 +136,8 @@ fn tokens(auth: &Auth) -> Result<Option<Arc<dyn Tokens>>> {
 
 fn scheduler(config: &Config, engine: &dyn ChatEngine) -> Arc<dyn Scheduler> {
     match config.scheduler.policy {
-        SchedulerPolicy::Fair => Arc::new(FairQueue::new(engine.lanes(), &config.limits, target(config))),
-        SchedulerPolicy::Fifo => Arc::new(FifoQueue::new(engine.lanes(), &config.limits)),
+        SchedulerPolicy::Fair => Arc::new(FairQueue::new(engine.max_sequences(), &config.limits, target(config))),
+        SchedulerPolicy::Fifo => Arc::new(FifoQueue::new(engine.max_sequences(), &config.limits)),
     }
 }
 

@@ -44,7 +44,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("RIAD_OPERATOR_KEY", OPERATOR_KEY)
-            .env("RIAD_ENGINE__LANES", "1")
+            .env("RIAD_ENGINE__MAX_SEQUENCES", "1")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -74,9 +74,9 @@ limits! {
     search_results: u32 = 100, 1;
     /// Characters of a chunk. 1000 are about 250 tokens, a passage that a small model can still use.
     chunk_characters: u32 = 1000, 64;
-    /// Requests that may wait for a lane, and as many for guest instances. A request beyond it is answered with 429.
+    /// Requests that may wait for a place in the engine's batch, and as many for guest instances. A request beyond it is answered with 429.
     queue: u32 = 256, 1;
-    /// Milliseconds a request may wait for the lane of its first choice, and as long for guest instances.
+    /// Milliseconds a request may wait for the place of its first choice, and as long for guest instances.
     queue_ms: u64 = 60_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;

@@ -14,7 +14,7 @@ const WEBHOOK_BYTES: usize = 2048;
 pub struct Policy {
     /// Whose prices hold.
     pub plan: PlanName,
-    /// Share of the lanes while others wait too: 2 gets twice what 1 gets.
+    /// Share of the engine while others wait too: 2 gets twice what 1 gets.
     pub weight: u32,
     pub budget: Budget,
     pub limits: TenantLimits,

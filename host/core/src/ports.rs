@@ -37,7 +37,7 @@ pub use plans::Plans;
 pub use plugins::PluginStore;
 pub use rooms::{Room, Rooms, StoredBytes};
 pub use sandbox::{ComponentInfo, ComponentSource, FilterId, PipelinePlan, PipelineRun, PlannedComponent, Sandbox};
-pub use scheduler::{LaneTicket, Progress, QueueRequest, QueueState, Scheduler};
+pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
 pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};

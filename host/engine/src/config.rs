@@ -32,8 +32,15 @@ pub struct EngineConfig {
     pub model: String,
     pub dtype: Dtype,
     pub device: Device,
-    /// Generations that run at the same time.
-    pub lanes: usize,
+    /// Generations that run at the same time, in one batch.
+    pub max_sequences: usize,
+    /// Rows of one token each that a step computes at the most: the smaller, the shorter the gaps in a stream while others' prompts
+    /// are read; the greater, the quicker these are.
+    pub rows_per_step: usize,
+    /// Tokens of all sequences that keys and values are kept of.
+    pub kv_cache_tokens: usize,
+    /// Whether an account's requests share what was computed of a common beginning.
+    pub prefix_cache: bool,
     pub profile: ModelProfile,
     /// Adapters that may stay in memory; those in use stay beyond it.
     pub resident_adapter_bytes: u64,
@@ -41,8 +48,14 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     pub(crate) fn check(&self) -> Result<()> {
-        if self.lanes == 0 {
-            return Err(Error::invalid("engine.lanes must be at least 1").with_param("engine.lanes"));
+        for (value, name) in [
+            (self.max_sequences, "engine.max_sequences"),
+            (self.rows_per_step, "engine.rows_per_step"),
+            (self.kv_cache_tokens, "engine.kv_cache_tokens"),
+        ] {
+            if value == 0 {
+                return Err(Error::invalid(format!("{name} must be at least 1")).with_param(name));
+            }
         }
         let (device, compiled) = match self.device {
             Device::Auto | Device::Cpu => return Ok(()),

@@ -13,8 +13,6 @@ mod static_embedder;
 mod mistral;
 #[cfg(feature = "mistralrs")]
 mod pinned_lru;
-#[cfg(feature = "mistralrs")]
-mod pool;
 
 pub use config::{Device, Dtype, EngineConfig};
 pub use snapshot::snapshot_folder;

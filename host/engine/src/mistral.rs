@@ -1,40 +1,47 @@
-//! mistral.rs as lanes over shared weights: the `ChatEngine` of a local model.
-//! Not here: what a lane does with a request (`mistral/lane.rs`), how an adapter is read (`mistral/adapters.rs`).
+//! One mistral.rs model and one batch for all requests: the `ChatEngine` of a local model.
+//! Not here: the loop that computes steps (`mistral/step_loop.rs`), how an adapter is read (`mistral/adapters.rs`).
 
-mod active_request;
 mod adapters;
 mod checkpoint;
-mod drain;
-mod lane;
+mod inputs;
+mod model;
+mod prompt;
 mod sampling;
+mod sequence;
+mod step_loop;
 mod stop;
+mod text;
 
-use crate::{EngineConfig, pool::EnginePool};
-use active_request::ActiveRequest;
+use crate::EngineConfig;
 use adapters::AdapterCache;
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
-use lane::{Lane, LaneParts};
+use futures::StreamExt;
+use model::LoadedModel;
 use parking_lot::Mutex;
+use prompt::PromptEncoder;
+use riad_batch::{Namespace, NewSequence};
 use riad_core::{
     Account, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo},
     chat::{Message, TokenUsage},
     ledger::EngineTokens,
-    ports::{AdapterCounts, ChatEngine, Generation, GenerationStream, LaneTicket},
+    ports::{AdapterCounts, ChatEngine, EnginePermit, Generation, GenerationStream},
     profile::ModelProfile,
 };
-use riad_lora::SharedWeights;
-use std::sync::Arc;
-use tokenizers::Tokenizer;
+use sequence::ActiveSequence;
+use std::sync::{Arc, mpsc};
+use step_loop::{Start, StepLoop};
 
 pub(crate) struct MistralEngine {
     profile: ModelProfile,
-    tokenizer: Tokenizer,
+    max_sequences: usize,
+    prefix_cache: bool,
+    /// Positions that the model has.
+    context_tokens: usize,
+    encoder: PromptEncoder,
     adapters: AdapterCache,
-    lanes: usize,
-    parts: Arc<LaneParts>,
-    pool: Arc<EnginePool<Lane>>,
+    starts: mpsc::Sender<Start>,
     counted: Arc<Counted>,
 }
 
@@ -52,27 +59,40 @@ impl Counted {
 
 impl MistralEngine {
     pub async fn open(config: EngineConfig) -> Result<Self> {
-        let parts = Arc::new(LaneParts {
-            config,
-            weights: Arc::new(SharedWeights::default()),
-        });
-        let config = &parts.config;
-        let mut lanes = Vec::with_capacity(config.lanes);
-        for number in 0..config.lanes {
-            lanes.push(Lane::load(number, &parts).await?);
-        }
-        // After the first lane, so that a hub id is in the cache by now.
+        let loading = config.clone();
+        let model = blocking(move || LoadedModel::load(&loading)).await?;
+        // After the model, so that a hub id is in the cache by now.
         let checkpoint = Checkpoint::find(&config.model)?;
-        Ok(Self {
-            tokenizer: checkpoint.tokenizer()?,
-            adapters: AdapterCache::new(checkpoint.family, parts.weights.clone(), config.resident_adapter_bytes),
+        let model = Arc::new(model);
+        let counted = Arc::new(Counted::default());
+        let (starts, receiver) = mpsc::channel();
+        let engine = Self {
             profile: config.profile.clone(),
-            lanes: lanes.len(),
-            pool: Arc::new(EnginePool::new(lanes)),
-            counted: Arc::default(),
-            parts,
-        })
+            max_sequences: config.max_sequences,
+            prefix_cache: config.prefix_cache,
+            context_tokens: model.context_tokens,
+            encoder: model.encoder.clone(),
+            adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
+            starts,
+            counted: counted.clone(),
+        };
+        spawn(StepLoop::new(config, model, receiver, counted))?;
+        Ok(engine)
     }
+}
+
+/// The loop runs on a thread of its own pool, whose other threads share the work of each step: from inside of a pool a parallel loop
+/// begins without waking a thread first.
+fn spawn(step_loop: StepLoop) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("riad-engine-{number}"))
+        .build()
+        .map_err(|e| engine_error("could not start its threads", e))?;
+    std::thread::Builder::new()
+        .name("riad-engine".to_owned())
+        .spawn(move || pool.install(move || step_loop.run()))
+        .map_err(|e| engine_error("could not start its thread", e))?;
+    Ok(())
 }
 
 #[async_trait]
@@ -81,40 +101,54 @@ impl ChatEngine for MistralEngine {
         &self.profile
     }
 
-    fn lanes(&self) -> usize {
-        self.lanes
+    fn max_sequences(&self) -> usize {
+        self.max_sequences
     }
 
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        // Any lane can: it answers between two steps.
-        let lane = self
-            .pool
-            .any_lane()
-            .ok_or_else(|| Error::internal("an engine without lanes"))?;
-        // In a task of its own: mistral.rs' thread panics, and ends a generation of another request with it, when the future that
-        // waits for a count is dropped.
-        let messages = messages.to_vec();
-        tokio::spawn(async move { lane.count(&messages).await })
-            .await
-            .map_err(Error::internal)?
+        let tokens = self.encode(messages.to_vec()).await?;
+        Ok(u32::try_from(tokens.len()).unwrap_or(u32::MAX))
     }
 
     fn count_text(&self, text: &str) -> u32 {
-        self.tokenizer
-            .encode_fast(text, false)
-            .map_or(0, |encoding| u32::try_from(encoding.len()).unwrap_or(u32::MAX))
+        u32::try_from(self.encoder.count_text(text)).unwrap_or(u32::MAX)
     }
 
-    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
-        // Dropped in the reverse order when this ends early: the usage is reported before the ticket goes back.
-        let (ticket, generation) = (ticket, generation);
+    async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream> {
+        // Dropped in the reverse order when this ends early: the usage is reported before the permit goes back.
+        let (permit, mut generation) = (permit, generation);
         let adapter = match &generation.adapter {
             Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,
         };
-        let lane = self.pool.acquire(generation.account).await?;
-        let active = ActiveRequest::new(lane, self.parts.clone(), ticket);
-        drain::start(active, generation, adapter, self.counted.clone()).await
+        let prompt = self.encode(std::mem::take(&mut generation.messages)).await?;
+        let free = self.context_tokens.saturating_sub(prompt.len());
+        if free == 0 {
+            return Err(Error::invalid(format!(
+                "the prompt has {} tokens, and the model reads at most {}; shorten it",
+                prompt.len(),
+                self.context_tokens
+            ))
+            .with_param("messages"));
+        }
+        let max_tokens = (generation.sampling.max_tokens as usize).clamp(1, free);
+        let adapter_generation = generation.adapter.as_ref().map(|source| *source.generation.as_bytes());
+        let namespace = Namespace::new(generation.account, adapter_generation);
+        let (events, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let start = Start {
+            sequence: NewSequence {
+                account: generation.account,
+                weight: generation.weight,
+                namespace: self.prefix_cache.then_some(namespace),
+                max_tokens,
+                prompt: prompt.clone(),
+            },
+            active: ActiveSequence::new(generation, prompt.len(), max_tokens, adapter, events, permit)?,
+        };
+        self.starts
+            .send(start)
+            .map_err(|_| engine_error("is not running", "its thread has ended"))?;
+        Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
     }
 
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
@@ -132,6 +166,19 @@ impl ChatEngine for MistralEngine {
     fn counted(&self) -> EngineTokens {
         *self.counted.0.lock()
     }
+}
+
+impl MistralEngine {
+    async fn encode(&self, messages: Vec<Message>) -> Result<Vec<u32>> {
+        let encoder = self.encoder.clone();
+        blocking(move || encoder.encode(&messages)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| engine_error("panicked", e))?
 }
 
 fn engine_error(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

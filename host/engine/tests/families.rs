@@ -22,7 +22,7 @@ use riad_core::{
     ErrorKind,
     adapter::AdapterSource,
     chat::{FinishReason, Message, Sampling},
-    ports::LaneTicket,
+    ports::EnginePermit,
 };
 use std::path::Path;
 
@@ -98,7 +98,7 @@ async fn family_keeps_its_promises(family: &str) {
         "active as merged"
     );
 
-    // Two lanes over the same weights, busy with different adapters.
+    // In one batch.
     let both = join_all([answers(&engine, None), answers(&engine, Some(&adapter))]).await;
     assert_eq!(both, [base, adapted]);
 }
@@ -168,7 +168,7 @@ async fn a_family_outside_of_the_list_runs_but_takes_no_adapter() {
     let refused = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap_err();
     let generation = ask::generation(&prompts()[0], &Sampling::greedy(MAX_TOKENS), Some(&adapter));
     let not_answered = engine
-        .generate(generation, LaneTicket::new(|| {}))
+        .generate(generation, EnginePermit::new(|| {}))
         .await
         .err()
         .expect("no answer");

@@ -1,70 +1,42 @@
-//! Upstream's constructors of linear layers under the same names and signatures. Dense ones are shared and adaptable; the
-//! merged, matformer and deserialized ones are shared or passed through and take no adapter.
+//! Upstream's constructors of linear layers under the same names and signatures. Dense ones take adapters; the merged, matformer
+//! and deserialized ones take none.
 //! Not here: what an adapted layer computes (`layer`).
 
-use crate::{
-    layer::LoraLinear,
-    loading::{Loading, dtype_key},
-};
+use crate::{layer::LoraLinear, loading::Loading};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Linear;
 use mistralrs_quant::{
     self as upstream, Comm, QuantMethod, QuantizeOntoGuard, QuantizedConfig, QuantizedSerde, Shard, ShardedVarBuilder,
 };
-use std::{borrow::Cow, cell::Cell, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 type Layer = Arc<dyn QuantMethod>;
 
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is inside of a shared layer's constructor, whose tensors must not be kept a second time.
-pub(crate) fn inside_layer() -> bool {
-    INSIDE.get()
-}
-
-fn building<T>(make: impl FnOnce() -> T) -> T {
-    let before = INSIDE.replace(true);
-    let made = make();
-    INSIDE.set(before);
-    made
-}
-
-fn share(
-    vb: &ShardedVarBuilder,
-    variant: &str,
-    loading: &Loading,
-    make: impl FnOnce() -> Result<Vec<Layer>>,
-) -> Result<Vec<Layer>> {
-    let key = format!("{}:{variant}:{}", vb.prefix(), dtype_key(vb.dtype(), vb.device()));
-    loading.weights.layers(key, || building(make))
-}
-
+/// Wraps the layer that `make` builds, so that an adapter may change it under the name of `vb`.
 fn adaptable(
     vb: &ShardedVarBuilder,
     (in_dim, out_dim): (usize, usize),
-    variant: &str,
+    bias: bool,
     make: impl FnOnce() -> Result<Layer>,
 ) -> Result<Layer> {
     let Some(loading) = Loading::current() else {
         return make();
     };
-    let Some(base) = share(vb, variant, &loading, || Ok(vec![make()?]))?.pop() else {
-        candle_core::bail!("layer {} was not built", vb.prefix())
-    };
+    // Upstream's parallel layers do not hand out the bias that they were built with.
+    let bias = (bias && vb.contains_tensor("bias"))
+        .then(|| vb.get(out_dim, "bias"))
+        .transpose()?;
     let name = vb.prefix();
-    let record = loading.weights.record(&name, in_dim, out_dim);
-    Ok(Arc::new(LoraLinear {
-        base,
-        name: name.into(),
-        record,
-        slot: loading.slot,
-    }))
+    let record = loading.layers.record(&name, in_dim, out_dim);
+    Ok(Arc::new(LoraLinear::new(make()?, bias, Some((name.into(), record)))?))
 }
 
-fn variant(config: &Option<QuantizedConfig>, bias: bool, shard: Option<Shard>) -> String {
-    format!("{config:?}:{bias}:{shard:?}")
+/// Wraps a layer for its kernel only: it has no name of its own that an adapter could change it by.
+fn plain(layer: Layer, bias: bool) -> Result<Layer> {
+    if Loading::current().is_none() || bias {
+        return Ok(layer);
+    }
+    Ok(Arc::new(LoraLinear::new(layer, None, None)?))
 }
 
 pub struct ColumnParallelLayer;
@@ -79,7 +51,7 @@ impl ColumnParallelLayer {
         comm: &Arc<Comm>,
         vb: ShardedVarBuilder,
     ) -> Result<Layer> {
-        adaptable(&vb.clone(), (in_dim, out_dim), &variant(config, bias, None), || {
+        adaptable(&vb.clone(), (in_dim, out_dim), bias, || {
             upstream::ColumnParallelLayer::new(in_dim, out_dim, config, bias, comm, vb)
         })
     }
@@ -94,12 +66,11 @@ impl ColumnParallelLayer {
         vb: ShardedVarBuilder,
     ) -> Result<Layer> {
         let make = |vb| upstream::ColumnParallelLayer::new_with_shard(in_dim, out_dim, config, bias, comm, shard, vb);
-        let variant = variant(config, bias, Some(shard));
         if matches!(shard, Shard::Simple { world_size: 1, .. }) {
-            return adaptable(&vb.clone(), (in_dim, out_dim), &variant, || make(vb));
+            return adaptable(&vb.clone(), (in_dim, out_dim), bias, || make(vb));
         }
         // A part of a fused weight: several layers have this one's name, so an adapter could not say which it means.
-        part(&vb.clone(), &variant, || make(vb))
+        plain(make(vb)?, bias)
     }
 
     pub fn new_matformer(
@@ -123,30 +94,12 @@ impl ColumnParallelLayer {
         comm: &Arc<Comm>,
         vb: ShardedVarBuilder,
     ) -> Result<Vec<Layer>> {
-        let make = |vb| upstream::ColumnParallelLayer::new_merged(in_dim, out_dim, chunks, config, bias, comm, vb);
-        match Loading::current() {
-            None => make(vb),
-            Some(loading) => share(
-                &vb.clone(),
-                &format!("merged{chunks}:{}", variant(config, bias, None)),
-                &loading,
-                || make(vb),
-            ),
-        }
+        let layers = upstream::ColumnParallelLayer::new_merged(in_dim, out_dim, chunks, config, bias, comm, vb)?;
+        layers.into_iter().map(|layer| plain(layer, bias)).collect()
     }
 
     pub fn deserialize(data: Cow<[u8]>, device: &Device, comm: &Arc<Comm>, guard: QuantizeOntoGuard) -> Result<Layer> {
         <upstream::ColumnParallelLayer as QuantizedSerde>::deserialize(data, device, comm, guard)
-    }
-}
-
-fn part(vb: &ShardedVarBuilder, variant: &str, make: impl FnOnce() -> Result<Layer>) -> Result<Layer> {
-    let Some(loading) = Loading::current() else {
-        return make();
-    };
-    match share(vb, variant, &loading, || Ok(vec![make()?]))?.pop() {
-        Some(layer) => Ok(layer),
-        None => candle_core::bail!("layer {} was not built", vb.prefix()),
     }
 }
 
@@ -162,7 +115,7 @@ impl RowParallelLayer {
         comm: &Arc<Comm>,
         vb: ShardedVarBuilder,
     ) -> Result<Layer> {
-        adaptable(&vb.clone(), (in_dim, out_dim), &variant(config, bias, None), || {
+        adaptable(&vb.clone(), (in_dim, out_dim), bias, || {
             upstream::RowParallelLayer::new(in_dim, out_dim, config, bias, comm, vb)
         })
     }
@@ -195,14 +148,14 @@ impl ReplicatedLayer {
         bias: bool,
         vb: ShardedVarBuilder,
     ) -> Result<Layer> {
-        adaptable(&vb.clone(), (in_dim, out_dim), &variant(config, bias, None), || {
+        adaptable(&vb.clone(), (in_dim, out_dim), bias, || {
             upstream::ReplicatedLayer::new(in_dim, out_dim, config, bias, vb)
         })
     }
 
-    /// A layer over a tensor that is already there (tied embeddings): nothing to share, and no name to adapt it by.
+    /// A layer over a tensor that is already there (tied embeddings).
     pub fn from_linear(linear: Linear) -> Result<Layer> {
-        upstream::ReplicatedLayer::from_linear(linear)
+        plain(upstream::ReplicatedLayer::from_linear(linear)?, false)
     }
 
     pub fn new_layers_matformer_indices(
@@ -236,13 +189,13 @@ pub fn linear_no_bias(
     config: &Option<QuantizedConfig>,
     vb: ShardedVarBuilder,
 ) -> Result<Layer> {
-    adaptable(&vb.clone(), (in_dim, out_dim), &variant(config, false, None), || {
+    adaptable(&vb.clone(), (in_dim, out_dim), false, || {
         upstream::linear_no_bias(in_dim, out_dim, config, vb)
     })
 }
 
 pub fn linear(in_dim: usize, out_dim: usize, config: &Option<QuantizedConfig>, vb: ShardedVarBuilder) -> Result<Layer> {
-    adaptable(&vb.clone(), (in_dim, out_dim), &variant(config, true, None), || {
+    adaptable(&vb.clone(), (in_dim, out_dim), true, || {
         upstream::linear(in_dim, out_dim, config, vb)
     })
 }

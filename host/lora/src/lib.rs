@@ -1,22 +1,21 @@
-//! The crate that `mistralrs-core` sees as `mistralrs-quant`: everything of the real one, with the constructors of dense
-//! linear layers replaced. Each builds the real layer once per model ([`SharedWeights`]) and wraps it in a layer that adds
-//! the lane's active adapter ([`LaneSlot`]).
+//! The crate that `mistralrs-core` sees as `mistralrs-quant`: everything of the real one, with the constructors of dense linear
+//! layers replaced. Each wraps the real layer in one that adds to every row of a step what that row's adapter says, and
+//! that computes with `riad-kernels` on a CPU.
 //!
-//! Not here: reading PEFT files, caching adapters, lanes. A change in this crate rebuilds `mistralrs-core`, so all of that
-//! lives in `riad-engine`.
+//! Not here: reading PEFT files, caching adapters, choosing rows. A change in this crate rebuilds `mistralrs-core`, so all of
+//! that lives in `riad-engine`.
 
 mod adapter;
+mod concatenated;
 mod constructors;
 mod layer;
 mod loading;
-mod request;
-mod tensors;
+mod rows;
 
-pub use adapter::{Adapter, LaneSlot, LoraPair};
+pub use adapter::{Adapter, LoraPair};
 pub use constructors::{ColumnParallelLayer, ReplicatedLayer, RowParallelLayer, linear, linear_b, linear_no_bias};
-pub use loading::{AdaptableLayer, LoadGuard, SharedWeights};
-pub use request::{LiveRequest, RequestState, count_sampled_token, sampled_tokens};
-pub use tensors::ShardedSafeTensors;
+pub use loading::{AdaptableLayer, LoadGuard, ModelLayers};
+pub use rows::{RowSegment, RowsGuard};
 
 // A glob, so that whatever upstream's code names is there; the explicit names above win over it.
 pub use mistralrs_quant::*;

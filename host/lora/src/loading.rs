@@ -1,13 +1,9 @@
-//! What is in force while a lane's model is being built: the weights it shares and the slot its layers read. Lanes load one
-//! after another, so one process-wide place is enough, and it also reaches the worker threads that mistral.rs builds
-//! layers on. Not here: the layers themselves.
+//! The layers of the model that is being built. Models are built one after another, so one process-wide place is enough, and it
+//! also reaches the worker threads that mistral.rs builds layers on. Not here: the layers themselves.
 
-use crate::LaneSlot;
-use candle_core::{DType, Result, Tensor};
-use mistralrs_quant::QuantMethod;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,13 +13,9 @@ use std::{
 static LOAD_LOCK: Mutex<()> = Mutex::new(());
 static CURRENT: Mutex<Option<Loading>> = Mutex::new(None);
 
-/// The weights of one model, shared by all its lanes and freed with the last holder.
+/// The layers of one model that an adapter may change.
 #[derive(Debug, Default)]
-pub struct SharedWeights {
-    layers: Mutex<HashMap<String, Vec<Arc<dyn QuantMethod>>>>,
-    tensors: Mutex<HashMap<String, Tensor>>,
-    adaptable: Mutex<BTreeMap<String, Arc<LayerRecord>>>,
-}
+pub struct ModelLayers(Mutex<BTreeMap<String, Arc<LayerRecord>>>);
 
 /// A layer that an adapter may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +29,8 @@ pub struct AdaptableLayer {
 
 #[derive(Debug)]
 pub(crate) struct LayerRecord {
-    pub in_dim: usize,
-    pub out_dim: usize,
+    in_dim: usize,
+    out_dim: usize,
     called: AtomicBool,
 }
 
@@ -50,11 +42,11 @@ impl LayerRecord {
     }
 }
 
-impl SharedWeights {
+impl ModelLayers {
     /// The layers built so far, by name. Complete, with `called` set, after the model has run once.
     #[must_use]
-    pub fn adaptable_layers(&self) -> Vec<AdaptableLayer> {
-        self.adaptable
+    pub fn adaptable(&self) -> Vec<AdaptableLayer> {
+        self.0
             .lock()
             .iter()
             .map(|(name, record)| AdaptableLayer {
@@ -66,30 +58,8 @@ impl SharedWeights {
             .collect()
     }
 
-    pub(crate) fn layers(
-        &self,
-        key: String,
-        make: impl FnOnce() -> Result<Vec<Arc<dyn QuantMethod>>>,
-    ) -> Result<Vec<Arc<dyn QuantMethod>>> {
-        if let Some(found) = self.layers.lock().get(&key) {
-            return Ok(found.clone());
-        }
-        let made = make()?;
-        self.layers.lock().insert(key, made.clone());
-        Ok(made)
-    }
-
-    pub(crate) fn tensor(&self, key: String, load: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
-        if let Some(found) = self.tensors.lock().get(&key) {
-            return Ok(found.clone());
-        }
-        let loaded = load()?;
-        self.tensors.lock().insert(key, loaded.clone());
-        Ok(loaded)
-    }
-
     pub(crate) fn record(&self, name: &str, in_dim: usize, out_dim: usize) -> Arc<LayerRecord> {
-        self.adaptable
+        self.0
             .lock()
             .entry(name.to_owned())
             .or_insert_with(|| {
@@ -105,8 +75,7 @@ impl SharedWeights {
 
 #[derive(Clone)]
 pub(crate) struct Loading {
-    pub weights: Arc<SharedWeights>,
-    pub slot: LaneSlot,
+    pub layers: Arc<ModelLayers>,
 }
 
 impl Loading {
@@ -117,7 +86,7 @@ impl Loading {
     }
 }
 
-/// While it lives, every layer that is built belongs to this lane. Entering a second one waits for the first: build a lane
+/// While it lives, every layer that is built belongs to this model. Entering a second one waits for the first: build a model
 /// on a thread that may block.
 pub struct LoadGuard {
     _lock: MutexGuard<'static, ()>,
@@ -125,9 +94,9 @@ pub struct LoadGuard {
 
 impl LoadGuard {
     #[must_use]
-    pub fn enter(weights: Arc<SharedWeights>, slot: LaneSlot) -> Self {
+    pub fn enter(layers: Arc<ModelLayers>) -> Self {
         let lock = LOAD_LOCK.lock();
-        *CURRENT.lock() = Some(Loading { weights, slot });
+        *CURRENT.lock() = Some(Loading { layers });
         Self { _lock: lock }
     }
 }
@@ -136,8 +105,4 @@ impl Drop for LoadGuard {
     fn drop(&mut self) {
         *CURRENT.lock() = None;
     }
-}
-
-pub(crate) fn dtype_key(dtype: DType, device: &candle_core::Device) -> String {
-    format!("{dtype:?}@{:?}", device.location())
 }

@@ -1,7 +1,7 @@
-//! Which runs may start their guests. A run that waits for a lane keeps its instances, so that a noisy account could hold all of
+//! Which runs may start their guests. A run that waits for the engine keeps its instances, so that a noisy account could hold all of
 //! them while its requests wait in the queue. Therefore the account that holds the fewest is next, and the last quarter is for
 //! accounts that hold none: a new account waits only while the reserve is held by other new accounts.
-//! Not here: the pool itself (`engine.rs`), the lanes.
+//! Not here: the pool itself (`engine.rs`), the model engine.
 
 use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Rejection, Request};
 use riad_core::{Account, Error, ErrorKind, Limits, Result};
@@ -37,7 +37,7 @@ impl InstanceLimiter {
     }
 
     /// Waits for all the instances of a run at once: a run that waits holds none of them, so that runs cannot block each other. As
-    /// many runs may wait, and as long, as for a lane; a future that is dropped leaves at once.
+    /// many runs may wait, and as long, as for the model; a future that is dropped leaves at once.
     pub(crate) async fn acquire(&self, account: Account, count: u32) -> Result<InstancePermit> {
         let request = Request {
             units: count,

@@ -3,7 +3,7 @@
 //!
 //! Requests arrive at random moments (Poisson), whether earlier ones are answered or not, as from many users; a rejected one is
 //! lost. The lengths of prompts and completions are random too. In the first run all ten tenants send the same load: together one
-//! and a half times what the lanes can do, exactly that, nine tenths of it, or two thirds. In the second run nine of them send the
+//! and a half times what the places can do, exactly that, nine tenths of it, or two thirds. In the second run nine of them send the
 //! very same requests at the same moments, and the tenth sends fifty times as many. What each of the nine got in the first run is
 //! its fair share, so it should get it in the second run too. Each queue is compared with itself, and then the two queues with each
 //! other. Both have the same bounds; only the fair one sheds for a latency target.
@@ -32,7 +32,7 @@ use riad_services::{FairQueue, FifoQueue};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use world::{Load, Run, Timer};
 
-const LANES: usize = 8;
+const PLACES: usize = 8;
 const TENANTS: usize = 10;
 const NOISE: f64 = 50.0;
 const KEEPS_LEAST: f64 = 0.95;
@@ -46,10 +46,10 @@ enum Policy {
 }
 
 fn main() -> ExitCode {
-    println!("{TENANTS} tenants on {LANES} lanes; one sends {NOISE} times what each of the others sends");
+    println!("{TENANTS} tenants on {PLACES} places; one sends {NOISE} times what each of the others sends");
     println!();
     println!(
-        "| load when all are equal | queue | a quiet one keeps | first token, p99 | grows | noisy one has | lanes busy | refused: quiet | noisy |"
+        "| load when all are equal | queue | a quiet one keeps | first token, p99 | grows | noisy one has | places busy | refused: quiet | noisy |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut good = true;
@@ -74,17 +74,17 @@ fn run(policy: Policy, load: f64, noise: f64) -> Run {
     let clock = Arc::new(timer.clone());
     let limits = Limits::default();
     let queue: Arc<dyn Scheduler> = match policy {
-        Policy::FirstCome => Arc::new(FifoQueue::with_clock(LANES, &limits, clock)),
-        Policy::Fair => Arc::new(FairQueue::with_clock(LANES, &limits, TARGET, clock)),
+        Policy::FirstCome => Arc::new(FifoQueue::with_clock(PLACES, &limits, clock)),
+        Policy::Fair => Arc::new(FairQueue::with_clock(PLACES, &limits, TARGET, clock)),
     };
     let mut factors = [1.0; TENANTS];
     factors[TENANTS - 1] = noise;
     let load = Load {
-        // As much as the lanes can do, shared by all.
-        requests_per_second: load * LANES as f64 / world::mean_seconds() / TENANTS as f64,
+        // As much as the places can do, shared by all.
+        requests_per_second: load * PLACES as f64 / world::mean_seconds() / TENANTS as f64,
         factors: &factors,
     };
-    world::play(&timer, queue, LANES, &load)
+    world::play(&timer, queue, PLACES, &load)
 }
 
 fn row(policy: Policy, load: f64, equal: &Run, noisy: &Run) -> bool {

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 pub struct ChatService(pub(crate) Arc<Shared>);
 
 impl ChatService {
-    /// Validates, runs the pipeline, waits for a lane and starts generating. When it returns, the first generation runs;
+    /// Validates, runs the pipeline, waits for a place in the batch and starts generating. When it returns, the first generation runs;
     /// dropping this future or the stream ends everything that was started for the request, and settles it.
     ///
     /// # Errors

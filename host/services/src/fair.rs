@@ -1,4 +1,4 @@
-//! The fair queue for the engine's lanes: the account that has had the fewest tokens for its weight is next, so that a noisy tenant
+//! The fair queue for places in the engine's batch: the account that has had the fewest tokens for its weight is next, so that a noisy tenant
 //! waits for itself. It is bounded and keeps a latency target by rejecting requests of the account that asks for the most.
 //!
 //! Here: the port. The decisions are in `riad_admission`.
@@ -14,7 +14,7 @@ use riad_admission::{
 };
 use riad_core::{
     Error, ErrorKind, Limits, Result,
-    ports::{LaneTicket, QueueRequest, QueueState, Scheduler},
+    ports::{EnginePermit, QueueRequest, QueueState, Scheduler},
 };
 use std::{
     sync::Arc,
@@ -22,28 +22,28 @@ use std::{
 };
 
 pub struct FairQueue {
-    lanes: Limiter<VirtualTime>,
+    permits: Limiter<VirtualTime>,
     longest: Duration,
 }
 
 impl FairQueue {
-    /// `lanes` is how many the engine has. Requests whose first token the backlog would delay by more than `target_first_token`
+    /// `permits` is how many sequences the engine's batch has. Requests whose first token the backlog would delay by more than `target_first_token`
     /// are rejected.
     #[must_use]
-    pub fn new(lanes: usize, limits: &Limits, target_first_token: Duration) -> Self {
-        Self::with_clock(lanes, limits, target_first_token, Arc::new(TokioClock))
+    pub fn new(permits: usize, limits: &Limits, target_first_token: Duration) -> Self {
+        Self::with_clock(permits, limits, target_first_token, Arc::new(TokioClock))
     }
 
     /// With a clock that a simulation drives.
     #[must_use]
     pub fn with_clock(
-        lanes: usize,
+        permits: usize,
         limits: &Limits,
         target_first_token: Duration,
         clock: Arc<dyn MonotonicClock>,
     ) -> Self {
         Self {
-            lanes: Limiter::with_clock(bounds(lanes, limits), VirtualTime::new(target_first_token), clock),
+            permits: Limiter::with_clock(bounds(permits, limits), VirtualTime::new(target_first_token), clock),
             longest: Duration::from_millis(limits.queue_ms),
         }
     }
@@ -51,7 +51,7 @@ impl FairQueue {
 
 #[async_trait]
 impl Scheduler for FairQueue {
-    async fn enter(&self, request: QueueRequest<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, request: QueueRequest<'_>) -> Result<EnginePermit> {
         let detail = TokenRequest {
             tier: request.tier,
             prompt_tokens: request.prompt_tokens,
@@ -59,11 +59,11 @@ impl Scheduler for FairQueue {
             adapter: request.adapter,
             progress: Arc::clone(&request.progress),
         };
-        acquire(&self.lanes, self.longest, &request, detail).await
+        acquire(&self.permits, self.longest, &request, detail).await
     }
 
     fn state(&self) -> QueueState {
-        self.lanes.inspect(|queue| {
+        self.permits.inspect(|queue| {
             let (policy, state) = queue.policy();
             QueueState {
                 waiting: queue.waiting() as u64,
@@ -77,24 +77,24 @@ impl Scheduler for FairQueue {
     }
 }
 
-pub(crate) fn bounds(lanes: usize, limits: &Limits) -> Bounds {
+pub(crate) fn bounds(permits: usize, limits: &Limits) -> Bounds {
     Bounds {
         waiting: limits.queue as usize,
-        ..Bounds::of(u32::try_from(lanes).unwrap_or(u32::MAX).max(1))
+        ..Bounds::of(u32::try_from(permits).unwrap_or(u32::MAX).max(1))
     }
 }
 
-/// Waits for one lane.
+/// Waits for one place in the batch.
 pub(crate) async fn acquire<P>(
-    lanes: &Limiter<P>,
+    permits: &Limiter<P>,
     longest: Duration,
     request: &QueueRequest<'_>,
     detail: P::Detail,
-) -> Result<LaneTicket>
+) -> Result<EnginePermit>
 where
     P: Policy<Detail: Send, Rank: Send, Account: Send, Run: Send> + Send + 'static,
 {
-    let arrived = lanes.now();
+    let arrived = permits.now();
     let asked = Request {
         weight: request.pass.policy().weight,
         expires: Some(expiry(arrived, longest, request)),
@@ -102,9 +102,9 @@ where
         continuation: request.continuation,
         ..Request::new(request.pass.account(), detail)
     };
-    let permit = lanes.acquire(asked).await;
-    let permit = permit.map_err(|rejection| rejected(rejection, lanes.now().saturating_duration_since(arrived)))?;
-    Ok(LaneTicket::new(move || drop(permit)))
+    let permit = permits.acquire(asked).await;
+    let permit = permit.map_err(|rejection| rejected(rejection, permits.now().saturating_duration_since(arrived)))?;
+    Ok(EnginePermit::new(move || drop(permit)))
 }
 
 /// The end of a wait that begins now.
@@ -130,7 +130,7 @@ fn rejected(rejection: Rejection, waited: Duration) -> Error {
             let text = format!("the model stayed busy for {} ms; try again later", waited.as_millis());
             Error::new(ErrorKind::Timeout, text)
         }
-        Rejection::TooLarge { most } => Error::internal(format!("a request for more than {most} lanes")),
+        Rejection::TooLarge { most } => Error::internal(format!("a request for more than {most} places in the batch")),
     }
 }
 

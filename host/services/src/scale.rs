@@ -29,8 +29,8 @@ impl ScaleService {
             ..shared.engine.counted()
         };
         Gauges {
-            lanes: shared.engine.lanes() as u64,
-            lanes_busy: queue.running,
+            max_sequences: shared.engine.max_sequences() as u64,
+            running_sequences: queue.running,
             queue_requests: queue.waiting,
             queue_tokens: queue.waiting_tokens,
             estimated_first_token: queue.estimated_wait,

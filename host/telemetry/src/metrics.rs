@@ -109,7 +109,7 @@ impl Metrics {
             ),
             (
                 "riad_queue_time",
-                "How long requests waited for a lane",
+                "How long requests waited for a place in the batch",
                 &self.queue_time,
             ),
             ("riad_plugin_time", "How long a request's guests ran", &self.plugin_time),

@@ -50,10 +50,10 @@ pub struct Tenant {
 }
 
 impl Builder {
-    /// Generations at the same time; as many as there are cores if it is not said.
+    /// Generations at the same time, in one batch.
     #[must_use]
-    pub fn lanes(mut self, lanes: usize) -> Self {
-        self.config.engine.lanes = lanes;
+    pub fn max_sequences(mut self, max_sequences: usize) -> Self {
+        self.config.engine.max_sequences = max_sequences;
         self
     }
 

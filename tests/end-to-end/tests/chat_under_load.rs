@@ -157,7 +157,7 @@ fn which(chat: usize) -> (Which, bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_32_concurrent_chats_is_answered_as_if_it_were_alone() {
-    let host = TestHost::builder().lanes(4).start().await;
+    let host = TestHost::builder().max_sequences(4).start().await;
     let house = furnish(&host).await;
 
     let mut alone = BTreeMap::new();
@@ -198,7 +198,7 @@ async fn each_of_32_concurrent_chats_is_answered_as_if_it_were_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_an_alias_changes_only_later_answers() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let tenant = host.tenant("acme").await;
     for (title, text) in files::ACME {
         tenant.add_document(title, text).await;

@@ -167,7 +167,7 @@ async fn a_hostile_plugin_fails_alone_and_says_which_limit_it_met() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_traps_ends_its_stream_with_an_error() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = host.neighbors().await;
     let own = globex.chat(&Chat::new(QUESTION)).await;
     let neighbor = Neighbor::start(acme).await;

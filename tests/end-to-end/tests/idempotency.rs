@@ -48,7 +48,7 @@ async fn twice(caller: &Caller, path: &str, body: &Value, key: &str) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_under_the_same_key_is_billed_once() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let (acme, globex) = host.neighbors().await;
     let before = host.entries("acme").await.len();
     // Without the key it is another answer: each has an id of its own.
@@ -130,7 +130,7 @@ async fn the_same_request_under_the_same_key_is_billed_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_concurrent_repeats_one_runs() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let acme = host.tenant("acme").await;
     let body = warm().body(false);
     let answers = join_all((0..12).map(|_| acme.post_once(CHAT, &body, "burst"))).await;
@@ -151,7 +151,7 @@ async fn of_concurrent_repeats_one_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_lost_its_answer_gets_it_by_repeating() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
         .await;
@@ -203,7 +203,7 @@ async fn a_client_that_lost_its_answer_gets_it_by_repeating() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_failed_runs_again() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let body = Chat::new(QUESTION).with("max_tokens", 4).body(false);
 
@@ -269,7 +269,7 @@ async fn a_request_that_failed_runs_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_answer_needs_the_scope_of_its_request() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let body = Chat::new(QUESTION).with("max_tokens", 4).body(false);
     acme.post_once(CHAT, &body, "mine").await.ok();

@@ -36,7 +36,7 @@ async fn assert_closes(host: &TestHost) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_server_finishes_old_requests_and_refuses_new_ones() {
-    let mut host = TestHost::builder().lanes(1).start().await;
+    let mut host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
         .await;
@@ -105,7 +105,7 @@ async fn a_stopping_server_finishes_old_requests_and_refuses_new_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_longer_than_the_deadline_is_cut_off_and_settled() {
     let mut host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| limits.drain_ms = 200)
         .start()
         .await;
@@ -141,7 +141,7 @@ async fn a_server_with_tls_refuses_plain_http() {
     std::fs::write(&certificate, signed.cert.pem()).unwrap();
     std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .config(|config| {
             config.server.tls_certificate = Some(certificate);
             config.server.tls_key = Some(key);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const QUESTION: &str = "What is the refund window?";
 
 async fn host() -> (TestHost, Tenant) {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     for (title, text) in files::ACME {
         tenant.add_document(title, text).await;
@@ -147,9 +147,9 @@ async fn an_answer_ends_at_max_tokens_and_at_a_stop_text() {
     assert_eq!(streamed.last().unwrap()["choices"][0]["finish_reason"], "stop");
 }
 
-/// With one lane, the next request waits until it is free, and would wait for an abandoned answer that went on.
+/// With one place in the batch, the next request waits until it is free, and would wait for an abandoned answer that went on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_frees_its_lane() {
+async fn a_client_that_hangs_up_frees_its_place() {
     let (host, tenant) = host().await;
     // Bare, so that the model knows nothing and goes on for long; and several times, one after another.
     tenant

@@ -7,9 +7,9 @@ const RIGHT: &str = "\
 # TYPE app_requests counter
 app_requests_total{path=\"/a\\\\b\\\"c\\n\"} 3
 app_requests_total 1.5e3
-# HELP app_lanes_busy Lanes.
-# TYPE app_lanes_busy gauge
-app_lanes_busy -2
+# HELP app_rooms_open Rooms.
+# TYPE app_rooms_open gauge
+app_rooms_open -2
 # HELP app_wait_seconds Waiting.
 # TYPE app_wait_seconds histogram
 # UNIT app_wait_seconds seconds
@@ -33,7 +33,7 @@ fn a_text_that_is_right_is_read() {
         names,
         [
             ("app_requests", MetricType::Counter),
-            ("app_lanes_busy", MetricType::Gauge),
+            ("app_rooms_open", MetricType::Gauge),
             ("app_wait_seconds", MetricType::Histogram)
         ]
     );
@@ -53,61 +53,61 @@ fn each_fault_is_found() {
         ("# EOF\n", "", "last line"),
         ("# EOF\n", "# EOF", "last line"),
         ("# EOF\n", "# EOF\n# EOF\n", "beginning with #"),
-        ("# EOF\n", "# EOF\napp_lanes_busy 1\n", "last line"),
-        ("app_lanes_busy -2", "app_lanes_busy -2\n", "a sample is"),
-        ("app_lanes_busy -2", "app_lanes_busy -2\r", "no number"),
-        ("app_lanes_busy -2", "app_lanes_busy  -2", "no number"),
-        ("app_lanes_busy -2", "app_lanes_busy -2 1700000000", "no number"),
-        ("app_lanes_busy -2", "app_lanes_busy inf", "no number"),
-        ("app_lanes_busy -2", "app_lanes_busy nan", "no number"),
-        ("app_lanes_busy -2", "app_lanes_busy", "a sample is"),
-        ("app_lanes_busy -2", "app_lanes_busy{a=\"b\"}-2", "no space"),
-        ("# HELP app_lanes_busy", "# NOTE app_lanes_busy", "none of HELP"),
-        ("# HELP app_lanes_busy", "#HELP app_lanes_busy", "beginning with #"),
-        ("busy gauge", "busy meter", "none of counter"),
-        ("Lanes.", "Lanes \\x.", "escapes nothing"),
+        ("# EOF\n", "# EOF\napp_rooms_open 1\n", "last line"),
+        ("app_rooms_open -2", "app_rooms_open -2\n", "a sample is"),
+        ("app_rooms_open -2", "app_rooms_open -2\r", "no number"),
+        ("app_rooms_open -2", "app_rooms_open  -2", "no number"),
+        ("app_rooms_open -2", "app_rooms_open -2 1700000000", "no number"),
+        ("app_rooms_open -2", "app_rooms_open inf", "no number"),
+        ("app_rooms_open -2", "app_rooms_open nan", "no number"),
+        ("app_rooms_open -2", "app_rooms_open", "a sample is"),
+        ("app_rooms_open -2", "app_rooms_open{a=\"b\"}-2", "no space"),
+        ("# HELP app_rooms_open", "# NOTE app_rooms_open", "none of HELP"),
+        ("# HELP app_rooms_open", "#HELP app_rooms_open", "beginning with #"),
+        ("open gauge", "open meter", "none of counter"),
+        ("Rooms.", "Rooms \\x.", "escapes nothing"),
         // What stands together.
-        ("# HELP app_lanes_busy Lanes.\n", "", "no HELP"),
-        ("# TYPE app_lanes_busy gauge\n", "", "no TYPE"),
+        ("# HELP app_rooms_open Rooms.\n", "", "no HELP"),
+        ("# TYPE app_rooms_open gauge\n", "", "no TYPE"),
         (
-            "# HELP app_lanes_busy Lanes.\n# TYPE app_lanes_busy gauge\n",
+            "# HELP app_rooms_open Rooms.\n# TYPE app_rooms_open gauge\n",
             "",
             "does not fit its type",
         ),
         (
-            "# TYPE app_lanes_busy gauge",
-            "# TYPE app_lanes_busy gauge\n# TYPE app_lanes_busy gauge",
+            "# TYPE app_rooms_open gauge",
+            "# TYPE app_rooms_open gauge\n# TYPE app_rooms_open gauge",
             "a second TYPE",
         ),
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy -2\n# UNIT app_lanes_busy busy",
+            "app_rooms_open -2",
+            "app_rooms_open -2\n# UNIT app_rooms_open open",
             "after its first sample",
         ),
         (
             "# EOF",
-            "# HELP app_lanes_busy Lanes.\n# TYPE app_lanes_busy gauge\n# EOF",
+            "# HELP app_rooms_open Rooms.\n# TYPE app_rooms_open gauge\n# EOF",
             "do not stand together",
         ),
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy -2\napp_requests_total{x=\"y\"} 1",
+            "app_rooms_open -2",
+            "app_rooms_open -2\napp_requests_total{x=\"y\"} 1",
             "directly before",
         ),
-        ("app_lanes_busy -2", "app_lanes_busy -2\napp_lanes_busy -2", "twice"),
+        ("app_rooms_open -2", "app_rooms_open -2\napp_rooms_open -2", "twice"),
         (
             "app_requests_total 1.5e3",
             "app_requests_total{path=\"/a\\\\b\\\"c\\n\"} 3",
             "twice",
         ),
-        ("Lanes.", " ", "HELP is empty"),
+        ("Rooms.", " ", "HELP is empty"),
         // Names.
-        ("app_lanes_busy", "app:lanes", "no name of a metric"),
-        ("app_lanes_busy", "9lanes", "no name of a metric"),
-        ("app_lanes_busy", "app_lanesBusy", "lower-case"),
-        ("app_lanes_busy", "app_lanes_total", "for samples"),
-        ("app_lanes_busy", "app_lanes_count", "for samples"),
-        ("app_lanes_busy", "app_lanes_gauge", "type in it"),
+        ("app_rooms_open", "app:rooms", "no name of a metric"),
+        ("app_rooms_open", "9rooms", "no name of a metric"),
+        ("app_rooms_open", "app_roomsBusy", "lower-case"),
+        ("app_rooms_open", "app_rooms_total", "for samples"),
+        ("app_rooms_open", "app_rooms_count", "for samples"),
+        ("app_rooms_open", "app_rooms_gauge", "type in it"),
         (
             "app_requests_total 1.5e3",
             "app_requests 1.5e3",
@@ -119,11 +119,11 @@ fn each_fault_is_found() {
             "does not fit its type",
         ),
         // Units.
-        ("app_lanes_busy", "app_lanes_seconds", "no UNIT"),
-        ("app_lanes_busy", "app_lanes_bytes", "no UNIT"),
-        ("app_lanes_busy", "app_lanes_ms", "no base unit"),
-        ("app_lanes_busy", "app_lanes_percent", "no base unit"),
-        ("app_lanes_busy", "app_seconds_busy", "not the end"),
+        ("app_rooms_open", "app_rooms_seconds", "no UNIT"),
+        ("app_rooms_open", "app_rooms_bytes", "no UNIT"),
+        ("app_rooms_open", "app_rooms_ms", "no base unit"),
+        ("app_rooms_open", "app_rooms_percent", "no base unit"),
+        ("app_rooms_open", "app_seconds_busy", "not the end"),
         ("# UNIT app_wait_seconds seconds\n", "", "no UNIT"),
         (
             "# UNIT app_wait_seconds seconds",
@@ -132,32 +132,32 @@ fn each_fault_is_found() {
         ),
         // Labels.
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy{__a=\"b\"} -2",
+            "app_rooms_open -2",
+            "app_rooms_open{__a=\"b\"} -2",
             "no name of a label",
         ),
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy{a-b=\"c\"} -2",
+            "app_rooms_open -2",
+            "app_rooms_open{a-b=\"c\"} -2",
             "no name of a label",
         ),
-        ("app_lanes_busy -2", "app_lanes_busy{a=\"b\",} -2", "no name of a label"),
-        ("app_lanes_busy -2", "app_lanes_busy{aB=\"c\"} -2", "not lower-case"),
+        ("app_rooms_open -2", "app_rooms_open{a=\"b\",} -2", "no name of a label"),
+        ("app_rooms_open -2", "app_rooms_open{aB=\"c\"} -2", "not lower-case"),
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy{a=\"b\",a=\"c\"} -2",
+            "app_rooms_open -2",
+            "app_rooms_open{a=\"b\",a=\"c\"} -2",
             "stands there twice",
         ),
-        ("app_lanes_busy -2", "app_lanes_busy{a=b} -2", "no =\""),
+        ("app_rooms_open -2", "app_rooms_open{a=b} -2", "no =\""),
         (
-            "app_lanes_busy -2",
-            "app_lanes_busy{a=\"b\"c=\"d\"} -2",
+            "app_rooms_open -2",
+            "app_rooms_open{a=\"b\"c=\"d\"} -2",
             "separated by commas",
         ),
-        ("app_lanes_busy -2", "app_lanes_busy{a=\"b -2", "does not end"),
-        ("app_lanes_busy -2", "app_lanes_busy{a=\"\\t\"} -2", "escapes nothing"),
-        ("app_lanes_busy -2", "app_lanes_busy{le=\"1\"} -2", "for buckets"),
-        ("app_lanes_busy -2", "app_lanes_busy{quantile=\"1\"} -2", "for buckets"),
+        ("app_rooms_open -2", "app_rooms_open{a=\"b -2", "does not end"),
+        ("app_rooms_open -2", "app_rooms_open{a=\"\\t\"} -2", "escapes nothing"),
+        ("app_rooms_open -2", "app_rooms_open{le=\"1\"} -2", "for buckets"),
+        ("app_rooms_open -2", "app_rooms_open{quantile=\"1\"} -2", "for buckets"),
         // Values.
         ("app_requests_total 1.5e3", "app_requests_total -1", "from 0 up"),
         ("app_requests_total 1.5e3", "app_requests_total NaN", "from 0 up"),
@@ -195,6 +195,6 @@ fn each_fault_is_found() {
 
 #[test]
 fn every_fault_is_reported_not_only_the_first() {
-    let text = RIGHT.replace("busy -2", "busy x").replace("1.5e3", "-1");
+    let text = RIGHT.replace("open -2", "open x").replace("1.5e3", "-1");
     assert_eq!(check(&text).unwrap_err().len(), 2);
 }

@@ -18,10 +18,10 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(lanes: u32, target: Duration) -> Self {
+    fn new(permits: u32, target: Duration) -> Self {
         let bounds = Bounds {
             waiting: 10_000,
-            ..Bounds::of(lanes)
+            ..Bounds::of(permits)
         };
         Self {
             queue: Queue::new(bounds, VirtualTime::new(target)),
@@ -64,7 +64,7 @@ impl Machine {
         self.release(id);
     }
 
-    /// The request that gets the lane.
+    /// The request that gets the permit.
     fn release(&mut self, id: RequestId) -> Option<RequestId> {
         let decisions = self.queue.release(self.now, id);
         decisions
@@ -86,7 +86,7 @@ fn time_away_is_credit_for_a_few_requests_only() {
     for _ in 0..50 {
         machine.measure(1, 100, 100, 100);
     }
-    let (mut lane, _) = machine.arrive(machine.request(1, 100, 100));
+    let (mut permit, _) = machine.arrive(machine.request(1, 100, 100));
     let regular: Vec<_> = (0..30).map(|_| machine.request(1, 100, 100)).collect();
     // It has had nothing for 50 requests. It gets four before the others, and then every second one.
     let newcomer: Vec<_> = (0..30).map(|_| machine.request(2, 100, 100)).collect();
@@ -97,8 +97,8 @@ fn time_away_is_credit_for_a_few_requests_only() {
     }
     let mut newcomers = 0;
     for _ in 0..20 {
-        lane = machine.release(lane).unwrap();
-        let (account, progress) = &running[&lane];
+        permit = machine.release(permit).unwrap();
+        let (account, progress) = &running[&permit];
         progress.set(100, 100);
         newcomers += u64::from(*account == 2);
     }
@@ -111,7 +111,7 @@ fn the_credit_of_one_account_is_no_floor_for_the_next() {
     for _ in 0..50 {
         machine.measure(1, 100, 100, 100);
     }
-    let (mut lane, _) = machine.arrive(machine.request(1, 100, 100));
+    let (mut permit, _) = machine.arrive(machine.request(1, 100, 100));
     for _ in 0..40 {
         machine.arrive(machine.request(1, 100, 100));
     }
@@ -123,24 +123,24 @@ fn the_credit_of_one_account_is_no_floor_for_the_next() {
         .collect();
     let mut served = 0;
     for _ in 0..26 {
-        lane = machine.release(lane).unwrap();
+        permit = machine.release(permit).unwrap();
         // Only the prompt was charged so far: the request counts as three.
         let (_, state) = machine.queue.policy();
-        state.running[&lane].request.detail.progress.set(100, 100);
-        served += usize::from(last.contains(&lane));
+        state.running[&permit].request.detail.progress.set(100, 100);
+        served += usize::from(last.contains(&permit));
     }
     // Ten were for those who came before; of the rest four are its credit and half are its share.
     assert!((9..=11).contains(&served), "{served}");
 }
 
 #[test]
-fn a_lane_that_was_never_used_is_not_charged() {
+fn a_permit_that_was_never_used_is_not_charged() {
     let mut machine = Machine::new(1, FAR);
-    let (lane, _) = machine.arrive(machine.request(9, 10, 10));
+    let (permit, _) = machine.arrive(machine.request(9, 10, 10));
     let (leaves, _) = machine.arrive(machine.request(1, 1000, 10));
     let (again, _) = machine.arrive(machine.request(1, 10, 10));
     let (other, _) = machine.arrive(machine.request(2, 10, 10));
-    assert_eq!(machine.release(lane), Some(leaves));
+    assert_eq!(machine.release(permit), Some(leaves));
     assert_eq!(machine.queue.leave(machine.now, leaves), [(again, Verdict::Admitted)]);
     assert_eq!(machine.release(again), Some(other));
 }
@@ -148,20 +148,20 @@ fn a_lane_that_was_never_used_is_not_charged() {
 #[test]
 fn a_long_generation_earns_no_credit() {
     let mut machine = Machine::new(2, FAR);
-    // Account 2 has one lane all the time and uses little of it.
+    // Account 2 has one permit all the time and uses little of it.
     let (_slow, _) = machine.arrive(machine.request(2, 1, 100_000));
-    let (mut lane, _) = machine.arrive(machine.request(1, 1000, 1));
+    let (mut permit, _) = machine.arrive(machine.request(1, 1000, 1));
     for _ in 0..100 {
         let (next, _) = machine.arrive(machine.request(1, 1000, 1));
-        assert_eq!(machine.release(lane), Some(next));
-        lane = next;
+        assert_eq!(machine.release(permit), Some(next));
+        permit = next;
     }
     let one: Vec<_> = (0..6).map(|_| machine.arrive(machine.request(1, 1000, 1)).0).collect();
     let other: Vec<_> = (0..6).map(|_| machine.arrive(machine.request(2, 1000, 1)).0).collect();
     let mut served = Vec::new();
     for _ in 0..6 {
-        lane = machine.release(lane).unwrap();
-        served.push(lane);
+        permit = machine.release(permit).unwrap();
+        served.push(permit);
     }
     let of = |ids: &[RequestId]| served.iter().filter(|id| ids.contains(id)).count();
     assert_eq!((of(&one), of(&other)), (3, 3));
@@ -175,24 +175,24 @@ fn the_active_adapter_breaks_ties_and_nothing_else() {
         request.detail.adapter = adapter;
         request
     };
-    let (mut lane, _) = machine.arrive(with_adapter(machine.request(1, 10, 10), red));
+    let (mut permit, _) = machine.arrive(with_adapter(machine.request(1, 10, 10), red));
     let first = machine.arrive(with_adapter(machine.request(2, 10, 10), blue)).0;
     let second = machine.arrive(with_adapter(machine.request(3, 10, 10), red)).0;
     let third = machine.arrive(with_adapter(machine.request(2, 10, 10), red)).0;
-    lane = machine.release(lane).unwrap();
-    assert_eq!(lane, second, "both have had as much");
-    lane = machine.release(lane).unwrap();
+    permit = machine.release(permit).unwrap();
+    assert_eq!(permit, second, "both have had as much");
+    permit = machine.release(permit).unwrap();
     assert_eq!(
-        lane, first,
+        permit, first,
         "it has had less, and comes before the other of its account"
     );
-    assert_eq!(machine.release(lane), Some(third));
+    assert_eq!(machine.release(permit), Some(third));
 }
 
 #[test]
 fn weights_and_tiers_are_shares() {
     let mut machine = Machine::new(1, FAR);
-    let (mut lane, _) = machine.arrive(machine.request(9, 1, 1));
+    let (mut permit, _) = machine.arrive(machine.request(9, 1, 1));
     let mut owners = HashMap::new();
     for (account, weight, tier) in [(1, 1, Tier::Default), (2, 3, Tier::Default), (3, 1, Tier::Priority)] {
         for _ in 0..80 {
@@ -203,8 +203,8 @@ fn weights_and_tiers_are_shares() {
     }
     let mut had = [0_u32; 4];
     for _ in 0..80 {
-        lane = machine.release(lane).unwrap();
-        had[owners[&lane] as usize] += 1;
+        permit = machine.release(permit).unwrap();
+        had[owners[&permit] as usize] += 1;
     }
     assert_eq!(had, [0, 10, 30, 40]);
 }
@@ -287,18 +287,18 @@ fn idle_accounts_are_forgotten_and_debts_remembered() {
     let mut machine = Machine::new(1, FAR);
     let spends = machine.request(1, 10, 100_000);
     let progress = Arc::clone(&spends.detail.progress);
-    let (mut lane, _) = machine.arrive(spends);
+    let (mut permit, _) = machine.arrive(spends);
     let steady: Vec<_> = (0..9000)
         .map(|_| machine.arrive(machine.request(2, 10, 10)).0)
         .collect();
     progress.set(10, 100_000);
     for account in 10..6000 {
         let (passing, _) = machine.arrive(machine.request(account, 10, 10));
-        let mut next = machine.release(lane).unwrap();
+        let mut next = machine.release(permit).unwrap();
         if next != passing {
             next = machine.release(next).unwrap();
         }
-        lane = next;
+        permit = next;
     }
     let left = steady.len() - machine.queue.waiting();
     assert!(left < 9000, "{left}");
@@ -306,8 +306,8 @@ fn idle_accounts_are_forgotten_and_debts_remembered() {
     let (other, _) = machine.arrive(machine.request(3, 10, 10));
     let served: Vec<_> = (0..5)
         .map(|_| {
-            lane = machine.release(lane).unwrap();
-            lane
+            permit = machine.release(permit).unwrap();
+            permit
         })
         .collect();
     assert!(served.contains(&other) && !served.contains(&debtor), "{served:?}");

@@ -14,7 +14,7 @@ use std::{
 const NEVER: Duration = Duration::from_secs(1 << 30);
 const PROMPT_MOST: u32 = 200;
 const COMPLETION_MOST: u32 = 100;
-/// The engine reads a thousand prompt tokens a second in a lane, and writes five hundred.
+/// The engine reads a thousand prompt tokens a second in a permit, and writes five hundred.
 const READ: Duration = Duration::from_millis(1);
 const WRITE: Duration = Duration::from_millis(2);
 
@@ -49,7 +49,7 @@ struct World {
     start: Instant,
     now: Instant,
     weights: Vec<u32>,
-    lanes: u32,
+    permits: u32,
     events: BTreeMap<(Instant, usize), Event>,
     jobs: HashMap<RequestId, Job>,
     /// Weighted service of each account, divided by weight and tier: counted here, not taken from the queue.
@@ -60,18 +60,18 @@ struct World {
 }
 
 impl World {
-    fn new(lanes: u32, waiting: usize, target: Duration, weights: &[u32]) -> Self {
+    fn new(permits: u32, waiting: usize, target: Duration, weights: &[u32]) -> Self {
         let start = Instant::now();
         let bounds = Bounds {
             waiting,
-            ..Bounds::of(lanes)
+            ..Bounds::of(permits)
         };
         Self {
             queue: Queue::new(bounds, VirtualTime::new(target)),
             start,
             now: start,
             weights: weights.to_vec(),
-            lanes,
+            permits,
             events: BTreeMap::new(),
             jobs: HashMap::new(),
             served: vec![0.0; weights.len()],
@@ -163,7 +163,7 @@ impl World {
                 .get_mut(&id)
                 .expect("only requests that are here are decided about");
             if verdict != Verdict::Admitted {
-                assert!(job.since.is_none(), "a request that has a lane keeps it");
+                assert!(job.since.is_none(), "a request that has a permit keeps it");
                 self.jobs.remove(&id);
                 continue;
             }
@@ -215,10 +215,10 @@ impl World {
         let waiting = self.jobs.len() - running;
         self.queue.observe(self.now);
         assert_eq!((self.queue.running(), self.queue.waiting()), (running, waiting));
-        assert!(running <= self.lanes as usize);
+        assert!(running <= self.permits as usize);
         assert!(
-            waiting == 0 || running == self.lanes as usize,
-            "a lane is idle while {waiting} wait"
+            waiting == 0 || running == self.permits as usize,
+            "a permit is idle while {waiting} wait"
         );
         let tokens = |job: &Job| u64::from(job.request.prompt + COMPLETION_MOST);
         let waiting = self.jobs.values().filter(|job| job.since.is_none()).map(tokens);
@@ -259,31 +259,31 @@ fn request(accounts: u64, within_ms: u64) -> impl Strategy<Value = Request> {
     })
 }
 
-/// Lanes, weights, and requests that come while there is more to do than can be done.
+/// Permits, weights, and requests that come while there is more to do than can be done.
 fn crowds() -> impl Strategy<Value = (u32, Vec<u32>, Vec<Request>)> {
-    (1..=4_u32, 2..=5_u64).prop_flat_map(|(lanes, accounts)| {
+    (1..=4_u32, 2..=5_u64).prop_flat_map(|(permits, accounts)| {
         let weights = prop::collection::vec(1..=4_u32, accounts as usize);
         let requests = prop::collection::vec(request(accounts, 4000), 50..400);
-        (Just(lanes), weights, requests)
+        (Just(permits), weights, requests)
     })
 }
 
 /// Greatest lead that an account can have over another one while both have requests waiting, in service divided by weight.
 ///
 /// Theorem 4.4 of the paper: two that always have something waiting differ by at most `2 · max(wp · Linput, wq · M)`, with `M` the
-/// tokens of a running batch. Here the batch is `lanes` generations of at most `Lcompletion`, and an account gets a lane only
-/// while it has had no more than the other. After that it may still be charged its prompt and what all the lanes write:
-/// `wp · Linput + wq · lanes · Lcompletion`, divided by its least weight. Before that, the other may have come with a credit.
+/// tokens of a running batch. Here the batch is `permits` generations of at most `Lcompletion`, and an account gets a permit only
+/// while it has had no more than the other. After that it may still be charged its prompt and what all the permits write:
+/// `wp · Linput + wq · permits · Lcompletion`, divided by its least weight. Before that, the other may have come with a credit.
 /// Each of the two can lead by that much at one end of an interval.
-fn lead(lanes: u32, least_weight: f64, credit: f64) -> f64 {
-    let ahead = f64::from(PROMPT_MOST) + 2.0 * f64::from(lanes) * f64::from(COMPLETION_MOST);
+fn lead(permits: u32, least_weight: f64, credit: f64) -> f64 {
+    let ahead = f64::from(PROMPT_MOST) + 2.0 * f64::from(permits) * f64::from(COMPLETION_MOST);
     ahead / least_weight + credit
 }
 
 /// Plays requests without bounds of queue and time, and compares every two accounts while both have something waiting.
-fn compare(lanes: u32, weights: &[u32], requests: &[Request], least_factor: f64) -> World {
+fn compare(permits: u32, weights: &[u32], requests: &[Request], least_factor: f64) -> World {
     let accounts = weights.len();
-    let mut world = World::new(lanes, usize::MAX, NEVER, weights);
+    let mut world = World::new(permits, usize::MAX, NEVER, weights);
     // Least and greatest lead of one over the other since both have something waiting.
     let mut leads: HashMap<(usize, usize), (f64, f64)> = HashMap::new();
     let mut credit: f64 = 0.0;
@@ -303,7 +303,7 @@ fn compare(lanes: u32, weights: &[u32], requests: &[Request], least_factor: f64)
                 let (least, most) = leads.entry((one, other)).or_insert((now, now));
                 *least = least.min(now);
                 *most = most.max(now);
-                let of = |account: usize| lead(lanes, f64::from(world.weights[account]) * least_factor, credit);
+                let of = |account: usize| lead(permits, f64::from(world.weights[account]) * least_factor, credit);
                 let allowed = of(one) + of(other);
                 assert!(
                     *most - *least <= allowed,
@@ -319,15 +319,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn accounts_that_always_have_something_waiting_are_served_alike((lanes, weights, requests) in crowds()) {
-        let world = compare(lanes, &weights, &requests, tier_factor(Tier::Flex));
+    fn accounts_that_always_have_something_waiting_are_served_alike((permits, weights, requests) in crowds()) {
+        let world = compare(permits, &weights, &requests, tier_factor(Tier::Flex));
         prop_assert!(world.jobs.is_empty(), "a request was never served");
         prop_assert!(world.queue.running() == 0);
     }
 
     #[test]
     fn a_noisy_account_gets_no_more_and_all_are_served(
-        lanes in 1..=4_u32,
+        permits in 1..=4_u32,
         mut requests in prop::collection::vec(request(4, 3000), 200..500),
     ) {
         for (index, request) in requests.iter_mut().enumerate() {
@@ -336,21 +336,21 @@ proptest! {
                 (request.account, request.at_ms) = (0, request.at_ms / 10);
             }
         }
-        let world = compare(lanes, &[1; 4], &requests, 1.0);
+        let world = compare(permits, &[1; 4], &requests, 1.0);
         prop_assert_eq!(world.ran, requests.len());
     }
 
     #[test]
-    fn cancellations_at_any_moment_lose_no_lane(
-        lanes in 1..=4_u32,
+    fn cancellations_at_any_moment_lose_no_permit(
+        permits in 1..=4_u32,
         requests in prop::collection::vec((request(4, 3000), any::<bool>()), 1..200),
     ) {
-        let mut world = World::new(lanes, usize::MAX, NEVER, &[1, 2, 3, 4]);
+        let mut world = World::new(permits, usize::MAX, NEVER, &[1, 2, 3, 4]);
         let (leave, stay): (Vec<_>, Vec<_>) = requests.into_iter().partition(|(_, leaves_at_once)| *leaves_at_once);
         let stay: Vec<Request> = stay.into_iter().map(|(request, _)| request).collect();
         let halfway = stay.len() / 2;
         world.play(&stay[..halfway], |_| ());
-        // Between the others, some leave with a lane that they have not used.
+        // Between the others, some leave with a permit that they have not used.
         for (request, _) in leave {
             world.arrive(request, true);
         }
@@ -358,22 +358,22 @@ proptest! {
         world.start = world.now;
         world.play(&stay[halfway..], |_| ());
         prop_assert!(world.jobs.is_empty() && world.queue.running() == 0);
-        for _ in 0..lanes {
+        for _ in 0..permits {
             let request = Request { account: 0, at_ms: 0, tier: Tier::Flex, prompt: 1, completion: 1, leaves_ms: None };
             let id = world.arrive(request, false);
-            prop_assert_eq!(*world.verdicts.last().unwrap(), (id, Verdict::Admitted), "a lane is lost");
+            prop_assert_eq!(*world.verdicts.last().unwrap(), (id, Verdict::Admitted), "a permit is lost");
         }
     }
 
     #[test]
     fn rejected_requests_are_of_the_account_that_has_the_most(
-        lanes in 1..=3_u32,
+        permits in 1..=3_u32,
         room in 2..=12_usize,
         target_ms in 50..3000_u64,
         weights in prop::collection::vec(1..=4_u32, 4),
         requests in prop::collection::vec(request(4, 3000), 50..300),
     ) {
-        let mut world = World::new(lanes, room, Duration::from_millis(target_ms), &weights);
+        let mut world = World::new(permits, room, Duration::from_millis(target_ms), &weights);
         for request in &requests {
             world.now += Duration::from_millis(request.at_ms % 40);
             while let Some(entry) = world.events.first_entry() && entry.key().0 <= world.now {

@@ -12,15 +12,15 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress,
-        UsageReporter,
+        AdapterCounts, ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent, GenerationStream,
+        Progress, UsageReporter,
     },
     profile::ModelProfile,
 };
 use std::sync::{Arc, Mutex};
 
 pub const MODEL: &str = "fixed";
-pub const LANES: usize = 8;
+pub const SEQUENCES: usize = 8;
 /// Of every answer.
 pub const TOKENS: u32 = 32;
 /// What a client asks for at most.
@@ -61,9 +61,10 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
         sampling: Sampling::greedy(max_tokens),
         adapter: None,
         account: Account::new(1),
+        weight: 1,
         usage_reporter: UsageReporter::new(Arc::new(Progress::default()), |_| {}),
     };
-    let mut stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
+    let mut stream = engine.generate(generation, EnginePermit::new(|| {})).await?;
     let mut answer = String::new();
     while let Some(event) = stream.next().await {
         match event? {
@@ -82,7 +83,7 @@ struct Running {
     usage: TokenUsage,
     // The ticket is returned only after the usage was reported.
     usage_reporter: UsageReporter,
-    _ticket: LaneTicket,
+    _ticket: EnginePermit,
 }
 
 impl Running {
@@ -136,8 +137,8 @@ impl ChatEngine for FixedEngine {
         &self.profile
     }
 
-    fn lanes(&self) -> usize {
-        LANES
+    fn max_sequences(&self) -> usize {
+        SEQUENCES
     }
 
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
@@ -148,7 +149,7 @@ impl ChatEngine for FixedEngine {
         tokens(text)
     }
 
-    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
+    async fn generate(&self, generation: Generation, ticket: EnginePermit) -> Result<GenerationStream> {
         let running = Running {
             counted: Arc::clone(&self.counted),
             prompt_tokens: prompt(&generation.messages),

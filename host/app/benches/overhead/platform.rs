@@ -2,7 +2,7 @@
 //! folder of its own, with two tenants: one whose room is empty, and one that has documents.
 
 use crate::{
-    engine::{FixedEngine, LANES},
+    engine::{FixedEngine, SEQUENCES},
     probes,
     stopwatch::Stopwatch,
 };
@@ -131,7 +131,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Parts, Store) {
         audit: store.audit(),
         plans: store.plans(),
         ledger: store.ledger(),
-        scheduler: Arc::new(FairQueue::new(LANES, limits, TARGET)),
+        scheduler: Arc::new(FairQueue::new(SEQUENCES, limits, TARGET)),
         engine,
         embedder: Arc::new(embedder),
         sandbox: Arc::new(sandbox),

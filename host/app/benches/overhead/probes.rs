@@ -12,9 +12,9 @@ use riad_core::{
     pass::{KeyHash, ManagedTenant},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, FilterId, KeyRecord, KeyRotation, KeyStore,
-        LaneTicket, Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms,
-        Sandbox, Scheduler, SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord,
+        KeyRotation, KeyStore, Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room,
+        Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -270,7 +270,7 @@ impl Ledger for Timed<dyn Ledger> {
 
 #[async_trait]
 impl Scheduler for Timed<dyn Scheduler> {
-    async fn enter(&self, ask: QueueRequest<'_>) -> Result<LaneTicket> {
+    async fn enter(&self, ask: QueueRequest<'_>) -> Result<EnginePermit> {
         self.watch.time(Part::Queue, self.port.enter(ask)).await
     }
 

@@ -55,7 +55,6 @@ async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
     checks.extend(network::identity(config.auth.jwks.as_deref()).await);
     checks.extend(network::collector(config.telemetry.otlp_endpoint.as_deref()).await);
     checks.push(machine::open_files(config.limits.connections, config.limits.open_rooms).await);
-    checks.push(machine::lanes(config.engine.lanes));
     checks.push(machine::clock(&config.server.data));
     checks
 }

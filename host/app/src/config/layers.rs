@@ -228,7 +228,13 @@ fn place(metadata: &Metadata, key: &str) -> String {
     }
 }
 
+/// Keys of former versions and what replaced them.
+const REPLACED: [(&str, &str); 1] = [("engine.lanes", "engine.max_sequences, the generations in one batch")];
+
 fn unknown_key(path: &str, place: &str, keys: &[Key]) -> Error {
+    if let Some((_, replacement)) = REPLACED.iter().find(|(old, _)| *old == path) {
+        return Error::invalid(format!("{place}: `{path}` was replaced by {replacement}"));
+    }
     let nearest = keys
         .iter()
         .map(|key| (likeness(path, key), key))

@@ -58,6 +58,17 @@ pub fn model_folder(engine: &Engine) -> Result<String> {
     Ok(model.clone())
 }
 
+/// Tokens that the engine keeps keys and values of.
+#[must_use]
+pub fn kv_cache_tokens(engine: &Engine, profile: &ModelProfile) -> usize {
+    const AUTOMATIC: usize = 2048;
+    let context = usize::try_from(profile.context_tokens).unwrap_or(usize::MAX);
+    match engine.kv_cache_tokens {
+        0 => engine.max_sequences.saturating_mul(AUTOMATIC.min(context)).max(context),
+        tokens => tokens,
+    }
+}
+
 /// The profile of the configured model: what the configuration says, else what is known of the model.
 ///
 /// # Errors

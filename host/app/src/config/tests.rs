@@ -43,10 +43,10 @@ fn an_unknown_key_is_named_with_its_file() {
 #[test]
 fn a_wrong_type_or_value_is_named() {
     assert!(
-        load("[engine]\nlanes = \"two\"", &[])
+        load("[engine]\nmax_sequences = \"two\"", &[])
             .unwrap_err()
             .to_string()
-            .contains("lanes")
+            .contains("max_sequences")
     );
     assert!(
         load("[engine]\ndtype = \"f8\"", &[])
@@ -97,9 +97,11 @@ fn a_variable_that_names_no_key_is_an_error() {
         let message = load("", &[(name, "1")]).unwrap_err().to_string();
         assert!(message.contains(name), "{message}");
     }
-    let message = load("", &[("RIAD_ENGINE__LANES", "two")]).unwrap_err().to_string();
+    let message = load("", &[("RIAD_ENGINE__MAX_SEQUENCES", "two")])
+        .unwrap_err()
+        .to_string();
     assert!(
-        message.contains("RIAD_ENGINE__LANES") && message.contains("`two`"),
+        message.contains("RIAD_ENGINE__MAX_SEQUENCES") && message.contains("`two`"),
         "{message}"
     );
 }
@@ -166,7 +168,7 @@ fn a_value_of_another_type_is_never_taken() {
         ("server = 5", "server"),
         ("[server.listen]\nport = 5", "server.listen"),
         ("[engine]\ndevice = 1", "engine.device"),
-        ("[engine]\nlanes = \"2\"", "engine.lanes"),
+        ("[engine]\nmax_sequences = \"2\"", "engine.max_sequences"),
         ("[telemetry]\ntenant_label = 1", "telemetry.tenant_label"),
         ("[auth]\ntenants = [1]", "auth.tenants"),
         ("[limits]\nqueue = 4294967296", "limits.queue"),

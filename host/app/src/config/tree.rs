@@ -74,7 +74,7 @@ section! {
     }
 }
 
-/// Which waiting request starts when a lane is free.
+/// Which waiting request starts when the engine has a free place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerPolicy {
@@ -91,7 +91,7 @@ values! {
 
 section! {
     Scheduler {
-        /// Which request gets a free lane: fair (of the account that was served least for its weight) or fifo (the oldest).
+        /// Which request gets a free place: fair (of the account that was served least for its weight) or fifo (the oldest).
         policy: SchedulerPolicy = SchedulerPolicy::default();
         /// Milliseconds in which a request should have its first token. If the wait is longer, the server rejects
         /// requests of the account that has the most waiting, those of its lowest tier first.
@@ -133,8 +133,16 @@ section! {
         dtype: Dtype = Dtype::default();
         /// auto, cpu, cuda or metal.
         device: Device = Device::default();
-        /// Generations at the same time; 0: as many as cores.
-        lanes: usize = 0;
+        /// Generations at the same time, in one batch. Further requests wait in the queue.
+        max_sequences: usize = 16;
+        /// Tokens that one step of the batch computes at the most. Fewer: shorter gaps in a stream while others' prompts are read;
+        /// more: prompts are read quicker.
+        rows_per_step: usize = 64;
+        /// Tokens of all generations whose keys and values fit into memory. 0: 2048 for each of max_sequences, and at least one
+        /// whole context.
+        kv_cache_tokens: usize = 0;
+        /// Whether requests of a tenant share what was computed of a common beginning.
+        prefix_cache: bool = true;
         /// The model's name in the API. Unset: the last part of engine.model.
         id: Option<String> = None;
         /// What differs from the model's own profile.

@@ -1,6 +1,6 @@
 //! The model engine: prompts to tokens.
 
-use super::{LaneTicket, Progress};
+use super::{EnginePermit, Progress};
 use crate::{
     Account, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
@@ -19,6 +19,8 @@ pub struct Generation {
     pub adapter: Option<AdapterSource>,
     /// The account that pays and owns the adapter.
     pub account: Account,
+    /// Share of the engine's steps while others run too: 2 gets twice what 1 gets.
+    pub weight: u32,
     pub usage_reporter: UsageReporter,
 }
 
@@ -73,7 +75,7 @@ pub struct GenerationEnd {
     pub adapter_tensors: u32,
 }
 
-/// The engine is drained into it at full speed; it holds at most `max_tokens` of text. Dropping it stops the generation.
+/// The engine fills it at full speed; it holds at most `max_tokens` of text. Dropping it stops the generation.
 pub type GenerationStream = BoxStream<'static, Result<GenerationEvent>>;
 
 /// The adapters in the engine's memory.
@@ -89,8 +91,8 @@ pub struct AdapterCounts {
 pub trait ChatEngine: Send + Sync {
     fn profile(&self) -> &ModelProfile;
 
-    /// Generations that may run at the same time, which is the number of tickets that the scheduler may issue.
-    fn lanes(&self) -> usize;
+    /// Generations that may run at the same time, which is the number of permits that the scheduler may issue.
+    fn max_sequences(&self) -> usize;
 
     /// Tokens of the whole prompt, template included. Exactly what a generation of it will report.
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32>;
@@ -98,10 +100,10 @@ pub trait ChatEngine: Send + Sync {
     /// Tokens of a text alone. Quick, never blocks.
     fn count_text(&self, text: &str) -> u32;
 
-    /// Starts a generation. The ticket is given back when the lane is idle again, which is after the stream's end or drop, and
-    /// after the usage was reported.
+    /// Starts a generation. The permit is given back when the engine has stopped working for it, which is after the stream's end or
+    /// drop, and after the usage was reported.
     /// Loads the adapter if it is not resident; `ModelNotFound` if its files are gone, never the base model instead.
-    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream>;
+    async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream>;
 
     /// Checks an adapter's files against the base model: `InvalidRequest` names the tensor or the field at fault.
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;

@@ -1,4 +1,4 @@
-//! Which request gets the next lane.
+//! Which request joins the engine's batch next.
 
 use crate::{Digest, Result, TenantPass, policy::Tier};
 use async_trait::async_trait;
@@ -35,7 +35,7 @@ impl Progress {
     }
 }
 
-/// A request for one lane.
+/// A request for a place in the batch.
 pub struct QueueRequest<'a> {
     /// Account and weight.
     pub pass: &'a TenantPass,
@@ -49,21 +49,21 @@ pub struct QueueRequest<'a> {
     /// A further generation of a request that has begun its answer: it waits until the deadline and is never rejected before,
     /// because the answer so far would be lost.
     pub continuation: bool,
-    /// That of the generation which the ticket is for.
+    /// That of the generation which the permit is for.
     pub progress: Arc<Progress>,
 }
 
-/// The right to one lane. Given back when dropped.
-pub struct LaneTicket(Option<Box<dyn FnOnce() + Send + Sync>>);
+/// The right to one sequence in the engine's batch. Given back when dropped.
+pub struct EnginePermit(Option<Box<dyn FnOnce() + Send + Sync>>);
 
-impl LaneTicket {
+impl EnginePermit {
     /// `give_back` runs once, on drop, on any thread; it must not block.
     pub fn new(give_back: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(give_back)))
     }
 }
 
-impl Drop for LaneTicket {
+impl Drop for EnginePermit {
     fn drop(&mut self) {
         if let Some(give_back) = self.0.take() {
             give_back();
@@ -80,7 +80,7 @@ pub struct QueueState {
     pub running: u64,
     /// Estimated wait of a request that arrives now with the standard tier; absent before anything was measured.
     pub estimated_wait: Option<Duration>,
-    /// Weighted tokens per second over all lanes, averaged over about ten seconds.
+    /// Weighted tokens per second of the whole batch, averaged over about ten seconds.
     pub tokens_per_second: f64,
     /// Requests rejected to meet the latency target, since the process began.
     pub shed: u64,
@@ -88,9 +88,9 @@ pub struct QueueState {
 
 #[async_trait]
 pub trait Scheduler: Send + Sync {
-    /// Waits for a lane. Dropping the future leaves the queue at once. `Busy`, with the time after which to try again, when the
+    /// Waits for a place in the batch. Dropping the future leaves the queue at once. `Busy`, with the time after which to try again, when the
     /// queue is full, the request was shed, or it is not expected to end before its deadline; `Timeout` when the wait was too long.
-    async fn enter(&self, request: QueueRequest<'_>) -> Result<LaneTicket>;
+    async fn enter(&self, request: QueueRequest<'_>) -> Result<EnginePermit>;
 
     fn state(&self) -> QueueState;
 }

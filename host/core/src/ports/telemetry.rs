@@ -22,7 +22,7 @@ pub struct RequestRecord {
     pub used: Usage,
     /// From admission to the end.
     pub duration: Duration,
-    /// Wait in the queue for a lane; absent if the request never reached it.
+    /// Wait in the queue for a place in the batch; absent if the request never reached it.
     pub queued: Option<Duration>,
     /// From admission to the first piece of the answer.
     pub first_token: Option<Duration>,
@@ -35,15 +35,15 @@ pub struct RequestRecord {
 /// The state of the server now.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    pub lanes: u64,
-    pub lanes_busy: u64,
+    pub max_sequences: u64,
+    pub running_sequences: u64,
     pub queue_requests: u64,
     /// Tokens that queued requests may need: prompt and `max_tokens`.
     pub queue_tokens: u64,
     /// Estimated time to the first token of a request that arrives now; absent before anything was measured.
     pub estimated_first_token: Option<Duration>,
     pub target_first_token: Duration,
-    /// Weighted tokens per second over all lanes, as a recent average.
+    /// Weighted tokens per second of the whole batch, as a recent average.
     pub tokens_per_second: f64,
     pub adapters: AdapterCounts,
     pub rooms_open: u64,

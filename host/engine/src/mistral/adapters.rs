@@ -1,7 +1,7 @@
 //! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in a
 //! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
-use super::{checkpoint::ADAPTER_FAMILIES, engine_error};
+use super::{blocking, checkpoint::ADAPTER_FAMILIES, engine_error};
 use crate::{
     peft::{self, LayerShape},
     pinned_lru::PinnedLru,
@@ -13,7 +13,7 @@ use riad_core::{
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterCounts,
 };
-use riad_lora::{Adapter, LoraPair, SharedWeights};
+use riad_lora::{Adapter, LoraPair, ModelLayers};
 use safetensors::SafeTensors;
 use std::{collections::HashMap, sync::Arc};
 
@@ -36,10 +36,10 @@ struct Layers {
 }
 
 impl AdapterCache {
-    /// `weights` must have been run once, so that it knows which layers the model calls.
-    pub fn new(family: String, weights: Arc<SharedWeights>, budget_bytes: u64) -> Self {
-        let shapes = weights
-            .adaptable_layers()
+    /// The model must have been run once, so that it is known which layers it calls.
+    pub fn new(family: String, layers: &ModelLayers, budget_bytes: u64) -> Self {
+        let shapes = layers
+            .adaptable()
             .into_iter()
             .filter(|layer| layer.called)
             .map(|layer| {
@@ -138,8 +138,8 @@ impl Layers {
         let mut pairs = HashMap::with_capacity(names.len());
         for (layer, names) in names {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
-            let pair = LoraPair::new(&a, &b, config.scale, DType::F32)
-                .map_err(|e| engine_error("could not prepare an adapter", e))?;
+            let pair =
+                LoraPair::new(&a, &b, config.scale).map_err(|e| engine_error("could not prepare an adapter", e))?;
             pairs.insert(layer, pair);
         }
         let tensors = u32::try_from(pairs.len() * 2).unwrap_or(u32::MAX);
@@ -172,10 +172,4 @@ fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
             "tensor {name} has values that are not finite"
         )))
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| engine_error("panicked while it read an adapter", e))?
 }

@@ -1,10 +1,9 @@
-//! The base model's folder: its family and its tokenizer. Not here: weights, which mistral.rs reads itself.
+//! The base model's folder: its family and the size of its KV cache. Not here: weights, which mistral.rs reads itself.
 
 use crate::snapshot_folder;
 use riad_core::{Error, Result};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
-use tokenizers::Tokenizer;
+use std::path::Path;
 
 /// `model_type` of the families whose layer names and arithmetic are tested with adapters
 /// (`tests/families.rs`). Others run without adapters.
@@ -13,12 +12,28 @@ pub(super) const ADAPTER_FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qw
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     pub family: String,
-    tokenizer: PathBuf,
+    /// Numbers of keys and values that a token has in all layers.
+    pub kv_elements_per_token: usize,
 }
 
 #[derive(Deserialize)]
 struct ConfigJson {
     model_type: String,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    hidden_size: usize,
+    head_dim: Option<usize>,
+}
+
+impl ConfigJson {
+    fn kv_elements_per_token(&self) -> usize {
+        let heads = self.num_key_value_heads.unwrap_or(self.num_attention_heads);
+        let head_dim = self
+            .head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1));
+        2 * self.num_hidden_layers * heads * head_dim
+    }
 }
 
 impl Checkpoint {
@@ -33,23 +48,12 @@ impl Checkpoint {
             .with_param("engine.model")
         };
         let config = file("config.json").ok_or_else(|| missing("config.json"))?;
-        let tokenizer = file("tokenizer.json").ok_or_else(|| missing("tokenizer.json"))?;
         let json: ConfigJson = serde_json::from_slice(&read(&config)?).map_err(|e| {
             Error::invalid(format!("engine.model: {} cannot be read: {e}", config.display())).with_param("engine.model")
         })?;
         Ok(Self {
+            kv_elements_per_token: json.kv_elements_per_token(),
             family: json.model_type,
-            tokenizer,
-        })
-    }
-
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Tokenizer::from_file(&self.tokenizer).map_err(|e| {
-            Error::invalid(format!(
-                "engine.model: {} cannot be read: {e}",
-                self.tokenizer.display()
-            ))
-            .with_param("engine.model")
         })
     }
 }

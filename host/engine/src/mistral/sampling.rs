@@ -1,18 +1,78 @@
-//! Our sampling in mistral.rs' words. Not here: validation (`services`).
+//! How the next token is chosen: our sampling parameters in upstream's sampler, with a random generator of the sequence's own, so
+//! that what a request samples depends on its seed and its prompt, not on the batch. Not here: validation (`services`).
 
-use mistralrs::{SamplingParams, StopTokens};
-use riad_core::chat::Sampling;
+use super::engine_error;
+use candle_core::{DType, Device, Tensor};
+use mistralrs::core::Sampler;
+use rand::SeedableRng;
+use rand_isaac::Isaac64Rng;
+use riad_core::{Result, chat::Sampling};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex},
+};
 
 /// As near to 1 as upstream's f32 can say.
 const BELOW_ONE: f64 = 1.0 - f32::EPSILON as f64;
 
-pub(super) fn params(sampling: &Sampling) -> SamplingParams {
+pub(super) struct TokenSampler {
+    sampler: Sampler,
+    rng: Arc<Mutex<Isaac64Rng>>,
+    /// Neither chance nor penalties: the greatest logit is the token.
+    plain: bool,
+}
+
+impl TokenSampler {
+    pub fn new(sampling: &Sampling) -> Result<Self> {
+        // Without a seed a fresh one, of its own for every choice of a request.
+        let seed = sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
+        Ok(Self {
+            sampler: sampler(sampling)?,
+            rng: Arc::new(Mutex::new(Isaac64Rng::seed_from_u64(seed))),
+            plain: sampling.temperature <= 0.0 && penalties(sampling) == (None, None, None),
+        })
+    }
+
+    /// The token after `tokens`, by the logits of their last.
+    pub fn sample(&self, logits: &[f32], tokens: &[u32]) -> Result<u32> {
+        if self.plain {
+            return Ok(greatest(logits));
+        }
+        let sampled = Tensor::from_slice(logits, logits.len(), &Device::Cpu)
+            .and_then(|logits| logits.to_dtype(DType::F32))
+            .and_then(|logits| {
+                self.sampler
+                    .sample(logits, tokens, false, self.rng.clone(), false, true)
+            })
+            .map_err(|e| engine_error("could not sample", e))?;
+        Ok(sampled.token)
+    }
+}
+
+/// The last of the greatest, as upstream's sampler has it.
+fn greatest(logits: &[f32]) -> u32 {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (token, logit) in (0..).zip(logits) {
+        if *logit >= best.1 {
+            best = (token, *logit);
+        }
+    }
+    best.0
+}
+
+type Penalties = (Option<f32>, Option<f32>, Option<f32>);
+
+fn penalties(sampling: &Sampling) -> Penalties {
+    let nonzero = |penalty: f32| (penalty != 0.0).then_some(penalty);
+    (
+        nonzero(sampling.frequency_penalty),
+        nonzero(sampling.presence_penalty),
+        sampling.repetition_penalty.filter(|penalty| *penalty != 1.0),
+    )
+}
+
+fn sampler(sampling: &Sampling) -> Result<Sampler> {
     let greedy = sampling.temperature <= 0.0;
-    let base = if greedy {
-        SamplingParams::deterministic()
-    } else {
-        SamplingParams::neutral()
-    };
     // Upstream looks at min_p only where top_p cuts too, and takes a 1 for "off".
     let min_p = sampling
         .min_p
@@ -22,22 +82,57 @@ pub(super) fn params(sampling: &Sampling) -> SamplingParams {
         (top_p, None) => top_p,
         (top_p, Some(_)) => Some(top_p.unwrap_or(1.0).min(BELOW_ONE)),
     };
-    let nonzero = |penalty: f32| (penalty != 0.0).then_some(penalty);
-    SamplingParams {
-        temperature: (!greedy).then_some(f64::from(sampling.temperature)),
-        top_k: if greedy {
-            base.top_k
-        } else {
-            sampling.top_k.map(|k| k as usize)
-        },
-        top_p: if greedy { base.top_p } else { top_p },
-        min_p: if greedy { base.min_p } else { min_p },
-        frequency_penalty: nonzero(sampling.frequency_penalty),
-        presence_penalty: nonzero(sampling.presence_penalty),
-        repetition_penalty: sampling.repetition_penalty,
-        stop_toks: (!sampling.stop.is_empty()).then(|| StopTokens::Seqs(sampling.stop.clone())),
-        max_len: Some(sampling.max_tokens as usize),
-        n_choices: 1,
-        ..base
+    let (frequency, presence, repetition) = penalties(sampling);
+    Sampler::new(
+        (!greedy).then_some(f64::from(sampling.temperature)),
+        0,
+        None,
+        frequency,
+        presence,
+        repetition,
+        None,
+        sampling.top_k.map_or(-1, i64::from),
+        top_p.unwrap_or(1.0),
+        min_p.unwrap_or(0.0),
+        Vec::new(),
+    )
+    .map_err(|e| engine_error("could not make a sampler", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_logit_wins_and_the_last_of_equals() {
+        assert_eq!(greatest(&[0.5, 3.0, -1.0, 3.0, 2.0]), 3);
+        assert_eq!(greatest(&[f32::NAN, 1.0]), 1);
+        let greedy = TokenSampler::new(&Sampling::greedy(1)).unwrap();
+        assert_eq!(greedy.sample(&[0.0, 2.0, 1.0], &[7]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_seed_decides_what_is_sampled() {
+        let sampling = |seed| Sampling {
+            temperature: 1.0,
+            seed: Some(seed),
+            ..Sampling::greedy(1)
+        };
+        let draw = |seed| -> Vec<u32> {
+            let sampler = TokenSampler::new(&sampling(seed)).unwrap();
+            (0..32).map(|_| sampler.sample(&[0.0; 50], &[7]).unwrap()).collect()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn a_penalty_applies_to_a_greedy_choice_too() {
+        let sampling = Sampling {
+            presence_penalty: 2.0,
+            ..Sampling::greedy(1)
+        };
+        let sampler = TokenSampler::new(&sampling).unwrap();
+        assert_eq!(sampler.sample(&[1.0, 2.0], &[1]).unwrap(), 0);
     }
 }

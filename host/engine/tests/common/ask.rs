@@ -6,7 +6,7 @@ use riad_core::{
     adapter::{AdapterFiles, AdapterSource},
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ports::{
-        ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, LaneTicket, Progress, UsageReporter,
+        ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, UsageReporter,
     },
     profile::ModelProfile,
 };
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 pub const HANGING: Duration = Duration::from_secs(600);
 
 pub type Engine = Arc<dyn ChatEngine>;
+pub type Stream = GenerationStream;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -36,12 +37,15 @@ impl Answer {
     }
 }
 
-pub fn config(model: &Path, lanes: usize) -> EngineConfig {
+pub fn config(model: &Path, max_sequences: usize) -> EngineConfig {
     EngineConfig {
         model: model.to_str().unwrap().to_owned(),
         dtype: Dtype::F32,
         device: Device::Cpu,
-        lanes,
+        max_sequences,
+        rows_per_step: 64,
+        kv_cache_tokens: 16_384,
+        prefix_cache: true,
         profile: ModelProfile {
             id: "under-test".into(),
             context_tokens: 1024,
@@ -55,8 +59,8 @@ pub fn config(model: &Path, lanes: usize) -> EngineConfig {
     }
 }
 
-pub async fn open(model: &Path, lanes: usize) -> Engine {
-    riad_engine::open(config(model, lanes)).await.unwrap()
+pub async fn open(model: &Path, max_sequences: usize) -> Engine {
+    riad_engine::open(config(model, max_sequences)).await.unwrap()
 }
 
 pub fn files(folder: &Path) -> AdapterFiles {
@@ -119,12 +123,13 @@ pub fn reporting_generation(
         sampling: sampling.clone(),
         adapter: adapter.cloned(),
         account: Account::new(1),
+        weight: 1,
         usage_reporter,
     };
     (generation, reported)
 }
 
-/// Asks and waits for the whole answer, without a scheduler: the engine itself makes it wait for a lane.
+/// Asks and waits for the whole answer, without a scheduler: the engine itself makes it wait for a place in the batch.
 pub async fn ask(
     engine: &Engine,
     messages: &[Message],
@@ -132,7 +137,7 @@ pub async fn ask(
     adapter: Option<&AdapterSource>,
 ) -> Result<Answer> {
     let (generation, mut reported) = reporting_generation(messages, sampling, adapter);
-    let stream = engine.generate(generation, LaneTicket::new(|| {})).await?;
+    let stream = engine.generate(generation, EnginePermit::new(|| {})).await?;
     let answer = read(stream).await?;
     assert_eq!(
         reported.now(),
@@ -140,6 +145,16 @@ pub async fn ask(
         "usage is reported before the end"
     );
     Ok(answer)
+}
+
+/// Reads a stream until nothing more comes, and returns its end if it has one.
+pub async fn read_any(mut stream: GenerationStream) -> Option<GenerationEnd> {
+    while let Some(event) = stream.next().await {
+        if let Ok(GenerationEvent::End(end)) = event {
+            return Some(end);
+        }
+    }
+    None
 }
 
 /// Reads a stream to its end, of which there must be exactly one, at the end.

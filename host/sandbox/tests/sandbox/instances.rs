@@ -121,7 +121,7 @@ async fn an_account_that_keeps_its_runs_does_not_block_others() {
     let plan = plan_of(&guest("echo"));
     let noisy = of(1, &plan);
     let room = Room::empty();
-    // As while they wait for a lane.
+    // As while they wait for the model.
     let mut held = Vec::new();
     for _ in 0..6 {
         held.push(host.start(&noisy, &room).await);

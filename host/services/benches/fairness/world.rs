@@ -80,26 +80,26 @@ impl Run {
         times[times.len() * 99 / 100].as_secs_f64()
     }
 
-    /// Fraction of the lanes' time.
+    /// Fraction of the places' time.
     pub fn busy(&self) -> f64 {
         self.busy
     }
 }
 
-/// Mean time of a request on a lane.
+/// Mean time of a request in the batch.
 pub fn mean_seconds() -> f64 {
     let mean = |(least, most): (u32, u32)| f64::from(least + most) / 2.0;
     mean(PROMPT) * READ.as_secs_f64() + mean(COMPLETION) * WRITE.as_secs_f64()
 }
 
-/// Sends the load through the queue to the lanes.
-pub fn play(timer: &Timer, queue: Arc<dyn Scheduler>, lanes: usize, load: &Load<'_>) -> Run {
+/// Sends the load through the queue to the engine.
+pub fn play(timer: &Timer, queue: Arc<dyn Scheduler>, places: usize, load: &Load<'_>) -> Run {
     let mut pool = LocalPool::new();
     let world = Rc::new(World {
         timer: timer.clone(),
         spawner: pool.spawner(),
         queue,
-        lanes,
+        places,
         running: Cell::new(0),
         busy: Cell::new(Duration::ZERO),
         tenants: RefCell::new(load.factors.iter().map(|_| Tenant::default()).collect()),
@@ -115,7 +115,7 @@ pub fn play(timer: &Timer, queue: Arc<dyn Scheduler>, lanes: usize, load: &Load<
     }
     let measured = (LASTS - WARMS_UP).as_secs_f64();
     Run {
-        busy: world.busy.get().as_secs_f64() / measured / lanes as f64,
+        busy: world.busy.get().as_secs_f64() / measured / places as f64,
         tenants: world.tenants.take(),
     }
 }
@@ -124,7 +124,7 @@ struct World {
     timer: Timer,
     spawner: LocalSpawner,
     queue: Arc<dyn Scheduler>,
-    lanes: usize,
+    places: usize,
     running: Cell<usize>,
     busy: Cell<Duration>,
     tenants: RefCell<Vec<Tenant>>,
@@ -167,12 +167,12 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
         continuation: false,
         progress: Arc::clone(&progress),
     });
-    let Ok(lane) = entered.await else {
+    let Ok(permit) = entered.await else {
         world.note(came, tenant, |tenant| tenant.refused += 1);
         return;
     };
     world.running.update(|running| running + 1);
-    assert!(world.running.get() <= world.lanes, "more tickets than lanes");
+    assert!(world.running.get() <= world.places, "more permits than places");
     world.works(READ * request.prompt).await;
     for token in 1..=request.completion {
         world.works(WRITE).await;
@@ -184,11 +184,11 @@ async fn ask(world: Rc<World>, pass: Rc<TenantPass>, tenant: usize, request: Req
         }
     }
     world.running.update(|running| running - 1);
-    drop(lane);
+    drop(permit);
 }
 
 impl World {
-    /// Uses a lane for that long.
+    /// Uses a place for that long.
     async fn works(&self, time: Duration) {
         self.timer.sleep(time).await;
         if self.timer.now() >= self.timer.start() + WARMS_UP {

@@ -21,7 +21,7 @@ use tracing::{Instrument, info_span};
 /// limited, until the request's deadline.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
-/// Waits for a lane and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
+/// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
 /// server is full; the others belong to a request that already runs and wait until its deadline.
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
     let shared = &prepared.shared;
@@ -42,7 +42,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         .scheduler
         .enter(request)
         .instrument(info_span!(target: "riad_services", "queue"));
-    let ticket = meter.record_result(queue.await)?;
+    let permit = meter.record_result(queue.await)?;
     if choice == 0 {
         meter.record_queue_time(arrived.elapsed());
     }
@@ -51,9 +51,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         sampling: sampling_for_choice(&prepared.sampling, choice as u64),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
+        weight: prepared.pass.policy().weight,
         usage_reporter: meter.usage_reporter(&progress),
     };
-    let stream = meter.record_engine_result(shared.engine.generate(generation, ticket).await)?;
+    let stream = meter.record_engine_result(shared.engine.generate(generation, permit).await)?;
     meter.record_usage(|usage| usage.requests = 1);
     Ok(stream)
 }

@@ -103,7 +103,7 @@ async fn start(
     let prompt_tokens = meter.record_engine_result(counted)?;
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
 
-    // Filters are opened before the queue, so that no lane is held while a guest prepares, and while the hold is written to the disk.
+    // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
     stage_request.max_tokens = sampling.max_tokens;
     let choices = u64::from(request.choices());
     let holding = meter.hold(Usage {

@@ -8,7 +8,7 @@ use riad_admission::MonotonicClock;
 use riad_core::{
     ErrorKind, Limits, Result, TenantPass,
     policy::Tier,
-    ports::{LaneTicket, Progress, QueueRequest, Scheduler},
+    ports::{EnginePermit, Progress, QueueRequest, Scheduler},
 };
 use std::{
     sync::Arc,
@@ -57,13 +57,13 @@ fn limits(queue: u32) -> Limits {
     }
 }
 
-fn queue(lanes: usize, room: u32) -> (FairQueue, Arc<Hand>) {
+fn queue(permits: usize, room: u32) -> (FairQueue, Arc<Hand>) {
     let hand = Hand::new();
     let clock = Arc::new(Handle(Arc::clone(&hand)));
-    (FairQueue::with_clock(lanes, &limits(room), FAR, clock), hand)
+    (FairQueue::with_clock(permits, &limits(room), FAR, clock), hand)
 }
 
-fn enter<'a>(queue: &'a FairQueue, pass: &'a TenantPass) -> BoxFuture<'a, Result<LaneTicket>> {
+fn enter<'a>(queue: &'a FairQueue, pass: &'a TenantPass) -> BoxFuture<'a, Result<EnginePermit>> {
     enter_as(queue, pass, Tier::Default, Arc::default())
 }
 
@@ -72,29 +72,29 @@ fn enter_as<'a>(
     pass: &'a TenantPass,
     tier: Tier,
     progress: Arc<Progress>,
-) -> BoxFuture<'a, Result<LaneTicket>> {
+) -> BoxFuture<'a, Result<EnginePermit>> {
     queue.enter(QueueRequest {
         pass,
         tier,
         prompt_tokens: 10,
         max_tokens: 10,
         adapter: None,
-        deadline: queue.lanes.now() + FAR,
+        deadline: queue.permits.now() + FAR,
         continuation: false,
         progress,
     })
 }
 
-fn waits(future: &mut BoxFuture<'_, Result<LaneTicket>>) -> bool {
+fn waits(future: &mut BoxFuture<'_, Result<EnginePermit>>) -> bool {
     future.now_or_never().is_none()
 }
 
-fn has_lane(future: &mut BoxFuture<'_, Result<LaneTicket>>) -> LaneTicket {
+fn has_permit(future: &mut BoxFuture<'_, Result<EnginePermit>>) -> EnginePermit {
     future.now_or_never().expect("still waits").unwrap()
 }
 
-fn refused(future: &mut BoxFuture<'_, Result<LaneTicket>>) -> riad_core::Error {
-    future.now_or_never().expect("still waits").err().expect("has a lane")
+fn refused(future: &mut BoxFuture<'_, Result<EnginePermit>>) -> riad_core::Error {
+    future.now_or_never().expect("still waits").err().expect("has a permit")
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_account_that_has_had_less_is_next() {
     let (queue, _) = queue(1, 8);
     let (noisy, quiet) = (pass(1, 1), pass(2, 1));
     let progress = Arc::new(Progress::default());
-    let lane = enter_as(&queue, &noisy, Tier::Default, Arc::clone(&progress))
+    let permit = enter_as(&queue, &noisy, Tier::Default, Arc::clone(&progress))
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -112,13 +112,13 @@ fn an_account_that_has_had_less_is_next() {
     let mut other = enter(&queue, &quiet);
     assert!(waits(&mut other));
     progress.set(10, 10);
-    drop(lane);
-    let lane = has_lane(&mut other);
+    drop(permit);
+    let permit = has_permit(&mut other);
     assert!(waits(&mut first) && waits(&mut second));
-    drop(lane);
-    let lane = has_lane(&mut first);
-    drop(lane);
-    has_lane(&mut second);
+    drop(permit);
+    let permit = has_permit(&mut first);
+    drop(permit);
+    has_permit(&mut second);
     assert_eq!(queue.state().waiting, 0);
 }
 
@@ -126,13 +126,13 @@ fn an_account_that_has_had_less_is_next() {
 fn within_an_account_tier_goes_before_arrival() {
     let (queue, _) = queue(1, 8);
     let pass = pass(1, 1);
-    let mut lane = Some(enter(&queue, &pass).now_or_never().unwrap().unwrap());
+    let mut permit = Some(enter(&queue, &pass).now_or_never().unwrap().unwrap());
     let asked = [Tier::Flex, Tier::Default, Tier::Priority, Tier::Default];
     let mut futures: Vec<_> = asked.map(|tier| enter_as(&queue, &pass, tier, Arc::default())).into();
     assert!(futures.iter_mut().all(waits));
     for next in [2, 1, 3, 0] {
-        drop(lane.take());
-        lane = Some(has_lane(&mut futures[next]));
+        drop(permit.take());
+        permit = Some(has_permit(&mut futures[next]));
         assert_eq!(queue.state().running, 1);
     }
 }
@@ -141,7 +141,7 @@ fn within_an_account_tier_goes_before_arrival() {
 fn a_full_queue_rejects_the_newest_of_the_largest_account() {
     let (queue, _) = queue(1, 3);
     let (noisy, quiet) = (pass(1, 1), pass(2, 1));
-    let _lane = enter(&queue, &noisy).now_or_never().unwrap().unwrap();
+    let _permit = enter(&queue, &noisy).now_or_never().unwrap().unwrap();
     let mut noise: Vec<_> = (0..3).map(|_| enter(&queue, &noisy)).collect();
     assert!(noise.iter_mut().all(waits));
     let error = refused(&mut enter(&queue, &noisy));
@@ -167,21 +167,21 @@ fn a_full_queue_rejects_the_newest_of_the_largest_account() {
 }
 
 #[test]
-fn a_waiter_that_leaves_makes_room_and_passes_its_lane_on() {
+fn a_waiter_that_leaves_makes_room_and_passes_its_permit_on() {
     let (queue, _) = queue(1, 2);
     let pass = pass(1, 1);
-    let lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
+    let permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let (mut first, mut second) = (enter(&queue, &pass), enter(&queue, &pass));
     assert!(waits(&mut first) && waits(&mut second));
     drop(first);
     assert_eq!(queue.state().waiting, 1);
     let mut third = enter(&queue, &pass);
     assert!(waits(&mut third));
-    drop(lane);
+    drop(permit);
     drop(second);
-    let lane = has_lane(&mut third);
+    let permit = has_permit(&mut third);
     assert_eq!((queue.state().waiting, queue.state().running), (0, 1));
-    drop(lane);
+    drop(permit);
     assert_eq!(queue.state().running, 0);
 }
 
@@ -189,7 +189,7 @@ fn a_waiter_that_leaves_makes_room_and_passes_its_lane_on() {
 fn a_wait_ends_at_the_limit_or_at_the_deadline() {
     let (queue, hand) = queue(1, 8);
     let pass = pass(1, 1);
-    let _lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
+    let _permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let mut long = enter(&queue, &pass);
     let mut short = queue.enter(QueueRequest {
         pass: &pass,
@@ -197,7 +197,7 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
         prompt_tokens: 1,
         max_tokens: 1,
         adapter: None,
-        deadline: queue.lanes.now() + Duration::from_millis(10),
+        deadline: queue.permits.now() + Duration::from_millis(10),
         continuation: false,
         progress: Arc::default(),
     });
@@ -211,10 +211,10 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
 }
 
 #[test]
-fn an_expired_waiter_gets_no_lane() {
+fn an_expired_waiter_gets_no_permit() {
     let (queue, hand) = queue(1, 8);
     let pass = pass(1, 1);
-    let lane = enter(&queue, &pass).now_or_never().unwrap().unwrap();
+    let permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let mut late = enter(&queue, &pass);
     assert!(waits(&mut late));
     hand.on(Duration::from_millis(999));
@@ -222,8 +222,8 @@ fn an_expired_waiter_gets_no_lane() {
     assert!(waits(&mut next));
     hand.on(Duration::from_millis(1));
     // Its timer has not been looked at yet.
-    drop(lane);
-    has_lane(&mut next);
+    drop(permit);
+    has_permit(&mut next);
     assert_eq!(refused(&mut late).kind(), ErrorKind::Timeout);
 }
 
@@ -234,12 +234,12 @@ async fn the_real_clock_ends_a_wait_too() {
         ..limits(8)
     };
     let (queue, pass) = (FairQueue::new(1, &limits, FAR), pass(1, 1));
-    let _lane = enter(&queue, &pass).await.unwrap();
+    let _permit = enter(&queue, &pass).await.unwrap();
     assert_eq!(enter(&queue, &pass).await.err().unwrap().kind(), ErrorKind::Timeout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_tasks_that_come_and_give_up_lose_no_lane() {
+async fn many_tasks_that_come_and_give_up_lose_no_permit() {
     let queue = Arc::new(FairQueue::new(3, &limits(64), FAR));
     let tasks: Vec<_> = (0..200_u64)
         .map(|number| {
@@ -248,10 +248,10 @@ async fn many_tasks_that_come_and_give_up_lose_no_lane() {
                 let pass = pass(number % 7, 1);
                 for round in 0..20 {
                     let patience = Duration::from_micros((number * 37 + round * 101) % 1500);
-                    if let Ok(Ok(lane)) = tokio::time::timeout(patience, enter(&queue, &pass)).await {
+                    if let Ok(Ok(permit)) = tokio::time::timeout(patience, enter(&queue, &pass)).await {
                         assert!(queue.state().running <= 3);
                         tokio::task::yield_now().await;
-                        drop(lane);
+                        drop(permit);
                     }
                 }
             })
@@ -264,21 +264,21 @@ async fn many_tasks_that_come_and_give_up_lose_no_lane() {
 }
 
 proptest! {
-    /// 0: a request arrives. 1: a waiter is polled. 2: a waiter is dropped. 3: a lane is given back.
+    /// 0: a request arrives. 1: a waiter is polled. 2: a waiter is dropped. 3: a permit is given back.
     #[test]
-    fn no_order_of_events_loses_a_lane(
-        lanes in 1..=3_usize,
+    fn no_order_of_events_loses_a_permit(
+        permits in 1..=3_usize,
         steps in prop::collection::vec((0..4_u8, 0..5_u64, any::<prop::sample::Index>()), 1..200),
     ) {
-        let (queue, _) = queue(lanes, 6);
+        let (queue, _) = queue(permits, 6);
         let passes: Vec<TenantPass> = (0..5).map(|account| pass(account, account as u32 + 1)).collect();
-        let (mut waiting, mut held): (Vec<BoxFuture<'_, Result<LaneTicket>>>, Vec<LaneTicket>) = (vec![], vec![]);
+        let (mut waiting, mut held): (Vec<BoxFuture<'_, Result<EnginePermit>>>, Vec<EnginePermit>) = (vec![], vec![]);
         for (step, account, which) in steps {
             match step {
                 0 => {
                     let mut future = enter(&queue, &passes[account as usize]);
                     match (&mut future).now_or_never() {
-                        Some(Ok(lane)) => held.push(lane),
+                        Some(Ok(permit)) => held.push(permit),
                         Some(Err(error)) => prop_assert_eq!(error.kind(), ErrorKind::Busy),
                         None => waiting.push(future),
                     }
@@ -295,12 +295,12 @@ proptest! {
                 _ => {}
             }
             let state = queue.state();
-            prop_assert!(state.waiting == 0 || state.running == lanes as u64);
-            prop_assert!(held.len() as u64 <= state.running && state.running <= lanes as u64 && state.waiting <= 6);
+            prop_assert!(state.waiting == 0 || state.running == permits as u64);
+            prop_assert!(held.len() as u64 <= state.running && state.running <= permits as u64 && state.waiting <= 6);
         }
         drop((waiting, held));
         prop_assert_eq!((queue.state().running, queue.state().waiting), (0, 0));
-        let all: Vec<_> = (0..lanes).map(|_| enter(&queue, &passes[0]).now_or_never().unwrap().unwrap()).collect();
+        let all: Vec<_> = (0..permits).map(|_| enter(&queue, &passes[0]).now_or_never().unwrap().unwrap()).collect();
         prop_assert!(waits(&mut enter(&queue, &passes[0])));
         drop(all);
     }

@@ -13,18 +13,26 @@ use riad_core::{ledger::EngineTokens, ports::Gauges};
 use std::time::Duration;
 
 pub(super) fn register(registry: &mut Registry, gauges: &Gauges) {
-    lanes(registry, gauges);
+    sequences(registry, gauges);
     adapters(registry, gauges);
     ledger(registry, gauges);
 }
 
-fn lanes(registry: &mut Registry, gauges: &Gauges) {
+fn sequences(registry: &mut Registry, gauges: &Gauges) {
     let mut gauge = |name: &str, help: &str, value: u64| registry.register(name, help, ConstGauge::new(value));
-    gauge("riad_lanes", "Generations that may run at the same time", gauges.lanes);
-    gauge("riad_lanes_busy", "Generations that run", gauges.lanes_busy);
+    gauge(
+        "riad_sequences_max",
+        "Generations that may run at the same time",
+        gauges.max_sequences,
+    );
+    gauge(
+        "riad_sequences_running",
+        "Generations that run",
+        gauges.running_sequences,
+    );
     gauge(
         "riad_queue_requests",
-        "Requests that wait for a lane",
+        "Requests that wait for a place in the batch",
         gauges.queue_requests,
     );
     gauge("riad_rooms_open", "Tenants' rooms that are open", gauges.rooms_open);
@@ -56,7 +64,7 @@ fn lanes(registry: &mut Registry, gauges: &Gauges) {
     let rate = gauges.tokens_per_second;
     registry.register(
         "riad_tokens_per_second",
-        "Weighted tokens per second over all lanes, as a recent average",
+        "Weighted tokens per second of the whole batch, as a recent average",
         // The library writes infinities in a form that OpenMetrics does not allow.
         ConstGauge::new(if rate.is_finite() { rate } else { 0.0 }),
     );

@@ -142,8 +142,8 @@ fn an_embedding_is_billed_what_was_embedded() {
 fn gauges_are_what_they_were_given() {
     let exposition = scrape(&Metrics::new(MetricsConfig::default()));
     for (name, label, expected) in [
-        ("riad_lanes", None, 4.0),
-        ("riad_lanes_busy", None, 3.0),
+        ("riad_sequences_max", None, 4.0),
+        ("riad_sequences_running", None, 3.0),
         ("riad_queue_requests", None, 2.0),
         ("riad_queue_tokens", None, 900.0),
         ("riad_first_token_estimated_seconds", None, 0.75),

@@ -46,8 +46,8 @@ fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestRecord 
 
 fn gauges() -> Gauges {
     Gauges {
-        lanes: 4,
-        lanes_busy: 3,
+        max_sequences: 4,
+        running_sequences: 3,
         queue_requests: 2,
         queue_tokens: 900,
         estimated_first_token: Some(Duration::from_millis(750)),

@@ -76,8 +76,8 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_first_token_target_seconds", MetricType::Gauge, Some("seconds")),
     ("riad_fuel", MetricType::Counter, None),
     ("riad_held_tokens", MetricType::Gauge, Some("tokens")),
-    ("riad_lanes", MetricType::Gauge, None),
-    ("riad_lanes_busy", MetricType::Gauge, None),
+    ("riad_sequences_max", MetricType::Gauge, None),
+    ("riad_sequences_running", MetricType::Gauge, None),
     ("riad_ledger_drift_tokens", MetricType::Gauge, Some("tokens")),
     ("riad_ledger_tokens", MetricType::Counter, Some("tokens")),
     ("riad_plugin_time_seconds", MetricType::Histogram, Some("seconds")),
@@ -134,7 +134,7 @@ fn a_server_that_has_served_nothing_can_be_scraped() {
         exposition.family("riad_first_token_estimated_seconds").is_none(),
         "nothing was measured yet"
     );
-    assert_eq!(exposition.sum("riad_lanes", &[]), Some(0.0));
+    assert_eq!(exposition.sum("riad_sequences_max", &[]), Some(0.0));
 }
 
 #[test]

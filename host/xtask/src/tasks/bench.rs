@@ -16,10 +16,10 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Benchmark {
+    /// Tokens per second, first tokens and adapters of the model engine; with `-- FOLDER`, of a model of the family llama
+    Engine,
     /// What one tenant with fifty times the load does to nine others: first come, first served beside the fair queue
     Fairness,
-    /// Resident memory per added lane and per added adapter, over a generated base of at least 400 MB
-    LaneMemory,
     /// Requests per second that the ledger meters durably
     Metering,
     /// What Riad adds to the engine's own time in a chat; with `-- --litellm PYTHON`, LiteLLM's proxy beside it
@@ -28,8 +28,8 @@ enum Benchmark {
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let target = match arguments.name {
+        Benchmark::Engine => "engine",
         Benchmark::Fairness => "fairness",
-        Benchmark::LaneMemory => "lane_memory",
         Benchmark::Metering => "metering",
         Benchmark::Overhead => "overhead",
     };

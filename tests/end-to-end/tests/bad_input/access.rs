@@ -11,7 +11,7 @@ use tokio::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_or_none_is_refused_before_anything_is_read() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let refused = |case: Case| case.is(401, "invalid_api_key");
     let paths = [
@@ -65,7 +65,7 @@ async fn a_wrong_key_or_none_is_refused_before_anything_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_and_a_deleted_tenants_key_open_nothing() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let made = host
         .operator
@@ -94,7 +94,7 @@ async fn a_revoked_key_and_a_deleted_tenants_key_open_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_errors_name_the_field_or_object() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     host.tenant("acme").await;
     let tenant = |id: &str, name: &str| Case::post("/operator/v1/tenants", json!({"id": id, "name": name}));
     let absent = |case: Case| case.is(404, "not_found");
@@ -129,7 +129,7 @@ async fn operator_errors_name_the_field_or_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_refused() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     for path in [
         "/",
@@ -158,7 +158,7 @@ async fn unknown_paths_and_methods_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_after_its_body_learns_it_is_too_large() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let body = vec![b'x'; 40 << 20];
     let address = tenant.url().strip_prefix("http://").unwrap();

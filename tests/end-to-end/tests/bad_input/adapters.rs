@@ -46,7 +46,7 @@ fn zeros(shape: &[usize]) -> (Dtype, Vec<usize>, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn weights_that_do_not_fit_name_the_tensor_and_change_nothing() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (tenant, before) = tenant(&host).await;
     let good = Adapter::acme();
     let (a, b) = (half('A'), half('B'));
@@ -117,7 +117,7 @@ async fn weights_that_do_not_fit_name_the_tensor_and_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_means_other_arithmetic_is_refused() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (tenant, before) = tenant(&host).await;
     let with = |name: &str, value: Value| {
         put(&Adapter::acme().with_config(name, value))
@@ -147,7 +147,7 @@ async fn a_configuration_that_means_other_arithmetic_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_no_adapter_is_refused() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| limits.adapter_bytes = 600_000)
         .start()
         .await;

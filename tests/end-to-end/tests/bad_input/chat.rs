@@ -26,7 +26,7 @@ fn message(role: &str, content: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_cannot_be_served_names_the_field() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let sampling =
         |name: &str, value: f64, words: &'static str| chat(json!({name: value})).param(name).says(&[name, words]);
@@ -66,7 +66,7 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_another_shape_names_the_field() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let unsupported = |name: &str, value: Value| chat(json!({name: value})).param(name).says(&[name, "leave it out"]);
     let raw = |text: &str| Case::new(Method::POST, PATH, Body::Raw("application/json", text.into()));
@@ -112,7 +112,7 @@ async fn a_body_of_another_shape_names_the_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_not_there_is_never_the_base_instead() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
     acme.put_adapter("house", &files::Adapter::acme()).await.ok();
     let unknown = |name: &str| {
@@ -149,7 +149,7 @@ async fn a_model_that_is_not_there_is_never_the_base_instead() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_over_the_context_is_refused_with_both_numbers() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let too_long = |case: Case| case.is(400, "context_length_exceeded");
     let lamps = "lamp ".repeat(1500);
@@ -183,7 +183,7 @@ async fn a_prompt_over_the_context_is_refused_with_both_numbers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn embeddings_name_the_text_at_fault() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| limits.embedding_inputs = 3)
         .start()
         .await;

@@ -26,7 +26,7 @@ fn importing(interface: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_cannot_serve_is_refused_with_the_reason() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let stage = "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
         (func $f (canon lift (core func $i \"f\"))) (instance $e (export \"retrieve\" (func $f)))
@@ -68,7 +68,7 @@ async fn a_component_that_cannot_serve_is_refused_with_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_is_too_large_is_not_compiled() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| limits.plugin_bytes = 192 << 10)
         .start()
         .await;
@@ -80,7 +80,7 @@ async fn a_component_that_is_too_large_is_not_compiled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_names_only_what_the_room_has() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
     let desk = format!("desk@{}", acme.deploy("desk", files::PRICE_DESK, &["prompting"]).await);
     let before = acme.get("/v1/pipeline").await.ok();

@@ -32,7 +32,7 @@ fn file(name: &str, text: &str) -> Form {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_cannot_be_kept_names_the_field() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let latin = Form::new().part("file", Part::bytes(vec![b'a', 0xe4]).file_name("a.txt"));
     check_all(
@@ -87,7 +87,7 @@ async fn a_document_that_cannot_be_kept_names_the_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listings_and_searches_name_the_parameter() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let list = |query: &str| Case::get(&format!("{PATH}?{query}"));
     let search = |more: Value| {
@@ -124,7 +124,7 @@ async fn listings_and_searches_name_the_parameter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_document_is_not_there_and_stays() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = host.neighbors().await;
     let id = acme.add_document("Secret", "The zebrafish sleeps.").await;
     let path = format!("{PATH}/{id}");
@@ -143,7 +143,7 @@ async fn another_tenants_document_is_not_there_and_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_refused_with_the_size() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| {
             limits.request_bytes = 2048;
             limits.document_bytes = 4096;

@@ -77,7 +77,7 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated() {
     let entry = ended(&host, 4, "cancelled").await;
     assert!(number(&entry, "completion_tokens") < 8 * LONG, "{entry}");
 
-    // No generation keeps the next tenant's lane, and the run's ledger equals the engine's count to the token.
+    // No generation keeps the next tenant's place, and the run's ledger equals the engine's count to the token.
     acme.chat(&Chat::new("Hello").with("max_tokens", 2)).await;
     let host = host.restart().await;
     assert_closes(&host).await;
@@ -86,7 +86,7 @@ async fn a_client_that_hangs_up_pays_for_what_was_generated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_plugin_is_billed_for_what_it_used() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| {
             limits.guest_ms = 300;
             limits.guest_fuel = 100_000_000_000;
@@ -138,7 +138,7 @@ async fn a_failing_plugin_is_billed_for_what_it_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_takes_too_long_is_billed_for_the_time_it_had() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .limits(|limits| limits.request_ms = 400)
         .start()
         .await;

@@ -109,7 +109,7 @@ async fn a_streamed_chat_costs_the_same_and_bills_every_choice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_and_resident_is_billed_by_the_byte_hour() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .config(|config| config.metering.accrual_ms = 50)
         .start()
         .await;

@@ -40,7 +40,7 @@ pub const PRICES: PriceList = PriceList {
 
 /// A server with prices in the plan that tenants have if nothing is said.
 pub async fn priced() -> TestHost {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     put_plan(&host, "standard", &PRICES).await;
     host
 }

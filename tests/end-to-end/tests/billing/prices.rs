@@ -105,7 +105,7 @@ async fn a_new_price_applies_to_later_requests_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_plans_and_unknown_plan_names_are_refused() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     host.tenant("acme").await;
     for (prices, word) in [
         (json!({"prompt_token": 1}), "prompt_token"),

@@ -179,6 +179,6 @@ async fn receipts_are_a_verifiable_chain_that_survives_a_restart() {
         assert_eq!(ledger, sum(&all, entry), "{run}");
     }
 
-    let stranger = TestHost::builder().lanes(1).start().await;
+    let stranger = TestHost::builder().max_sequences(1).start().await;
     assert!(verify_receipt(&read_after[0].jws, &public_key(&stranger).await).is_err());
 }

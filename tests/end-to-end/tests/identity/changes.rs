@@ -18,7 +18,7 @@ fn actions(lines: &[Value]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_in_the_audit_log_without_its_content() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let begun = now() * 1000;
     let acme = host.tenant("acme").await;
     let globex = host.tenant("globex").await;

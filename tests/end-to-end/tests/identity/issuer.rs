@@ -40,7 +40,7 @@ impl Issuer {
     pub fn trusted(&self, tenants: &[&str]) -> Builder {
         let jwks = self.folder.path().join("jwks.json").display().to_string();
         let tenants = tenants.iter().map(|tenant| tenant.parse().unwrap()).collect();
-        TestHost::builder().lanes(1).config(|config| {
+        TestHost::builder().max_sequences(1).config(|config| {
             config.auth.jwks = Some(jwks);
             config.auth.issuer = Some(ISSUER.to_owned());
             config.auth.audience = Some(AUDIENCE.to_owned());

@@ -37,7 +37,7 @@ fn assert_forbidden(answer: Answer, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_manages_tenant_keys_and_sees_each_secret_once() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
     let body = json!({"name": " build server ", "role": "user", "scopes": ["chat"], "budget": {"total_tokens": 1000}});
     let (made, caller) = make(&acme, body).await;
@@ -120,7 +120,7 @@ async fn an_admin_manages_tenant_keys_and_sees_each_secret_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_key_cannot_manage_keys_with_more_rights() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let (first, _) = make(&acme, json!({"name": "all"})).await;
     // An admin of usage alone.
@@ -165,7 +165,7 @@ async fn an_admin_key_cannot_manage_keys_with_more_rights() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_key_is_found_by_its_prefix() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let (made, _) = make(&acme, json!({"name": "lost"})).await;
     let secret = made["key"].as_str().unwrap();
@@ -188,7 +188,7 @@ async fn a_leaked_key_is_found_by_its_prefix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_works_until_the_overlap_ends() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let body = json!({"name": "job", "role": "user", "scopes": ["chat", "usage"], "budget": {"daily_tokens": 12_345}});
     let (old, by_old) = make(&acme, body).await;
@@ -242,7 +242,7 @@ async fn a_rotated_key_works_until_the_overlap_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_rotates_a_key_to_which_the_operator_gave_a_webhook() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let budget = json!({"total_tokens": 1_000_000, "webhook": "http://127.0.0.1:9/secret-path", "thresholds": [100]});
     let body = json!({"name": "told", "budget": budget});
@@ -260,7 +260,7 @@ async fn an_admin_rotates_a_key_to_which_the_operator_gave_a_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_refused_from_its_expiry_on() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let (made, caller) = make(&acme, json!({"name": "brief", "expires": now() + 2})).await;
     caller.get("/v1/models").await.ok();
@@ -301,7 +301,7 @@ async fn ask(socket: &mut TcpStream, address: &str, key: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_refused_on_an_open_connections_next_request() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let url = host.url();
     let address = url.strip_prefix("http://").unwrap();

@@ -138,7 +138,7 @@ async fn key(host: &TestHost, acme: &Tenant, role: &str, scopes: &[&str]) -> Cal
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_admits_only_the_roles_and_scopes_it_lists() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let acme = host.tenant("acme").await;
     let document: Value = host.caller("").get("/openapi.json").await.ok();
     let paths = document["paths"].as_object().unwrap();

@@ -149,7 +149,7 @@ async fn every_token_that_is_not_good_opens_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_provider_no_token_opens_anything() {
     let issuer = Issuer::new();
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     host.tenant("acme").await;
     for token in [
         issuer.token(&Issuer::claims("acme", "admin")),

@@ -47,7 +47,7 @@ async fn quiet(host: &TestHost) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_chats_spends_no_token_beyond_the_tenants_budget() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let chat = short();
     let (uses, most) = measure(&host, &chat).await;
     let budget = 4 * most;
@@ -113,7 +113,7 @@ async fn a_burst_of_chats_spends_no_token_beyond_the_tenants_budget() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_spends_its_own_budget_within_the_tenants() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let chat = short();
     let (_, most) = measure(&host, &chat).await;
     let acme = host.tenant("acme").await;
@@ -162,7 +162,7 @@ async fn a_key_spends_its_own_budget_within_the_tenants() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_in_money_holds_with_the_prices_of_the_plan() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let prices = PriceList {
         requests: 2_000_000,
         prompt_tokens: 1_000_000,
@@ -192,7 +192,7 @@ async fn a_budget_in_money_holds_with_the_prices_of_the_plan() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_total_that_never_resets_promises_no_retry_time() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant_with("acme", json!({"budget": {"total_tokens": 1}})).await;
     let refused = assert_no_quota(acme.try_chat(&short()).await, &["total_tokens"]);
     assert_eq!(refused.header("retry-after"), "", "it would be tried forever");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patch_sets_members_null_removes_them_the_rest_stays() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host
         .tenant_with(
             "acme",
@@ -67,7 +67,7 @@ async fn a_patch_sets_members_null_removes_them_the_rest_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_policy_is_refused_by_name_and_changes_nothing() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     host.tenant_with("acme", json!({"budget": {"total_tokens": 7}})).await;
     let path = "/operator/v1/tenants/acme";
     let before = host.operator.get(path).await.ok();

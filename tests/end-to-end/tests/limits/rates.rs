@@ -24,7 +24,7 @@ fn rate(answer: &Answer, what: &str) -> (u64, u64, Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"requests_per_minute": 4}}))
         .await;
@@ -83,7 +83,7 @@ async fn requests_per_minute_cover_all_that_spends_and_show_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_after_its_retry_after_time_is_served() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"requests_per_minute": 30}}))
         .await;
@@ -110,7 +110,7 @@ async fn a_request_after_its_retry_after_time_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_per_minute_are_those_that_requests_set_aside() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"tokens_per_minute": 400}}))
         .await;
@@ -142,7 +142,7 @@ async fn tokens_per_minute_are_those_that_requests_set_aside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_are_limited_until_one_ends() {
-    let host = TestHost::builder().lanes(2).start().await;
+    let host = TestHost::builder().max_sequences(2).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"concurrent_requests": 1}}))
         .await;
@@ -157,7 +157,7 @@ async fn concurrent_requests_are_limited_until_one_ends() {
         acme.post("/v1/search", &json!({"query": "text"})).await,
         &["at the same time"],
     );
-    // Its neighbor has the other lane.
+    // Its neighbor has the other place.
     host.tenant("globex").await.chat(&short()).await;
     running.rest().await;
     // When it has ended its place is free at once: the answer's last byte comes after that.

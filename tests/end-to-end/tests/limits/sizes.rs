@@ -6,7 +6,7 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_contexts_are_bounded_by_the_tenants_limits() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let (acme, globex) = host.neighbors().await;
     host.change("acme", json!({"limits": {"completion_tokens": 6}})).await;
     let refused = acme.try_chat(&Chat::new(QUESTION).with("max_tokens", 7)).await;
@@ -67,7 +67,7 @@ async fn completions_and_contexts_are_bounded_by_the_tenants_limits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_above_the_tenants_is_refused_and_one_below_is_served() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let tier = |word: &str| Chat::new("Hello").with("max_tokens", 4).with("service_tier", word);
     for word in ["auto", "default", "flex"] {

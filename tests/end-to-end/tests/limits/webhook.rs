@@ -66,7 +66,7 @@ async fn events(received: &ReceivedNotices, count: usize) -> Vec<Value> {
 async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
     let (url, received) = receiver().await;
     let host = TestHost::builder()
-        .lanes(2)
+        .max_sequences(2)
         .secrets(|secrets| secrets.webhook_secret = Some(Secret::new(SECRET.to_owned())))
         .start()
         .await;
@@ -122,7 +122,7 @@ async fn a_soft_budget_reports_each_threshold_once_and_refuses_none() {
 async fn a_keys_hard_budget_notifies_and_refuses() {
     let (url, received) = receiver().await;
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .secrets(|secrets| secrets.webhook_secret = Some(Secret::new(SECRET.to_owned())))
         .start()
         .await;

@@ -44,7 +44,7 @@ pub async fn quiet(server: &Server) {
     let begun = Instant::now();
     loop {
         let now = server.services.scale().gauges(&server.operator);
-        if now.held_tokens == 0 && now.engine == now.ledger && now.queue_requests == 0 && now.lanes_busy == 0 {
+        if now.held_tokens == 0 && now.engine == now.ledger && now.queue_requests == 0 && now.running_sequences == 0 {
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "{now:?}");

@@ -10,8 +10,8 @@ use riad_core::{
     chat::{FinishReason, Message, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, ChatEngine, Embedder, EmbeddingSpace, Generation, GenerationEnd, GenerationEvent,
-        GenerationStream, LaneTicket,
+        AdapterCounts, ChatEngine, Embedder, EmbeddingSpace, EnginePermit, Generation, GenerationEnd, GenerationEvent,
+        GenerationStream,
     },
     price::Usage,
     profile::ModelProfile,
@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
 pub const MODEL: &str = "scripted";
-pub const LANES: usize = 3;
+pub const SEQUENCES: usize = 3;
 const DIMENSIONS: usize = 4;
 /// A text with this word in it breaks the embedder.
 pub const POISON: &str = "poison";
@@ -69,8 +69,8 @@ impl ChatEngine for ScriptedEngine {
         &self.0.profile
     }
 
-    fn lanes(&self) -> usize {
-        LANES
+    fn max_sequences(&self) -> usize {
+        SEQUENCES
     }
 
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
@@ -81,7 +81,7 @@ impl ChatEngine for ScriptedEngine {
         text.len() as u32
     }
 
-    async fn generate(&self, generation: Generation, ticket: LaneTicket) -> Result<GenerationStream> {
+    async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream> {
         let script = script(&generation.messages);
         if script.engine == Engine::Refuses {
             return Err(Error::new(ErrorKind::Unavailable, "the engine is not there"));
@@ -90,7 +90,7 @@ impl ChatEngine for ScriptedEngine {
         let state = Arc::clone(&self.0);
         tokio::spawn(async move {
             let last = state.play(script, generation, &sender).await;
-            drop(ticket);
+            drop(permit);
             let _ = sender.send(last);
         });
         let stream = futures::stream::unfold(receiver, |mut receiver| async move {

@@ -2,7 +2,7 @@
 //! Not here: what is asked of it (`ops`), what must hold (`checks`).
 
 use crate::{
-    engine::{LANES, ScriptedEngine, WordEmbedder, space},
+    engine::{SEQUENCES, ScriptedEngine, WordEmbedder, space},
     guests::ScriptedSandbox,
     script::{Payer, Truth},
 };
@@ -98,7 +98,7 @@ impl Server {
             engine: Arc::new(engine.clone()),
             embedder: Arc::new(WordEmbedder::new(truth.clone())),
             sandbox: Arc::new(ScriptedSandbox(truth.clone())),
-            scheduler: Arc::new(FairQueue::new(LANES, &limits, Duration::from_secs(60))),
+            scheduler: Arc::new(FairQueue::new(SEQUENCES, &limits, Duration::from_secs(60))),
             telemetry: recorder.clone(),
             webhooks: recorder.clone(),
             target_first_token: Duration::from_secs(60),

@@ -48,7 +48,7 @@ async fn traffic(acme: &Tenant) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     scrape(&host.operator).await;
     traffic(&acme).await;
@@ -56,7 +56,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
     let begun = Instant::now();
     let quiet = loop {
         let now = scrape(&host.operator).await;
-        if now.sum("riad_held_tokens", &[]) == Some(0.0) && now.sum("riad_lanes_busy", &[]) == Some(0.0) {
+        if now.sum("riad_held_tokens", &[]) == Some(0.0) && now.sum("riad_sequences_running", &[]) == Some(0.0) {
             break now;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "something is never settled");
@@ -124,7 +124,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
     assert!(quiet.sum("riad_plugin_time_seconds_count", &[]) > Some(0.0));
     assert_eq!(quiet.sum("riad_adapters_resident", &[]), Some(1.0));
     assert_eq!(quiet.sum("riad_adapter_loads_total", &[]), Some(1.0));
-    assert_eq!(quiet.sum("riad_lanes", &[]), Some(1.0));
+    assert_eq!(quiet.sum("riad_sequences_max", &[]), Some(1.0));
     assert!(quiet.sum("riad_rooms_open", &[]) >= Some(1.0));
     assert_eq!(quiet.family("riad_requests").unwrap().kind, MetricType::Counter);
     // Nobody is named if it is not wanted.
@@ -141,7 +141,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
 
     let scale = host.operator.get("/operator/v1/scale").await.ok();
     assert_eq!(
-        (&scale["object"], &scale["lanes"], &scale["lanes_busy"]),
+        (&scale["object"], &scale["max_sequences"], &scale["running_sequences"]),
         (&"scale".into(), &1.into(), &0.into())
     );
     assert_eq!(
@@ -163,7 +163,7 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scale_endpoint_shows_a_queue_while_it_lasts() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     acme.deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
         .await;
@@ -181,7 +181,7 @@ async fn the_scale_endpoint_shows_a_queue_while_it_lasts() {
         }
     };
     let (answers, scale) = tokio::join!(waiting, watching);
-    assert_eq!(scale["lanes_busy"], 1, "{scale}");
+    assert_eq!(scale["running_sequences"], 1, "{scale}");
     let waits = scale["queue_requests"].as_u64().unwrap();
     assert!(scale["queue_tokens"].as_u64().unwrap() >= waits * 300, "{scale}");
     for answer in answers {
@@ -192,7 +192,7 @@ async fn the_scale_endpoint_shows_a_queue_while_it_lasts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_label_tenants_on_request_and_up_to_a_limit() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .config(|config| {
             config.telemetry.tenant_label = true;
             config.telemetry.max_tenants = 1;
@@ -217,7 +217,7 @@ async fn metrics_label_tenants_on_request_and_up_to_a_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_key_reads_metrics_and_opens_nothing_else() {
     let host = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .secrets(|secrets| secrets.metrics_key = Some(Secret::new(METRICS_KEY.to_owned())))
         .start()
         .await;
@@ -242,7 +242,7 @@ async fn the_metrics_key_reads_metrics_and_opens_nothing_else() {
         scraper.get(path).await.refused(401, "invalid_api_key");
     }
     let open = TestHost::builder()
-        .lanes(1)
+        .max_sequences(1)
         .config(|config| config.telemetry.open_metrics = true)
         .start()
         .await;
@@ -255,7 +255,7 @@ async fn the_metrics_key_reads_metrics_and_opens_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_a_request_id_the_clients_if_valid() {
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let ask = async |caller: &Caller, path: &str, id: &str| {
         let request = caller.request(Method::GET, path).header("x-request-id", id);

@@ -81,7 +81,7 @@ async fn a_chat_is_one_trace_to_its_ledger_entry_without_content() {
     let _alone = ALONE.lock().await;
     let collector = Collector::listen().await;
     let guard = send_to(&collector);
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     acme.add_document(
         &format!("About {CANARY}"),
@@ -190,7 +190,7 @@ async fn spans_of(id: &str, header: (&str, &str)) -> Vec<Span> {
     let _alone = ALONE.lock().await;
     let collector = Collector::listen().await;
     let guard = send_to(&collector);
-    let host = TestHost::builder().lanes(1).start().await;
+    let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let chat = Chat::new("Hello").with("max_tokens", 2);
     ask(&acme, &chat, false, &[("x-request-id", id), header]).await.ok();

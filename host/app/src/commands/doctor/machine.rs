@@ -7,7 +7,6 @@ use riad_core::Timestamp;
 use std::{
     path::Path,
     process::{Command, Stdio},
-    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -96,32 +95,6 @@ pub(super) fn available_bytes() -> Option<u64> {
 fn available_of(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-fn cores() -> u64 {
-    thread::available_parallelism().map_or(1, |cores| u64::try_from(cores.get()).unwrap_or(u64::MAX))
-}
-
-/// 0 stands for one per core.
-pub(super) fn lane_count(configured: usize) -> u64 {
-    match configured {
-        0 => cores(),
-        lanes => u64::try_from(lanes).unwrap_or(u64::MAX),
-    }
-}
-
-pub(super) fn lanes(configured: usize) -> Check {
-    const NAME: &str = "lanes";
-    let (lanes, cores) = (lane_count(configured), cores());
-    match lanes > cores {
-        true => Check::warn(
-            NAME,
-            format!(
-                "{lanes} lanes on {cores} cores slow each other down on a processor; set engine.lanes to {cores} or less"
-            ),
-        ),
-        false => Check::ok(NAME, format!("{lanes} lanes, {cores} cores")),
-    }
 }
 
 pub(super) fn clock(data: &Path) -> Check {

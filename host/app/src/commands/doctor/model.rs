@@ -228,18 +228,17 @@ fn json(path: &Path) -> Result<Value, String> {
         .map_err(|error| format!("{} is not JSON: {error}; download it again", path.display()))
 }
 
-/// Counts the weights once, a KV cache of a full context per lane, and resident adapters; not guests and uploads.
+/// Counts the weights, the whole KV cache and resident adapters; not guests and uploads.
 fn memory(config: &Config, model: &ChatModel) -> Check {
     let width = match config.engine.dtype {
         Dtype::Auto => model.width,
         Dtype::F32 => 4,
         Dtype::F16 | Dtype::Bf16 => 2,
     };
-    let lanes = machine::lane_count(config.engine.lanes);
-    let context = u64::from(model.profile.context_tokens);
+    let tokens = config::kv_cache_tokens(&config.engine, &model.profile);
     let Some(cache) = model
         .cache_bytes_per_token(width)
-        .and_then(|bytes| bytes.checked_mul(context)?.checked_mul(lanes))
+        .and_then(|bytes| bytes.checked_mul(u64::try_from(tokens).ok()?))
     else {
         return Check::skip(
             MEMORY,
@@ -253,7 +252,7 @@ fn memory(config: &Config, model: &ChatModel) -> Check {
         .saturating_add(cache)
         .saturating_add(config.limits.resident_adapter_bytes);
     let words = format!(
-        "about {} for weights, {lanes} lanes of {context} tokens and resident adapters",
+        "about {} for weights, a KV cache of {tokens} tokens and resident adapters",
         size(needed)
     );
     match machine::available_bytes() {
@@ -264,7 +263,7 @@ fn memory(config: &Config, model: &ChatModel) -> Check {
         Some(available) if needed > available => Check::fail(
             MEMORY,
             format!(
-                "{words}, and {} are available; use fewer lanes, a shorter engine.profile.context_tokens or a smaller model",
+                "{words}, and {} are available; lower engine.kv_cache_tokens or use a smaller model",
                 size(available)
             ),
         ),

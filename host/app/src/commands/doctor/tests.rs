@@ -112,8 +112,13 @@ fn the_shipped_models_pass() {
         as_lines(&checks)
     );
     found(&checks, "model", Status::Ok, "llama");
-    config.engine.lanes = 1_000_000_000;
-    found(&model::check(&config, false), "memory", Status::Fail, "fewer lanes");
+    config.engine.kv_cache_tokens = 1_000_000_000;
+    found(
+        &model::check(&config, false),
+        "memory",
+        Status::Fail,
+        "engine.kv_cache_tokens",
+    );
     config.engine.device = Device::Cuda;
     found(&model::check(&config, false), "memory", Status::Skip, "accelerator");
 }

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 const RULES: &[(&str, &[&str])] = &[
     ("riad-core", &[]),
     ("riad-kernels", &[]),
-    ("riad-lora", &[]),
+    ("riad-lora", &["riad-kernels"]),
+    ("riad-paged", &["riad-kernels"]),
     ("riad-xtask", &[]),
     ("riad-store", &["riad-core"]),
     ("riad-admission", &["riad-core"]),
     ("riad-batch", &["riad-core"]),
-    ("riad-engine", &["riad-admission", "riad-core", "riad-lora"]),
+    ("riad-engine", &["riad-batch", "riad-core", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),
     ("riad-outbound", &["riad-core"]),
     // The second one checks what the first writes, in tests.

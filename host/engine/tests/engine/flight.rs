@@ -1,4 +1,4 @@
-//! Requests in flight: never more than lanes, ended when their caller has gone, and lanes and tickets are given back.
+//! Requests in flight: never more than the batch has places, ended when their caller has gone, and permits are given back.
 
 use super::{
     common::{
@@ -10,30 +10,30 @@ use super::{
 };
 use futures::{FutureExt, StreamExt, future::join_all};
 use riad_core::{
-    chat::{FinishReason, Message, Sampling},
-    ports::{GenerationEvent, GenerationStream, LaneTicket},
+    chat::{FinishReason, Message, Sampling, TokenUsage},
+    ports::{EnginePermit, GenerationEvent, GenerationStream},
 };
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::unconstrained};
 
-/// What a scheduler does: gives out a ticket for each lane and learns when it comes back.
-struct Tickets(Arc<Semaphore>);
+/// What a scheduler does: gives out permits and learns when they come back.
+struct Permits(Arc<Semaphore>);
 
-impl Tickets {
+impl Permits {
     fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    fn take(&self) -> LaneTicket {
-        let permit = self.0.clone().try_acquire_owned().expect("a ticket is left");
-        LaneTicket::new(move || drop(permit))
+    fn take(&self) -> EnginePermit {
+        let permit = self.0.clone().try_acquire_owned().expect("a permit is left");
+        EnginePermit::new(move || drop(permit))
     }
 
     async fn all_back(&self, count: usize) {
         let back = self.0.acquire_many(count as u32);
         let _permits = tokio::time::timeout(HANGING, back)
             .await
-            .expect("a ticket that never comes back");
+            .expect("a permit that never comes back");
     }
 }
 
@@ -53,36 +53,42 @@ fn has_ended(stream: &mut GenerationStream) -> bool {
     false
 }
 
-async fn start(engine: &Engine, tickets: &Tickets, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
+async fn start(engine: &Engine, permits: &Permits, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
     let (generation, reported) = ask::reporting_generation(&say("Tell me a long story."), sampling, None);
-    let stream = engine.generate(generation, tickets.take()).await.unwrap();
+    let stream = engine.generate(generation, permits.take()).await.unwrap();
     (stream, reported)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_requests_are_in_flight_than_there_are_lanes() {
+async fn no_more_sequences_run_than_the_batch_has_places() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
-    assert_eq!(engine.lanes(), 2);
-    let sampling = Sampling::greedy(400);
-    let tickets = Tickets::new(7);
-    let mut in_flight: Vec<GenerationStream> = Vec::new();
-    let mut most = 0;
+    assert_eq!(engine.max_sequences(), 2);
+    let permits = Permits::new(7);
+    // No scheduler and seven permits: the engine alone must hold back what has no place.
+    let mut running = Vec::new();
     for _ in 0..7 {
-        // No scheduler and seven tickets: the engine alone must hold back what has no lane.
-        let generation = ask::generation(&say("Tell me a long story."), &sampling, None);
-        in_flight.push(engine.generate(generation, tickets.take()).await.unwrap());
-        in_flight.retain_mut(|stream| !has_ended(stream));
-        most = most.max(in_flight.len());
+        running.push(start(&engine, &permits, &Sampling::greedy(400)).await);
     }
-    assert_eq!(most, 2);
-    drop(in_flight);
-    tickets.all_back(7).await;
+    let mut most = 0;
+    while permits.0.available_permits() < 7 {
+        let between = |(_, reported): &&(GenerationStream, ReportedUsage)| {
+            let tokens = reported.progress.completion_tokens();
+            (1..400).contains(&tokens)
+        };
+        // The newest first: once it has begun, an older one has ended, whatever happens between two looks.
+        most = most.max(running.iter().rev().filter(between).count());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(most, 2, "sequences that had begun and not ended");
+    for (stream, _) in running {
+        assert_eq!(ask::read(stream).await.unwrap().tokens(), 400);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_wait_for_a_lane_are_answered_as_they_are_alone() {
+async fn requests_that_wait_for_a_place_are_answered_as_alone() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 2).await;
@@ -112,19 +118,19 @@ async fn requests_that_wait_for_a_lane_are_answered_as_they_are_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_stream_gives_back_lane_and_ticket() {
+async fn a_dropped_stream_gives_back_place_and_permit() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let tickets = Tickets::new(1);
+    let permits = Permits::new(1);
     let alone = ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
         .await
         .unwrap();
 
-    let (mut stream, reported) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let (mut stream, reported) = start(&engine, &permits, &Sampling::greedy(3000)).await;
     assert!(matches!(stream.next().await, Some(Ok(GenerationEvent::Piece(_)))));
     drop(stream);
-    tickets.all_back(1).await;
+    permits.all_back(1).await;
     let progress = reported.progress.clone();
     let tokens = reported.wait().await.completion_tokens;
     assert!(
@@ -132,7 +138,7 @@ async fn a_dropped_stream_gives_back_lane_and_ticket() {
         "{tokens} tokens for a caller who left after the first"
     );
 
-    // The lane is idle, works, and no longer generates what was dropped.
+    // The engine works, and no longer generates what was dropped.
     assert_eq!(
         ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
             .await
@@ -147,25 +153,25 @@ async fn a_stream_that_is_dropped_unread_ends_too() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let tickets = Tickets::new(1);
-    let (stream, reported) = start(&engine, &tickets, &Sampling::greedy(3000)).await;
+    let permits = Permits::new(1);
+    let (stream, reported) = start(&engine, &permits, &Sampling::greedy(3000)).await;
     drop(stream);
-    tickets.all_back(1).await;
+    permits.all_back(1).await;
     let tokens = reported.wait().await.completion_tokens;
     assert!(tokens < 1500, "{tokens} tokens for nobody");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_dropped_while_it_waits_gives_its_ticket_back() {
+async fn a_request_dropped_while_it_waits_gives_its_permit_back() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let (first, second) = (Tickets::new(1), Tickets::new(1));
+    let (first, second) = (Permits::new(1), Permits::new(1));
     let (mut running, reported) = start(&engine, &first, &Sampling::greedy(1500)).await;
-    let generation = ask::generation(&say("Me too"), &Sampling::greedy(5), None);
-    let waiting = engine.generate(generation, second.take());
-    assert!(waiting.now_or_never().is_none(), "the only lane is taken");
-    assert!(second.0.try_acquire().is_ok(), "the waiting request's ticket is back");
+    let (waiting, unread) = start(&engine, &second, &Sampling::greedy(5)).await;
+    drop(waiting);
+    second.all_back(1).await;
+    assert_eq!(unread.wait().await, TokenUsage::default(), "the only place is taken");
     assert!(!has_ended(&mut running), "the other one was not disturbed");
     assert_eq!(ask::read(running).await.unwrap().tokens(), 1500);
     assert_eq!(reported.wait().await.completion_tokens, 1500);
@@ -177,9 +183,9 @@ async fn a_reader_who_does_not_read_holds_nobody_up() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let tickets = Tickets::new(1);
-    let (unread, _) = start(&engine, &tickets, &Sampling::greedy(400)).await;
-    tickets.all_back(1).await;
+    let permits = Permits::new(1);
+    let (unread, _) = start(&engine, &permits, &Sampling::greedy(400)).await;
+    permits.all_back(1).await;
     let next = ask::ask(&engine, &say("Hello"), &Sampling::greedy(20), None)
         .await
         .unwrap();
@@ -189,20 +195,20 @@ async fn a_reader_who_does_not_read_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prompts_are_counted_while_every_lane_is_busy() {
+async fn prompts_are_counted_while_the_batch_is_full() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
     let idle = engine.count_prompt(&say("How many tokens is this?")).await.unwrap();
-    let tickets = Tickets::new(1);
-    let (mut running, _) = start(&engine, &tickets, &Sampling::greedy(1500)).await;
+    let permits = Permits::new(1);
+    let (mut running, _) = start(&engine, &permits, &Sampling::greedy(1500)).await;
     assert_eq!(
         engine.count_prompt(&say("How many tokens is this?")).await.unwrap(),
         idle
     );
     assert!(!has_ended(&mut running), "counting does not wait for the answer");
     drop(running);
-    tickets.all_back(1).await;
+    permits.all_back(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,7 +252,7 @@ async fn a_dropped_prompt_count_ends_no_other_request() {
     let alone = ask::ask(&engine, &messages, &sampling, None).await.unwrap();
     let leaving = async {
         for _ in 0..50 {
-            // Polled once, so that the lane is asked, and dropped.
+            // Polled once, so that the count has begun, and dropped.
             assert!(engine.count_prompt(&messages).now_or_never().is_none());
             tokio::task::yield_now().await;
         }

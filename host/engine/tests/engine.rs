@@ -1,4 +1,4 @@
-//! What an engine of lanes promises: one request in flight in each, an end when the caller goes away, and an honest count of
+//! What an engine promises: a bounded batch, an end when the caller goes away, and an honest count of
 //! tokens. Each module below is one suite. Not here: whether an answer is right (`reference`, `families`).
 #![allow(
     clippy::unwrap_used,
@@ -10,27 +10,26 @@
 
 mod common;
 
-#[path = "lanes/adapters.rs"]
+#[path = "engine/adapters.rs"]
 mod adapters;
-#[path = "lanes/answers.rs"]
+#[path = "engine/answers.rs"]
 mod answers;
-#[path = "lanes/endings.rs"]
+#[path = "engine/endings.rs"]
 mod endings;
-#[path = "lanes/failures.rs"]
+#[path = "engine/failures.rs"]
 mod failures;
-#[path = "lanes/flight.rs"]
+#[path = "engine/flight.rs"]
 mod flight;
-#[path = "lanes/inspection.rs"]
+#[path = "engine/inspection.rs"]
 mod inspection;
-#[path = "lanes/seeds.rs"]
+#[path = "engine/seeds.rs"]
 mod seeds;
-#[path = "lanes/tally.rs"]
+#[path = "engine/tally.rs"]
 mod tally;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Tests run one at a time: a request's state is found by its id, sampled tokens are counted for the whole process, and the machine
-/// may be small.
+/// Tests run one at a time: the machine may be small.
 async fn exclusive() -> MutexGuard<'static, ()> {
     static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
     EXCLUSIVE.lock().await

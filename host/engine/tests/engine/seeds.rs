@@ -37,7 +37,7 @@ async fn the_same_seed_gives_the_same_tokens_whatever_runs_beside_it() {
     }
     let another = text(&engine, "Tell me another story.", Some(0)).await;
     assert_ne!(another, alone[0], "the prompt matters too");
-    // All lanes are busy, each with another seed or none, and in another order than before.
+    // The batch is full, each sequence has another seed or none, and the order is another than before.
     let busy = (0..24u64).map(|i| {
         let seed = (i % 4 != 3).then_some((i + i / 4) % 3);
         let engine = &engine;
@@ -68,7 +68,7 @@ async fn different_seeds_give_different_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_seed_chance_decides_also_on_lanes_that_are_new() {
+async fn without_a_seed_chance_decides_for_every_choice() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 3).await;

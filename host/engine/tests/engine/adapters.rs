@@ -14,13 +14,13 @@ use riad_core::{
     Account, ErrorKind,
     adapter::AdapterSource,
     chat::{Message, Sampling},
-    ports::{AdapterCounts, Generation, GenerationEvent, LaneTicket},
+    ports::{AdapterCounts, EnginePermit, Generation, GenerationEvent},
 };
 use std::path::Path;
 use tokio::{sync::oneshot, task::unconstrained};
 
-async fn open(model: &Path, lanes: usize, resident_adapter_bytes: u64) -> Engine {
-    let mut config = ask::config(model, lanes);
+async fn open(model: &Path, max_sequences: usize, resident_adapter_bytes: u64) -> Engine {
+    let mut config = ask::config(model, max_sequences);
     config.resident_adapter_bytes = resident_adapter_bytes;
     riad_engine::open(config).await.unwrap()
 }
@@ -32,23 +32,23 @@ fn question() -> Vec<Message> {
     )
 }
 
-/// An answer, and the ticket back: by then the engine no longer holds the adapter.
+/// An answer, and the permit back: by then the engine no longer holds the adapter.
 async fn answer_with(engine: &Engine, adapter: Option<&AdapterSource>) -> Answer {
-    worn_by(engine, Account::new(1), adapter).await
+    answer_of(engine, Account::new(1), adapter).await
 }
 
-async fn worn_by(engine: &Engine, account: Account, adapter: Option<&AdapterSource>) -> Answer {
+async fn answer_of(engine: &Engine, account: Account, adapter: Option<&AdapterSource>) -> Answer {
     let (given_back, back) = oneshot::channel();
-    let ticket = LaneTicket::new(move || _ = given_back.send(()));
+    let permit = EnginePermit::new(move || _ = given_back.send(()));
     let generation = Generation {
         account,
         ..ask::generation(&question(), &Sampling::greedy(40), adapter)
     };
-    let stream = engine.generate(generation, ticket).await.unwrap();
+    let stream = engine.generate(generation, permit).await.unwrap();
     let answer = ask::read(stream).await.unwrap();
     tokio::time::timeout(ask::HANGING, back)
         .await
-        .expect("a ticket that never comes back")
+        .expect("a permit that never comes back")
         .unwrap();
     answer
 }
@@ -64,11 +64,11 @@ async fn a_missing_adapter_is_an_error_and_never_the_base() {
     let ask_for = |source: &AdapterSource| {
         let generation = ask::generation(&question(), &Sampling::greedy(40), Some(source));
         let (given_back, back) = oneshot::channel::<()>();
-        let ticket = LaneTicket::new(move || drop(given_back));
+        let permit = EnginePermit::new(move || drop(given_back));
         let engine = engine.clone();
         async move {
-            let error = engine.generate(generation, ticket).await.err().expect("no answer");
-            assert!(back.await.is_err(), "the ticket is back");
+            let error = engine.generate(generation, permit).await.err().expect("no answer");
+            assert!(back.await.is_err(), "the permit is back");
             error
         }
     };
@@ -90,7 +90,7 @@ async fn a_missing_adapter_is_an_error_and_never_the_base() {
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(error.message().contains("damaged"), "{error}");
 
-    // The files are back: so is the adapter. And the lane was never lost.
+    // The files are back: so is the adapter. And nothing of the engine was lost.
     std::fs::copy(shipped::acme().join(weights), gone.folder.join(weights)).unwrap();
     assert!(
         answer_with(&engine, Some(&gone))
@@ -156,7 +156,7 @@ async fn an_adapter_in_use_is_not_evicted() {
     );
 
     let generation = ask::generation(&question(), &Sampling::greedy(1500), Some(&first));
-    let mut long = engine.generate(generation, LaneTicket::new(|| {})).await.unwrap();
+    let mut long = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
     assert_eq!(answer_with(&engine, Some(&second)).await, other_alone);
     let counts = engine.adapter_counts();
     let mut text = String::new();
@@ -195,21 +195,21 @@ async fn each_account_is_charged_for_the_adapters_it_used() {
     let [one, two, three] = [1, 2, 3].map(Account::new);
     let engine = open(&shipped::base(), 1, u64::MAX).await;
     assert_eq!(engine.resident_bytes(), []);
-    worn_by(&engine, three, None).await;
+    answer_of(&engine, three, None).await;
     assert_eq!(engine.resident_bytes(), [], "the base is nobody's");
-    worn_by(&engine, one, Some(&acme)).await;
-    worn_by(&engine, one, Some(&acme)).await;
+    answer_of(&engine, one, Some(&acme)).await;
+    answer_of(&engine, one, Some(&acme)).await;
     let size = engine.adapter_counts().resident_bytes as u64;
     assert_eq!(engine.resident_bytes(), [(one, size)]);
-    worn_by(&engine, two, Some(&acme)).await;
-    worn_by(&engine, two, Some(&globex)).await;
+    answer_of(&engine, two, Some(&acme)).await;
+    answer_of(&engine, two, Some(&globex)).await;
     assert_eq!(engine.resident_bytes(), [(one, size), (two, 2 * size)]);
 
     // Room for one: who used what has gone is forgotten, and is not remembered when another loads it.
     let engine = open(&shipped::base(), 1, size).await;
-    worn_by(&engine, one, Some(&acme)).await;
-    worn_by(&engine, two, Some(&globex)).await;
+    answer_of(&engine, one, Some(&acme)).await;
+    answer_of(&engine, two, Some(&globex)).await;
     assert_eq!(engine.resident_bytes(), [(two, size)]);
-    worn_by(&engine, three, Some(&acme)).await;
+    answer_of(&engine, three, Some(&acme)).await;
     assert_eq!(engine.resident_bytes(), [(three, size)]);
 }

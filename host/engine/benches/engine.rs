@@ -1,0 +1,301 @@
+//! `cargo xtask bench engine [-- MODEL]`: tokens per second and times to the first token by the number of requests and adapters, what a
+//! long prompt of another tenant does to a stream, what the prefix cache saves, how quickly an adapter loads. MODEL is a folder in
+//! Hugging Face's layout of the family llama; without one a checkpoint of random numbers with SmolLM2-135M's shape is made.
+//!
+//! Everything is measured in rounds that alternate, and reported as ratios of the medians; the absolute figures are this machine's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark reports on standard output and fails by panicking"
+)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{
+    ask::{self, Engine},
+    checkpoint::{Made, Shape, matrices, write_adapter},
+    random::Random,
+    tensors::Tensors,
+};
+use futures::{StreamExt, future::join_all};
+use riad_core::{
+    Account,
+    adapter::AdapterSource,
+    chat::{Message, Sampling},
+    ports::{EnginePermit, Generation, GenerationEvent},
+};
+use riad_engine::EngineConfig;
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+const SMOLLM2: Shape = Shape {
+    hidden: 576,
+    inner: 1536,
+    layers: 30,
+    heads: 9,
+    kv_heads: 3,
+    head_size: 64,
+    positions: 8192,
+};
+const ROUNDS: usize = 3;
+const RANK: usize = 16;
+const ADAPTERS: usize = 16;
+/// Tokens of an answer.
+const TOKENS: u32 = 64;
+/// Words of the prompts, about as many tokens.
+const WORDS: [usize; 16] = [20, 60, 120, 200, 300, 400, 40, 160, 90, 250, 350, 30, 140, 220, 70, 380];
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("engine: run it with `cargo xtask bench engine`");
+        return;
+    }
+    let model = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"))
+        .map(PathBuf::from);
+    let made = model.is_none().then(|| Made::new("llama", SMOLLM2, 1));
+    let model = model.unwrap_or_else(|| made.as_ref().unwrap().model());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(Bench::run(&model));
+}
+
+struct Bench {
+    engine: Engine,
+    adapters: Vec<AdapterSource>,
+    /// Makes every prompt new, so that only what should be cached is.
+    nonce: std::cell::Cell<u64>,
+}
+
+/// What a group of requests took.
+struct Took {
+    /// Completion tokens over the time from the first request to the last token.
+    whole: f64,
+    /// The same while all of the group decode: from the last first token to the first last token.
+    decode: f64,
+    /// Median.
+    first_token: f64,
+}
+
+fn config(model: &Path) -> EngineConfig {
+    EngineConfig {
+        kv_cache_tokens: 32_768,
+        ..ask::config(model, 16)
+    }
+}
+
+impl Bench {
+    async fn run(model: &Path) {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self {
+            engine: riad_engine::open(config(model)).await.unwrap(),
+            adapters: (0..ADAPTERS)
+                .map(|number| adapter(folder.path(), number as u64))
+                .collect(),
+            nonce: std::cell::Cell::new(0),
+        };
+        bench.loads(folder.path()).await;
+        let cases = [
+            ("1", 1, 0),
+            ("4", 4, 0),
+            ("16", 16, 0),
+            ("1, adapter", 1, 1),
+            ("16, 1 adapter", 16, 1),
+            ("16, 16 adapters", 16, 16),
+        ];
+        let mut all: BTreeMap<usize, Vec<Took>> = BTreeMap::new();
+        for round in 0..=ROUNDS {
+            for (case, (_, requests, adapters)) in cases.iter().enumerate() {
+                let took = bench.group(*requests, *adapters).await;
+                // The first round warms caches up.
+                if round > 0 {
+                    all.entry(case).or_default().push(took);
+                }
+            }
+        }
+        let median = |case: usize, of: fn(&Took) -> f64| median(all[&case].iter().map(of).collect());
+        println!("| requests at once | whole run, tokens/s | ÷ 1 | decode, tokens/s | ÷ 1 | first token, median ms |");
+        println!("| --- | --- | --- | --- | --- | --- |");
+        for (case, (name, ..)) in cases.iter().enumerate() {
+            let (whole, decode) = (median(case, |took| took.whole), median(case, |took| took.decode));
+            println!(
+                "| {name} | {whole:.1} | {:.2} | {decode:.1} | {:.2} | {:.0} |",
+                whole / median(0, |took| took.whole),
+                decode / median(0, |took| took.decode),
+                median(case, |took| took.first_token) * 1e3
+            );
+        }
+        let ratio = |of: fn(&Took) -> f64| median(5, of) / median(2, of);
+        println!(
+            "16 adapters ÷ base at 16: decode {:.2}, whole run {:.2}",
+            ratio(|took| took.decode),
+            ratio(|took| took.whole)
+        );
+        bench.prefill().await;
+        bench.gap().await;
+        bench.prefix().await;
+    }
+
+    fn prompt(&self, words: usize) -> Vec<Message> {
+        let mut random = Random::new(self.nonce.replace(self.nonce.get() + 1));
+        let syllables = ["ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu"];
+        let word = |random: &mut Random| syllables[(random.number(4.99) + 5.0) as usize];
+        let text: Vec<&str> = (0..words).map(|_| word(&mut random)).collect();
+        vec![Message::user(format!("{} {}", self.nonce.get(), text.join(" ")))]
+    }
+
+    /// Asks and notes when each token came, in seconds from now.
+    async fn ask(
+        &self,
+        messages: Vec<Message>,
+        tokens: u32,
+        adapter: Option<&AdapterSource>,
+        account: u64,
+        begun: Instant,
+    ) -> Vec<f64> {
+        let generation = Generation {
+            account: Account::new(account),
+            ..ask::generation(&messages, &Sampling::greedy(tokens), adapter)
+        };
+        let mut stream = self
+            .engine
+            .generate(generation, EnginePermit::new(|| {}))
+            .await
+            .unwrap();
+        let mut times = Vec::new();
+        while let Some(event) = stream.next().await {
+            match event.unwrap() {
+                GenerationEvent::Piece(_) => times.push(begun.elapsed().as_secs_f64()),
+                GenerationEvent::End(_) => break,
+            }
+        }
+        times
+    }
+
+    async fn group(&self, requests: usize, adapters: usize) -> Took {
+        let begun = Instant::now();
+        let asked = (0..requests).map(|request| {
+            let adapter = (adapters > 0).then(|| &self.adapters[request % adapters]);
+            self.ask(self.prompt(WORDS[request]), TOKENS, adapter, request as u64, begun)
+        });
+        let times: Vec<Vec<f64>> = join_all(asked)
+            .await
+            .into_iter()
+            .filter(|times| !times.is_empty())
+            .collect();
+        let tokens: usize = times.iter().map(Vec::len).sum();
+        let last = times.iter().map(|times| times[times.len() - 1]).fold(0.0, f64::max);
+        let from = times.iter().map(|times| times[0]).fold(0.0, f64::max);
+        let to = times
+            .iter()
+            .map(|times| times[times.len() - 1])
+            .fold(f64::MAX, f64::min);
+        let during: usize = times.iter().flatten().filter(|time| (from..to).contains(*time)).count();
+        Took {
+            whole: tokens as f64 / last,
+            decode: if to > from {
+                during as f64 / (to - from)
+            } else {
+                f64::NAN
+            },
+            first_token: median(times.iter().map(|times| times[0]).collect()),
+        }
+    }
+
+    /// How quickly a prompt is read with nothing beside it.
+    async fn prefill(&self) {
+        let mut rates = Vec::new();
+        for _ in 0..ROUNDS {
+            let messages = self.prompt(500);
+            let tokens = self.engine.count_prompt(&messages).await.unwrap();
+            let times = self.ask(messages, 1, None, 1, Instant::now()).await;
+            rates.push(f64::from(tokens) / times.first().copied().unwrap_or(f64::NAN));
+        }
+        println!("a prompt of about 500 tokens alone: {:.0} tokens/s", median(rates));
+    }
+
+    /// A stream while another account's prompt of 4,000 tokens is read.
+    async fn gap(&self) {
+        let begun = Instant::now();
+        let stream = self.ask(self.prompt(20), 160, None, 1, begun);
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            self.ask(self.prompt(3900), 1, None, 2, begun).await
+        };
+        let (times, other) = tokio::join!(stream, other);
+        let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let longest = gaps.iter().copied().fold(0.0, f64::max);
+        println!(
+            "longest gap of a stream while 4,000 tokens of another are read ÷ median gap: {:.1} ({:.0} ms; first token of the other after {:.1} s)",
+            longest / median(gaps),
+            longest * 1e3,
+            other.first().copied().unwrap_or(f64::NAN)
+        );
+    }
+
+    /// The same beginning again, for the account that had it and for another.
+    async fn prefix(&self) {
+        let messages = self.prompt(500);
+        let mut first = Vec::new();
+        for account in [1, 1, 2] {
+            let times = self.ask(messages.clone(), 1, None, account, Instant::now()).await;
+            first.push(times.first().copied().unwrap_or(f64::NAN));
+        }
+        println!(
+            "first token of a prompt that the account had before ÷ of a new one: {:.2}; for another account: {:.2}",
+            first[1] / first[0],
+            first[2] / first[0]
+        );
+    }
+
+    async fn loads(&self, folder: &Path) {
+        let mut times = Vec::new();
+        for number in 0..5 {
+            let cold = adapter(folder, 100 + number);
+            let begun = Instant::now();
+            let times_of = self.ask(self.prompt(1), 1, Some(&cold), 1, begun).await;
+            let loaded = times_of.first().copied().unwrap_or(f64::NAN);
+            let begun = Instant::now();
+            let warm = self.ask(self.prompt(1), 1, Some(&cold), 1, begun).await;
+            times.push(loaded - warm.first().copied().unwrap_or(f64::NAN));
+        }
+        println!(
+            "an adapter of rank {RANK} on all layers, from its file to usable: {:.0} ms",
+            median(times) * 1e3
+        );
+    }
+}
+
+fn adapter(folder: &Path, seed: u64) -> AdapterSource {
+    let folder = folder.join(format!("adapter-{seed}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut random = Random::new(seed);
+    let mut tensors = Tensors::new();
+    for (layer, outputs, inputs) in matrices(&SMOLLM2) {
+        let name = |half: &str| format!("base_model.model.{layer}.lora_{half}.weight");
+        tensors.insert(name("A"), random.tensor(&[RANK, inputs], 0.04));
+        tensors.insert(name("B"), random.tensor(&[outputs, RANK], 0.02));
+    }
+    write_adapter(
+        &folder,
+        &json!({"peft_type": "LORA", "r": RANK, "lora_alpha": RANK}),
+        &tensors,
+    );
+    ask::source(&folder)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,196 @@
+//! The base model in memory: loading it, and one forward pass of a step's rows. Not here: which rows (`step_loop`), adapters
+//! (`adapters`).
+
+use super::{
+    checkpoint::Checkpoint,
+    engine_error,
+    inputs::{BLOCK_SIZE, StepInputs},
+    prompt::PromptEncoder,
+};
+use crate::{Device as DeviceChoice, Dtype, EngineConfig};
+use candle_core::{DType, Device};
+use mistralrs::core::{
+    AutoDeviceMapParams, DeviceMapSetting, ForwardInputsResult, Loader, MemoryGpuConfig, ModelDType,
+    NormalLoaderBuilder, NormalSpecificConfig, PagedAttentionConfig, PagedCacheType, Pipeline, TokenSource,
+    llguidance::toktrie::TokEnv,
+};
+use riad_core::{Error, Result};
+use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+const MEGABYTE: usize = 1 << 20;
+
+pub(super) struct LoadedModel {
+    pipeline: Arc<Mutex<dyn Pipeline + Send + Sync>>,
+    layers: Arc<ModelLayers>,
+    pub encoder: PromptEncoder,
+    pub device: Device,
+    pub end_tokens: Vec<u32>,
+    /// Positions that the model has.
+    pub context_tokens: usize,
+    pub sliding_window: Option<usize>,
+    /// Blocks of the KV cache.
+    pub blocks: usize,
+    token_bytes: TokEnv,
+}
+
+/// The logits of the rows that were sampled, one after another.
+pub(super) struct Logits {
+    values: Vec<f32>,
+    vocabulary: usize,
+}
+
+impl Logits {
+    pub fn row(&self, row: usize) -> Option<&[f32]> {
+        self.values.chunks_exact(self.vocabulary.max(1)).nth(row)
+    }
+}
+
+impl LoadedModel {
+    /// Reads the weights and allocates the KV cache. Takes seconds to minutes: call it on a thread that may block.
+    pub fn load(config: &EngineConfig) -> Result<Self> {
+        let layers = Arc::new(ModelLayers::default());
+        let loaded = {
+            let _guard = LoadGuard::enter(layers.clone());
+            load_pipeline(config)
+        };
+        let pipeline = loaded.map_err(|e| {
+            Error::invalid(format!("engine.model: \"{}\" cannot be loaded: {e}", config.model))
+                .with_param("engine.model")
+        })?;
+        let model = Self::of(pipeline, layers)?;
+        // Once, so that it is known which layers the model calls.
+        model.forward(&StepInputs::warm_up(), Vec::new())?;
+        Ok(model)
+    }
+
+    fn of(pipeline: Arc<Mutex<dyn Pipeline + Send + Sync>>, layers: Arc<ModelLayers>) -> Result<Self> {
+        let locked = pipeline.blocking_lock();
+        let metadata = locked.get_metadata();
+        let missing = |what: &str| {
+            Error::invalid(format!("engine.model: the model has no {what}; choose a chat model"))
+                .with_param("engine.model")
+        };
+        let tokenizer = locked.tokenizer().ok_or_else(|| missing("tokenizer"))?;
+        let template = locked.get_chat_template().ok_or_else(|| missing("chat template"))?;
+        let cache = metadata
+            .cache_config
+            .as_ref()
+            .ok_or_else(|| missing("paged attention"))?;
+        Ok(Self {
+            layers,
+            encoder: PromptEncoder::new(template, tokenizer),
+            device: locked.device(),
+            end_tokens: metadata.eos_tok.clone(),
+            context_tokens: metadata.max_seq_len,
+            sliding_window: metadata.sliding_window,
+            blocks: cache.num_gpu_blocks,
+            token_bytes: metadata.tok_env().ok_or_else(|| missing("vocabulary"))?,
+            pipeline: {
+                drop(locked);
+                pipeline
+            },
+        })
+    }
+
+    pub fn layers(&self) -> &ModelLayers {
+        &self.layers
+    }
+
+    /// The bytes that a token adds to a text. Empty for a control token.
+    pub fn bytes(&self, token: u32) -> Vec<u8> {
+        self.token_bytes.tok_trie().decode_ext(&[token], false)
+    }
+
+    /// Computes the rows, and returns the logits of those that are sampled.
+    pub fn forward(&self, inputs: &StepInputs, segments: Vec<RowSegment>) -> Result<Logits> {
+        let failed = |e: candle_core::Error| engine_error("failed in a step", e);
+        let mut pipeline = self.pipeline.blocking_lock();
+        let devices = pipeline
+            .device_mapper()
+            .map_or_else(|| vec![self.device.clone()], |mapper| mapper.get_unique_devices());
+        let model_inputs = inputs
+            .tensors(&self.device, &devices, self.sliding_window)
+            .map_err(failed)?;
+        let _rows = RowsGuard::enter(segments);
+        let result = pipeline.forward_inputs(Box::new(model_inputs), false).map_err(failed)?;
+        let ForwardInputsResult::CausalGeneration { logits } = result else {
+            return Err(engine_error(
+                "failed in a step",
+                "the model answers with something else than logits",
+            ));
+        };
+        if inputs.sampled() == 0 {
+            return Ok(Logits {
+                values: Vec::new(),
+                vocabulary: 0,
+            });
+        }
+        let vocabulary = logits.dim(candle_core::D::Minus1).map_err(failed)?;
+        let values = logits
+            .to_device(&Device::Cpu)
+            .and_then(|logits| logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
+            .map_err(failed)?;
+        Ok(Logits { values, vocabulary })
+    }
+}
+
+fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline + Send + Sync>>> {
+    let loader: Box<dyn Loader> = NormalLoaderBuilder::new(
+        NormalSpecificConfig::default(),
+        None,
+        None,
+        Some(config.model.clone()),
+        false,
+        None,
+    )
+    .build(None)?;
+    let device = match config.device {
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Auto | DeviceChoice::Cuda | DeviceChoice::Metal => mistralrs::best_device(false)?,
+    };
+    let mapping = match device.is_cpu() {
+        true => DeviceMapSetting::dummy(),
+        false => DeviceMapSetting::Auto(AutoDeviceMapParams::default_text()),
+    };
+    let memory = match device.is_cpu() {
+        true => MemoryGpuConfig::MbAmount(kv_cache_bytes(config)?.div_ceil(MEGABYTE)),
+        false => MemoryGpuConfig::Utilization(0.9),
+    };
+    loader.load_model_from_hf(
+        None,
+        TokenSource::CacheToken,
+        &model_dtype(config, &device),
+        &device,
+        true,
+        mapping,
+        None,
+        Some(PagedAttentionConfig::new(
+            Some(BLOCK_SIZE),
+            memory,
+            PagedCacheType::Auto,
+        )?),
+    )
+}
+
+fn model_dtype(config: &EngineConfig, device: &Device) -> ModelDType {
+    match config.dtype {
+        // The kernels compute in f32 and keep weights that are exactly bf16 or f16 as they are, so nothing is gained by less.
+        Dtype::Auto if device.is_cpu() => ModelDType::F32,
+        Dtype::Auto => ModelDType::Auto,
+        Dtype::F32 => ModelDType::F32,
+        Dtype::F16 => ModelDType::F16,
+        Dtype::Bf16 => ModelDType::BF16,
+    }
+}
+
+fn kv_cache_bytes(config: &EngineConfig) -> Result<usize> {
+    let element = match config.dtype {
+        Dtype::Auto | Dtype::F32 => 4,
+        Dtype::F16 | Dtype::Bf16 => 2,
+    };
+    let shape = Checkpoint::find(&config.model)?.kv_elements_per_token;
+    // One block more: the rounding to megabytes is upstream's, downward.
+    Ok((config.kv_cache_tokens + BLOCK_SIZE) * shape * element)
+}

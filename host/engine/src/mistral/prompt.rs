@@ -1,0 +1,65 @@
+//! Messages to the model's prompt: its chat template, then its tokenizer. Not here: what the messages are (`services`).
+
+use either::Either;
+use indexmap::IndexMap;
+use mistralrs::core::{ChatTemplate, MessageContent, apply_chat_template_to};
+use riad_core::{
+    Error, Result,
+    chat::{Message, Role},
+};
+use std::sync::Arc;
+use tokenizers::Tokenizer;
+
+#[derive(Clone)]
+pub(super) struct PromptEncoder {
+    template: Arc<ChatTemplate>,
+    tokenizer: Arc<Tokenizer>,
+}
+
+impl PromptEncoder {
+    pub fn new(template: Arc<ChatTemplate>, tokenizer: Arc<Tokenizer>) -> Self {
+        Self { template, tokenizer }
+    }
+
+    /// The tokens of a text alone, without the template.
+    pub fn count_text(&self, text: &str) -> usize {
+        self.tokenizer
+            .encode_fast(text, false)
+            .map_or(0, |encoding| encoding.len())
+    }
+
+    /// The whole prompt, to the place where the answer begins. Takes milliseconds; may be called on any thread.
+    pub fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
+        let Some(template) = &self.template.chat_template else {
+            return Err(refused("it has none"));
+        };
+        let text = apply_chat_template_to(
+            messages.iter().map(entry).collect(),
+            true,
+            None,
+            None,
+            template,
+            self.template.bos_tok(),
+            self.template.eos_tok(),
+            self.template.unk_tok(),
+            Vec::new(),
+        )
+        .map_err(refused)?;
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(refused)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+fn refused(why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("the model's chat template refuses these messages: {why}")).with_param("messages")
+}
+
+fn entry(message: &Message) -> IndexMap<String, MessageContent> {
+    let role = match message.role {
+        Role::System | Role::User | Role::Assistant => message.role.as_str(),
+    };
+    IndexMap::from([
+        ("role".to_owned(), Either::Left(role.to_owned())),
+        ("content".to_owned(), Either::Left(message.content.clone())),
+    ])
+}

@@ -1,0 +1,255 @@
+//! The engine's thread: takes requests in, computes one step after another, and hands every sampled token to its sequence. Not here:
+//! which rows a step has (`riad_batch`), what a token becomes (`sequence`).
+
+use super::{
+    Counted, engine_error,
+    inputs::{BLOCK_SIZE, StepInputs},
+    model::{LoadedModel, Logits},
+    sequence::ActiveSequence,
+};
+use crate::EngineConfig;
+use rayon::prelude::*;
+use riad_batch::{Batch, Limits, NewSequence, Refusal, SequenceId, Step};
+use riad_core::{Error, Result, chat::FinishReason};
+use riad_lora::RowSegment;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+enum Next {
+    Step,
+    End,
+}
+
+/// A generation for the batch.
+pub(super) struct Start {
+    pub sequence: NewSequence,
+    pub active: ActiveSequence,
+}
+
+pub(super) struct StepLoop {
+    config: EngineConfig,
+    model: Arc<LoadedModel>,
+    batch: Batch,
+    active: HashMap<SequenceId, ActiveSequence>,
+    starts: Receiver<Start>,
+    counted: Arc<Counted>,
+}
+
+impl StepLoop {
+    pub fn new(config: EngineConfig, model: Arc<LoadedModel>, starts: Receiver<Start>, counted: Arc<Counted>) -> Self {
+        Self {
+            batch: Batch::new(limits(&config, &model)),
+            config,
+            model,
+            active: HashMap::new(),
+            starts,
+            counted,
+        }
+    }
+
+    /// Runs until the engine is dropped. A panic, in the model or in what a caller gave, ends the requests of the batch and no
+    /// others.
+    pub fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.step())) {
+                Ok(Next::Step) => {}
+                Ok(Next::End) => return,
+                Err(_) => {
+                    // Also what a request gave us may panic again while the request ends.
+                    while catch_unwind(AssertUnwindSafe(|| self.fail_all())).is_err() {}
+                    self.reload();
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) -> Next {
+        if !self.admit() {
+            return Next::End;
+        }
+        self.drop_cancelled();
+        let step = self.batch.plan();
+        if !step.segments.is_empty() {
+            match self.compute(&step) {
+                Ok(sampled) => self.commit(&step, &sampled),
+                Err(error) => self.abandon(&step, &error),
+            }
+        }
+        Next::Step
+    }
+
+    /// Takes the requests that have come; waits for one if there is nothing to do. `false` when no more can come and none is left.
+    fn admit(&mut self) -> bool {
+        if self.active.is_empty() {
+            match self.starts.recv() {
+                Ok(start) => self.start(start),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match self.starts.try_recv() {
+                Ok(start) => self.start(start),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        let Start { sequence, active } = start;
+        match self.batch.add(sequence) {
+            Ok(id) => {
+                self.active.insert(id, active);
+            }
+            Err(refusal) => active.fail(refused(&refusal), &self.counted),
+        }
+    }
+
+    /// A client that has gone costs no further step.
+    fn drop_cancelled(&mut self) {
+        let cancelled: Vec<SequenceId> = self
+            .active
+            .iter()
+            .filter(|(_, active)| active.is_cancelled())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in cancelled {
+            self.end(id, Ok(FinishReason::Stop));
+        }
+    }
+
+    fn end(&mut self, id: SequenceId, result: Result<FinishReason>) {
+        self.batch.remove(id);
+        if let Some(active) = self.active.remove(&id) {
+            active.end(result, &self.counted);
+        }
+    }
+
+    /// Computes the step and samples. Changes nothing but what the model has in its cache.
+    fn compute(&self, step: &Step) -> Result<Vec<(SequenceId, u32)>> {
+        let mut inputs = StepInputs::default();
+        let mut segments = Vec::with_capacity(step.segments.len());
+        let mut sampled = Vec::new();
+        // Rows of the same adapter are neighbors: a layer adds them together.
+        let mut order: Vec<_> = step
+            .segments
+            .iter()
+            .map(|segment| (segment, self.active.get(&segment.sequence)))
+            .collect();
+        order.sort_by_key(|(_, active)| active.and_then(|active| active.adapter.as_ref()).map(Arc::as_ptr));
+        for (segment, active) in order {
+            let id = segment.sequence;
+            let rows = segment.first_position..segment.first_position + segment.rows;
+            let (Some(all), Some(table), Some(active)) = (self.batch.tokens(id), self.batch.block_table(id), active)
+            else {
+                return Err(engine_error("lost a sequence", format!("{id:?}")));
+            };
+            let tokens = all
+                .get(rows)
+                .ok_or_else(|| engine_error("lost a token", format!("{segment:?}")))?;
+            inputs
+                .push(tokens, segment.first_position, table, segment.samples)
+                .map_err(|e| engine_error("failed in a step", e))?;
+            segments.push(RowSegment {
+                rows: segment.rows,
+                adapter: active.adapter.as_ref().map(|loaded| loaded.adapter.clone()),
+                sampled: segment.samples,
+            });
+            if segment.samples {
+                sampled.push((id, all, active));
+            }
+        }
+        let logits = self.model.forward(&inputs, segments)?;
+        sample(&logits, &sampled)
+    }
+
+    fn commit(&mut self, step: &Step, sampled: &[(SequenceId, u32)]) {
+        self.batch.commit(step, sampled);
+        for segment in &step.segments {
+            if let Some(active) = self.active.get_mut(&segment.sequence) {
+                active.computed(segment.first_position + segment.rows);
+            }
+        }
+        for (id, token) in sampled {
+            let bytes = self.model.bytes(*token);
+            let is_end = self.model.end_tokens.contains(token);
+            let finish = self.active.get_mut(id).and_then(|active| active.push(&bytes, is_end));
+            if let Some(finish) = finish {
+                self.end(*id, Ok(finish));
+            }
+        }
+    }
+
+    /// The step failed: its sequences end with the error, the others go on.
+    fn abandon(&mut self, step: &Step, error: &Error) {
+        tracing::error!(%error, rows = step.segments.len(), "a step failed");
+        self.batch.abandon(step);
+        for segment in &step.segments {
+            self.end(segment.sequence, Err(engine_error("failed", error.to_string())));
+        }
+    }
+
+    fn fail_all(&mut self) {
+        while let Some(id) = self.active.keys().next().copied() {
+            self.end(id, Err(engine_error("ended without an answer", "a step panicked")));
+        }
+    }
+
+    /// What a panicking forward pass had locked inside the model stays locked, so the model is read again.
+    fn reload(&mut self) {
+        tracing::error!("a step panicked; loading the model again");
+        match LoadedModel::load(&self.config) {
+            Ok(model) => {
+                self.batch = Batch::new(limits(&self.config, &model));
+                self.model = Arc::new(model);
+            }
+            // The next request fails and tries again.
+            Err(error) => tracing::error!(%error, "the model cannot be loaded again"),
+        }
+    }
+}
+
+/// One token for each sequence, on all threads of the pool: each has its own sampler, so the order does not matter.
+fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) -> Result<Vec<(SequenceId, u32)>> {
+    sampled
+        .par_iter()
+        .enumerate()
+        .map(|(row, (id, tokens, active))| {
+            let logits = logits
+                .row(row)
+                .ok_or_else(|| engine_error("failed in a step", "a row without logits"))?;
+            Ok((*id, active.sampler.sample(logits, tokens)?))
+        })
+        .collect()
+}
+
+fn limits(config: &EngineConfig, model: &LoadedModel) -> Limits {
+    Limits {
+        rows_per_step: config.rows_per_step,
+        sequences: config.max_sequences,
+        blocks: model.blocks.min(config.kv_cache_tokens.div_ceil(BLOCK_SIZE)),
+        block_size: BLOCK_SIZE,
+        context_cost: CONTEXT_COST,
+    }
+}
+
+/// What a token of context costs beside the linear layers of a row, as measured on a CPU with a model of 135 million parameters;
+/// greater models pay relatively less for context.
+const CONTEXT_COST: f32 = 1.0 / 2048.0;
+
+fn refused(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::EmptyPrompt => Error::invalid("the prompt is empty").with_param("messages"),
+        Refusal::TooLong { needed_blocks, blocks } => Error::invalid(format!(
+            "prompt and max_tokens need {} tokens of the engine's KV cache, which has {}; lower max_tokens, shorten the prompt, or raise engine.kv_cache_tokens",
+            needed_blocks * BLOCK_SIZE,
+            blocks * BLOCK_SIZE,
+        ))
+        .with_param("max_tokens"),
+    }
+}

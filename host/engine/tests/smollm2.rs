@@ -1,0 +1,121 @@
+//! A real model, SmolLM2-135M-Instruct in f32: its greedy answers, alone and in a batch of mixed adapters, are those of transformers and
+//! peft (`smollm2/reference.json` has their versions). The model is not in the repository: `RIAD_SMOLLM2` names its folder in Hugging
+//! Face's layout, with the PEFT folders `adapter-a` and `adapter-b` in it for the answers with adapters. Without it the suite says that it
+//! was skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say what they skip"
+)]
+
+mod common;
+
+use common::ask::{self, Answer, Engine};
+use futures::future::join_all;
+use riad_core::{
+    adapter::AdapterSource,
+    chat::{FinishReason, Message, Role, Sampling},
+};
+use serde_json::Value;
+use std::path::PathBuf;
+
+const MAX_TOKENS: u32 = 48;
+
+struct Case {
+    messages: Vec<Message>,
+    prompt_tokens: u32,
+    adapter: Option<AdapterSource>,
+    expected: Value,
+}
+
+impl Case {
+    async fn ask(&self, engine: &Engine) -> Answer {
+        let sampling = Sampling::greedy(MAX_TOKENS);
+        ask::ask(engine, &self.messages, &sampling, self.adapter.as_ref())
+            .await
+            .unwrap()
+    }
+
+    fn check(&self, answer: &Answer) {
+        let asked = format!(
+            "{:?} with {:?}",
+            self.messages,
+            self.adapter.as_ref().map(|adapter| &adapter.folder)
+        );
+        assert_eq!(answer.text, self.expected["text"].as_str().unwrap(), "{asked}");
+        assert_eq!(
+            u64::from(answer.tokens()),
+            self.expected["tokens"].as_u64().unwrap(),
+            "{asked}"
+        );
+        assert_eq!(answer.end.usage.prompt_tokens, self.prompt_tokens, "{asked}");
+        let finish = match self.expected["finished"].as_bool().unwrap() {
+            true => FinishReason::Stop,
+            false => FinishReason::Length,
+        };
+        assert_eq!(answer.finish(), finish, "{asked}");
+    }
+}
+
+fn message(value: &Value) -> Message {
+    let role = match value["role"].as_str().unwrap() {
+        "system" => Role::System,
+        "assistant" => Role::Assistant,
+        _ => Role::User,
+    };
+    Message {
+        role,
+        content: value["content"].as_str().unwrap().to_owned(),
+    }
+}
+
+fn cases(model: &std::path::Path) -> Vec<Case> {
+    let reference: Value = serde_json::from_str(include_str!("smollm2/reference.json")).unwrap();
+    let mut cases = Vec::new();
+    for prompt in reference["prompts"].as_array().unwrap() {
+        for (name, expected) in prompt["answers"].as_object().unwrap() {
+            let folder = model.join(format!("adapter-{name}"));
+            let adapter = match name.as_str() {
+                "base" => None,
+                _ if folder.is_dir() => Some(ask::source(&folder)),
+                _ => {
+                    eprintln!("skipped: {} is not there", folder.display());
+                    continue;
+                }
+            };
+            cases.push(Case {
+                messages: prompt["messages"].as_array().unwrap().iter().map(message).collect(),
+                prompt_tokens: u32::try_from(prompt["prompt_tokens"].as_u64().unwrap()).unwrap(),
+                adapter,
+                expected: expected.clone(),
+            });
+        }
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_alone_and_in_a_batch_are_those_of_transformers() {
+    let Some(model) = std::env::var_os("RIAD_SMOLLM2").map(PathBuf::from) else {
+        eprintln!("skipped: RIAD_SMOLLM2 names no folder");
+        return;
+    };
+    let engine = ask::open(&model, 32).await;
+    let cases = cases(&model);
+    for case in &cases {
+        case.check(&case.ask(&engine).await);
+    }
+    // In one batch, whose prompts are read again.
+    let mut config = ask::config(&model, 32);
+    config.prefix_cache = false;
+    let engine = riad_engine::open(config).await.unwrap();
+    for (case, answer) in cases
+        .iter()
+        .zip(join_all(cases.iter().map(|case| case.ask(&engine))).await)
+    {
+        case.check(&answer);
+    }
+}
