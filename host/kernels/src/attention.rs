@@ -18,6 +18,8 @@ use std::ops::Range;
 
 /// Tokens of a block at the most.
 pub const MAX_BLOCK_SIZE: usize = 32;
+/// Heads, and numbers of a head, at the most: sizes then fit their type.
+const MAX_WIDTH: usize = 1 << 16;
 /// Rows of one sequence that a task takes together, so that they share what is read of the cache.
 const ROWS_OF_TASK: usize = 16;
 
@@ -33,21 +35,24 @@ pub struct Shape {
     pub scale: f32,
     /// Scores become `softcap * tanh(score / softcap)`.
     pub softcap: Option<f32>,
-    /// A row sees only its last tokens.
+    /// A row sees only its last tokens, at least one.
     pub window: Option<usize>,
 }
 
 impl Shape {
     fn check(&self) -> Result<(), ShapeError> {
         let whole = self.kv_heads > 0 && self.heads > 0 && self.heads.is_multiple_of(self.kv_heads);
-        let dim = self.head_dim > 0 && self.head_dim.is_multiple_of(16);
+        let whole = whole && self.heads <= MAX_WIDTH;
+        let dim = self.head_dim > 0 && self.head_dim <= MAX_WIDTH && self.head_dim.is_multiple_of(16);
         let block = self.block_size > 0 && self.block_size <= MAX_BLOCK_SIZE && self.block_size.is_multiple_of(8);
         ShapeError::unless(whole && dim && block, || {
             format!(
                 "{} heads over {}, of {} numbers, in blocks of {} are not implemented: heads must divide, numbers must be whole 16s, blocks 8 to {MAX_BLOCK_SIZE}",
                 self.heads, self.kv_heads, self.head_dim, self.block_size
             )
-        })
+        })?;
+        // Nothing seen has no mean: the output would be NaN.
+        ShapeError::unless(self.window != Some(0), || "a window of no tokens".to_owned())
     }
 
     /// Numbers of one head in a block.
@@ -78,8 +83,10 @@ pub fn attend<T: Element>(
 ) -> Result<(), ShapeError> {
     shape.check()?;
     let rows = contexts.len();
-    let width = rows * shape.heads * shape.head_dim;
-    let fits = q.len() == width && out.len() == width && tables.len() == rows * stride && keys.len() == values.len();
+    // No slice is as long as a product that saturates.
+    let width = rows.saturating_mul(shape.heads * shape.head_dim);
+    let cells = rows.saturating_mul(stride);
+    let fits = q.len() == width && out.len() == width && tables.len() == cells && keys.len() == values.len();
     ShapeError::unless(fits, || {
         format!(
             "queries of {}, an output of {}, tables of {} and caches of {} and {} do not fit {rows} rows",

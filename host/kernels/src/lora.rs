@@ -98,8 +98,10 @@ pub fn add(x: &[f32], y: &mut [f32], segments: &[Segment<'_>]) -> Result<(), Sha
     let mut end = 0;
     for Segment { rows, pair } in segments {
         let fits = rows.start >= end && rows.start <= rows.end;
-        let inside =
-            |numbers: usize, width: usize| width > 0 && rows.end * width <= numbers && numbers.is_multiple_of(width);
+        let inside = |numbers: usize, width: usize| {
+            let needed = rows.end.checked_mul(width);
+            width > 0 && needed.is_some_and(|needed| needed <= numbers) && numbers.is_multiple_of(width)
+        };
         ShapeError::unless(
             fits && inside(x.len(), pair.inputs) && inside(y.len(), pair.outputs),
             || {
@@ -350,6 +352,11 @@ mod tests {
         assert!(add(&x, &mut y, &[segment(0..2), segment(2..4)]).is_ok());
         assert!(add(&x, &mut y, &[segment(0..5)]).is_err());
         assert!(add(&x, &mut y, &[segment(0..3), segment(2..4)]).is_err());
+        assert!(add(&x, &mut y, &[segment(0..usize::MAX)]).is_err());
+        assert!(
+            add(&x, &mut y, &[segment(0..(usize::MAX / 2 + 2))]).is_err(),
+            "its product wraps to 2"
+        );
         assert!(add(&x, &mut y[..11], &[segment(0..1)]).is_err());
     }
 }

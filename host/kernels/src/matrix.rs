@@ -62,10 +62,14 @@ impl Matrix {
         let (mut quants, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
         for block in values.chunks_exact(Q8_BLOCK) {
             let greatest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-            let scale = greatest / 127.0;
+            // Blocks beyond the range of f16 become its greatest number and not infinite.
+            let scale = (greatest / 127.0).min(f16::MAX.to_f32());
             let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-            #[expect(clippy::cast_possible_truncation, reason = "at most 127 by the choice of the scale")]
-            quants.extend(block.iter().map(|value| (value * inverse).round() as i8));
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "at most 127 by the choice of the scale, and saturates where the scale is f16's greatest"
+            )]
+            quants.extend(block.iter().map(|value| (value * inverse).round().max(-127.0) as i8));
             scales.push(f16::from_f32(scale));
         }
         let storage = Storage::Q8 {
@@ -182,6 +186,11 @@ mod tests {
             }
         }
         assert_eq!(Matrix::q8_0(&[0.0; 32], 1, 32).unwrap().to_f32(), [0.0; 32]);
+        let large = Matrix::q8_0(&[-1e9; 32], 1, 32).unwrap().to_f32();
+        assert!(
+            large.iter().all(|value| value.is_finite() && *value < -8e6),
+            "{large:?}"
+        );
     }
 
     #[test]

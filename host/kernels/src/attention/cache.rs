@@ -39,7 +39,7 @@ fn write<T: Element>(
 ) -> Result<(), ShapeError> {
     shape.check()?;
     let width = shape.kv_heads * shape.head_dim;
-    ShapeError::unless(rows.len() == slots.len() * width, || {
+    ShapeError::unless(rows.len() == slots.len().saturating_mul(width), || {
         format!("{} numbers are not {} rows of {width}", rows.len(), slots.len())
     })?;
     for (row, slot) in rows.chunks_exact(width).zip(slots) {
@@ -69,7 +69,8 @@ pub fn gather<T: Element>(
 ) -> Result<(), ShapeError> {
     shape.check()?;
     let width = shape.kv_heads * shape.head_dim;
-    let fits = k.len() == tokens * width && v.len() == k.len() && tokens <= table.len() * shape.block_size;
+    let fits = k.len() == tokens.saturating_mul(width) && v.len() == k.len();
+    let fits = fits && tokens.div_ceil(shape.block_size) <= table.len();
     ShapeError::unless(fits, || {
         format!(
             "{} and {} numbers and {} blocks do not fit {tokens} tokens",

@@ -255,6 +255,18 @@ fn wrong_sizes_are_errors() {
             kv_heads: 2,
             ..shape.clone()
         },
+        Shape {
+            heads: usize::MAX / 2 + 1,
+            ..shape.clone()
+        },
+        Shape {
+            head_dim: usize::MAX / 16 * 16,
+            ..shape.clone()
+        },
+        Shape {
+            window: Some(0),
+            ..shape.clone()
+        },
     ] {
         assert!(ask(&[0, 1], &[8], &wrong).is_err(), "{wrong:?}");
     }
