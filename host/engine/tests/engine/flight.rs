@@ -250,12 +250,16 @@ async fn a_dropped_prompt_count_ends_no_other_request() {
     let engine = ask::open(&shipped::base(), 1).await;
     let (messages, sampling) = (say("Tell me a long story."), Sampling::greedy(64));
     let alone = ask::ask(&engine, &messages, &sampling, None).await.unwrap();
+    // So long that it is not counted at once.
+    let counted = say(&"A long story about a lighthouse. ".repeat(2_000));
     let leaving = async {
+        let mut dropped = 0;
         for _ in 0..50 {
             // Polled once, so that the count has begun, and dropped.
-            assert!(engine.count_prompt(&messages).now_or_never().is_none());
+            dropped += usize::from(engine.count_prompt(&counted).now_or_never().is_none());
             tokio::task::yield_now().await;
         }
+        assert!(dropped > 0, "no count was dropped before it was done");
     };
     let (answer, ()) = tokio::join!(ask::ask(&engine, &messages, &sampling, None), leaving);
     assert_eq!(answer.unwrap().text, alone.text);

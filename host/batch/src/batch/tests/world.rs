@@ -274,7 +274,9 @@ impl World {
             if sequence.remaining() > 0 {
                 let next = sequence.computed + sequence.planned;
                 let needs_block = next == sequence.table.len() * self.limits.block_size;
-                assert!(needs_block && step.preempted.is_empty() && self.batch.blocks.available() == 0);
+                assert!(needs_block, "{id:?} stands still with room in its blocks");
+                // Also when another was preempted in this step: its blocks may have been enough for an older one only.
+                assert_eq!(self.batch.blocks.available(), 0, "{id:?} got no block");
                 assert_eq!(Some(*id), newest, "only the newest waits for a block");
             }
         }
