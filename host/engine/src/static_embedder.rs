@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn tokens_are_the_tokenizers_and_an_empty_text_gives_zeros() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
+        let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         // "unbelievably" is one word and several tokens.
         let (one, tokens) = embedder.embed(vec!["unbelievably".into()]).await.unwrap();
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn two_models_of_the_same_size_have_two_spaces() {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
+        let shipped = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let other = tempfile::tempdir().unwrap();
         for name in ["model.safetensors", "tokenizer.json", "config.json"] {
             std::fs::copy(shipped.join(name), other.path().join(name)).unwrap();

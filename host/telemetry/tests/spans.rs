@@ -77,7 +77,7 @@ fn add_span(arguments: Vec<String>, spans: &mut Fields) {
 
 #[test]
 fn the_table_has_the_spans_and_fields_of_the_sources() {
-    let host = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let host = Path::new(env!("RIAD_SOURCE")).join("host");
     let mut made = Fields::new();
     for entry in fs::read_dir(host).unwrap() {
         let source = entry.unwrap().path().join("src");

@@ -23,8 +23,7 @@ impl Environment {
     /// # Errors
     /// When there is no home folder, or the repository is gone.
     pub fn read() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.ancestors().nth(2).context("xtask lies in host/xtask")?;
+        let root = Path::new(env!("RIAD_SOURCE"));
         let root = fs::canonicalize(root).with_context(|| format!("{} is gone; build xtask again", root.display()))?;
         Ok(Self {
             target: path("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target)),

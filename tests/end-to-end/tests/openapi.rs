@@ -18,8 +18,8 @@ use tokio::{
 };
 
 const SNAPSHOT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/snapshots/openapi__http_surface.snap"
+    env!("RIAD_SOURCE"),
+    "/tests/end-to-end/tests/snapshots/openapi__http_surface.snap"
 );
 
 /// What clients depend on: without the words for people, and by name, so that the order in which the code names things is not

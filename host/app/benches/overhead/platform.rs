@@ -114,7 +114,7 @@ impl Platform {
 async fn parts(folder: &Path, limits: &Limits) -> (Parts, Store) {
     let (data, bounds) = (folder.join("data"), limits.clone());
     let (embedder, store, sandbox) = spawn_blocking(move || {
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/embed");
+        let models = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&models).unwrap();
         let store = Store::open(&data, embedder.space().clone(), &bounds).unwrap();
         let sandbox = WasmSandbox::new(&data.join("compiled"), &bounds, Compiler::InProcess).unwrap();
@@ -167,7 +167,7 @@ async fn tenant(services: &Services, operator: &OperatorPass, id: &str) -> Secre
 async fn fill(services: &Services, pass: &TenantPass) {
     let mut sections = Vec::new();
     for tenant in ["acme", "globex"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(tenant);
+        let folder = Path::new(env!("RIAD_SOURCE")).join("host/app/demo").join(tenant);
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         for file in files {

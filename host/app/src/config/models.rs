@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 /// The shipped model's name in the API.
 pub const SHIPPED_ID: &str = "riad-mini";
 
+/// The source tree that the program was built from. Set by `.cargo/config.toml`, which is not read when another project builds this crate.
+const SOURCE: &str = match option_env!("RIAD_SOURCE") {
+    Some(root) => root,
+    None => concat!(env!("CARGO_MANIFEST_DIR"), "/../.."),
+};
+
 /// The greatest temperature that a request may have.
 const TEMPERATURE_MAX: f32 = 2.0;
 
@@ -19,7 +25,7 @@ pub fn shipped_folder() -> Result<PathBuf> {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|exe| Some(exe.parent()?.join("models")));
-    let source = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
+    let source = PathBuf::from(SOURCE).join("host/models");
     let found = beside
         .into_iter()
         .chain([source])

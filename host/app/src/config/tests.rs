@@ -267,7 +267,7 @@ fn a_model_folder_that_is_not_there_is_named() {
 
 #[test]
 fn the_example_at_the_root_is_the_reference() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../riad.example.toml");
+    let path = concat!(env!("RIAD_SOURCE"), "/riad.example.toml");
     assert_eq!(
         std::fs::read_to_string(path).unwrap(),
         Config::reference(),

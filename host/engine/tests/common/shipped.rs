@@ -10,7 +10,7 @@ const TEMPLATE: &str = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'
                         {% if add_generation_prompt %}<|assistant|>{% endif %}";
 
 pub fn chat() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/chat")
+    Path::new(env!("RIAD_SOURCE")).join("host/models/chat")
 }
 
 pub fn base() -> PathBuf {

@@ -56,7 +56,7 @@ pub fn plugin(name: &str) -> Component {
 }
 
 fn committed(path: &str) -> Component {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    let path = Path::new(env!("RIAD_SOURCE")).join(path);
     Component::of(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 

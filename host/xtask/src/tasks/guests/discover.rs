@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn a_guest_knows_every_crate_it_is_built_from() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let guests = guests(&root).unwrap();
+        let root = Path::new(env!("RIAD_SOURCE"));
+        let guests = guests(root).unwrap();
         let standard = guests.iter().find(|guest| guest.name == "standard").unwrap();
         let names: Vec<_> = standard
             .crates
