@@ -41,6 +41,6 @@ pub(crate) async fn create_chat_completion(
     Ok(if output.stream {
         stream::respond(events, header, choices, output.include_usage).into_response()
     } else {
-        Json(collect::collect(events, header, choices).await?).into_response()
+        Json(collect::collect(events, header, choices, output.logprobs).await?).into_response()
     })
 }

@@ -1,6 +1,7 @@
 //! Messages, sampling parameters and how a generation ends. Not here: OpenAI's JSON (`api`).
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +52,34 @@ pub struct Sampling {
     pub max_tokens: u32,
     /// The same seed, prompt and sampling give the same tokens. `None` picks a random seed.
     pub seed: Option<u64>,
+    /// Added to the logits of these tokens before anything else is done with them.
+    pub logit_bias: BTreeMap<u32, f32>,
+    /// Whether the answer tells the tokens' probabilities, and how many of the likeliest at each place.
+    pub logprobs: Option<u32>,
+}
+
+/// A token and the logarithm of its probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredToken {
+    pub text: String,
+    /// `None` for a control token, which adds nothing to a text.
+    pub bytes: Option<Vec<u8>>,
+    /// Natural logarithm of the softmax of the model's logits as they are: without bias, penalties, temperature, `top_k`, `top_p`
+    /// and `min_p`. At least [`ScoredToken::LEAST`].
+    pub logprob: f32,
+}
+
+impl ScoredToken {
+    /// JSON has no infinity; the same number as OpenAI's and vLLM's.
+    pub const LEAST: f32 = -9999.0;
+}
+
+/// A token of an answer beside the likeliest tokens at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprobs {
+    pub token: ScoredToken,
+    /// The likeliest first. Without the token itself if it is not among them.
+    pub top: Vec<ScoredToken>,
 }
 
 impl Sampling {
@@ -67,6 +96,8 @@ impl Sampling {
             stop: Vec::new(),
             max_tokens,
             seed: None,
+            logit_bias: BTreeMap::new(),
+            logprobs: None,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use capabilities::{Capabilities, DocumentReader, LogLevel, TenantLog, TextEm
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use engine::{
-    AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, UsageReporter,
+    AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece, UsageReporter,
 };
 pub use idempotency::{IdempotencyStore, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore};

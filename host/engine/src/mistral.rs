@@ -4,6 +4,7 @@
 mod adapters;
 mod checkpoint;
 mod inputs;
+mod logprobs;
 mod model;
 mod prompt;
 mod sampling;
@@ -39,6 +40,7 @@ pub(crate) struct MistralEngine {
     prefix_cache: bool,
     /// Positions that the model has.
     context_tokens: usize,
+    vocabulary: usize,
     encoder: PromptEncoder,
     adapters: AdapterCache,
     starts: mpsc::Sender<Start>,
@@ -71,6 +73,7 @@ impl MistralEngine {
             max_sequences: config.max_sequences,
             prefix_cache: config.prefix_cache,
             context_tokens: model.context_tokens,
+            vocabulary: model.vocabulary(),
             encoder: model.encoder.clone(),
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
             starts,
@@ -117,6 +120,7 @@ impl ChatEngine for MistralEngine {
     async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream> {
         // Dropped in the reverse order when this ends early: the usage is reported before the permit goes back.
         let (permit, mut generation) = (permit, generation);
+        logprobs::check_bias(&generation.sampling, self.vocabulary)?;
         let adapter = match &generation.adapter {
             Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,

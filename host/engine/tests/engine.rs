@@ -22,6 +22,8 @@ mod failures;
 mod flight;
 #[path = "engine/inspection.rs"]
 mod inspection;
+#[path = "engine/logprobs.rs"]
+mod logprobs;
 #[path = "engine/seeds.rs"]
 mod seeds;
 #[path = "engine/tally.rs"]

@@ -93,6 +93,17 @@ async fn an_address_never_leaves_even_where_it_is_cut_by_a_chunk() {
     }
     let whole = acme.chat(&Chat::new(ADDRESS)).await;
     assert_eq!(text(&whole), redacted);
+    // Tokens would show what the plugin takes out.
+    for (name, value) in [("logprobs", true), ("stream", true)] {
+        let chat = Chat::new(ADDRESS).with("logprobs", true).with(name, value);
+        let refused = acme.try_chat(&chat).await.refused(400, "");
+        assert_eq!(refused.json()["error"]["param"], "logprobs");
+    }
+    let scored = globex.chat(&Chat::new(ADDRESS).with("logprobs", true)).await;
+    assert!(
+        scored["choices"][0]["logprobs"]["content"].is_array(),
+        "the standard stage"
+    );
     // Quotations are checked as the model wrote them.
     assert_eq!(whole["riad"]["citations"][0]["grounded"], true);
 

@@ -84,6 +84,62 @@ async fn a_stream_is_a_role_pieces_of_text_a_reason_and_the_last_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logprobs_are_those_of_the_text_streamed_and_whole() {
+    let (_host, tenant) = host().await;
+    let plain = tenant.chat(&Chat::new(QUESTION)).await;
+    assert_eq!(plain["choices"][0]["logprobs"], Value::Null);
+    let chat = Chat::new(QUESTION).with("logprobs", true).with("top_logprobs", 2);
+    let mut whole = tenant.chat(&chat).await;
+    let logprobs = whole["choices"][0]["logprobs"].take();
+    assert_eq!(whole["choices"], plain["choices"], "the rest of the answer is the same");
+    assert_eq!(whole["usage"], plain["usage"]);
+    assert_eq!(logprobs["refusal"], Value::Null);
+    let content = logprobs["content"].as_array().unwrap();
+    let tokens: String = content.iter().map(|token| token["token"].as_str().unwrap()).collect();
+    assert_eq!(tokens.trim_start(), whole["choices"][0]["message"]["content"]);
+    for token in content {
+        let bytes: Vec<u8> = serde_json::from_value(token["bytes"].clone()).unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), token["token"]);
+        let top = token["top_logprobs"].as_array().unwrap();
+        assert_eq!(top.len(), 2);
+        for member in ["token", "logprob", "bytes"] {
+            assert_eq!(top[0][member], token[member], "the likeliest is chosen");
+        }
+    }
+
+    let events = events(&tenant, &chat).await;
+    let mut streamed = Vec::new();
+    for choice in events.iter().map(|event| &event["choices"][0]) {
+        let content = choice["logprobs"]["content"].as_array();
+        let text = choice["delta"]["content"].as_str().unwrap_or_default();
+        assert_eq!(content.is_some(), !text.is_empty(), "{choice}");
+        streamed.extend(content.into_iter().flatten().cloned());
+    }
+    assert_eq!(streamed, *content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_biased_token_is_never_or_always_written() {
+    let (_host, tenant) = host().await;
+    let scored = |chat: Chat| chat.with("logprobs", true).with("max_tokens", 6);
+    let token = |answer: &Value, at: usize| answer["choices"][0]["logprobs"]["content"][at]["token"].clone();
+    let plain = tenant.chat(&scored(Chat::new(QUESTION))).await;
+    let mut written = std::collections::BTreeSet::new();
+    for bias in [json!({}), json!({"40": 100}), json!({"41": 100})] {
+        let answer = tenant
+            .chat(&scored(Chat::new(QUESTION)).with("logit_bias", bias.clone()))
+            .await;
+        if bias == json!({}) {
+            assert_eq!(answer["choices"], plain["choices"]);
+        } else {
+            assert_eq!(token(&answer, 0), token(&answer, 5));
+        }
+        written.insert(token(&answer, 0).to_string());
+    }
+    assert_eq!(written.len(), 3, "{written:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn usage_comes_in_a_chunk_of_its_own_when_it_is_asked_for() {
     let (_host, tenant) = host().await;
     let chat = Chat::new(QUESTION);

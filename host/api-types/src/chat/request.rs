@@ -3,6 +3,7 @@
 use crate::strings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -49,6 +50,17 @@ pub struct ChatCompletionRequest {
     /// The same seed, prompt and sampling give the same answer; changes nothing at temperature 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
+    /// Whether the answer has the logarithms of its tokens' probabilities. They are those of the model's own logits: `logit_bias`,
+    /// penalties, `temperature`, `top_p`, `top_k` and `min_p` do not change them. Refused where a plugin of the tenant's serves the
+    /// stage `postprocessing`, because tokens would show what it takes out of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<bool>,
+    /// How many of the likeliest tokens are told at each place, 0 to 20. Needs `logprobs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u32>,
+    /// What is added to the logits of up to 300 tokens, by their numbers in the model's vocabulary: -100 (never) to 100 (always).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit_bias: Option<BTreeMap<String, f32>>,
     /// `auto` or `default`, `flex` (uses capacity that others leave), `priority` (if the tenant has it).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
@@ -67,15 +79,6 @@ pub struct ChatCompletionRequest {
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logprobs: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_logprobs: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logit_bias: Option<Value>,
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modalities: Option<Value>,

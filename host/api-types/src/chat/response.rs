@@ -1,7 +1,7 @@
 //! A chat's answer, as a whole and in chunks.
 
 use crate::{receipts::Receipt, search::Passage};
-use riad_core::plugin;
+use riad_core::{chat, plugin};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use utoipa::ToSchema;
@@ -22,7 +22,8 @@ pub struct ChatCompletion {
 pub struct Choice {
     pub index: u32,
     pub message: AssistantMessage,
-    pub logprobs: Option<()>,
+    /// Null unless `logprobs` was asked for.
+    pub logprobs: Option<Logprobs>,
     #[schema(example = "stop")]
     pub finish_reason: Cow<'static, str>,
     /// Only with `n` above 1.
@@ -58,11 +59,36 @@ pub struct ChatCompletionChunk {
 pub struct ChunkChoice {
     pub index: u32,
     pub delta: Delta,
-    pub logprobs: Option<()>,
+    /// Of the tokens that end in this chunk; null in other chunks.
+    pub logprobs: Option<Logprobs>,
     pub finish_reason: Option<Cow<'static, str>>,
     /// Only with `n` above 1, where the choice ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub riad: Option<ChoiceRiad>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Logprobs {
+    /// The tokens of the text. Tokens that a stop sequence took away, and the token that ended the answer, are not among them.
+    pub content: Vec<TokenLogprobs>,
+    pub refusal: Option<()>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct TokenLogprobs {
+    #[serde(flatten)]
+    pub token: ScoredToken,
+    /// The likeliest first.
+    pub top_logprobs: Vec<ScoredToken>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ScoredToken {
+    pub token: String,
+    /// Natural logarithm of the probability, at least -9999.
+    pub logprob: f32,
+    /// The token's UTF-8, which may be a part of a character; null for a control token.
+    pub bytes: Option<Vec<u8>>,
 }
 
 #[derive(Default, Serialize, Deserialize, ToSchema)]
@@ -122,6 +148,29 @@ impl From<plugin::Citation> for Citation {
         Self {
             passage: citation.passage,
             grounded: citation.grounded,
+        }
+    }
+}
+
+impl From<Vec<chat::TokenLogprobs>> for Logprobs {
+    fn from(tokens: Vec<chat::TokenLogprobs>) -> Self {
+        let token = |token: chat::TokenLogprobs| TokenLogprobs {
+            token: token.token.into(),
+            top_logprobs: token.top.into_iter().map(Into::into).collect(),
+        };
+        Self {
+            content: tokens.into_iter().map(token).collect(),
+            refusal: None,
+        }
+    }
+}
+
+impl From<chat::ScoredToken> for ScoredToken {
+    fn from(token: chat::ScoredToken) -> Self {
+        Self {
+            token: token.text,
+            logprob: token.logprob,
+            bytes: token.bytes,
         }
     }
 }

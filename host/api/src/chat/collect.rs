@@ -3,13 +3,18 @@
 use super::response::{AnswerHeader, citation_list, finish_reason, riad};
 use futures::{Stream, StreamExt};
 use riad_api_types::chat::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad, Usage};
-use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
+use riad_core::{
+    Error, Result,
+    chat::{FinishReason, TokenLogprobs},
+    plugin::Citation,
+};
 use riad_services::chat::ChatEvent;
 use std::pin::pin;
 
 #[derive(Default)]
 struct CollectedChoice {
     text: String,
+    logprobs: Vec<TokenLogprobs>,
     end: Option<(FinishReason, Vec<Citation>)>,
 }
 
@@ -17,15 +22,21 @@ pub(super) async fn collect(
     events: impl Stream<Item = Result<ChatEvent>>,
     header: AnswerHeader,
     choices: u32,
+    logprobs: bool,
 ) -> Result<ChatCompletion> {
     let mut events = pin!(events);
     let mut collected: Vec<CollectedChoice> = (0..choices).map(|_| CollectedChoice::default()).collect();
     let at = |index: u32| index as usize;
     let (receipt, passages) = loop {
         match events.next().await {
-            Some(Ok(ChatEvent::Text { choice, text })) => {
+            Some(Ok(ChatEvent::Text {
+                choice,
+                text,
+                logprobs: of_text,
+            })) => {
                 if let Some(choice) = collected.get_mut(at(choice)) {
                     choice.text.push_str(&text);
+                    choice.logprobs.extend(of_text);
                 }
             }
             Some(Ok(ChatEvent::ChoiceEnd {
@@ -63,7 +74,7 @@ pub(super) async fn collect(
                 content: choice.text,
                 refusal: None,
             },
-            logprobs: None,
+            logprobs: logprobs.then(|| choice.logprobs.into()),
             finish_reason: finish_reason(finish).into(),
             riad: choice_riad,
         });

@@ -9,6 +9,7 @@ use serde_json::Value;
 /// How the answer is to be sent.
 pub(super) struct Output {
     pub stream: bool,
+    pub logprobs: bool,
     pub include_usage: bool,
 }
 
@@ -20,6 +21,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
     reject_unsupported_fields(&body)?;
     let output = Output {
         stream: body.stream.unwrap_or(false),
+        logprobs: body.logprobs.unwrap_or(false),
         include_usage: body
             .stream_options
             .and_then(|options| options.include_usage)
@@ -44,6 +46,9 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         n: body.n,
         // Any 64 bits are a seed.
         seed: body.seed.map(i64::cast_unsigned),
+        logprobs: body.logprobs,
+        top_logprobs: body.top_logprobs,
+        logit_bias: body.logit_bias.unwrap_or_default(),
         service_tier: body.service_tier.as_deref().map(read_tier).transpose()?.flatten(),
     };
     Ok((request, output))
@@ -64,9 +69,6 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
             is_set(&body.function_call, &|v| is_none(v) || v == "auto"),
         ),
         ("response_format", is_set(&body.response_format, &is_text)),
-        ("logprobs", is_set(&body.logprobs, &|v| *v == Value::Bool(false))),
-        ("top_logprobs", is_set(&body.top_logprobs, &|v| *v == 0)),
-        ("logit_bias", is_set(&body.logit_bias, &is_empty)),
         ("modalities", is_set(&body.modalities, &only_text)),
         ("audio", is_set(&body.audio, &is_empty)),
         ("web_search_options", is_set(&body.web_search_options, &|_| false)),

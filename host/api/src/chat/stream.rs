@@ -66,12 +66,14 @@ impl ChunkWriter {
 
     fn events_for(&mut self, event: Result<ChatEvent>) -> Vec<Event> {
         match event {
-            Ok(ChatEvent::Text { choice, text }) => {
+            Ok(ChatEvent::Text { choice, text, logprobs }) => {
                 let delta = Delta {
                     role: None,
                     content: Some(text),
                 };
-                let text = self.chunk(vec![choice_chunk(choice, delta)], None, None);
+                let mut chunk = choice_chunk(choice, delta);
+                chunk.logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
+                let text = self.chunk(vec![chunk], None, None);
                 self.take_pending_end().into_iter().chain([text]).collect()
             }
             Ok(ChatEvent::ChoiceEnd {

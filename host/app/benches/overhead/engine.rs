@@ -68,7 +68,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
     let mut answer = String::new();
     while let Some(event) = stream.next().await {
         match event? {
-            GenerationEvent::Piece(piece) => answer.push_str(&piece),
+            GenerationEvent::Piece(piece) => answer.push_str(&piece.text),
             GenerationEvent::End(end) => return Ok((answer, end.usage)),
         }
     }

@@ -4,7 +4,7 @@ use super::{EnginePermit, Progress};
 use crate::{
     Account, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Message, Sampling, TokenUsage},
+    chat::{FinishReason, Message, Sampling, TokenLogprobs, TokenUsage},
     ledger::EngineTokens,
     profile::ModelProfile,
 };
@@ -61,10 +61,27 @@ impl Drop for UsageReporter {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum GenerationEvent {
-    /// Text of one or more tokens, never empty.
-    Piece(String),
+    Piece(Piece),
     /// The last event.
     End(GenerationEnd),
+}
+
+/// Text of one or more tokens; empty only where tokens without text have logprobs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Piece {
+    pub text: String,
+    /// Of the tokens that end in this text, if the sampling asks for them. Tokens that a stop sequence takes away, and the token that
+    /// ends the answer, have none.
+    pub logprobs: Vec<TokenLogprobs>,
+}
+
+impl From<&str> for Piece {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            logprobs: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +92,7 @@ pub struct GenerationEnd {
     pub adapter_tensors: u32,
 }
 
-/// The engine fills it at full speed; it holds at most `max_tokens` of text. Dropping it stops the generation.
+/// The engine fills it at full speed; it holds at most `max_tokens` of text and their logprobs. Dropping it stops the generation.
 pub type GenerationStream = BoxStream<'static, Result<GenerationEvent>>;
 
 /// The adapters in the engine's memory.

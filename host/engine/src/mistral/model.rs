@@ -14,7 +14,7 @@ use mistralrs::core::{
     NormalLoaderBuilder, NormalSpecificConfig, PagedAttentionConfig, PagedCacheType, Pipeline, TokenSource,
     llguidance::toktrie::TokEnv,
 };
-use riad_core::{Error, Result};
+use riad_core::{Error, Result, chat::ScoredToken};
 use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -101,6 +101,29 @@ impl LoadedModel {
     /// The bytes that a token adds to a text. Empty for a control token.
     pub fn bytes(&self, token: u32) -> Vec<u8> {
         self.token_bytes.tok_trie().decode_ext(&[token], false)
+    }
+
+    /// A token as the caller reads it.
+    pub fn scored(&self, token: u32, logprob: f32) -> ScoredToken {
+        let bytes = self.bytes(token);
+        // SentencePiece writes a space as U+2581.
+        let text = match bytes.is_empty() {
+            true => self.token_bytes.tok_trie().decode_ext(&[token], true),
+            false => match std::str::from_utf8(&bytes) {
+                Ok(text) => text.replace('\u{2581}', " ").into_bytes(),
+                Err(_) => bytes.clone(),
+            },
+        };
+        ScoredToken {
+            text: String::from_utf8_lossy(&text).into_owned(),
+            bytes: (!bytes.is_empty()).then_some(text),
+            logprob,
+        }
+    }
+
+    /// Tokens that the model can write, by number.
+    pub fn vocabulary(&self) -> usize {
+        self.token_bytes.tok_trie().vocab_size()
     }
 
     /// Computes the rows, and returns the logits of those that are sampled.

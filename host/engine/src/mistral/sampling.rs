@@ -1,13 +1,15 @@
 //! How the next token is chosen: our sampling parameters in upstream's sampler, with a random generator of the sequence's own, so
 //! that what a request samples depends on its seed and its prompt, not on the batch. Not here: validation (`services`).
 
-use super::engine_error;
+use super::{engine_error, logprobs::Scores};
 use candle_core::{DType, Device, Tensor};
 use mistralrs::core::Sampler;
 use rand::SeedableRng;
 use rand_isaac::Isaac64Rng;
 use riad_core::{Result, chat::Sampling};
 use std::{
+    borrow::Cow,
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex},
 };
@@ -20,6 +22,14 @@ pub(super) struct TokenSampler {
     rng: Arc<Mutex<Isaac64Rng>>,
     /// Neither chance nor penalties: the greatest logit is the token.
     plain: bool,
+    bias: BTreeMap<u32, f32>,
+    /// How many of the likeliest tokens are scored beside the sampled one.
+    scored: Option<u32>,
+}
+
+pub(super) struct Sampled {
+    pub token: u32,
+    pub scores: Option<Scores>,
 }
 
 impl TokenSampler {
@@ -30,11 +40,34 @@ impl TokenSampler {
             sampler: sampler(sampling)?,
             rng: Arc::new(Mutex::new(Isaac64Rng::seed_from_u64(seed))),
             plain: sampling.temperature <= 0.0 && penalties(sampling) == (None, None, None),
+            bias: sampling.logit_bias.clone(),
+            scored: sampling.logprobs,
         })
     }
 
     /// The token after `tokens`, by the logits of their last.
-    pub fn sample(&self, logits: &[f32], tokens: &[u32]) -> Result<u32> {
+    pub fn sample(&self, logits: &[f32], tokens: &[u32]) -> Result<Sampled> {
+        let token = self.choose(&self.biased(logits), tokens)?;
+        Ok(Sampled {
+            token,
+            scores: self.scored.map(|top| Scores::of(logits, token, top)),
+        })
+    }
+
+    fn biased<'a>(&self, logits: &'a [f32]) -> Cow<'a, [f32]> {
+        if self.bias.is_empty() {
+            return Cow::Borrowed(logits);
+        }
+        let mut biased = logits.to_vec();
+        for (token, bias) in &self.bias {
+            if let Some(logit) = biased.get_mut(*token as usize) {
+                *logit += bias;
+            }
+        }
+        Cow::Owned(biased)
+    }
+
+    fn choose(&self, logits: &[f32], tokens: &[u32]) -> Result<u32> {
         if self.plain {
             return Ok(greatest(logits));
         }
@@ -108,7 +141,7 @@ mod tests {
         assert_eq!(greatest(&[0.5, 3.0, -1.0, 3.0, 2.0]), 3);
         assert_eq!(greatest(&[f32::NAN, 1.0]), 1);
         let greedy = TokenSampler::new(&Sampling::greedy(1)).unwrap();
-        assert_eq!(greedy.sample(&[0.0, 2.0, 1.0], &[7]).unwrap(), 1);
+        assert_eq!(greedy.sample(&[0.0, 2.0, 1.0], &[7]).unwrap().token, 1);
     }
 
     #[test]
@@ -120,7 +153,9 @@ mod tests {
         };
         let draw = |seed| -> Vec<u32> {
             let sampler = TokenSampler::new(&sampling(seed)).unwrap();
-            (0..32).map(|_| sampler.sample(&[0.0; 50], &[7]).unwrap()).collect()
+            (0..32)
+                .map(|_| sampler.sample(&[0.0; 50], &[7]).unwrap().token)
+                .collect()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
@@ -133,6 +168,37 @@ mod tests {
             ..Sampling::greedy(1)
         };
         let sampler = TokenSampler::new(&sampling).unwrap();
-        assert_eq!(sampler.sample(&[1.0, 2.0], &[1]).unwrap(), 0);
+        assert_eq!(sampler.sample(&[1.0, 2.0], &[1]).unwrap().token, 0);
+    }
+
+    #[test]
+    fn a_bias_bans_and_forces_but_changes_no_logprob() {
+        let logits = [1.0, 2.0, 3.0];
+        for temperature in [0.0, 1.0] {
+            let sampled = |token, bias| {
+                let sampling = Sampling {
+                    temperature,
+                    seed: Some(5),
+                    logit_bias: [(token, bias)].into(),
+                    logprobs: Some(3),
+                    ..Sampling::greedy(1)
+                };
+                let sampler = TokenSampler::new(&sampling).unwrap();
+                (0..64)
+                    .map(|_| sampler.sample(&logits, &[7]).unwrap())
+                    .collect::<Vec<_>>()
+            };
+            assert!(sampled(2, -100.0).iter().all(|sampled| sampled.token != 2));
+            for forced in sampled(0, 100.0) {
+                assert_eq!(forced.token, 0);
+                assert_eq!(forced.scores, Some(Scores::of(&logits, 0, 3)));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_scored_unless_it_is_asked_for() {
+        let sampler = TokenSampler::new(&Sampling::greedy(1)).unwrap();
+        assert_eq!(sampler.sample(&[0.0, 2.0], &[7]).unwrap().scores, None);
     }
 }

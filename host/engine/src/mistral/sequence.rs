@@ -1,12 +1,15 @@
 //! One generation while it runs: from its tokens to the caller's events, and what is given back when it ends. Not here: which
 //! rows are computed (`step_loop`).
 
-use super::{Counted, adapters::LoadedAdapter, sampling::TokenSampler, stop::StopTrimmer, text::TextDecoder};
+use super::{
+    Counted, adapters::LoadedAdapter, logprobs::HeldLogprobs, sampling::TokenSampler, stop::StopTrimmer,
+    text::TextDecoder,
+};
 use riad_core::{
     Error, Result,
     adapter::AdapterSource,
-    chat::{FinishReason, TokenUsage},
-    ports::{EnginePermit, Generation, GenerationEnd, GenerationEvent, UsageReporter},
+    chat::{FinishReason, TokenLogprobs, TokenUsage},
+    ports::{EnginePermit, Generation, GenerationEnd, GenerationEvent, Piece, UsageReporter},
 };
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,6 +24,7 @@ pub(super) struct ActiveSequence {
     /// Whether the text has begun: an answer begins with its first letter, not with the space before it.
     begun: bool,
     trimmer: StopTrimmer,
+    logprobs: HeldLogprobs,
     events: Events,
     max_tokens: usize,
     prompt_tokens: usize,
@@ -49,6 +53,7 @@ impl ActiveSequence {
             text: TextDecoder::default(),
             begun: false,
             trimmer: StopTrimmer::new(&generation.sampling.stop),
+            logprobs: HeldLogprobs::default(),
             events,
             max_tokens,
             prompt_tokens,
@@ -72,7 +77,7 @@ impl ActiveSequence {
     }
 
     /// Takes a sampled token, which adds `bytes` to the text unless it ends it. Returns why the generation is over, if it is.
-    pub fn push(&mut self, bytes: &[u8], is_end_token: bool) -> Option<FinishReason> {
+    pub fn push(&mut self, bytes: &[u8], is_end_token: bool, logprobs: Option<TokenLogprobs>) -> Option<FinishReason> {
         self.completion_tokens += 1;
         self.publish();
         if is_end_token {
@@ -84,10 +89,16 @@ impl ActiveSequence {
             piece = piece.trim_start().to_owned();
             self.begun = !piece.is_empty();
         }
+        self.logprobs.push(piece.len(), logprobs);
         let trimmed = self.trimmer.push(&piece);
-        self.send(trimmed.text);
         if trimmed.stopped {
+            let logprobs = self.logprobs.cut(trimmed.text.len());
+            self.send(trimmed.text, logprobs);
             return Some(FinishReason::Stop);
+        }
+        if !trimmed.text.is_empty() {
+            let logprobs = self.logprobs.sent(trimmed.text.len());
+            self.send(trimmed.text, logprobs);
         }
         (self.completion_tokens >= self.max_tokens).then_some(FinishReason::Length)
     }
@@ -95,13 +106,7 @@ impl ActiveSequence {
     /// Reports the usage, tells the caller how it ended, and gives everything back.
     pub fn end(mut self, result: Result<FinishReason>, counted: &Counted) {
         if result.is_ok() {
-            let rest = self.text.finish();
-            let trimmed = self.trimmer.push(&rest);
-            self.send(trimmed.text);
-            if !trimmed.stopped {
-                let held = self.trimmer.finish();
-                self.send(held);
-            }
+            self.send_rest();
         }
         let usage = self.used();
         counted.add(usage);
@@ -121,6 +126,20 @@ impl ActiveSequence {
         self.end(Err(error), counted);
     }
 
+    /// What was held back in vain; nothing after a stop sequence.
+    fn send_rest(&mut self) {
+        let rest = self.text.finish();
+        self.logprobs.push(rest.len(), None);
+        let mut trimmed = self.trimmer.push(&rest);
+        let logprobs = if trimmed.stopped {
+            self.logprobs.cut(trimmed.text.len())
+        } else {
+            trimmed.text += &self.trimmer.finish();
+            self.logprobs.finish()
+        };
+        self.send(trimmed.text, logprobs);
+    }
+
     fn used(&self) -> TokenUsage {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         TokenUsage {
@@ -134,9 +153,9 @@ impl ActiveSequence {
         self.usage.progress.set(used.prompt_tokens, used.completion_tokens);
     }
 
-    fn send(&self, text: String) {
-        if !text.is_empty() {
-            let _ = self.events.send(Ok(GenerationEvent::Piece(text)));
+    fn send(&self, text: String, logprobs: Vec<TokenLogprobs>) {
+        if !text.is_empty() || !logprobs.is_empty() {
+            let _ = self.events.send(Ok(GenerationEvent::Piece(Piece { text, logprobs })));
         }
     }
 }

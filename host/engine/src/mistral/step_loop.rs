@@ -5,6 +5,7 @@ use super::{
     Counted, engine_error,
     inputs::{BLOCK_SIZE, StepInputs},
     model::{LoadedModel, Logits},
+    sampling::Sampled,
     sequence::ActiveSequence,
 };
 use crate::EngineConfig;
@@ -77,7 +78,7 @@ impl StepLoop {
         let step = self.batch.plan();
         if !step.segments.is_empty() {
             match self.compute(&step) {
-                Ok(sampled) => self.commit(&step, &sampled),
+                Ok(sampled) => self.commit(&step, sampled),
                 Err(error) => self.abandon(&step, &error),
             }
         }
@@ -131,7 +132,7 @@ impl StepLoop {
     }
 
     /// Computes the step and samples. Changes nothing but what the model has in its cache.
-    fn compute(&self, step: &Step) -> Result<Vec<(SequenceId, u32)>> {
+    fn compute(&self, step: &Step) -> Result<Vec<(SequenceId, Sampled)>> {
         let mut inputs = StepInputs::default();
         let mut segments = Vec::with_capacity(step.segments.len());
         let mut sampled = Vec::new();
@@ -168,19 +169,22 @@ impl StepLoop {
         sample(&logits, &sampled)
     }
 
-    fn commit(&mut self, step: &Step, sampled: &[(SequenceId, u32)]) {
-        self.batch.commit(step, sampled);
+    fn commit(&mut self, step: &Step, sampled: Vec<(SequenceId, Sampled)>) {
+        let tokens: Vec<_> = sampled.iter().map(|(id, sampled)| (*id, sampled.token)).collect();
+        self.batch.commit(step, &tokens);
         for segment in &step.segments {
             if let Some(active) = self.active.get_mut(&segment.sequence) {
                 active.computed(segment.first_position + segment.rows);
             }
         }
-        for (id, token) in sampled {
-            let bytes = self.model.bytes(*token);
-            let is_end = self.model.end_tokens.contains(token);
-            let finish = self.active.get_mut(id).and_then(|active| active.push(&bytes, is_end));
-            if let Some(finish) = finish {
-                self.end(*id, Ok(finish));
+        for (id, Sampled { token, scores }) in sampled {
+            let bytes = self.model.bytes(token);
+            let is_end = self.model.end_tokens.contains(&token);
+            let model = &self.model;
+            let logprobs = scores.map(|scores| scores.with_texts(token, |token, logprob| model.scored(token, logprob)));
+            let active = self.active.get_mut(&id);
+            if let Some(finish) = active.and_then(|active| active.push(&bytes, is_end, logprobs)) {
+                self.end(id, Ok(finish));
             }
         }
     }
@@ -215,7 +219,7 @@ impl StepLoop {
 }
 
 /// One token for each sequence, on all threads of the pool: each has its own sampler, so the order does not matter.
-fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) -> Result<Vec<(SequenceId, u32)>> {
+fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) -> Result<Vec<(SequenceId, Sampled)>> {
     sampled
         .par_iter()
         .enumerate()

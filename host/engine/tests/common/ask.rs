@@ -4,7 +4,7 @@ use futures::StreamExt;
 use riad_core::{
     Account, Result,
     adapter::{AdapterFiles, AdapterSource},
-    chat::{FinishReason, Message, Sampling, TokenUsage},
+    chat::{FinishReason, Message, Sampling, TokenLogprobs, TokenUsage},
     ports::{
         ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, UsageReporter,
     },
@@ -24,6 +24,7 @@ pub type Stream = GenerationStream;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub text: String,
+    pub logprobs: Vec<TokenLogprobs>,
     pub end: GenerationEnd,
 }
 
@@ -163,17 +164,19 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
         .await
         .expect("a generation that hangs");
     let mut text = String::new();
+    let mut logprobs = Vec::new();
     let mut end = None;
     for event in events {
         assert!(end.is_none(), "an event after the last one");
         match event? {
             GenerationEvent::Piece(piece) => {
-                assert!(!piece.is_empty(), "an empty piece");
-                text += &piece;
+                assert!(!piece.text.is_empty() || !piece.logprobs.is_empty(), "an empty piece");
+                text += &piece.text;
+                logprobs.extend(piece.logprobs);
             }
             GenerationEvent::End(last) => end = Some(last),
         }
     }
     let end = end.expect("a stream without an end");
-    Ok(Answer { text, end })
+    Ok(Answer { text, logprobs, end })
 }

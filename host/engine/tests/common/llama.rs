@@ -116,6 +116,14 @@ impl Llama {
         }
     }
 
+    /// The logits that each token of `answer` was chosen by.
+    pub fn logits_after(&self, prompt: &[u32], answer: &[u32]) -> Vec<Vec<f32>> {
+        let mut cache = Cache::new(self.layers.len());
+        let hidden: Vec<_> = prompt.iter().chain(answer).map(|id| self.step(*id, &mut cache)).collect();
+        let chosen_by = &hidden[prompt.len() - 1..hidden.len() - 1];
+        chosen_by.iter().map(|hidden| self.logits(hidden)).collect()
+    }
+
     fn step(&self, id: u32, cache: &mut Cache) -> Vec<f32> {
         let config = &self.config;
         let mut x = self.embedding.row(id as usize).to_vec();

@@ -110,6 +110,15 @@ impl Template {
         self.0.encode(text, false).unwrap().get_ids().to_vec()
     }
 
+    /// The token that has exactly this text.
+    pub fn complete_id(&self, text: &str) -> u32 {
+        let found: Vec<_> = (0..self.vocabulary() as u32)
+            .filter(|id| self.0.decode(&[*id], false).unwrap() == text)
+            .collect();
+        assert!(!found.is_empty(), "no token {text:?}");
+        found[0]
+    }
+
     pub fn vocabulary(&self) -> usize {
         self.0.get_vocab_size(true)
     }

@@ -162,7 +162,7 @@ async fn an_adapter_in_use_is_not_evicted() {
     let mut text = String::new();
     while let Some(Some(event)) = unconstrained(long.next()).now_or_never() {
         match event.unwrap() {
-            GenerationEvent::Piece(piece) => text += &piece,
+            GenerationEvent::Piece(piece) => text += &piece.text,
             GenerationEvent::End(_) => panic!("the long answer was too short to see anything"),
         }
     }

@@ -4,7 +4,7 @@ use super::{event::ChatEvent, prepared::Prepared};
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
-    chat::Sampling,
+    chat::{Sampling, TokenLogprobs},
     ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueRequest},
 };
 use std::sync::Arc;
@@ -85,7 +85,7 @@ pub(super) async fn follow(
         .finish(filter)
         .instrument(info_span!(target: "riad_services", "postprocess"));
     let ending = meter.record_result(finishing.await)?;
-    send_text(events, number, ending.text)?;
+    send_text(events, number, ending.text, Vec::new())?;
     send(
         events,
         ChatEvent::ChoiceEnd {
@@ -112,8 +112,11 @@ async fn generate(
                 if choice == 0 {
                     meter.record_piece();
                 }
-                let text = meter.record_result(prepared.run.push(filter, &piece).await)?;
-                send_text(events, number, text)?;
+                let text = match piece.text.is_empty() {
+                    true => String::new(),
+                    false => meter.record_result(prepared.run.push(filter, &piece.text).await)?,
+                };
+                send_text(events, number, text, piece.logprobs)?;
             }
             Some(Ok(GenerationEvent::End(end))) => {
                 if choice == 0 {
@@ -127,11 +130,11 @@ async fn generate(
     }
 }
 
-fn send_text(events: &Events, choice: u32, text: String) -> Result<()> {
-    if text.is_empty() {
+fn send_text(events: &Events, choice: u32, text: String, logprobs: Vec<TokenLogprobs>) -> Result<()> {
+    if text.is_empty() && logprobs.is_empty() {
         return Ok(());
     }
-    send(events, ChatEvent::Text { choice, text })
+    send(events, ChatEvent::Text { choice, text, logprobs })
 }
 
 pub(super) fn send(events: &Events, event: ChatEvent) -> Result<()> {

@@ -1,13 +1,22 @@
 //! What a chat request answers.
 
-use riad_core::{chat::FinishReason, document::Passage, plugin::Citation, receipt::SignedReceipt};
+use riad_core::{
+    chat::{FinishReason, TokenLogprobs},
+    document::Passage,
+    plugin::Citation,
+    receipt::SignedReceipt,
+};
 
 /// The events of a chat request, in this order for each choice. Events of several choices are interleaved.
 #[expect(clippy::large_enum_variant, reason = "the large one comes once in a request")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChatEvent {
-    /// Text that the stream filter let through; never empty.
-    Text { choice: u32, text: String },
+    /// Text that the stream filter let through, and the logprobs of its tokens if the request asks for them; never both empty.
+    Text {
+        choice: u32,
+        text: String,
+        logprobs: Vec<TokenLogprobs>,
+    },
     /// The choice is complete.
     ChoiceEnd {
         choice: u32,

@@ -9,7 +9,7 @@ use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
-    ports::{GenerationStream, PipelineRun, PlannedComponent},
+    ports::{GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
     price::Usage,
 };
 use std::sync::Arc;
@@ -62,6 +62,7 @@ async fn start(
     let adapter = models::pin(&room, request.model()).await?;
     meter.set_adapter(request.model().adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
+    check_tokens_may_be_shown(shared, &request, &plan)?;
     meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
@@ -135,6 +136,20 @@ async fn start(
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
     let first = choice::begin(&prepared, 0).await?;
     Ok(Started { prepared, first })
+}
+
+/// A plugin of the tenant's may take words out of the answer, which the tokens of its logprobs would still show. The standard stage
+/// changes no word.
+fn check_tokens_may_be_shown(shared: &Shared, request: &ValidRequest, plan: &PipelinePlan) -> Result<()> {
+    let postprocessing = plan.stages.get(&Stage::Postprocessing);
+    if !request.shows_tokens() || postprocessing.is_some_and(|planned| planned.digest == shared.standard.digest) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "logprobs would show what this room's postprocessing plugin takes out of an answer; leave it out, or have the standard \
+         pipeline serve the stage postprocessing",
+    )
+    .with_param("logprobs"))
 }
 
 fn served_by((stage, component): (&Stage, &PlannedComponent)) -> (Stage, Digest) {

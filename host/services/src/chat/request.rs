@@ -6,8 +6,12 @@ use riad_core::{
     policy::{TenantLimits, Tier},
     profile::ModelProfile,
 };
+use std::collections::BTreeMap;
 
 const STOP_MAX: usize = 4;
+/// OpenAI's bounds.
+const TOP_LOGPROBS_MAX: u32 = 20;
+const LOGIT_BIAS_MAX: usize = 300;
 
 /// A message as the client sent it; its role is unchecked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     pub n: Option<u32>,
     pub seed: Option<u64>,
+    pub logprobs: Option<bool>,
+    pub top_logprobs: Option<u32>,
+    /// By the tokens' numbers.
+    pub logit_bias: BTreeMap<String, f32>,
     /// `None`: the best that is not above the standard one.
     pub service_tier: Option<Tier>,
 }
@@ -109,6 +117,8 @@ impl ValidRequest {
                     .max(1)
             }),
             seed: request.seed,
+            logit_bias: check_bias(&request.logit_bias)?,
+            logprobs: check_logprobs(request.logprobs, request.top_logprobs)?,
         };
         Ok(Self {
             model,
@@ -134,6 +144,12 @@ impl ValidRequest {
     #[must_use]
     pub fn choices(&self) -> u32 {
         self.choices
+    }
+
+    /// Whether the client reads each token as the model wrote it.
+    #[must_use]
+    pub fn shows_tokens(&self) -> bool {
+        self.sampling.logprobs.is_some()
     }
 
     #[must_use]
@@ -216,6 +232,34 @@ fn check_messages(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Vec<Mes
         }
         Some(_) | None => Ok(messages),
     }
+}
+
+fn check_logprobs(logprobs: Option<bool>, top: Option<u32>) -> Result<Option<u32>> {
+    let top_error = |what: &str| Err(Error::invalid(format!("top_logprobs {what}")).with_param("top_logprobs"));
+    match (logprobs.unwrap_or(false), top.unwrap_or(0)) {
+        (_, top) if top > TOP_LOGPROBS_MAX => top_error(&format!("must be 0 to {TOP_LOGPROBS_MAX}")),
+        (true, top) => Ok(Some(top)),
+        (false, 0) => Ok(None),
+        (false, _) => top_error("needs logprobs to be true"),
+    }
+}
+
+/// Whether the model has the tokens is the engine's to say.
+fn check_bias(bias: &BTreeMap<String, f32>) -> Result<BTreeMap<u32, f32>> {
+    let wrong = |message: String| Error::invalid(message).with_param("logit_bias");
+    if bias.len() > LOGIT_BIAS_MAX {
+        return Err(wrong(format!("logit_bias may have up to {LOGIT_BIAS_MAX} tokens")));
+    }
+    let entry = |(token, bias): (&String, &f32)| {
+        // Also "+5" and "05" are numbers; two names of one token would be ambiguous.
+        let number = token.parse().ok().filter(|number: &u32| number.to_string() == *token);
+        let number = number.ok_or_else(|| wrong(format!("logit_bias must name tokens by number, not {token:?}")))?;
+        match (-100.0..=100.0).contains(bias) {
+            true => Ok((number, *bias)),
+            false => Err(wrong(format!("logit_bias of the token {number} must be -100 to 100"))),
+        }
+    };
+    bias.iter().map(entry).collect()
 }
 
 /// What the client asked for, if the tenant may have it; else the standard tier, or the tenant's if that is lower.

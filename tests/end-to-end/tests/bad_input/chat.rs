@@ -28,6 +28,7 @@ fn message(role: &str, content: Value) -> Value {
 async fn a_chat_that_cannot_be_served_names_the_field() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
+    let many: serde_json::Map<_, _> = (0..301).map(|token| (token.to_string(), 1.into())).collect();
     let sampling =
         |name: &str, value: f64, words: &'static str| chat(json!({name: value})).param(name).says(&[name, words]);
     check_all(
@@ -49,6 +50,24 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
                 .param("stop")
                 .says(&["up to 4"]),
             chat(json!({"stop": [""]})).param("stop").says(&["empty"]),
+            chat(json!({"top_logprobs": 1}))
+                .param("top_logprobs")
+                .says(&["needs logprobs"]),
+            chat(json!({"logprobs": true, "top_logprobs": 21}))
+                .param("top_logprobs")
+                .says(&["0 to 20"]),
+            chat(json!({"logit_bias": {"5": 100.5}}))
+                .param("logit_bias")
+                .says(&["token 5", "-100 to 100"]),
+            chat(json!({"logit_bias": {"lamp": 1}}))
+                .param("logit_bias")
+                .says(&["by number", "lamp"]),
+            chat(json!({"logit_bias": {"4000000000": 1}}))
+                .param("logit_bias")
+                .says(&["4000000000", "this model's tokens are 0 to"]),
+            chat(json!({"logit_bias": many}))
+                .param("logit_bias")
+                .says(&["up to 300"]),
             chat(json!({"messages": []})).param("messages").says(&["1 to 256"]),
             chat(json!({"messages": [message("robot", "Hello".into())]}))
                 .param("messages[0].role")
@@ -95,8 +114,9 @@ async fn a_body_of_another_shape_names_the_field() {
             chat(json!({"stream_options": true})).param("stream_options"),
             unsupported("tools", json!([{"type": "function", "function": {"name": "f"}}])),
             unsupported("response_format", json!({"type": "json_object"})),
-            unsupported("logprobs", true.into()),
-            unsupported("logit_bias", json!({"1": 5})),
+            chat(json!({"logprobs": 5})).param("logprobs").says(&["boolean"]),
+            chat(json!({"top_logprobs": -1})).param("top_logprobs"),
+            chat(json!({"logit_bias": [1]})).param("logit_bias"),
             raw("{\"model\": ").param("model").says(&["EOF"]),
             raw("").says(&["EOF"]),
             raw("{").says(&["EOF"]),

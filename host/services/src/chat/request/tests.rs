@@ -71,6 +71,16 @@ fn values_out_of_range_are_rejected_with_the_fields_name() {
         ("repetition_penalty", |r| r.repetition_penalty = Some(0.0)),
         ("stop", |r| r.stop = vec![String::new()]),
         ("stop", |r| r.stop = vec!["x".into(); 5]),
+        ("top_logprobs", |r| {
+            (r.logprobs, r.top_logprobs) = (Some(true), Some(21));
+        }),
+        ("top_logprobs", |r| r.top_logprobs = Some(1)),
+        ("logit_bias", |r| r.logit_bias = [("5".into(), -100.5)].into()),
+        ("logit_bias", |r| r.logit_bias = [("5".into(), f32::NAN)].into()),
+        ("logit_bias", |r| r.logit_bias = [("+5".into(), 1.0)].into()),
+        ("logit_bias", |r| {
+            r.logit_bias = (0..301).map(|token| (token.to_string(), 1.0)).collect();
+        }),
         ("n", |r| r.n = Some(0)),
         ("n", |r| r.n = Some(9)),
     ];
@@ -99,6 +109,9 @@ fn the_ends_of_the_ranges_are_allowed() {
         repetition_penalty: Some(2.0),
         stop: vec!["x".into(); 4],
         n: Some(8),
+        logprobs: Some(true),
+        top_logprobs: Some(20),
+        logit_bias: [("0".into(), -100.0), ("5".into(), 100.0)].into(),
         ..request()
     });
     assert!(valid.is_ok());
