@@ -58,6 +58,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         model: config::model_folder(&config.engine)?,
         dtype: config.engine.dtype,
         device: config.engine.device,
+        quantization: config.engine.quantization,
         max_sequences: config.engine.max_sequences,
         rows_per_step: config.engine.rows_per_step,
         kv_cache_tokens: config::kv_cache_tokens(&config.engine, &profile),

@@ -26,12 +26,25 @@ pub enum Device {
     Metal,
 }
 
+/// Format of the linear layers' weights in memory. Embeddings stay as they are, and adapters are applied on top in the model's numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// As the checkpoint has them.
+    #[default]
+    None,
+    /// 8 bits and a scale for 32 numbers, as llama.cpp's Q8_0.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// A folder in Hugging Face's layout, or a hub id.
     pub model: String,
     pub dtype: Dtype,
     pub device: Device,
+    pub quantization: Quantization,
     /// Generations that run at the same time, in one batch.
     pub max_sequences: usize,
     /// Rows of one token each that a step computes at the most: the smaller, the shorter the gaps in a stream while others' prompts

@@ -14,7 +14,7 @@ mod mistral;
 #[cfg(feature = "mistralrs")]
 mod pinned_lru;
 
-pub use config::{Device, Dtype, EngineConfig};
+pub use config::{Device, Dtype, EngineConfig, Quantization};
 pub use snapshot::snapshot_folder;
 pub use static_embedder::StaticEmbedder;
 

@@ -19,6 +19,7 @@ use riad_core::{
     adapter::AdapterSource,
     chat::{FinishReason, Message, Role, Sampling},
 };
+use riad_engine::Quantization;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -118,4 +119,44 @@ async fn answers_alone_and_in_a_batch_are_those_of_transformers() {
     {
         case.check(&answer);
     }
+}
+
+/// How far eight bits may be from f32: what was measured, with some room.
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_bits_say_nearly_what_f32_says() {
+    let Some(model) = std::env::var_os("RIAD_SMOLLM2").map(PathBuf::from) else {
+        eprintln!("skipped: RIAD_SMOLLM2 names no folder");
+        return;
+    };
+    let exact = ask::open(&model, 32).await;
+    let mut config = ask::config(&model, 32);
+    config.quantization = Quantization::Q8_0;
+    let quantized = riad_engine::open(config).await.unwrap();
+    let sampling = Sampling {
+        logprobs: Some(50),
+        ..Sampling::greedy(2)
+    };
+    let (mut greatest, mut alike, mut all) = (0.0_f32, 0, 0);
+    for case in cases(&model) {
+        let first = async |engine: &Engine| {
+            let answer = ask::ask(engine, &case.messages, &sampling, case.adapter.as_ref());
+            answer.await.unwrap().logprobs.swap_remove(0).top
+        };
+        let (expected, got) = (first(&exact).await, first(&quantized).await);
+        all += 1;
+        alike += usize::from(expected[0].text == got[0].text);
+        for token in &expected {
+            let found = got.iter().find(|other| other.text == token.text);
+            let probability = found.map_or(0.0, |found| found.logprob.exp());
+            greatest = greatest.max((probability - token.logprob.exp()).abs());
+        }
+    }
+    eprintln!("likeliest token the same for {alike} of {all} prompts, probabilities off by at most {greatest}");
+    assert!(greatest > 0.0, "nothing was quantized");
+    // Measured: 0.021, and 18 of 18.
+    assert!(greatest < 0.1, "a probability is off by {greatest}");
+    assert!(
+        alike * 10 >= all * 9,
+        "the likeliest token is the same for {alike} of {all} prompts"
+    );
 }

@@ -28,15 +28,16 @@ fn adaptable(
         .transpose()?;
     let name = vb.prefix();
     let record = loading.layers.record(&name, in_dim, out_dim);
-    Ok(Arc::new(LoraLinear::new(make()?, bias, Some((name.into(), record)))?))
+    let adaptable = Some((name.into(), record));
+    Ok(Arc::new(LoraLinear::new(make()?, bias, adaptable, &loading)?))
 }
 
 /// Wraps a layer for its kernel only: it has no name of its own that an adapter could change it by.
 fn plain(layer: Layer, bias: bool) -> Result<Layer> {
-    if Loading::current().is_none() || bias {
-        return Ok(layer);
+    match Loading::current() {
+        Some(loading) if !bias => Ok(Arc::new(LoraLinear::new(layer, None, None, &loading)?)),
+        Some(_) | None => Ok(layer),
     }
-    Ok(Arc::new(LoraLinear::new(layer, None, None)?))
 }
 
 pub struct ColumnParallelLayer;

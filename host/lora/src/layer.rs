@@ -4,7 +4,7 @@
 use crate::{
     LoraPair,
     concatenated::Concatenated,
-    loading::LayerRecord,
+    loading::{LayerRecord, Loading, WeightFormat},
     rows::{self, AdapterRows},
 };
 use candle_core::{CpuStorage, D, DType, Device, Error, Result, Storage, Tensor, bail};
@@ -17,6 +17,9 @@ use std::{
     ops::Range,
     sync::{Arc, atomic::AtomicUsize},
 };
+
+/// Numbers that share a scale in Q8_0.
+const Q8_BLOCK: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct LoraLinear {
@@ -43,10 +46,11 @@ impl LoraLinear {
         base: Arc<dyn QuantMethod>,
         bias: Option<Tensor>,
         adaptable: Option<(Arc<str>, Arc<LayerRecord>)>,
+        loading: &Loading,
     ) -> Result<Self> {
         let base = match base.unquant_weight_bias() {
             Some((weight, own_bias)) if weight.device().is_cpu() && weight.rank() == 2 => {
-                kernel(&weight, bias.or(own_bias).as_ref())?
+                kernel(&weight, bias.or(own_bias).as_ref(), loading)?
             }
             _ => Base::Upstream(base),
         };
@@ -97,11 +101,17 @@ impl LoraLinear {
     }
 }
 
-fn kernel(weight: &Tensor, bias: Option<&Tensor>) -> Result<Base> {
+fn kernel(weight: &Tensor, bias: Option<&Tensor>, loading: &Loading) -> Result<Base> {
     let (out_dim, in_dim) = weight.dims2()?;
     let values = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+    let weights = match loading.weights {
+        WeightFormat::Q8_0 if in_dim.is_multiple_of(Q8_BLOCK) => Matrix::q8_0(&values(weight)?, out_dim, in_dim),
+        WeightFormat::Q8_0 | WeightFormat::Exact => Matrix::exact(values(weight)?, out_dim, in_dim),
+    };
+    let weights = weights.map_err(Error::wrap)?;
+    loading.layers.add_weights(weights.bytes());
     Ok(Base::Kernel {
-        weights: Matrix::exact(values(weight)?, out_dim, in_dim).map_err(Error::wrap)?,
+        weights,
         bias: bias.map(values).transpose()?,
         dtype: weight.dtype(),
     })
@@ -217,7 +227,7 @@ impl QuantMethod for LoraLinear {
             Some(IsqType::Q8_0),
         ) = (&self.base, dtype)
             && device.is_cpu()
-            && weights.columns().is_multiple_of(32)
+            && weights.columns().is_multiple_of(Q8_BLOCK)
         {
             let weights = Matrix::q8_0(&weights.to_f32(), weights.rows(), weights.columns()).map_err(Error::wrap)?;
             return Ok(self.around(Base::Kernel {

@@ -14,7 +14,7 @@ mod rows;
 
 pub use adapter::{Adapter, LoraPair};
 pub use constructors::{ColumnParallelLayer, ReplicatedLayer, RowParallelLayer, linear, linear_b, linear_no_bias};
-pub use loading::{AdaptableLayer, LoadGuard, ModelLayers};
+pub use loading::{AdaptableLayer, LoadGuard, ModelLayers, WeightFormat};
 pub use rows::{RowSegment, RowsGuard};
 
 // A glob, so that whatever upstream's code names is there; the explicit names above win over it.

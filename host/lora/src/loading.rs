@@ -6,16 +6,30 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 static LOAD_LOCK: Mutex<()> = Mutex::new(());
 static CURRENT: Mutex<Option<Loading>> = Mutex::new(None);
 
-/// The layers of one model that an adapter may change.
+/// How the weights of linear layers are kept on a CPU. Adapters are f32 on top of either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// The narrowest of f32, f16 and bf16 that changes no number.
+    #[default]
+    Exact,
+    /// 8 bits and a scale for 32 numbers; exact where a layer's inputs are not whole blocks.
+    Q8_0,
+}
+
+/// The linear layers of one model.
 #[derive(Debug, Default)]
-pub struct ModelLayers(Mutex<BTreeMap<String, Arc<LayerRecord>>>);
+pub struct ModelLayers {
+    /// Those that an adapter may change.
+    adaptable: Mutex<BTreeMap<String, Arc<LayerRecord>>>,
+    weight_bytes: AtomicUsize,
+}
 
 /// A layer that an adapter may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +60,7 @@ impl ModelLayers {
     /// The layers built so far, by name. Complete, with `called` set, after the model has run once.
     #[must_use]
     pub fn adaptable(&self) -> Vec<AdaptableLayer> {
-        self.0
+        self.adaptable
             .lock()
             .iter()
             .map(|(name, record)| AdaptableLayer {
@@ -58,8 +72,18 @@ impl ModelLayers {
             .collect()
     }
 
+    /// Memory of the weights that the kernels compute with.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_weights(&self, bytes: usize) {
+        self.weight_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn record(&self, name: &str, in_dim: usize, out_dim: usize) -> Arc<LayerRecord> {
-        self.0
+        self.adaptable
             .lock()
             .entry(name.to_owned())
             .or_insert_with(|| {
@@ -76,6 +100,7 @@ impl ModelLayers {
 #[derive(Clone)]
 pub(crate) struct Loading {
     pub layers: Arc<ModelLayers>,
+    pub weights: WeightFormat,
 }
 
 impl Loading {
@@ -94,9 +119,9 @@ pub struct LoadGuard {
 
 impl LoadGuard {
     #[must_use]
-    pub fn enter(layers: Arc<ModelLayers>) -> Self {
+    pub fn enter(layers: Arc<ModelLayers>, weights: WeightFormat) -> Self {
         let lock = LOAD_LOCK.lock();
-        *CURRENT.lock() = Some(Loading { layers });
+        *CURRENT.lock() = Some(Loading { layers, weights });
         Self { _lock: lock }
     }
 }

@@ -1,7 +1,7 @@
 //! What a configuration key is: the trait that describes a type's keys, and the macro that declares a section.
 
 use riad_core::{Limits, TenantId};
-use riad_engine::{Device, Dtype};
+use riad_engine::{Device, Dtype, Quantization};
 use riad_telemetry::LogFormat;
 use std::path::PathBuf;
 use toml::Value;
@@ -93,7 +93,7 @@ macro_rules! values {
 }
 
 values! {
-    Text: String, PathBuf, Dtype, Device, LogFormat;
+    Text: String, PathBuf, Dtype, Device, Quantization, LogFormat;
     Number: u32, u64, usize;
     Fraction: f32, f64;
     Flag: bool;

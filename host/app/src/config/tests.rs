@@ -54,6 +54,10 @@ fn a_wrong_type_or_value_is_named() {
             .to_string()
             .contains("f8")
     );
+    let error = load("[engine]\nquantization = \"q4k\"", &[]).unwrap_err().to_string();
+    for word in ["q4k", "none", "q8_0"] {
+        assert!(error.contains(word), "{error}");
+    }
     assert!(load("not toml", &[]).unwrap_err().to_string().contains("riad.toml"));
     assert_eq!(
         load("[limits]\nqueue = 0", &[]).unwrap_err().param(),

@@ -3,7 +3,7 @@
 
 use super::setting::{section, values};
 use riad_core::{Limits, TenantId};
-use riad_engine::{Device, Dtype};
+use riad_engine::{Device, Dtype, Quantization};
 use riad_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -133,6 +133,8 @@ section! {
         dtype: Dtype = Dtype::default();
         /// auto, cpu, cuda or metal.
         device: Device = Device::default();
+        /// Weights of the linear layers in memory: none keeps them as they are, q8_0 keeps 8 bits of each. Adapters go on top of either.
+        quantization: Quantization = Quantization::default();
         /// Generations at the same time, in one batch. Further requests wait in the queue.
         max_sequences: usize = 16;
         /// Tokens that one step of the batch computes at the most. Fewer: shorter gaps in a stream while others' prompts are read;

@@ -7,15 +7,15 @@ use super::{
     inputs::{BLOCK_SIZE, StepInputs},
     prompt::PromptEncoder,
 };
-use crate::{Device as DeviceChoice, Dtype, EngineConfig};
+use crate::{Device as DeviceChoice, Dtype, EngineConfig, Quantization};
 use candle_core::{DType, Device};
 use mistralrs::core::{
-    AutoDeviceMapParams, DeviceMapSetting, ForwardInputsResult, Loader, MemoryGpuConfig, ModelDType,
+    AutoDeviceMapParams, DeviceMapSetting, ForwardInputsResult, IsqType, Loader, MemoryGpuConfig, ModelDType,
     NormalLoaderBuilder, NormalSpecificConfig, PagedAttentionConfig, PagedCacheType, Pipeline, TokenSource,
     llguidance::toktrie::TokEnv,
 };
 use riad_core::{Error, Result, chat::ScoredToken};
-use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard};
+use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard, WeightFormat};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -52,7 +52,11 @@ impl LoadedModel {
     pub fn load(config: &EngineConfig) -> Result<Self> {
         let layers = Arc::new(ModelLayers::default());
         let loaded = {
-            let _guard = LoadGuard::enter(layers.clone());
+            let weights = match config.quantization {
+                Quantization::None => WeightFormat::Exact,
+                Quantization::Q8_0 => WeightFormat::Q8_0,
+            };
+            let _guard = LoadGuard::enter(layers.clone(), weights);
             load_pipeline(config)
         };
         let pipeline = loaded.map_err(|e| {
@@ -181,6 +185,11 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
         true => MemoryGpuConfig::MbAmount(kv_cache_bytes(config)?.div_ceil(MEGABYTE)),
         false => MemoryGpuConfig::Utilization(0.9),
     };
+    let quantized = match config.quantization {
+        Quantization::Q8_0 if !device.is_cpu() => Some(IsqType::Q8_0),
+        // The kernels for CPUs have a format of their own, see `WeightFormat`.
+        Quantization::Q8_0 | Quantization::None => None,
+    };
     loader.load_model_from_hf(
         None,
         TokenSource::CacheToken,
@@ -188,7 +197,7 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
         &device,
         true,
         mapping,
-        None,
+        quantized,
         Some(PagedAttentionConfig::new(
             Some(BLOCK_SIZE),
             memory,
@@ -216,4 +225,40 @@ fn kv_cache_bytes(config: &EngineConfig) -> Result<usize> {
     let shape = Checkpoint::find(&config.model)?.kv_elements_per_token;
     // One block more: the rounding to megabytes is upstream's, downward.
     Ok((config.kv_cache_tokens + BLOCK_SIZE) * shape * element)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_core::profile::ModelProfile;
+
+    #[test]
+    fn eight_bit_weights_take_less_memory() {
+        let bytes = |quantization| {
+            let config = EngineConfig {
+                model: concat!(env!("RIAD_SOURCE"), "/host/models/chat/base").to_owned(),
+                dtype: Dtype::Auto,
+                device: DeviceChoice::Cpu,
+                quantization,
+                max_sequences: 1,
+                rows_per_step: 16,
+                kv_cache_tokens: 512,
+                prefix_cache: false,
+                profile: ModelProfile {
+                    id: "shipped".into(),
+                    context_tokens: 512,
+                    prompt_tokens: 256,
+                    passages: 4,
+                    sentences: 3,
+                    completion_tokens: 64,
+                    temperature: 0.0,
+                },
+                resident_adapter_bytes: 0,
+            };
+            LoadedModel::load(&config).unwrap().layers().weight_bytes()
+        };
+        let (exact, quantized) = (bytes(Quantization::None), bytes(Quantization::Q8_0));
+        // At the least 16 bits against 8 and a 32nd of 16.
+        assert!(quantized * 16 <= exact * 17 / 2, "{quantized} of {exact}");
+    }
 }

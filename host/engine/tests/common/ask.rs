@@ -10,7 +10,7 @@ use riad_core::{
     },
     profile::ModelProfile,
 };
-use riad_engine::{Device, Dtype, EngineConfig};
+use riad_engine::{Device, Dtype, EngineConfig, Quantization};
 use safetensors::SafeTensors;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -43,6 +43,7 @@ pub fn config(model: &Path, max_sequences: usize) -> EngineConfig {
         model: model.to_str().unwrap().to_owned(),
         dtype: Dtype::F32,
         device: Device::Cpu,
+        quantization: Quantization::None,
         max_sequences,
         rows_per_step: 64,
         kv_cache_tokens: 16_384,

@@ -4,7 +4,7 @@ use super::{
     check::{Check, size},
     machine,
 };
-use crate::config::{self, Config, Device, Dtype};
+use crate::config::{self, Config, Device, Dtype, Quantization};
 use riad_core::{Result, profile::ModelProfile};
 use serde_json::Value;
 use std::{
@@ -248,7 +248,13 @@ fn memory(config: &Config, model: &ChatModel) -> Check {
             ),
         );
     };
-    let needed = (model.bytes / model.width * width)
+    let numbers = model.bytes / model.width;
+    let weights = match config.engine.quantization {
+        Quantization::None => numbers * width,
+        // A scale of 16 bits for 32 numbers. The embeddings keep their width, but are a small part.
+        Quantization::Q8_0 => numbers + numbers / 16,
+    };
+    let needed = weights
         .saturating_add(cache)
         .saturating_add(config.limits.resident_adapter_bytes);
     let words = format!(
