@@ -282,7 +282,7 @@ fn adapter(folder: &Path, seed: u64) -> AdapterSource {
     std::fs::create_dir_all(&folder).unwrap();
     let mut random = Random::new(seed);
     let mut tensors = Tensors::new();
-    for (layer, outputs, inputs) in matrices(&SMOLLM2) {
+    for (layer, outputs, inputs) in matrices("llama", &SMOLLM2) {
         let name = |half: &str| format!("base_model.model.{layer}.lora_{half}.weight");
         tensors.insert(name("A"), random.tensor(&[RANK, inputs], 0.04));
         tensors.insert(name("B"), random.tensor(&[outputs, RANK], 0.02));

@@ -9,12 +9,12 @@ const LAYERS: [(&str, LayerShape); 2] = [
     ("model.v", LayerShape { in_dim: 2, out_dim: 2 }),
 ];
 
+/// A layer's pair of tensors.
 #[derive(Debug)]
-pub struct Adapter {
+pub struct Pair {
     pub rank: u32,
     pub scale: f64,
-    /// The two of each layer, one after the other.
-    pub tensors: Vec<Tensor>,
+    pub tensors: [Tensor; 2],
 }
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Tensor {
 
 /// # Errors
 /// As an upload of these files.
-pub fn read_adapter(config: &[u8], weights: &[u8]) -> Result<Adapter> {
+pub fn read_adapter(config: &[u8], weights: &[u8]) -> Result<Vec<Pair>> {
     let config = peft::read_config(config)?;
     let weights = peft::read_weights(weights)?;
     let pairs = peft::pair_tensors(&weights, &config, |name| {
@@ -33,18 +33,21 @@ pub fn read_adapter(config: &[u8], weights: &[u8]) -> Result<Adapter> {
             .iter()
             .find_map(|(layer, shape)| (*layer == name).then_some(*shape))
     })?;
-    let tensors = pairs.into_values().flat_map(|pair| [pair.a, pair.b]).map(|name| {
+    let tensor = |name: &str| {
         let view = weights
-            .tensor(&name)
+            .tensor(name)
             .map_err(|error| Error::internal(format!("tensor {name}: {error}")))?;
         Ok(Tensor {
             shape: view.shape().to_vec(),
             bytes: view.data().len(),
         })
-    });
-    Ok(Adapter {
-        rank: config.rank,
-        scale: config.scale,
-        tensors: tensors.collect::<Result<_>>()?,
-    })
+    };
+    let pair = |pair: peft::Pair| {
+        Ok(Pair {
+            rank: pair.rank,
+            scale: pair.scale,
+            tensors: [tensor(&pair.a)?, tensor(&pair.b)?],
+        })
+    };
+    pairs.into_values().map(pair).collect()
 }

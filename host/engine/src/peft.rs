@@ -2,6 +2,9 @@
 //! `adapter_model.safetensors`. Source of the format: the PEFT library's `LoraConfig` and its checkpoint names.
 //! Not here: tensors (`mistral/adapters.rs`).
 
+mod patterns;
+
+use patterns::{Pattern, Targets};
 use riad_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -23,13 +26,11 @@ struct RawConfig {
 
 /// Options of PEFT that change the arithmetic in ways we do not implement; each must be absent, null, false, empty or the
 /// value named here.
-const REFUSED: [(&str, &str); 11] = [
+const REFUSED: [(&str, &str); 9] = [
     ("use_dora", ""),
     ("fan_in_fan_out", ""),
     ("bias", "none"),
     ("modules_to_save", ""),
-    ("rank_pattern", ""),
-    ("alpha_pattern", ""),
     ("layer_replication", ""),
     ("lora_bias", ""),
     ("trainable_token_indices", ""),
@@ -37,17 +38,36 @@ const REFUSED: [(&str, &str); 11] = [
     ("use_qalora", ""),
 ];
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct PeftConfig {
-    pub rank: u32,
-    pub scale: f64,
+    rank: u32,
+    alpha: f64,
+    rank_stabilized: bool,
+    ranks: Pattern<u32>,
+    alphas: Pattern<f64>,
+    targets: Targets,
+}
+
+impl PeftConfig {
+    fn rank_of(&self, layer: &str) -> Result<u32> {
+        Ok(self.ranks.of("rank_pattern", layer)?.unwrap_or(self.rank))
+    }
+
+    /// What the product of a layer's pair is multiplied by.
+    fn scale_of(&self, layer: &str) -> Result<f64> {
+        let alpha = self.alphas.of("alpha_pattern", layer)?.unwrap_or(self.alpha);
+        let rank = f64::from(self.rank_of(layer)?);
+        Ok(alpha / if self.rank_stabilized { rank.sqrt() } else { rank })
+    }
 }
 
 /// The two tensors of one layer, by their names in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PairNames {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pair {
     pub a: String,
     pub b: String,
+    pub rank: u32,
+    pub scale: f64,
 }
 
 /// A layer that an adapter may change.
@@ -77,23 +97,29 @@ pub(crate) fn read_config(json: &[u8]) -> Result<PeftConfig> {
             )));
         }
     }
-    let rank = raw
-        .r
-        .filter(|r| (1..=1024).contains(r))
-        .ok_or_else(|| config_error("adapter_config.json: r must be 1 to 1024"))?;
-    let alpha = raw
-        .lora_alpha
-        .filter(|alpha| alpha.is_finite() && *alpha != 0.0)
-        .ok_or_else(|| config_error("adapter_config.json: lora_alpha must be a number and not 0"))?;
-    let divisor = if raw.use_rslora {
-        f64::from(rank).sqrt()
-    } else {
-        f64::from(rank)
-    };
+    let (rank, alpha) = (raw.r.filter(is_rank), raw.lora_alpha.filter(is_alpha));
+    let wrong = |what: &str| config_error(format!("adapter_config.json: {what}"));
+    let pattern = |option: &str| raw.rest.get(option);
     Ok(PeftConfig {
-        rank,
-        scale: alpha / divisor,
+        rank: rank.ok_or_else(|| wrong("r must be 1 to 1024"))?,
+        alpha: alpha.ok_or_else(|| wrong("lora_alpha must be a number and not 0"))?,
+        rank_stabilized: raw.use_rslora,
+        ranks: Pattern::read("rank_pattern", pattern("rank_pattern"), |value| {
+            value.as_u64().and_then(|rank| u32::try_from(rank).ok()).filter(is_rank)
+        })?,
+        alphas: Pattern::read("alpha_pattern", pattern("alpha_pattern"), |value| {
+            value.as_f64().filter(is_alpha)
+        })?,
+        targets: Targets::read(raw.rest.get("target_modules"))?,
     })
+}
+
+fn is_rank(rank: &u32) -> bool {
+    (1..=1024).contains(rank)
+}
+
+fn is_alpha(alpha: &f64) -> bool {
+    alpha.is_finite() && *alpha != 0.0
 }
 
 pub(crate) fn read_weights(bytes: &[u8]) -> Result<SafeTensors<'_>> {
@@ -106,7 +132,7 @@ pub(crate) fn pair_tensors(
     weights: &SafeTensors<'_>,
     config: &PeftConfig,
     layer: impl Fn(&str) -> Option<LayerShape>,
-) -> Result<BTreeMap<String, PairNames>> {
+) -> Result<BTreeMap<String, Pair>> {
     let mut halves: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
     let mut names: Vec<&str> = weights.names();
     names.sort_unstable();
@@ -126,7 +152,12 @@ pub(crate) fn pair_tensors(
                 view.dtype()
             )));
         }
-        let rank = config.rank as usize;
+        if !config.targets.cover(target) {
+            return Err(weights_error(format!(
+                "tensor {name}: target_modules in adapter_config.json does not name the layer {target}"
+            )));
+        }
+        let rank = config.rank_of(target)? as usize;
         let wanted = if is_a {
             [rank, shape.in_dim]
         } else {
@@ -147,7 +178,10 @@ pub(crate) fn pair_tensors(
     halves
         .into_iter()
         .map(|(target, pair)| match pair {
-            (Some(a), Some(b)) => Ok((target, PairNames { a, b })),
+            (Some(a), Some(b)) => {
+                let (rank, scale) = (config.rank_of(&target)?, config.scale_of(&target)?);
+                Ok((target, Pair { a, b, rank, scale }))
+            }
             (Some(a), None) => Err(weights_error(format!("tensor {a} has no lora_B beside it"))),
             (None, b) => Err(weights_error(format!(
                 "tensor {} has no lora_A beside it",
@@ -185,7 +219,13 @@ mod tests {
     use super::*;
     use safetensors::tensor::TensorView;
 
-    const CONFIG: PeftConfig = PeftConfig { rank: 2, scale: 1.0 };
+    fn config(members: serde_json::Value) -> PeftConfig {
+        let mut json = serde_json::json!({"peft_type": "LORA", "r": 2, "lora_alpha": 2});
+        json.as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        read_config(json.to_string().as_bytes()).unwrap()
+    }
 
     fn file(tensors: &[(&str, &[usize], Dtype)]) -> Vec<u8> {
         let data = vec![0u8; 4096];
@@ -202,8 +242,12 @@ mod tests {
         safetensors::serialize(views, None).unwrap()
     }
 
-    fn pair(bytes: &[u8]) -> Result<BTreeMap<String, PairNames>> {
-        pair_tensors(&read_weights(bytes)?, &CONFIG, |name| {
+    fn pair(bytes: &[u8]) -> Result<BTreeMap<String, Pair>> {
+        pair_with(&config(serde_json::json!({})), bytes)
+    }
+
+    fn pair_with(config: &PeftConfig, bytes: &[u8]) -> Result<BTreeMap<String, Pair>> {
+        pair_tensors(&read_weights(bytes)?, config, |name| {
             (name == "model.q").then_some(LayerShape { in_dim: 4, out_dim: 3 })
         })
     }
@@ -216,11 +260,56 @@ mod tests {
         let pairs = pair(&file(&[(A, &[2, 4], Dtype::F32), (B, &[3, 2], Dtype::BF16)])).unwrap();
         assert_eq!(
             pairs["model.q"],
-            PairNames {
+            Pair {
                 a: A.into(),
-                b: B.into()
+                b: B.into(),
+                rank: 2,
+                scale: 1.0,
             }
         );
+    }
+
+    #[test]
+    fn a_layers_rank_and_alpha_are_its_patterns_or_the_general_ones() {
+        let bytes = file(&[(A, &[9, 4], Dtype::F32), (B, &[3, 9], Dtype::F32)]);
+        for (members, scale) in [
+            (serde_json::json!({"rank_pattern": {"q": 9}}), 2.0 / 9.0),
+            (
+                serde_json::json!({"rank_pattern": {"model.q": 9}, "use_rslora": true}),
+                2.0 / 3.0,
+            ),
+            (
+                serde_json::json!({"r": 9, "alpha_pattern": {"q": 3.0, "k": 5}}),
+                3.0 / 9.0,
+            ),
+            (
+                serde_json::json!({"rank_pattern": {"[qk]": 9}, "alpha_pattern": {"q": 6}, "use_rslora": true}),
+                2.0,
+            ),
+        ] {
+            let pairs = pair_with(&config(members.clone()), &bytes).unwrap();
+            assert_eq!((pairs["model.q"].rank, pairs["model.q"].scale), (9, scale), "{members}");
+        }
+        let error = pair_with(&config(serde_json::json!({"rank_pattern": {"k": 9}})), &bytes).unwrap_err();
+        assert!(error.message().contains("[2, 4]"), "{error}");
+    }
+
+    #[test]
+    fn a_tensor_of_a_layer_that_is_no_target_is_refused() {
+        let bytes = file(&[(A, &[2, 4], Dtype::F32), (B, &[3, 2], Dtype::F32)]);
+        for (targets, named) in [
+            (serde_json::json!(["q", "k"]), true),
+            (serde_json::json!(["k"]), false),
+            (serde_json::json!(".*q"), true),
+            (serde_json::json!("model"), false),
+            (serde_json::json!("all-linear"), true),
+        ] {
+            let paired = pair_with(&config(serde_json::json!({"target_modules": targets})), &bytes);
+            assert_eq!(paired.is_ok(), named, "{targets}");
+            if let Err(error) = paired {
+                assert!(error.message().contains("target_modules"), "{error}");
+            }
+        }
     }
 
     #[test]
@@ -250,10 +339,11 @@ mod tests {
     fn configurations_that_mean_other_arithmetic_are_refused() {
         let good =
             serde_json::json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", "modules_to_save": null});
-        assert_eq!(
-            read_config(good.to_string().as_bytes()).unwrap(),
-            PeftConfig { rank: 4, scale: 2.0 }
-        );
+        let scale = |json: &serde_json::Value| {
+            let config = read_config(json.to_string().as_bytes()).unwrap();
+            config.scale_of("model.q").unwrap()
+        };
+        assert_eq!(scale(&good), 2.0);
         for (key, value) in [
             ("peft_type", serde_json::json!("IA3")),
             ("r", serde_json::json!(0)),
@@ -261,7 +351,9 @@ mod tests {
             ("use_dora", serde_json::json!(true)),
             ("bias", serde_json::json!("all")),
             ("modules_to_save", serde_json::json!(["lm_head"])),
-            ("rank_pattern", serde_json::json!({"q": 3})),
+            ("rank_pattern", serde_json::json!({"q": 0})),
+            ("alpha_pattern", serde_json::json!({"q": 0})),
+            ("target_modules", serde_json::json!(7)),
         ] {
             let mut bad = good.clone();
             bad[key] = value;
@@ -269,6 +361,6 @@ mod tests {
         }
         let mut rs = good;
         rs["use_rslora"] = serde_json::json!(true);
-        assert_eq!(read_config(rs.to_string().as_bytes()).unwrap().scale, 4.0);
+        assert_eq!(scale(&rs), 4.0);
     }
 }

@@ -24,9 +24,11 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling},
     ports::EnginePermit,
 };
+use serde_json::json;
 use std::path::Path;
 
 const MAX_TOKENS: u32 = 24;
+const FAMILIES: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma2"];
 
 fn prompts() -> Vec<Vec<Message>> {
     vec![
@@ -79,7 +81,8 @@ async fn family_keeps_its_promises(family: &str) {
     assert_eq!(answers(&engine, None).await, base, "the same again");
 
     let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
-    assert_eq!((info.rank, info.tensors), (4, 28));
+    let tensors = made.matrices().len() as u32 * 2;
+    assert_eq!((info.rank, info.tensors), (4, tensors));
     let adapted = answers(&engine, Some(&adapter)).await;
     assert_eq!(texts(&adapted), expected(&made.model(), Some(&adapter)), "the adapter");
     assert!(
@@ -89,7 +92,7 @@ async fn family_keeps_its_promises(family: &str) {
             .all(|(adapted, base)| adapted.text != base.text),
         "the adapter changes what is said"
     );
-    assert!(adapted.iter().all(|answer| answer.end.adapter_tensors == 28));
+    assert!(adapted.iter().all(|answer| answer.end.adapter_tensors == tensors));
 
     let merged = ask::open(&made.merged(&adapter.folder), 1).await;
     assert_eq!(
@@ -123,10 +126,25 @@ async fn qwen3_keeps_its_promises() {
     family_keeps_its_promises("qwen3").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn smollm3_keeps_its_promises() {
+    family_keeps_its_promises("smollm3").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phi3_keeps_its_promises() {
+    family_keeps_its_promises("phi3").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gemma2_keeps_its_promises() {
+    family_keeps_its_promises("gemma2").await;
+}
+
 /// Each matrix by itself, so that none hides behind the others.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_the_seven_matrices_is_adapted() {
-    for family in ["llama", "mistral", "qwen2", "qwen3"] {
+async fn each_of_the_matrices_is_adapted() {
+    for family in FAMILIES {
         let made = Made::new(family, SMALL, 7);
         let engine = ask::open(&made.model(), 1).await;
         let base = answers(&engine, None).await;
@@ -145,6 +163,56 @@ async fn each_of_the_seven_matrices_is_adapted() {
     }
 }
 
+/// Ranks and alphas of single layers, in each spelling of the layers that PEFT reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn ranks_and_alphas_of_single_layers_are_pefts() {
+    let made = Made::new("llama", SMALL, 7);
+    let engine = ask::open(&made.model(), 2).await;
+    let rank = |layer: &str| match layer {
+        _ if layer.ends_with("q_proj") => 2,
+        "model.layers.1.mlp.up_proj" => 9,
+        _ => 4,
+    };
+    let mut told = std::collections::BTreeSet::new();
+    for (number, (targets, stabilized)) in [
+        (
+            json!([
+                "q_proj",
+                "k_proj",
+                "v_proj",
+                "o_proj",
+                "gate_proj",
+                "up_proj",
+                "down_proj"
+            ]),
+            false,
+        ),
+        (json!(r".*\.(self_attn|mlp)\.\w+_proj"), true),
+        (json!("all-linear"), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let config = json!({
+            "peft_type": "LORA", "r": 4, "lora_alpha": 3, "use_rslora": stabilized, "target_modules": targets,
+            "rank_pattern": {"q_proj": 2, r"model\.layers\.1\.mlp\.up_proj": 9},
+            "alpha_pattern": {"o_proj": 12, "1.mlp.down_proj": 0.5},
+        });
+        let name = format!("adapter-{number}");
+        let adapter = made.adapter_of_ranks(rank, config, &name, &made.matrices(), 8);
+        let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
+        assert_eq!((info.rank, info.tensors), (9, 28), "the greatest rank");
+        let adapted = answers(&engine, Some(&adapter)).await;
+        assert_eq!(texts(&adapted), expected(&made.model(), Some(&adapter)), "{name}");
+        told.insert(adapted[0].text.clone());
+    }
+    assert_eq!(
+        told.len(),
+        2,
+        "rank-stabilized or not makes a difference, the spelling none"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_of_its_own_is_adapted_too() {
     let made = Made::new("llama", SMALL, 7);
@@ -159,7 +227,7 @@ async fn a_head_of_its_own_is_adapted_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_family_outside_of_the_list_runs_but_takes_no_adapter() {
-    let made = Made::new("smollm3", SMALL, 7);
+    let made = Made::new("gemma", SMALL, 7);
     let adapter = made.adapter("adapter", &made.matrices(), 8);
     let engine = ask::open(&made.model(), 1).await;
     let base = answers(&engine, None).await;
@@ -174,7 +242,7 @@ async fn a_family_outside_of_the_list_runs_but_takes_no_adapter() {
         .expect("no answer");
     for error in [refused, not_answered] {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-        for word in ["\"smollm3\"", "llama", "mistral", "qwen2", "qwen3"] {
+        for word in FAMILIES.iter().chain(&["\"gemma\""]) {
             assert!(error.message().contains(word), "{error}");
         }
     }

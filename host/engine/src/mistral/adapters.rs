@@ -21,6 +21,8 @@ pub(super) struct LoadedAdapter {
     pub adapter: Arc<Adapter>,
     /// Tensors that were applied: two for each layer.
     pub tensors: u32,
+    /// The greatest of its layers'.
+    rank: u32,
 }
 
 pub(super) struct AdapterCache {
@@ -103,10 +105,9 @@ impl AdapterCache {
     pub async fn inspect(&self, files: AdapterFiles) -> Result<AdapterInfo> {
         let layers = self.layers.clone();
         blocking(move || {
-            let config = peft::read_config(&files.config)?;
             let loaded = layers.load(&files)?;
             Ok(AdapterInfo {
-                rank: config.rank,
+                rank: loaded.rank,
                 bytes: files.weights.len() as u64,
                 tensors: loaded.tensors,
             })
@@ -135,17 +136,19 @@ impl Layers {
         let config = peft::read_config(&files.config)?;
         let weights = peft::read_weights(&files.weights)?;
         let names = peft::pair_tensors(&weights, &config, |name| self.shapes.get(name).copied())?;
+        let rank = names.values().map(|pair| pair.rank).max().unwrap_or(0);
         let mut pairs = HashMap::with_capacity(names.len());
         for (layer, names) in names {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
             let pair =
-                LoraPair::new(&a, &b, config.scale).map_err(|e| engine_error("could not prepare an adapter", e))?;
+                LoraPair::new(&a, &b, names.scale).map_err(|e| engine_error("could not prepare an adapter", e))?;
             pairs.insert(layer, pair);
         }
         let tensors = u32::try_from(pairs.len() * 2).unwrap_or(u32::MAX);
         Ok(LoadedAdapter {
             adapter: Arc::new(Adapter::new(pairs)),
             tensors,
+            rank,
         })
     }
 }

@@ -37,6 +37,7 @@ pub const SMALL: Shape = Shape {
 /// A checkpoint in a folder of its own, and adapters for it. All goes when it is dropped.
 pub struct Made {
     folder: TempDir,
+    family: String,
     pub shape: Shape,
     pub tensors: Tensors,
 }
@@ -56,7 +57,12 @@ impl Made {
         let folder = tempfile::tempdir().unwrap();
         let mut tensors = random_tensors(family, &shape, seed);
         change(&mut tensors);
-        let made = Self { folder, shape, tensors };
+        let made = Self {
+            folder,
+            family: family.to_owned(),
+            shape,
+            tensors,
+        };
         write(&made.model(), &config(family, &shape), &made.tensors);
         made
     }
@@ -65,9 +71,9 @@ impl Made {
         self.folder.path().join("base")
     }
 
-    /// The seven linear matrices of each layer.
+    /// The linear matrices of each layer: seven, or four where the family fuses some.
     pub fn matrices(&self) -> Vec<Layer> {
-        matrices(&self.shape)
+        matrices(&self.family, &self.shape)
     }
 
     /// A random adapter over these layers.
@@ -76,11 +82,25 @@ impl Made {
     }
 
     pub fn adapter_of_rank(&self, rank: usize, name: &str, layers: &[Layer], seed: u64) -> AdapterSource {
+        let config = json!({"peft_type": "LORA", "r": rank, "lora_alpha": rank as f64 / 2.0});
+        self.adapter_of_ranks(|_| rank, config, name, layers, seed)
+    }
+
+    /// `config` is what the adapter's configuration says; `rank` must be what it means.
+    pub fn adapter_of_ranks(
+        &self,
+        rank: impl Fn(&str) -> usize,
+        config: serde_json::Value,
+        name: &str,
+        layers: &[Layer],
+        seed: u64,
+    ) -> AdapterSource {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let mut random = Random::new(seed);
         let mut tensors = Tensors::new();
         for (layer, outputs, inputs) in layers {
+            let rank = rank(layer);
             let name = |half: &str| format!("base_model.model.{layer}.lora_{half}.weight");
             tensors.insert(name("A"), random.tensor(&[rank, *inputs], unit(*inputs)));
             let mut b = random.tensor(&[*outputs, rank], unit(rank));
@@ -89,11 +109,7 @@ impl Made {
             }
             tensors.insert(name("B"), b);
         }
-        write_adapter(
-            &folder,
-            &json!({"peft_type": "LORA", "r": rank, "lora_alpha": rank as f64 / 2.0}),
-            &tensors,
-        );
+        write_adapter(&folder, &config, &tensors);
         ask::source(&folder)
     }
 
@@ -131,22 +147,31 @@ pub fn write_adapter(folder: &Path, config: &serde_json::Value, tensors: &Tensor
     tensors::write(&folder.join("adapter_model.safetensors"), tensors);
 }
 
-pub fn matrices(shape: &Shape) -> Vec<Layer> {
+pub fn matrices(family: &str, shape: &Shape) -> Vec<Layer> {
     let (queries, keys) = (shape.heads * shape.head_size, shape.kv_heads * shape.head_size);
-    (0..shape.layers)
-        .flat_map(|i| {
-            [
-                ("self_attn.q_proj", queries, shape.hidden),
-                ("self_attn.k_proj", keys, shape.hidden),
-                ("self_attn.v_proj", keys, shape.hidden),
-                ("self_attn.o_proj", shape.hidden, queries),
-                ("mlp.gate_proj", shape.inner, shape.hidden),
-                ("mlp.up_proj", shape.inner, shape.hidden),
-                ("mlp.down_proj", shape.hidden, shape.inner),
-            ]
-            .map(|(name, outputs, inputs)| (format!("model.layers.{i}.{name}"), outputs, inputs))
-        })
-        .collect()
+    let (hidden, inner) = (shape.hidden, shape.inner);
+    let of_layer = match family {
+        "phi3" => vec![
+            ("self_attn.qkv_proj", queries + 2 * keys, hidden),
+            ("self_attn.o_proj", hidden, queries),
+            ("mlp.gate_up_proj", 2 * inner, hidden),
+            ("mlp.down_proj", hidden, inner),
+        ],
+        _ => vec![
+            ("self_attn.q_proj", queries, hidden),
+            ("self_attn.k_proj", keys, hidden),
+            ("self_attn.v_proj", keys, hidden),
+            ("self_attn.o_proj", hidden, queries),
+            ("mlp.gate_proj", inner, hidden),
+            ("mlp.up_proj", inner, hidden),
+            ("mlp.down_proj", hidden, inner),
+        ],
+    };
+    let named = |i: usize| {
+        let layers = of_layer.iter();
+        layers.map(move |(name, outputs, inputs)| (format!("model.layers.{i}.{name}"), *outputs, *inputs))
+    };
+    (0..shape.layers).flat_map(named).collect()
 }
 
 fn random_tensors(family: &str, shape: &Shape, seed: u64) -> Tensors {
@@ -154,7 +179,7 @@ fn random_tensors(family: &str, shape: &Shape, seed: u64) -> Tensors {
     let template = Template::read(&shipped::base());
     let vocabulary = template.vocabulary();
     let mut all = Tensors::new();
-    for (name, outputs, inputs) in matrices(shape) {
+    for (name, outputs, inputs) in matrices(family, shape) {
         // Qwen2 has biases in its attention, but not at its end.
         if family == "qwen2" && name.contains("self_attn") && !name.ends_with("o_proj") {
             all.insert(format!("{name}.bias"), random.tensor(&[outputs], 0.5));
@@ -164,22 +189,35 @@ fn random_tensors(family: &str, shape: &Shape, seed: u64) -> Tensors {
             random.tensor(&[outputs, inputs], unit(inputs)),
         );
     }
-    // Not ones, so that a norm that is left out is seen.
+    // Not ones, so that a norm that is left out is seen. Gemma adds the one itself.
+    let one = if family.starts_with("gemma") { 0.0 } else { 1.0 };
     let mut norm = |size: usize| {
         let mut weight = random.tensor(&[size], 0.5);
-        weight.data.iter_mut().for_each(|w| *w += 1.0);
+        weight.data.iter_mut().for_each(|w| *w += one);
         weight
     };
     for i in 0..shape.layers {
         let at = format!("model.layers.{i}");
         all.insert(format!("{at}.input_layernorm.weight"), norm(shape.hidden));
         all.insert(format!("{at}.post_attention_layernorm.weight"), norm(shape.hidden));
+        if family == "gemma2" {
+            for name in ["pre_feedforward_layernorm", "post_feedforward_layernorm"] {
+                all.insert(format!("{at}.{name}.weight"), norm(shape.hidden));
+            }
+        }
         if family == "qwen3" {
             all.insert(format!("{at}.self_attn.q_norm.weight"), norm(shape.head_size));
             all.insert(format!("{at}.self_attn.k_norm.weight"), norm(shape.head_size));
         }
     }
     all.insert("model.norm.weight".into(), norm(shape.hidden));
+    if family.starts_with("gemma") {
+        // The words are also the head. Gemma makes them greater before the first layer.
+        let mut words = random.tensor(&[vocabulary, shape.hidden], unit(shape.hidden));
+        silence(&mut words, &template);
+        all.insert("model.embed_tokens.weight".into(), words);
+        return all;
+    }
     let words = random.tensor(&[vocabulary, shape.hidden], unit(1));
     all.insert("model.embed_tokens.weight".into(), words);
     let mut head = random.tensor(&[vocabulary, shape.hidden], unit(shape.hidden));
@@ -206,8 +244,12 @@ fn config(family: &str, shape: &Shape) -> String {
         "qwen2" => "Qwen2ForCausalLM",
         "qwen3" => "Qwen3ForCausalLM",
         "smollm3" => "SmolLM3ForCausalLM",
+        "gemma" => "GemmaForCausalLM",
+        "gemma2" => "Gemma2ForCausalLM",
+        "phi3" => "Phi3ForCausalLM",
         other => panic!("no architecture for {other}"),
     };
+    let gemma = family.starts_with("gemma");
     json!({
         "architectures": [architecture],
         "model_type": family,
@@ -218,16 +260,21 @@ fn config(family: &str, shape: &Shape) -> String {
         "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.head_size,
-        "hidden_act": "silu",
+        "hidden_act": if gemma { "gelu_pytorch_tanh" } else { "silu" },
         "max_position_embeddings": shape.positions,
         "rms_norm_eps": 1e-6,
         "rope_theta": 10000.0,
         "attention_bias": family == "qwen2",
-        "sliding_window": null,
+        // Shorter than the prompts, and a scale and limits that are not the usual ones, so that each is seen.
+        "sliding_window": (family == "gemma2").then_some(8),
+        "query_pre_attn_scalar": 24,
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 4.0,
+        "original_max_position_embeddings": shape.positions,
         "use_sliding_window": false,
         "max_window_layers": shape.layers,
-        "no_rope_layer_interval": 4,
-        "tie_word_embeddings": false,
+        "no_rope_layer_interval": 2,
+        "tie_word_embeddings": gemma,
         "bos_token_id": 0,
         "eos_token_id": 5,
         "torch_dtype": "float32",

@@ -1,5 +1,6 @@
-//! An implementation of its own of the decoder that Llama, Mistral, Qwen2 and Qwen3 share, without candle: RMSNorm, rotary
-//! positions (Hugging Face's halves), grouped-query attention, SwiGLU; biases and head norms where the checkpoint has them.
+//! An implementation of its own of the decoder that Llama, Mistral, Qwen2, Qwen3, SmolLM3, Phi-3 and Gemma 2 share, without candle:
+//! RMSNorm, rotary positions (Hugging Face's halves), grouped-query attention, SwiGLU; biases and head norms where the checkpoint has
+//! them; SmolLM3's layers without positions, Phi-3's fused matrices, and what Gemma 2 does in other ways.
 //! A LoRA pair adds `x·Aᵀ·Bᵀ·alpha/r` and is never merged. Slow and plain on purpose. Not here: tokens as text.
 
 use super::tensors::{self, Tensor, Tensors};
@@ -17,6 +18,14 @@ pub struct Llama {
 
 #[derive(Deserialize)]
 struct Config {
+    model_type: String,
+    /// Of SmolLM3: the last of so many layers knows no positions.
+    no_rope_layer_interval: Option<usize>,
+    /// The following four are Gemma 2's. Every second layer sees the window only.
+    sliding_window: Option<usize>,
+    query_pre_attn_scalar: Option<f32>,
+    attn_logit_softcapping: Option<f32>,
+    final_logit_softcapping: Option<f32>,
     hidden_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
@@ -36,7 +45,10 @@ struct Layer {
     o: Linear,
     q_norm: Option<Vec<f32>>,
     k_norm: Option<Vec<f32>>,
+    /// Gemma 2's, between attention and the sum.
+    attention_end_norm: Option<Vec<f32>>,
     mlp_norm: Vec<f32>,
+    mlp_end_norm: Option<Vec<f32>>,
     gate: Linear,
     up: Linear,
     down: Linear,
@@ -58,24 +70,33 @@ pub struct Completion {
 }
 
 struct Parts {
+    family: String,
+    heads: (usize, usize),
     base: Tensors,
     adapter: Tensors,
-    scale: f32,
+    peft: serde_json::Value,
 }
 
 impl Llama {
     pub fn read(folder: &Path, adapter: Option<&Path>) -> Self {
         let json = std::fs::read(folder.join("config.json")).unwrap();
         let config: Config = serde_json::from_slice(&json).unwrap();
+        let head_size = config
+            .head_dim
+            .unwrap_or(config.hidden_size / config.num_attention_heads);
         let mut parts = Parts {
+            family: config.model_type.clone(),
+            heads: (
+                config.num_attention_heads * head_size,
+                config.num_key_value_heads * head_size,
+            ),
             base: tensors::read(&folder.join("model.safetensors")),
             adapter: Tensors::new(),
-            scale: 0.0,
+            peft: serde_json::Value::Null,
         };
         if let Some(adapter) = adapter {
             let json = std::fs::read(adapter.join("adapter_config.json")).unwrap();
-            let peft: serde_json::Value = serde_json::from_slice(&json).unwrap();
-            parts.scale = (peft["lora_alpha"].as_f64().unwrap() / peft["r"].as_f64().unwrap()) as f32;
+            parts.peft = serde_json::from_slice(&json).unwrap();
             parts.adapter = tensors::read(&adapter.join("adapter_model.safetensors"));
         }
         let model = Self {
@@ -83,7 +104,7 @@ impl Llama {
             layers: (0..config.num_hidden_layers)
                 .map(|i| parts.layer(&format!("model.layers.{i}")))
                 .collect(),
-            norm: parts.vector("model.norm.weight").unwrap(),
+            norm: parts.norm("model.norm").unwrap(),
             head: (!config.tie_word_embeddings).then(|| parts.linear("lm_head")),
             config,
         };
@@ -119,7 +140,11 @@ impl Llama {
     /// The logits that each token of `answer` was chosen by.
     pub fn logits_after(&self, prompt: &[u32], answer: &[u32]) -> Vec<Vec<f32>> {
         let mut cache = Cache::new(self.layers.len());
-        let hidden: Vec<_> = prompt.iter().chain(answer).map(|id| self.step(*id, &mut cache)).collect();
+        let hidden: Vec<_> = prompt
+            .iter()
+            .chain(answer)
+            .map(|id| self.step(*id, &mut cache))
+            .collect();
         let chosen_by = &hidden[prompt.len() - 1..hidden.len() - 1];
         chosen_by.iter().map(|hidden| self.logits(hidden)).collect()
     }
@@ -127,20 +152,35 @@ impl Llama {
     fn step(&self, id: u32, cache: &mut Cache) -> Vec<f32> {
         let config = &self.config;
         let mut x = self.embedding.row(id as usize).to_vec();
-        for (layer, past) in self.layers.iter().zip(&mut cache.layers) {
+        if self.is_gemma() {
+            x.iter_mut().for_each(|x| *x *= (config.hidden_size as f32).sqrt());
+        }
+        for (number, (layer, past)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
             let h = norm(&x, &layer.attention_norm, config.rms_norm_eps);
             let mut q = layer.q.apply(&h);
             let mut k = layer.k.apply(&h);
-            self.place(&mut q, layer.q_norm.as_deref(), cache.position);
-            self.place(&mut k, layer.k_norm.as_deref(), cache.position);
+            let position = self.knows_positions(number).then_some(cache.position);
+            self.place(&mut q, layer.q_norm.as_deref(), position);
+            self.place(&mut k, layer.k_norm.as_deref(), position);
             past.keys.push(k);
             past.values.push(layer.v.apply(&h));
-            add(&mut x, &layer.o.apply(&self.attend(&q, past)));
+            let window = config
+                .sliding_window
+                .filter(|_| self.is_gemma() && number.is_multiple_of(2));
+            let attended = layer.o.apply(&self.attend(&q, past, window));
+            add(
+                &mut x,
+                &end_norm(attended, layer.attention_end_norm.as_deref(), config.rms_norm_eps),
+            );
 
             let h = norm(&x, &layer.mlp_norm, config.rms_norm_eps);
             let gated = layer.gate.apply(&h).into_iter().zip(layer.up.apply(&h));
-            let gated: Vec<f32> = gated.map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
-            add(&mut x, &layer.down.apply(&gated));
+            let gated: Vec<f32> = gated.map(|(g, u)| self.activation(g) * u).collect();
+            let down = layer.down.apply(&gated);
+            add(
+                &mut x,
+                &end_norm(down, layer.mlp_end_norm.as_deref(), config.rms_norm_eps),
+            );
         }
         cache.position += 1;
         x
@@ -148,14 +188,37 @@ impl Llama {
 
     fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let h = norm(hidden, &self.norm, self.config.rms_norm_eps);
-        match &self.head {
+        let logits: Vec<f32> = match &self.head {
             Some(head) => head.apply(&h),
             None => self.embedding.rows().map(|row| dot(row, &h)).collect(),
+        };
+        let cap = self.config.final_logit_softcapping.filter(|_| self.is_gemma());
+        logits.into_iter().map(|logit| soft_cap(logit, cap)).collect()
+    }
+
+    fn is_gemma(&self) -> bool {
+        self.config.model_type == "gemma2"
+    }
+
+    fn knows_positions(&self, layer: usize) -> bool {
+        let interval = self
+            .config
+            .no_rope_layer_interval
+            .filter(|_| self.config.model_type == "smollm3");
+        interval.is_none_or(|interval| !(layer + 1).is_multiple_of(interval))
+    }
+
+    /// SiLU, or Gemma's approximation of GELU.
+    fn activation(&self, x: f32) -> f32 {
+        if self.is_gemma() {
+            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            return 0.5 * x * (1.0 + inner.tanh());
         }
+        x / (1.0 + (-x).exp())
     }
 
     /// Each head's norm, if there is one, and its rotation by the position.
-    fn place(&self, heads: &mut [f32], weight: Option<&[f32]>, position: usize) {
+    fn place(&self, heads: &mut [f32], weight: Option<&[f32]>, position: Option<usize>) {
         let size = self.head_size();
         let half = size / 2;
         for head in heads.chunks_exact_mut(size) {
@@ -163,6 +226,7 @@ impl Llama {
                 let normed = norm(head, weight, self.config.rms_norm_eps);
                 head.copy_from_slice(&normed);
             }
+            let Some(position) = position else { continue };
             for i in 0..half {
                 let frequency = self.config.rope_theta.powf(-2.0 * i as f32 / size as f32);
                 let (sin, cos) = (position as f32 * frequency).sin_cos();
@@ -173,21 +237,29 @@ impl Llama {
         }
     }
 
-    fn attend(&self, q: &[f32], past: &Past) -> Vec<f32> {
+    fn attend(&self, q: &[f32], past: &Past, window: Option<usize>) -> Vec<f32> {
         let size = self.head_size();
+        let gemma = self.is_gemma();
+        let scale = self
+            .config
+            .query_pre_attn_scalar
+            .filter(|_| gemma)
+            .unwrap_or(size as f32)
+            .sqrt();
+        let cap = self.config.attn_logit_softcapping.filter(|_| gemma);
+        let first = past.keys.len().saturating_sub(window.unwrap_or(usize::MAX));
         let group = self.config.num_attention_heads / self.config.num_key_value_heads;
         let mut out = vec![0.0; q.len()];
         for (number, (q, out)) in q.chunks_exact(size).zip(out.chunks_exact_mut(size)).enumerate() {
             let at = number / group * size;
-            let mut weights: Vec<f32> = past
-                .keys
+            let mut weights: Vec<f32> = past.keys[first..]
                 .iter()
-                .map(|k| dot(q, &k[at..at + size]) / (size as f32).sqrt())
+                .map(|k| soft_cap(dot(q, &k[at..at + size]) / scale, cap))
                 .collect();
             let top = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             weights.iter_mut().for_each(|w| *w = (*w - top).exp());
             let sum: f32 = weights.iter().sum();
-            for (weight, v) in weights.iter().zip(&past.values) {
+            for (weight, v) in weights.iter().zip(&past.values[first..]) {
                 for (o, v) in out.iter_mut().zip(&v[at..at + size]) {
                     *o += weight / sum * v;
                 }
@@ -205,19 +277,66 @@ impl Llama {
 
 impl Parts {
     fn layer(&mut self, at: &str) -> Layer {
+        let (attention, mlp) = (format!("{at}.self_attn"), format!("{at}.mlp"));
+        let (queries, keys) = self.heads;
+        let [q, k, v] = match self.family.as_str() {
+            "phi3" => self.fused(&format!("{attention}.qkv_proj"), [queries, keys, keys]),
+            _ => ["q_proj", "k_proj", "v_proj"].map(|name| self.linear(&format!("{attention}.{name}"))),
+        };
+        let down = self.linear(&format!("{mlp}.down_proj"));
+        let inner = down.weight.shape[1];
+        let [gate, up] = match self.family.as_str() {
+            "phi3" => self.fused(&format!("{mlp}.gate_up_proj"), [inner, inner]),
+            _ => ["gate_proj", "up_proj"].map(|name| self.linear(&format!("{mlp}.{name}"))),
+        };
+        // Gemma 2 has the usual name for another place.
+        let mut end_norm = |gemma, name: &str| {
+            if gemma {
+                self.norm(&format!("{at}.{name}"))
+            } else {
+                None
+            }
+        };
+        let gemma = end_norm(true, "pre_feedforward_layernorm");
+        let attention_end_norm = end_norm(gemma.is_some(), "post_attention_layernorm");
+        let mlp_end_norm = end_norm(gemma.is_some(), "post_feedforward_layernorm");
         Layer {
-            attention_norm: self.vector(&format!("{at}.input_layernorm.weight")).unwrap(),
-            q: self.linear(&format!("{at}.self_attn.q_proj")),
-            k: self.linear(&format!("{at}.self_attn.k_proj")),
-            v: self.linear(&format!("{at}.self_attn.v_proj")),
-            o: self.linear(&format!("{at}.self_attn.o_proj")),
-            q_norm: self.vector(&format!("{at}.self_attn.q_norm.weight")),
-            k_norm: self.vector(&format!("{at}.self_attn.k_norm.weight")),
-            mlp_norm: self.vector(&format!("{at}.post_attention_layernorm.weight")).unwrap(),
-            gate: self.linear(&format!("{at}.mlp.gate_proj")),
-            up: self.linear(&format!("{at}.mlp.up_proj")),
-            down: self.linear(&format!("{at}.mlp.down_proj")),
+            attention_norm: self.norm(&format!("{at}.input_layernorm")).unwrap(),
+            q,
+            k,
+            v,
+            o: self.linear(&format!("{attention}.o_proj")),
+            q_norm: self.norm(&format!("{attention}.q_norm")),
+            k_norm: self.norm(&format!("{attention}.k_norm")),
+            attention_end_norm,
+            mlp_norm: gemma.unwrap_or_else(|| self.norm(&format!("{at}.post_attention_layernorm")).unwrap()),
+            mlp_end_norm,
+            gate,
+            up,
+            down,
         }
+    }
+
+    /// Several matrices that are one in the checkpoint, row after row.
+    fn fused<const N: usize>(&mut self, name: &str, rows: [usize; N]) -> [Linear; N] {
+        let fused = self.linear(name);
+        let mut first = 0;
+        rows.map(|rows| {
+            let part = |tensor: &Tensor| {
+                let width = tensor.shape[1];
+                Tensor::new(
+                    &[rows, width],
+                    tensor.data[first * width..(first + rows) * width].to_vec(),
+                )
+            };
+            let linear = Linear {
+                weight: part(&fused.weight),
+                bias: None,
+                lora: fused.lora.as_ref().map(|(a, b, scale)| (a.clone(), part(b), *scale)),
+            };
+            first += rows;
+            linear
+        })
     }
 
     fn linear(&mut self, name: &str) -> Linear {
@@ -226,8 +345,36 @@ impl Parts {
         Linear {
             weight: self.base.remove(&format!("{name}.weight")).unwrap(),
             bias: self.vector(&format!("{name}.bias")),
-            lora: a.map(|a| (a, b.unwrap(), self.scale)),
+            lora: a.map(|a| {
+                let scale = self.scale(name, a.shape[0]);
+                (a, b.unwrap(), scale)
+            }),
         }
+    }
+
+    /// The rank is the tensor's own; an alpha pattern is the end of a name.
+    fn scale(&self, layer: &str, rank: usize) -> f32 {
+        let patterns = self.peft["alpha_pattern"].as_object();
+        let own = patterns.and_then(|patterns| patterns.iter().find(|(end, _)| layer.ends_with(end.as_str())));
+        let alpha = own
+            .map_or(&self.peft["lora_alpha"], |(_, alpha)| alpha)
+            .as_f64()
+            .unwrap();
+        let rank = rank as f64;
+        let divisor = if self.peft["use_rslora"] == true {
+            rank.sqrt()
+        } else {
+            rank
+        };
+        (alpha / divisor) as f32
+    }
+
+    fn norm(&mut self, name: &str) -> Option<Vec<f32>> {
+        let mut weight = self.vector(&format!("{name}.weight"))?;
+        if self.family == "gemma2" {
+            weight.iter_mut().for_each(|weight| *weight += 1.0);
+        }
+        Some(weight)
     }
 
     fn vector(&mut self, name: &str) -> Option<Vec<f32>> {
@@ -272,6 +419,17 @@ impl Cache {
 fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     let scale = 1.0 / (dot(x, x) / x.len() as f32 + eps).sqrt();
     x.iter().zip(weight).map(|(x, w)| x * scale * w).collect()
+}
+
+fn end_norm(x: Vec<f32>, weight: Option<&[f32]>, eps: f32) -> Vec<f32> {
+    match weight {
+        Some(weight) => norm(&x, weight, eps),
+        None => x,
+    }
+}
+
+fn soft_cap(x: f32, cap: Option<f32>) -> f32 {
+    cap.map_or(x, |cap| cap * (x / cap).tanh())
 }
 
 fn times(matrix: &Tensor, x: &[f32]) -> Vec<f32> {

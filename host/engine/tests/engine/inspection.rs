@@ -178,8 +178,9 @@ async fn a_configuration_with_other_meaning_is_refused_by_field() {
         ("bias", json!("all")),
         ("fan_in_fan_out", json!(true)),
         ("modules_to_save", json!(["lm_head"])),
-        ("rank_pattern", json!({"q_proj": 4})),
-        ("alpha_pattern", json!({"q_proj": 4})),
+        ("rank_pattern", json!(["q_proj"])),
+        ("alpha_pattern", json!("q_proj")),
+        ("target_modules", json!(5)),
     ] {
         let message = refusal(&engine, &with_option(field, value.clone())).await;
         assert!(

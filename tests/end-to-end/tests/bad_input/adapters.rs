@@ -136,7 +136,9 @@ async fn a_configuration_that_means_other_arithmetic_is_refused() {
             with("use_dora", true.into()).says(&["not supported"]),
             with("bias", "all".into()).says(&["not supported"]),
             with("modules_to_save", json!(["lm_head"])).says(&["not supported"]),
-            with("rank_pattern", json!({"q_proj": 4})).says(&["not supported"]),
+            with("rank_pattern", json!(["q_proj"])).says(&["rank_pattern", "object"]),
+            with("alpha_pattern", json!({"q_proj": 0})).says(&["alpha_pattern.q_proj"]),
+            with("target_modules", json!("(q_proj")).says(&["target_modules", "expression"]),
             put(&junk).param(CONFIG).says(&["not a PEFT configuration"]),
         ],
     )
