@@ -22,8 +22,6 @@
     reason = "a bench prints, and fails by panicking"
 )]
 
-#[path = "../src/fair/passes.rs"]
-mod passes;
 #[path = "fairness/world.rs"]
 mod world;
 

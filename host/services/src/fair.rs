@@ -4,8 +4,6 @@
 //! Here: the port. The decisions are in `riad_admission`.
 
 #[cfg(test)]
-pub(crate) mod passes;
-#[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;

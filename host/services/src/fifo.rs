@@ -54,9 +54,9 @@ impl Scheduler for FifoQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fair::passes::pass;
     use futures::{FutureExt, future::BoxFuture};
     use riad_core::{ErrorKind, TenantPass, policy::Tier, ports::Progress};
+    use riad_fakes::weighted_pass;
 
     fn enter<'a>(fifo: &'a FifoQueue, pass: &'a TenantPass) -> BoxFuture<'a, Result<EnginePermit>> {
         fifo.enter(QueueRequest {
@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiters_are_served_in_the_order_they_came() {
-        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), weighted_pass(1, 1));
         let permit = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_leaves_a_full_queue_makes_room() {
-        let (fifo, pass) = (FifoQueue::new(1, &limits(1)), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits(1)), weighted_pass(1, 1));
         let _permit = enter(&fifo, &pass).await.unwrap();
         let mut waits = enter(&fifo, &pass);
         assert!((&mut waits).now_or_never().is_none());
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_leaves_with_a_permit_passes_it_on() {
-        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits(8)), weighted_pass(1, 1));
         let permit = enter(&fifo, &pass).await.unwrap();
         let mut first = enter(&fifo, &pass);
         let mut second = enter(&fifo, &pass);
@@ -132,7 +132,7 @@ mod tests {
             queue_ms: 1,
             ..Limits::default()
         };
-        let (fifo, pass) = (FifoQueue::new(1, &limits), pass(1, 1));
+        let (fifo, pass) = (FifoQueue::new(1, &limits), weighted_pass(1, 1));
         let _permit = enter(&fifo, &pass).await.unwrap();
         let refused = enter(&fifo, &pass).await.err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Timeout);

@@ -1,23 +1,18 @@
 //! What a token opens, with a pass as it is made for a request: a tenant that is there now, and no former one.
 
 use crate::issuer::{KeyFile, Opened, Signer, claims_with, ed25519, good_claims, now};
-use async_trait::async_trait;
 use riad_core::{
-    Account, Error, ErrorKind, KeyId, Result, Secret, TenantId, TenantPass,
-    audit::{AuditEntry, Origin},
+    Account, Error, ErrorKind, Secret, TenantPass,
+    audit::Origin,
     grants::{Access, KeyRole, Scope},
-    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{KeyRecord, KeyRotation, KeyStore},
-    tenant::{Key, KeyChange, Tenant},
+    tenant::Tenant,
 };
+use riad_fakes::OneTenant;
 use serde_json::{Value, json};
 
-/// One tenant and no keys.
-struct OneTenant(Tenant);
-
 fn tenant(id: &str, created: u64) -> OneTenant {
-    OneTenant(Tenant {
+    OneTenant::without_keys(Tenant {
         id: id.parse().unwrap(),
         account: Account::new(7),
         name: "Acme".to_owned(),
@@ -27,51 +22,6 @@ fn tenant(id: &str, created: u64) -> OneTenant {
             ..Policy::default()
         },
     })
-}
-
-#[async_trait]
-impl KeyStore for OneTenant {
-    async fn find(&self, _hash: &KeyHash, _now: u64) -> Result<Option<KeyRecord>> {
-        Ok(None)
-    }
-
-    async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
-        Ok((*id == self.0.id).then(|| self.0.clone()))
-    }
-
-    async fn insert(&self, _tenant: &ManagedTenant, _key: &Key, _hash: &KeyHash, _audit: AuditEntry) -> Result<()> {
-        unreachable!("a token makes no key")
-    }
-
-    async fn rotate(&self, _tenant: &ManagedTenant, _rotation: KeyRotation, _audit: [AuditEntry; 2]) -> Result<()> {
-        unreachable!("a token rotates no key")
-    }
-
-    async fn list(&self, _tenant: &ManagedTenant, _prefix: Option<&str>) -> Result<Vec<Key>> {
-        unreachable!("a token lists no keys")
-    }
-
-    async fn change(
-        &self,
-        _tenant: &ManagedTenant,
-        _key: &KeyId,
-        _change: KeyChange,
-        _audit: AuditEntry,
-    ) -> Result<Key> {
-        unreachable!("a token changes no key")
-    }
-
-    async fn revoke(&self, _tenant: &ManagedTenant, _key: &KeyId, _audit: AuditEntry) -> Result<()> {
-        unreachable!("a token revokes no key")
-    }
-
-    async fn operator_hash(&self) -> Result<Option<KeyHash>> {
-        Ok(None)
-    }
-
-    async fn set_operator_hash(&self, _hash: &KeyHash) -> Result<()> {
-        unreachable!("a token sets no operator's key")
-    }
 }
 
 struct Authorizer {

@@ -1,6 +1,5 @@
 //! Simulated tenants, engine and time. Not here: what is measured and compared.
 
-use crate::passes::pass;
 use futures::{
     executor::{LocalPool, LocalSpawner},
     future::BoxFuture,
@@ -12,6 +11,7 @@ use riad_core::{
     policy::Tier,
     ports::{Progress, QueueRequest, Scheduler},
 };
+use riad_fakes::weighted_pass;
 
 use std::{
     cell::{Cell, RefCell},
@@ -139,7 +139,7 @@ struct Request {
 /// A tenant's users.
 async fn send(world: Rc<World>, tenant: usize, per_second: f64) {
     let mut random = Random(tenant as u64 + 1);
-    let pass = Rc::new(pass(tenant as u64, 1));
+    let pass = Rc::new(weighted_pass(tenant as u64, 1));
     loop {
         let pause = Duration::from_secs_f64(-(1.0 - random.unit()).ln() / per_second);
         world.timer.sleep(pause).await;

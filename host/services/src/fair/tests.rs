@@ -1,6 +1,6 @@
 //! The fair queue through its port: futures that wait, give up and are dropped. Not here: the decisions (`riad_admission`).
 
-use super::{FairQueue, passes::pass};
+use super::FairQueue;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -10,6 +10,7 @@ use riad_core::{
     policy::Tier,
     ports::{EnginePermit, Progress, QueueRequest, Scheduler},
 };
+use riad_fakes::weighted_pass;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -100,7 +101,7 @@ fn refused(future: &mut BoxFuture<'_, Result<EnginePermit>>) -> riad_core::Error
 #[test]
 fn an_account_that_has_had_less_is_next() {
     let (queue, _) = queue(1, 8);
-    let (noisy, quiet) = (pass(1, 1), pass(2, 1));
+    let (noisy, quiet) = (weighted_pass(1, 1), weighted_pass(2, 1));
     let progress = Arc::new(Progress::default());
     let permit = enter_as(&queue, &noisy, Tier::Default, Arc::clone(&progress))
         .now_or_never()
@@ -125,7 +126,7 @@ fn an_account_that_has_had_less_is_next() {
 #[test]
 fn within_an_account_tier_goes_before_arrival() {
     let (queue, _) = queue(1, 8);
-    let pass = pass(1, 1);
+    let pass = weighted_pass(1, 1);
     let mut permit = Some(enter(&queue, &pass).now_or_never().unwrap().unwrap());
     let asked = [Tier::Flex, Tier::Default, Tier::Priority, Tier::Default];
     let mut futures: Vec<_> = asked.map(|tier| enter_as(&queue, &pass, tier, Arc::default())).into();
@@ -140,7 +141,7 @@ fn within_an_account_tier_goes_before_arrival() {
 #[test]
 fn a_full_queue_rejects_the_newest_of_the_largest_account() {
     let (queue, _) = queue(1, 3);
-    let (noisy, quiet) = (pass(1, 1), pass(2, 1));
+    let (noisy, quiet) = (weighted_pass(1, 1), weighted_pass(2, 1));
     let _permit = enter(&queue, &noisy).now_or_never().unwrap().unwrap();
     let mut noise: Vec<_> = (0..3).map(|_| enter(&queue, &noisy)).collect();
     assert!(noise.iter_mut().all(waits));
@@ -169,7 +170,7 @@ fn a_full_queue_rejects_the_newest_of_the_largest_account() {
 #[test]
 fn a_waiter_that_leaves_makes_room_and_passes_its_permit_on() {
     let (queue, _) = queue(1, 2);
-    let pass = pass(1, 1);
+    let pass = weighted_pass(1, 1);
     let permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let (mut first, mut second) = (enter(&queue, &pass), enter(&queue, &pass));
     assert!(waits(&mut first) && waits(&mut second));
@@ -188,7 +189,7 @@ fn a_waiter_that_leaves_makes_room_and_passes_its_permit_on() {
 #[test]
 fn a_wait_ends_at_the_limit_or_at_the_deadline() {
     let (queue, hand) = queue(1, 8);
-    let pass = pass(1, 1);
+    let pass = weighted_pass(1, 1);
     let _permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let mut long = enter(&queue, &pass);
     let mut short = queue.enter(QueueRequest {
@@ -213,7 +214,7 @@ fn a_wait_ends_at_the_limit_or_at_the_deadline() {
 #[test]
 fn an_expired_waiter_gets_no_permit() {
     let (queue, hand) = queue(1, 8);
-    let pass = pass(1, 1);
+    let pass = weighted_pass(1, 1);
     let permit = enter(&queue, &pass).now_or_never().unwrap().unwrap();
     let mut late = enter(&queue, &pass);
     assert!(waits(&mut late));
@@ -233,7 +234,7 @@ async fn the_real_clock_ends_a_wait_too() {
         queue_ms: 1,
         ..limits(8)
     };
-    let (queue, pass) = (FairQueue::new(1, &limits, FAR), pass(1, 1));
+    let (queue, pass) = (FairQueue::new(1, &limits, FAR), weighted_pass(1, 1));
     let _permit = enter(&queue, &pass).await.unwrap();
     assert_eq!(enter(&queue, &pass).await.err().unwrap().kind(), ErrorKind::Timeout);
 }
@@ -245,7 +246,7 @@ async fn many_tasks_that_come_and_give_up_lose_no_permit() {
         .map(|number| {
             let queue = Arc::clone(&queue);
             tokio::spawn(async move {
-                let pass = pass(number % 7, 1);
+                let pass = weighted_pass(number % 7, 1);
                 for round in 0..20 {
                     let patience = Duration::from_micros((number * 37 + round * 101) % 1500);
                     if let Ok(Ok(permit)) = tokio::time::timeout(patience, enter(&queue, &pass)).await {
@@ -271,7 +272,7 @@ proptest! {
         steps in prop::collection::vec((0..4_u8, 0..5_u64, any::<prop::sample::Index>()), 1..200),
     ) {
         let (queue, _) = queue(permits, 6);
-        let passes: Vec<TenantPass> = (0..5).map(|account| pass(account, account as u32 + 1)).collect();
+        let passes: Vec<TenantPass> = (0..5).map(|account| weighted_pass(account, account as u32 + 1)).collect();
         let (mut waiting, mut held): (Vec<BoxFuture<'_, Result<EnginePermit>>>, Vec<EnginePermit>) = (vec![], vec![]);
         for (step, account, which) in steps {
             match step {

@@ -5,17 +5,12 @@ use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Clock, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass, Timestamp,
-    audit::{AuditEntry, Origin},
-    grants::Grants,
+    Account, Clock, Digest, Error, KeyId, PlanName, Result, Secret, TenantPass, Timestamp,
+    audit::AuditEntry,
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Purpose, Record, Spent, Verification},
-    pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{
-        BudgetNotice, Gauges, KeyRecord, KeyRotation, KeyStore, Ledger, Plans, RequestRecord, Telemetry, Webhooks,
-    },
+    ports::{BudgetNotice, Gauges, KeyRecord, Ledger, Plans, RequestRecord, Telemetry, Webhooks},
     price::{Plan, PriceList},
-    tenant::{Key, KeyChange, Tenant},
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use std::sync::{
@@ -214,57 +209,13 @@ pub(crate) fn purpose() -> Purpose {
 
 /// A pass of the tenant `acme` with the account 1.
 pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass {
-    let found = KeyRecord {
+    riad_fakes::pass(KeyRecord {
         tenant: "acme".parse().unwrap(),
-        account: Account::new(1),
         key: key.parse().unwrap(),
-        hash: KeyHash::default(),
-        grants: Grants::default(),
-        expires: None,
         budget: key_budget,
         policy,
-    };
-    let key_store = SingleKeyStore(found);
-    let key = Secret::new("k".to_owned());
-    let pass = TenantPass::authorize(&key_store, None, &key, Origin::default(), 0);
-    futures::executor::block_on(pass).unwrap()
-}
-
-struct SingleKeyStore(KeyRecord);
-
-#[async_trait]
-impl KeyStore for SingleKeyStore {
-    async fn find(&self, hash: &KeyHash, _: u64) -> Result<Option<KeyRecord>> {
-        Ok(Some(KeyRecord {
-            hash: *hash,
-            ..self.0.clone()
-        }))
-    }
-    async fn tenant(&self, _: &TenantId) -> Result<Option<Tenant>> {
-        Err(not_used())
-    }
-    async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
-        Err(not_used())
-    }
-    async fn rotate(&self, _: &ManagedTenant, _: KeyRotation, _: [AuditEntry; 2]) -> Result<()> {
-        Err(not_used())
-    }
-
-    async fn list(&self, _: &ManagedTenant, _: Option<&str>) -> Result<Vec<Key>> {
-        Err(not_used())
-    }
-    async fn change(&self, _: &ManagedTenant, _: &KeyId, _: KeyChange, _: AuditEntry) -> Result<Key> {
-        Err(not_used())
-    }
-    async fn revoke(&self, _: &ManagedTenant, _: &KeyId, _: AuditEntry) -> Result<()> {
-        Err(not_used())
-    }
-    async fn operator_hash(&self) -> Result<Option<KeyHash>> {
-        Err(not_used())
-    }
-    async fn set_operator_hash(&self, _: &KeyHash) -> Result<()> {
-        Err(not_used())
-    }
+        ..riad_fakes::key(1)
+    })
 }
 
 fn not_used() -> Error {

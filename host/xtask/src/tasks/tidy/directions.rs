@@ -17,10 +17,11 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-batch", &["riad-core"]),
     ("riad-engine", &["riad-batch", "riad-core", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),
-    ("riad-outbound", &["riad-core"]),
+    // The tests' fakes are of what is in `riad-core`.
+    ("riad-outbound", &["riad-core", "riad-fakes"]),
     // The second one checks what the first writes, in tests.
     ("riad-telemetry", &["riad-core", "riad-openmetrics"]),
-    ("riad-services", &["riad-admission", "riad-core"]),
+    ("riad-services", &["riad-admission", "riad-core", "riad-fakes"]),
     ("riad-api-types", &["riad-core"]),
     (
         "riad-api",
