@@ -56,7 +56,7 @@ fn budget(budget: Option<Value>) -> Result<Option<Budget>> {
 }
 
 /// The key as its owner may see it: the address of the operator's webhook may be the operator's secret.
-fn visible_key(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
+fn visible_key(owner: &KeyOwner, mut key: tenant::Key) -> Key {
     match owner {
         KeyOwner::Own(_) => key.budget.webhook = None,
         KeyOwner::Named(..) => {}
@@ -64,7 +64,7 @@ fn visible_key(owner: &KeyOwner<'_>, mut key: tenant::Key) -> Key {
     key.into()
 }
 
-fn created_key(owner: &KeyOwner<'_>, new_key: MintedKey) -> (StatusCode, Json<CreatedKey>) {
+fn created_key(owner: &KeyOwner, new_key: MintedKey) -> (StatusCode, Json<CreatedKey>) {
     let created = CreatedKey {
         key: new_key.secret.reveal().clone(),
         body: visible_key(owner, new_key.key),
@@ -72,12 +72,12 @@ fn created_key(owner: &KeyOwner<'_>, new_key: MintedKey) -> (StatusCode, Json<Cr
     (StatusCode::CREATED, Json(created))
 }
 
-async fn create(state: &AppState, owner: &KeyOwner<'_>, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
+async fn create(state: &AppState, owner: &KeyOwner, body: NewKey) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
     let new_key = state.services.keys().create(owner, key_request(body)?).await?;
     Ok(created_key(owner, new_key))
 }
 
-async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiResult<Json<KeyList>> {
+async fn list(state: &AppState, owner: &KeyOwner, params: KeyParams) -> ApiResult<Json<KeyList>> {
     let keys = state.services.keys().list(owner, params.prefix.as_deref()).await?;
     Ok(Json(KeyList {
         object: "list".into(),
@@ -85,7 +85,7 @@ async fn list(state: &AppState, owner: &KeyOwner<'_>, params: KeyParams) -> ApiR
     }))
 }
 
-async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch) -> ApiResult<Json<Key>> {
+async fn change(state: &AppState, owner: &KeyOwner, id: &str, body: KeyPatch) -> ApiResult<Json<Key>> {
     let key: KeyId = body::parse_id("key", id)?;
     let changed = state.services.keys().change(owner, &key, key_change(body)?).await?;
     Ok(Json(visible_key(owner, changed)))
@@ -93,7 +93,7 @@ async fn change(state: &AppState, owner: &KeyOwner<'_>, id: &str, body: KeyPatch
 
 async fn rotate(
     state: &AppState,
-    owner: &KeyOwner<'_>,
+    owner: &KeyOwner,
     id: &str,
     body: Rotation,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
@@ -103,7 +103,7 @@ async fn rotate(
     Ok(created_key(owner, new_key))
 }
 
-async fn delete(state: &AppState, owner: &KeyOwner<'_>, id: String) -> ApiResult<Json<DeletedKey>> {
+async fn delete(state: &AppState, owner: &KeyOwner, id: String) -> ApiResult<Json<DeletedKey>> {
     let key: KeyId = body::parse_id("key", &id)?;
     state.services.keys().revoke(owner, &key).await?;
     Ok(Json(DeletedKey {
@@ -122,7 +122,7 @@ pub(crate) async fn create_key(
     PathParts(id): PathParts<String>,
     JsonBody(body): JsonBody<NewKey>,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
+    let owner = KeyOwner::Named(operator, body::parse_id("tenant", &id)?);
     create(&state, &owner, body).await
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn list_keys(
     PathParts(id): PathParts<String>,
     QueryParts(params): QueryParts<KeyParams>,
 ) -> ApiResult<Json<KeyList>> {
-    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
+    let owner = KeyOwner::Named(operator, body::parse_id("tenant", &id)?);
     list(&state, &owner, params).await
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn patch_key(
     PathParts((id, key_id)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<KeyPatch>,
 ) -> ApiResult<Json<Key>> {
-    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
+    let owner = KeyOwner::Named(operator, body::parse_id("tenant", &id)?);
     change(&state, &owner, &key_id, body).await
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn rotate_key(
     PathParts((id, key_id)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<Rotation>,
 ) -> ApiResult<(StatusCode, Json<CreatedKey>)> {
-    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
+    let owner = KeyOwner::Named(operator, body::parse_id("tenant", &id)?);
     rotate(&state, &owner, &key_id, body).await
 }
 
@@ -176,7 +176,7 @@ pub(crate) async fn delete_key(
     Operator(operator): Operator,
     PathParts((id, key_id)): PathParts<(String, String)>,
 ) -> ApiResult<Json<DeletedKey>> {
-    let owner = KeyOwner::Named(&operator, body::parse_id("tenant", &id)?);
+    let owner = KeyOwner::Named(operator, body::parse_id("tenant", &id)?);
     delete(&state, &owner, key_id).await
 }
 

@@ -31,7 +31,7 @@ pub use engine::{
     AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece, UsageReporter,
 };
 pub use idempotency::{IdempotencyStore, StoredResponse};
-pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore};
+pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;

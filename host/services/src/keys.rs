@@ -43,19 +43,20 @@ pub struct KeyRequest {
 }
 
 /// Whose keys are managed, and by whom. An admin can neither create, change nor revoke a key that can do more than its own.
-pub enum KeyOwner<'a> {
+#[derive(Debug, Clone)]
+pub enum KeyOwner {
     /// An admin of the tenant.
-    Own(&'a TenantPass),
+    Own(TenantPass),
     /// The operator, and the tenant that it names.
-    Named(&'a OperatorPass, TenantId),
+    Named(OperatorPass, TenantId),
 }
 
-impl<'a> KeyOwner<'a> {
+impl KeyOwner {
     /// # Errors
     /// `Forbidden` for anybody but an admin of the tenant.
-    pub fn own(pass: &'a TenantPass) -> Result<Self> {
+    pub fn own(pass: &TenantPass) -> Result<Self> {
         pass.require(Scope::Usage, Access::Write)?;
-        Ok(Self::Own(pass))
+        Ok(Self::Own(pass.clone()))
     }
 
     fn managed(&self) -> ManagedTenant {
@@ -114,7 +115,7 @@ impl KeyService {
     /// # Errors
     /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name or a time that is past, `Forbidden` for more
     /// than the maker has.
-    pub async fn create(&self, owner: &KeyOwner<'_>, request: KeyRequest) -> Result<NewKey> {
+    pub async fn create(&self, owner: &KeyOwner, request: KeyRequest) -> Result<NewKey> {
         check_expires(request.expires, Timestamp::now().as_seconds())?;
         if request.grants.scopes.is_empty() {
             return Err(Error::invalid("a key needs at least one scope").with_param("scopes"));
@@ -131,7 +132,7 @@ impl KeyService {
     ///
     /// # Errors
     /// `NotFound` if there is no such tenant.
-    pub async fn list(&self, owner: &KeyOwner<'_>, prefix: Option<&str>) -> Result<Vec<Key>> {
+    pub async fn list(&self, owner: &KeyOwner, prefix: Option<&str>) -> Result<Vec<Key>> {
         // More than is stored of a key, or a whole one that turned up somewhere, is found by what is stored.
         let prefix: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN).collect());
         self.0.key_store.list(&owner.managed(), prefix.as_deref()).await
@@ -140,7 +141,7 @@ impl KeyService {
     /// # Errors
     /// `NotFound` if the tenant has no such key; `InvalidRequest` for a bad name or a time that is past; `Forbidden` for a key
     /// that can do more than the changer.
-    pub async fn change(&self, owner: &KeyOwner<'_>, key: &KeyId, change: KeyChange) -> Result<Key> {
+    pub async fn change(&self, owner: &KeyOwner, key: &KeyId, change: KeyChange) -> Result<Key> {
         let change = KeyChange {
             name: change.name.as_deref().map(check_name).transpose()?,
             ..change
@@ -161,47 +162,25 @@ impl KeyService {
     ///
     /// # Errors
     /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer.
-    pub async fn rotate(&self, owner: &KeyOwner<'_>, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
-        let now = Timestamp::now().as_seconds();
-        let old = self.find(owner, key).await?;
-        // Before anything is made: a key that has ended has nothing to hand over.
-        check_expires(old.expires, now)?;
-        // With the old key's budget, although the operator may have set it.
-        let request = KeyRequest {
-            name: old.name,
-            grants: old.grants,
-            budget: old.budget,
-            expires: old.expires,
-        };
-        let (new, secret, created) = generate_key(owner, request)?;
-        let old_expires = (overlap_seconds > 0).then(|| {
-            let ends = now.saturating_add(overlap_seconds.min(OVERLAP_MAX_SECONDS));
-            old.expires.map_or(ends, |already| already.min(ends))
-        });
-        let ended = match old_expires {
-            None => owner.entry("key.revoke", key.as_str(), None),
-            Some(expires) => owner.entry("key.change", key.as_str(), Some(&json!({"expires": expires}))),
-        };
-        let rotation = KeyRotation {
-            new: new.clone(),
-            old: key.clone(),
-            old_expires,
-        };
+    pub async fn rotate(&self, owner: &KeyOwner, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
+        let secret = generate(TENANT_PREFIX)?;
+        let (maker, new_secret) = (owner.clone(), secret.clone());
+        let plan = move |old: Key| plan_rotation(&maker, old, &new_secret, overlap_seconds);
         let key_store = &self.0.key_store;
-        key_store.rotate(&owner.managed(), rotation, [created, ended]).await?;
-        Ok(NewKey { key: new.key, secret })
+        let key = key_store.rotate(&owner.managed(), key, Box::new(plan)).await?;
+        Ok(NewKey { key, secret })
     }
 
     /// # Errors
     /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the revoker.
-    pub async fn revoke(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<()> {
+    pub async fn revoke(&self, owner: &KeyOwner, key: &KeyId) -> Result<()> {
         self.check_reach(owner, key).await?;
         let entry = owner.entry("key.revoke", key.as_str(), None);
         self.0.key_store.revoke(&owner.managed(), key, entry).await
     }
 
     /// Keeps the operator's webhook and its thresholds when an admin changes the budget.
-    async fn keeping_webhook(&self, owner: &KeyOwner<'_>, key: &KeyId, change: KeyChange) -> Result<KeyChange> {
+    async fn keeping_webhook(&self, owner: &KeyOwner, key: &KeyId, change: KeyChange) -> Result<KeyChange> {
         match (owner, change.budget) {
             (KeyOwner::Own(_), Some(budget)) => {
                 let old = self.find(owner, key).await?.budget;
@@ -223,14 +202,14 @@ impl KeyService {
         }
     }
 
-    async fn find(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<Key> {
+    async fn find(&self, owner: &KeyOwner, key: &KeyId) -> Result<Key> {
         let keys = self.0.key_store.list(&owner.managed(), None).await?;
         keys.into_iter()
             .find(|found| found.id == *key)
             .ok_or_else(|| Error::not_found(format!("tenant \"{}\" has no key \"{key}\"", owner.managed().tenant())))
     }
 
-    async fn check_reach(&self, owner: &KeyOwner<'_>, key: &KeyId) -> Result<()> {
+    async fn check_reach(&self, owner: &KeyOwner, key: &KeyId) -> Result<()> {
         match owner {
             KeyOwner::Own(_) => owner.check(&self.find(owner, key).await?.grants),
             KeyOwner::Named(..) => Ok(()),
@@ -238,15 +217,45 @@ impl KeyService {
     }
 }
 
+/// Runs in the transaction that read the old key.
+fn plan_rotation(owner: &KeyOwner, old: Key, new_secret: &Secret<String>, overlap_seconds: u64) -> Result<KeyRotation> {
+    let now = Timestamp::now().as_seconds();
+    // A key that has ended has nothing to hand over.
+    check_expires(old.expires, now)?;
+    let old_expires = (overlap_seconds > 0).then(|| {
+        let ends = now.saturating_add(overlap_seconds.min(OVERLAP_MAX_SECONDS));
+        old.expires.map_or(ends, |already| already.min(ends))
+    });
+    let ended = match old_expires {
+        None => owner.entry("key.revoke", old.id.as_str(), None),
+        Some(expires) => owner.entry("key.change", old.id.as_str(), Some(&json!({"expires": expires}))),
+    };
+    // With the old key's budget, although the operator may have set it.
+    let request = KeyRequest {
+        name: old.name,
+        grants: old.grants,
+        budget: old.budget,
+        expires: old.expires,
+    };
+    let (new, created) = make_key(owner, request, new_secret)?;
+    Ok(KeyRotation {
+        new,
+        old_expires,
+        audit: [created, ended],
+    })
+}
+
 /// A key that is not stored yet, its secret, and the audit entry of its creation.
-pub(crate) fn generate_key(
-    owner: &KeyOwner<'_>,
-    request: KeyRequest,
-) -> Result<(HashedKey, Secret<String>, AuditEntry)> {
+pub(crate) fn generate_key(owner: &KeyOwner, request: KeyRequest) -> Result<(HashedKey, Secret<String>, AuditEntry)> {
+    let secret = generate(TENANT_PREFIX)?;
+    let (key, entry) = make_key(owner, request, &secret)?;
+    Ok((key, secret, entry))
+}
+
+fn make_key(owner: &KeyOwner, request: KeyRequest, secret: &Secret<String>) -> Result<(HashedKey, AuditEntry)> {
     let name = check_name(&request.name)?;
     owner.check_bound()?;
     owner.check(&request.grants)?;
-    let secret = generate(TENANT_PREFIX)?;
     let key = Key {
         id: format!("key_{}", Uuid::now_v7().simple()).parse()?,
         name,
@@ -261,8 +270,8 @@ pub(crate) fn generate_key(
         "name": key.name, "role": key.grants.role, "scopes": key.grants.scopes, "expires": key.expires,
     });
     let entry = owner.entry("key.create", key.id.as_str(), Some(&detail));
-    let hash = hash_key(&secret);
-    Ok((HashedKey { key, hash }, secret, entry))
+    let hash = hash_key(secret);
+    Ok((HashedKey { key, hash }, entry))
 }
 
 pub(crate) async fn ensure_operator_key(

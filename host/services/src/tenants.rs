@@ -45,7 +45,7 @@ impl TenantService {
             name: FIRST_KEY.to_owned(),
             ..KeyRequest::default()
         };
-        let owner = KeyOwner::Named(operator, tenant.id.clone());
+        let owner = KeyOwner::Named(operator.clone(), tenant.id.clone());
         let (first_key, secret, key_entry) = keys::generate_key(&owner, request)?;
         let tenant_store = &self.0.tenant_store;
         let tenant = tenant_store

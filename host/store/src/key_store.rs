@@ -13,7 +13,7 @@ use riad_core::{
     audit::AuditEntry,
     grants::Grants,
     pass::{KeyHash, ManagedTenant},
-    ports::{HashedKey, KeyRecord, KeyRotation, KeyStore},
+    ports::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation},
     tenant::{Key, KeyChange, Tenant},
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
@@ -67,12 +67,12 @@ impl KeyStore for ControlKeyStore {
         .await
     }
 
-    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()> {
-        let (control, tenant) = (self.control.clone(), tenant.clone());
+    async fn rotate(&self, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> Result<Key> {
+        let (control, tenant, old) = (self.control.clone(), tenant.clone(), old.clone());
         run_with_permit(&self.control.database.write_permits, move || {
             control
                 .database
-                .write(|connection| rotate(connection, &tenant, &rotation, audit))
+                .write(|connection| rotate(connection, &tenant, &old, plan))
         })
         .await
     }
@@ -194,28 +194,39 @@ fn managed(connection: &Connection, tenant: &ManagedTenant) -> StoreResult<Accou
     Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
 }
 
-fn rotate(
-    connection: &Connection,
-    tenant: &ManagedTenant,
-    rotation: &KeyRotation,
-    audit: [AuditEntry; 2],
-) -> StoreResult<()> {
+fn rotate(connection: &Connection, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> StoreResult<Key> {
     let account = managed(connection, tenant)?;
-    insert(connection, tenant.tenant(), &rotation.new)?;
-    match rotation.old_expires {
-        None => revoke(connection, tenant.tenant(), &rotation.old)?,
+    let KeyRotation {
+        new,
+        old_expires,
+        audit,
+    } = plan(live_key(connection, tenant.tenant(), old)?)?;
+    insert(connection, tenant.tenant(), &new)?;
+    match old_expires {
+        None => revoke(connection, tenant.tenant(), old)?,
         expires @ Some(_) => {
             let change = KeyChange {
                 expires,
                 ..KeyChange::default()
             };
-            change_key(connection, tenant.tenant(), &rotation.old, &change)?;
+            change_key(connection, tenant.tenant(), old, &change)?;
         }
     }
     for entry in audit {
         audit::append_for(connection, account, entry)?;
     }
-    Ok(())
+    Ok(new.key)
+}
+
+fn live_key(connection: &Connection, tenant: &TenantId, key: &KeyId) -> StoreResult<Key> {
+    let found = connection
+        .prepare_cached(
+            "SELECT id, name, prefix, role, scopes, budget, created, expires, last_used FROM keys
+             WHERE tenant = ?1 AND id = ?2 AND revoked = 0",
+        )?
+        .query_row((tenant.as_str(), key.as_str()), read_key)
+        .optional()?;
+    found.ok_or_else(|| no_key(tenant, key))?.finish()
 }
 
 fn revoke(connection: &Connection, tenant: &TenantId, key: &KeyId) -> StoreResult<()> {

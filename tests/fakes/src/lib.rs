@@ -9,7 +9,7 @@ use riad_core::{
     grants::Grants,
     pass::{KeyHash, ManagedTenant},
     policy::{Budget, Policy},
-    ports::{KeyRecord, KeyRotation, KeyStore},
+    ports::{KeyRecord, KeyStore, PlanRotation},
     tenant::{Key, KeyChange, Tenant},
 };
 
@@ -96,7 +96,7 @@ impl KeyStore for OneTenant {
         Err(not_used())
     }
 
-    async fn rotate(&self, _: &ManagedTenant, _: KeyRotation, _: [AuditEntry; 2]) -> Result<()> {
+    async fn rotate(&self, _: &ManagedTenant, _: &KeyId, _: PlanRotation) -> Result<Key> {
         Err(not_used())
     }
 

@@ -12,9 +12,9 @@ use riad_core::{
     pass::{KeyHash, ManagedTenant},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord,
-        KeyRotation, KeyStore, Ledger, PipelinePlan, PipelineRun, Plans, PluginStore, QueueRequest, QueueState, Room,
-        Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
+        Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms,
+        Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -68,8 +68,8 @@ impl KeyStore for Timed<dyn KeyStore> {
         self.port.insert(tenant, key, hash, audit).await
     }
 
-    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()> {
-        self.port.rotate(tenant, rotation, audit).await
+    async fn rotate(&self, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> Result<Key> {
+        self.port.rotate(tenant, old, plan).await
     }
 
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {

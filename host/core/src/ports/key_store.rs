@@ -34,10 +34,14 @@ pub struct HashedKey {
 #[derive(Debug, Clone)]
 pub struct KeyRotation {
     pub new: HashedKey,
-    pub old: KeyId,
     /// When the old key expires, in seconds since 1970-01-01 UTC; `None` revokes it at once.
     pub old_expires: Option<u64>,
+    /// The new key's entry, then the old one's.
+    pub audit: [AuditEntry; 2],
 }
+
+/// Makes a rotation of the old key as it is in the transaction. Its error ends the transaction. It must not block.
+pub type PlanRotation = Box<dyn FnOnce(Key) -> Result<KeyRotation> + Send>;
 
 /// Implemented by the control database. Every call is one short transaction; none is cancelled half-way. A change and its line
 /// in the audit log are one transaction.
@@ -53,9 +57,9 @@ pub trait KeyStore: Send + Sync {
     /// Stores a new key. `NotFound` if there is no such tenant.
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()>;
 
-    /// Stores the new key and ends the old one, in one transaction with both audit entries: the new key's, then the old one's.
-    /// `NotFound` if the tenant has no such live key; the new key is not stored then.
-    async fn rotate(&self, tenant: &ManagedTenant, rotation: KeyRotation, audit: [AuditEntry; 2]) -> Result<()>;
+    /// Reads the old key, stores the new one that `plan` makes of it, and ends the old one, in one transaction: no change of
+    /// the old key is lost, and none that was revoked is replaced. The new key. `NotFound` if the tenant has no such live key.
+    async fn rotate(&self, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> Result<Key>;
 
     /// The live keys of a tenant, oldest first; with `prefix` those that begin with it. `NotFound` if there is no such tenant.
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>>;

@@ -1,6 +1,6 @@
 //! The audit log: every change with its line, none without, and nothing that takes a line back.
 
-use crate::host::{Host, entry, first_key, key};
+use crate::host::{Host, connect, entry, first_key, key};
 use riad_core::{
     Account, ErrorKind,
     audit::{AuditEntry, AuditQuery, Origin},
@@ -195,8 +195,7 @@ async fn sql_cannot_change_audit_lines_accounts_or_prices() {
     let before = host.store.audit().list(query()).await.unwrap();
     let host = host
         .reopen(|data| {
-            #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
-            let connection = rusqlite::Connection::open(data.join("control.db")).unwrap();
+            let connection = connect(data);
             for sql in [
                 "UPDATE audit SET actor = 'nobody'",
                 "DELETE FROM audit",

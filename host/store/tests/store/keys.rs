@@ -1,9 +1,9 @@
 //! Keys: found by their hash while they live, managed by their own tenant or the operator. Not here: what a key may do
 //! (`riad_core::grants`).
 
-use crate::host::{Host, creation, entry, first_key, key, secret, tenant};
+use crate::host::{Host, connect, creation, entry, first_key, key, secret, tenant};
 use riad_core::{
-    ErrorKind, KeyId, Secret,
+    Error, ErrorKind, KeyId, Secret,
     audit::AuditQuery,
     grants::{Grants, KeyRole, Scope},
     pass::{ManagedTenant, hash_key},
@@ -326,47 +326,79 @@ async fn rotating_a_key_stores_and_ends_in_one_transaction() {
     let pass = host.create_tenant("acme").await;
     let own = ManagedTenant::own(&pass);
     let key_store = host.store.key_store();
-    let rotation = |new: &str, old: &str, old_expires| KeyRotation {
-        new: HashedKey {
-            key: key(new, 10),
-            hash: hash(new),
-        },
-        old: id(old),
-        old_expires,
+    let rotate = async |new: &'static str, old: &str, old_expires| {
+        let plan = move |_| Ok(rotation(key(new, 10), old_expires));
+        key_store.rotate(&own, &id(old), Box::new(plan)).await
     };
-    let audit = || [entry("key.create", "new"), entry("key.revoke", "old")];
-    key_store
-        .rotate(&own, rotation("k1", "key-acme", Some(100)), audit())
-        .await
-        .unwrap();
+    rotate("k1", "key-acme", Some(100)).await.unwrap();
     let listed = key_store.list(&own, None).await.unwrap();
     assert_eq!(ids(&listed), ["key-acme", "k1"]);
     assert_eq!(listed[0].expires, Some(100));
-    key_store
-        .rotate(&own, rotation("k2", "key-acme", None), audit())
-        .await
-        .unwrap();
+    rotate("k2", "key-acme", None).await.unwrap();
     assert!(host.authorize(&secret("acme"), 50).await.is_err());
     assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), ["k1", "k2"]);
 
     // A key that cannot be ended gives no new one, and a new one that cannot be stored ends none.
     let before = host.store.audit().list(all_lines()).await.unwrap();
     for old_expires in [None, Some(200)] {
-        let refused = key_store
-            .rotate(&own, rotation("k3", "key-acme", old_expires), audit())
-            .await
-            .unwrap_err();
+        let refused = rotate("k3", "key-acme", old_expires).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NotFound);
-        let refused = key_store
-            .rotate(&own, rotation("k1", "k2", old_expires), audit())
-            .await
-            .unwrap_err();
+        let refused = rotate("k1", "k2", old_expires).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Conflict);
     }
+    let plan = |_| Err(Error::invalid("no"));
+    let refused = key_store.rotate(&own, &id("k2"), Box::new(plan)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
     let listed = key_store.list(&own, None).await.unwrap();
     assert_eq!(ids(&listed), ["k1", "k2"]);
     assert!(listed.iter().all(|key| key.expires.is_none()));
     assert_eq!(host.store.audit().list(all_lines()).await.unwrap(), before);
+}
+
+fn rotation(new: Key, old_expires: Option<u64>) -> KeyRotation {
+    KeyRotation {
+        new: HashedKey {
+            hash: hash(new.id.as_str()),
+            key: new,
+        },
+        old_expires,
+        audit: [entry("key.create", "new"), entry("key.revoke", "old")],
+    }
+}
+
+#[tokio::test]
+async fn nobody_writes_between_reading_and_replacing_a_key() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    let own = ManagedTenant::own(&pass);
+    let key_store = host.store.key_store();
+    let change = KeyChange {
+        name: Some("as it was changed last".to_owned()),
+        ..KeyChange::default()
+    };
+    let old = id("key-acme");
+    let changed = key_store.change(&own, &old, change, entry("key.change", "key-acme"));
+    changed.await.unwrap();
+
+    let another = connect(host.data());
+    another.busy_timeout(Duration::ZERO).unwrap();
+    let plan = move |old: Key| {
+        let refused = another.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+        assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
+        let new = Key {
+            name: old.name,
+            ..key("k1", 10)
+        };
+        Ok(rotation(new, None))
+    };
+    let new = key_store.rotate(&own, &old, Box::new(plan)).await.unwrap();
+    assert_eq!(new.name, "as it was changed last");
+    assert_eq!(key_store.list(&own, None).await.unwrap(), [new]);
+
+    // Once a key is revoked, nothing is made of it.
+    let plan = |_| panic!("there is no key to plan with");
+    let refused = key_store.rotate(&own, &old, Box::new(plan)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

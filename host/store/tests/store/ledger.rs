@@ -9,7 +9,7 @@ mod receipt_chains;
 mod recount;
 mod verify;
 
-use crate::host::Host;
+use crate::host::{Host, connect};
 use receipt_chains::ReceiptChains;
 use riad_core::{
     Account,
@@ -68,12 +68,6 @@ async fn all_entries(ledger: &dyn Ledger) -> Vec<(u64, Entry)> {
         limit: u32::MAX,
     };
     ledger.entries(query).await.unwrap()
-}
-
-/// As somebody who has the file.
-fn connect(data: &Path) -> rusqlite::Connection {
-    #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
-    rusqlite::Connection::open(data.join("control.db")).unwrap()
 }
 
 /// What somebody who has the file can do first.

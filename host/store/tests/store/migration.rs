@@ -1,6 +1,6 @@
 //! Control databases that earlier versions wrote. Not here: rooms of earlier versions.
 
-use crate::host::{Host, entry, secret};
+use crate::host::{Host, connect, entry, secret};
 use riad_core::{
     Account, ErrorKind, KeyId, Limits, Secret,
     audit::AuditQuery,
@@ -8,7 +8,6 @@ use riad_core::{
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
 };
-use rusqlite::Connection;
 use std::{fs, path::Path};
 
 /// What the first version wrote: as it was released, never to be changed.
@@ -35,11 +34,6 @@ const FIRST: &str = "
     INSERT INTO tenants VALUES ('globex', 'Globex', 200), ('acme', 'Acme', 100);
     INSERT INTO deletions VALUES ('initech');
 ";
-
-fn connect(data: &Path) -> Connection {
-    #[expect(clippy::disallowed_methods, reason = "the test writes what an earlier version wrote")]
-    Connection::open(data.join("control.db")).unwrap()
-}
 
 fn write_first_version(data: &Path) {
     fs::create_dir_all(data.join("rooms/initech")).unwrap();

@@ -158,7 +158,7 @@ impl Server {
                     budget: budget.clone(),
                     ..KeyRequest::default()
                 };
-                let owner = KeyOwner::Named(operator, id.clone());
+                let owner = KeyOwner::Named(operator.clone(), id.clone());
                 let key = services.keys().create(&owner, request).await.unwrap();
                 keys.push(key.secret.reveal().clone());
             }
