@@ -14,7 +14,9 @@ pub use layers::{Overrides, Sources};
 pub use models::{kv_cache_tokens, model_folder, profile, shipped_folder, shipped_model};
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;
-pub use tree::{Auth, Config, Embeddings, Engine, Metering, Profile, Scheduler, SchedulerPolicy, Server, Telemetry};
+pub use tree::{
+    Auth, Config, Embeddings, Engine, Metering, Plugins, Profile, Scheduler, SchedulerPolicy, Server, Telemetry,
+};
 
 use riad_core::Result;
 use setting::Setting;

@@ -27,9 +27,11 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let folder = tempfile::tempdir().map_err(Error::internal)?;
     config.server.listen = "127.0.0.1:0".into();
     config.server.data = folder.path().join("data");
+    // The demo's plugins come with this program, so that it runs on every kernel.
+    config.plugins.allow_unconfined_compiler = true;
 
     let spinner = output::progress::spinner("loading the models");
-    let started = Running::start(&config, None, serve::compiler()?).await;
+    let started = Running::start(&config, None, serve::compiler(&config)?).await;
     spinner.finish_and_clear();
     let server = started?;
     let result = play(&server).await;

@@ -12,8 +12,9 @@ use riad_api::{
     Lifecycle, ServeOptions, Serving,
     tls::{self, Tls},
 };
-use riad_core::{Error, ErrorKind, Result, Secret};
+use riad_core::{Digest, Error, ErrorKind, Result, Secret};
 pub use riad_sandbox::Compiler;
+use riad_sandbox::Unconfined;
 use riad_telemetry::{Guard, TelemetryConfig};
 use signals::Signals;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -38,7 +39,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
     let listening = Listening::bind(&config).await?;
     let spinner = output::progress::spinner("loading the models");
     let started = tokio::select! {
-        started = listening.load(&config, secrets, compiler()?) => Ok(started),
+        started = listening.load(&config, secrets, compiler(&config)?) => Ok(started),
         signal = signals.next() => Err(signal),
     };
     spinner.finish_and_clear();
@@ -189,7 +190,7 @@ impl Drop for CertificateWatcher {
 }
 
 /// Uploaded components are compiled by this program, in a process of its own.
-pub(crate) fn compiler() -> Result<Compiler> {
+pub(crate) fn compiler(config: &Config) -> Result<Compiler> {
     // On Linux this is the running program even after an update has replaced its file.
     let program = match cfg!(target_os = "linux") {
         true => "/proc/self/exe".into(),
@@ -198,6 +199,11 @@ pub(crate) fn compiler() -> Result<Compiler> {
     Ok(Compiler::Child {
         program,
         arguments: vec![COMPILE_PLUGIN.to_owned()],
+        unconfined: match config.plugins.allow_unconfined_compiler || !cfg!(target_os = "linux") {
+            true => Unconfined::Any,
+            // Without the standard pipeline no server starts, and it comes with this program.
+            false => Unconfined::Only(vec![Digest::of(wire::STANDARD)]),
+        },
     })
 }
 

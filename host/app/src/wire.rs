@@ -18,7 +18,7 @@ use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// The component that serves every stage for which a room has no plugin.
-const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
+pub(crate) const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
 /// Time to settle requests that were cut off: the engine notices after a token or two.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 

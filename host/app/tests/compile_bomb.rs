@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use riad_core::{Error, ErrorKind, Limits, plugin::Stage, ports::Sandbox};
-use riad_sandbox::{Compiler, WasmSandbox};
+use riad_sandbox::{Compiler, Unconfined, WasmSandbox};
 use std::fmt::Write;
 
 const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
@@ -15,6 +15,7 @@ fn sandbox(folder: &std::path::Path, change: impl FnOnce(&mut Limits)) -> WasmSa
     let compiler = Compiler::Child {
         program: env!("CARGO_BIN_EXE_riad").into(),
         arguments: vec!["compile-plugin".into()],
+        unconfined: Unconfined::Any,
     };
     WasmSandbox::new(folder, &limits, compiler).unwrap()
 }
@@ -91,9 +92,9 @@ fn the_child_confines_itself_before_it_reads_a_component() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let limits = serde_json::to_string(&Limits::default()).unwrap();
+    let order = serde_json::json!({"limits": Limits::default(), "unconfined": false});
     let mut input = child.stdin.take().unwrap();
-    writeln!(input, "{limits}").unwrap();
+    writeln!(input, "{order}").unwrap();
     let mut output = child.stdout.take().unwrap();
     let mut confined = [0];
     output.read_exact(&mut confined).unwrap();

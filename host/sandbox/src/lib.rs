@@ -30,5 +30,5 @@ mod ticker;
 mod wasi;
 mod yielding;
 
-pub use compiler::{Compiler, compile_child};
+pub use compiler::{Compiler, Unconfined, compile_child};
 pub use sandbox::WasmSandbox;

@@ -7,6 +7,7 @@ mod files;
 mod machine;
 mod model;
 mod network;
+mod plugins;
 
 use crate::{
     cli::DoctorArgs,
@@ -55,6 +56,7 @@ async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
     checks.extend(network::identity(config.auth.jwks.as_deref()).await);
     checks.extend(network::collector(config.telemetry.otlp_endpoint.as_deref()).await);
     checks.push(machine::open_files(config.limits.connections, config.limits.open_rooms).await);
+    checks.push(plugins::compiler(&config).await);
     checks.push(machine::clock(&config.server.data));
     checks
 }

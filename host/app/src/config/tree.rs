@@ -24,6 +24,8 @@ section! {
         engine: Engine = Engine::default();
         /// The embedding model.
         embeddings: Embeddings = Embeddings::default();
+        /// What tenants upload.
+        plugins: Plugins = Plugins::default();
         /// Sizes, times and counts.
         limits: Limits = Limits::default();
     }
@@ -173,5 +175,13 @@ section! {
     Embeddings {
         /// A Model2Vec folder. Unset: the one that ships with riad.
         model: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    Plugins {
+        /// Whether uploads are compiled although the kernel cannot confine the compiler (seccomp): a component that exploits a
+        /// bug of the compiler then has the rights of the server. For Linux; other systems cannot confine it, and the server warns.
+        allow_unconfined_compiler: bool = false;
     }
 }

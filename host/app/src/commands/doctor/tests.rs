@@ -1,6 +1,6 @@
 //! Each check finds its problem and says so.
 
-use super::{Check, Status, as_json, as_lines, files, model, network};
+use super::{Check, Status, as_json, as_lines, files, model, network, plugins};
 use crate::config::{Config, Device};
 use std::{fs, net::TcpListener, path::Path, thread, time::Duration};
 
@@ -253,4 +253,23 @@ fn a_line_per_check_and_json_for_machines() {
     let json = as_json(&checks, false);
     assert_eq!(json["ok"], false);
     assert_eq!(json["checks"][1]["result"], "fail");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_compiler_that_is_not_confined_is_reported_with_its_key() {
+    const NAME: &str = "plugin compiler";
+    let reason = || Ok(Some("Seccomp is not enabled".to_owned()));
+    found(&[plugins::report(Ok(None), false)], NAME, Status::Ok, "confines");
+    for (allowed, words) in [
+        (false, "uploads of plugins are refused"),
+        (true, "with the rights of the server"),
+    ] {
+        let checks = [plugins::report(reason(), allowed)];
+        let check = found(&checks, NAME, Status::Warn, words);
+        assert!(check.message.contains("Seccomp is not enabled"), "{check:?}");
+        assert!(check.message.contains("plugins.allow_unconfined_compiler"), "{check:?}");
+    }
+    let broken = Err(riad_core::Error::internal("no such program"));
+    found(&[plugins::report(broken, false)], NAME, Status::Fail, "no such program");
 }
