@@ -57,6 +57,8 @@ use std::{
 use tenant_store::ControlTenantStore;
 
 const CONTROL: &str = "control.db";
+/// Locked by the server that uses the folder, for as long as it does.
+const LOCK: &str = "lock";
 /// The schema version of `control.db` that this program writes. It updates older ones and reads no newer one.
 pub const CONTROL_SCHEMA_VERSION: u32 = control::SCHEMA.version();
 
@@ -152,7 +154,7 @@ fn lock_folder(data_dir: &Path) -> StoreResult<File> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(data_dir.join("lock"))?;
+        .open(data_dir.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::Known(Error::new(

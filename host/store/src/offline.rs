@@ -1,7 +1,7 @@
 //! Reads the ledger of a data folder without a server. The data is neither migrated nor changed.
 
 use crate::{
-    CONTROL, CONTROL_SCHEMA_VERSION,
+    CONTROL, CONTROL_SCHEMA_VERSION, LOCK,
     error::{Failure, StoreResult},
     ledger, sqlite,
 };
@@ -12,13 +12,16 @@ use riad_core::{
 use rusqlite::Connection;
 use std::{
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// The ledger of a data folder that no server uses. No server can start with the folder as long as it lives.
+/// The ledger of a data folder that no server uses. If the folder has a lock file, no server can start with it as long as this
+/// lives; if a server starts with a folder that has none, every answer is refused.
 pub struct OfflineLedger {
     connection: Connection,
-    _lock: Option<File>,
+    data_dir: PathBuf,
+    /// `None` if the folder has no lock file, as in a backup of its databases.
+    lock: Option<File>,
 }
 
 impl OfflineLedger {
@@ -36,25 +39,41 @@ impl OfflineLedger {
         let connection = open(&control)?;
         Ok(Self {
             connection,
-            _lock: lock,
+            data_dir: data_dir.to_owned(),
+            lock,
         })
     }
 
     /// The private key that receipts are signed with (PKCS#8); `None` if no server has run with the folder.
     ///
     /// # Errors
-    /// `Internal` if the database cannot be read.
+    /// `Internal` if the database cannot be read; `Conflict` if a server has started meanwhile.
     pub fn signing_key(&self) -> Result<Option<Secret<Vec<u8>>>> {
-        Ok(ledger::read_signing_key(&self.connection)?)
+        let key = ledger::read_signing_key(&self.connection);
+        self.check_unused()?;
+        Ok(key?)
     }
 
     /// Checks the whole ledger, as a server does. Requests that a killed server left open are no faults: its next start
     /// settles them.
     ///
     /// # Errors
-    /// `Internal` if the database cannot be read. What is wrong in it is the answer.
+    /// `Internal` if the database cannot be read; `Conflict` if a server has started meanwhile. What is wrong in it is the
+    /// answer.
     pub fn verify(&self, check: &EntryCheck) -> Result<Verification> {
-        Ok(ledger::verify_last_run(&self.connection, check)?)
+        let verification = ledger::verify_last_run(&self.connection, check);
+        self.check_unused()?;
+        Ok(verification?)
+    }
+
+    /// What was read is worthless if a server wrote meanwhile: SQLite was told that nobody does. A lock that is held keeps
+    /// servers out; where there was no lock file to hold, a server that started has made one.
+    fn check_unused(&self) -> Result<()> {
+        let started = self.lock.is_none() && self.data_dir.join(LOCK).try_exists().map_err(Error::internal)?;
+        match started {
+            true => Err(in_use(&self.data_dir)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -79,21 +98,25 @@ fn open(control: &Path) -> StoreResult<Connection> {
 
 /// `None` if the folder has no lock file, as in a backup of its databases.
 fn share_lock(data_dir: &Path) -> StoreResult<Option<File>> {
-    let file = match File::open(data_dir.join("lock")) {
+    let file = match File::open(data_dir.join(LOCK)) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Failure::Known(Error::new(
-            ErrorKind::Conflict,
-            format!(
-                "a server uses the data folder {}; let the server check its ledger (riad ledger verify without --data), or \
-                 stop it",
-                data_dir.display()
-            ),
-        ))),
+        Err(TryLockError::WouldBlock) => Err(Failure::Known(in_use(data_dir))),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+fn in_use(data_dir: &Path) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "a server uses the data folder {}; let the server check its ledger (riad ledger verify without --data), or \
+             stop it",
+            data_dir.display()
+        ),
+    )
 }

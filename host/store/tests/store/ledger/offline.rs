@@ -5,8 +5,9 @@ use super::{
     receipt_chains::{self, BilledRequest},
     tamper,
 };
-use riad_core::{ErrorKind, ledger::Record};
-use riad_store::{CONTROL_SCHEMA_VERSION, OfflineLedger};
+use crate::host;
+use riad_core::{ErrorKind, Limits, ledger::Record};
+use riad_store::{CONTROL_SCHEMA_VERSION, OfflineLedger, Store};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Some settled requests, and one that is still open.
@@ -108,6 +109,29 @@ async fn an_offline_check_refuses_other_folders_and_servers() {
             }
             set_version(CONTROL_SCHEMA_VERSION);
             assert!(OfflineLedger::open(data).is_ok());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_during_a_check_spoils_the_answer() {
+    ledger_with_entries()
+        .await
+        .reopen(|data| {
+            let backup = tempfile::tempdir().unwrap();
+            fs::copy(data.join("control.db"), backup.path().join("control.db")).unwrap();
+            let offline = OfflineLedger::open(backup.path()).unwrap();
+            assert!(offline.verify(&receipt_chains::check).unwrap().faults.is_empty());
+            let server = Store::open(backup.path(), host::space(), &Limits::default()).unwrap();
+            let refused = offline.verify(&receipt_chains::check).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+            assert_eq!(offline.signing_key().unwrap_err().kind(), ErrorKind::Conflict);
+            drop(server);
+            // With the lock file that the server has left, the folder is held.
+            let offline = OfflineLedger::open(backup.path()).unwrap();
+            assert!(offline.verify(&receipt_chains::check).is_ok());
+            let server = Store::open(backup.path(), host::space(), &Limits::default());
+            assert_eq!(server.err().unwrap().kind(), ErrorKind::Conflict);
         })
         .await;
 }
