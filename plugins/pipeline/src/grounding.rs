@@ -1,7 +1,7 @@
 //! Does what an answer quotes stand in the passage that it cites? Understands sentences followed by `[n]`, with or without
 //! a prefix such as `Acme Support:`, and the JSON form `{"answer": "…", "source": n}`. Not here: repairing an answer.
 
-use crate::{sentences::sentences, words::normalise};
+use crate::{sentences::sentences, words::normalize};
 use riad_sdk::{Citation, Passage, Prompt};
 
 /// Collects an answer as it is streamed and checks it at the end.
@@ -114,10 +114,10 @@ fn without_markers(text: &str) -> String {
 
 /// Each sentence of the quotation stands in the passage, as whole words. Only the first may have a prefix that ends in `:`.
 fn stands_in(quotation: &str, passage: &str) -> bool {
-    let passage = format!(" {} ", normalise(passage));
+    let passage = format!(" {} ", normalize(passage));
     let quotation: Vec<String> = sentences(quotation).into_iter().map(|sentence| sentence.text).collect();
     let found = |text: &str| {
-        let text = normalise(text);
+        let text = normalize(text);
         !text.is_empty() && passage.contains(&format!(" {text} "))
     };
     !quotation.is_empty()

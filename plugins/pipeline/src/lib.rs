@@ -11,4 +11,4 @@ mod words;
 pub use grounding::{AnswerCheck, citations};
 pub use prompt::{build, search_limit};
 pub use sentences::sentences;
-pub use words::{normalise, words};
+pub use words::{normalize, words};

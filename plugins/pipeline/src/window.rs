@@ -3,7 +3,7 @@
 
 use crate::{
     sentences::{Sentence, sentences},
-    words::{normalise, stem, topic, words},
+    words::{normalize, stem, topic, words},
 };
 use riad_sdk::Passage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub(crate) fn windows(question: &str, passages: Vec<Passage>, size: usize) -> Ve
     for (passage, scored) in &split {
         let kept: Vec<&str> = around_best(scored, &weights, size.max(1))
             .iter()
-            .filter(|sentence| seen.insert(normalise(&sentence.text)))
+            .filter(|sentence| seen.insert(normalize(&sentence.text)))
             .map(|sentence| sentence.text.as_str())
             .collect();
         if !kept.is_empty() {
@@ -90,7 +90,7 @@ fn weights<'a>(topic: &'a [String], sentences: impl Iterator<Item = &'a Scored>)
     counts
 }
 
-/// The best sentence, the first of equals, and its neighbours: the one after it first, since texts explain forwards.
+/// The best sentence, the first of equals, and its neighbors: the next one first, since an explanation follows what it explains.
 fn around_best<'a>(sentences: &'a [Scored], weights: &BTreeMap<&str, f64>, size: usize) -> &'a [Scored] {
     let mut best = 0;
     let mut best_score = f64::MIN;
@@ -101,14 +101,14 @@ fn around_best<'a>(sentences: &'a [Scored], weights: &BTreeMap<&str, f64>, size:
         }
     }
     let (mut start, mut end) = (best, (best + 1).min(sentences.len()));
-    let mut forwards = true;
+    let mut forward = true;
     while end - start < size && (start > 0 || end < sentences.len()) {
-        if (forwards || start == 0) && end < sentences.len() {
+        if (forward || start == 0) && end < sentences.len() {
             end += 1;
         } else {
             start -= 1;
         }
-        forwards = !forwards;
+        forward = !forward;
     }
     sentences.get(start..end).unwrap_or_default()
 }

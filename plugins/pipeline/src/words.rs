@@ -14,10 +14,10 @@ const MEASURES: &[&str] = &[
     "big", "far", "fast", "high", "large", "long", "often", "old", "soon", "well",
 ];
 
-/// Lower-case words of a text in which only what carries meaning is left: letters, digits, currency signs, `%` and a minus
+/// Lowercase words of a text in which only what carries meaning is left: letters, digits, currency signs, `%` and a minus
 /// before a number. Case, spacing and punctuation are gone, so that two texts that read the same are the same.
 #[must_use]
-pub fn normalise(text: &str) -> String {
+pub fn normalize(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     let mut previous = ' ';
@@ -49,10 +49,10 @@ fn space(out: &mut String) {
     }
 }
 
-/// The normalised words of a text.
+/// The normalized words of a text.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
-    normalise(text)
+    normalize(text)
         .split(' ')
         .filter(|word| !word.is_empty())
         .map(str::to_string)
@@ -106,19 +106,19 @@ mod tests {
     #[test]
     fn texts_that_read_the_same_are_the_same() {
         assert_eq!(
-            normalise("  The refund\nwindow is 41 days. "),
+            normalize("  The refund\nwindow is 41 days. "),
             "the refund window is 41 days"
         );
-        assert_eq!(normalise("don’t"), normalise("DON'T"));
-        assert_eq!(normalise("**Grüße**, Straße!"), "grüße straße");
+        assert_eq!(normalize("don’t"), normalize("DON'T"));
+        assert_eq!(normalize("**Grüße**, Straße!"), "grüße straße");
     }
 
     #[test]
     fn what_changes_the_meaning_of_a_number_stays() {
-        assert_ne!(normalise("5 €"), normalise("5 $"));
-        assert_ne!(normalise("-5 degrees"), normalise("5 degrees"));
-        assert_ne!(normalise("3.5 litres"), normalise("35 litres"));
-        assert_eq!(normalise("well-known"), "well known");
+        assert_ne!(normalize("5 €"), normalize("5 $"));
+        assert_ne!(normalize("-5 degrees"), normalize("5 degrees"));
+        assert_ne!(normalize("3.5 liters"), normalize("35 liters"));
+        assert_eq!(normalize("well-known"), "well known");
     }
 
     #[test]
