@@ -53,7 +53,7 @@ pub(crate) async fn run_once(
         IdempotentStart::Run(claim) => claim,
     };
     let (answer, answered) = oneshot::channel();
-    let max_bytes = services.limits().reply_bytes;
+    let max_bytes = services.limits().idempotency_bytes;
     // In a task of its own, which ends although the client goes away: a later request gets the answer.
     let work = async move {
         let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;

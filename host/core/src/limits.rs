@@ -51,9 +51,9 @@ limits! {
     /// Uploads of adapters and plugins that are held in memory at the same time; of documents eight times as many.
     uploads: u32 = 4, 1;
     /// Hours for which an answer with an idempotency key is kept.
-    reply_hours: u32 = 24, 1;
+    idempotency_hours: u32 = 24, 1;
     /// Bytes of an answer that is kept for its idempotency key; a longer one is not kept.
-    reply_bytes: u64 = 1 << 20, 1024;
+    idempotency_bytes: u64 = 1 << 20, 1024;
     /// Bytes of a JSON body, such as a chat with a long history. Documents have a limit of their own.
     request_bytes: u64 = 4 << 20, 1024;
     /// Bytes of a document's text. Split larger texts along their structure.

@@ -54,7 +54,7 @@ impl IdempotencyService {
         };
         let room = self.0.rooms.open(pass).await?;
         match room.idempotency.get(key, not_before(&self.0)).await? {
-            Some(reply) if reply.request == request => Ok(IdempotentStart::Replay(reply)),
+            Some(response) if response.request == request => Ok(IdempotentStart::Replay(response)),
             Some(_) => Err(Error::invalid(
                 "this Idempotency-Key was used with another request; use a new key for a new request",
             )),
@@ -69,10 +69,10 @@ impl Claim {
     /// # Errors
     /// When the room cannot be written.
     pub async fn store(self, request: Digest, status: u16, content_type: String, body: bytes::Bytes) -> Result<()> {
-        if body.len() as u64 > self.shared.limits.reply_bytes {
+        if body.len() as u64 > self.shared.limits.idempotency_bytes {
             return Ok(());
         }
-        let reply = StoredResponse {
+        let response = StoredResponse {
             request,
             status,
             content_type,
@@ -80,7 +80,9 @@ impl Claim {
             created: Timestamp::now().as_seconds(),
         };
         let room = self.shared.rooms.open(&self.pass).await?;
-        room.idempotency.put(&self.key, &reply, not_before(&self.shared)).await
+        room.idempotency
+            .put(&self.key, &response, not_before(&self.shared))
+            .await
     }
 }
 
@@ -94,5 +96,5 @@ impl Drop for Claim {
 fn not_before(shared: &Shared) -> u64 {
     Timestamp::now()
         .as_seconds()
-        .saturating_sub(u64::from(shared.limits.reply_hours) * 3600)
+        .saturating_sub(u64::from(shared.limits.idempotency_hours) * 3600)
 }

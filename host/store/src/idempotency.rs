@@ -26,8 +26,8 @@ impl IdempotencyStore for RoomIdempotencyStore {
         .await
     }
 
-    async fn put(&self, key: &str, reply: &StoredResponse, not_before: u64) -> Result<()> {
-        let (room, key, reply) = (self.0.clone(), key.to_owned(), reply.clone());
+    async fn put(&self, key: &str, response: &StoredResponse, not_before: u64) -> Result<()> {
+        let (room, key, response) = (self.0.clone(), key.to_owned(), response.clone());
         run_with_permit(&self.0.database.write_permits, move || {
             room.database.write(|connection| {
                 connection
@@ -40,11 +40,11 @@ impl IdempotencyStore for RoomIdempotencyStore {
                     )?
                     .execute((
                         &key,
-                        String::from(reply.request),
-                        reply.status,
-                        &reply.content_type,
-                        &reply.body[..],
-                        reply.created.cast_signed(),
+                        String::from(response.request),
+                        response.status,
+                        &response.content_type,
+                        &response.body[..],
+                        response.created.cast_signed(),
                     ))?;
                 Ok(())
             })

@@ -229,7 +229,11 @@ fn place(metadata: &Metadata, key: &str) -> String {
 }
 
 /// Keys of former versions and what replaced them.
-const REPLACED: [(&str, &str); 1] = [("engine.lanes", "engine.max_sequences, the generations in one batch")];
+const REPLACED: [(&str, &str); 3] = [
+    ("engine.lanes", "engine.max_sequences, the generations in one batch"),
+    ("limits.reply_hours", "limits.idempotency_hours"),
+    ("limits.reply_bytes", "limits.idempotency_bytes"),
+];
 
 fn unknown_key(path: &str, place: &str, keys: &[Key]) -> Error {
     if let Some((_, replacement)) = REPLACED.iter().find(|(old, _)| *old == path) {

@@ -41,6 +41,27 @@ fn an_unknown_key_is_named_with_its_file() {
 }
 
 #[test]
+fn a_key_of_a_former_version_is_answered_with_its_replacement() {
+    for (section, old, new) in [
+        ("engine", "lanes", "engine.max_sequences"),
+        ("limits", "reply_hours", "limits.idempotency_hours"),
+        ("limits", "reply_bytes", "limits.idempotency_bytes"),
+    ] {
+        assert!(keys().iter().any(|key| key.path == new), "{new}");
+        let variable = format!("RIAD_{section}__{old}").to_uppercase();
+        for message in [
+            load(&format!("[{section}]\n{old} = 4096"), &[])
+                .unwrap_err()
+                .to_string(),
+            load("", &[(&variable, "4096")]).unwrap_err().to_string(),
+        ] {
+            let expected = format!("`{section}.{old}` was replaced by {new}");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_type_or_value_is_named() {
     assert!(
         load("[engine]\nmax_sequences = \"two\"", &[])

@@ -23,5 +23,5 @@ pub trait IdempotencyStore: Send + Sync {
     async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>>;
 
     /// Keeps an answer and forgets those that are older than `not_before`.
-    async fn put(&self, key: &str, reply: &StoredResponse, not_before: u64) -> Result<()>;
+    async fn put(&self, key: &str, response: &StoredResponse, not_before: u64) -> Result<()>;
 }
