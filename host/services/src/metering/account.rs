@@ -220,11 +220,11 @@ impl State {
         bucket.take(tokens).map_err(|error| match error {
             RateError::RetryAfter(wait) => Error::new(
                 ErrorKind::Busy,
-                format!("this tenant may set aside {limit} tokens per minute, and this request may need {tokens}"),
+                format!("this tenant may hold {limit} tokens per minute, and this request may need {tokens}"),
             )
             .with_retry_after(wait),
             RateError::OverLimit => Error::invalid(format!(
-                "this request may need {tokens} tokens, this tenant may set aside {limit} per minute; lower max_tokens or \
+                "this request may need {tokens} tokens, this tenant may hold {limit} per minute; lower max_tokens or \
                  shorten the request"
             )),
         })

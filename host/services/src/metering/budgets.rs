@@ -94,8 +94,8 @@ impl BudgetCounters {
             Err(self.exceeded(
                 &limit,
                 format!(
-                    "this request may need {needs}, the budget {} of this {scope} is {}, of which {} are spent and {} are set \
-                     aside for requests that run; lower max_tokens or wait",
+                    "this request may need {needs}, the budget {} of this {scope} is {}, of which {} are spent and {} are \
+                     held for requests that run; lower max_tokens or wait",
                     limit.name,
                     limit.display(max),
                     limit.display(spent),

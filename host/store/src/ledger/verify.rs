@@ -274,7 +274,7 @@ impl EntryScan {
         wrong.extend(snapshot.check(&entry));
         let abandoned: i64 = row.get(rows::COLUMN_COUNT - 1)?;
         if abandoned != rows::abandoned_tokens(&entry) {
-            wrong.push(format!("it has {abandoned} abandoned tokens, not what was set aside"));
+            wrong.push(format!("it has {abandoned} abandoned tokens, not what was held"));
         }
         let run: i64 = row.get(rows::COLUMN_COUNT)?;
         match snapshot.runs.get_mut(&run) {
@@ -302,7 +302,7 @@ fn check_holds(
     for (run, hold) in rows::holds(connection)? {
         if !snapshot.accounts.contains_key(&stored(hold.account.number())) {
             faults.add(format!(
-                "request {}: it is set aside for account {}, which is not there",
+                "request {}: its hold is of account {}, which is not there",
                 hold.request, hold.account
             ));
         }
@@ -311,7 +311,7 @@ fn check_holds(
             *count += 1;
             *tokens = tokens.saturating_add(hold.at_most.tokens());
             faults.add(format!(
-                "request {}: run {run} set aside {} tokens for account {} and ended without settling it",
+                "request {}: run {run} held {} tokens for account {} and ended without settling it",
                 hold.request,
                 hold.at_most.tokens(),
                 hold.account

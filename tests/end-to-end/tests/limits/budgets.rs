@@ -7,14 +7,14 @@ use riad_end_to_end::{Caller, Chat, EMBEDDER, TestHost};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// What one chat uses, and the most that it sets aside.
+/// What one chat uses, and the most that it holds.
 async fn measure(host: &TestHost, chat: &Chat) -> (u64, u64) {
     let sample = host.tenant("sample").await;
     sample.chat(chat).await;
     let entries = host.entries("sample").await;
     let prompt = entries[0]["prompt_tokens"].as_u64().unwrap();
     let most = chat.body(false)["max_tokens"].as_u64().unwrap();
-    // A search's text is set aside by its bytes, before it is known how many tokens it has.
+    // A search's text is held by its bytes, before it is known how many tokens it has.
     (tokens(&entries), prompt + most + QUESTION.len() as u64 + 2)
 }
 
@@ -32,7 +32,7 @@ async fn burst(caller: &Caller, chat: &Chat, count: usize, words: &[&str]) -> us
     served
 }
 
-/// Nothing is set aside any more.
+/// Waits until nothing is held any more.
 async fn quiet(host: &TestHost) {
     let begun = Instant::now();
     loop {
@@ -68,7 +68,7 @@ async fn a_burst_of_chats_spends_no_token_beyond_the_tenants_budget() {
     let billed = tokens(&entries);
     assert!(
         billed <= budget && billed + most > budget,
-        "{billed} of {budget}, a chat sets {most} aside and uses {uses}"
+        "{billed} of {budget}, a chat holds {most} and uses {uses}"
     );
     let completed = entries.iter().filter(|entry| entry["outcome"] == "completed").count();
     assert_eq!(completed, served);

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub const QUESTION: &str = "What is the refund window?";
 
-/// A chat that sets little aside.
+/// A chat that holds few tokens.
 pub fn short() -> Chat {
     Chat::new(QUESTION).with("max_tokens", 8)
 }

@@ -109,7 +109,7 @@ async fn a_request_after_its_retry_after_time_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_per_minute_are_those_that_requests_set_aside() {
+async fn tokens_per_minute_are_those_that_requests_hold() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host
         .tenant_with("acme", json!({"limits": {"tokens_per_minute": 400}}))
@@ -120,7 +120,7 @@ async fn tokens_per_minute_are_those_that_requests_set_aside() {
     let answer = acme.try_chat(&large).await;
     let (limit, left, _) = rate(&answer, "tokens");
     assert_eq!(limit, 400);
-    assert!(left < 100, "300 and the prompt are set aside, {left} are left");
+    assert!(left < 100, "300 and the prompt are held, {left} are left");
     assert_eq!(
         answer.ok()["choices"][0]["finish_reason"].as_str().map(str::is_empty),
         Some(false)

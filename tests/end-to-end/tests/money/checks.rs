@@ -39,7 +39,7 @@ pub async fn entries(server: &Server) -> Vec<Entry> {
     }
 }
 
-/// Waits until the engine has ended what was cancelled, and checks that nothing is set aside and nothing lost by then.
+/// Waits until the engine has ended what was cancelled, and checks that nothing is held and nothing lost by then.
 pub async fn quiet(server: &Server) {
     let begun = Instant::now();
     loop {
@@ -97,7 +97,7 @@ fn without_requests(used: Usage) -> Usage {
     Usage { requests: 0, ..used }
 }
 
-/// After a kill: nobody pays for more than was done, and what was done and not billed is within what was set aside.
+/// After a kill: nobody pays for more than was done, and what was done and not billed is within what was held.
 pub fn bounded(server: &Server, entries: &[Entry], before: &HashMap<Payer, Usage>, after: &Truth) {
     let mut at_most: HashMap<Payer, u64> = HashMap::new();
     let payers = server.payers();
@@ -120,7 +120,7 @@ pub fn bounded(server: &Server, entries: &[Entry], before: &HashMap<Payer, Usage
         let done = before.get(&payer).copied().unwrap_or_default().tokens();
         assert!(
             billed.tokens() + most >= done,
-            "{payer:?}: {done} tokens were done before the kill, {} billed, {most} set aside",
+            "{payer:?}: {done} tokens were done before the kill, {} billed, {most} held",
             billed.tokens()
         );
     }

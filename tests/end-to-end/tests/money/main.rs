@@ -239,8 +239,8 @@ async fn with_kill(plans: &[Plan], ops: &[Op], after: Duration, later: &[Op]) {
         .filter(|entry| entry.outcome == Outcome::Abandoned)
         .collect();
     let reported: u64 = verification.runs.iter().map(|run| run.abandoned_tokens).sum();
-    let set_aside: u64 = abandoned.iter().map(|entry| entry.at_most.unwrap().tokens()).sum();
-    assert_eq!(reported, set_aside, "the drift that a kill may leave is stated");
+    let held: u64 = abandoned.iter().map(|entry| entry.at_most.unwrap().tokens()).sum();
+    assert_eq!(reported, held, "the drift that a kill may leave is stated");
 
     // It goes on as if nothing had been.
     let receipts = Receipts::default();

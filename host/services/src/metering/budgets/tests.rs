@@ -31,7 +31,7 @@ fn spent_and_held_amounts_leave_the_rest() {
         "daily_tokens",
         "100 tokens",
         "40 tokens are spent",
-        "30 tokens are set aside",
+        "30 tokens are held",
         "1970-01-02",
     ] {
         assert!(tokens.message().contains(part), "{part}: {tokens}");

@@ -134,7 +134,7 @@ async fn acknowledged_entries_survive_kill_9_once() {
     for enough in ROUNDS {
         kill_after(&data, enough, &mut acknowledged);
         let connection = connect(&data);
-        // What was set aside is there too, unless it was settled.
+        // What was held is there too, unless it was settled.
         let holds = texts(&connection, "SELECT request FROM holds");
         let entries = texts(&connection, "SELECT request FROM ledger");
         for request in &acknowledged.held {

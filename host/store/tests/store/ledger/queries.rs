@@ -161,7 +161,7 @@ async fn spending_is_summed_by_calendar_month_day_and_key() {
             .append(Record::Entry(setup.chains.settle(&billed)))
             .await
             .unwrap();
-        // Set aside, not spent.
+        // Held, not spent.
         billed.request = format!("open-{n}");
         setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
     }
