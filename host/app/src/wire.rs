@@ -12,7 +12,7 @@ use riad_core::{
 use riad_engine::{EngineConfig, StaticEmbedder};
 use riad_outbound::{HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{FairQueue, FifoQueue, Parts, Services, accrual};
+use riad_services::{Dependencies, FairQueue, FifoQueue, Services, accrual};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -33,7 +33,7 @@ pub struct App {
     pub finish: Finish,
 }
 
-/// Opens the data folder, loads the models and connects the parts. Takes seconds to minutes.
+/// Opens the data folder, loads the models and connects them. Takes seconds to minutes.
 ///
 /// # Errors
 /// `InvalidRequest` names the configuration key at fault; `Conflict` if another server uses the data folder;
@@ -70,7 +70,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let (cache, limits): (PathBuf, _) = (config.server.data.join("compiled"), config.limits.clone());
     let sandbox = blocking(move || WasmSandbox::new(&cache, &limits, compiler)).await?;
 
-    let services = Services::new(Parts {
+    let services = Services::new(Dependencies {
         tenant_store: store.tenant_store(),
         key_store: store.key_store(),
         tokens,

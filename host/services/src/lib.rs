@@ -34,13 +34,13 @@ pub mod usage;
 
 pub use fair::FairQueue;
 pub use fifo::FifoQueue;
-pub use shared::Parts;
+pub use shared::Dependencies;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;
 use std::{sync::Arc, time::Duration};
 
-/// All use cases over one set of parts. Cloning is cheap.
+/// All use cases over one set of dependencies. Cloning is cheap.
 #[derive(Clone)]
 pub struct Services(Arc<Shared>);
 
@@ -49,8 +49,8 @@ impl Services {
     ///
     /// # Errors
     /// A limit that cannot work, or a standard component that does not serve every stage.
-    pub async fn new(parts: Parts) -> Result<Self> {
-        Ok(Self(Arc::new(Shared::new(parts).await?)))
+    pub async fn new(dependencies: Dependencies) -> Result<Self> {
+        Ok(Self(Arc::new(Shared::new(dependencies).await?)))
     }
 
     /// # Errors

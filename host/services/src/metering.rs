@@ -43,7 +43,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 use writer::LedgerWriter;
 
-pub struct MeteringParts {
+pub struct MeteringDependencies {
     pub ledger: Arc<dyn Ledger>,
     pub plans: Arc<dyn Plans>,
     pub webhooks: Arc<dyn Webhooks>,
@@ -67,17 +67,17 @@ impl Metering {
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub async fn open(parts: MeteringParts) -> Result<Self> {
-        Self::open_with(parts, Arc::new(SystemClock)).await
+    pub async fn open(dependencies: MeteringDependencies) -> Result<Self> {
+        Self::open_with(dependencies, Arc::new(SystemClock)).await
     }
 
-    async fn open_with(parts: MeteringParts, clock: Arc<dyn Clock>) -> Result<Self> {
-        let key = parts.ledger.signing_key(Signer::generate()?).await?;
+    async fn open_with(dependencies: MeteringDependencies, clock: Arc<dyn Clock>) -> Result<Self> {
+        let key = dependencies.ledger.signing_key(Signer::generate()?).await?;
         let metering = Self(Arc::new(Inner {
             writer: Arc::new(LedgerWriter {
-                ledger: parts.ledger,
-                webhooks: parts.webhooks,
-                telemetry: parts.telemetry,
+                ledger: dependencies.ledger,
+                webhooks: dependencies.webhooks,
+                telemetry: dependencies.telemetry,
                 signer: Signer::new(key.reveal())?,
                 counted: Mutex::default(),
                 held: AtomicU64::new(0),
@@ -85,7 +85,7 @@ impl Metering {
                 runtime: Handle::current(),
             }),
             accounts: Accounts::default(),
-            plans: parts.plans,
+            plans: dependencies.plans,
             known_plans: Mutex::default(),
         }));
         metering.end_abandoned().await?;

@@ -3,7 +3,7 @@
 use crate::{
     in_flight::InFlightKeys,
     log_buffer::LogBuffers,
-    metering::{Metering, MeteringParts},
+    metering::{Metering, MeteringDependencies},
 };
 use bytes::Bytes;
 use riad_core::{
@@ -17,7 +17,7 @@ use riad_core::{
 use std::{sync::Arc, time::Duration};
 
 /// The implementations that the composition root chose.
-pub struct Parts {
+pub struct Dependencies {
     pub tenant_store: Arc<dyn TenantStore>,
     pub key_store: Arc<dyn KeyStore>,
     /// Tokens of an identity provider; without it only keys are taken.
@@ -66,42 +66,45 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub async fn new(parts: Parts) -> Result<Self> {
-        parts.limits.check()?;
-        let info = parts.sandbox.compile(parts.standard_component.clone()).await?;
+    pub async fn new(dependencies: Dependencies) -> Result<Self> {
+        dependencies.limits.check()?;
+        let info = dependencies
+            .sandbox
+            .compile(dependencies.standard_component.clone())
+            .await?;
         if let Some(stage) = Stage::ALL.iter().find(|stage| !info.stages.contains(stage)) {
             return Err(Error::internal(format!(
                 "the standard component does not serve the stage {stage}"
             )));
         }
-        let metering = Metering::open(MeteringParts {
-            ledger: Arc::clone(&parts.ledger),
-            plans: Arc::clone(&parts.plans),
-            webhooks: parts.webhooks,
-            telemetry: Arc::clone(&parts.telemetry),
+        let metering = Metering::open(MeteringDependencies {
+            ledger: Arc::clone(&dependencies.ledger),
+            plans: Arc::clone(&dependencies.plans),
+            webhooks: dependencies.webhooks,
+            telemetry: Arc::clone(&dependencies.telemetry),
         })
         .await?;
         Ok(Self {
-            tenant_store: parts.tenant_store,
-            key_store: parts.key_store,
-            tokens: parts.tokens,
-            rooms: parts.rooms,
-            audit: parts.audit,
-            plans: parts.plans,
-            ledger: parts.ledger,
-            engine: parts.engine,
-            embedder: parts.embedder,
-            sandbox: parts.sandbox,
-            scheduler: parts.scheduler,
-            telemetry: parts.telemetry,
+            tenant_store: dependencies.tenant_store,
+            key_store: dependencies.key_store,
+            tokens: dependencies.tokens,
+            rooms: dependencies.rooms,
+            audit: dependencies.audit,
+            plans: dependencies.plans,
+            ledger: dependencies.ledger,
+            engine: dependencies.engine,
+            embedder: dependencies.embedder,
+            sandbox: dependencies.sandbox,
+            scheduler: dependencies.scheduler,
+            telemetry: dependencies.telemetry,
             metering,
-            target_first_token: parts.target_first_token,
-            currency: parts.currency,
+            target_first_token: dependencies.target_first_token,
+            currency: dependencies.currency,
             standard: PlannedComponent {
                 digest: info.digest,
-                source: Arc::new(parts.standard_component),
+                source: Arc::new(dependencies.standard_component),
             },
-            limits: parts.limits,
+            limits: dependencies.limits,
             logs: LogBuffers::default(),
             in_flight: InFlightKeys::default(),
             started: Timestamp::now().as_seconds(),

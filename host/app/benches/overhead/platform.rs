@@ -18,7 +18,7 @@ use riad_core::{
 use riad_engine::StaticEmbedder;
 use riad_outbound::HttpWebhooks;
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{FairQueue, Parts, Services, chunking::Format, documents::DocumentRequest};
+use riad_services::{Dependencies, FairQueue, Services, chunking::Format, documents::DocumentRequest};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use serde_json::json;
@@ -111,7 +111,7 @@ impl Platform {
     }
 }
 
-async fn parts(folder: &Path, limits: &Limits) -> (Parts, Store) {
+async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
     let (data, bounds) = (folder.join("data"), limits.clone());
     let (embedder, store, sandbox) = spawn_blocking(move || {
         let models = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
@@ -123,7 +123,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Parts, Store) {
     .await
     .unwrap();
     let engine: Arc<dyn ChatEngine> = Arc::new(FixedEngine::new());
-    let parts = Parts {
+    let parts = Dependencies {
         tenant_store: store.tenant_store(),
         key_store: store.key_store(),
         tokens: None,

@@ -20,7 +20,7 @@ use riad_core::{
     tenant::{Key, KeyChange, Tenant},
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
-use riad_services::Parts;
+use riad_services::Dependencies;
 use serde_json::{Map, Value};
 use std::{
     sync::Arc,
@@ -34,8 +34,8 @@ struct Timed<T: ?Sized> {
 }
 
 /// The same parts, timed.
-pub fn timed(parts: Parts, watch: &Stopwatch) -> Parts {
-    Parts {
+pub fn timed(parts: Dependencies, watch: &Stopwatch) -> Dependencies {
+    Dependencies {
         key_store: wrap(parts.key_store, watch),
         plans: wrap(parts.plans, watch),
         rooms: wrap(parts.rooms, watch),

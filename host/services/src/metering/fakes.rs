@@ -1,6 +1,6 @@
 //! Fakes for tests: a ledger in memory, ports that remember their calls, a clock that stands still, and passes without a database.
 
-use super::{Metering, MeteringParts};
+use super::{Metering, MeteringDependencies};
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
@@ -55,13 +55,13 @@ impl Clock for FakeClock {
 impl FakePorts {
     /// A process that opens this ledger.
     pub async fn metering(self: &Arc<Self>) -> Metering {
-        let parts = MeteringParts {
+        let dependencies = MeteringDependencies {
             ledger: self.clone(),
             plans: self.clone(),
             webhooks: self.clone(),
             telemetry: self.clone(),
         };
-        Metering::open_with(parts, self.clock.clone()).await.unwrap()
+        Metering::open_with(dependencies, self.clock.clone()).await.unwrap()
     }
 
     pub fn entries(&self) -> Vec<Entry> {

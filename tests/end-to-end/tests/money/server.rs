@@ -16,7 +16,7 @@ use riad_core::{
     ports::{BudgetNotice, Gauges, RequestRecord, Telemetry, Webhooks},
     price::PriceList,
 };
-use riad_services::{FairQueue, Parts, Services, keys::KeyOwner, keys::KeyRequest};
+use riad_services::{Dependencies, FairQueue, Services, keys::KeyOwner, keys::KeyRequest};
 use riad_store::Store;
 use serde_json::Value;
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
@@ -87,7 +87,7 @@ impl Server {
         let store = Store::open(folder, space(), &limits).unwrap();
         let (truth, recorder) = (Truth::default(), Arc::new(Recorder::default()));
         let engine = ScriptedEngine::new(truth.clone());
-        let parts = Parts {
+        let parts = Dependencies {
             tenant_store: store.tenant_store(),
             key_store: store.key_store(),
             tokens: None,
