@@ -9,11 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Crates whose unit tests run a second time, with debug assertions: those that need no mistral.rs. Their dependencies keep
-/// their profile, but some are built once more, with fewer features than the whole workspace asks for.
+/// Crates whose unit tests run a second time, with debug assertions: those that can be built without mistral.rs. Their
+/// dependencies keep their profile, but some are built once more, with fewer features than the whole workspace asks for.
 const ASSERTED: &[&str] = &[
     "riad-core",
     "riad-admission",
+    "riad-batch",
+    "riad-kernels",
+    "riad-engine",
     "riad-store",
     "riad-sandbox",
     "riad-outbound",
@@ -21,6 +24,8 @@ const ASSERTED: &[&str] = &[
     "riad-services",
     "riad-api-types",
     "riad-api",
+    "riad-app",
+    "riad-isolation",
 ];
 
 pub fn run(environment: &Environment) -> Result<()> {
@@ -79,7 +84,9 @@ pub fn run(environment: &Environment) -> Result<()> {
 /// Runs the unit tests of [`ASSERTED`], after a look at what cargo built: a switch that stops working would go unnoticed, since
 /// the tests pass without it.
 fn with_debug_assertions(environment: &Environment) -> Result<()> {
-    let mut words = vec!["test".to_owned(), "--release".to_owned(), "--lib".to_owned()];
+    let mut words: Vec<String> = ["test", "--release", "--lib", "--no-default-features"]
+        .map(str::to_owned)
+        .into();
     for package in ASSERTED {
         words.extend(["--package".to_owned(), (*package).to_owned()]);
         let switch = format!("profile.release.package.{package}.debug-assertions=true");
