@@ -41,6 +41,8 @@ mod uploads;
 mod usage;
 
 pub use auth::MetricsAccess;
+#[doc(hidden)]
+pub use documents::fuzzing;
 pub use lifecycle::Lifecycle;
 pub use request_id::SetSpanParent;
 pub use router::{openapi, router};

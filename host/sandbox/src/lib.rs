@@ -18,6 +18,8 @@ mod context;
 mod convert;
 mod engine;
 mod errors;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod instance_limiter;
 mod instantiate;

@@ -36,6 +36,8 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
+#[doc(hidden)]
+pub use sql::fuzzing;
 
 use audit::ControlAudit;
 use control::Control;

@@ -5,6 +5,7 @@
 //! over a limit, nothing. A transaction cannot span calls, so that no plugin holds anything between them.
 
 mod functions;
+pub mod fuzzing;
 mod guard;
 
 use crate::{

@@ -70,7 +70,7 @@ fn document_request(body: NewDocument) -> DocumentRequest {
 }
 
 impl DocumentForm {
-    async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
+    pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
         let mut multipart = Multipart::from_request(request, state)
             .await
             .map_err(body::not_multipart)?;

@@ -1,0 +1,100 @@
+//! For the fuzz target `guest_values` (`tests/fuzz`) only: what the host does with values that a guest returned.
+
+use crate::{
+    bindings,
+    convert::{self, InvalidOutput, OutputReader},
+};
+use riad_core::{document::Passage, plugin::Ending};
+
+/// As a guest writes it: nothing of it is checked.
+#[derive(Debug, Clone)]
+pub struct GuestPassage {
+    pub document: String,
+    pub chunk: u32,
+    pub title: String,
+    pub text: String,
+    pub score: f64,
+    pub metadata: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    TooLarge,
+    Malformed,
+}
+
+/// What retrieval returns. The bytes that are left of `limit`, too.
+///
+/// # Errors
+/// As the stage is refused.
+pub fn read_passages(limit: u64, passages: Vec<GuestPassage>) -> Result<(Vec<Passage>, u64), Refusal> {
+    let mut reader = OutputReader::new(limit);
+    let passages = passages.into_iter().map(to_wit).collect();
+    let read = reader.passages(passages).map_err(refusal)?;
+    Ok((read, reader.bytes_left()))
+}
+
+/// What a filter returns at its end: a text and citations of passages.
+///
+/// # Errors
+/// As the stage is refused.
+pub fn read_ending(limit: u64, text: String, citations: Vec<u32>, passages: u32) -> Result<Ending, Refusal> {
+    let citations = citations
+        .into_iter()
+        .map(|passage| bindings::pipeline::types::Citation {
+            passage,
+            grounded: true,
+        });
+    let ending = bindings::Ending {
+        text,
+        citations: citations.collect(),
+    };
+    OutputReader::new(limit).ending(ending, passages).map_err(refusal)
+}
+
+/// What the next stage is given.
+#[must_use]
+pub fn write_passage(passage: &Passage) -> GuestPassage {
+    let bindings::Passage {
+        document,
+        chunk,
+        title,
+        text,
+        score,
+        metadata,
+    } = convert::passage(passage);
+    GuestPassage {
+        document,
+        chunk,
+        title,
+        text,
+        score,
+        metadata,
+    }
+}
+
+fn to_wit(passage: GuestPassage) -> bindings::Passage {
+    let GuestPassage {
+        document,
+        chunk,
+        title,
+        text,
+        score,
+        metadata,
+    } = passage;
+    bindings::Passage {
+        document,
+        chunk,
+        title,
+        text,
+        score,
+        metadata,
+    }
+}
+
+fn refusal(invalid: InvalidOutput) -> Refusal {
+    match invalid {
+        InvalidOutput::TooLarge => Refusal::TooLarge,
+        InvalidOutput::Malformed(_) => Refusal::Malformed,
+    }
+}
