@@ -122,7 +122,7 @@ impl Batch {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
         self.waiting += 1;
-        self.shares.wait(sequence.account, sequence.waiting_place(), id);
+        self.shares.wait(sequence.account, sequence.waiting_order(), id);
         self.shares.set_weight(sequence.account, weight);
         self.sequences.insert(id, sequence);
         Ok(id)
@@ -230,7 +230,7 @@ impl Batch {
     /// A sequence waits no more.
     fn leave_queue(&mut self, id: SequenceId) {
         if let Some(sequence) = self.sequences.get(&id) {
-            self.shares.leave(sequence.account, sequence.waiting_place(), id);
+            self.shares.leave(sequence.account, sequence.waiting_order(), id);
             self.waiting = self.waiting.saturating_sub(1);
         }
     }
@@ -249,19 +249,19 @@ impl Batch {
         if before == queued {
             return;
         }
-        if let Some((queue, place)) = before {
-            self.shares.dequeue(account, queue, place, id);
+        if let Some((queue, order)) = before {
+            self.shares.dequeue(account, queue, order, id);
         }
-        if let Some((queue, place)) = queued {
-            self.shares.enqueue(account, queue, place, id);
+        if let Some((queue, order)) = queued {
+            self.shares.enqueue(account, queue, order, id);
         }
     }
 
     fn dequeue(&mut self, id: SequenceId) {
         if let Some(sequence) = self.sequences.get_mut(&id)
-            && let Some((queue, place)) = sequence.queued.take()
+            && let Some((queue, order)) = sequence.queued.take()
         {
-            self.shares.dequeue(sequence.account, queue, place, id);
+            self.shares.dequeue(sequence.account, queue, order, id);
         }
     }
 

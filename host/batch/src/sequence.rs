@@ -144,8 +144,8 @@ impl Sequence {
         self.most_tokens.saturating_sub(1)
     }
 
-    /// Its place among its account's sequences that wait: those that were preempted first, by age, then the others by arrival.
-    pub fn waiting_place(&self) -> u64 {
+    /// Its order among its account's sequences that wait: those that were preempted first, by age, then the others by arrival.
+    pub fn waiting_order(&self) -> u64 {
         self.age.unwrap_or(u64::MAX)
     }
 

@@ -11,8 +11,8 @@ use crate::{
 use riad_core::Account;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An account's place in an order.
-pub type Place = (u128, Account);
+/// What accounts are ordered by: the virtual time, then the account.
+pub type QueueKey = (u128, Account);
 
 #[derive(Debug, Default)]
 struct Share {
@@ -26,9 +26,9 @@ struct Share {
     prefilling: BTreeSet<(u64, SequenceId)>,
 }
 
-/// Where an account is found.
+/// The virtual time by which an account is found in each order it is in.
 #[derive(PartialEq, Eq)]
-struct Places {
+struct QueueKeys {
     ready: Option<u128>,
     waiting: Option<u128>,
     idle: Option<u128>,
@@ -38,12 +38,12 @@ struct Places {
 pub struct Shares {
     accounts: BTreeMap<Account, Share>,
     /// Accounts with sequences that can get rows, by virtual time.
-    ready: BTreeSet<Place>,
+    ready: BTreeSet<QueueKey>,
     /// Accounts with sequences that wait, by the virtual time they will have when the rows of their running ones are computed, so that
     /// one account does not take all places at once.
-    waiting: BTreeSet<Place>,
+    waiting: BTreeSet<QueueKey>,
     /// Accounts without sequences that are still ahead of the level, by virtual time: if they come back, they go on from there.
-    idle: BTreeSet<Place>,
+    idle: BTreeSet<QueueKey>,
     level: u128,
     /// The greatest virtual time that was reached in this step.
     reached: u128,
@@ -61,10 +61,10 @@ impl Share {
         }
     }
 
-    fn places(&self) -> Places {
-        let at = |present: bool, place: u128| present.then_some(place);
+    fn queue_keys(&self) -> QueueKeys {
+        let at = |present: bool, virtual_time: u128| present.then_some(virtual_time);
         let pending = least_charge(self.pending_rows, self.weight);
-        Places {
+        QueueKeys {
             ready: at(self.has_work(), self.virtual_time),
             waiting: at(!self.waiting.is_empty(), self.virtual_time.saturating_add(pending)),
             idle: at(self.running == 0 && self.waiting.is_empty(), self.virtual_time),
@@ -74,18 +74,18 @@ impl Share {
 
 impl Shares {
     /// A sequence waits to run.
-    pub fn wait(&mut self, account: Account, place: u64, id: SequenceId) {
+    pub fn wait(&mut self, account: Account, order: u64, id: SequenceId) {
         self.accounts.entry(account).or_insert_with(|| Share {
             virtual_time: self.level,
             weight: 1,
             ..Share::default()
         });
-        self.update(account, |share| share.waiting.insert((place, id)));
+        self.update(account, |share| share.waiting.insert((order, id)));
     }
 
     /// It waits no more.
-    pub fn leave(&mut self, account: Account, place: u64, id: SequenceId) {
-        self.update(account, |share| share.waiting.remove(&(place, id)));
+    pub fn leave(&mut self, account: Account, order: u64, id: SequenceId) {
+        self.update(account, |share| share.waiting.remove(&(order, id)));
     }
 
     pub fn set_weight(&mut self, account: Account, weight: u32) {
@@ -111,18 +111,18 @@ impl Shares {
     }
 
     /// A sequence that runs can get rows.
-    pub fn enqueue(&mut self, account: Account, queue: Queue, place: u64, id: SequenceId) {
+    pub fn enqueue(&mut self, account: Account, queue: Queue, order: u64, id: SequenceId) {
         let level = self.level;
         self.update(account, |share| {
             if !share.has_work() {
                 share.virtual_time = share.virtual_time.max(level);
             }
-            share.queue(queue).insert((place, id));
+            share.queue(queue).insert((order, id));
         });
     }
 
-    pub fn dequeue(&mut self, account: Account, queue: Queue, place: u64, id: SequenceId) {
-        self.update(account, |share| share.queue(queue).remove(&(place, id)));
+    pub fn dequeue(&mut self, account: Account, queue: Queue, order: u64, id: SequenceId) {
+        self.update(account, |share| share.queue(queue).remove(&(order, id)));
     }
 
     /// The sequence that gets the next quantum: of the account with the least virtual time, the decoding one that was served
@@ -135,16 +135,16 @@ impl Shares {
     }
 
     /// The first account after `after` that has a sequence that waits, and its first one.
-    pub fn next_waiting(&self, after: Option<Place>) -> Option<(Place, SequenceId)> {
-        let place = match after {
+    pub fn next_waiting(&self, after: Option<QueueKey>) -> Option<(QueueKey, SequenceId)> {
+        let key = match after {
             None => self.waiting.first()?,
             Some(after) => {
                 let from = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
                 self.waiting.range(from).next()?
             }
         };
-        let (_, id) = self.accounts.get(&place.1)?.waiting.first()?;
-        Some((*place, *id))
+        let (_, id) = self.accounts.get(&key.1)?.waiting.first()?;
+        Some((*key, *id))
     }
 
     pub fn charge(&mut self, account: Account, charge: u128) {
@@ -183,9 +183,9 @@ impl Shares {
         let Some(share) = self.accounts.get_mut(&account) else {
             return;
         };
-        let before = share.places();
+        let before = share.queue_keys();
         change(share);
-        let after = share.places();
+        let after = share.queue_keys();
         if before == after {
             return;
         }
@@ -200,14 +200,14 @@ impl Shares {
     }
 }
 
-fn relocate(order: &mut BTreeSet<Place>, account: Account, before: Option<u128>, after: Option<u128>) {
+fn relocate(order: &mut BTreeSet<QueueKey>, account: Account, before: Option<u128>, after: Option<u128>) {
     if before == after {
         return;
     }
-    if let Some(place) = before {
-        order.remove(&(place, account));
+    if let Some(virtual_time) = before {
+        order.remove(&(virtual_time, account));
     }
-    if let Some(place) = after {
-        order.insert((place, account));
+    if let Some(virtual_time) = after {
+        order.insert((virtual_time, account));
     }
 }

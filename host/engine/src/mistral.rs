@@ -126,11 +126,11 @@ impl ChatEngine for MistralEngine {
             None => None,
         };
         let prompt = self.encode(std::mem::take(&mut generation.messages)).await?;
-        let free = self.context_tokens.saturating_sub(prompt.len());
+        let prompt_tokens = prompt.len();
+        let free = self.context_tokens.saturating_sub(prompt_tokens);
         if free == 0 {
             return Err(Error::invalid(format!(
-                "the prompt has {} tokens, and the model reads at most {}; shorten it",
-                prompt.len(),
+                "the prompt has {prompt_tokens} tokens, and the model reads at most {}; shorten it",
                 self.context_tokens
             ))
             .with_param("messages"));
@@ -145,9 +145,9 @@ impl ChatEngine for MistralEngine {
                 weight: generation.weight,
                 namespace: self.prefix_cache.then_some(namespace),
                 max_tokens,
-                prompt: prompt.clone(),
+                prompt,
             },
-            active: ActiveSequence::new(generation, prompt.len(), max_tokens, adapter, events, permit)?,
+            active: ActiveSequence::new(generation, prompt_tokens, max_tokens, adapter, events, permit)?,
         };
         self.starts
             .send(start)

@@ -10,7 +10,7 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{gather, write_keys, write_values};
+pub use cache::{write_keys, write_values};
 
 use crate::{Element, ShapeError, shared::SharedMut};
 use rayon::prelude::*;

@@ -23,7 +23,7 @@ impl Batch {
         let mut passed: Vec<SequenceId> = Vec::new();
         let mut after = None;
         while self.running.len() < self.limits.sequences
-            && let Some((place, id)) = self.shares.next_waiting(after)
+            && let Some((key, id)) = self.shares.next_waiting(after)
         {
             if self.fits(id) {
                 self.start(id);
@@ -42,7 +42,7 @@ impl Batch {
                 return;
             }
             passed.push(id);
-            after = Some(place);
+            after = Some(key);
         }
     }
 

@@ -113,14 +113,14 @@ impl Batch {
         let Some(sequence) = self.sequences.get(&id) else {
             return;
         };
-        let (account, place) = (sequence.account, sequence.waiting_place());
+        let (account, order) = (sequence.account, sequence.waiting_order());
         draft.rows += sequence.planned;
         self.shares.refund(account, sequence.charged);
         self.stop(id, State::Waiting);
         if let Some(sequence) = self.sequences.get_mut(&id) {
             sequence.preemptions += 1;
         }
-        self.shares.wait(account, place, id);
+        self.shares.wait(account, order, id);
         self.waiting += 1;
         self.counters.preemptions += 1;
         draft.preempted.push(id);

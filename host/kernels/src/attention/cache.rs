@@ -1,4 +1,4 @@
-//! Writing to the cache and reading it whole.
+//! Writing to the cache.
 
 use super::Shape;
 use crate::{Element, ShapeError};
@@ -52,68 +52,4 @@ fn write<T: Element>(
         }
     }
     Ok(())
-}
-
-/// The first `tokens` tokens of the sequence with this table, as `[tokens, kv_heads, head_dim]` in `k` and `v`.
-///
-/// # Errors
-/// When sizes do not fit, or the table names a block that the cache does not have.
-pub fn gather<T: Element>(
-    keys: &[T],
-    values: &[T],
-    table: &[u32],
-    tokens: usize,
-    shape: &Shape,
-    k: &mut [T],
-    v: &mut [T],
-) -> Result<(), ShapeError> {
-    shape.check()?;
-    let width = shape.kv_heads * shape.head_dim;
-    let fits = k.len() == tokens.saturating_mul(width) && v.len() == k.len();
-    let fits = fits && tokens.div_ceil(shape.block_size) <= table.len();
-    ShapeError::unless(fits, || {
-        format!(
-            "{} and {} numbers and {} blocks do not fit {tokens} tokens",
-            k.len(),
-            v.len(),
-            table.len()
-        )
-    })?;
-    let rows = k.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
-    for (token, (k, v)) in rows.enumerate() {
-        let block = table
-            .get(token / shape.block_size)
-            .map_or(usize::MAX, |block| *block as usize);
-        let at = token % shape.block_size;
-        let of = |cache: &'_ [T]| -> Option<Range> {
-            let from = block.checked_mul(shape.block())?;
-            (from + shape.block() <= cache.len()).then_some(Range { from })
-        };
-        ShapeError::unless(of(keys).is_some() && of(values).is_some(), || {
-            format!("there is no block {block}")
-        })?;
-        let Some(Range { from }) = of(keys) else { continue };
-        for (head, (k, v)) in k
-            .chunks_exact_mut(shape.head_dim)
-            .zip(v.chunks_exact_mut(shape.head_dim))
-            .enumerate()
-        {
-            let from = from + head * shape.head_block();
-            for (dim, k) in k.iter_mut().enumerate() {
-                if let Some(key) = keys.get(from + dim * shape.block_size + at) {
-                    *k = *key;
-                }
-            }
-            let from = from + at * shape.head_dim;
-            if let Some(value) = values.get(from..from + shape.head_dim) {
-                v.copy_from_slice(value);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Where a block begins.
-struct Range {
-    from: usize,
 }

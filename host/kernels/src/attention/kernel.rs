@@ -28,6 +28,16 @@ struct Task<'a, T> {
     out: *mut T,
 }
 
+/// One block of the cache, as f32, and which of its tokens are seen.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    keys: *const f32,
+    values: *const f32,
+    from: usize,
+    to: usize,
+    shape: &'a Shape,
+}
+
 /// A head of a row while it is computed.
 struct Line {
     query: Vec<f32>,
@@ -108,11 +118,18 @@ unsafe fn compute_with<S: Simd, T: Element>(task: Task<'_, T>) {
             let mut first = 0;
             for rows in task.contexts.chunk_by(|one, other| seen(*one) == seen(*other)) {
                 let count = rows.len() * group;
-                let range = rows.first().map_or((0, 0), |context| seen(*context));
+                let (from, to) = rows.first().map_or((0, 0), |context| seen(*context));
                 if let Some(lines) = lines.get_mut(first..first + count)
-                    && range.0 < range.1
+                    && from < to
                 {
-                    lines_of::<S>(lines, keys, values, range.0, range.1, shape);
+                    let block = Block {
+                        keys,
+                        values,
+                        from,
+                        to,
+                        shape,
+                    };
+                    lines_of::<S>(lines, block);
                 }
                 first += count;
             }
@@ -129,50 +146,28 @@ unsafe fn compute_with<S: Simd, T: Element>(task: Task<'_, T>) {
 
 /// One block for lines that see the same tokens of it, as many at a time as the processor has registers for.
 #[inline(always)]
-unsafe fn lines_of<S: Simd>(
-    lines: &mut [Line],
-    keys: *const f32,
-    values: *const f32,
-    from: usize,
-    to: usize,
-    shape: &Shape,
-) {
-    let most = if S::LANES == 16 { 8 } else { 4 };
-    for lines in lines.chunks_mut(most) {
+unsafe fn lines_of<S: Simd>(mut lines: &mut [Line], block: Block<'_>) {
+    let wide = S::LANES == 16;
+    loop {
+        let count = match lines.len() {
+            8.. if wide => 8,
+            6.. if wide => 6,
+            left => left.min(4),
+        };
+        let (now, rest) = lines.split_at_mut(count);
         // SAFETY: the caller's promise.
         unsafe {
-            match lines {
-                [a, b, c, d, e, f, g, h] => block_of::<S, 8>([a, b, c, d, e, f, g, h], keys, values, from, to, shape),
-                [a, b, c, d, e, f, rest @ ..] => {
-                    block_of::<S, 6>([a, b, c, d, e, f], keys, values, from, to, shape);
-                    few_of::<S>(rest, keys, values, from, to, shape);
-                }
-                lines => few_of::<S>(lines, keys, values, from, to, shape),
+            match now {
+                [a, b, c, d, e, f, g, h] => block_of::<S, 8>([a, b, c, d, e, f, g, h], block),
+                [a, b, c, d, e, f] => block_of::<S, 6>([a, b, c, d, e, f], block),
+                [a, b, c, d] => block_of::<S, 4>([a, b, c, d], block),
+                [a, b, c] => block_of::<S, 3>([a, b, c], block),
+                [a, b] => block_of::<S, 2>([a, b], block),
+                [a] => block_of::<S, 1>([a], block),
+                _ => return,
             }
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn few_of<S: Simd>(
-    lines: &mut [Line],
-    keys: *const f32,
-    values: *const f32,
-    from: usize,
-    to: usize,
-    shape: &Shape,
-) {
-    for lines in lines.chunks_mut(4) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match lines {
-                [a, b, c, d] => block_of::<S, 4>([a, b, c, d], keys, values, from, to, shape),
-                [a, b, c] => block_of::<S, 3>([a, b, c], keys, values, from, to, shape),
-                [a, b] => block_of::<S, 2>([a, b], keys, values, from, to, shape),
-                [a] => block_of::<S, 1>([a], keys, values, from, to, shape),
-                _ => {}
-            }
-        }
+        lines = rest;
     }
 }
 
@@ -212,35 +207,29 @@ impl Widened {
 
 type Scores = [f32; MAX_BLOCK_SIZE];
 
-/// The tokens `from..to` of one block, for `N` heads of one row.
+/// The seen tokens of one block, for `N` lines.
 #[inline(always)]
-unsafe fn block_of<S: Simd, const N: usize>(
-    mut lines: [&mut Line; N],
-    keys: *const f32,
-    values: *const f32,
-    from: usize,
-    to: usize,
-    shape: &Shape,
-) {
+unsafe fn block_of<S: Simd, const N: usize>(mut lines: [&mut Line; N], block: Block<'_>) {
+    let shape = block.shape;
     let mut scores = [[0.0_f32; MAX_BLOCK_SIZE]; N];
     // SAFETY: the caller's promise.
-    unsafe { score::<S, N>(&lines, keys, shape, &mut scores) };
+    unsafe { score::<S, N>(&lines, block.keys, shape, &mut scores) };
     for (line, scores) in lines.iter_mut().zip(&mut scores) {
         // SAFETY: the caller's promise.
-        unsafe { weigh::<S>(line, scores, from, to, shape) };
+        unsafe { weigh::<S>(line, scores, block) };
     }
     let mut dim = 0;
     while dim < shape.head_dim {
         // SAFETY: the caller's promise.
         unsafe {
             if N <= 4 && shape.head_dim - dim >= 4 * S::LANES {
-                mix::<S, N, 4>(&mut lines, &scores, values, from, to, shape, dim);
+                mix::<S, N, 4>(&mut lines, &scores, block, dim);
                 dim += 4 * S::LANES;
             } else if shape.head_dim - dim >= 2 * S::LANES {
-                mix::<S, N, 2>(&mut lines, &scores, values, from, to, shape, dim);
+                mix::<S, N, 2>(&mut lines, &scores, block, dim);
                 dim += 2 * S::LANES;
             } else {
-                mix::<S, N, 1>(&mut lines, &scores, values, from, to, shape, dim);
+                mix::<S, N, 1>(&mut lines, &scores, block, dim);
                 dim += S::LANES;
             }
         }
@@ -314,17 +303,17 @@ unsafe fn score_vectors<S: Simd, const N: usize, const V: usize>(
     }
 }
 
-/// Makes weights of the scores of the tokens `from..to`, and rescales what was summed before.
+/// Makes weights of the scores of the tokens that are seen, and rescales what was summed before.
 #[inline(always)]
-unsafe fn weigh<S: Simd>(line: &mut Line, scores: &mut Scores, from: usize, to: usize, shape: &Shape) {
-    if let Some(cap) = shape.softcap {
+unsafe fn weigh<S: Simd>(line: &mut Line, scores: &mut Scores, block: Block<'_>) {
+    if let Some(cap) = block.shape.softcap {
         for score in scores.iter_mut() {
             *score = cap * (*score / cap).tanh();
         }
     }
     // What a row does not see may be anything, also NaN.
     for (token, score) in scores.iter_mut().enumerate() {
-        if token < from || token >= to {
+        if token < block.from || token >= block.to {
             *score = f32::NEG_INFINITY;
         }
     }
@@ -379,15 +368,12 @@ unsafe fn total<S: Simd>(scores: &Scores) -> f32 {
     }
 }
 
-/// Adds the weighted values of the tokens `from..to` to `V` vectors of the sums.
+/// Adds the weighted values of the tokens that are seen to `V` vectors of the sums.
 #[inline(always)]
 unsafe fn mix<S: Simd, const N: usize, const V: usize>(
     lines: &mut [&mut Line; N],
     scores: &[Scores; N],
-    values: *const f32,
-    from: usize,
-    to: usize,
-    shape: &Shape,
+    block: Block<'_>,
     dim: usize,
 ) {
     // SAFETY: the caller's promise.
@@ -398,10 +384,10 @@ unsafe fn mix<S: Simd, const N: usize, const V: usize>(
                 *sum = S::load(line.sums.as_ptr().add(dim + vector * S::LANES));
             }
         }
-        for token in from..to {
+        for token in block.from..block.to {
             let mut value = [S::splat(0.0); V];
             for (vector, value) in value.iter_mut().enumerate() {
-                *value = S::load(values.add(token * shape.head_dim + dim + vector * S::LANES));
+                *value = S::load(block.values.add(token * block.shape.head_dim + dim + vector * S::LANES));
             }
             for (scores, sums) in scores.iter().zip(&mut sums) {
                 let weight = S::splat(*scores.as_ptr().add(token));
