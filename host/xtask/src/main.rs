@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `tidy`, `test`. A task is a file in `tasks/` and a variant
+//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `model`, `cuda`, `tidy`, `test`. A task is a file in `tasks/` and a variant
 //! of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
@@ -24,6 +24,10 @@ enum Task {
     Bench(tasks::bench::Arguments),
     /// Give generated input to the parsers of untrusted input
     Fuzz(tasks::fuzz::Arguments),
+    /// Make a real model and compare the engine's answers with those of transformers
+    Model(tasks::model::Arguments),
+    /// Build with CUDA, without a GPU
+    Cuda(tasks::cuda::Arguments),
     /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
     Tidy,
     /// Everything that must pass before a commit, in order, up to the first failure
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
         Task::Guests(arguments) => tasks::guests::run(&environment, &arguments),
         Task::Bench(arguments) => tasks::bench::run(&environment, &arguments),
         Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
+        Task::Model(arguments) => tasks::model::run(&environment, &arguments),
+        Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),
     });

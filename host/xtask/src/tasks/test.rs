@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what must pass before a commit, in order of cost, up to the first failure; each step with its time.
 
-use super::{guests, tidy};
+use super::{guests, model, tidy};
 use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -64,6 +64,10 @@ pub fn run(environment: &Environment) -> Result<()> {
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
     })?;
     steps.step("tests with debug assertions", || with_debug_assertions(environment))?;
+    match model::smollm2(environment) {
+        Ok(folder) => steps.step("real model", || model::compare(environment, &folder))?,
+        Err(error) => say::line(&format!("== real model: skipped, {error:#}")),
+    }
     steps.step("plugin tests", || {
         cargo(&["test", "--release", "--locked", "--manifest-path", "plugins/Cargo.toml"])
     })?;

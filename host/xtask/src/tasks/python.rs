@@ -1,0 +1,62 @@
+//! A Python environment for tasks that need one, in the target folder, made once.
+
+use crate::{environment::Environment, process};
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A virtual environment.
+pub struct Python {
+    folder: PathBuf,
+}
+
+impl Python {
+    /// The environment with these packages, which are named with their versions (`numpy==2.4.6`).
+    ///
+    /// # Errors
+    /// When there is no Python 3 or the packages cannot be installed.
+    pub fn with(environment: &Environment, name: &str, packages: &[&str]) -> Result<Self> {
+        let folder = environment.target.join("python").join(name);
+        let python = Self { folder };
+        // Written last, so that an interrupted installation is begun again.
+        let (stamp, wanted) = (python.folder.join("packages"), packages.join("\n"));
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(python);
+        }
+        let python3 = |arguments: &[&str]| process::command("python3", arguments, &environment.root);
+        ensure!(
+            process::succeeds(&mut python3(&["--version"])),
+            "python3 is not installed"
+        );
+        process::run(python3(&["-m", "venv", "--clear"]).arg(&python.folder))?;
+        process::run(python.pip("install", &environment.root).args(packages))
+            .context("the packages cannot be installed; is a package index reachable?")?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(python)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A command of pip that gives up soon where no index is reachable.
+    pub fn pip(&self, command: &str, folder: &Path) -> Command {
+        let few = [
+            command,
+            "--quiet",
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+            "--timeout",
+            "20",
+        ];
+        process::command(self.program("pip"), &few, folder)
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+}
