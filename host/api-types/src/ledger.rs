@@ -48,6 +48,8 @@ pub struct LedgerEntry {
     pub plugin: String,
     pub requests: u64,
     pub prompt_tokens: u64,
+    /// Of `prompt_tokens`, those that the prefix cache had.
+    pub cached_tokens: u64,
     pub completion_tokens: u64,
     pub embedded_tokens: u64,
     pub fuel: u64,
@@ -93,6 +95,8 @@ pub struct LedgerRun {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct EngineTokens {
     pub prompt: u64,
+    /// Of `prompt`, those that the prefix cache had.
+    pub cached: u64,
     pub completion: u64,
     pub embedded: u64,
 }
@@ -116,6 +120,7 @@ impl LedgerEntry {
             plugin: entry.purpose.plugin,
             requests: used.requests,
             prompt_tokens: used.prompt_tokens,
+            cached_tokens: used.cached_tokens,
             completion_tokens: used.completion_tokens,
             embedded_tokens: used.embedded_tokens,
             fuel: used.fuel,
@@ -135,6 +140,7 @@ impl From<ledger::EngineTokens> for EngineTokens {
     fn from(tokens: ledger::EngineTokens) -> Self {
         Self {
             prompt: tokens.prompt,
+            cached: tokens.cached,
             completion: tokens.completion,
             embedded: tokens.embedded,
         }

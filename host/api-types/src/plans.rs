@@ -6,12 +6,16 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Integer millionths of the server's currency. Requests and tokens per million; fuel and byte-hours per billion, so that a
-/// byte-hour price is that of a gigabyte for an hour. A price that is not named is 0.
+/// byte-hour price is that of a gigabyte for an hour. A price that is not named is 0, but for that of
+/// cached tokens.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prices {
     pub requests: u64,
     pub prompt_tokens: u64,
+    /// Of prompt tokens that the prefix cache had, at most the price of the others; the same if it is not named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
     pub completion_tokens: u64,
     pub embedded_tokens: u64,
     pub fuel: u64,
@@ -43,6 +47,7 @@ impl From<Prices> for PriceList {
         Self {
             requests: prices.requests,
             prompt_tokens: prices.prompt_tokens,
+            cached_tokens: prices.cached_tokens,
             completion_tokens: prices.completion_tokens,
             embedded_tokens: prices.embedded_tokens,
             fuel: prices.fuel,
@@ -61,6 +66,7 @@ impl Plan {
             prices: Prices {
                 requests: plan.prices.requests,
                 prompt_tokens: plan.prices.prompt_tokens,
+                cached_tokens: plan.prices.cached_tokens,
                 completion_tokens: plan.prices.completion_tokens,
                 embedded_tokens: plan.prices.embedded_tokens,
                 fuel: plan.prices.fuel,

@@ -23,6 +23,8 @@ pub struct Receipt {
     /// Number of the last change of the room's index that the request could see.
     pub index_watermark: u64,
     pub prompt_tokens: u64,
+    /// Of `prompt_tokens`, those that the prefix cache had.
+    pub cached_tokens: u64,
     pub completion_tokens: u64,
     /// Tokens of texts that were embedded for the request.
     pub embedded_tokens: u64,
@@ -90,6 +92,7 @@ impl From<receipt::SignedReceipt> for Receipt {
                 .collect(),
             index_watermark: receipt.served_by.index_watermark,
             prompt_tokens: receipt.used.prompt_tokens,
+            cached_tokens: receipt.used.cached_tokens,
             completion_tokens: receipt.used.completion_tokens,
             embedded_tokens: receipt.used.embedded_tokens,
             fuel: receipt.used.fuel,

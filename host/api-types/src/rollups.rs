@@ -38,6 +38,8 @@ pub struct Rollup {
     pub plan_version: u32,
     pub requests: u64,
     pub prompt_tokens: u64,
+    /// Of `prompt_tokens`, those that the prefix cache had.
+    pub cached_tokens: u64,
     pub completion_tokens: u64,
     pub embedded_tokens: u64,
     pub fuel: u64,
@@ -59,6 +61,7 @@ impl Rollup {
             plan_version: rollup.plan_version,
             requests: used.requests,
             prompt_tokens: used.prompt_tokens,
+            cached_tokens: used.cached_tokens,
             completion_tokens: used.completion_tokens,
             embedded_tokens: used.embedded_tokens,
             fuel: used.fuel,

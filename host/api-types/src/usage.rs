@@ -88,6 +88,8 @@ pub struct UsageResult {
     pub object: Cow<'static, str>,
     /// Prompt and embedded tokens.
     pub input_tokens: u64,
+    /// Of `input_tokens`, those of prompts that the prefix cache had.
+    pub input_cached_tokens: u64,
     pub output_tokens: u64,
     /// Of `input_tokens`, those that were embedded.
     pub embedded_tokens: u64,
@@ -163,6 +165,7 @@ impl From<usage::UsageResult> for UsageResult {
         Self {
             object: "riad.usage.result".into(),
             input_tokens: used.prompt_tokens.saturating_add(used.embedded_tokens),
+            input_cached_tokens: used.cached_tokens,
             output_tokens: used.completion_tokens,
             embedded_tokens: used.embedded_tokens,
             num_model_requests: used.requests,

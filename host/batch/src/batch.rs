@@ -134,6 +134,12 @@ impl Batch {
         Some(&self.sequences.get(&id)?.tokens)
     }
 
+    /// Prompt tokens that were taken from the prefix cache so far: see [`Removed::cached_tokens`].
+    #[must_use]
+    pub fn cached_tokens(&self, id: SequenceId) -> usize {
+        self.sequences.get(&id).map_or(0, |sequence| sequence.cached_tokens)
+    }
+
     /// Its blocks, in the order of its tokens. They are all there for the rows of the step that was planned last, and may change with
     /// the next commit.
     #[must_use]

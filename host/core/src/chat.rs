@@ -115,5 +115,7 @@ pub enum FinishReason {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUsage {
     pub prompt_tokens: u32,
+    /// Of `prompt_tokens`, those that were taken from the prefix cache rather than computed.
+    pub cached_tokens: u32,
     pub completion_tokens: u32,
 }

@@ -176,6 +176,9 @@ pub struct Amount {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineTokens {
     pub prompt: u64,
+    /// Of `prompt`, those that the prefix cache had. Earlier versions did not count them.
+    #[serde(default)]
+    pub cached: u64,
     pub completion: u64,
     pub embedded: u64,
 }

@@ -1,6 +1,6 @@
 //! What was used, and what it costs: integer prices in versions that never change. Not here: who uses which plan (`policy`).
 
-use crate::PlanName;
+use crate::{Error, PlanName, Result};
 use serde::{Deserialize, Serialize};
 
 /// Things that cost.
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Usage {
     pub requests: u64,
     pub prompt_tokens: u64,
+    /// Of `prompt_tokens`, those that were taken from the prefix cache rather than computed.
+    pub cached_tokens: u64,
     pub completion_tokens: u64,
     pub embedded_tokens: u64,
     /// wasmtime fuel.
@@ -33,6 +35,7 @@ impl Usage {
         Self {
             requests: self.requests.saturating_sub(other.requests),
             prompt_tokens: self.prompt_tokens.saturating_sub(other.prompt_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(other.cached_tokens),
             completion_tokens: self.completion_tokens.saturating_sub(other.completion_tokens),
             embedded_tokens: self.embedded_tokens.saturating_sub(other.embedded_tokens),
             fuel: self.fuel.saturating_sub(other.fuel),
@@ -46,6 +49,7 @@ impl Usage {
         Self {
             requests: self.requests.saturating_add(other.requests),
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
             completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
             embedded_tokens: self.embedded_tokens.saturating_add(other.embedded_tokens),
             fuel: self.fuel.saturating_add(other.fuel),
@@ -62,6 +66,9 @@ impl Usage {
 pub struct PriceList {
     pub requests: u64,
     pub prompt_tokens: u64,
+    /// Of prompt tokens from the prefix cache, in place of `prompt_tokens`; absent if they cost the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
     pub completion_tokens: u64,
     pub embedded_tokens: u64,
     pub fuel: u64,
@@ -73,17 +80,39 @@ const MILLION: u64 = 1_000_000;
 const BILLION: u64 = 1_000_000_000;
 
 impl PriceList {
-    /// Each thing that cost something and its price in nano-units (thousandths of a micro-unit), rounded half up.
+    /// # Errors
+    /// `InvalidRequest` if a cached token costs more than one that is computed: a request holds the price of a prompt that is not cached.
+    pub fn check(&self) -> Result<()> {
+        match self.cached_tokens {
+            Some(cached) if cached > self.prompt_tokens => Err(Error::invalid(format!(
+                "cached_tokens must cost at most what prompt_tokens cost, which is {}; lower it, or leave it out to charge the same",
+                self.prompt_tokens
+            ))
+            .with_param("cached_tokens")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Each thing that cost something and its price in nano-units (thousandths of a micro-unit), rounded half up. Cached tokens are
+    /// among the prompt's unless they have a price of their own.
     #[must_use]
-    pub fn lines(&self, used: &Usage) -> [(&'static str, u64); 7] {
+    pub fn lines(&self, used: &Usage) -> [(&'static str, u64); 8] {
         let line = |amount: u64, micros: u64, per: u64| {
             // The product of two u64 fits, a thousand times it may not: an amount that large is billed as the most there is.
             let nanos = (u128::from(amount) * u128::from(micros)).saturating_mul(1000);
             u64::try_from(nanos.saturating_add(u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
         };
+        let (computed, cached) = match self.cached_tokens {
+            Some(price) => {
+                let cached = used.cached_tokens.min(used.prompt_tokens);
+                (used.prompt_tokens - cached, line(cached, price, MILLION))
+            }
+            None => (used.prompt_tokens, 0),
+        };
         [
             ("requests", line(used.requests, self.requests, MILLION)),
-            ("prompt_tokens", line(used.prompt_tokens, self.prompt_tokens, MILLION)),
+            ("prompt_tokens", line(computed, self.prompt_tokens, MILLION)),
+            ("cached_tokens", cached),
             (
                 "completion_tokens",
                 line(used.completion_tokens, self.completion_tokens, MILLION),
@@ -144,6 +173,64 @@ mod tests {
         // 150,000.45 + 0.6 + 685 micro-units
         assert_eq!(prices.nanos(&used), 150_000_450 + 600 + 685_000);
         assert_eq!(PriceList::default().nanos(&used), 0);
+    }
+
+    #[test]
+    fn cached_tokens_cost_what_prompt_tokens_do_unless_they_have_a_price() {
+        let same = PriceList {
+            prompt_tokens: 150_001,
+            ..PriceList::default()
+        };
+        let used = Usage {
+            prompt_tokens: 1003,
+            cached_tokens: 1001,
+            ..Usage::default()
+        };
+        let uncached = Usage {
+            cached_tokens: 0,
+            ..used
+        };
+        assert_eq!(same.nanos(&used), 150_451);
+        assert_eq!(same.nanos(&used), same.nanos(&uncached));
+        let own = PriceList {
+            cached_tokens: Some(15_000),
+            ..same
+        };
+        assert_eq!(own.nanos(&uncached), 150_451);
+        assert_eq!(own.nanos(&used), 300 + 15_015);
+        let free = PriceList {
+            cached_tokens: Some(0),
+            ..same
+        };
+        assert_eq!(free.nanos(&used), 300);
+        // More than the prompt has cannot be.
+        let beyond = Usage {
+            cached_tokens: u64::MAX,
+            ..used
+        };
+        assert_eq!(free.nanos(&beyond), 0);
+    }
+
+    #[test]
+    fn a_cached_token_costs_at_most_what_a_prompt_token_costs() {
+        let prices = |cached_tokens| PriceList {
+            prompt_tokens: 10,
+            cached_tokens,
+            ..PriceList::default()
+        };
+        for allowed in [None, Some(0), Some(10)] {
+            prices(allowed).check().unwrap();
+        }
+        let error = prices(Some(11)).check().unwrap_err();
+        assert_eq!(error.param(), Some("cached_tokens"));
+    }
+
+    #[test]
+    fn a_price_list_of_an_earlier_version_reads_and_writes_as_it_was() {
+        let json = r#"{"requests":1,"prompt_tokens":2,"completion_tokens":3,"embedded_tokens":4,"fuel":5,"stored_byte_hours":6,"adapter_byte_hours":7}"#;
+        let prices: PriceList = serde_json::from_str(json).unwrap();
+        assert_eq!(prices.cached_tokens, None);
+        assert_eq!(serde_json::to_string(&prices).unwrap(), json);
     }
 
     #[test]

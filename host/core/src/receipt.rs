@@ -128,6 +128,7 @@ fn storable_usage(usage: &Usage) -> Usage {
     let Usage {
         requests,
         prompt_tokens,
+        cached_tokens,
         completion_tokens,
         embedded_tokens,
         fuel,
@@ -137,6 +138,7 @@ fn storable_usage(usage: &Usage) -> Usage {
     Usage {
         requests: storable(requests),
         prompt_tokens: storable(prompt_tokens),
+        cached_tokens: storable(cached_tokens),
         completion_tokens: storable(completion_tokens),
         embedded_tokens: storable(embedded_tokens),
         fuel: storable(fuel),

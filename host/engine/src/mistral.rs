@@ -55,6 +55,7 @@ impl Counted {
     fn add(&self, usage: TokenUsage) {
         let mut all = self.0.lock();
         all.prompt += u64::from(usage.prompt_tokens);
+        all.cached += u64::from(usage.cached_tokens);
         all.completion += u64::from(usage.completion_tokens);
     }
 }

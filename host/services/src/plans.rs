@@ -13,8 +13,9 @@ impl PlanService {
     /// Adds the next version of a plan. It holds for what is admitted from now on; what was billed keeps its prices.
     ///
     /// # Errors
-    /// When the control database cannot be written.
+    /// `InvalidRequest` names the price at fault; when the control database cannot be written.
     pub async fn put(&self, operator: &OperatorPass, name: &PlanName, prices: &PriceList) -> Result<Plan> {
+        prices.check()?;
         let detail = serde_json::to_value(prices).map_err(Error::internal)?;
         let entry = audit::by_operator(operator, None, "plan.put", name.as_str(), Some(&detail));
         let plan = self

@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc};
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "the control database",
-    steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA, AUDIT_NUMBERS],
+    steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA, AUDIT_NUMBERS, ledger::CACHED_TOKENS],
 };
 
 const TENANTS: &str = "

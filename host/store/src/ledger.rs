@@ -9,7 +9,7 @@ mod usage;
 mod verify;
 mod writer;
 
-pub(crate) use schema::SCHEMA;
+pub(crate) use schema::{CACHED_TOKENS, SCHEMA};
 
 use crate::{
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},

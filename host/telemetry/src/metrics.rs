@@ -62,6 +62,7 @@ pub struct Metrics {
     usage: Histograms,
     requests: Counters,
     tokens: Counters,
+    cached_tokens: Counters,
     fuel: Counters,
     queue_time: Histograms,
     plugin_time: Histograms,
@@ -79,6 +80,7 @@ impl Metrics {
             usage: Family::new_with_constructor(|| Histogram::new(TOKEN_BUCKETS)),
             requests: Family::default(),
             tokens: Family::default(),
+            cached_tokens: Family::default(),
             fuel: Family::default(),
             queue_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             plugin_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
@@ -127,6 +129,12 @@ impl Metrics {
             self.requests.clone(),
         );
         registry.register_with_unit("riad", "Tokens billed, by type", tokens(), self.tokens.clone());
+        registry.register_with_unit(
+            "riad_cached",
+            "Of the prompt tokens billed, those that the prefix cache had",
+            tokens(),
+            self.cached_tokens.clone(),
+        );
         registry.register("riad_fuel", "WebAssembly fuel billed", self.fuel.clone());
     }
 
@@ -143,6 +151,12 @@ impl Metrics {
             if amount > 0 {
                 self.tokens.get_or_create(&labels.tokens(kind)).inc_by(amount);
             }
+        }
+        if used.cached_tokens > 0 {
+            // The labels of the prompt's tokens, so that one can be divided by the other.
+            self.cached_tokens
+                .get_or_create(&labels.tokens("prompt"))
+                .inc_by(used.cached_tokens);
         }
         if used.fuel > 0 {
             self.fuel.get_or_create(&labels.kind()).inc_by(used.fuel);

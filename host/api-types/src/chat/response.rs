@@ -105,6 +105,13 @@ pub struct Usage {
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
     pub total_tokens: u64,
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct PromptTokensDetails {
+    /// Of `prompt_tokens`, those that the prefix cache had from an earlier request of the tenant.
+    pub cached_tokens: u64,
 }
 
 /// Riad's additions to OpenAI's format.
@@ -139,6 +146,9 @@ impl Usage {
             prompt_tokens: used.prompt_tokens,
             completion_tokens: used.completion_tokens,
             total_tokens: used.prompt_tokens.saturating_add(used.completion_tokens),
+            prompt_tokens_details: PromptTokensDetails {
+                cached_tokens: used.cached_tokens,
+            },
         }
     }
 }

@@ -94,6 +94,7 @@ impl Running {
             let TokenUsage {
                 prompt_tokens,
                 completion_tokens,
+                ..
             } = self.usage;
             self.usage_reporter.progress.set(prompt_tokens, completion_tokens);
             return (Ok(GenerationEvent::Piece(PIECE.into())), Some(self));

@@ -100,7 +100,8 @@ pub enum PlanCommand {
     Set {
         /// 1 to 64 of a-z, 0-9, '-' and '_'; `standard` is the plan of tenants that have no other
         name: PlanName,
-        /// Millionths of the currency: requests and tokens per million; fuel, stored_byte_hours and adapter_byte_hours per billion
+        /// Millionths of the currency: requests and tokens per million; fuel, stored_byte_hours and adapter_byte_hours per billion.
+        /// What is not named is free, but cached_tokens cost what prompt_tokens do
         #[arg(required = true, value_name = "THING=MICROS")]
         prices: Vec<Member>,
     },

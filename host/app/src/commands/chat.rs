@@ -143,7 +143,7 @@ pub mod tests {
     pub fn riad(receipt: &Value, passages: &Value, citations: &Value) -> Riad {
         let mut whole = json!({
             "tenant": "acme", "number": 1, "request": "req", "model": "riad-mini", "adapter_generation": null,
-            "adapter_tensors": 0, "plugins": {}, "index_watermark": 9, "prompt_tokens": 9, "completion_tokens": 9,
+            "adapter_tensors": 0, "plugins": {}, "index_watermark": 9, "prompt_tokens": 9, "cached_tokens": 0, "completion_tokens": 9,
             "embedded_tokens": 0, "fuel": 9, "plan": "standard", "plan_version": 0, "cost_nanos": 0, "jws": "",
         });
         for (name, value) in receipt.as_object().unwrap() {

@@ -41,12 +41,12 @@ fn rows(plans: &[Plan]) -> String {
     table::render(&["plan", "version", "from", "currency", "prices in millionths"], &rows)
 }
 
-/// Every price that is not 0, as `riad plan set` takes it.
+/// Every price that is not the default, as `riad plan set` takes it: 0, or for cached tokens that of other prompt tokens.
 fn prices(plan: &Plan) -> String {
     let prices = super::members(&plan.prices);
     let prices: Vec<_> = prices
         .iter()
-        .filter(|(_, price)| price.as_u64() != Some(0))
+        .filter(|(thing, price)| price.as_u64() != Some(0) || thing.as_str() == "cached_tokens")
         .map(|(thing, price)| format!("{thing}={price}"))
         .collect();
     match prices.as_slice() {

@@ -125,12 +125,13 @@ fn chain(receipts: &[SignedReceipt]) -> Result<String> {
         (_, gaps) => format!("all signatures are valid; the chain has {gaps} gaps"),
     };
     Ok(format!(
-        "tenant {}: receipts {} to {} ({}): {chain}; {} prompt, {} completion and {} embedded tokens, cost {}",
+        "tenant {}: receipts {} to {} ({}): {chain}; {} prompt ({} cached), {} completion and {} embedded tokens, cost {}",
         first.receipt.tenant,
         first.receipt.number,
         last.receipt.number,
         receipts.len(),
         used.prompt_tokens,
+        used.cached_tokens,
         used.completion_tokens,
         used.embedded_tokens,
         usage::money(nanos, "in units of the server's currency"),

@@ -73,7 +73,7 @@ fn params(question: &UsageQuestion, tenant: Option<TenantId>) -> OperatorUsagePa
 fn rows(question: &UsageQuestion, report: &Report) -> String {
     let mut headings = vec!["from"];
     headings.extend(question.group_by.iter().map(String::as_str));
-    headings.extend(["requests", "input", "output", "fuel", "cost"]);
+    headings.extend(["requests", "input", "cached", "output", "fuel", "cost"]);
     let mut rows = Vec::new();
     for (usage, costs) in report.usage.iter().zip(&report.costs) {
         for (result, cost) in usage.results.iter().zip(&costs.results) {
@@ -82,6 +82,7 @@ fn rows(question: &UsageQuestion, report: &Report) -> String {
             row.extend([
                 result.num_model_requests.to_string(),
                 result.input_tokens.to_string(),
+                result.input_cached_tokens.to_string(),
                 result.output_tokens.to_string(),
                 result.fuel.to_string(),
                 amount(cost),

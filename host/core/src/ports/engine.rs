@@ -43,6 +43,7 @@ impl UsageReporter {
     /// Called by the engine when the generation has ended. Without a call, dropping the reporter reports what `progress` says.
     pub fn report(&mut self, usage: TokenUsage) {
         self.progress.set(usage.prompt_tokens, usage.completion_tokens);
+        self.progress.set_cached(usage.cached_tokens);
         if let Some(report) = self.report.take() {
             report(usage);
         }
@@ -51,11 +52,7 @@ impl UsageReporter {
 
 impl Drop for UsageReporter {
     fn drop(&mut self) {
-        let usage = TokenUsage {
-            prompt_tokens: self.progress.prompt_tokens(),
-            completion_tokens: self.progress.completion_tokens(),
-        };
-        self.report(usage);
+        self.report(self.progress.usage());
     }
 }
 

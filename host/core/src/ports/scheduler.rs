@@ -1,6 +1,6 @@
 //! Which request joins the engine's batch next.
 
-use crate::{Digest, Result, TenantPass, policy::Tier};
+use crate::{Digest, Result, TenantPass, chat::TokenUsage, policy::Tier};
 use async_trait::async_trait;
 use std::{
     sync::{
@@ -14,6 +14,7 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Progress {
     prompt: AtomicU32,
+    cached: AtomicU32,
     completion: AtomicU32,
 }
 
@@ -22,6 +23,20 @@ impl Progress {
     pub fn set(&self, prompt_tokens: u32, completion_tokens: u32) {
         self.prompt.store(prompt_tokens, Ordering::Relaxed);
         self.completion.store(completion_tokens, Ordering::Relaxed);
+    }
+
+    /// A total too: of the prompt's tokens, those that the prefix cache had.
+    pub fn set_cached(&self, tokens: u32) {
+        self.cached.store(tokens, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> TokenUsage {
+        TokenUsage {
+            prompt_tokens: self.prompt_tokens(),
+            cached_tokens: self.cached.load(Ordering::Relaxed),
+            completion_tokens: self.completion_tokens(),
+        }
     }
 
     #[must_use]

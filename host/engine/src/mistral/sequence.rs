@@ -32,6 +32,8 @@ pub(super) struct ActiveSequence {
     /// Tokens of the prompt that were computed or taken from the prefix cache, at the most so far: a preempted sequence is computed
     /// again at the engine's expense.
     prompt_read: usize,
+    /// Of those, what the prefix cache had.
+    cached_tokens: usize,
     // In the order in which they are given back: the usage is reported before the files and the permit go.
     usage: UsageReporter,
     _files: Option<AdapterSource>,
@@ -59,6 +61,7 @@ impl ActiveSequence {
             prompt_tokens,
             completion_tokens: 0,
             prompt_read: 0,
+            cached_tokens: 0,
             usage: generation.usage_reporter,
             _files: generation.adapter,
             _permit: permit,
@@ -70,9 +73,10 @@ impl ActiveSequence {
         self.events.is_closed()
     }
 
-    /// Notes that the first `position` tokens of the sequence are computed.
-    pub fn computed(&mut self, position: usize) {
+    /// Notes that the first `position` tokens of the sequence are computed, `cached` of them by an earlier one.
+    pub fn computed(&mut self, position: usize, cached: usize) {
         self.prompt_read = self.prompt_read.max(position.min(self.prompt_tokens));
+        self.cached_tokens = cached.min(self.prompt_read);
         self.publish();
     }
 
@@ -144,6 +148,7 @@ impl ActiveSequence {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         TokenUsage {
             prompt_tokens: tokens(self.prompt_read),
+            cached_tokens: tokens(self.cached_tokens),
             completion_tokens: tokens(self.completion_tokens),
         }
     }
@@ -151,6 +156,7 @@ impl ActiveSequence {
     fn publish(&self) {
         let used = self.used();
         self.usage.progress.set(used.prompt_tokens, used.completion_tokens);
+        self.usage.progress.set_cached(used.cached_tokens);
     }
 
     fn send(&self, text: String, logprobs: Vec<TokenLogprobs>) {

@@ -173,8 +173,9 @@ impl StepLoop {
         let tokens: Vec<_> = sampled.iter().map(|(id, sampled)| (*id, sampled.token)).collect();
         self.batch.commit(step, &tokens);
         for segment in &step.segments {
+            let cached = self.batch.cached_tokens(segment.sequence);
             if let Some(active) = self.active.get_mut(&segment.sequence) {
-                active.computed(segment.first_position + segment.rows);
+                active.computed(segment.first_position + segment.rows, cached);
             }
         }
         for (id, Sampled { token, scores }) in sampled {

@@ -41,6 +41,7 @@ async fn read_pieces(stream: &mut GenerationStream, count: usize) {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sums {
     pub prompt: u64,
+    pub cached: u64,
     pub completion: u64,
 }
 
@@ -48,6 +49,7 @@ impl Sums {
     pub fn of(reported: &[TokenUsage]) -> Self {
         Self {
             prompt: reported.iter().map(|usage| u64::from(usage.prompt_tokens)).sum(),
+            cached: reported.iter().map(|usage| u64::from(usage.cached_tokens)).sum(),
             completion: reported.iter().map(|usage| u64::from(usage.completion_tokens)).sum(),
         }
     }
@@ -55,11 +57,16 @@ impl Sums {
     pub fn counted(engine: &Engine) -> Self {
         let EngineTokens {
             prompt,
+            cached,
             completion,
             embedded,
         } = engine.counted();
         assert_eq!(embedded, 0);
-        Self { prompt, completion }
+        Self {
+            prompt,
+            cached,
+            completion,
+        }
     }
 }
 

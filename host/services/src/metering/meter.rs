@@ -208,6 +208,7 @@ impl RequestMeter {
         UsageReporter::new(Arc::clone(progress), move |usage| {
             handle.add(Usage {
                 prompt_tokens: u64::from(usage.prompt_tokens),
+                cached_tokens: u64::from(usage.cached_tokens),
                 completion_tokens: u64::from(usage.completion_tokens),
                 ..Usage::default()
             });

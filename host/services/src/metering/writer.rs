@@ -41,6 +41,7 @@ impl LedgerWriter {
     pub fn count_tokens(&self, usage: &Usage) {
         let mut counted = self.counted.lock();
         counted.prompt = counted.prompt.saturating_add(usage.prompt_tokens);
+        counted.cached = counted.cached.saturating_add(usage.cached_tokens);
         counted.completion = counted.completion.saturating_add(usage.completion_tokens);
         counted.embedded = counted.embedded.saturating_add(usage.embedded_tokens);
     }

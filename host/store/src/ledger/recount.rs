@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 const KEY: &str = "account, day, tenant, key, kind, model, adapter, plugin, plan, plan_version";
 const KEY_COUNT: usize = 10;
-const SUM_COUNT: usize = 9;
+const SUM_COUNT: usize = 10;
 
 /// Streams both in the same order, so that neither has to fit into memory.
 pub(super) fn compare_rollups(connection: &Connection, mut report: impl FnMut(String)) -> StoreResult<()> {
@@ -18,7 +18,7 @@ pub(super) fn compare_rollups(connection: &Connection, mut report: impl FnMut(St
     ))?;
     let mut stored_rollups = connection.prepare(&format!(
         "SELECT {KEY}, requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours,
-            adapter_byte_hours, abandoned_tokens, cost_nanos FROM rollups ORDER BY {KEY}"
+            adapter_byte_hours, cached_tokens, abandoned_tokens, cost_nanos FROM rollups ORDER BY {KEY}"
     ))?;
     let (mut recount, mut stored_rollups) = (read_rollups(&mut recount)?, read_rollups(&mut stored_rollups)?);
     let (mut counted, mut rollup) = (recount.next().transpose()?, stored_rollups.next().transpose()?);
@@ -88,6 +88,7 @@ impl RollupRow {
                 sum(6)?,
                 sum(7)?,
                 sum(8)?,
+                sum(9)?,
             ],
         })
     }

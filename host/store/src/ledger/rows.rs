@@ -11,17 +11,24 @@ use rusqlite::{
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-/// BLAKE3 over the hash of the row before and over all columns of a row but its position. It finds damage in what no receipt
+/// BLAKE3 over the hash of the row before and over the columns of a row that its encoding has. It finds damage in what no receipt
 /// covers; whoever can sign receipts can also compute it. The column is named `seal`.
 pub(super) type EntryHash = [u8; 32];
 
+/// What new rows are written with. Each encoding covers the first columns of [`COLUMNS`]: see [`hashed_columns`].
+const ENCODING: i64 = 2;
+
 pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// What an entry's row has between its position and its hash, in the order of [`values`] and [`entry`].
+/// What an entry's row has beside its position and its hash, in the order of [`values`] and [`entry`]. New ones are appended.
 pub(super) const COLUMNS: &str = "account, number, tenant, key, request, at_ms, kind, model, adapter, plugin, outcome, \
     requests, prompt_tokens, completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, plan, \
-    plan_version, cost_nanos, receipt, at_most, abandoned_tokens, run";
-pub(super) const COLUMN_COUNT: usize = 25;
+    plan_version, cost_nanos, receipt, at_most, abandoned_tokens, run, encoding, cached_tokens";
+pub(super) const COLUMN_COUNT: usize = 27;
+pub(super) const ABANDONED_TOKENS: usize = 23;
+pub(super) const RUN: usize = 24;
+const ENCODING_COLUMN: usize = 25;
+const CACHED_TOKENS: usize = 26;
 
 /// SQLite's integers are signed: a larger amount is stored as the greatest integer instead of wrapping.
 pub(super) fn stored(value: u64) -> i64 {
@@ -94,7 +101,7 @@ pub(super) fn put_entry(
     let run = end_hold(connection, run, entry, abandoned)?;
     let at_most = entry.at_most.as_ref().map(serde_json::to_string).transpose()?;
     let values = values(entry, at_most.as_deref(), abandoned, run);
-    let hash = hash_row(before, values);
+    let hash = hash_values(before, values);
     let bound = values
         .into_iter()
         .chain([ValueRef::Blob(&hash)])
@@ -102,15 +109,37 @@ pub(super) fn put_entry(
     connection
         .prepare_cached(&format!(
             "INSERT INTO ledger ({COLUMNS}, seal)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         ))?
         .execute(params_from_iter(bound))?;
     add_to_rollup(connection, entry, abandoned)?;
     Ok(hash)
 }
 
-/// The hash of a row's columns. Texts carry their lengths, so that nothing can move from one to the next.
-pub(super) fn hash_row<'a>(before: &EntryHash, values: impl IntoIterator<Item = ValueRef<'a>>) -> EntryHash {
+/// The hash of a row whose columns from `first` on are [`COLUMNS`], by the encoding that it was written with; `None` if there is no
+/// such encoding.
+pub(super) fn hash_row(before: &EntryHash, row: &Row<'_>, first: usize) -> StoreResult<Option<EntryHash>> {
+    let Some(count) = hashed_columns(row.get(first + ENCODING_COLUMN)?) else {
+        return Ok(None);
+    };
+    let columns = (first..first + count)
+        .map(|column| row.get_ref(column))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(hash_values(before, columns)))
+}
+
+/// How many columns an encoding covers. Those before [`ENCODING`] do not cover their own number: a row that pretends to be older
+/// than it is has another hash, because it covers less.
+fn hashed_columns(encoding: i64) -> Option<usize> {
+    match encoding {
+        1 => Some(ENCODING_COLUMN),
+        ENCODING => Some(COLUMN_COUNT),
+        _ => None,
+    }
+}
+
+/// Texts carry their lengths, so that nothing can move from one to the next.
+fn hash_values<'a>(before: &EntryHash, values: impl IntoIterator<Item = ValueRef<'a>>) -> EntryHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before);
     for value in values {
@@ -140,7 +169,7 @@ pub(super) fn entry(row: &Row<'_>, first: usize) -> StoreResult<Entry> {
         at_ms: number(5)?,
         purpose: purpose(row, first + 6)?,
         outcome: text(10)?.parse()?,
-        used: used(row, first + 11)?,
+        used: used(row, first + 11, first + CACHED_TOKENS)?,
         plan: text(18)?.parse()?,
         plan_version: row.get(first + 19)?,
         cost_nanos: number(20)?,
@@ -152,12 +181,13 @@ pub(super) fn entry(row: &Row<'_>, first: usize) -> StoreResult<Entry> {
     })
 }
 
-/// Seven columns in the order of [`Usage`]'s members.
-pub(super) fn used(row: &Row<'_>, first: usize) -> StoreResult<Usage> {
+/// Seven columns from `first` on in the order of [`amounts`], and the one with the cached tokens.
+pub(super) fn used(row: &Row<'_>, first: usize, cached_tokens: usize) -> StoreResult<Usage> {
     let number = |at: usize| -> StoreResult<u64> { unsigned(row.get(first + at)?) };
     Ok(Usage {
         requests: number(0)?,
         prompt_tokens: number(1)?,
+        cached_tokens: unsigned(row.get(cached_tokens)?)?,
         completion_tokens: number(2)?,
         embedded_tokens: number(3)?,
         fuel: number(4)?,
@@ -175,22 +205,34 @@ pub(super) fn abandoned_tokens(entry: &Entry) -> i64 {
 }
 
 /// [`Usage`]'s members as they are stored.
-pub(super) fn amounts(used: &Usage) -> [i64; 7] {
+fn amounts(used: &Usage) -> [i64; 8] {
+    let Usage {
+        requests,
+        prompt_tokens,
+        cached_tokens,
+        completion_tokens,
+        embedded_tokens,
+        fuel,
+        stored_byte_hours,
+        adapter_byte_hours,
+    } = *used;
     [
-        used.requests,
-        used.prompt_tokens,
-        used.completion_tokens,
-        used.embedded_tokens,
-        used.fuel,
-        used.stored_byte_hours,
-        used.adapter_byte_hours,
+        requests,
+        prompt_tokens,
+        completion_tokens,
+        embedded_tokens,
+        fuel,
+        stored_byte_hours,
+        adapter_byte_hours,
+        cached_tokens,
     ]
     .map(stored)
 }
 
 fn values<'a>(entry: &'a Entry, at_most: Option<&'a str>, abandoned: i64, run: i64) -> [ValueRef<'a>; COLUMN_COUNT] {
     let integer = |value: u64| ValueRef::Integer(stored(value));
-    let [requests, prompt, completion, embedded, fuel, bytes, adapters] = amounts(&entry.used).map(ValueRef::Integer);
+    let [requests, prompt, completion, embedded, fuel, bytes, adapters, cached] =
+        amounts(&entry.used).map(ValueRef::Integer);
     [
         integer(entry.account.number()),
         integer(entry.number),
@@ -217,6 +259,8 @@ fn values<'a>(entry: &'a Entry, at_most: Option<&'a str>, abandoned: i64, run: i
         at_most.map_or(ValueRef::Null, ValueRef::from),
         ValueRef::Integer(abandoned),
         ValueRef::Integer(run),
+        ValueRef::Integer(ENCODING),
+        cached,
     ]
 }
 
@@ -260,10 +304,15 @@ fn add_to_rollup(connection: &Connection, entry: &Entry, abandoned: i64) -> Stor
         .map(Value::from);
     connection
         .prepare_cached(
-            "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO rollups
+                (account, day, tenant, key, kind, model, adapter, plugin, plan, plan_version, requests, prompt_tokens,
+                completion_tokens, embedded_tokens, fuel, stored_byte_hours, adapter_byte_hours, cached_tokens,
+                abandoned_tokens, cost_nanos)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET
                 requests = min(requests + excluded.requests, 9223372036854775807),
                 prompt_tokens = min(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+                cached_tokens = min(cached_tokens + excluded.cached_tokens, 9223372036854775807),
                 completion_tokens = min(completion_tokens + excluded.completion_tokens, 9223372036854775807),
                 embedded_tokens = min(embedded_tokens + excluded.embedded_tokens, 9223372036854775807),
                 fuel = min(fuel + excluded.fuel, 9223372036854775807),

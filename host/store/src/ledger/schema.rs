@@ -1,4 +1,4 @@
-//! The ledger's tables. Not here: accounts and plans, which the control database makes before them.
+//! The ledger's tables, in the steps in which they grew. Not here: accounts and plans, which the control database makes before them.
 
 /// A step of the control database's schema.
 ///
@@ -99,4 +99,11 @@ pub(crate) const SCHEMA: &str = "
         PRIMARY KEY (account, day, tenant, key, kind, model, adapter, plugin, plan, plan_version)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX rollups_by_day ON rollups (day);
+";
+
+/// Tokens from the prefix cache. An entry of before had none, and keeps its hash: `encoding` says which columns it covers.
+pub(crate) const CACHED_TOKENS: &str = "
+    ALTER TABLE ledger ADD COLUMN encoding INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE ledger ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollups ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
 ";

@@ -16,10 +16,11 @@ const DAY: u64 = 86_400;
 /// Above what any caller asks for; bounds the memory of a query.
 const BUCKETS: u64 = 200_000;
 
-/// What [`UsageResult`] and [`Rollup`] sum up, in the order of `Usage`'s members, then abandoned tokens and the cost.
+/// What [`UsageResult`] and [`Rollup`] sum up: usage as `rows::used` reads it, then abandoned tokens and the cost.
 pub(super) const SUMS: &str = "saturating_sum(requests), saturating_sum(prompt_tokens), saturating_sum(completion_tokens), \
     saturating_sum(embedded_tokens), saturating_sum(fuel), saturating_sum(stored_byte_hours), \
-    saturating_sum(adapter_byte_hours), saturating_sum(abandoned_tokens), saturating_sum(cost_nanos)";
+    saturating_sum(adapter_byte_hours), saturating_sum(cached_tokens), saturating_sum(abandoned_tokens), \
+    saturating_sum(cost_nanos)";
 
 /// SQLite's `sum` fails where integers end.
 struct SaturatingSum;
@@ -167,9 +168,9 @@ fn result(row: &Row<'_>) -> StoreResult<UsageResult> {
         adapter: row.get(4)?,
         plugin: row.get(5)?,
         kind: kind.map(|kind| kind.parse::<Kind>()).transpose()?,
-        used: rows::used(row, 7)?,
-        abandoned_tokens: unsigned(row.get(14)?)?,
-        cost_nanos: unsigned(row.get(15)?)?,
+        used: rows::used(row, 7, 14)?,
+        abandoned_tokens: unsigned(row.get(15)?)?,
+        cost_nanos: unsigned(row.get(16)?)?,
     })
 }
 
@@ -233,8 +234,8 @@ pub(super) fn rollups(connection: &Connection, scope: &LedgerScope, start: u64, 
             tenant: row.get::<_, String>(2)?.parse()?,
             plan: row.get::<_, String>(3)?.parse()?,
             plan_version: row.get(4)?,
-            used: rows::used(row, 5)?,
-            cost_nanos: unsigned(row.get(13)?)?,
+            used: rows::used(row, 5, 12)?,
+            cost_nanos: unsigned(row.get(14)?)?,
         });
     }
     Ok(rollups)

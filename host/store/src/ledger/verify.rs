@@ -193,6 +193,7 @@ impl RunRow {
     fn count(&mut self, entry: &Entry, abandoned_tokens: i64) {
         let sums = &mut self.run.ledger;
         sums.prompt = sums.prompt.saturating_add(entry.used.prompt_tokens);
+        sums.cached = sums.cached.saturating_add(entry.used.cached_tokens);
         sums.completion = sums.completion.saturating_add(entry.used.completion_tokens);
         sums.embedded = sums.embedded.saturating_add(entry.used.embedded_tokens);
         if entry.outcome == riad_core::ledger::Outcome::Abandoned {
@@ -250,10 +251,7 @@ impl EntryScan {
         self.position = position;
         self.entries += 1;
         let seal: Vec<u8> = row.get(1 + rows::COLUMN_COUNT)?;
-        let columns = (1..=rows::COLUMN_COUNT)
-            .map(|column| row.get_ref(column))
-            .collect::<Result<Vec<_>, _>>()?;
-        let is_unchanged = rows::hash_row(&self.hash, columns) == *seal;
+        let is_unchanged = rows::hash_row(&self.hash, row, 1)?.is_some_and(|hash| *seal == hash);
         // A row that is damaged does not make all that follow it look damaged.
         self.hash = EntryHash::try_from(seal).unwrap_or_default();
         let entry = match rows::entry(row, 1) {
@@ -272,11 +270,11 @@ impl EntryScan {
         *link = ChainLink::of(&entry);
         wrong.extend(check(&entry));
         wrong.extend(snapshot.check(&entry));
-        let abandoned: i64 = row.get(rows::COLUMN_COUNT - 1)?;
+        let abandoned: i64 = row.get(1 + rows::ABANDONED_TOKENS)?;
         if abandoned != rows::abandoned_tokens(&entry) {
             wrong.push(format!("it has {abandoned} abandoned tokens, not what was held"));
         }
-        let run: i64 = row.get(rows::COLUMN_COUNT)?;
+        let run: i64 = row.get(1 + rows::RUN)?;
         match snapshot.runs.get_mut(&run) {
             Some(row) => row.count(&entry, abandoned),
             None => wrong.push(format!("there is no run {run}")),
@@ -328,12 +326,14 @@ fn check_run(row: &RunRow, faults: &mut Faults) {
     {
         let entries = run.ledger;
         faults.add(format!(
-            "run {}: the engine counted {} prompt, {} completion and {} embedded tokens, and its entries have {}, {} and {}",
+            "run {}: the engine counted {} prompt, {} cached, {} completion and {} embedded tokens, and its entries have {}, {}, {} and {}",
             run.number,
             engine.prompt,
+            engine.cached,
             engine.completion,
             engine.embedded,
             entries.prompt,
+            entries.cached,
             entries.completion,
             entries.embedded
         ));

@@ -2,6 +2,7 @@
 //! Not here: signatures, budgets (`services`).
 
 mod append;
+mod encodings;
 mod kill;
 mod offline;
 mod queries;

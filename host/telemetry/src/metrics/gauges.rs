@@ -118,6 +118,10 @@ fn ledger(registry: &mut Registry, gauges: &Gauges) {
     for ((kind, engine), (_, ledger)) in by_type(gauges.engine).into_iter().zip(by_type(gauges.ledger)) {
         drift.get_or_create(&kind).set(difference(engine, ledger));
     }
+    // No type of the counters, because these tokens are among the prompt's, and sums over types must be right.
+    drift
+        .get_or_create(&of_type("cached"))
+        .set(difference(gauges.engine.cached, gauges.ledger.cached));
     registry.register_with_unit(
         "riad_ledger_drift",
         "The engine's count minus the ledger's; 0 when nothing is being settled",
@@ -138,7 +142,11 @@ fn by_type(counted: EngineTokens) -> [(Labels, u64); 3] {
         ("completion", counted.completion),
         ("embedded", counted.embedded),
     ]
-    .map(|(kind, amount)| (vec![("type", kind.to_owned())], amount))
+    .map(|(kind, amount)| (of_type(kind), amount))
+}
+
+fn of_type(kind: &str) -> Labels {
+    vec![("type", kind.to_owned())]
 }
 
 fn difference(left: u64, right: u64) -> i64 {

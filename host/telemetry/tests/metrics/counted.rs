@@ -55,6 +55,13 @@ fn a_completed_request_is_counted_in_every_metric() {
             "{kind}"
         );
     }
+    assert_eq!(
+        exposition.sum(
+            "riad_cached_tokens_total",
+            &[("type", "prompt"), ("adapter", "support")]
+        ),
+        Some(64.0)
+    );
     assert_eq!(exposition.sum("riad_fuel_total", &[("kind", "chat")]), Some(1000.0));
     assert_eq!(exposition.sum("riad_queue_time_seconds_sum", &[]), Some(0.03));
     assert_eq!(exposition.sum("riad_plugin_time_seconds_sum", &[]), Some(0.004));
@@ -163,6 +170,7 @@ fn gauges_are_what_they_were_given() {
         ("riad_ledger_tokens_total", Some("completion"), 200.0),
         ("riad_ledger_tokens_total", Some("embedded"), 31.0),
         ("riad_ledger_drift_tokens", Some("prompt"), 100.0),
+        ("riad_ledger_drift_tokens", Some("cached"), 10.0),
         ("riad_ledger_drift_tokens", Some("completion"), 0.0),
         ("riad_ledger_drift_tokens", Some("embedded"), -1.0),
     ] {
@@ -178,6 +186,7 @@ fn extreme_gauges_are_valid_numbers() {
     for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
         let all = EngineTokens {
             prompt: u64::MAX,
+            cached: u64::MAX,
             completion: u64::MAX,
             embedded: u64::MAX,
         };

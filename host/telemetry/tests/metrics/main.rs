@@ -31,6 +31,7 @@ fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestRecord 
         used: Usage {
             requests: 1,
             prompt_tokens: 100,
+            cached_tokens: 64,
             completion_tokens: 20,
             embedded_tokens: 7,
             fuel: 1000,
@@ -62,11 +63,13 @@ fn gauges() -> Gauges {
         rooms_open: 6,
         engine: EngineTokens {
             prompt: 1000,
+            cached: 400,
             completion: 200,
             embedded: 30,
         },
         ledger: EngineTokens {
             prompt: 900,
+            cached: 390,
             completion: 200,
             embedded: 31,
         },

@@ -71,6 +71,7 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_adapter_loads", MetricType::Counter, None),
     ("riad_adapters_resident", MetricType::Gauge, None),
     ("riad_adapters_resident_bytes", MetricType::Gauge, Some("bytes")),
+    ("riad_cached_tokens", MetricType::Counter, Some("tokens")),
     ("riad_engine_tokens", MetricType::Counter, Some("tokens")),
     ("riad_first_token_estimated_seconds", MetricType::Gauge, Some("seconds")),
     ("riad_first_token_target_seconds", MetricType::Gauge, Some("seconds")),

@@ -140,6 +140,7 @@ async fn usage_costs_and_rollups_are_files_for_a_spreadsheet_too() {
         for name in [
             "requests",
             "prompt_tokens",
+            "cached_tokens",
             "completion_tokens",
             "embedded_tokens",
             "fuel",

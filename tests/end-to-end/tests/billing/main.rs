@@ -31,6 +31,7 @@ pub const QUESTION: &str = "What is the refund window?";
 pub const PRICES: PriceList = PriceList {
     requests: 7_000_001,
     prompt_tokens: 150_003,
+    cached_tokens: Some(15_007),
     completion_tokens: 600_007,
     embedded_tokens: 20_011,
     fuel: 1_013,

@@ -35,6 +35,7 @@ async fn receipt_entry_and_usage_agree_and_the_price_is_exact() {
         "request",
         "model",
         "prompt_tokens",
+        "cached_tokens",
         "completion_tokens",
         "embedded_tokens",
         "fuel",
@@ -172,6 +173,7 @@ async fn receipts_are_a_verifiable_chain_that_survives_a_restart() {
     assert_eq!(number(&found, "entries"), all.len() as u64);
     for (run, entry) in [
         ("prompt", "prompt_tokens"),
+        ("cached", "cached_tokens"),
         ("completion", "completion_tokens"),
         ("embedded", "embedded_tokens"),
     ] {

@@ -49,6 +49,7 @@ fn said(results: &[Value], by: &str) -> BTreeMap<String, Usage> {
         let used = Usage {
             requests: number(result, "num_model_requests"),
             prompt_tokens: number(result, "input_tokens") - number(result, "embedded_tokens"),
+            cached_tokens: number(result, "input_cached_tokens"),
             completion_tokens: number(result, "output_tokens"),
             embedded_tokens: number(result, "embedded_tokens"),
             fuel: number(result, "fuel"),

@@ -112,6 +112,7 @@ pub fn bounded(server: &Server, entries: &[Entry], before: &HashMap<Payer, Usage
         let (done, most) = (after.of(payer), at_most.get(&payer).copied().unwrap_or_default());
         assert!(
             billed.prompt_tokens <= done.prompt_tokens
+                && billed.cached_tokens <= done.cached_tokens
                 && billed.completion_tokens <= done.completion_tokens
                 && billed.embedded_tokens <= done.embedded_tokens
                 && billed.fuel <= done.fuel,

@@ -130,6 +130,7 @@ impl State {
         let most = generation.sampling.max_tokens;
         let mut usage = TokenUsage {
             prompt_tokens: script.prompt,
+            cached_tokens: script.prompt / 3,
             completion_tokens: 0,
         };
         let mut heard = true;
@@ -153,6 +154,7 @@ impl State {
             script.payer,
             Usage {
                 prompt_tokens: u64::from(usage.prompt_tokens),
+                cached_tokens: u64::from(usage.cached_tokens),
                 completion_tokens: u64::from(usage.completion_tokens),
                 ..Usage::default()
             },
@@ -160,6 +162,7 @@ impl State {
         {
             let mut counted = self.counted.lock();
             counted.prompt += u64::from(usage.prompt_tokens);
+            counted.cached += u64::from(usage.cached_tokens);
             counted.completion += u64::from(usage.completion_tokens);
         }
         generation.usage_reporter.report(usage);

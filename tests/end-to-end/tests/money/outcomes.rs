@@ -198,6 +198,8 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
             billed,
             "{name}"
         );
+        // As the scripted engine has it.
+        assert_eq!(used.cached_tokens, used.prompt_tokens / 3, "{name}");
         let is_chat = matches!(op.ask, Ask::Chat { .. });
         assert_eq!(used.fuel > 0, is_chat, "{name}");
         assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");

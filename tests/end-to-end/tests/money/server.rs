@@ -133,6 +133,7 @@ impl Server {
         let prices = PriceList {
             requests: 7_000_001,
             prompt_tokens: 150_000,
+            cached_tokens: Some(15_000),
             completion_tokens: 600_000,
             embedded_tokens: 20_000,
             fuel: 1_000,

@@ -43,6 +43,7 @@ fn all(amount: u64) -> Usage {
     Usage {
         requests: amount,
         prompt_tokens: amount,
+        cached_tokens: amount,
         completion_tokens: amount,
         embedded_tokens: amount,
         fuel: amount,

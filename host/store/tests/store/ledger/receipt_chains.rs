@@ -56,6 +56,7 @@ impl BilledRequest {
             used: Usage {
                 requests: 1,
                 prompt_tokens: 11,
+                cached_tokens: 4,
                 completion_tokens: 7,
                 embedded_tokens: 3,
                 fuel: 123_456,

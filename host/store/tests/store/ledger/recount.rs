@@ -30,7 +30,7 @@ const GROUPS: [GroupBy; 6] = [
 ];
 
 /// Numbers that [`billed`] makes a request from.
-type Draw = (usize, usize, u64, usize, usize, [u64; 7], u32);
+type Draw = (usize, usize, u64, usize, usize, [u64; 8], u32);
 
 fn draws() -> impl Strategy<Value = Vec<Draw>> {
     let draw = (
@@ -39,7 +39,7 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
         0..LENGTH,
         0..Kind::ALL.len(),
         0..Outcome::ALL.len() * 8,
-        prop::array::uniform7(0..5_000_000_u64),
+        prop::array::uniform8(0..5_000_000_u64),
         1..=2_u32,
     );
     prop::collection::vec(draw, 1..60)
@@ -58,6 +58,7 @@ fn billed(n: usize, accounts: &[Account], draw: &Draw) -> BilledRequest {
     let [
         requests,
         prompt_tokens,
+        cached_tokens,
         completion_tokens,
         embedded_tokens,
         fuel,
@@ -67,6 +68,7 @@ fn billed(n: usize, accounts: &[Account], draw: &Draw) -> BilledRequest {
     let used = Usage {
         requests,
         prompt_tokens,
+        cached_tokens,
         completion_tokens,
         embedded_tokens,
         fuel,
@@ -207,6 +209,7 @@ async fn setup() -> (LedgerHost, Vec<Account>) {
     let prices = PriceList {
         requests: 3,
         prompt_tokens: 150_001,
+        cached_tokens: Some(15_013),
         completion_tokens: 600_007,
         embedded_tokens: 20_003,
         fuel: 11,

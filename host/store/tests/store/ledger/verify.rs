@@ -20,6 +20,7 @@ async fn ledger_with_entries() -> LedgerHost {
     let mut setup = LedgerHost::new().await;
     let prices = PriceList {
         prompt_tokens: 150_000,
+        cached_tokens: Some(15_000),
         fuel: 2_000_000,
         ..PriceList::default()
     };
@@ -55,6 +56,7 @@ async fn ledger_with_entries() -> LedgerHost {
     }
     let engine = EngineTokens {
         prompt: 11 * 11,
+        cached: 11 * 4,
         completion: 11 * 7,
         embedded: 11 * 3,
     };
@@ -112,13 +114,14 @@ async fn tokens_that_were_not_billed_are_a_fault() {
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
     let engine = EngineTokens {
         prompt: 11,
+        cached: 4,
         completion: 8,
         embedded: 3,
     };
     setup.ledger.end_run(engine).await.unwrap();
     let faults = setup.verify().await.faults;
     assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_fault(&faults, &["run 1", "8 completion", "11, 7 and 3"]);
+    assert_fault(&faults, &["run 1", "8 completion", "11, 4, 7 and 3"]);
 }
 
 #[tokio::test]
@@ -136,7 +139,7 @@ async fn verify_finds_that_the_last_entries_were_deleted() {
     let sql = "DELETE FROM ledger WHERE position > 9; DELETE FROM rollups; INSERT INTO rollups
         SELECT account, at_ms / 86400000 * 86400, tenant, key, kind, model, adapter, plugin, plan, plan_version, sum(requests),
             sum(prompt_tokens), sum(completion_tokens), sum(embedded_tokens), sum(fuel), sum(stored_byte_hours),
-            sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos)
+            sum(adapter_byte_hours), sum(abandoned_tokens), sum(cost_nanos), sum(cached_tokens)
         FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10";
     let (setup, faults) = faults_after(ledger_with_entries().await, sql).await;
     assert_fault(&faults, &["from position 10 to 12 are gone"]);
@@ -261,7 +264,7 @@ async fn faults_beyond_a_thousand_are_counted_only() {
 async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
     let setup = ledger_with_entries().await;
     let columns = columns(&setup);
-    assert_eq!(columns.len(), 27);
+    assert_eq!(columns.len(), 29);
     let connection = connect(setup.host.data());
     connection.execute_batch(UNPROTECT).unwrap();
     let mut tried = 0;
@@ -295,7 +298,7 @@ async fn one_changed_byte_in_any_column_of_an_entry_is_found() {
         }
     }
     // Left out is what is empty: an adapter and, but for the abandoned one, `at_most`.
-    assert_eq!(tried, 3 * 27 - 4);
+    assert_eq!(tried, 3 * 29 - 4);
 }
 
 fn columns(setup: &LedgerHost) -> Vec<String> {
