@@ -42,6 +42,11 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<u32>)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub weight: Option<Value>,
+    /// Whether the tenant's requests share what the engine computed of a common beginning; true by default. When it is switched off,
+    /// what the engine keeps of the tenant is dropped.
+    #[schema(value_type = Option<bool>)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub prefix_cache: Option<Value>,
     /// `total_tokens`, `monthly_tokens`, `daily_tokens`, the same with `_micros` (millionths of the currency), `mode` (`hard` or
     /// `soft`), `webhook` and `thresholds` (percent).
     #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 50_000_000, "thresholds": [80, 100]}))]
@@ -71,6 +76,7 @@ impl PolicyPatch {
         let named = [
             ("plan", self.plan),
             ("weight", self.weight),
+            ("prefix_cache", self.prefix_cache),
             ("budget", self.budget),
             ("limits", self.limits),
         ];
@@ -100,6 +106,7 @@ pub struct Tenant {
     pub account: u64,
     pub plan: String,
     pub weight: u32,
+    pub prefix_cache: bool,
     #[schema(value_type = Object)]
     pub budget: Budget,
     #[schema(value_type = Object)]
@@ -133,6 +140,7 @@ impl From<tenant::Tenant> for Tenant {
             account: tenant.account.number(),
             plan: tenant.policy.plan.into(),
             weight: tenant.policy.weight,
+            prefix_cache: tenant.policy.prefix_cache,
             budget: tenant.policy.budget,
             limits: tenant.policy.limits,
         }

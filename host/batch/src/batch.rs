@@ -188,19 +188,20 @@ impl Batch {
     /// Drops all cached blocks. Running sequences keep theirs, and share no more of what they compute.
     pub fn clear_cache(&mut self) {
         self.blocks.forget_all();
-        self.stop_sharing(|_| true);
+        for id in self.running.values() {
+            if let Some(sequence) = self.sequences.get_mut(id) {
+                sequence.chain = None;
+            }
+        }
     }
 
-    /// Drops the account's cached blocks, as [`Self::clear_cache`] does for all.
+    /// Drops the account's cached blocks. Its sequences that wait or run keep what they hold, and neither fill nor read the cache again.
     pub fn forget_account(&mut self, account: Account) {
         let (first, last) = Namespace::bounds(account);
         self.blocks.forget(first, last);
-        self.stop_sharing(|sequence| sequence.account == account);
-    }
-
-    fn stop_sharing(&mut self, which: impl Fn(&Sequence) -> bool) {
-        for id in self.running.values() {
-            if let Some(sequence) = self.sequences.get_mut(id).filter(|sequence| which(sequence)) {
+        for sequence in self.sequences.values_mut() {
+            if sequence.account == account {
+                sequence.namespace = None;
                 sequence.chain = None;
             }
         }

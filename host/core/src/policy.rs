@@ -1,4 +1,4 @@
-//! What the operator lets a tenant use: plan, weight, budget, limits. Not here: what was used (`ledger`), and enforcing it
+//! What the operator lets a tenant use: plan, weight, prefix cache, budget, limits. Not here: what was used (`ledger`), and enforcing it
 //! (`services`).
 
 use crate::{Error, PlanName, Result};
@@ -16,6 +16,8 @@ pub struct Policy {
     pub plan: PlanName,
     /// Share of the engine while others wait too: 2 gets twice what 1 gets.
     pub weight: u32,
+    /// Whether the tenant's requests share what was computed of a common beginning, if the server has a prefix cache.
+    pub prefix_cache: bool,
     pub budget: Budget,
     pub limits: TenantLimits,
 }
@@ -25,6 +27,7 @@ impl Default for Policy {
         Self {
             plan: PlanName::standard(),
             weight: 1,
+            prefix_cache: true,
             budget: Budget::default(),
             limits: TenantLimits::default(),
         }
@@ -242,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_of_an_earlier_version_has_the_prefix_cache() {
+        let stored =
+            r#"{"plan":"gold","weight":3,"budget":{"mode":"soft","thresholds":[]},"limits":{"service_tier":"flex"}}"#;
+        let policy: Policy = serde_json::from_str(stored).unwrap();
+        assert!(policy.prefix_cache);
+        let off = policy.patched(&json!({"prefix_cache": false})).unwrap();
+        assert!(!off.prefix_cache);
+        // null takes the member away, and with it what it said.
+        assert_eq!(off.patched(&json!({"prefix_cache": null})).unwrap(), policy);
+    }
+
+    #[test]
     fn an_invalid_patch_names_its_member() {
         let refused = |patch: Value| Policy::default().patched(&patch).unwrap_err();
         assert_eq!(refused(json!({"budgets": {}})).param(), Some("budgets"));
@@ -251,6 +266,7 @@ mod tests {
                 .contains("-1")
         );
         assert_eq!(refused(json!({"weight": 0})).param(), Some("weight"));
+        assert_eq!(refused(json!({"prefix_cache": "off"})).param(), Some("prefix_cache"));
         assert_eq!(
             refused(json!({"limits": {"concurrent_requests": 0}})).param(),
             Some("limits.concurrent_requests")

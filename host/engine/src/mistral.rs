@@ -32,7 +32,7 @@ use riad_core::{
 };
 use sequence::ActiveSequence;
 use std::sync::{Arc, mpsc};
-use step_loop::{Start, StepLoop};
+use step_loop::{Message as LoopMessage, Start, StepLoop};
 
 pub(crate) struct MistralEngine {
     profile: ModelProfile,
@@ -43,7 +43,7 @@ pub(crate) struct MistralEngine {
     vocabulary: usize,
     encoder: PromptEncoder,
     adapters: AdapterCache,
-    starts: mpsc::Sender<Start>,
+    messages: mpsc::Sender<LoopMessage>,
     counted: Arc<Counted>,
 }
 
@@ -68,7 +68,7 @@ impl MistralEngine {
         let checkpoint = Checkpoint::find(&config.model)?;
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());
-        let (starts, receiver) = mpsc::channel();
+        let (messages, receiver) = mpsc::channel();
         let engine = Self {
             profile: config.profile.clone(),
             max_sequences: config.max_sequences,
@@ -77,7 +77,7 @@ impl MistralEngine {
             vocabulary: model.vocabulary(),
             encoder: model.encoder.clone(),
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
-            starts,
+            messages,
             counted: counted.clone(),
         };
         spawn(StepLoop::new(config, model, receiver, counted))?;
@@ -144,20 +144,25 @@ impl ChatEngine for MistralEngine {
             sequence: NewSequence {
                 account: generation.account,
                 weight: generation.weight,
-                namespace: self.prefix_cache.then_some(namespace),
+                namespace: (self.prefix_cache && generation.prefix_cache).then_some(namespace),
                 max_tokens,
                 prompt,
             },
             active: ActiveSequence::new(generation, prompt_tokens, max_tokens, adapter, events, permit)?,
         };
-        self.starts
-            .send(start)
+        self.messages
+            .send(LoopMessage::Start(Box::new(start)))
             .map_err(|_| engine_error("is not running", "its thread has ended"))?;
         Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
     }
 
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
         self.adapters.inspect(files.clone()).await
+    }
+
+    fn forget_account(&self, account: Account) {
+        // Fails when the thread has ended, and its cache with it.
+        let _ = self.messages.send(LoopMessage::ForgetAccount(account));
     }
 
     fn adapter_counts(&self) -> AdapterCounts {

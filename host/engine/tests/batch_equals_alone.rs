@@ -109,10 +109,45 @@ async fn an_answer_out_of_the_prefix_cache_is_the_same() {
     let requests = Requests::new();
     let alone = requests.alone().await;
     let engine = riad_engine::open(requests.config()).await.unwrap();
+    let mut cached = Vec::new();
+    for _ in 0..2 {
+        let answers = join_all((0..REQUESTS).map(|request| requests.ask(&engine, request))).await;
+        assert_same(&answers, &alone);
+        cached.push(answers.iter().map(|answer| answer.end.usage.cached_tokens).sum::<u32>());
+    }
+    assert!(cached[1] > cached[0], "{cached:?} tokens came from the cache");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adapters_replaced_under_load_change_nothing_for_others() {
+    let requests = Arc::new(Requests::new());
+    let alone = requests.alone().await;
+    // No adapter stays in memory when no request uses it.
+    let mut config = requests.config();
+    config.resident_adapter_bytes = 1;
+    let engine = riad_engine::open(config).await.unwrap();
+    let replacing = tokio::spawn({
+        let (engine, requests) = (engine.clone(), requests.clone());
+        async move {
+            for generation in 0..40 {
+                let made = &requests.made;
+                let adapter = made.adapter("replaced", &made.matrices(), 100 + generation);
+                let messages = [Message::user("word ".repeat(70))];
+                let answer = ask::ask(&engine, &messages, &Sampling::greedy(3), Some(&adapter)).await;
+                let usage = answer.unwrap().end.usage;
+                assert_eq!(
+                    usage.cached_tokens, 0,
+                    "a new generation finds nothing of the one before"
+                );
+            }
+        }
+    });
     for _ in 0..2 {
         let answers = join_all((0..REQUESTS).map(|request| requests.ask(&engine, request))).await;
         assert_same(&answers, &alone);
     }
+    replacing.await.unwrap();
+    assert!(engine.adapter_counts().evictions >= 39);
 }
 
 #[tokio::test(flavor = "multi_thread")]

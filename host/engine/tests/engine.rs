@@ -24,6 +24,8 @@ mod flight;
 mod inspection;
 #[path = "engine/logprobs.rs"]
 mod logprobs;
+#[path = "engine/prefix_cache.rs"]
+mod prefix_cache;
 #[path = "engine/quantization.rs"]
 mod quantization;
 #[path = "engine/seeds.rs"]

@@ -88,10 +88,15 @@ impl TenantService {
         };
         let policy = self.patched(&tenant.policy, patch).await?;
         let entry = audit::by_operator(operator, Some(id), "tenant.change", id.as_str(), Some(patch));
-        self.0
+        let changed = self
+            .0
             .tenant_store
             .change(operator, id, &tenant.policy, (&name, &policy), entry)
-            .await
+            .await?;
+        if tenant.policy.prefix_cache && !changed.policy.prefix_cache {
+            self.0.engine.forget_account(changed.account);
+        }
+        Ok(changed)
     }
 
     /// Revokes the tenant's keys, forgets the tenant and removes its room; its account stays in the ledger. Goes on to the end
@@ -106,6 +111,7 @@ impl TenantService {
             let account = shared.tenant_store.delete(&operator, &id, entry).await?;
             let removed = shared.rooms.remove(&operator, &id).await;
             shared.logs.forget(account);
+            shared.engine.forget_account(account);
             removed
         })
         .await

@@ -62,6 +62,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
         adapter: None,
         account: Account::new(1),
         weight: 1,
+        prefix_cache: true,
         usage_reporter: UsageReporter::new(Arc::new(Progress::default()), |_| {}),
     };
     let mut stream = engine.generate(generation, EnginePermit::new(|| {})).await?;
@@ -167,6 +168,8 @@ impl ChatEngine for FixedEngine {
     async fn inspect_adapter(&self, _: &AdapterFiles) -> Result<AdapterInfo> {
         Err(Error::invalid("this engine takes no adapters"))
     }
+
+    fn forget_account(&self, _: Account) {}
 
     fn adapter_counts(&self) -> AdapterCounts {
         AdapterCounts::default()

@@ -28,11 +28,11 @@ pub enum TenantCommand {
         /// The tenant
         id: TenantId,
     },
-    /// Change plan, weight, budget or limits, as in `budget.monthly_tokens=5000000 limits.requests_per_minute=60 plan=gold`
+    /// Change plan, weight, prefix cache, budget or limits, as in `budget.monthly_tokens=5000000 limits.requests_per_minute=60 plan=gold`
     Set {
         /// The tenant
         id: TenantId,
-        /// `name`, `plan`, `weight`, `budget.…` or `limits.…`; null removes a budget or a limit
+        /// `name`, `plan`, `weight`, `prefix_cache`, `budget.…` or `limits.…`; null removes a budget or a limit
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<Change>,
     },

@@ -75,6 +75,7 @@ fn policy(tenant: &Tenant) -> String {
         vec!["created".to_owned(), date(Timestamp::from_seconds(tenant.created))],
         vec!["plan".to_owned(), tenant.plan.clone()],
         vec!["weight".to_owned(), tenant.weight.to_string()],
+        vec!["prefix_cache".to_owned(), tenant.prefix_cache.to_string()],
     ];
     for (part, members) in [
         ("budget", super::members(&tenant.budget)),

@@ -21,6 +21,8 @@ pub struct Generation {
     pub account: Account,
     /// Share of the engine's steps while others run too: 2 gets twice what 1 gets.
     pub weight: u32,
+    /// Whether it may use and fill the account's prefix cache.
+    pub prefix_cache: bool,
     pub usage_reporter: UsageReporter,
 }
 
@@ -121,6 +123,10 @@ pub trait ChatEngine: Send + Sync {
 
     /// Checks an adapter's files against the base model: `InvalidRequest` names the tensor or the field at fault.
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;
+
+    /// Drops what the engine keeps of the account's prompts and answers for later requests, before the next step. What runs keeps what
+    /// it has, and leaves nothing behind.
+    fn forget_account(&self, account: Account);
 
     fn adapter_counts(&self) -> AdapterCounts;
 

@@ -11,7 +11,7 @@ use super::{
 use crate::EngineConfig;
 use rayon::prelude::*;
 use riad_batch::{Batch, Limits, NewSequence, Refusal, SequenceId, Step};
-use riad_core::{Error, Result, chat::FinishReason};
+use riad_core::{Account, Error, Result, chat::FinishReason};
 use riad_lora::RowSegment;
 use std::{
     collections::HashMap,
@@ -27,6 +27,12 @@ enum Next {
     End,
 }
 
+/// What the loop is asked to do before its next step, in this order.
+pub(super) enum Message {
+    Start(Box<Start>),
+    ForgetAccount(Account),
+}
+
 /// A generation for the batch.
 pub(super) struct Start {
     pub sequence: NewSequence,
@@ -38,18 +44,23 @@ pub(super) struct StepLoop {
     model: Arc<LoadedModel>,
     batch: Batch,
     active: HashMap<SequenceId, ActiveSequence>,
-    starts: Receiver<Start>,
+    messages: Receiver<Message>,
     counted: Arc<Counted>,
 }
 
 impl StepLoop {
-    pub fn new(config: EngineConfig, model: Arc<LoadedModel>, starts: Receiver<Start>, counted: Arc<Counted>) -> Self {
+    pub fn new(
+        config: EngineConfig,
+        model: Arc<LoadedModel>,
+        messages: Receiver<Message>,
+        counted: Arc<Counted>,
+    ) -> Self {
         Self {
             batch: Batch::new(limits(&config, &model)),
             config,
             model,
             active: HashMap::new(),
-            starts,
+            messages,
             counted,
         }
     }
@@ -85,19 +96,26 @@ impl StepLoop {
         Next::Step
     }
 
-    /// Takes the requests that have come; waits for one if there is nothing to do. `false` when no more can come and none is left.
+    /// Takes the messages that have come; waits for one if there is nothing to do. `false` when no more can come and none is left.
     fn admit(&mut self) -> bool {
         if self.active.is_empty() {
-            match self.starts.recv() {
-                Ok(start) => self.start(start),
+            match self.messages.recv() {
+                Ok(message) => self.handle(message),
                 Err(_) => return false,
             }
         }
         loop {
-            match self.starts.try_recv() {
-                Ok(start) => self.start(start),
+            match self.messages.try_recv() {
+                Ok(message) => self.handle(message),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
             }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Start(start) => self.start(*start),
+            Message::ForgetAccount(account) => self.batch.forget_account(account),
         }
     }
 

@@ -106,7 +106,12 @@ async fn a_panic_on_the_engines_thread_ends_the_batch_and_no_more() {
             ..alone.end.usage
         });
     }
-    assert_eq!(Sums::counted(&engine), Sums::of(&reported));
+    let without_hits = |sums: Sums| Sums { cached: 0, ..sums };
+    assert_eq!(
+        without_hits(Sums::counted(&engine)),
+        without_hits(Sums::of(&reported)),
+        "whatever the cache had for those whose reports failed"
+    );
     let question = story();
     let asked = (0..8).map(|i| ask::ask(&engine, &question, &short, (i % 2 == 1).then_some(&adapter)));
     for (i, answer) in join_all(asked).await.into_iter().enumerate() {

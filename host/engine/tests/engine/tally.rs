@@ -90,6 +90,7 @@ async fn usage_is_counted_then_reported_then_the_permit_returns() {
         adapter: None,
         account: Account::new(3),
         weight: 1,
+        prefix_cache: true,
         usage_reporter,
     };
     let mut stream = engine.generate(generation, permit).await.unwrap();

@@ -52,6 +52,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
         weight: prepared.pass.policy().weight,
+        prefix_cache: prepared.pass.policy().prefix_cache,
         usage_reporter: meter.usage_reporter(&progress),
     };
     let stream = meter.record_engine_result(shared.engine.generate(generation, permit).await)?;

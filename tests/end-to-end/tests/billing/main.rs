@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod cached;
 mod endings;
 mod exports;
 mod kinds;

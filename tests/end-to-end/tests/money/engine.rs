@@ -33,6 +33,7 @@ struct State {
     truth: Truth,
     counted: Mutex<EngineTokens>,
     resident: Mutex<Vec<(Account, u64)>>,
+    forgotten: Mutex<Vec<Account>>,
 }
 
 impl ScriptedEngine {
@@ -50,7 +51,13 @@ impl ScriptedEngine {
             truth,
             counted: Mutex::default(),
             resident: Mutex::default(),
+            forgotten: Mutex::default(),
         }))
+    }
+
+    /// The accounts that the engine was told to forget, in order.
+    pub fn forgotten(&self) -> Vec<Account> {
+        self.0.forgotten.lock().clone()
     }
 
     /// Has adapters of an account in memory from now on.
@@ -105,6 +112,10 @@ impl ChatEngine for ScriptedEngine {
             bytes: files.weights.len() as u64,
             tensors: 2,
         })
+    }
+
+    fn forget_account(&self, account: Account) {
+        self.0.forgotten.lock().push(account);
     }
 
     fn adapter_counts(&self) -> AdapterCounts {

@@ -198,8 +198,9 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
             billed,
             "{name}"
         );
-        // As the scripted engine has it.
-        assert_eq!(used.cached_tokens, used.prompt_tokens / 3, "{name}");
+        // A third of each prompt, as the scripted engine has it.
+        let prompts = used.prompt_tokens / u64::from(SCRIPT.prompt);
+        assert_eq!(used.cached_tokens, u64::from(SCRIPT.prompt / 3) * prompts, "{name}");
         let is_chat = matches!(op.ask, Ask::Chat { .. });
         assert_eq!(used.fuel > 0, is_chat, "{name}");
         assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");
@@ -357,5 +358,29 @@ async fn rooms_and_adapters_are_billed_by_the_hour_and_to_no_key() {
     closes(&server).await;
     // An entry may be on its way still.
     let _ = accruing.await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engine_forgets_tenants_deleted_or_without_prefix_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::found(folder.path(), &[plain(), plain()]).await;
+    let accounts = [0, 1].map(|tenant| server.pass((tenant, 0)).account());
+    let (tenants, ids) = (
+        server.services.tenants(),
+        ["tenant-0", "tenant-1"].map(|id| id.parse().unwrap()),
+    );
+    for (patch, forgotten) in [
+        (json!({"weight": 2}), 0),
+        (json!({"prefix_cache": false}), 1),
+        // It was off before.
+        (json!({"prefix_cache": false, "weight": 3}), 1),
+        (json!({"prefix_cache": true}), 1),
+    ] {
+        tenants.change(&server.operator, &ids[0], None, &patch).await.unwrap();
+        assert_eq!(server.engine.forgotten(), &accounts[..1][..forgotten], "{patch}");
+    }
+    tenants.delete(&server.operator, &ids[1]).await.unwrap();
+    assert_eq!(server.engine.forgotten(), accounts);
     server.close().await;
 }

@@ -235,6 +235,26 @@ fn what_is_forgotten_is_computed_again() {
 }
 
 #[test]
+fn a_forgotten_accounts_sequences_share_nothing_more() {
+    let mut batch = Batch::new(Limits {
+        sequences: 1,
+        ..limits()
+    });
+    let running = batch.add(sequence(0, 30, 3)).unwrap();
+    run(&mut batch);
+    let waiting = batch.add(sequence(100, 30, 3)).unwrap();
+    batch.forget_account(account(1));
+    finish(&mut batch);
+    for id in [running, waiting] {
+        assert_eq!(batch.remove(id).unwrap().tokens.len(), 33);
+    }
+    assert_eq!((batch.gauges().blocks_cached, batch.gauges().blocks_free), (0, 64));
+    // Those that come later do.
+    assert_eq!(cached(&mut batch, sequence(0, 30, 1)), 0);
+    assert_eq!(cached(&mut batch, sequence(0, 30, 1)), 28);
+}
+
+#[test]
 fn what_was_computed_before_a_clear_is_not_shared() {
     let mut batch = Batch::new(limits());
     let id = batch.add(sequence(0, 30, 3)).unwrap();
