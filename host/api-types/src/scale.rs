@@ -13,6 +13,9 @@ pub struct Scale {
     /// Generations that can run at the same time.
     pub max_sequences: u64,
     pub running_sequences: u64,
+    /// Tokens of running generations in the KV cache, and those that fit into it: near that, generations are preempted.
+    pub batch_tokens: u64,
+    pub kv_cache_tokens: u64,
     /// Requests that wait for a place in the batch.
     pub queue_requests: u64,
     /// Tokens that they may need: prompt and longest completion.
@@ -37,6 +40,8 @@ impl From<Gauges> for Scale {
             object: "scale".into(),
             max_sequences: gauges.max_sequences,
             running_sequences: gauges.running_sequences,
+            batch_tokens: gauges.batch.tokens,
+            kv_cache_tokens: gauges.batch.kv_cache_tokens,
             queue_requests: gauges.queue_requests,
             queue_tokens: gauges.queue_tokens,
             estimated_ttft_ms: estimated.map(ms),

@@ -42,6 +42,8 @@ pub struct Gauges {
     pub waiting: usize,
     /// Running sequences that have more than one row to compute.
     pub prefilling: usize,
+    /// Computed tokens of running sequences.
+    pub tokens: usize,
     /// Blocks that sequences hold.
     pub blocks_used: usize,
     /// Blocks that no sequence holds and that are kept for prefixes that may come again.
@@ -171,11 +173,12 @@ impl Batch {
 
     #[must_use]
     pub fn gauges(&self) -> Gauges {
-        let running = self.running.values().filter_map(|id| self.sequences.get(id));
+        let running = || self.running.values().filter_map(|id| self.sequences.get(id));
         Gauges {
             running: self.running.len(),
             waiting: self.waiting,
-            prefilling: running.filter(|sequence| sequence.uncomputed() > 1).count(),
+            prefilling: running().filter(|sequence| sequence.uncomputed() > 1).count(),
+            tokens: running().map(|sequence| sequence.computed).sum(),
             blocks_used: self.blocks.count() - self.blocks.available(),
             blocks_cached: self.blocks.cached(),
             blocks_free: self.blocks.free(),

@@ -3,6 +3,7 @@
 
 mod adapters;
 mod audit;
+mod batch;
 mod capabilities;
 mod documents;
 mod embedder;
@@ -24,6 +25,7 @@ mod webhooks;
 
 pub use adapters::AdapterStore;
 pub use audit::AuditLog;
+pub use batch::{BatchState, StepTimes};
 pub use capabilities::{Capabilities, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter};
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};

@@ -9,6 +9,7 @@ mod model;
 mod prompt;
 mod sampling;
 mod sequence;
+mod stats;
 mod step_loop;
 mod stop;
 mod text;
@@ -27,10 +28,11 @@ use riad_core::{
     adapter::{AdapterFiles, AdapterInfo},
     chat::{Message, TokenUsage},
     ledger::EngineTokens,
-    ports::{AdapterCounts, ChatEngine, EnginePermit, Generation, GenerationStream},
+    ports::{AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationStream},
     profile::ModelProfile,
 };
 use sequence::ActiveSequence;
+use stats::SharedState;
 use std::sync::{Arc, mpsc};
 use step_loop::{Message as LoopMessage, Start, StepLoop};
 
@@ -45,6 +47,7 @@ pub(crate) struct MistralEngine {
     adapters: AdapterCache,
     messages: mpsc::Sender<LoopMessage>,
     counted: Arc<Counted>,
+    batch: SharedState,
 }
 
 /// Tokens of the generations that have ended.
@@ -68,6 +71,7 @@ impl MistralEngine {
         let checkpoint = Checkpoint::find(&config.model)?;
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());
+        let batch = SharedState::default();
         let (messages, receiver) = mpsc::channel();
         let engine = Self {
             profile: config.profile.clone(),
@@ -79,8 +83,9 @@ impl MistralEngine {
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
             messages,
             counted: counted.clone(),
+            batch: batch.clone(),
         };
-        spawn(StepLoop::new(config, model, receiver, counted))?;
+        spawn(StepLoop::new(config, model, receiver, counted, batch))?;
         Ok(engine)
     }
 }
@@ -163,6 +168,10 @@ impl ChatEngine for MistralEngine {
     fn forget_account(&self, account: Account) {
         // Fails when the thread has ended, and its cache with it.
         let _ = self.messages.send(LoopMessage::ForgetAccount(account));
+    }
+
+    fn batch(&self) -> BatchState {
+        self.batch.read()
     }
 
     fn adapter_counts(&self) -> AdapterCounts {

@@ -36,6 +36,7 @@ impl ScaleService {
             estimated_first_token: queue.estimated_wait,
             target_first_token: shared.target_first_token,
             tokens_per_second: queue.tokens_per_second,
+            batch: shared.engine.batch(),
             adapters: shared.engine.adapter_counts(),
             rooms_open: shared.rooms.open_rooms(),
             engine,

@@ -4,6 +4,7 @@
 //! (open-telemetry/semantic-conventions-genai, `docs/gen-ai/gen-ai-metrics.md`, status "Development"), in the form that its
 //! Prometheus compatibility rules give them: `.` becomes `_`, `s` is appended as `_seconds`, `{token}` is dropped.
 
+mod batch;
 mod gauges;
 mod labels;
 
@@ -214,6 +215,7 @@ impl Telemetry for Metrics {
     fn render(&self, gauges: &Gauges) -> String {
         let mut now = Registry::default();
         gauges::register(&mut now, gauges);
+        batch::register(&mut now, &gauges.batch);
         let mut text = String::new();
         let written = encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &now))

@@ -12,8 +12,8 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent, GenerationStream,
-        Progress, UsageReporter,
+        AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent,
+        GenerationStream, Progress, UsageReporter,
     },
     profile::ModelProfile,
 };
@@ -170,6 +170,10 @@ impl ChatEngine for FixedEngine {
     }
 
     fn forget_account(&self, _: Account) {}
+
+    fn batch(&self) -> BatchState {
+        BatchState::default()
+    }
 
     fn adapter_counts(&self) -> AdapterCounts {
         AdapterCounts::default()

@@ -1,6 +1,6 @@
 //! The model engine: prompts to tokens.
 
-use super::{EnginePermit, Progress};
+use super::{BatchState, EnginePermit, Progress};
 use crate::{
     Account, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
@@ -127,6 +127,9 @@ pub trait ChatEngine: Send + Sync {
     /// Drops what the engine keeps of the account's prompts and answers for later requests, before the next step. What runs keeps what
     /// it has, and leaves nothing behind.
     fn forget_account(&self, account: Account);
+
+    /// At most a step old.
+    fn batch(&self) -> BatchState;
 
     fn adapter_counts(&self) -> AdapterCounts;
 

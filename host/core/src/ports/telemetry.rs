@@ -3,7 +3,7 @@
 use crate::{
     AdapterAlias, TenantId,
     ledger::{EngineTokens, Kind, Outcome},
-    ports::AdapterCounts,
+    ports::{AdapterCounts, BatchState},
     price::Usage,
 };
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub struct Gauges {
     pub target_first_token: Duration,
     /// Weighted tokens per second of the whole batch, as a recent average.
     pub tokens_per_second: f64,
+    pub batch: BatchState,
     pub adapters: AdapterCounts,
     pub rooms_open: u64,
     /// The engine's own count since the process started.

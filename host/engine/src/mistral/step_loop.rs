@@ -7,6 +7,7 @@ use super::{
     model::{LoadedModel, Logits},
     sampling::Sampled,
     sequence::ActiveSequence,
+    stats::{SharedState, StepStats},
 };
 use crate::EngineConfig;
 use rayon::prelude::*;
@@ -20,6 +21,7 @@ use std::{
         Arc,
         mpsc::{Receiver, TryRecvError},
     },
+    time::Instant,
 };
 
 enum Next {
@@ -46,6 +48,7 @@ pub(super) struct StepLoop {
     active: HashMap<SequenceId, ActiveSequence>,
     messages: Receiver<Message>,
     counted: Arc<Counted>,
+    stats: StepStats,
 }
 
 impl StepLoop {
@@ -54,14 +57,19 @@ impl StepLoop {
         model: Arc<LoadedModel>,
         messages: Receiver<Message>,
         counted: Arc<Counted>,
+        state: SharedState,
     ) -> Self {
+        let batch = Batch::new(limits(&config, &model));
+        let mut stats = StepStats::new(state);
+        stats.publish(&batch.gauges(), BLOCK_SIZE);
         Self {
-            batch: Batch::new(limits(&config, &model)),
+            batch,
             config,
             model,
             active: HashMap::new(),
             messages,
             counted,
+            stats,
         }
     }
 
@@ -86,13 +94,16 @@ impl StepLoop {
             return Next::End;
         }
         self.drop_cancelled();
+        let begun = Instant::now();
         let step = self.batch.plan();
         if !step.segments.is_empty() {
             match self.compute(&step) {
                 Ok(sampled) => self.commit(&step, sampled),
                 Err(error) => self.abandon(&step, &error),
             }
+            self.stats.count(&step, begun.elapsed());
         }
+        self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
         Next::Step
     }
 
@@ -228,6 +239,7 @@ impl StepLoop {
         tracing::error!("a step panicked; loading the model again");
         match LoadedModel::load(&self.config) {
             Ok(model) => {
+                self.stats.batch_replaced(&self.batch.gauges());
                 self.batch = Batch::new(limits(&self.config, &model));
                 self.model = Arc::new(model);
             }

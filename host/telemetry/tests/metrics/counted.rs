@@ -181,6 +181,42 @@ fn gauges_are_what_they_were_given() {
 }
 
 #[test]
+fn the_batchs_state_is_labeled_by_state_and_phase_only() {
+    let exposition = scrape(&Metrics::new(MetricsConfig::default()));
+    for (name, labels, expected) in [
+        ("riad_engine_sequences", vec![("state", "waiting")], 3.0),
+        ("riad_engine_sequences", vec![("state", "prefilling")], 1.0),
+        ("riad_engine_sequences", vec![("state", "decoding")], 2.0),
+        ("riad_engine_kv_blocks", vec![("state", "used")], 20.0),
+        ("riad_engine_kv_blocks", vec![("state", "cached")], 30.0),
+        ("riad_engine_kv_blocks", vec![("state", "free")], 78.0),
+        ("riad_engine_batch_tokens", vec![], 640.0),
+        ("riad_engine_kv_cache_tokens", vec![], 4096.0),
+        ("riad_engine_preemptions_total", vec![], 5.0),
+        ("riad_engine_prefix_hit_tokens_total", vec![], 320.0),
+        ("riad_engine_prefix_lookup_tokens_total", vec![], 1000.0),
+        ("riad_engine_rows_total", vec![("phase", "prefill")], 700.0),
+        ("riad_engine_rows_total", vec![("phase", "decode")], 400.0),
+        ("riad_engine_step_time_seconds_count", vec![], 3.0),
+        ("riad_engine_step_time_seconds_sum", vec![], 60.043),
+        ("riad_engine_step_time_seconds_bucket", vec![("le", "0.005")], 1.0),
+        ("riad_engine_step_time_seconds_bucket", vec![("le", "5.0")], 2.0),
+        ("riad_engine_step_time_seconds_bucket", vec![("le", "+Inf")], 3.0),
+    ] {
+        let found: Vec<_> = exposition.samples(name, &labels).collect();
+        let [sample] = &found[..] else {
+            panic!("{name} {labels:?}: {} samples", found.len());
+        };
+        assert!(
+            (sample.value - expected).abs() < 1e-9,
+            "{name} {labels:?}: {}",
+            sample.value
+        );
+        assert_eq!(sample.labels.len(), labels.len(), "{name}");
+    }
+}
+
+#[test]
 fn extreme_gauges_are_valid_numbers() {
     let metrics = Metrics::new(MetricsConfig::default());
     for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {

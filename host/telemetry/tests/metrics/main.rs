@@ -12,7 +12,7 @@ mod names;
 
 use riad_core::{
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{AdapterCounts, Gauges, RequestRecord, Telemetry},
+    ports::{AdapterCounts, BatchState, Gauges, RequestRecord, Telemetry},
     price::Usage,
 };
 use riad_openmetrics::{Exposition, check};
@@ -45,6 +45,29 @@ fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestRecord 
     }
 }
 
+fn batch() -> BatchState {
+    let mut batch = BatchState {
+        prefilling: 1,
+        decoding: 2,
+        waiting: 3,
+        tokens: 640,
+        kv_cache_tokens: 4096,
+        blocks_used: 20,
+        blocks_cached: 30,
+        blocks_free: 78,
+        preemptions: 5,
+        prefix_hit_tokens: 320,
+        prefix_lookup_tokens: 1000,
+        prefill_rows: 700,
+        decode_rows: 400,
+        ..BatchState::default()
+    };
+    for millis in [3, 40, 60_000] {
+        batch.step_times.observe(Duration::from_millis(millis));
+    }
+    batch
+}
+
 fn gauges() -> Gauges {
     Gauges {
         max_sequences: 4,
@@ -54,6 +77,7 @@ fn gauges() -> Gauges {
         estimated_first_token: Some(Duration::from_millis(750)),
         target_first_token: Duration::from_secs(2),
         tokens_per_second: 42.5,
+        batch: batch(),
         adapters: AdapterCounts {
             resident: 5,
             resident_bytes: 4096,

@@ -10,8 +10,8 @@ use riad_core::{
     chat::{FinishReason, Message, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, ChatEngine, Embedder, EmbeddingSpace, EnginePermit, Generation, GenerationEnd, GenerationEvent,
-        GenerationStream,
+        AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EnginePermit, Generation, GenerationEnd,
+        GenerationEvent, GenerationStream,
     },
     price::Usage,
     profile::ModelProfile,
@@ -116,6 +116,10 @@ impl ChatEngine for ScriptedEngine {
 
     fn forget_account(&self, account: Account) {
         self.0.forgotten.lock().push(account);
+    }
+
+    fn batch(&self) -> BatchState {
+        BatchState::default()
     }
 
     fn adapter_counts(&self) -> AdapterCounts {

@@ -56,7 +56,8 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
     let begun = Instant::now();
     let quiet = loop {
         let now = scrape(&host.operator).await;
-        if now.sum("riad_held_tokens", &[]) == Some(0.0) && now.sum("riad_sequences_running", &[]) == Some(0.0) {
+        let idle = ["riad_held_tokens", "riad_sequences_running", "riad_engine_sequences"];
+        if idle.iter().all(|name| now.sum(name, &[]) == Some(0.0)) {
             break now;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "something is never settled");
@@ -84,6 +85,22 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
             assert_eq!(quiet.sum(metric, &labels), Some(expected), "{metric} {kind}");
         }
     }
+    // Every token that was billed and not cached was a row, but for the last of an answer, and nothing was computed twice.
+    assert_eq!(quiet.sum("riad_ledger_drift_tokens", &[("type", "cached")]), Some(0.0));
+    let rows = |phase| quiet.sum("riad_engine_rows_total", &[("phase", phase)]).unwrap();
+    let computed = column("prompt_tokens", &|_| true) - column("cached_tokens", &|_| true);
+    assert!(rows("prefill") > 0.0 && rows("prefill") <= computed, "{computed}");
+    assert!(rows("decode") > 0.0 && rows("decode") <= computed + column("completion_tokens", &|_| true));
+    assert_eq!(quiet.sum("riad_engine_preemptions_total", &[]), Some(0.0));
+    assert!(quiet.sum("riad_engine_step_time_seconds_count", &[]) > Some(0.0));
+    assert_eq!(quiet.sum("riad_engine_batch_tokens", &[]), Some(0.0));
+    assert!(quiet.sum("riad_engine_kv_blocks", &[("state", "cached")]) > Some(0.0));
+    let hits = quiet.sum("riad_engine_prefix_hit_tokens_total", &[]).unwrap();
+    let lookups = quiet.sum("riad_engine_prefix_lookup_tokens_total", &[]).unwrap();
+    assert!(
+        hits >= column("cached_tokens", &|_| true) && lookups > hits,
+        "{hits} of {lookups}"
+    );
     for kind in ["chat", "embedding", "document", "search"] {
         for outcome in ["completed", "cancelled", "plugin_failed"] {
             let counted = quiet
@@ -148,6 +165,8 @@ async fn metrics_say_what_the_ledger_says_and_pass_the_check() {
         (&scale["queue_requests"], &scale["queue_tokens"], &scale["shed"]),
         (&0.into(), &0.into(), &0.into())
     );
+    assert_eq!(scale["batch_tokens"], 0);
+    assert!(scale["kv_cache_tokens"].as_u64() > Some(0), "{scale}");
     assert_eq!(scale["target_ttft_ms"], 10_000);
     assert!(
         scale["estimated_ttft_ms"].is_u64() && scale["tokens_per_second"].as_f64() > Some(0.0),
@@ -182,6 +201,10 @@ async fn the_scale_endpoint_shows_a_queue_while_it_lasts() {
     };
     let (answers, scale) = tokio::join!(waiting, watching);
     assert_eq!(scale["running_sequences"], 1, "{scale}");
+    assert!(
+        scale["batch_tokens"].as_u64() <= scale["kv_cache_tokens"].as_u64(),
+        "{scale}"
+    );
     let waits = scale["queue_requests"].as_u64().unwrap();
     assert!(scale["queue_tokens"].as_u64().unwrap() >= waits * 300, "{scale}");
     for answer in answers {
