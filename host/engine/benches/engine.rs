@@ -1,5 +1,5 @@
 //! `cargo xtask bench engine [-- MODEL]`: tokens per second and times to the first token by the number of requests and adapters, what a
-//! long prompt of another tenant does to a stream, what the prefix cache saves, how quickly an adapter loads. MODEL is a folder in
+//! long prompt of another tenant does to a stream, what the prefix cache saves and whether its timing tells tenants anything, how quickly an adapter loads. MODEL is a folder in
 //! Hugging Face's layout of the family llama; without one a checkpoint of random numbers with SmolLM2-135M's shape is made.
 //!
 //! Everything is measured in rounds that alternate, and reported as ratios of the medians; the absolute figures are this machine's.
@@ -52,6 +52,9 @@ const ADAPTERS: usize = 16;
 const TOKENS: u32 = 64;
 /// Words of the prompts, about as many tokens.
 const WORDS: [usize; 16] = [20, 60, 120, 200, 300, 400, 40, 160, 90, 250, 350, 30, 140, 220, 70, 380];
+/// Prompts of the timing oracle: of each sort at least so many, each of so many words.
+const ORACLE_PAIRS: usize = 400;
+const ORACLE_WORDS: usize = 48;
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -145,6 +148,7 @@ impl Bench {
         bench.prefill().await;
         bench.gap().await;
         bench.prefix().await;
+        bench.oracle().await;
     }
 
     fn prompt(&self, words: usize) -> Vec<Message> {
@@ -259,6 +263,35 @@ impl Bench {
         );
     }
 
+    /// Whether the time to the first token tells that somebody had a prompt before: the area under the curve (AUC) of a classifier by
+    /// that time alone, 0.5 if it tells nothing. Prompts that were had and new ones alternate in random order.
+    async fn oracle(&self) {
+        let mut random = Random::new(7);
+        for (asking, name, pairs) in [(1, "the same account", 50), (2, "another account", ORACLE_PAIRS)] {
+            let mut waits = [Vec::new(), Vec::new()];
+            while waits.iter().any(|waits| waits.len() < pairs) {
+                let was_had = usize::from(random.number(1.0) > 0.0);
+                let messages = self.prompt(ORACLE_WORDS);
+                // The same work comes before both, so that nothing but the prompt differs.
+                let before = match was_had {
+                    1 => messages.clone(),
+                    _ => self.prompt(ORACLE_WORDS),
+                };
+                self.ask(before, 1, None, 1, Instant::now()).await;
+                let times = self.ask(messages, 1, None, asking, Instant::now()).await;
+                waits[was_had].extend(times.first());
+            }
+            let [new, had] = waits;
+            let quicker: f64 = had.iter().map(|had| wins(*had, &new)).sum();
+            let (had, new) = (had.len() as f64, new.len() as f64);
+            println!(
+                "AUC of \"this prompt was had\" by the time to the first token, for {name}: {:.3} (standard error of a guess {:.3})",
+                quicker / had / new,
+                ((had + new + 1.0) / (12.0 * had * new)).sqrt()
+            );
+        }
+    }
+
     async fn loads(&self, folder: &Path) {
         let mut times = Vec::new();
         for number in 0..5 {
@@ -293,6 +326,16 @@ fn adapter(folder: &Path, seed: u64) -> AdapterSource {
         &tensors,
     );
     ask::source(&folder)
+}
+
+/// How many of `others` are slower; a tie is half.
+fn wins(time: f64, others: &[f64]) -> f64 {
+    let win = |other: &f64| match time.total_cmp(other) {
+        std::cmp::Ordering::Less => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Greater => 0.0,
+    };
+    others.iter().map(win).sum()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -128,6 +128,7 @@ fn gauges_tell_what_the_batch_holds() {
     run(&mut batch);
     let gauges = batch.gauges();
     assert_eq!((gauges.running, gauges.waiting, gauges.prefilling), (2, 1, 2));
+    assert_eq!(gauges.tokens, 16, "the rows of one step");
     assert_eq!(
         (gauges.blocks_used, gauges.blocks_cached, gauges.blocks_free),
         (4, 0, 60)
