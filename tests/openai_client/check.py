@@ -72,7 +72,9 @@ def check_chat(client, model):
     print(f"streamed chat: {chunks} chunks, {finish}, {usage}")
     assert text == choice.message.content, text
     assert finish == choice.finish_reason
-    assert usage == whole.usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tokens, whole.usage.completion_tokens)
+    # The same prompt again.
+    assert 0 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens, usage
 
     bare = list(client.chat.completions.create(**asked, stream=True))
     assert all(chunk.usage is None for chunk in bare)

@@ -139,10 +139,15 @@ impl Said {
         for name in ["number", "request", "jws"] {
             assert!(receipt.as_object_mut().unwrap().remove(name).is_some());
         }
+        // What the prefix cache had depends on the requests before.
+        let mut usage = usage.clone();
+        let details = usage.as_object_mut().unwrap().remove("prompt_tokens_details").unwrap();
+        let cached = receipt.as_object_mut().unwrap().remove("cached_tokens");
+        assert_eq!(cached.as_ref(), Some(&details["cached_tokens"]));
         Self {
             text: text.as_str().unwrap().to_owned(),
             finish: choice["finish_reason"].clone(),
-            usage: usage.clone(),
+            usage,
             passages: riad["passages"].clone(),
             citations: riad["citations"].clone(),
             receipt,

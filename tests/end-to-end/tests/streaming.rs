@@ -149,7 +149,12 @@ async fn usage_comes_in_a_chunk_of_its_own_when_it_is_asked_for() {
 
     let (last, rest) = events.split_last().unwrap();
     assert_eq!(last["choices"], json!([]));
-    assert_eq!(last["usage"], whole["usage"]);
+    for tokens in ["prompt_tokens", "completion_tokens", "total_tokens"] {
+        assert_eq!(last["usage"][tokens], whole["usage"][tokens]);
+    }
+    let cached = |usage: &Value| usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap();
+    assert_eq!(cached(&whole["usage"]), 0);
+    assert!(cached(&last["usage"]) > 0, "the same prompt again: {last}");
     assert_eq!(last["riad"]["receipt"]["tenant"], "acme");
     assert_eq!(last["riad"]["passages"], whole["riad"]["passages"]);
     for event in rest {
