@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_cost_what_prompt_tokens_do_unless_they_have_a_price() {
+    fn cached_tokens_cost_the_same_unless_they_have_a_price() {
         let same = PriceList {
             prompt_tokens: 150_001,
             ..PriceList::default()
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_list_of_an_earlier_version_reads_and_writes_as_it_was() {
+    fn a_price_list_of_an_earlier_version_stays_as_it_was() {
         let json = r#"{"requests":1,"prompt_tokens":2,"completion_tokens":3,"embedded_tokens":4,"fuel":5,"stored_byte_hours":6,"adapter_byte_hours":7}"#;
         let prices: PriceList = serde_json::from_str(json).unwrap();
         assert_eq!(prices.cached_tokens, None);

@@ -169,6 +169,9 @@ async fn older_audit_entries_get_numbers_within_their_account() {
                     CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
                         WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
                         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+                    ALTER TABLE ledger DROP COLUMN encoding;
+                    ALTER TABLE ledger DROP COLUMN cached_tokens;
+                    ALTER TABLE rollups DROP COLUMN cached_tokens;
                     PRAGMA user_version = 3;",
                 )
                 .unwrap();

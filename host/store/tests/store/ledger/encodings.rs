@@ -29,7 +29,7 @@ fn hash(before: &[u8], values: &[Value]) -> [u8; 32] {
                 bytes.extend((text.len() as u64).to_le_bytes());
                 bytes.extend(text.as_bytes());
             }
-            other => panic!("{other:?} was never in an entry"),
+            Value::Real(_) | Value::Blob(_) => panic!("{value:?} was never in an entry"),
         }
     }
     blake3::hash(&bytes).into()
@@ -176,7 +176,7 @@ async fn an_entry_that_claims_another_encoding_is_found() {
     let entry = setup.chains.settle(&billed);
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
     let connection = connect(setup.host.data());
-    connection.execute_batch(UNPROTECT).unwrap();
+    connection.execute_batch("DROP TRIGGER ledger_is_not_changed").unwrap();
     for (position, column, value) in [
         (2, "encoding", 2),
         (2, "encoding", 0),
