@@ -6,8 +6,8 @@ mod values;
 
 pub use access::{OperatorAccess, TenantAccess};
 pub use operations::{
-    AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, PlanCommand, ReceiptCommand, ScaleArgs, TenantCommand, UsageArgs,
-    UsageQuestion,
+    AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, ModelCheckArgs, ModelCommand, PlanCommand, ReceiptCommand,
+    ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,
 };
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
@@ -66,6 +66,9 @@ pub enum Command {
     /// List receipts, and check them offline
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Check a model before starting a server
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Check configuration, models, disk, ports and certificates before starting a server
     Doctor(DoctorArgs),
     /// Compile one component, as the child of a server

@@ -3,10 +3,12 @@
 pub mod adapter;
 pub mod audit;
 pub mod chat;
+mod check;
 pub mod doctor;
 pub mod document;
 pub mod key;
 pub mod ledger;
+pub mod model;
 pub mod models;
 pub mod pipeline;
 pub mod plan;

@@ -76,6 +76,7 @@ async fn call(command: Command) -> Result<()> {
             commands::usage::run(&args.question, &args.at.client()?, &Output::new(args.at.json)).await
         }
         Command::Receipt(command) => commands::receipt::run(command).await,
+        Command::Model(command) => commands::model::run(command),
         Command::Doctor(args) => commands::doctor::run(args).await,
         Command::Document(call) => {
             commands::document::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await

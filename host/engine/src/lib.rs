@@ -2,9 +2,11 @@
 //!
 //! A new backend is one file here and one arm in [`open`]. Not here: HTTP, SQL, wasmtime, and who may use which adapter.
 
+mod checkpoint;
 mod config;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod memory;
 mod peft;
 mod snapshot;
 mod static_embedder;
@@ -14,6 +16,7 @@ mod mistral;
 #[cfg(feature = "mistralrs")]
 mod pinned_lru;
 
+pub use checkpoint::{ADAPTER_FAMILIES, Checkpoint, Tensor, Weights};
 pub use config::{Device, Dtype, EngineConfig, Quantization};
 pub use snapshot::snapshot_folder;
 pub use static_embedder::StaticEmbedder;
@@ -24,10 +27,11 @@ use std::sync::Arc;
 /// Loads the configured model into memory. Takes seconds to minutes; must be called inside a multi-threaded tokio runtime.
 ///
 /// # Errors
-/// `InvalidRequest` when the configuration cannot work (no such model, a device that was not compiled in), `Unavailable`
+/// `InvalidRequest` when the configuration cannot work (no such model, a device that was not compiled in, more memory needed than there is), `Unavailable`
 /// when this binary was built without mistral.rs.
 pub async fn open(config: EngineConfig) -> Result<Arc<dyn ChatEngine>> {
     config.check()?;
+    memory::check(&config)?;
     #[cfg(feature = "mistralrs")]
     return Ok(Arc::new(mistral::MistralEngine::open(config).await?));
     #[cfg(not(feature = "mistralrs"))]

@@ -2,7 +2,6 @@
 //! Not here: the loop that computes steps (`mistral/step_loop.rs`), how an adapter is read (`mistral/adapters.rs`).
 
 mod adapters;
-mod checkpoint;
 mod inputs;
 mod logprobs;
 mod model;
@@ -14,10 +13,9 @@ mod step_loop;
 mod stop;
 mod text;
 
-use crate::EngineConfig;
+use crate::{EngineConfig, checkpoint::Checkpoint};
 use adapters::AdapterCache;
 use async_trait::async_trait;
-use checkpoint::Checkpoint;
 use futures::StreamExt;
 use model::LoadedModel;
 use parking_lot::Mutex;
@@ -68,7 +66,7 @@ impl MistralEngine {
         let loading = config.clone();
         let model = blocking(move || LoadedModel::load(&loading)).await?;
         // After the model, so that a hub id is in the cache by now.
-        let checkpoint = Checkpoint::find(&config.model)?;
+        let checkpoint = Checkpoint::open(&config.model)?;
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());
         let batch = SharedState::default();

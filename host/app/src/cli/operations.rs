@@ -226,3 +226,22 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Say what would work with a model and how much memory it needs, without loading it
+    Check(ModelCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ModelCheckArgs {
+    /// A folder in Hugging Face's layout, or a hub id that was downloaded before; if not given, engine.model
+    #[arg(value_name = "PATH")]
+    pub model: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

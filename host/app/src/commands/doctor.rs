@@ -2,21 +2,20 @@
 //!
 //! One line per check: ok, warn or fail, and what to do. It prints no secret and loads no model.
 
-mod check;
 mod files;
 mod machine;
 mod model;
 mod network;
 mod plugins;
 
+use super::check::{self, Check};
 use crate::{
     cli::DoctorArgs,
     config::{Config, Overrides, Secrets, Sources},
-    output::{self, Output},
+    output::Output,
 };
-use check::{Check, Status};
-use riad_core::{Error, Result};
-use serde_json::{Value, json};
+use riad_core::Result;
+use serde_json::json;
 use std::path::Path;
 
 /// Prints the result of every check; the exit code says whether a server can start.
@@ -25,15 +24,10 @@ use std::path::Path;
 /// `InvalidRequest` if a check failed.
 pub async fn run(args: DoctorArgs) -> Result<()> {
     let checks = run_checks(args.config.as_deref(), args.data.as_deref()).await;
-    let failed = checks.iter().filter(|check| check.status == Status::Fail).count();
-    Output::new(args.json).show_json(&as_json(&checks, failed == 0), || as_lines(&checks));
-    match failed {
-        0 => Ok(()),
-        _ => Err(Error::invalid(format!(
-            "{failed} of {} checks failed; each line above that begins with `fail` says what to do",
-            checks.len()
-        ))),
-    }
+    let outcome = check::outcome(&checks);
+    let json = json!({"object": "doctor", "ok": outcome.is_ok(), "checks": check::as_json(&checks)});
+    Output::new(args.json).show_json(&json, || check::as_lines(&checks));
+    outcome
 }
 
 async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
@@ -89,29 +83,6 @@ fn secrets() -> Check {
         Ok(secrets) => Check::ok("secrets", format!("{} set", secrets.set().join(" and "))),
         Err(error) => Check::fail("secrets", error.message()),
     }
-}
-
-fn as_lines(checks: &[Check]) -> String {
-    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-    checks
-        .iter()
-        .map(|check| {
-            let message = output::clean(&check.message).replace('\n', " ");
-            format!(
-                "{:<4}  {}  {message}\n",
-                check.status.as_str(),
-                output::table::pad(check.name, width)
-            )
-        })
-        .collect()
-}
-
-fn as_json(checks: &[Check], ok: bool) -> Value {
-    let checks: Vec<_> = checks
-        .iter()
-        .map(|check| json!({"check": check.name, "result": check.status.as_str(), "message": check.message}))
-        .collect();
-    json!({"object": "doctor", "ok": ok, "checks": checks})
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in a
 //! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
-use super::{blocking, checkpoint::ADAPTER_FAMILIES, engine_error};
+use super::{blocking, engine_error};
 use crate::{
+    checkpoint::ADAPTER_FAMILIES,
     peft::{self, LayerShape},
     pinned_lru::PinnedLru,
 };

@@ -2,12 +2,10 @@
 //! and block table, so that prompts, parts of prompts and single tokens of any sequences are the same to the model.
 //! Not here: which rows (`riad_batch`).
 
+use crate::memory::BLOCK_SIZE;
 use candle_core::{Device, DeviceLocation, Result, Tensor, bail};
 use mistralrs::core::{FlashParams, ModelInputs, PagedAttentionInputMetadata};
 use std::collections::HashMap;
-
-/// Tokens of one KV block. The greatest that the kernels take: fewer blocks to look up, and a prefix is shared by whole blocks.
-pub(super) const BLOCK_SIZE: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct StepInputs {

@@ -1,13 +1,12 @@
 //! The base model in memory: loading it, and one forward pass of a step's rows. Not here: which rows (`step_loop`), adapters
 //! (`adapters`).
 
-use super::{
+use super::{engine_error, inputs::StepInputs, prompt::PromptEncoder};
+use crate::{
+    Device as DeviceChoice, Dtype, EngineConfig, Quantization,
     checkpoint::Checkpoint,
-    engine_error,
-    inputs::{BLOCK_SIZE, StepInputs},
-    prompt::PromptEncoder,
+    memory::{self, BLOCK_SIZE},
 };
-use crate::{Device as DeviceChoice, Dtype, EngineConfig, Quantization};
 use candle_core::{DType, Device};
 use mistralrs::core::{
     AutoDeviceMapParams, DeviceMapSetting, ForwardInputsResult, IsqType, Loader, MemoryGpuConfig, ModelDType,
@@ -218,13 +217,9 @@ fn model_dtype(config: &EngineConfig, device: &Device) -> ModelDType {
 }
 
 fn kv_cache_bytes(config: &EngineConfig) -> Result<usize> {
-    let element = match config.dtype {
-        Dtype::Auto | Dtype::F32 => 4,
-        Dtype::F16 | Dtype::Bf16 => 2,
-    };
-    let shape = Checkpoint::find(&config.model)?.kv_elements_per_token;
-    // One block more: the rounding to megabytes is upstream's, downward.
-    Ok((config.kv_cache_tokens + BLOCK_SIZE) * shape * element)
+    let checkpoint = Checkpoint::open(&config.model)?;
+    let bytes = memory::kv_cache_bytes(&checkpoint, config.dtype, config.kv_cache_tokens)?;
+    usize::try_from(bytes).map_err(Error::internal)
 }
 
 #[cfg(test)]

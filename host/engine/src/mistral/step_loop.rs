@@ -3,13 +3,13 @@
 
 use super::{
     Counted, engine_error,
-    inputs::{BLOCK_SIZE, StepInputs},
+    inputs::StepInputs,
     model::{LoadedModel, Logits},
     sampling::Sampled,
     sequence::ActiveSequence,
     stats::{SharedState, StepStats},
 };
-use crate::EngineConfig;
+use crate::{EngineConfig, memory::BLOCK_SIZE};
 use rayon::prelude::*;
 use riad_batch::{Batch, Limits, NewSequence, Refusal, SequenceId, Step};
 use riad_core::{Account, Error, Result, chat::FinishReason};

@@ -118,3 +118,16 @@ async fn a_panic_on_the_engines_thread_ends_the_batch_and_no_more() {
         assert_eq!(&answer.unwrap(), if i % 2 == 1 { &adapted } else { &alone });
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn a_model_that_does_not_fit_into_memory_is_not_loaded() {
+    let _exclusive = exclusive().await;
+    let made = Made::new("llama", SMALL, 1);
+    let mut config = ask::config(&made.model(), 1);
+    config.kv_cache_tokens = 1 << 40;
+    let error = riad_engine::open(config).await.err().expect("it does not fit");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.param(), Some("engine.kv_cache_tokens"));
+    assert!(error.message().contains("1099511627776 tokens"), "{error}");
+}

@@ -1,12 +1,13 @@
 //! Checks of the data folder and the TLS files.
 
-use super::{
-    check::{Check, size},
-    machine,
+use super::machine;
+use crate::{
+    commands::{check::Check, date},
+    config::Server,
 };
-use crate::{commands::date, config::Server};
 use riad_api::tls::{self, Tls};
 use riad_core::Timestamp;
+use riad_engine::memory::size;
 use riad_store::CONTROL_SCHEMA_VERSION;
 use std::{
     fs::{File, TryLockError},

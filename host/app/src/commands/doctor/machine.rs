@@ -1,8 +1,8 @@
-//! What the machine has: open files, memory, cores, free disk space, time.
+//! What the machine has: open files, free disk space, time.
 //!
 //! The figures come from `/proc` on Linux, else from `ulimit` and `df` of POSIX, because system calls would need unsafe code.
 
-use super::check::Check;
+use crate::commands::check::Check;
 use riad_core::Timestamp;
 use std::{
     path::Path,
@@ -80,23 +80,6 @@ fn ask(program: &str, arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Memory that a process can still allocate, within the machine and the container (its control group).
-pub(super) fn available_bytes() -> Option<u64> {
-    let machine = available_of(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
-    let group = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    let left = group("memory.max")
-        .and_then(|max| max.trim().parse::<u64>().ok())
-        .zip(group("memory.current").and_then(|used| used.trim().parse::<u64>().ok()))
-        .map(|(max, used)| max.saturating_sub(used));
-    Some(left.map_or(machine, |left| left.min(machine)))
-}
-
-/// The line is `MemAvailable:  <number> kB`.
-fn available_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
 pub(super) fn clock(data: &Path) -> Check {
     let written = ["control.db", "control.db-wal"]
         .iter()
@@ -129,7 +112,7 @@ fn compare_clock(now: Timestamp, written: Option<Timestamp>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::check::Status;
+    use crate::commands::check::Status;
 
     #[test]
     fn system_tables_are_parsed() {
@@ -139,12 +122,8 @@ mod tests {
         assert_eq!(soft_limit("Max open files unlimited unlimited files"), Some(u64::MAX));
         let table = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/my disk 100 60 40 60% /a b\n";
         assert_eq!(free_of(table), Some(40 * 1024));
-        assert_eq!(available_of("MemTotal: 9 kB\nMemAvailable:   5 kB\n"), Some(5120));
-        for nonsense in ["", "x", "Max open files", "MemAvailable: lots kB"] {
-            assert_eq!(
-                (soft_limit(nonsense), free_of(nonsense), available_of(nonsense)),
-                (None, None, None)
-            );
+        for nonsense in ["", "x", "Max open files"] {
+            assert_eq!((soft_limit(nonsense), free_of(nonsense)), (None, None));
         }
     }
 
@@ -152,7 +131,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_machine_reports_figures() {
         assert!(free_bytes(Path::new("/")).is_some());
-        assert!(available_bytes().is_some_and(|bytes| bytes > 0));
         assert!(open_files_limit().is_some());
     }
 

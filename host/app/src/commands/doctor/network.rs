@@ -1,6 +1,6 @@
 //! Checks of the listen address, the identity provider and the trace collector.
 
-use super::check::Check;
+use crate::commands::check::Check;
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
 use std::time::Duration;

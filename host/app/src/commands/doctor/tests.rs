@@ -1,6 +1,9 @@
 //! Each check finds its problem and says so.
 
-use super::{Check, Status, as_json, as_lines, files, model, network, plugins};
+use super::{
+    check::{Check, Status, as_lines},
+    files, model, network, plugins,
+};
 use crate::config::{Config, Device};
 use std::{fs, net::TcpListener, path::Path, thread, time::Duration};
 
@@ -241,18 +244,6 @@ fn tls_settings_are_checked() {
     server.tls_certificate = Some("/no/such/certificate.pem".into());
     server.tls_key = Some("/no/such/key.pem".into());
     found(&files::tls(&server), "tls", Status::Fail, "/no/such/certificate.pem");
-}
-
-#[test]
-fn a_line_per_check_and_json_for_machines() {
-    let checks = [Check::ok("clock", "plausible"), Check::fail("disk space", "two\nlines")];
-    assert_eq!(
-        as_lines(&checks),
-        "ok    clock       plausible\nfail  disk space  two lines\n"
-    );
-    let json = as_json(&checks, false);
-    assert_eq!(json["ok"], false);
-    assert_eq!(json["checks"][1]["result"], "fail");
 }
 
 #[test]
