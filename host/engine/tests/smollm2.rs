@@ -132,7 +132,7 @@ async fn eight_bits_say_nearly_what_f32_says() {
         ..Sampling::greedy(2)
     };
     let (mut greatest, mut alike, mut all) = (0.0_f32, 0, 0);
-    for case in cases(&model) {
+    for case in cases() {
         let first = async |engine: &Engine| {
             let answer = ask::ask(engine, &case.messages, &sampling, case.adapter.as_ref());
             answer.await.unwrap().logprobs.swap_remove(0).top
