@@ -94,18 +94,20 @@ impl PriceList {
     }
 
     /// Each thing that cost something and its price in nano-units (thousandths of a micro-unit), rounded half up. Cached tokens are
-    /// among the prompt's unless they have a price of their own.
+    /// among the prompt's unless they have a price of their own, which is rounded down: a prompt in two parts never costs more than it
+    /// does as a whole, which is what a request holds.
     #[must_use]
     pub fn lines(&self, used: &Usage) -> [(&'static str, u64); 8] {
-        let line = |amount: u64, micros: u64, per: u64| {
-            // The product of two u64 fits, a thousand times it may not: an amount that large is billed as the most there is.
-            let nanos = (u128::from(amount) * u128::from(micros)).saturating_mul(1000);
-            u64::try_from(nanos.saturating_add(u128::from(per / 2)) / u128::from(per)).unwrap_or(u64::MAX)
+        // The product of two u64 fits, a thousand times it may not: an amount that large is billed as the most there is.
+        let nanos = |amount: u64, micros: u64| (u128::from(amount) * u128::from(micros)).saturating_mul(1000);
+        let rounded = |nanos: u128, add: u64, per: u64| {
+            u64::try_from(nanos.saturating_add(u128::from(add)) / u128::from(per)).unwrap_or(u64::MAX)
         };
+        let line = |amount: u64, micros: u64, per: u64| rounded(nanos(amount, micros), per / 2, per);
         let (computed, cached) = match self.cached_tokens {
             Some(price) => {
                 let cached = used.cached_tokens.min(used.prompt_tokens);
-                (used.prompt_tokens - cached, line(cached, price, MILLION))
+                (used.prompt_tokens - cached, rounded(nanos(cached, price), 0, MILLION))
             }
             None => (used.prompt_tokens, 0),
         };
@@ -209,6 +211,23 @@ mod tests {
             ..used
         };
         assert_eq!(free.nanos(&beyond), 0);
+    }
+
+    #[test]
+    fn a_prompt_in_two_parts_costs_no_more_than_the_whole() {
+        for (price, prompt_tokens, cached_tokens) in [(1500, 2, 1), (150_016, 65, 32), (999, 1001, 500)] {
+            let prices = PriceList {
+                prompt_tokens: price,
+                cached_tokens: Some(price),
+                ..PriceList::default()
+            };
+            let whole = Usage {
+                prompt_tokens,
+                ..Usage::default()
+            };
+            let parts = Usage { cached_tokens, ..whole };
+            assert!(prices.nanos(&parts) <= prices.nanos(&whole), "{prices:?}, {parts:?}");
+        }
     }
 
     #[test]

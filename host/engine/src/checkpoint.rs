@@ -140,13 +140,22 @@ fn check_family(family: &str, config: &Value) -> Result<(), String> {
              such as gemma2"
         ));
     }
-    if family == "phi3" && config.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
+    if matches!(family, "phi3" | "phimoe") && config.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
         // Upstream chooses the angles of all rows of a step by the longest sequence among them.
-        return Err(
-            "phi3 with rope_scaling is not supported: an answer would depend on what else is in the batch; choose a \
+        return Err(format!(
+            "{family} with rope_scaling is not supported: an answer would depend on what else is in the batch; choose a \
              checkpoint without it, such as the one with a context of 4k"
-                .to_owned(),
-        );
+        ));
+    }
+    let layers = ["layer_types", "layers_block_type"]
+        .iter()
+        .filter_map(|name| config.get(*name)?.as_array());
+    let is_recurrent = |kind: &Value| matches!(kind.as_str(), Some("mamba" | "linear_attention" | "recurrent"));
+    if family == "qwen3_next" || layers.flatten().any(is_recurrent) {
+        return Err(format!(
+            "the family \"{family}\" has recurrent layers, whose state this engine does not keep for each sequence; choose a \
+             model with attention in all layers"
+        ));
     }
     Ok(())
 }
@@ -202,6 +211,12 @@ mod tests {
             ),
             (small("gemma3_text", Value::Null), ["\"gemma3_text\"", "gemma2"]),
             (small("phi3", json!({"type": "longrope"})), ["phi3", "rope_scaling"]),
+            (small("phimoe", json!({"type": "longrope"})), ["phimoe", "rope_scaling"]),
+            (small("qwen3_next", Value::Null), ["qwen3_next", "recurrent"]),
+            (
+                json!({"model_type": "granitemoehybrid", "layer_types": ["attention", "mamba"]}),
+                ["granitemoehybrid", "recurrent"],
+            ),
         ] {
             let error = open(config).unwrap_err();
             assert_eq!(error.param(), Some("engine.model"));

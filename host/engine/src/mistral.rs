@@ -130,6 +130,13 @@ impl ChatEngine for MistralEngine {
             None => None,
         };
         let prompt = self.encode(std::mem::take(&mut generation.messages)).await?;
+        // A tokenizer may have tokens for which the model has no row.
+        if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
+            return Err(Error::invalid(format!(
+                "the messages have the token {unknown}, which the model does not know; leave its text out"
+            ))
+            .with_param("messages"));
+        }
         let prompt_tokens = prompt.len();
         let free = self.context_tokens.saturating_sub(prompt_tokens);
         if free == 0 {

@@ -26,7 +26,7 @@ struct RawConfig {
 
 /// Options of PEFT that change the arithmetic in ways we do not implement; each must be absent, null, false, empty or the
 /// value named here.
-const REFUSED: [(&str, &str); 9] = [
+const REFUSED: [(&str, &str); 10] = [
     ("use_dora", ""),
     ("fan_in_fan_out", ""),
     ("bias", "none"),
@@ -36,6 +36,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("trainable_token_indices", ""),
     ("target_parameters", ""),
     ("use_qalora", ""),
+    ("alora_invocation_tokens", ""),
 ];
 
 #[derive(Debug, Clone)]
@@ -97,6 +98,7 @@ pub(crate) fn read_config(json: &[u8]) -> Result<PeftConfig> {
             )));
         }
     }
+    check_initialization(raw.rest.get("init_lora_weights"))?;
     let (rank, alpha) = (raw.r.filter(is_rank), raw.lora_alpha.filter(is_alpha));
     let wrong = |what: &str| config_error(format!("adapter_config.json: {what}"));
     let pattern = |option: &str| raw.rest.get(option);
@@ -112,6 +114,19 @@ pub(crate) fn read_config(json: &[u8]) -> Result<PeftConfig> {
         })?,
         targets: Targets::read(raw.rest.get("target_modules"))?,
     })
+}
+
+/// Some initializations change the base model too, and PEFT repeats that when it loads the adapter.
+fn check_initialization(value: Option<&Value>) -> Result<()> {
+    let text = match value {
+        None | Some(Value::Null | Value::Bool(_)) => return Ok(()),
+        Some(Value::String(text)) if ["gaussian", "eva", "orthogonal"].contains(&text.as_str()) => return Ok(()),
+        Some(other) => other.to_string(),
+    };
+    Err(config_error(format!(
+        "adapter_config.json: init_lora_weights {text} is not supported, because it changes the base model; let PEFT convert the \
+         adapter when it saves it (path_initial_model_for_weight_conversion)"
+    )))
 }
 
 fn is_rank(rank: &u32) -> bool {

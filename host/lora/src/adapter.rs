@@ -1,6 +1,6 @@
 //! An adapter in memory. Not here: where adapters come from, and which rows have which (`rows`).
 
-use candle_core::{DType, Device, Error, Result, Tensor};
+use candle_core::{DType, Device, Error, Result, Tensor, bail};
 use riad_kernels::lora::Pair;
 use std::{
     collections::HashMap,
@@ -20,13 +20,16 @@ impl LoraPair {
     /// rank-stabilized adapters). Source of the formula: Hu et al. 2021, "LoRA".
     ///
     /// # Errors
-    /// When candle cannot transpose, scale or convert a tensor.
+    /// When candle cannot transpose, scale or convert a tensor, or a scaled value is not finite.
     pub fn new(a: &Tensor, b: &Tensor, scale: f64) -> Result<Self> {
         let (rank, inputs) = a.dims2()?;
         let outputs = b.dim(0)?;
         let values = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         let a = values(a.to_dtype(DType::F32)?)?;
         let b = values((b.to_dtype(DType::F32)?.t()?.contiguous()? * scale)?)?;
+        if !b.iter().all(|value| value.is_finite()) {
+            bail!("its scale of {scale} makes values that are not finite");
+        }
         Ok(Self {
             pair: Pair::new(a, b, rank, inputs, outputs).map_err(Error::wrap)?,
             tensors: OnceLock::new(),

@@ -27,7 +27,8 @@ impl Concatenated {
     pub fn delta(&self, x: &Tensor, runs: &[(Range<usize>, Arc<LoraPair>)]) -> Result<Tensor> {
         let kept = self.of(x, runs)?;
         let hidden = x.to_dtype(kept.a.dtype())?.matmul(&kept.a)?;
-        let hidden = hidden.mul(&mask(x, &kept, runs)?)?;
+        // Chosen, not multiplied: what another row's adapter makes of this row may be infinite.
+        let hidden = mask(x, &kept, runs)?.where_cond(&hidden, &hidden.zeros_like()?)?;
         hidden.matmul(&kept.b)
     }
 
@@ -67,18 +68,18 @@ impl Concatenated {
 /// 1 where a rank belongs to the row's own pair, else 0: `[rows, ranks]`.
 fn mask(x: &Tensor, kept: &Kept, runs: &[(Range<usize>, Arc<LoraPair>)]) -> Result<Tensor> {
     let (rows, ranks) = (x.dim(0)?, kept.b.dim(0)?);
-    let mut mask = vec![0f32; rows * ranks];
+    let mut mask = vec![0u8; rows * ranks];
     for (run, pair) in runs {
         let before = kept.pairs.iter().take_while(|other| !Arc::ptr_eq(other, pair));
         let first: usize = before.map(|other| other.rank()).sum();
         for row in run.clone() {
             let own = row * ranks + first;
             if let Some(cells) = mask.get_mut(own..own + pair.rank()) {
-                cells.fill(1.0);
+                cells.fill(1);
             }
         }
     }
-    Tensor::from_vec(mask, (rows, ranks), x.device())?.to_dtype(kept.a.dtype())
+    Tensor::from_vec(mask, (rows, ranks), x.device())
 }
 
 #[cfg(test)]

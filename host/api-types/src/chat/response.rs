@@ -110,7 +110,7 @@ pub struct Usage {
 
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub struct PromptTokensDetails {
-    /// Of `prompt_tokens`, those that the prefix cache had from an earlier request of the tenant.
+    /// Of `prompt_tokens`, those that the prefix cache had from an earlier request of the tenant, or an earlier choice of this one.
     pub cached_tokens: u64,
 }
 

@@ -125,7 +125,7 @@ pub trait ChatEngine: Send + Sync {
     async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;
 
     /// Drops what the engine keeps of the account's prompts and answers for later requests, before the next step. What runs keeps what
-    /// it has, and leaves nothing behind.
+    /// it has, and leaves nothing behind; a generation that comes later may.
     fn forget_account(&self, account: Account);
 
     /// At most a step old.

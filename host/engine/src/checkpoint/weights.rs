@@ -119,7 +119,7 @@ fn tensor(name: String, entry: &Value) -> Option<(Tensor, u64)> {
     Some((tensor, to))
 }
 
-/// The files that the index names, else every one that is there.
+/// The files that the index names, else `model.safetensors`, else every one that is there.
 fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
     let index = folder.join("model.safetensors.index.json");
     if index.is_file() {
@@ -134,6 +134,11 @@ fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
         return some(files, || {
             format!("{} names no files; download the model again", index.display())
         });
+    }
+    // Others beside it are copies in another layout or format.
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(BTreeSet::from([single]));
     }
     let entries =
         std::fs::read_dir(folder).map_err(|error| wrong(format!("{} cannot be read: {error}", folder.display())))?;

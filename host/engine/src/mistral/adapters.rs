@@ -141,8 +141,8 @@ impl Layers {
         let mut pairs = HashMap::with_capacity(names.len());
         for (layer, names) in names {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
-            let pair =
-                LoraPair::new(&a, &b, names.scale).map_err(|e| engine_error("could not prepare an adapter", e))?;
+            let pair = LoraPair::new(&a, &b, names.scale)
+                .map_err(|e| peft::weights_error(format!("tensor {}: {e}", names.b)))?;
             pairs.insert(layer, pair);
         }
         let tensors = u32::try_from(pairs.len() * 2).unwrap_or(u32::MAX);

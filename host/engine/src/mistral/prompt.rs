@@ -45,7 +45,8 @@ impl PromptEncoder {
             Vec::new(),
         )
         .map_err(refused)?;
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(refused)?;
+        // The template has written all special tokens that a prompt begins with.
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(refused)?;
         Ok(encoding.get_ids().to_vec())
     }
 }

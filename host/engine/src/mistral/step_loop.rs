@@ -43,7 +43,8 @@ pub(super) struct Start {
 
 pub(super) struct StepLoop {
     config: EngineConfig,
-    model: Arc<LoadedModel>,
+    /// `None`: it could not be loaded again.
+    model: Option<Arc<LoadedModel>>,
     batch: Batch,
     active: HashMap<SequenceId, ActiveSequence>,
     messages: Receiver<Message>,
@@ -65,7 +66,7 @@ impl StepLoop {
         Self {
             batch,
             config,
-            model,
+            model: Some(model),
             active: HashMap::new(),
             messages,
             counted,
@@ -82,7 +83,7 @@ impl StepLoop {
                 Ok(Next::End) => return,
                 Err(_) => {
                     // Also what a request gave us may panic again while the request ends.
-                    while catch_unwind(AssertUnwindSafe(|| self.fail_all())).is_err() {}
+                    while catch_unwind(AssertUnwindSafe(|| self.fail_all("a step panicked"))).is_err() {}
                     self.reload();
                 }
             }
@@ -94,6 +95,10 @@ impl StepLoop {
             return Next::End;
         }
         self.drop_cancelled();
+        if self.model.is_none() && !self.reload() {
+            self.fail_all("the model cannot be loaded again");
+            return Next::Step;
+        }
         let begun = Instant::now();
         let step = self.batch.plan();
         if !step.segments.is_empty() {
@@ -161,7 +166,11 @@ impl StepLoop {
     }
 
     /// Computes the step and samples. Changes nothing but what the model has in its cache.
-    fn compute(&self, step: &Step) -> Result<Vec<(SequenceId, Sampled)>> {
+    fn compute(&self, step: &Step) -> Result<Vec<(SequenceId, Result<Sampled>)>> {
+        let model = self
+            .model
+            .as_ref()
+            .ok_or_else(|| engine_error("failed in a step", "there is no model"))?;
         let mut inputs = StepInputs::default();
         let mut segments = Vec::with_capacity(step.segments.len());
         let mut sampled = Vec::new();
@@ -194,12 +203,17 @@ impl StepLoop {
                 sampled.push((id, all, active));
             }
         }
-        let logits = self.model.forward(&inputs, segments)?;
-        sample(&logits, &sampled)
+        let logits = model.forward(&inputs, segments)?;
+        Ok(sample(&logits, &sampled))
     }
 
-    fn commit(&mut self, step: &Step, sampled: Vec<(SequenceId, Sampled)>) {
-        let tokens: Vec<_> = sampled.iter().map(|(id, sampled)| (*id, sampled.token)).collect();
+    /// A sequence for which no token could be chosen ends with the error, and no other one does.
+    fn commit(&mut self, step: &Step, sampled: Vec<(SequenceId, Result<Sampled>)>) {
+        let Some(model) = self.model.clone() else { return };
+        let tokens: Vec<_> = sampled
+            .iter()
+            .filter_map(|(id, sampled)| Some((*id, sampled.as_ref().ok()?.token)))
+            .collect();
         self.batch.commit(step, &tokens);
         for segment in &step.segments {
             let cached = self.batch.cached_tokens(segment.sequence);
@@ -207,10 +221,16 @@ impl StepLoop {
                 active.computed(segment.first_position + segment.rows, cached);
             }
         }
-        for (id, Sampled { token, scores }) in sampled {
-            let bytes = self.model.bytes(token);
-            let is_end = self.model.end_tokens.contains(&token);
-            let model = &self.model;
+        for (id, sampled) in sampled {
+            let Sampled { token, scores } = match sampled {
+                Ok(sampled) => sampled,
+                Err(error) => {
+                    self.end(id, Err(error));
+                    continue;
+                }
+            };
+            let bytes = model.bytes(token);
+            let is_end = model.end_tokens.contains(&token);
             let logprobs = scores.map(|scores| scores.with_texts(token, |token, logprob| model.scored(token, logprob)));
             let active = self.active.get_mut(&id);
             if let Some(finish) = active.and_then(|active| active.push(&bytes, is_end, logprobs)) {
@@ -228,37 +248,43 @@ impl StepLoop {
         }
     }
 
-    fn fail_all(&mut self) {
+    fn fail_all(&mut self, why: &'static str) {
         while let Some(id) = self.active.keys().next().copied() {
-            self.end(id, Err(engine_error("ended without an answer", "a step panicked")));
+            self.end(id, Err(engine_error("ended without an answer", why)));
         }
     }
 
-    /// What a panicking forward pass had locked inside the model stays locked, so the model is read again.
-    fn reload(&mut self) {
+    /// What a panicking forward pass had locked inside the model stays locked, so the model is read again. Whether there is one now.
+    fn reload(&mut self) -> bool {
         tracing::error!("a step panicked; loading the model again");
-        match LoadedModel::load(&self.config) {
+        // Two models may not fit into the memory.
+        self.model = None;
+        let loaded = catch_unwind(AssertUnwindSafe(|| LoadedModel::load(&self.config)))
+            .unwrap_or_else(|_| Err(engine_error("panicked", "while it loaded the model")));
+        match loaded {
             Ok(model) => {
                 self.stats.batch_replaced(&self.batch.gauges());
                 self.batch = Batch::new(limits(&self.config, &model));
-                self.model = Arc::new(model);
+                self.model = Some(Arc::new(model));
             }
-            // The next request fails and tries again.
+            // The next request tries again.
             Err(error) => tracing::error!(%error, "the model cannot be loaded again"),
         }
+        self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
+        self.model.is_some()
     }
 }
 
 /// One token for each sequence, on all threads of the pool: each has its own sampler, so the order does not matter.
-fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) -> Result<Vec<(SequenceId, Sampled)>> {
+fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) -> Vec<(SequenceId, Result<Sampled>)> {
     sampled
         .par_iter()
         .enumerate()
         .map(|(row, (id, tokens, active))| {
             let logits = logits
                 .row(row)
-                .ok_or_else(|| engine_error("failed in a step", "a row without logits"))?;
-            Ok((*id, active.sampler.sample(logits, tokens)?))
+                .ok_or_else(|| engine_error("failed in a step", "a row without logits"));
+            (*id, logits.and_then(|logits| active.sampler.sample(logits, tokens)))
         })
         .collect()
 }

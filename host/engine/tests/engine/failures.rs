@@ -4,6 +4,7 @@ use super::{
     common::{
         ask::{self, Engine, HANGING, ReportedUsage},
         checkpoint::{Made, SMALL, Shape},
+        shipped::{self, Template},
     },
     exclusive,
     tally::{Sums, start, story},
@@ -67,6 +68,29 @@ async fn what_can_never_fit_into_the_kv_cache_is_refused() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("engine.kv_cache_tokens"), "{error}");
     assert_eq!(reported.now(), Some(TokenUsage::default()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_token_cannot_be_chosen_ends_alone() {
+    let _exclusive = exclusive().await;
+    let made = Made::new("llama", SMALL, 1);
+    let engine = ask::open(&made.model(), 4).await;
+    let vocabulary = Template::read(&shipped::base()).vocabulary() as u32;
+    // Logits become infinite, so that no chances can be told from them.
+    let infinite = Sampling {
+        temperature: 1.0,
+        repetition_penalty: Some(f32::MIN_POSITIVE),
+        logit_bias: (0..vocabulary).map(|token| (token, 100.0)).collect(),
+        ..Sampling::greedy(10)
+    };
+    let alone = ask::ask(&engine, &story(), &Sampling::greedy(200), None).await.unwrap();
+    let (beside, _tally) = start(&engine, &Sampling::greedy(200)).await;
+    let failing = (0..3).map(|_| ask::ask(&engine, &story(), &infinite, None));
+    let (answer, failed) = tokio::join!(ask::read(beside), join_all(failing));
+    for result in failed {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
+    }
+    assert_eq!(answer.unwrap().text, alone.text);
 }
 
 /// A generation whose report of its usage panics on the engine's thread.

@@ -181,6 +181,8 @@ async fn a_configuration_with_other_meaning_is_refused_by_field() {
         ("rank_pattern", json!(["q_proj"])),
         ("alpha_pattern", json!("q_proj")),
         ("target_modules", json!(5)),
+        ("alora_invocation_tokens", json!([1, 2])),
+        ("init_lora_weights", json!("pissa_niter_4")),
     ] {
         let message = refusal(&engine, &with_option(field, value.clone())).await;
         assert!(
@@ -192,6 +194,8 @@ async fn a_configuration_with_other_meaning_is_refused_by_field() {
             "{field} {value}: {message}"
         );
     }
+    let message = refusal(&engine, &with_option("lora_alpha", json!(1e300))).await;
+    assert!(message.contains("not finite"), "{message}");
     // The tensors have rank 8: whichever is met first is named.
     let message = refusal(&engine, &with_option("r", json!(4))).await;
     assert!(

@@ -9,6 +9,10 @@ use riad_core::{
 use std::collections::BTreeMap;
 
 const STOP_MAX: usize = 4;
+/// The engine looks for the beginnings of each sequence after every token.
+const STOP_BYTES: usize = 256;
+/// A smaller one makes logits infinite.
+const REPETITION_PENALTY_MIN: f32 = 0.01;
 /// OpenAI's bounds.
 const TOP_LOGPROBS_MAX: u32 = 20;
 const LOGIT_BIAS_MAX: usize = 300;
@@ -85,11 +89,12 @@ impl ValidRequest {
         if !(1..=limits.choices).contains(&choices) {
             return Err(Error::invalid(format!("n must be 1 to {}", limits.choices)).with_param("n"));
         }
-        if request.stop.len() > STOP_MAX || request.stop.iter().any(String::is_empty) {
-            return Err(
-                Error::invalid(format!("stop may have up to {STOP_MAX} sequences, none of them empty"))
-                    .with_param("stop"),
-            );
+        let is_usable = |stop: &String| (1..=STOP_BYTES).contains(&stop.len());
+        if request.stop.len() > STOP_MAX || !request.stop.iter().all(is_usable) {
+            return Err(Error::invalid(format!(
+                "stop may have up to {STOP_MAX} sequences of 1 to {STOP_BYTES} bytes each"
+            ))
+            .with_param("stop"));
         }
         let temperature = within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(profile.temperature);
         let sampling = Sampling {
@@ -105,7 +110,7 @@ impl ValidRequest {
             repetition_penalty: within(
                 "repetition_penalty",
                 request.repetition_penalty,
-                f32::MIN_POSITIVE..=2.0,
+                REPETITION_PENALTY_MIN..=2.0,
             )?,
             stop: request.stop,
             max_tokens: request.max_tokens.unwrap_or_else(|| {

@@ -141,13 +141,13 @@ async fn operator(store: &Store) -> OperatorPass {
         .unwrap()
 }
 
-/// The secret of a tenant's first key.
 /// The control database as somebody has it who has the file.
 pub fn connect(data: &Path) -> rusqlite::Connection {
     #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]
     rusqlite::Connection::open(data.join("control.db")).unwrap()
 }
 
+/// The secret of a tenant's first key.
 pub fn secret(tenant: &str) -> Secret<String> {
     Secret::new(format!("riad_sk_{tenant}"))
 }

@@ -25,7 +25,7 @@ pub(super) fn report(not_confined: Result<Option<String>>, allowed: bool) -> Che
         Ok(Some(reason)) if cfg!(target_os = "linux") => Check::warn(
             NAME,
             format!(
-                "the kernel does not confine it ({reason}), so uploads of plugins are refused; use a kernel with seccomp, or accept \
+                "the kernel does not confine it ({reason}), so uploads of plugins are refused, and deployed ones that must be compiled again; use a kernel with seccomp, or accept \
                  the risk with plugins.allow_unconfined_compiler = true"
             ),
         ),

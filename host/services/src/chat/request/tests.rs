@@ -69,8 +69,10 @@ fn values_out_of_range_are_rejected_with_the_fields_name() {
         ("frequency_penalty", |r| r.frequency_penalty = Some(2.5)),
         ("presence_penalty", |r| r.presence_penalty = Some(-2.5)),
         ("repetition_penalty", |r| r.repetition_penalty = Some(0.0)),
+        ("repetition_penalty", |r| r.repetition_penalty = Some(f32::MIN_POSITIVE)),
         ("stop", |r| r.stop = vec![String::new()]),
         ("stop", |r| r.stop = vec!["x".into(); 5]),
+        ("stop", |r| r.stop = vec!["x".repeat(257)]),
         ("top_logprobs", |r| {
             (r.logprobs, r.top_logprobs) = (Some(true), Some(21));
         }),
