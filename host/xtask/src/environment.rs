@@ -14,7 +14,7 @@ pub struct Environment {
     /// Cargo's home, which source paths in a build begin with.
     pub cargo_home: PathBuf,
     /// Where the user's programs keep what they can make again.
-    pub cache: PathBuf,
+    pub cache: Option<PathBuf>,
     /// The cargo that runs this task.
     pub cargo: PathBuf,
     /// The compiler that cargo would use.
@@ -29,10 +29,7 @@ impl Environment {
         let root = fs::canonicalize(root).with_context(|| format!("{} is gone; build xtask again", root.display()))?;
         Ok(Self {
             target: path("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target)),
-            cache: match path("XDG_CACHE_HOME") {
-                Some(cache) => cache,
-                None => path("HOME").context("HOME is not set")?.join(".cache"),
-            },
+            cache: path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache"))),
             cargo_home: match path("CARGO_HOME") {
                 Some(cargo_home) => cargo_home,
                 None => path("HOME").context("HOME is not set")?.join(".cargo"),

