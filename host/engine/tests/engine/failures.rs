@@ -85,7 +85,8 @@ async fn a_request_whose_token_cannot_be_chosen_ends_alone() {
     };
     let alone = ask::ask(&engine, &story(), &Sampling::greedy(200), None).await.unwrap();
     let (beside, _tally) = start(&engine, &Sampling::greedy(200)).await;
-    let failing = (0..3).map(|_| ask::ask(&engine, &story(), &infinite, None));
+    let asked = story();
+    let failing = (0..3).map(|_| ask::ask(&engine, &asked, &infinite, None));
     let (answer, failed) = tokio::join!(ask::read(beside), join_all(failing));
     for result in failed {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
