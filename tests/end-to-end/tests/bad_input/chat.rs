@@ -41,7 +41,8 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
             sampling("min_p", 1.5, "at most 1"),
             sampling("frequency_penalty", 2.5, "at most 2"),
             sampling("presence_penalty", -3.0, "at least -2"),
-            sampling("repetition_penalty", 0.0, "above 0"),
+            sampling("repetition_penalty", 0.0, "at least 0.01"),
+            sampling("repetition_penalty", 2.5, "at most 2"),
             chat(json!({"top_k": 0})).param("top_k").says(&["at least 1"]),
             chat(json!({"max_tokens": 0})).param("max_tokens").says(&["at least 1"]),
             chat(json!({"n": 0})).param("n").says(&["1 to 8"]),
@@ -49,7 +50,10 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
             chat(json!({"stop": ["a", "b", "c", "d", "e"]}))
                 .param("stop")
                 .says(&["up to 4"]),
-            chat(json!({"stop": [""]})).param("stop").says(&["empty"]),
+            chat(json!({"stop": [""]})).param("stop").says(&["1 to 256 bytes"]),
+            chat(json!({"stop": ["x".repeat(257)]}))
+                .param("stop")
+                .says(&["1 to 256 bytes"]),
             chat(json!({"top_logprobs": 1}))
                 .param("top_logprobs")
                 .says(&["needs logprobs"]),
