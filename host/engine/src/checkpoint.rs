@@ -113,12 +113,19 @@ impl Checkpoint {
         self.member("tie_word_embeddings").and_then(Value::as_bool) == Some(true)
     }
 
-    /// The headers of all files of weights, and `tokenizer.json`.
+    /// Whether `tokenizer.json` is there and is JSON.
+    ///
+    /// # Errors
+    /// `InvalidRequest` says what is wrong with it.
+    pub fn check_tokenizer(&self) -> Result<()> {
+        json(&self.folder.join("tokenizer.json")).map(|_| ())
+    }
+
+    /// The headers of all files of weights.
     ///
     /// # Errors
     /// `InvalidRequest` says which file is missing, incomplete or damaged.
     pub fn weights(&self) -> Result<Weights> {
-        json(&self.folder.join("tokenizer.json"))?;
         Weights::read(&self.folder)
     }
 

@@ -27,8 +27,8 @@ use std::sync::Arc;
 /// Loads the configured model into memory. Takes seconds to minutes; must be called inside a multi-threaded tokio runtime.
 ///
 /// # Errors
-/// `InvalidRequest` when the configuration cannot work (no such model, a device that was not compiled in, more memory needed than there is), `Unavailable`
-/// when this binary was built without mistral.rs.
+/// `InvalidRequest` when the configuration cannot work (no such model, a device that was not compiled in, more memory needed than there
+/// is), `Unavailable` when this binary was built without mistral.rs.
 pub async fn open(config: EngineConfig) -> Result<Arc<dyn ChatEngine>> {
     config.check()?;
     memory::check(&config)?;

@@ -1,7 +1,7 @@
 //! `riad model`: what would work with a model, and the memory that it needs, read from its files without loading it.
 //! `riad doctor` makes the same checks.
 
-mod embeddings;
+pub mod embeddings;
 #[cfg(test)]
 mod tests;
 
@@ -101,6 +101,7 @@ impl ChatModel {
     pub fn open(config: &Config) -> Result<Self> {
         let profile = config::profile(config)?;
         let checkpoint = Checkpoint::open(&config::model_folder(&config.engine)?)?;
+        checkpoint.check_tokenizer()?;
         let weights = checkpoint.weights()?;
         let tokens = config::kv_cache_tokens(&config.engine, &profile);
         Ok(Self {
@@ -217,14 +218,6 @@ pub fn embeddings_check(bytes: &Result<u64>) -> Check {
         Ok(bytes) => Check::ok(EMBEDDINGS, format!("{} of vectors", size(*bytes))),
         Err(error) => Check::fail(EMBEDDINGS, error.message()),
     }
-}
-
-/// Bytes of the embedding model in memory.
-///
-/// # Errors
-/// `InvalidRequest` says which file is at fault.
-pub fn embeddings_bytes(config: &Config) -> Result<u64> {
-    embeddings::bytes(config)
 }
 
 /// Counts the weights, the whole KV cache, the embeddings and, for the warning, resident adapters; not guests and uploads.

@@ -64,8 +64,8 @@ impl Scores {
 
 /// Tokens' logprobs until the text that they belong to goes out: a stop sequence may still take it away.
 #[derive(Debug, Default)]
-pub(super) struct HeldLogprobs {
-    held: VecDeque<Held>,
+pub(super) struct PendingLogprobs {
+    tokens: VecDeque<PendingToken>,
     /// Bytes of text that the tokens so far have.
     read: usize,
     /// Bytes of text that went out.
@@ -73,19 +73,19 @@ pub(super) struct HeldLogprobs {
 }
 
 #[derive(Debug)]
-struct Held {
+struct PendingToken {
     first_byte: usize,
     end: usize,
     logprobs: TokenLogprobs,
 }
 
-impl HeldLogprobs {
+impl PendingLogprobs {
     /// A token that adds `bytes` bytes to the text.
     pub fn push(&mut self, bytes: usize, logprobs: Option<TokenLogprobs>) {
         let first_byte = self.read;
         self.read += bytes;
         if let Some(logprobs) = logprobs {
-            self.held.push_back(Held {
+            self.tokens.push_back(PendingToken {
                 first_byte,
                 end: self.read,
                 logprobs,
@@ -97,15 +97,15 @@ impl HeldLogprobs {
     pub fn sent(&mut self, bytes: usize) -> Vec<TokenLogprobs> {
         self.sent += bytes;
         let sent = self.sent;
-        self.take_while(|held| held.end <= sent)
+        self.take_while(|token| token.end <= sent)
     }
 
     /// The same for the last text before a stop sequence, which may begin within a token. What comes after is forgotten.
     pub fn cut(&mut self, bytes: usize) -> Vec<TokenLogprobs> {
         self.sent += bytes;
         let sent = self.sent;
-        let before = self.take_while(|held| held.first_byte < sent);
-        self.held.clear();
+        let before = self.take_while(|token| token.first_byte < sent);
+        self.tokens.clear();
         before
     }
 
@@ -114,9 +114,9 @@ impl HeldLogprobs {
         self.take_while(|_| true)
     }
 
-    fn take_while(&mut self, goes: impl Fn(&Held) -> bool) -> Vec<TokenLogprobs> {
-        let count = self.held.iter().take_while(|held| goes(held)).count();
-        self.held.drain(..count).map(|held| held.logprobs).collect()
+    fn take_while(&mut self, goes: impl Fn(&PendingToken) -> bool) -> Vec<TokenLogprobs> {
+        let count = self.tokens.iter().take_while(|token| goes(token)).count();
+        self.tokens.drain(..count).map(|token| token.logprobs).collect()
     }
 }
 
@@ -200,24 +200,24 @@ mod tests {
 
     #[test]
     fn a_token_goes_out_with_the_last_byte_of_its_text() {
-        let mut held = HeldLogprobs::default();
-        held.push(2, named("ab"));
-        held.push(0, named("half a character"));
-        held.push(3, named("€"));
-        assert_eq!(names(held.sent(1)), [""; 0]);
-        assert_eq!(names(held.sent(1)), ["ab", "half a character"]);
-        assert_eq!(names(held.sent(3)), ["€"]);
-        held.push(1, named("c"));
-        assert_eq!(names(held.finish()), ["c"]);
+        let mut pending = PendingLogprobs::default();
+        pending.push(2, named("ab"));
+        pending.push(0, named("half a character"));
+        pending.push(3, named("€"));
+        assert_eq!(names(pending.sent(1)), [""; 0]);
+        assert_eq!(names(pending.sent(1)), ["ab", "half a character"]);
+        assert_eq!(names(pending.sent(3)), ["€"]);
+        pending.push(1, named("c"));
+        assert_eq!(names(pending.finish()), ["c"]);
     }
 
     #[test]
     fn what_a_stop_sequence_takes_away_never_goes_out() {
-        let mut held = HeldLogprobs::default();
-        held.push(3, named("abS"));
-        held.push(2, named("TO"));
-        held.push(2, named("Px"));
-        assert_eq!(names(held.cut(2)), ["abS"]);
-        assert_eq!(names(held.finish()), [""; 0]);
+        let mut pending = PendingLogprobs::default();
+        pending.push(3, named("abS"));
+        pending.push(2, named("TO"));
+        pending.push(2, named("Px"));
+        assert_eq!(names(pending.cut(2)), ["abS"]);
+        assert_eq!(names(pending.finish()), [""; 0]);
     }
 }

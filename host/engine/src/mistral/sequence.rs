@@ -2,7 +2,7 @@
 //! rows are computed (`step_loop`).
 
 use super::{
-    Counted, adapters::LoadedAdapter, logprobs::HeldLogprobs, sampling::TokenSampler, stop::StopTrimmer,
+    Counted, adapters::LoadedAdapter, logprobs::PendingLogprobs, sampling::TokenSampler, stop::StopTrimmer,
     text::TextDecoder,
 };
 use riad_core::{
@@ -24,7 +24,7 @@ pub(super) struct ActiveSequence {
     /// Whether the text has begun: an answer begins with its first letter, not with the space before it.
     begun: bool,
     trimmer: StopTrimmer,
-    logprobs: HeldLogprobs,
+    logprobs: PendingLogprobs,
     events: Events,
     max_tokens: usize,
     prompt_tokens: usize,
@@ -55,7 +55,7 @@ impl ActiveSequence {
             text: TextDecoder::default(),
             begun: false,
             trimmer: StopTrimmer::new(&generation.sampling.stop),
-            logprobs: HeldLogprobs::default(),
+            logprobs: PendingLogprobs::default(),
             events,
             max_tokens,
             prompt_tokens,

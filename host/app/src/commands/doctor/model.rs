@@ -10,7 +10,7 @@ use crate::{
 use riad_engine::memory;
 
 pub(super) fn check(config: &Config, in_use: bool) -> Vec<Check> {
-    let embeddings = model::embeddings_bytes(config);
+    let embeddings = model::embeddings::bytes(config);
     let mut checks = Vec::new();
     match ChatModel::open(config) {
         Err(error) => {

@@ -25,8 +25,8 @@ pub(super) fn report(not_confined: Result<Option<String>>, allowed: bool) -> Che
         Ok(Some(reason)) if cfg!(target_os = "linux") => Check::warn(
             NAME,
             format!(
-                "the kernel does not confine it ({reason}), so uploads of plugins are refused, and deployed ones that must be compiled again; use a kernel with seccomp, or accept \
-                 the risk with plugins.allow_unconfined_compiler = true"
+                "the kernel does not confine it ({reason}), so uploads of plugins are refused, and deployed ones that must be \
+                 compiled again; use a kernel with seccomp, or accept the risk with plugins.allow_unconfined_compiler = true"
             ),
         ),
         Ok(Some(reason)) => Check::warn(

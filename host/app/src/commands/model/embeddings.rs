@@ -6,7 +6,10 @@ use riad_engine::Weights;
 use std::path::Path;
 
 /// Bytes in memory, where every vector is in f32.
-pub(super) fn bytes(config: &Config) -> Result<u64> {
+///
+/// # Errors
+/// `InvalidRequest` says which file is at fault.
+pub fn bytes(config: &Config) -> Result<u64> {
     let folder = match &config.embeddings.model {
         Some(folder) => folder.clone(),
         None => config::shipped_folder()?.join("embed"),
