@@ -17,4 +17,4 @@ pub mod simd;
 
 pub use element::Element;
 pub use error::ShapeError;
-pub use matrix::Matrix;
+pub use matrix::{Matrix, Q8_BLOCK};

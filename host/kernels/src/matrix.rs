@@ -10,7 +10,7 @@ use half::f16;
 /// Rows of a panel: a whole number of vectors of every kind.
 pub(crate) const PANEL: usize = 64;
 /// Columns that share a scale in 8-bit storage.
-pub(crate) const Q8_BLOCK: usize = 32;
+pub const Q8_BLOCK: usize = 32;
 
 /// A matrix `[rows, columns]`.
 #[derive(Debug)]

@@ -12,14 +12,11 @@ use candle_nn::Linear;
 use mistralrs_quant::{
     DistributedKind, IsqType, QuantMethod, QuantMethodConfig, QuantizeOntoGuard, QuantizedSerde, UnquantLinear,
 };
-use riad_kernels::{Matrix, lora};
+use riad_kernels::{Matrix, Q8_BLOCK, lora};
 use std::{
     ops::Range,
     sync::{Arc, atomic::AtomicUsize},
 };
-
-/// Numbers that share a scale in Q8_0.
-const Q8_BLOCK: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct LoraLinear {
@@ -218,24 +215,6 @@ impl QuantMethod for LoraLinear {
         imatrix_weight: Option<Vec<f32>>,
         guard: QuantizeOntoGuard,
     ) -> Result<Arc<dyn QuantMethod>> {
-        if let (
-            Base::Kernel {
-                weights,
-                bias,
-                dtype: out,
-            },
-            Some(IsqType::Q8_0),
-        ) = (&self.base, dtype)
-            && device.is_cpu()
-            && weights.columns().is_multiple_of(Q8_BLOCK)
-        {
-            let weights = Matrix::q8_0(&weights.to_f32(), weights.rows(), weights.columns()).map_err(Error::wrap)?;
-            return Ok(self.around(Base::Kernel {
-                weights,
-                bias: bias.clone(),
-                dtype: *out,
-            }));
-        }
         let base = self
             .upstream()?
             .apply_isq(dtype, device, n_quantized, imatrix_weight, guard)?;
