@@ -29,5 +29,7 @@ wasmtime::component::bindgen!({
 
 pub(crate) use exports::riad::pipeline::{postprocessing, prompting, retrieval};
 pub(crate) use riad::pipeline::types::{Ending, Message, Prompt, Request, Role, StageError};
-pub(crate) use riad::types::types::{Error as WitError, Passage};
+pub(crate) use riad::types::types::Error as WitError;
+// `pub` for the fuzz targets, which get it from `fuzzing`.
+pub use riad::types::types::Passage;
 pub(crate) use riad::{documents, embeddings, logging, model, pipeline, settings, store, types};

@@ -7,15 +7,7 @@ use crate::{
 use riad_core::{document::Passage, plugin::Ending};
 
 /// As a guest writes it: nothing of it is checked.
-#[derive(Debug, Clone)]
-pub struct GuestPassage {
-    pub document: String,
-    pub chunk: u32,
-    pub title: String,
-    pub text: String,
-    pub score: f64,
-    pub metadata: String,
-}
+pub use crate::bindings::Passage as GuestPassage;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -29,7 +21,6 @@ pub enum Refusal {
 /// As the stage is refused.
 pub fn read_passages(limit: u64, passages: Vec<GuestPassage>) -> Result<(Vec<Passage>, u64), Refusal> {
     let mut reader = OutputReader::new(limit);
-    let passages = passages.into_iter().map(to_wit).collect();
     let read = reader.passages(passages).map_err(refusal)?;
     Ok((read, reader.bytes_left()))
 }
@@ -55,41 +46,7 @@ pub fn read_ending(limit: u64, text: String, citations: Vec<u32>, passages: u32)
 /// What the next stage is given.
 #[must_use]
 pub fn write_passage(passage: &Passage) -> GuestPassage {
-    let bindings::Passage {
-        document,
-        chunk,
-        title,
-        text,
-        score,
-        metadata,
-    } = convert::passage(passage);
-    GuestPassage {
-        document,
-        chunk,
-        title,
-        text,
-        score,
-        metadata,
-    }
-}
-
-fn to_wit(passage: GuestPassage) -> bindings::Passage {
-    let GuestPassage {
-        document,
-        chunk,
-        title,
-        text,
-        score,
-        metadata,
-    } = passage;
-    bindings::Passage {
-        document,
-        chunk,
-        title,
-        text,
-        score,
-        metadata,
-    }
+    convert::passage(passage)
 }
 
 fn refusal(invalid: InvalidOutput) -> Refusal {
