@@ -108,6 +108,12 @@ impl Checkpoint {
             .try_fold(2_u64, u64::checked_mul)
     }
 
+    /// Rows of the embeddings and of the head: the model reads and writes tokens below this number.
+    #[cfg(feature = "mistralrs")]
+    pub(crate) fn vocabulary(&self) -> Option<usize> {
+        self.figure("vocab_size")?.try_into().ok()
+    }
+
     /// Whether the head shares the table of the embeddings.
     pub(crate) fn has_tied_head(&self) -> bool {
         self.member("tie_word_embeddings").and_then(Value::as_bool) == Some(true)

@@ -40,6 +40,7 @@ pub(crate) struct MistralEngine {
     prefix_cache: bool,
     /// Positions that the model has.
     context_tokens: usize,
+    /// Tokens below this number can be read and written.
     vocabulary: usize,
     encoder: PromptEncoder,
     adapters: AdapterCache,
@@ -76,7 +77,10 @@ impl MistralEngine {
             max_sequences: config.max_sequences,
             prefix_cache: config.prefix_cache,
             context_tokens: model.context_tokens,
-            vocabulary: model.vocabulary(),
+            // The tokenizer may have tokens for which the model has no row, and the model rows for no token.
+            vocabulary: checkpoint
+                .vocabulary()
+                .map_or(model.vocabulary(), |rows| rows.min(model.vocabulary())),
             encoder: model.encoder.clone(),
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
             messages,
@@ -130,7 +134,6 @@ impl ChatEngine for MistralEngine {
             None => None,
         };
         let prompt = self.encode(std::mem::take(&mut generation.messages)).await?;
-        // A tokenizer may have tokens for which the model has no row.
         if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
             return Err(Error::invalid(format!(
                 "the messages have the token {unknown}, which the model does not know; leave its text out"

@@ -15,6 +15,7 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ports::{EnginePermit, Generation, UsageReporter},
 };
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -68,6 +69,33 @@ async fn what_can_never_fit_into_the_kv_cache_is_refused() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("engine.kv_cache_tokens"), "{error}");
     assert_eq!(reported.now(), Some(TokenUsage::default()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_which_the_model_has_no_row_is_refused() {
+    let _exclusive = exclusive().await;
+    let made = Made::new("llama", SMALL, 1);
+    let path = made.model().join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let rows = Template::read(&shipped::base()).vocabulary();
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(json!({
+        "id": rows, "content": "[PAD]", "special": true,
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+    }));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let engine = ask::open(&made.model(), 4).await;
+    let (beside, _tally) = start(&engine, &Sampling::greedy(200)).await;
+    let padded = [Message::user("a [PAD] b")];
+    let error = ask::ask(&engine, &padded, &Sampling::greedy(5), None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::InvalidRequest, Some("messages"))
+    );
+    assert!(error.message().contains(&rows.to_string()), "{error}");
+    ask::read(beside).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
