@@ -65,6 +65,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         prefix_cache: config.engine.prefix_cache,
         profile,
         resident_adapter_bytes: config.limits.resident_adapter_bytes,
+        idle_unload: idle_unload(config.engine.idle_unload_s),
     })
     .await?;
     let (cache, limits): (PathBuf, _) = (config.server.data.join("compiled"), config.limits.clone());
@@ -140,6 +141,10 @@ fn scheduler(config: &Config, engine: &dyn ChatEngine) -> Arc<dyn Scheduler> {
         SchedulerPolicy::Fair => Arc::new(FairQueue::new(engine.max_sequences(), &config.limits, target(config))),
         SchedulerPolicy::Fifo => Arc::new(FifoQueue::new(engine.max_sequences(), &config.limits)),
     }
+}
+
+fn idle_unload(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn target(config: &Config) -> Duration {

@@ -2,6 +2,7 @@
 
 use riad_core::{Error, Result, profile::ModelProfile};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Number format of the weights in memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub profile: ModelProfile,
     /// Adapters that may stay in memory; those in use stay beyond it.
     pub resident_adapter_bytes: u64,
+    /// The time without a generation after which the model leaves memory. The next one loads it again.
+    pub idle_unload: Option<Duration>,
 }
 
 impl EngineConfig {

@@ -147,6 +147,8 @@ section! {
         kv_cache_tokens: usize = 0;
         /// Whether requests of a tenant share what was computed of a common beginning.
         prefix_cache: bool = true;
+        /// Seconds without a generation after which the model leaves memory. The next one loads it again. 0: never.
+        idle_unload_s: u64 = 0;
         /// The model's name in the API. Unset: the last part of engine.model.
         id: Option<String> = None;
         /// What differs from the model's own profile.

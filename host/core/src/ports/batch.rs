@@ -33,6 +33,10 @@ pub struct BatchState {
     /// Rows of sequences that needed no other one for their next token.
     pub decode_rows: u64,
     pub step_times: StepTimes,
+    /// Whether the model is in memory.
+    pub model_loaded: bool,
+    /// Times that it was loaded.
+    pub model_loads: u64,
 }
 
 /// How long steps took, in buckets.

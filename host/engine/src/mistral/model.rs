@@ -249,6 +249,7 @@ mod tests {
                     temperature: 0.0,
                 },
                 resident_adapter_bytes: 0,
+                idle_unload: None,
             };
             LoadedModel::load(&config).unwrap().layers().weight_bytes()
         };

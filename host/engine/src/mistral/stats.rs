@@ -62,8 +62,14 @@ impl StepStats {
         *self.shared.0.lock() = self.state;
     }
 
-    /// The batch of `last` is replaced by a new one, whose counters begin at 0.
-    pub fn batch_replaced(&mut self, last: &Gauges) {
+    pub fn model_loaded(&mut self) {
+        self.state.model_loaded = true;
+        self.state.model_loads += 1;
+    }
+
+    /// The batch of `last` goes with its model; the counters of the next one begin at 0.
+    pub fn model_unloaded(&mut self, last: &Gauges) {
+        self.state.model_loaded = false;
         self.before.preemptions += last.preemptions;
         self.before.prefix_hit_tokens += last.prefix_hit_tokens;
         self.before.prefix_lookup_tokens += last.prefix_lookup_tokens;
@@ -90,7 +96,8 @@ mod tests {
             ..Gauges::default()
         };
         stats.publish(&gauges, 32);
-        stats.batch_replaced(&gauges);
+        stats.model_unloaded(&gauges);
+        stats.publish(&Gauges::default(), 32);
         assert_eq!(shared.read().preemptions, 2);
         stats.publish(&gauges, 32);
         let state = shared.read();

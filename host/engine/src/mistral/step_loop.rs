@@ -9,17 +9,20 @@ use super::{
     sequence::ActiveSequence,
     stats::{SharedState, StepStats},
 };
-use crate::{EngineConfig, memory::BLOCK_SIZE};
+use crate::{
+    EngineConfig,
+    memory::{self, BLOCK_SIZE},
+};
 use rayon::prelude::*;
 use riad_batch::{Batch, Limits, NewSequence, Refusal, SequenceId, Step};
-use riad_core::{Account, Error, Result, chat::FinishReason};
+use riad_core::{Account, Error, ErrorKind, Result, chat::FinishReason};
 use riad_lora::RowSegment;
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
     time::Instant,
 };
@@ -43,8 +46,9 @@ pub(super) struct Start {
 
 pub(super) struct StepLoop {
     config: EngineConfig,
-    /// `None`: it could not be loaded again.
+    /// `None`: it was idle, or a step panicked; the next generation loads it.
     model: Option<Arc<LoadedModel>>,
+    limits: Limits,
     batch: Batch,
     active: HashMap<SequenceId, ActiveSequence>,
     messages: Receiver<Message>,
@@ -60,13 +64,16 @@ impl StepLoop {
         counted: Arc<Counted>,
         state: SharedState,
     ) -> Self {
-        let batch = Batch::new(limits(&config, &model));
+        let limits = limits(&config, &model);
+        let batch = Batch::new(limits);
         let mut stats = StepStats::new(state);
+        stats.model_loaded();
         stats.publish(&batch.gauges(), BLOCK_SIZE);
         Self {
             batch,
             config,
             model: Some(model),
+            limits,
             active: HashMap::new(),
             messages,
             counted,
@@ -83,8 +90,13 @@ impl StepLoop {
                 Ok(Next::End) => return,
                 Err(_) => {
                     // Also what a request gave us may panic again while the request ends.
-                    while catch_unwind(AssertUnwindSafe(|| self.fail_all("a step panicked"))).is_err() {}
-                    self.reload();
+                    let panicked = || engine_error("ended without an answer", "a step panicked");
+                    while catch_unwind(AssertUnwindSafe(|| self.fail_all(panicked))).is_err() {}
+                    // What a panicking forward pass had locked inside the model stays locked, so the model is read again, and at once.
+                    self.unload();
+                    if let Err(error) = self.load() {
+                        tracing::error!(%error, "the model cannot be loaded again");
+                    }
                 }
             }
         }
@@ -95,9 +107,17 @@ impl StepLoop {
             return Next::End;
         }
         self.drop_cancelled();
-        if self.model.is_none() && !self.reload() {
-            self.fail_all("the model cannot be loaded again");
-            return Next::Step;
+        if self.model.is_none()
+            && !self.active.is_empty()
+            && let Err(error) = self.load()
+        {
+            tracing::error!(%error, "the model cannot be loaded again");
+            self.fail_all(|| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "the model cannot be loaded again now; the server's log says why",
+                )
+            });
         }
         let begun = Instant::now();
         let step = self.batch.plan();
@@ -115,9 +135,9 @@ impl StepLoop {
     /// Takes the messages that have come; waits for one if there is nothing to do. `false` when no more can come and none is left.
     fn admit(&mut self) -> bool {
         if self.active.is_empty() {
-            match self.messages.recv() {
-                Ok(message) => self.handle(message),
-                Err(_) => return false,
+            match self.wait() {
+                Some(message) => self.handle(message),
+                None => return false,
             }
         }
         loop {
@@ -126,6 +146,21 @@ impl StepLoop {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
             }
         }
+    }
+
+    /// The next message, for which an idle model does not wait in memory. `None`: no more can come.
+    fn wait(&mut self) -> Option<Message> {
+        if let (Some(idle), Some(_)) = (self.config.idle_unload, &self.model) {
+            match self.messages.recv_timeout(idle) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.unload();
+                    tracing::info!("the model was idle and left memory");
+                }
+            }
+        }
+        self.messages.recv().ok()
     }
 
     fn handle(&mut self, message: Message) {
@@ -248,30 +283,29 @@ impl StepLoop {
         }
     }
 
-    fn fail_all(&mut self, why: &'static str) {
+    fn fail_all(&mut self, error: impl Fn() -> Error) {
         while let Some(id) = self.active.keys().next().copied() {
-            self.end(id, Err(engine_error("ended without an answer", why)));
+            self.end(id, Err(error()));
         }
     }
 
-    /// What a panicking forward pass had locked inside the model stays locked, so the model is read again. Whether there is one now.
-    fn reload(&mut self) -> bool {
-        tracing::error!("a step panicked; loading the model again");
-        // Two models may not fit into the memory.
+    /// The model leaves memory, and with it the KV cache and the prefixes that were kept in it. No sequence may be in the batch.
+    fn unload(&mut self) {
         self.model = None;
-        let loaded = catch_unwind(AssertUnwindSafe(|| LoadedModel::load(&self.config)))
-            .unwrap_or_else(|_| Err(engine_error("panicked", "while it loaded the model")));
-        match loaded {
-            Ok(model) => {
-                self.stats.batch_replaced(&self.batch.gauges());
-                self.batch = Batch::new(limits(&self.config, &model));
-                self.model = Some(Arc::new(model));
-            }
-            // The next request tries again.
-            Err(error) => tracing::error!(%error, "the model cannot be loaded again"),
-        }
+        self.stats.model_unloaded(&self.batch.gauges());
+        self.batch = Batch::new(self.limits);
         self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
-        self.model.is_some()
+    }
+
+    /// Sequences may be in the batch already, but in no step.
+    fn load(&mut self) -> Result<()> {
+        // Others may have taken the memory in the meantime.
+        memory::check(&self.config)?;
+        let model = catch_unwind(AssertUnwindSafe(|| LoadedModel::load(&self.config)))
+            .unwrap_or_else(|_| Err(engine_error("panicked", "while it loaded the model")))?;
+        self.model = Some(Arc::new(model));
+        self.stats.model_loaded();
+        Ok(())
     }
 }
 

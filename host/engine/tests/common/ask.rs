@@ -72,6 +72,7 @@ pub fn config(model: &Path, max_sequences: usize) -> EngineConfig {
             temperature: 0.0,
         },
         resident_adapter_bytes: 64 << 20,
+        idle_unload: None,
     }
 }
 

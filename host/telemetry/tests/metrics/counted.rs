@@ -160,6 +160,8 @@ fn gauges_are_what_they_were_given() {
         ("riad_adapters_resident_bytes", None, 4096.0),
         ("riad_adapter_loads_total", None, 9.0),
         ("riad_adapter_evictions_total", None, 4.0),
+        ("riad_model_loaded", None, 1.0),
+        ("riad_model_loads_total", None, 3.0),
         ("riad_rooms_open", None, 6.0),
         ("riad_held_tokens", None, 77.0),
         ("riad_requests_shed_total", None, 8.0),

@@ -60,6 +60,8 @@ fn batch() -> BatchState {
         prefix_lookup_tokens: 1000,
         prefill_rows: 700,
         decode_rows: 400,
+        model_loaded: true,
+        model_loads: 3,
         ..BatchState::default()
     };
     for millis in [3, 40, 60_000] {

@@ -90,6 +90,8 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_sequences_running", MetricType::Gauge, None),
     ("riad_ledger_drift_tokens", MetricType::Gauge, Some("tokens")),
     ("riad_ledger_tokens", MetricType::Counter, Some("tokens")),
+    ("riad_model_loaded", MetricType::Gauge, None),
+    ("riad_model_loads", MetricType::Counter, None),
     ("riad_plugin_time_seconds", MetricType::Histogram, Some("seconds")),
     ("riad_queue_requests", MetricType::Gauge, None),
     ("riad_queue_time_seconds", MetricType::Histogram, Some("seconds")),
