@@ -215,13 +215,7 @@ impl<P: Policy> Queue<P> {
 
     /// A request goes away: before it was admitted, or with units that it has not used.
     pub fn leave(&mut self, now: Instant, id: RequestId) -> Vec<Decision> {
-        if let Some(admitted) = self.state.running.get(&id) {
-            if let Some(account) = self.state.accounts.get_mut(&admitted.request.account) {
-                self.policy.unused(account, &admitted.request);
-            }
-            return self.release(now, id);
-        }
-        let mut decisions = Vec::new();
+        let mut decisions = self.release(now, id);
         if self.dequeue(id).is_some() {
             // A request that waited behind it may need fewer units.
             self.dispatch(now, &mut decisions);

@@ -182,23 +182,24 @@ impl Policy for VirtualTime {
         account.policy.counter += prompt_charge(request);
     }
 
-    fn unused(&mut self, account: &mut AccountState<Self>, request: &Request<TokenRequest>) {
-        account.policy.counter = account.policy.counter.saturating_sub(prompt_charge(request));
-    }
-
     /// What the request used is known exactly now.
     fn released(&mut self, state: &mut State<Self>, ended: &Admitted<Self>, now: Instant) {
         let (request, run) = (&ended.request, &ended.policy);
-        self.last_adapter = Some(request.detail.adapter);
         if !run.prompt_read {
+            // It has used nothing.
+            if let Some(account) = state.accounts.get_mut(&request.account) {
+                account.policy.counter = account.policy.counter.saturating_sub(prompt_charge(request));
+            }
             return;
         }
+        self.last_adapter = Some(request.detail.adapter);
         let used = (run.completion_tokens as f64, f64::from(request.detail.max_tokens));
         self.used.add(used.0, used.1);
         if let Some(account) = state.accounts.get_mut(&request.account) {
             account.policy.used.add(used.0, used.1);
         }
-        let held = now.saturating_duration_since(ended.since).as_secs_f64();
+        let began = request.detail.progress.began(ended.since);
+        let held = now.saturating_duration_since(began).as_secs_f64();
         let done = work(request.detail.prompt_tokens.into(), run.completion_tokens) as f64;
         self.speed.add(done, held);
         self.mean_work.add(done, 1.0);

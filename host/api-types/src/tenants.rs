@@ -52,8 +52,8 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<Object>, example = json!({"monthly_tokens": 50_000_000, "thresholds": [80, 100]}))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub budget: Option<Value>,
-    /// `requests_per_minute`, `tokens_per_minute`, `concurrent_requests`, `context_tokens`, `completion_tokens`, and
-    /// `service_tier`, the best that a request may ask for.
+    /// `requests_per_minute`, `tokens_per_minute`, `concurrent_requests`, `context_tokens`, `completion_tokens`,
+    /// `pinned_adapter_bytes`, and `service_tier`, the best that a request may ask for.
     #[schema(value_type = Option<Object>, example = json!({"requests_per_minute": 600, "service_tier": "priority"}))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub limits: Option<Value>,

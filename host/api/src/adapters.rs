@@ -2,7 +2,7 @@
 
 use crate::{
     auth::Tenant,
-    body::{self, PathParts},
+    body::{self, JsonBody, PathParts},
     error::{ApiError, ApiResult, Failures},
     state::AppState,
 };
@@ -12,7 +12,9 @@ use axum::{
     extract::{FromRequest, Multipart, Request, State},
     http::StatusCode,
 };
-use riad_api_types::adapters::{Adapter, AdapterList, DeletedAdapter};
+use riad_api_types::adapters::{
+    Adapter, AdapterList, AdapterPatch, DeletedAdapter, Generation, GenerationList, Rollback,
+};
 use riad_core::{AdapterAlias, Error, adapter::AdapterFiles};
 use utoipa::ToSchema;
 
@@ -103,4 +105,54 @@ pub(crate) async fn delete_adapter(
         alias,
         deleted: true,
     }))
+}
+
+/// Pin an adapter, so that it stays in the engine's memory, or let go of it
+#[utoipa::path(patch, path = "/v1/adapters/{alias}", tag = "room", security(("tenant_key" = [])),
+    params(("alias" = String, Path)), request_body = AdapterPatch, responses((status = 200, body = Adapter), Failures))]
+pub(crate) async fn patch_adapter(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(alias): PathParts<String>,
+    JsonBody(patch): JsonBody<AdapterPatch>,
+) -> ApiResult<Json<Adapter>> {
+    let alias: AdapterAlias = body::parse_id("adapter", &alias)?;
+    let adapter = state
+        .services
+        .adapters()
+        .set_pinned(&pass, &alias, patch.pinned)
+        .await?;
+    Ok(Json(adapter.into()))
+}
+
+/// List the generations of an alias that are kept for a rollback
+#[utoipa::path(get, path = "/v1/adapters/{alias}/generations", tag = "room", security(("tenant_key" = [])),
+    params(("alias" = String, Path)), responses((status = 200, body = GenerationList), Failures))]
+pub(crate) async fn list_generations(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(alias): PathParts<String>,
+) -> ApiResult<Json<GenerationList>> {
+    let alias: AdapterAlias = body::parse_id("adapter", &alias)?;
+    let kept = state.services.adapters().generations(&pass, &alias).await?;
+    Ok(Json(GenerationList {
+        object: "list".into(),
+        data: kept.into_iter().map(Generation::from).collect(),
+    }))
+}
+
+/// Point an alias to the generation before its current one, or to another one that is kept
+#[utoipa::path(post, path = "/v1/adapters/{alias}/rollback", tag = "room", security(("tenant_key" = [])),
+    params(("alias" = String, Path)), request_body = Rollback, responses((status = 200, body = Adapter), Failures))]
+pub(crate) async fn roll_back_adapter(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(alias): PathParts<String>,
+    JsonBody(rollback): JsonBody<Rollback>,
+) -> ApiResult<Json<Adapter>> {
+    let alias: AdapterAlias = body::parse_id("adapter", &alias)?;
+    let adapters = state.services.adapters();
+    Ok(Json(
+        adapters.roll_back(&pass, &alias, rollback.generation).await?.into(),
+    ))
 }

@@ -138,7 +138,9 @@ fn routes(limits: &Limits) -> Vec<Route> {
         route(routes!(pipeline::get_pipeline, pipeline::put_pipeline), &[Tenant]),
         route(routes!(settings::get_settings, settings::put_settings), &[Tenant]),
         route(routes!(adapters::put_adapter), &[Tenant, adapter_body, artifact_permit]),
-        route(routes!(adapters::delete_adapter), &[Tenant]),
+        route(routes!(adapters::delete_adapter, adapters::patch_adapter), &[Tenant]),
+        route(routes!(adapters::list_generations), &[Tenant]),
+        route(routes!(adapters::roll_back_adapter), &[Tenant]),
         route(routes!(adapters::list_adapters), &[Tenant]),
         route(routes!(logs::list_logs), &[Tenant]),
         // A tenant's money and keys

@@ -12,7 +12,7 @@ pub use operations::{
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
-use riad_core::{AdapterAlias, DocumentId, PluginName, plugin::Stage};
+use riad_core::{AdapterAlias, Digest, DocumentId, PluginName, plugin::Stage};
 use std::path::PathBuf;
 use values::stage;
 
@@ -53,7 +53,7 @@ pub enum Command {
     Pipeline(TenantCall<PipelineCommand>),
     /// Show and change the settings that plugins read
     Settings(TenantCall<SettingsCommand>),
-    /// Upload, list and delete LoRA adapters
+    /// Upload, list, roll back, pin and delete LoRA adapters
     Adapter(TenantCall<AdapterCommand>),
     /// Ask the model and print the answer while it is generated
     Chat(ChatArgs),
@@ -202,6 +202,28 @@ pub enum AdapterCommand {
     },
     /// List the adapters
     List,
+    /// List the generations of an alias that it can be rolled back to
+    Generations {
+        /// The alias
+        alias: AdapterAlias,
+    },
+    /// Point an alias to the generation before its current one, or to the one that is given
+    Rollback {
+        /// The alias
+        alias: AdapterAlias,
+        /// sha256:…, as `adapter generations --json` shows it
+        generation: Option<Digest>,
+    },
+    /// Keep an adapter in the engine's memory, within what the operator allows
+    Pin {
+        /// The alias
+        alias: AdapterAlias,
+    },
+    /// Let an adapter leave the engine's memory when others need the room
+    Unpin {
+        /// The alias
+        alias: AdapterAlias,
+    },
     /// Delete an alias
     Delete {
         /// The alias

@@ -41,6 +41,27 @@ pub struct Adapter {
     pub info: AdapterInfo,
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,
+    /// Whether the tenant wants it to stay in the engine's memory.
+    pub pinned: bool,
+}
+
+/// A generation that an alias pointed to since its upload and can be rolled back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptGeneration {
+    pub generation: Digest,
+    pub info: AdapterInfo,
+    /// When it was uploaded, in seconds since 1970-01-01 UTC.
+    pub created: u64,
+    /// Whether the alias points to it now.
+    pub current: bool,
+}
+
+/// What changes of an alias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdapterChange {
+    /// It points to a kept generation: the named one, else the one that was uploaded before the current one.
+    RollBack(Option<Digest>),
+    Pin(bool),
 }
 
 /// A generation's files, for the engine. While `pin` is held, the files stay, also when the alias is moved or deleted.

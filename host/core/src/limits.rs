@@ -25,6 +25,10 @@ macro_rules! limits {
 
             /// # Errors
             /// Names the first limit that is below the least value that works.
+            #[expect(
+                unused_comparisons,
+                reason = "the least value of some limits is 0, which switches something off"
+            )]
             pub fn check(&self) -> Result<()> {
                 $(if self.$name < $min {
                     return Err(Error::invalid(format!(
@@ -76,7 +80,7 @@ limits! {
     chunk_characters: u32 = 1000, 64;
     /// Requests that may wait for a place in the engine's batch, and as many for guest instances. A request beyond it is answered with 429.
     queue: u32 = 256, 1;
-    /// Milliseconds a request may wait for the place of its first choice, and as long for guest instances.
+    /// Milliseconds a request may wait for the place of its first choice, as long for guest instances, and as long to load its adapter.
     queue_ms: u64 = 60_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;
@@ -112,8 +116,13 @@ limits! {
     settings_bytes: u64 = 64 << 10, 256;
     /// Rooms that are open at the same time; the rest cost disk only.
     open_rooms: u32 = 64, 1;
-    /// Bytes of adapters in the engine's memory. Pinned ones stay beyond it.
+    /// Bytes of adapters in the engine's memory. Those in use stay beyond it.
     resident_adapter_bytes: u64 = 256 << 20, 1 << 20;
+    /// Bytes of adapters (their files) that a tenant may pin, so that they stay in the engine's memory; together, tenants' pins hold up to half
+    /// of resident_adapter_bytes. 0: no pins. A tenant's own limit goes before it.
+    pinned_adapter_bytes: u64 = 0, 0;
+    /// Generations of an adapter's alias that are kept for a rollback, the current one among them. They count as stored bytes.
+    adapter_generations: u32 = 3, 1;
 }
 
 #[cfg(test)]

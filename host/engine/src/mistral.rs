@@ -22,11 +22,11 @@ use parking_lot::Mutex;
 use prompt::PromptEncoder;
 use riad_batch::{Namespace, NewSequence};
 use riad_core::{
-    Account, Error, ErrorKind, Result,
-    adapter::{AdapterFiles, AdapterInfo},
+    Account, Digest, Error, ErrorKind, Result,
+    adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{Message, TokenUsage},
     ledger::EngineTokens,
-    ports::{AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationStream},
+    ports::{AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationStream, ResidentAdapter},
     profile::ModelProfile,
 };
 use sequence::ActiveSequence;
@@ -180,6 +180,22 @@ impl ChatEngine for MistralEngine {
 
     fn batch(&self) -> BatchState {
         self.batch.read()
+    }
+
+    fn resident_adapter(&self, source: &AdapterSource, account: Account) -> Option<ResidentAdapter> {
+        self.adapters.get(source, account).map(ResidentAdapter::new)
+    }
+
+    async fn load_adapter(&self, source: &AdapterSource, account: Account) -> Result<ResidentAdapter> {
+        self.adapters.resident(source, account).await.map(ResidentAdapter::new)
+    }
+
+    async fn preload_adapter(&self, source: &AdapterSource, account: Account) -> Result<()> {
+        self.adapters.preload(source, account).await
+    }
+
+    fn pin_adapters(&self, account: Account, generations: Vec<Digest>) {
+        self.adapters.pin(account, generations);
     }
 
     fn adapter_counts(&self) -> AdapterCounts {

@@ -1,14 +1,17 @@
-//! An LRU cache by bytes whose entries are pinned while they are in use. Not here: what is cached.
+//! An LRU cache by bytes whose entries stay while they are in use, and of which an account's pinned ones are evicted last. Not here: what
+//! is cached.
 
 use riad_core::{Account, Digest, ports::AdapterCounts};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 #[derive(Debug)]
 pub(crate) struct PinnedLru<T> {
     entries: HashMap<Digest, Entry<T>>,
+    /// What accounts want to stay.
+    pins: HashMap<Account, HashSet<Digest>>,
     budget_bytes: u64,
     clock: u64,
     loads: u64,
@@ -28,6 +31,7 @@ impl<T> PinnedLru<T> {
     pub fn new(budget_bytes: u64) -> Self {
         Self {
             entries: HashMap::new(),
+            pins: HashMap::new(),
             budget_bytes,
             clock: 0,
             loads: 0,
@@ -43,7 +47,26 @@ impl<T> PinnedLru<T> {
         Some(entry.value.clone())
     }
 
-    /// Keeps `value`, and evicts the least recently used entries that are not in use until the budget is met.
+    /// Whether it is there; no use of it.
+    pub fn contains(&self, key: &Digest) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Pins these entries for an account, and no others. Pins need not be in the cache yet.
+    pub fn pin(&mut self, account: Account, keys: HashSet<Digest>) {
+        match keys.is_empty() {
+            true => self.pins.remove(&account),
+            false => self.pins.insert(account, keys),
+        };
+    }
+
+    /// Whether so many bytes more are within the budget.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.bytes().saturating_add(bytes) <= self.budget_bytes
+    }
+
+    /// Keeps `value`, and evicts entries that are not in use until the budget is met: the least recently used first,
+    /// pinned ones last.
     pub fn insert(&mut self, key: Digest, account: Account, value: Arc<T>, bytes: u64) {
         self.clock += 1;
         self.loads += 1;
@@ -57,16 +80,35 @@ impl<T> PinnedLru<T> {
             },
         );
         while self.bytes() > self.budget_bytes {
-            let oldest = self
+            let protected = self.protected();
+            let idle = self
                 .entries
                 .iter()
-                .filter(|(_, entry)| Arc::strong_count(&entry.value) == 1)
-                .min_by_key(|(_, entry)| entry.used)
-                .map(|(key, _)| *key);
-            let Some(oldest) = oldest else { break };
-            self.entries.remove(&oldest);
+                .filter(|(_, entry)| Arc::strong_count(&entry.value) == 1);
+            let first = idle.min_by_key(|(key, entry)| (protected.contains(*key), entry.used));
+            let Some(first) = first.map(|(key, _)| *key) else { break };
+            self.entries.remove(&first);
             self.evictions += 1;
         }
+    }
+
+    /// Pinned entries, of at most half of the budget together, so that enough is left to everybody else: beyond it the account that has the
+    /// most pinned loses the protection of those it used least recently.
+    fn protected(&self) -> HashSet<Digest> {
+        let mut pinned: BTreeMap<Account, Vec<(u64, Digest, u64)>> = BTreeMap::new();
+        for (account, pins) in &self.pins {
+            let entries = pins.iter().filter_map(|key| Some((*key, self.entries.get(key)?)));
+            let mut entries: Vec<_> = entries.map(|(key, entry)| (entry.used, key, entry.bytes)).collect();
+            entries.sort_unstable();
+            pinned.insert(*account, entries);
+        }
+        let bytes = |entries: &[(u64, Digest, u64)]| entries.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
+        while pinned.values().map(|entries| bytes(entries)).sum::<u64>() > self.budget_bytes / 2
+            && let Some(most) = pinned.values_mut().max_by_key(|entries| bytes(entries))
+        {
+            most.remove(0);
+        }
+        pinned.into_values().flatten().map(|(_, key, _)| key).collect()
     }
 
     pub fn counts(&self) -> AdapterCounts {
@@ -120,7 +162,62 @@ mod tests {
     }
 
     #[test]
-    fn pinned_entries_stay_beyond_the_budget() {
+    fn an_accounts_pins_outlive_what_others_use_later() {
+        let mut cache = PinnedLru::new(40);
+        let (one, two) = (account(1), account(2));
+        cache.pin(one, HashSet::from([key(1)]));
+        cache.insert(key(1), one, Arc::new(1), 20);
+        for n in 2..9 {
+            cache.insert(key(n), two, Arc::new(n), 10);
+            assert!(cache.bytes() <= 40, "pins count within the budget");
+        }
+        assert!(cache.has_room(0) && !cache.has_room(1));
+        assert!(cache.get(&key(1), one).is_some());
+        // No longer pinned, it goes like any other.
+        cache.pin(one, HashSet::new());
+        for n in 2..6 {
+            cache.insert(key(n), two, Arc::new(n), 10);
+        }
+        assert!(cache.get(&key(1), one).is_none());
+    }
+
+    #[test]
+    fn pins_beyond_half_of_the_budget_hold_no_more() {
+        let mut cache = PinnedLru::new(40);
+        let (one, two) = (account(1), account(2));
+        cache.pin(one, HashSet::from([key(1), key(2)]));
+        cache.insert(key(1), one, Arc::new(1), 20);
+        cache.insert(key(2), one, Arc::new(2), 20);
+        cache.insert(key(3), two, Arc::new(3), 20);
+        // The older one went; the other is within half of the budget again.
+        assert!(cache.get(&key(1), one).is_none());
+        cache.get(&key(3), two);
+        cache.insert(key(4), two, Arc::new(4), 20);
+        assert!(cache.get(&key(2), one).is_some() && cache.get(&key(3), two).is_none());
+    }
+
+    #[test]
+    fn whoever_pins_the_most_loses_it_and_others_do_not() {
+        let mut cache = PinnedLru::new(40);
+        let (one, two, three) = (account(1), account(2), account(3));
+        cache.pin(one, HashSet::from([key(1)]));
+        cache.pin(two, HashSet::from([key(2), key(3)]));
+        for (number, owner) in [(1, one), (2, two), (3, two)] {
+            cache.insert(key(number), owner, Arc::new(number), 10);
+        }
+        for number in 4..9 {
+            cache.insert(key(number), three, Arc::new(number), 10);
+        }
+        let there = [1, 2, 3].map(|number| cache.contains(&key(number)));
+        assert_eq!(there, [true, false, true]);
+        // Nothing else is left to be evicted: pinned ones go too, and the budget is kept.
+        let held = Arc::new(9);
+        cache.insert(key(9), three, held.clone(), 40);
+        assert_eq!((cache.counts().resident, cache.bytes()), (1, 40));
+    }
+
+    #[test]
+    fn entries_in_use_stay_beyond_the_budget() {
         let mut cache = PinnedLru::new(10);
         let someone = account(1);
         let held = Arc::new(1);

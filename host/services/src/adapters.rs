@@ -1,9 +1,13 @@
-//! A tenant's LoRA adapters. Not here: tensors (`engine`), and pinning one for a request (`chat`).
+//! A tenant's LoRA adapters. Not here: tensors (`engine`), and which generation a request uses (`models`).
+
+mod residency;
+
+pub(crate) use residency::{forget, tell_once};
 
 use crate::{audit, shared::Shared};
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Result, TenantPass,
-    adapter::{Adapter, AdapterFiles},
+    AdapterAlias, Digest, Error, ErrorKind, Result, TenantPass,
+    adapter::{Adapter, AdapterChange, AdapterFiles, KeptGeneration},
     grants::{Access, Scope},
 };
 use std::sync::Arc;
@@ -50,6 +54,63 @@ impl AdapterService {
                 &format!("{alias}@{}", adapter.generation),
             )
             .await?;
+            residency::update(&shared, &pass, &room, Some(&alias)).await;
+            Ok(adapter)
+        })
+        .await
+    }
+
+    /// The generations of an alias that it can be rolled back to, the last upload first.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has no such alias.
+    pub async fn generations(&self, pass: &TenantPass, alias: &AdapterAlias) -> Result<Vec<KeptGeneration>> {
+        pass.require(Scope::Adapters, Access::Read)?;
+        self.0.rooms.open(pass).await?.adapters.generations(alias).await
+    }
+
+    /// Points the alias to a generation that is kept: the named one, else the one before the current one. Requests in flight
+    /// finish on the generation that they began with.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has no such alias or it keeps no such generation; `Conflict` if there is none before the current one.
+    pub async fn roll_back(
+        &self,
+        pass: &TenantPass,
+        alias: &AdapterAlias,
+        generation: Option<Digest>,
+    ) -> Result<Adapter> {
+        pass.require(Scope::Adapters, Access::Write)?;
+        self.change(pass, alias, AdapterChange::RollBack(generation)).await
+    }
+
+    /// Whether the adapter stays in the engine's memory when others are evicted.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has no such alias; `Forbidden` beyond the bytes that the operator allows.
+    pub async fn set_pinned(&self, pass: &TenantPass, alias: &AdapterAlias, pinned: bool) -> Result<Adapter> {
+        pass.require(Scope::Adapters, Access::Write)?;
+        if pinned {
+            let adapters = self.0.rooms.open(pass).await?.adapters.list().await?;
+            residency::check_allowance(&self.0, pass, &adapters, alias)?;
+        }
+        self.change(pass, alias, AdapterChange::Pin(pinned)).await
+    }
+
+    async fn change(&self, pass: &TenantPass, alias: &AdapterAlias, change: AdapterChange) -> Result<Adapter> {
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
+        audit::run_to_completion(async move {
+            let adapter = room.adapters.change(&alias, change).await?;
+            let action = match change {
+                AdapterChange::RollBack(_) => "adapter.rollback",
+                AdapterChange::Pin(true) => "adapter.pin",
+                AdapterChange::Pin(false) => "adapter.unpin",
+            };
+            audit::record(&shared, &pass, action, &format!("{alias}@{}", adapter.generation)).await?;
+            // What may leave the memory need not be read into it.
+            let read = !matches!(change, AdapterChange::Pin(false));
+            residency::update(&shared, &pass, &room, read.then_some(&alias)).await;
             Ok(adapter)
         })
         .await
@@ -74,7 +135,9 @@ impl AdapterService {
         let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
         audit::run_to_completion(async move {
             room.adapters.delete(&alias).await?;
-            audit::record(&shared, &pass, "adapter.delete", alias.as_str()).await
+            audit::record(&shared, &pass, "adapter.delete", alias.as_str()).await?;
+            residency::update(&shared, &pass, &room, None).await;
+            Ok(())
         })
         .await
     }

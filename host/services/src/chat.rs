@@ -1,10 +1,11 @@
 //! One chat request from validation to receipt. Not here: OpenAI's JSON and SSE (`api`).
 //!
-//! `request` validates, `prepare` runs the pipeline up to a started generation, `choice` follows one generation through its stream
+//! `request` validates, `prepare` runs the pipeline up to a started generation, `place` waits for the engine, `choice` follows one generation through its stream
 //! filter, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
 mod choice;
 mod event;
+mod place;
 mod prepare;
 mod prepared;
 mod request;

@@ -6,6 +6,7 @@
 //! Not here: HTTP (`api`), WIT (`sandbox`), SQL (`store`), tensors (`engine`), and how they are put together (`app`).
 
 pub mod accrual;
+mod adapter_loads;
 pub mod adapters;
 pub mod audit;
 mod capabilities;
@@ -22,6 +23,7 @@ mod log_buffer;
 pub mod logs;
 pub mod metering;
 pub mod models;
+mod pinned_accounts;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;

@@ -1,9 +1,11 @@
 //! What every use case shares: the ports, the limits and the compiled standard pipeline.
 
 use crate::{
+    adapter_loads::AdapterLoads,
     in_flight::InFlightKeys,
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
+    pinned_accounts::PinnedAccounts,
 };
 use bytes::Bytes;
 use riad_core::{
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub logs: LogBuffers,
     pub in_flight: InFlightKeys,
+    pub pinned_accounts: PinnedAccounts,
+    pub adapter_loads: Arc<AdapterLoads>,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
 }
@@ -84,6 +88,10 @@ impl Shared {
             telemetry: Arc::clone(&dependencies.telemetry),
         })
         .await?;
+        let adapter_loads = Arc::new(AdapterLoads::new(
+            dependencies.engine.max_sequences(),
+            &dependencies.limits,
+        ));
         Ok(Self {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,
@@ -107,6 +115,8 @@ impl Shared {
             limits: dependencies.limits,
             logs: LogBuffers::default(),
             in_flight: InFlightKeys::default(),
+            pinned_accounts: PinnedAccounts::default(),
+            adapter_loads,
             started: Timestamp::now().as_seconds(),
         })
     }

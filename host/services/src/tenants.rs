@@ -1,7 +1,7 @@
 //! Tenants and their policies, for the operator. Not here: what a tenant does in its room.
 
 use crate::{
-    audit,
+    adapters, audit,
     keys::{self, KeyOwner, KeyRequest, NewKey},
     shared::Shared,
 };
@@ -96,6 +96,9 @@ impl TenantService {
         if tenant.policy.prefix_cache && !changed.policy.prefix_cache {
             self.0.engine.forget_account(changed.account);
         }
+        if tenant.policy.limits.pinned_adapter_bytes != changed.policy.limits.pinned_adapter_bytes {
+            adapters::forget(&self.0, changed.account);
+        }
         Ok(changed)
     }
 
@@ -112,6 +115,7 @@ impl TenantService {
             let removed = shared.rooms.remove(&operator, &id).await;
             shared.logs.forget(account);
             shared.engine.forget_account(account);
+            adapters::forget(&shared, account);
             removed
         })
         .await

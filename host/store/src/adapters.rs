@@ -1,7 +1,7 @@
 //! The `AdapterStore` port of a room: generations as folders named by their digest, aliases in `room.db`.
 //! Not here: whether an adapter fits the model, and its tensors (`engine`).
 //!
-//! A generation's folder goes when no alias points to it and no request holds it. All writing and sweeping happens under
+//! A generation's folder goes when no alias keeps it and no request holds it. All writing and sweeping happens under
 //! the room's lock over files, and so does resolving: what was resolved cannot be swept before it is pinned.
 
 use crate::{
@@ -12,15 +12,22 @@ use crate::{
 };
 use async_trait::async_trait;
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Result, Timestamp,
-    adapter::{Adapter, AdapterFiles, AdapterInfo, AdapterSource},
+    AdapterAlias, Digest, Error, ErrorKind, Result, Timestamp,
+    adapter::{Adapter, AdapterChange, AdapterFiles, AdapterInfo, AdapterSource, KeptGeneration},
     ports::AdapterStore,
 };
-use rusqlite::{OptionalExtension, Row};
-use std::{fs, path::Path, sync::Arc};
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// Reads an [`AdapterRow`].
+const SELECT: &str = "SELECT alias, generation, rank, bytes, tensors, created, pinned FROM adapters";
 
 pub(crate) struct RoomAdapters(pub(crate) Arc<RoomState>);
 
@@ -35,11 +42,36 @@ impl AdapterStore for RoomAdapters {
         let room = self.0.clone();
         run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT alias, generation, rank, bytes, tensors, created FROM adapters ORDER BY alias",
-                )?;
+                let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY alias"))?;
                 let rows = statement.query_map([], read_row)?;
                 rows.map(|row| row?.finish()).collect()
+            })
+        })
+        .await
+    }
+
+    async fn generations(&self, alias: &AdapterAlias) -> Result<Vec<KeptGeneration>> {
+        let (room, alias) = (self.0.clone(), alias.clone());
+        run_with_permit(&self.0.database.read_permits, move || {
+            room.database.read(|connection| generations(connection, &alias))
+        })
+        .await
+    }
+
+    async fn change(&self, alias: &AdapterAlias, change: AdapterChange) -> Result<Adapter> {
+        let (room, alias) = (self.0.clone(), alias.clone());
+        run_with_permit(&self.0.file_permits, move || {
+            // Under the lock, so that no sweep takes the files away in between.
+            let _lock = room.lock_folder()?;
+            room.database.write(|connection| match change {
+                AdapterChange::RollBack(wanted) => roll_back(&room, connection, &alias, wanted),
+                AdapterChange::Pin(pinned) => {
+                    connection.execute(
+                        "UPDATE adapters SET pinned = ?2 WHERE alias = ?1",
+                        (alias.as_str(), pinned),
+                    )?;
+                    find(connection, &alias)?.ok_or_else(|| no_such_alias(&alias))
+                }
             })
         })
         .await
@@ -56,8 +88,9 @@ impl AdapterStore for RoomAdapters {
             let lock = room.lock_folder()?;
             room.database.write(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {
-                    return Err(Error::not_found(format!("there is no adapter \"{alias}\"")).into());
+                    return Err(no_such_alias(&alias));
                 }
+                connection.execute("DELETE FROM adapter_generations WHERE alias = ?1", [alias.as_str()])?;
                 Ok(())
             })?;
             sweep_later(&room, &lock);
@@ -76,54 +109,161 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
         let content: [(&str, &[u8]); 2] = [(CONFIG, &adapter.config), (WEIGHTS, &adapter.weights)];
         files::write_folder(&generations::folder(&room.folder), &generation.hex(), &content)?;
     }
-    let stored = Adapter {
-        alias,
-        generation,
-        info,
-        created: Timestamp::now().as_seconds(),
-    };
-    room.database.write(|connection| {
-        connection.execute(
-            "INSERT OR REPLACE INTO adapters (alias, generation, rank, bytes, tensors, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (
-                stored.alias.as_str(),
-                stored.generation.to_string(),
-                stored.info.rank,
-                stored.info.bytes.cast_signed(),
-                stored.info.tensors,
-                stored.created.cast_signed(),
-            ),
-        )?;
-        Ok(())
+    let created = Timestamp::now().as_seconds();
+    let stored = room.database.write(|connection| {
+        let kept = KeptGeneration {
+            generation,
+            info,
+            created,
+            current: true,
+        };
+        // After a rollback the serving generation is not the last one. It becomes the one that a rollback of this upload goes back to.
+        if let Some(serving) = find(connection, &alias)? {
+            let serving = KeptGeneration {
+                generation: serving.generation,
+                info: serving.info,
+                created: serving.created,
+                current: false,
+            };
+            insert_generation(connection, &alias, &serving, room.adapter_generations)?;
+        }
+        insert_generation(connection, &alias, &kept, room.adapter_generations)?;
+        point(connection, &alias, &kept)
     })?;
     sweep_later(room, &lock);
     Ok(stored)
 }
 
+/// The generation becomes the last one of the alias, and the oldest ones that are too many are forgotten.
+fn insert_generation(
+    connection: &Connection,
+    alias: &AdapterAlias,
+    new: &KeptGeneration,
+    most: u32,
+) -> StoreResult<()> {
+    connection.execute(
+        "DELETE FROM adapter_generations WHERE alias = ?1 AND generation = ?2",
+        (alias.as_str(), new.generation.to_string()),
+    )?;
+    connection.execute(
+        "INSERT INTO adapter_generations (alias, generation, rank, bytes, tensors, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            alias.as_str(),
+            new.generation.to_string(),
+            new.info.rank,
+            new.info.bytes.cast_signed(),
+            new.info.tensors,
+            new.created.cast_signed(),
+        ),
+    )?;
+    connection.execute(
+        "DELETE FROM adapter_generations WHERE alias = ?1 AND number NOT IN
+            (SELECT number FROM adapter_generations WHERE alias = ?1 ORDER BY number DESC LIMIT ?2)",
+        (alias.as_str(), most),
+    )?;
+    Ok(())
+}
+
+/// An alias that is new is not pinned; another one stays as it is.
+fn point(connection: &Connection, alias: &AdapterAlias, to: &KeptGeneration) -> StoreResult<Adapter> {
+    connection.execute(
+        "INSERT INTO adapters (alias, generation, rank, bytes, tensors, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (alias) DO UPDATE SET generation = excluded.generation, rank = excluded.rank,
+            bytes = excluded.bytes, tensors = excluded.tensors, created = excluded.created",
+        (
+            alias.as_str(),
+            to.generation.to_string(),
+            to.info.rank,
+            to.info.bytes.cast_signed(),
+            to.info.tensors,
+            to.created.cast_signed(),
+        ),
+    )?;
+    find(connection, alias)?.ok_or_else(|| no_such_alias(alias))
+}
+
+/// The last upload first.
+fn generations(connection: &Connection, alias: &AdapterAlias) -> StoreResult<Vec<KeptGeneration>> {
+    let current = find(connection, alias)?.ok_or_else(|| no_such_alias(alias))?.generation;
+    let mut statement = connection.prepare_cached(
+        "SELECT alias, generation, rank, bytes, tensors, created, 0 FROM adapter_generations
+            WHERE alias = ?1 ORDER BY number DESC",
+    )?;
+    let rows = statement.query_map([alias.as_str()], read_row)?;
+    rows.map(|row| {
+        let kept = row?.finish()?;
+        Ok(KeptGeneration {
+            generation: kept.generation,
+            info: kept.info,
+            created: kept.created,
+            current: kept.generation == current,
+        })
+    })
+    .collect()
+}
+
+fn roll_back(
+    room: &RoomState,
+    connection: &Connection,
+    alias: &AdapterAlias,
+    wanted: Option<Digest>,
+) -> StoreResult<Adapter> {
+    let kept = generations(connection, alias)?;
+    let found = match wanted {
+        Some(wanted) => kept.iter().find(|kept| kept.generation == wanted).ok_or_else(|| {
+            Error::not_found(format!(
+                "adapter \"{alias}\" keeps no generation {wanted}; GET /v1/adapters/{alias}/generations lists those that it keeps"
+            ))
+        }),
+        None => kept.iter().skip_while(|kept| !kept.current).nth(1).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "adapter \"{alias}\" keeps no generation before its current one; name one that GET /v1/adapters/{alias}/generations lists"
+                ),
+            )
+        }),
+    }?;
+    check_files(room, alias, &found.generation, found.info.bytes)?;
+    point(connection, alias, found)
+}
+
 fn resolve(room: &RoomState, alias: &AdapterAlias) -> StoreResult<AdapterSource> {
     let _lock = room.lock_folder()?;
-    let found = room.database.read(|connection| {
-        Ok(connection
-            .prepare_cached("SELECT alias, generation, rank, bytes, tensors, created FROM adapters WHERE alias = ?1")?
-            .query_row([alias.as_str()], read_row)
-            .optional()?)
-    })?;
-    let adapter = found
-        .ok_or_else(|| Error::new(ErrorKind::ModelNotFound, format!("there is no adapter \"{alias}\"")))?
-        .finish()?;
-    let folder = generations::folder(&room.folder).join(adapter.generation.hex());
-    if !folder.join(CONFIG).is_file() || length(&folder.join(WEIGHTS)) != Some(adapter.info.bytes) {
+    let adapter = room
+        .database
+        .read(|connection| find(connection, alias))?
+        .ok_or_else(|| Error::new(ErrorKind::ModelNotFound, format!("there is no adapter \"{alias}\"")))?;
+    Ok(AdapterSource {
+        generation: adapter.generation,
+        folder: check_files(room, alias, &adapter.generation, adapter.info.bytes)?,
+        tensors: adapter.info.tensors,
+        pin: room.pins.pin(&adapter.generation.hex()),
+    })
+}
+
+/// The folder of a generation whose files are whole.
+fn check_files(room: &RoomState, alias: &AdapterAlias, generation: &Digest, bytes: u64) -> StoreResult<PathBuf> {
+    let folder = generations::folder(&room.folder).join(generation.hex());
+    if !folder.join(CONFIG).is_file() || length(&folder.join(WEIGHTS)) != Some(bytes) {
         return Err(Failure::Known(Error::new(
             ErrorKind::Unavailable,
             format!("the files of adapter \"{alias}\" are missing on the server's disk; upload the adapter again"),
         )));
     }
-    Ok(AdapterSource {
-        generation: adapter.generation,
-        folder,
-        tensors: adapter.info.tensors,
-        pin: room.pins.pin(&adapter.generation.hex()),
-    })
+    Ok(folder)
+}
+
+fn find(connection: &Connection, alias: &AdapterAlias) -> StoreResult<Option<Adapter>> {
+    let found = connection
+        .prepare_cached(&format!("{SELECT} WHERE alias = ?1"))?
+        .query_row([alias.as_str()], read_row)
+        .optional()?;
+    found.map(AdapterRow::finish).transpose()
+}
+
+fn no_such_alias(alias: &AdapterAlias) -> Failure {
+    Failure::Known(Error::not_found(format!("there is no adapter \"{alias}\"")))
 }
 
 /// The alias is stored; a folder that cannot be deleted now is deleted at a later sweep.
@@ -152,6 +292,7 @@ struct AdapterRow {
     bytes: i64,
     tensors: u32,
     created: i64,
+    pinned: bool,
 }
 
 impl AdapterRow {
@@ -165,6 +306,7 @@ impl AdapterRow {
                 tensors: self.tensors,
             },
             created: self.created.cast_unsigned(),
+            pinned: self.pinned,
         })
     }
 }
@@ -177,5 +319,6 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<AdapterRow> {
         bytes: row.get(3)?,
         tensors: row.get(4)?,
         created: row.get(5)?,
+        pinned: row.get(6)?,
     })
 }

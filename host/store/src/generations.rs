@@ -66,11 +66,11 @@ pub(crate) fn folder(room: &Path) -> PathBuf {
     room.join("adapters")
 }
 
-/// Deletes generations that no alias points to and no request holds, and files whose writing was interrupted. The lock
+/// Deletes generations that no alias keeps and no request holds, and files whose writing was interrupted. The lock
 /// proves that no file is being written.
 pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &FolderLock<'_>) -> StoreResult<()> {
-    let pointed_to: HashSet<String> = database.read(|connection| {
-        let mut statement = connection.prepare_cached("SELECT generation FROM adapters")?;
+    let kept: HashSet<String> = database.read(|connection| {
+        let mut statement = connection.prepare_cached("SELECT generation FROM adapter_generations")?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
         rows.map(|row| Ok(row?.parse::<Digest>()?.hex())).collect()
     })?;
@@ -79,7 +79,7 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
         let name = entry.file_name();
         let keep = name
             .to_str()
-            .is_some_and(|name| pointed_to.contains(name) || pins.holds(name));
+            .is_some_and(|name| kept.contains(name) || pins.holds(name));
         if !keep {
             files::remove_folder(&entry.path())?;
         }

@@ -89,6 +89,22 @@ const SCHEMA: Schema = Schema {
         ) STRICT;
         CREATE INDEX replies_by_age ON replies (created);
     ",
+        "
+        -- The generations of each alias that are kept; the last upload has the greatest number.
+        CREATE TABLE adapter_generations (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            alias TEXT NOT NULL,
+            generation TEXT NOT NULL,
+            rank INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            tensors INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            UNIQUE (alias, generation)
+        ) STRICT;
+        INSERT INTO adapter_generations (alias, generation, rank, bytes, tensors, created)
+            SELECT alias, generation, rank, bytes, tensors, created FROM adapters;
+        ALTER TABLE adapters ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ",
     ],
 };
 
@@ -101,6 +117,8 @@ pub(crate) struct RoomState {
     pub(crate) pins: Arc<Pins>,
     /// For async callers that write files, which may take long: they wait here and not for `writer`.
     pub(crate) file_permits: BlockingPermits,
+    /// Generations of an adapter's alias that are kept.
+    pub(crate) adapter_generations: u32,
     writer: FolderWriter,
 }
 
@@ -123,6 +141,7 @@ impl RoomState {
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
             file_permits: BlockingPermits::default(),
+            adapter_generations: limits.adapter_generations,
             writer: FolderWriter::default(),
         };
         generations::sweep(&room.folder, &room.database, &room.pins, &room.lock_folder()?)?;

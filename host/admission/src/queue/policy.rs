@@ -50,9 +50,6 @@ pub trait Policy: Sized {
     /// The request starts to run.
     fn admitted(&mut self, _account: &mut AccountState<Self>, _request: &Request<Self::Detail>) {}
 
-    /// The request was admitted and dropped before it used its permit. `released` follows.
-    fn unused(&mut self, _account: &mut AccountState<Self>, _request: &Request<Self::Detail>) {}
-
     /// The request has ended.
     fn released(&mut self, _state: &mut State<Self>, _ended: &Admitted<Self>, _now: Instant) {}
 

@@ -15,6 +15,8 @@ const FAR: Duration = Duration::from_secs(3600);
 struct Machine {
     queue: Queue<VirtualTime>,
     now: Instant,
+    /// Of each request, with the tokens of its prompt.
+    progress: HashMap<RequestId, (Arc<Progress>, u32)>,
 }
 
 impl Machine {
@@ -26,6 +28,7 @@ impl Machine {
         Self {
             queue: Queue::new(bounds, VirtualTime::new(target)),
             now: Instant::now(),
+            progress: HashMap::new(),
         }
     }
 
@@ -45,7 +48,9 @@ impl Machine {
     }
 
     fn arrive(&mut self, request: Request<TokenRequest>) -> (RequestId, Option<Verdict>) {
+        let (progress, prompt) = (Arc::clone(&request.detail.progress), request.detail.prompt_tokens);
         let (id, decisions) = self.queue.arrive(self.now, request);
+        self.progress.insert(id, (progress, prompt));
         let own = decisions
             .iter()
             .find(|(decided, _)| *decided == id)
@@ -64,8 +69,15 @@ impl Machine {
         self.release(id);
     }
 
-    /// The request that gets the permit.
+    /// A request that has read its prompt at least ends. The request that gets the permit.
     fn release(&mut self, id: RequestId) -> Option<RequestId> {
+        let (progress, prompt) = &self.progress[&id];
+        progress.set(*prompt, progress.completion_tokens());
+        self.give_back(id)
+    }
+
+    /// A request ends as it is.
+    fn give_back(&mut self, id: RequestId) -> Option<RequestId> {
         let decisions = self.queue.release(self.now, id);
         decisions
             .iter()
@@ -156,15 +168,38 @@ fn a_long_generation_earns_no_credit() {
         assert_eq!(machine.release(permit), Some(next));
         permit = next;
     }
-    let one: Vec<_> = (0..6).map(|_| machine.arrive(machine.request(1, 1000, 1)).0).collect();
-    let other: Vec<_> = (0..6).map(|_| machine.arrive(machine.request(2, 1000, 1)).0).collect();
+    let one: Vec<_> = (0..12).map(|_| machine.arrive(machine.request(1, 1000, 1)).0).collect();
+    let other: Vec<_> = (0..12).map(|_| machine.arrive(machine.request(2, 1000, 1)).0).collect();
     let mut served = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..12 {
         permit = machine.release(permit).unwrap();
         served.push(permit);
     }
     let of = |ids: &[RequestId]| served.iter().filter(|id| ids.contains(id)).count();
-    assert_eq!((of(&one), of(&other)), (3, 3));
+    // No more than the credit of an account that asked for nothing, and half of the rest.
+    assert_eq!((of(&one), of(&other)), (4, 8));
+}
+
+#[test]
+fn a_permit_that_was_given_back_unused_costs_nothing() {
+    let mut machine = Machine::new(1, FAR);
+    machine.measure(1, 100, 10, 10);
+    machine.measure(2, 100, 10, 10);
+    let before = machine.queue.policy().0.speed.value();
+    let (mut permit, _) = machine.arrive(machine.request(9, 1, 1));
+    // As a request does whose adapter is not in memory: it waits again afterwards.
+    for _ in 0..5 {
+        let unused = machine.arrive(machine.request(1, 5000, 1)).0;
+        assert_eq!(machine.give_back(permit), Some(unused));
+        permit = machine.arrive(machine.request(9, 1, 1)).0;
+        assert_eq!(machine.give_back(unused), Some(permit));
+    }
+    assert_eq!(machine.queue.policy().0.speed.value(), before);
+    let again = machine.arrive(machine.request(1, 5000, 1)).0;
+    let other = machine.arrive(machine.request(2, 5000, 1)).0;
+    // Both have had as much: who came first is first.
+    assert_eq!(machine.give_back(permit), Some(again));
+    assert_eq!(machine.release(again), Some(other));
 }
 
 #[test]

@@ -7,13 +7,13 @@ use futures::{
     stream::{self, BoxStream},
 };
 use riad_core::{
-    Account, Error, Result,
-    adapter::{AdapterFiles, AdapterInfo},
+    Account, Digest, Error, Result,
+    adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent,
-        GenerationStream, Progress, UsageReporter,
+        GenerationStream, Progress, ResidentAdapter, UsageReporter,
     },
     profile::ModelProfile,
 };
@@ -174,6 +174,20 @@ impl ChatEngine for FixedEngine {
     fn batch(&self) -> BatchState {
         BatchState::default()
     }
+
+    fn resident_adapter(&self, _: &AdapterSource, _: Account) -> Option<ResidentAdapter> {
+        None
+    }
+
+    async fn load_adapter(&self, _: &AdapterSource, _: Account) -> Result<ResidentAdapter> {
+        Err(Error::invalid("this engine takes no adapters"))
+    }
+
+    async fn preload_adapter(&self, _: &AdapterSource, _: Account) -> Result<()> {
+        Ok(())
+    }
+
+    fn pin_adapters(&self, _: Account, _: Vec<Digest>) {}
 
     fn adapter_counts(&self) -> AdapterCounts {
         AdapterCounts::default()

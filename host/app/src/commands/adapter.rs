@@ -13,7 +13,9 @@ use reqwest::{
     Body,
     multipart::{Form, Part},
 };
-use riad_api_types::adapters::{Adapter, AdapterList, DeletedAdapter};
+use riad_api_types::adapters::{
+    Adapter, AdapterList, AdapterPatch, DeletedAdapter, Generation, GenerationList, Rollback,
+};
 use riad_core::{AdapterAlias, Error, Result, Timestamp};
 use std::path::Path;
 
@@ -51,18 +53,60 @@ pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Resu
                             adapter.tensors.to_string(),
                             adapter.bytes.to_string(),
                             date(Timestamp::from_seconds(adapter.created)),
+                            if adapter.pinned { "yes" } else { "" }.to_owned(),
                         ]
                     })
                     .collect();
-                table::render(&["alias", "generation", "rank", "tensors", "bytes", "created"], &rows)
+                table::render(
+                    &["alias", "generation", "rank", "tensors", "bytes", "created", "pinned"],
+                    &rows,
+                )
             });
         }
+        AdapterCommand::Generations { alias } => {
+            let kept = client.get(&format!("/v1/adapters/{alias}/generations")).await?;
+            out.show(&kept, |kept: &GenerationList| {
+                let rows: Vec<_> = kept.data.iter().map(generation_row).collect();
+                table::render(&["generation", "rank", "tensors", "bytes", "created", "current"], &rows)
+            });
+        }
+        AdapterCommand::Rollback { alias, generation } => {
+            let path = format!("/v1/adapters/{alias}/rollback");
+            let changed = client.post(&path, &Rollback { generation }).await?;
+            out.show(&changed, |adapter: &Adapter| {
+                format!("{alias} points to {}", clean(&adapter.generation))
+            });
+        }
+        AdapterCommand::Pin { alias } => pin(client, out, &alias, true).await?,
+        AdapterCommand::Unpin { alias } => pin(client, out, &alias, false).await?,
         AdapterCommand::Delete { alias } => {
             let deleted = client.delete(&format!("/v1/adapters/{alias}")).await?;
             out.show(&deleted, |_: &DeletedAdapter| format!("Deleted adapter {alias}."));
         }
     }
     Ok(())
+}
+
+async fn pin(client: &Client, out: &Output, alias: &AdapterAlias, pinned: bool) -> Result<()> {
+    let changed = client
+        .patch(&format!("/v1/adapters/{alias}"), &AdapterPatch { pinned })
+        .await?;
+    out.show(&changed, |adapter: &Adapter| match adapter.pinned {
+        true => format!("{alias} is pinned."),
+        false => format!("{alias} is not pinned."),
+    });
+    Ok(())
+}
+
+fn generation_row(kept: &Generation) -> Vec<String> {
+    vec![
+        short_digest(&kept.generation),
+        kept.rank.to_string(),
+        kept.tensors.to_string(),
+        kept.bytes.to_string(),
+        date(Timestamp::from_seconds(kept.created)),
+        if kept.current { "yes" } else { "" }.to_owned(),
+    ]
 }
 
 /// Uploads a PEFT folder; the demo uses it too.

@@ -2,7 +2,7 @@
 
 use super::{BatchState, EnginePermit, Progress};
 use crate::{
-    Account, Result,
+    Account, Digest, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{FinishReason, Message, Sampling, TokenLogprobs, TokenUsage},
     ledger::EngineTokens,
@@ -94,6 +94,18 @@ pub struct GenerationEnd {
 /// The engine fills it at full speed; it holds at most `max_tokens` of text and their logprobs. Dropping it stops the generation.
 pub type GenerationStream = BoxStream<'static, Result<GenerationEvent>>;
 
+/// Keeps an adapter in the engine's memory while it lives.
+pub struct ResidentAdapter {
+    _kept: Box<dyn Send + Sync>,
+}
+
+impl ResidentAdapter {
+    /// `kept` is what the engine counts as a use of the adapter.
+    pub fn new(kept: impl Send + Sync + 'static) -> Self {
+        Self { _kept: Box::new(kept) }
+    }
+}
+
 /// The adapters in the engine's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AdapterCounts {
@@ -118,7 +130,8 @@ pub trait ChatEngine: Send + Sync {
 
     /// Starts a generation. The permit is given back when the engine has stopped working for it, which is after the stream's end or
     /// drop, and after the usage was reported.
-    /// Loads the adapter if it is not resident; `ModelNotFound` if its files are gone, never the base model instead.
+    /// An adapter that is not resident is loaded while the permit is held: see [`Self::load_adapter`]. `ModelNotFound` if its files are gone,
+    /// never the base model instead.
     async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream>;
 
     /// Checks an adapter's files against the base model: `InvalidRequest` names the tensor or the field at fault.
@@ -130,6 +143,19 @@ pub trait ChatEngine: Send + Sync {
 
     /// At most a step old.
     fn batch(&self) -> BatchState;
+
+    /// The adapter, if it is in memory. Quick, never blocks.
+    fn resident_adapter(&self, source: &AdapterSource, account: Account) -> Option<ResidentAdapter>;
+
+    /// The adapter, from memory or from its files, without a place in the batch; fails as `generate`. Memory is bounded only by who calls it.
+    async fn load_adapter(&self, source: &AdapterSource, account: Account) -> Result<ResidentAdapter>;
+
+    /// Loads an adapter if there is room for it without evicting others.
+    async fn preload_adapter(&self, source: &AdapterSource, account: Account) -> Result<()>;
+
+    /// The generations that an account has pinned, in place of those that it had: the others are evicted first, as long as all pinned ones
+    /// together have at most half of the engine's budget. Returns at once.
+    fn pin_adapters(&self, account: Account, generations: Vec<Digest>);
 
     fn adapter_counts(&self) -> AdapterCounts;
 

@@ -4,7 +4,7 @@ use crate::{Digest, Result, TenantPass, chat::TokenUsage, policy::Tier};
 use async_trait::async_trait;
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -16,6 +16,8 @@ pub struct Progress {
     prompt: AtomicU32,
     cached: AtomicU32,
     completion: AtomicU32,
+    /// When it could begin at last, if the engine had no model before.
+    restarted: OnceLock<Instant>,
 }
 
 impl Progress {
@@ -28,6 +30,19 @@ impl Progress {
     /// A total too: of the prompt's tokens, those that the prefix cache had.
     pub fn set_cached(&self, tokens: u32) {
         self.cached.store(tokens, Ordering::Relaxed);
+    }
+
+    /// The engine had to load its model for the generation, which could begin only now.
+    pub fn restart(&self) {
+        self.restarted.get_or_init(Instant::now);
+    }
+
+    /// When the time that the generation takes began, if it was admitted at `admitted`.
+    #[must_use]
+    pub fn began(&self, admitted: Instant) -> Instant {
+        self.restarted
+            .get()
+            .map_or(admitted, |restarted| admitted.max(*restarted))
     }
 
     #[must_use]
@@ -51,6 +66,7 @@ impl Progress {
 }
 
 /// A request for a place in the batch.
+#[derive(Clone)]
 pub struct QueueRequest<'a> {
     /// Account and weight.
     pub pass: &'a TenantPass,

@@ -1,4 +1,4 @@
-//! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand, kept in a
+//! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand or ahead, kept in a
 //! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
 use super::{blocking, engine_error};
@@ -10,13 +10,19 @@ use crate::{
 use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Error, ErrorKind, Result,
+    Account, Digest, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterCounts,
 };
 use riad_lora::{Adapter, LoraPair, ModelLayers};
 use safetensors::SafeTensors;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
 
 pub(super) struct LoadedAdapter {
     pub adapter: Arc<Adapter>,
@@ -29,9 +35,11 @@ pub(super) struct LoadedAdapter {
 pub(super) struct AdapterCache {
     layers: Arc<Layers>,
     resident: Mutex<PinnedLru<LoadedAdapter>>,
-    /// One load at a time: two requests for a cold adapter read it once.
-    loading: tokio::sync::Mutex<()>,
+    /// One load of a generation at a time: two requests for a cold adapter read it once.
+    loading: Mutex<HashMap<Digest, Weak<Loading>>>,
 }
+
+type Loading = tokio::sync::Mutex<()>;
 
 struct Layers {
     family: String,
@@ -58,21 +66,72 @@ impl AdapterCache {
         Self {
             layers: Arc::new(Layers { family, shapes }),
             resident: Mutex::new(PinnedLru::new(budget_bytes)),
-            loading: tokio::sync::Mutex::new(()),
+            loading: Mutex::default(),
         }
+    }
+
+    pub fn get(&self, source: &AdapterSource, account: Account) -> Option<Arc<LoadedAdapter>> {
+        self.resident.lock().get(&source.generation, account)
     }
 
     /// The adapter, from memory or from its folder, for `account`.
     pub async fn resident(&self, source: &AdapterSource, account: Account) -> Result<Arc<LoadedAdapter>> {
-        if let Some(found) = self.resident.lock().get(&source.generation, account) {
+        if let Some(found) = self.get(source, account) {
             return Ok(found);
         }
-        let _loading = self.loading.lock().await;
-        if let Some(found) = self.resident.lock().get(&source.generation, account) {
+        let loading = self.loading(source.generation);
+        let _loading = loading.lock().await;
+        if let Some(found) = self.get(source, account) {
             return Ok(found);
         }
+        let loaded = Arc::new(self.read(source).await?);
+        let bytes = loaded.adapter.bytes() as u64;
+        self.resident
+            .lock()
+            .insert(source.generation, account, loaded.clone(), bytes);
+        Ok(loaded)
+    }
+
+    /// Loads the adapter if that evicts no other.
+    pub async fn preload(&self, source: &AdapterSource, account: Account) -> Result<()> {
+        let loading = self.loading(source.generation);
+        let _loading = loading.lock().await;
+        // What an adapter has in memory is about what its file has: a guess that spares reading files for which there is no room.
+        let file = source.folder.join(WEIGHTS);
+        let file_bytes = tokio::fs::metadata(&file).await.map_or(u64::MAX, |file| file.len());
+        let wanted = |resident: &PinnedLru<LoadedAdapter>, bytes| {
+            !resident.contains(&source.generation) && resident.has_room(bytes)
+        };
+        if !wanted(&self.resident.lock(), file_bytes) {
+            return Ok(());
+        }
+        let loaded = self.read(source).await?;
+        let bytes = loaded.adapter.bytes() as u64;
+        let mut resident = self.resident.lock();
+        if wanted(&resident, bytes) {
+            resident.insert(source.generation, account, Arc::new(loaded), bytes);
+        }
+        Ok(())
+    }
+
+    pub fn pin(&self, account: Account, generations: Vec<Digest>) {
+        self.resident.lock().pin(account, generations.into_iter().collect());
+    }
+
+    fn loading(&self, generation: Digest) -> Arc<Loading> {
+        let mut all = self.loading.lock();
+        if let Some(loading) = all.get(&generation).and_then(Weak::upgrade) {
+            return loading;
+        }
+        all.retain(|_, loading| loading.strong_count() > 0);
+        let loading = Arc::default();
+        all.insert(generation, Arc::downgrade(&loading));
+        loading
+    }
+
+    async fn read(&self, source: &AdapterSource) -> Result<LoadedAdapter> {
         let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);
-        let loaded = blocking(move || {
+        blocking(move || {
             let read = |name: &str| {
                 std::fs::read(folder.join(name)).map_err(|e| {
                     Error::new(
@@ -83,8 +142,8 @@ impl AdapterCache {
                 })
             };
             let files = AdapterFiles {
-                config: read("adapter_config.json")?.into(),
-                weights: read("adapter_model.safetensors")?.into(),
+                config: read(CONFIG)?.into(),
+                weights: read(WEIGHTS)?.into(),
             };
             if files.generation() != generation {
                 return Err(engine_error(
@@ -94,13 +153,7 @@ impl AdapterCache {
             }
             layers.load(&files)
         })
-        .await?;
-        let bytes = loaded.adapter.bytes() as u64;
-        let loaded = Arc::new(loaded);
-        self.resident
-            .lock()
-            .insert(source.generation, account, loaded.clone(), bytes);
-        Ok(loaded)
+        .await
     }
 
     pub async fn inspect(&self, files: AdapterFiles) -> Result<AdapterInfo> {

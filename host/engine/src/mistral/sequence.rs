@@ -80,6 +80,11 @@ impl ActiveSequence {
         self.publish();
     }
 
+    /// It had to wait for the model.
+    pub fn model_loaded(&self) {
+        self.usage.progress.restart();
+    }
+
     /// Takes a sampled token, which adds `bytes` to the text unless it ends it. Returns why the generation is over, if it is.
     pub fn push(&mut self, bytes: &[u8], is_end_token: bool, logprobs: Option<TokenLogprobs>) -> Option<FinishReason> {
         self.completion_tokens += 1;

@@ -303,8 +303,21 @@ impl StepLoop {
         memory::check(&self.config)?;
         let model = catch_unwind(AssertUnwindSafe(|| LoadedModel::load(&self.config)))
             .unwrap_or_else(|_| Err(engine_error("panicked", "while it loaded the model")))?;
+        // On a GPU the cache has what others have left of its memory.
+        let blocks = limits(&self.config, &model).blocks;
+        if blocks < self.limits.blocks {
+            let text = format!(
+                "{blocks} blocks of the KV cache fit, and {} did before",
+                self.limits.blocks
+            );
+            return Err(engine_error("lost memory", text));
+        }
         self.model = Some(Arc::new(model));
         self.stats.model_loaded();
+        self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
+        for active in self.active.values() {
+            active.model_loaded();
+        }
         Ok(())
     }
 }

@@ -213,3 +213,54 @@ async fn each_account_is_charged_for_the_adapters_it_used() {
     answer_of(&engine, three, Some(&acme)).await;
     assert_eq!(engine.resident_bytes(), [(three, size)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_is_loaded_ahead_and_stays_while_it_is_pinned() {
+    let _exclusive = exclusive().await;
+    let made = Made::new("llama", SMALL, 1);
+    let [pinned, second, third] = [1, 2, 3].map(|n| made.adapter(&format!("adapter-{n}"), &made.matrices(), n));
+    let [one, two] = [1, 2].map(Account::new);
+    let engine = open(&made.model(), 1, u64::MAX).await;
+    let alone = answer_of(&engine, one, Some(&pinned)).await;
+    let size = engine.adapter_counts().resident_bytes;
+
+    let engine = open(&made.model(), 1, 2 * size as u64).await;
+    engine.pin_adapters(one, vec![pinned.generation]);
+    engine.preload_adapter(&pinned, one).await.unwrap();
+    assert_eq!(engine.resident_bytes(), [(one, size as u64)]);
+    for n in 1..=4 {
+        let source = if n % 2 == 1 { &second } else { &third };
+        answer_of(&engine, two, Some(source)).await;
+        let counts = engine.adapter_counts();
+        // Within the budget, and the two that are not pinned take turns in the other half.
+        assert_eq!((counts.resident_bytes <= 2 * size, counts.loads), (true, 1 + n));
+    }
+    assert_eq!(answer_of(&engine, one, Some(&pinned)).await, alone);
+    assert_eq!(engine.adapter_counts().loads, 5, "it was there");
+
+    engine.pin_adapters(one, Vec::new());
+    answer_of(&engine, two, Some(&second)).await;
+    answer_of(&engine, two, Some(&third)).await;
+    answer_of(&engine, one, Some(&pinned)).await;
+    assert_eq!(engine.adapter_counts().loads, 8, "it went like any other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generations_never_share_what_was_computed_of_a_prompt() {
+    let _exclusive = exclusive().await;
+    let made = Made::new("llama", SMALL, 1);
+    let generations = [1, 2].map(|n| made.adapter(&format!("adapter-{n}"), &made.matrices(), n));
+    let mut config = ask::config(&made.model(), 2);
+    config.prefix_cache = false;
+    let engine = riad_engine::open(config).await.unwrap();
+    let mut expected = Vec::new();
+    for source in [Some(&generations[0]), Some(&generations[1]), None] {
+        expected.push(answer_with(&engine, source).await);
+    }
+    assert_ne!(expected[0].text, expected[1].text);
+    let engine = ask::open(&made.model(), 2).await;
+    // Back and forth over one account's same prompt, as an alias does that is rolled back.
+    for n in [0, 1, 0, 2, 1, 2, 0] {
+        assert_eq!(answer_with(&engine, generations.get(n)).await, expected[n], "{n}");
+    }
+}

@@ -42,7 +42,7 @@ async fn the_first_request_wakes_an_idle_model_once() {
     assert_eq!((state.model_loaded, state.model_loads), (true, 1));
 
     let mut config = ask::config(&made.model(), 4);
-    config.idle_unload = Some(Duration::from_millis(20));
+    config.idle_unload = Some(Duration::from_millis(200));
     let engine = riad_engine::open(config).await.unwrap();
     assert_eq!(unloaded(&engine).await, 1);
     // Counting needs the tokenizer only.
@@ -67,6 +67,7 @@ async fn the_first_request_wakes_an_idle_model_once() {
     for answer in join_all(all).await {
         assert_eq!(answer.unwrap(), base);
     }
+    assert_eq!(unloaded(&engine).await, 5, "one load for all that came together");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,15 @@
 //! One choice of a chat: its wait in the queue, its generation, and the stream filter.
 
-use super::{event::ChatEvent, prepared::Prepared};
+use super::{
+    event::ChatEvent,
+    place::{self, Place},
+    prepared::Prepared,
+};
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{Sampling, TokenLogprobs},
-    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress, QueueRequest},
+    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress},
 };
 use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
@@ -24,25 +28,10 @@ pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 /// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
 /// server is full; the others belong to a request that already runs and wait until its deadline.
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
-    let shared = &prepared.shared;
     let arrived = Instant::now();
     let progress = Arc::new(Progress::default());
-    let request = QueueRequest {
-        pass: &prepared.pass,
-        tier: prepared.tier,
-        prompt_tokens: prepared.prompt_tokens,
-        max_tokens: prepared.sampling.max_tokens,
-        adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
-        deadline: prepared.deadline.into_std(),
-        continuation: choice > 0,
-        progress: Arc::clone(&progress),
-    };
     let meter = &prepared.meter;
-    let queue = shared
-        .scheduler
-        .enter(request)
-        .instrument(info_span!(target: "riad_services", "queue"));
-    let permit = meter.record_result(queue.await)?;
+    let Place { permit, adapter } = place::wait(prepared, choice, &progress).await?;
     if choice == 0 {
         meter.record_queue_time(arrived.elapsed());
     }
@@ -55,7 +44,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         prefix_cache: prepared.pass.policy().prefix_cache,
         usage_reporter: meter.usage_reporter(&progress),
     };
-    let stream = meter.record_engine_result(shared.engine.generate(generation, permit).await)?;
+    let starting = prepared.shared.engine.generate(generation, permit);
+    let stream = meter.record_engine_result(starting.await)?;
+    // The generation holds it from here on.
+    drop(adapter);
     meter.record_usage(|usage| usage.requests = 1);
     Ok(stream)
 }

@@ -4,7 +4,7 @@ use super::{
     ValidRequest, choice,
     prepared::{self, Prepared},
 };
-use crate::{capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
+use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     ledger::{Kind, Purpose},
@@ -60,6 +60,9 @@ async fn start(
     meter.hold(guests).await?;
     let room = shared.rooms.open(pass).await?;
     let adapter = models::pin(&room, request.model()).await?;
+    if adapter.is_some() {
+        adapters::tell_once(shared, pass, &room).await?;
+    }
     meter.set_adapter(request.model().adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
     check_tokens_may_be_shown(shared, &request, &plan)?;

@@ -4,7 +4,7 @@ use crate::host::Host;
 use bytes::Bytes;
 use riad_core::{
     AdapterAlias, Digest, ErrorKind,
-    adapter::{AdapterFiles, AdapterInfo},
+    adapter::{AdapterChange, AdapterFiles, AdapterInfo},
     plugin::{Pipeline, PluginVersion, Stage, StageChoice},
 };
 use serde_json::{Map, json};
@@ -62,6 +62,130 @@ async fn replacing_an_alias_keeps_the_files_that_a_request_holds() {
     assert!(!folder.exists());
     let generations = fs::read_dir(host.room_folder("acme").join("adapters")).unwrap().count();
     assert_eq!(generations, 1);
+}
+
+/// The weights of the kept generations, the last upload first, and which one is current.
+async fn kept(host: &Host, room: &riad_core::ports::Room, name: &str) -> (Vec<String>, usize) {
+    let kept = room.adapters.generations(&alias(name)).await.unwrap();
+    let folder = host.room_folder("acme").join("adapters");
+    let all = kept
+        .iter()
+        .map(|kept| weights(&folder.join(kept.generation.hex())))
+        .collect();
+    let current: Vec<_> = (0..kept.len()).filter(|n| kept[*n].current).collect();
+    assert_eq!(current.len(), 1);
+    (all, current[0])
+}
+
+#[tokio::test]
+async fn an_alias_keeps_so_many_generations_and_goes_back_to_each() {
+    let host = Host::with(riad_core::Limits {
+        adapter_generations: 2,
+        ..Default::default()
+    })
+    .await;
+    let room = host.room("acme").await;
+    let uploads = ["one", "two", "three"].map(adapter);
+    let put = async |n: usize| {
+        let (files, info) = &uploads[n];
+        room.adapters.put(&alias("tone"), files, info).await.unwrap()
+    };
+    let back = async |to: Option<Digest>| room.adapters.change(&alias("tone"), AdapterChange::RollBack(to)).await;
+    let names = |names: &[&str], current| (names.iter().map(|name| (*name).to_owned()).collect(), current);
+    for n in 0..3 {
+        put(n).await;
+    }
+    // The oldest one is gone, with its files.
+    assert_eq!(kept(&host, &room, "tone").await, names(&["three", "two"], 0));
+    let folder = host.room_folder("acme").join("adapters");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    let gone = back(Some(uploads[0].0.generation())).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+
+    let two = back(None).await.unwrap();
+    assert_eq!(
+        (two.generation, two.info),
+        (uploads[1].0.generation(), uploads[1].1.clone())
+    );
+    assert_eq!(kept(&host, &room, "tone").await, names(&["three", "two"], 1));
+    assert_eq!(
+        weights(&room.adapters.resolve(&alias("tone")).await.unwrap().folder),
+        "two"
+    );
+    assert_eq!(back(None).await.unwrap_err().kind(), ErrorKind::Conflict);
+    back(Some(uploads[2].0.generation())).await.unwrap();
+    assert_eq!(kept(&host, &room, "tone").await, names(&["three", "two"], 0));
+    // What is uploaded again is the last upload again.
+    put(1).await;
+    assert_eq!(kept(&host, &room, "tone").await, names(&["two", "three"], 0));
+    // A rollback of an upload goes back to what served before it, here after a rollback.
+    back(None).await.unwrap();
+    put(0).await;
+    assert_eq!(kept(&host, &room, "tone").await, names(&["one", "three"], 0));
+
+    fs::remove_dir_all(folder.join(uploads[2].0.generation().hex())).unwrap();
+    assert_eq!(back(None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(kept_current(&room).await, uploads[0].0.generation());
+    room.adapters.delete(&alias("tone")).await.unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    for error in [
+        back(None).await.unwrap_err(),
+        room.adapters.generations(&alias("tone")).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
+
+async fn kept_current(room: &riad_core::ports::Room) -> Digest {
+    room.adapters.resolve(&alias("tone")).await.unwrap().generation
+}
+
+#[tokio::test]
+async fn a_pinned_alias_stays_pinned_until_it_is_deleted() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let pin = async |pinned| room.adapters.change(&alias("tone"), AdapterChange::Pin(pinned)).await;
+    assert_eq!(pin(true).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let ((old, old_info), (new, new_info)) = (adapter("old"), adapter("new"));
+    assert!(!room.adapters.put(&alias("tone"), &old, &old_info).await.unwrap().pinned);
+    assert!(pin(true).await.unwrap().pinned);
+    assert!(room.adapters.put(&alias("tone"), &new, &new_info).await.unwrap().pinned);
+    assert!(
+        room.adapters
+            .change(&alias("tone"), AdapterChange::RollBack(None))
+            .await
+            .unwrap()
+            .pinned
+    );
+    assert!(room.adapters.list().await.unwrap()[0].pinned);
+    assert!(!pin(false).await.unwrap().pinned);
+    pin(true).await.unwrap();
+    room.adapters.delete(&alias("tone")).await.unwrap();
+    assert!(!room.adapters.put(&alias("tone"), &old, &old_info).await.unwrap().pinned);
+}
+
+#[tokio::test]
+async fn adapters_of_an_older_room_have_their_generation_kept() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let (files, info) = adapter("old");
+    room.adapters.put(&alias("tone"), &files, &info).await.unwrap();
+    drop(room);
+    let path = host.room_folder("acme").join("room.db");
+    let host = host
+        .reopen(|_| {
+            // As the second version left it.
+            #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection
+                .execute_batch(
+                    "DROP TABLE adapter_generations; ALTER TABLE adapters DROP COLUMN pinned; PRAGMA user_version = 2;",
+                )
+                .unwrap();
+        })
+        .await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(kept(&host, &room, "tone").await, (vec!["old".to_owned()], 0));
 }
 
 #[tokio::test]

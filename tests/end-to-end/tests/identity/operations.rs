@@ -47,6 +47,9 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("PUT", "/v1/adapters/{alias}", Write("adapters")),
     ("GET", "/v1/adapters", Read("adapters")),
     ("DELETE", "/v1/adapters/{alias}", Write("adapters")),
+    ("PATCH", "/v1/adapters/{alias}", Write("adapters")),
+    ("GET", "/v1/adapters/{alias}/generations", Read("adapters")),
+    ("POST", "/v1/adapters/{alias}/rollback", Write("adapters")),
     ("GET", "/v1/usage", Read("usage")),
     ("GET", "/v1/costs", Read("usage")),
     ("GET", "/v1/receipts", Read("usage")),
@@ -102,6 +105,7 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
                 .part("adapter_model.safetensors", Part::stream(adapter.weights));
             request.multipart(form)
         }
+        ("PATCH", "/v1/adapters/{alias}") => request.json(&json!({"pinned": false})),
         // Within what a key with this one scope may give.
         ("POST", "/v1/keys") => request.json(&json!({"name": "x", "role": "read-only", "scopes": ["usage"]})),
         ("POST" | "PUT" | "PATCH", _) => request.json(&json!({})),

@@ -5,19 +5,22 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Error, ErrorKind, Result,
-    adapter::{AdapterFiles, AdapterInfo},
+    Account, Digest, Error, ErrorKind, Result,
+    adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{FinishReason, Message, TokenUsage},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EnginePermit, Generation, GenerationEnd,
-        GenerationEvent, GenerationStream,
+        GenerationEvent, GenerationStream, ResidentAdapter,
     },
     price::Usage,
     profile::ModelProfile,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
 
 pub const MODEL: &str = "scripted";
 pub const SEQUENCES: usize = 3;
@@ -34,6 +37,13 @@ struct State {
     counted: Mutex<EngineTokens>,
     resident: Mutex<Vec<(Account, u64)>>,
     forgotten: Mutex<Vec<Account>>,
+    slow_loads: Mutex<Option<Arc<SlowLoads>>>,
+}
+
+/// Loads of adapters that end when the test lets them.
+pub struct SlowLoads {
+    pub begun: Semaphore,
+    pub ends: Semaphore,
 }
 
 impl ScriptedEngine {
@@ -52,12 +62,23 @@ impl ScriptedEngine {
             counted: Mutex::default(),
             resident: Mutex::default(),
             forgotten: Mutex::default(),
+            slow_loads: Mutex::default(),
         }))
     }
 
     /// The accounts that the engine was told to forget, in order.
     pub fn forgotten(&self) -> Vec<Account> {
         self.0.forgotten.lock().clone()
+    }
+
+    /// No adapter is in memory from now on.
+    pub fn load_slowly(&self) -> Arc<SlowLoads> {
+        let loads = Arc::new(SlowLoads {
+            begun: Semaphore::new(0),
+            ends: Semaphore::new(0),
+        });
+        *self.0.slow_loads.lock() = Some(Arc::clone(&loads));
+        loads
     }
 
     /// Has adapters of an account in memory from now on.
@@ -121,6 +142,25 @@ impl ChatEngine for ScriptedEngine {
     fn batch(&self) -> BatchState {
         BatchState::default()
     }
+
+    fn resident_adapter(&self, _: &AdapterSource, _: Account) -> Option<ResidentAdapter> {
+        self.0.slow_loads.lock().is_none().then(|| ResidentAdapter::new(()))
+    }
+
+    async fn load_adapter(&self, _: &AdapterSource, _: Account) -> Result<ResidentAdapter> {
+        let slow = self.0.slow_loads.lock().clone();
+        if let Some(slow) = slow {
+            slow.begun.add_permits(1);
+            slow.ends.acquire().await.unwrap().forget();
+        }
+        Ok(ResidentAdapter::new(()))
+    }
+
+    async fn preload_adapter(&self, _: &AdapterSource, _: Account) -> Result<()> {
+        Ok(())
+    }
+
+    fn pin_adapters(&self, _: Account, _: Vec<Digest>) {}
 
     fn adapter_counts(&self) -> AdapterCounts {
         AdapterCounts::default()

@@ -3,7 +3,7 @@
 
 use crate::{
     checks::{closes, entries, exact},
-    engine::MODEL,
+    engine::{MODEL, SEQUENCES},
     ops::{Ask, Client, Op, Receipts, play},
     script::{Engine, Guest, Script},
     server::{Plan, Server},
@@ -382,5 +382,80 @@ async fn the_engine_forgets_tenants_deleted_or_without_prefix_cache() {
     }
     tenants.delete(&server.operator, &ids[1]).await.unwrap();
     assert_eq!(server.engine.forgotten(), accounts);
+    server.close().await;
+}
+
+/// A chat with the tenant's adapter.
+fn adapted(payer: (usize, usize)) -> Op {
+    Op {
+        payer,
+        ask: Ask::Chat {
+            script: Script { payer, ..SCRIPT },
+            choices: 1,
+            max_tokens: None,
+            adapter: true,
+            flex: false,
+        },
+        client: Client::Stays,
+        wait: Duration::ZERO,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adapter_that_loads_slowly_holds_nobodys_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        request_ms: 120_000,
+        queue_ms: 120_000,
+        ..Limits::default()
+    };
+    let (server, _) = Server::found_with(folder.path(), &[plain(), plain()], limits).await;
+    let (slow, other) = ((0, 0), (1, 0));
+    let loads = server.engine.load_slowly();
+    let receipts = Receipts::default();
+    // One more than the batch has places. One of them loads, the others wait for the right to do so.
+    let asked = (0..=SEQUENCES).map(|_| play(&server, adapted(slow), &receipts));
+    let mut waiting = Box::pin(join_all(asked));
+    tokio::select! {
+        _ = &mut waiting => panic!("an answer without an adapter"),
+        begun = loads.begun.acquire() => begun.unwrap().forget(),
+    }
+    let base = Op {
+        payer: other,
+        ..chat(Script { payer: other, ..SCRIPT })
+    };
+    for _ in 0..2 * SEQUENCES {
+        tokio::select! {
+            _ = &mut waiting => panic!("an answer without an adapter"),
+            answered = play(&server, base, &receipts) => answered.unwrap(),
+        }
+    }
+    assert_eq!(loads.begun.available_permits(), 0, "an account loads one at a time");
+    // Another account's adapter does not wait for those.
+    let mut adapted_too = Box::pin(play(&server, adapted(other), &receipts));
+    tokio::select! {
+        _ = &mut waiting => panic!("an answer without an adapter"),
+        _ = &mut adapted_too => panic!("an answer without an adapter"),
+        begun = loads.begun.acquire() => begun.unwrap().forget(),
+    }
+    // Nor does its load end with its client.
+    drop(adapted_too);
+    let mut again = Box::pin(play(&server, adapted(other), &receipts));
+    tokio::select! {
+        _ = &mut waiting => panic!("an answer without an adapter"),
+        _ = &mut again => panic!("an answer without an adapter"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    assert_eq!(loads.begun.available_permits(), 0, "the abandoned load has its permit");
+    loads.ends.add_permits(SEQUENCES + 3);
+    again.as_mut().await.unwrap();
+    drop(again);
+    for answered in waiting.as_mut().await {
+        answered.unwrap();
+    }
+    drop(waiting);
+    assert_eq!(loads.begun.available_permits(), SEQUENCES + 1, "each was loaded once");
+    exact(&server, 0).await;
+    closes(&server).await;
     server.close().await;
 }

@@ -111,11 +111,23 @@ fn models(target: &Target<'_>) -> Vec<Attempt> {
 
 fn adapters(target: &Target<'_>, files: &AdapterFiles) -> Vec<Attempt> {
     let path = format!("/v1/adapters/{}", target.alias);
-    let mut attempts = vec![absent(
-        "DELETE /v1/adapters/{alias}",
-        "A's alias",
-        Request::delete(path.clone()),
-    )];
+    let rollback = || Request::post(format!("{path}/rollback"), &json!({}));
+    let pin = |pinned: bool| Request::new(Method::PATCH, path.clone()).json(&json!({"pinned": pinned}));
+    let mut attempts = vec![
+        absent(
+            "DELETE /v1/adapters/{alias}",
+            "A's alias",
+            Request::delete(path.clone()),
+        ),
+        absent("PATCH /v1/adapters/{alias}", "pin A's alias", pin(true)),
+        absent("PATCH /v1/adapters/{alias}", "unpin A's alias", pin(false)),
+        absent(
+            "GET /v1/adapters/{alias}/generations",
+            "the generations of A's alias",
+            Request::get(format!("{path}/generations")),
+        ),
+        absent("POST /v1/adapters/{alias}/rollback", "roll back A's alias", rollback()),
+    ];
     // Files that were read for A already; a file that cannot be read leaves the endpoint untried, which the report says.
     if let Ok(put) = plant::put_adapter(target.alias, files, target.run) {
         attempts.push(served(

@@ -1,0 +1,65 @@
+//! A place in the engine's batch for a request whose adapter is in memory: nobody's place waits for an adapter.
+//!
+//! A request whose turn has come and whose adapter is not in memory gives its place back, has the adapter read, and waits for its turn again,
+//! where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's budget and
+//! by how many may be kept (`AdapterLoads`).
+
+use super::prepared::Prepared;
+use crate::adapter_loads::KeptAdapter;
+use riad_core::{
+    Result,
+    adapter::AdapterSource,
+    ports::{EnginePermit, Progress, QueueRequest},
+};
+use std::sync::Arc;
+use tracing::{Instrument, info_span};
+
+pub(super) struct Place {
+    pub permit: EnginePermit,
+    /// To be held until the engine has the generation.
+    pub adapter: Option<KeptAdapter>,
+}
+
+pub(super) async fn wait(prepared: &Prepared, choice: usize, progress: &Arc<Progress>) -> Result<Place> {
+    let mut request = QueueRequest {
+        pass: &prepared.pass,
+        tier: prepared.tier,
+        prompt_tokens: prepared.prompt_tokens,
+        max_tokens: prepared.sampling.max_tokens,
+        adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
+        deadline: prepared.deadline.into_std(),
+        continuation: choice > 0,
+        progress: Arc::clone(progress),
+    };
+    let permit = turn(prepared, &request).await?;
+    let Some(source) = &prepared.adapter else {
+        return Ok(Place { permit, adapter: None });
+    };
+    let engine = &prepared.shared.engine;
+    if let Some(adapter) = engine.resident_adapter(source, prepared.pass.account()) {
+        return Ok(Place {
+            permit,
+            adapter: Some(KeptAdapter::found(adapter)),
+        });
+    }
+    drop(permit);
+    let adapter = load(prepared, source, &request).await?;
+    request.continuation = true;
+    Ok(Place {
+        permit: turn(prepared, &request).await?,
+        adapter: Some(adapter),
+    })
+}
+
+async fn turn(prepared: &Prepared, request: &QueueRequest<'_>) -> Result<EnginePermit> {
+    let entering = prepared.shared.scheduler.enter(request.clone());
+    let queue = entering.instrument(info_span!(target: "riad_services", "queue"));
+    prepared.meter.record_result(queue.await)
+}
+
+async fn load(prepared: &Prepared, source: &AdapterSource, request: &QueueRequest<'_>) -> Result<KeptAdapter> {
+    let (shared, meter) = (&prepared.shared, &prepared.meter);
+    let permit = meter.record_result(shared.adapter_loads.permit(request).await)?;
+    let loading = permit.load(&shared.engine, source, prepared.pass.account());
+    meter.record_engine_result(loading.await)
+}
