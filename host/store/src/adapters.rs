@@ -118,17 +118,13 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
             current: true,
         };
         // After a rollback the serving generation is not the last one. It becomes the one that a rollback of this upload goes back to.
-        if let Some(serving) = find(connection, &alias)? {
-            let serving = KeptGeneration {
-                generation: serving.generation,
-                info: serving.info,
-                created: serving.created,
-                current: false,
-            };
-            insert_generation(connection, &alias, &serving, room.adapter_generations)?;
-        }
+        connection.execute(
+            "UPDATE adapter_generations SET number = (SELECT MAX(number) FROM adapter_generations) + 1
+                WHERE alias = ?1 AND generation = (SELECT generation FROM adapters WHERE alias = ?1)",
+            [alias.as_str()],
+        )?;
         insert_generation(connection, &alias, &kept, room.adapter_generations)?;
-        point(connection, &alias, &kept)
+        point(connection, &alias, &kept.generation)
     })?;
     sweep_later(room, &lock);
     Ok(stored)
@@ -164,20 +160,15 @@ fn insert_generation(
     Ok(())
 }
 
-/// An alias that is new is not pinned; another one stays as it is.
-fn point(connection: &Connection, alias: &AdapterAlias, to: &KeptGeneration) -> StoreResult<Adapter> {
+/// Points the alias to one of its kept generations. An alias that is new is not pinned; another one stays as it is.
+fn point(connection: &Connection, alias: &AdapterAlias, to: &Digest) -> StoreResult<Adapter> {
     connection.execute(
-        "INSERT INTO adapters (alias, generation, rank, bytes, tensors, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO adapters (alias, generation, rank, bytes, tensors, created)
+            SELECT alias, generation, rank, bytes, tensors, created FROM adapter_generations
+                WHERE alias = ?1 AND generation = ?2
             ON CONFLICT (alias) DO UPDATE SET generation = excluded.generation, rank = excluded.rank,
             bytes = excluded.bytes, tensors = excluded.tensors, created = excluded.created",
-        (
-            alias.as_str(),
-            to.generation.to_string(),
-            to.info.rank,
-            to.info.bytes.cast_signed(),
-            to.info.tensors,
-            to.created.cast_signed(),
-        ),
+        (alias.as_str(), to.to_string()),
     )?;
     find(connection, alias)?.ok_or_else(|| no_such_alias(alias))
 }
@@ -225,7 +216,7 @@ fn roll_back(
         }),
     }?;
     check_files(room, alias, &found.generation, found.info.bytes)?;
-    point(connection, alias, found)
+    point(connection, alias, &found.generation)
 }
 
 fn resolve(room: &RoomState, alias: &AdapterAlias) -> StoreResult<AdapterSource> {

@@ -53,7 +53,7 @@ pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Resu
                             adapter.tensors.to_string(),
                             adapter.bytes.to_string(),
                             date(Timestamp::from_seconds(adapter.created)),
-                            if adapter.pinned { "yes" } else { "" }.to_owned(),
+                            yes(adapter.pinned),
                         ]
                     })
                     .collect();
@@ -98,6 +98,10 @@ async fn pin(client: &Client, out: &Output, alias: &AdapterAlias, pinned: bool) 
     Ok(())
 }
 
+fn yes(is_so: bool) -> String {
+    if is_so { "yes" } else { "" }.to_owned()
+}
+
 fn generation_row(kept: &Generation) -> Vec<String> {
     vec![
         short_digest(&kept.generation),
@@ -105,7 +109,7 @@ fn generation_row(kept: &Generation) -> Vec<String> {
         kept.tensors.to_string(),
         kept.bytes.to_string(),
         date(Timestamp::from_seconds(kept.created)),
-        if kept.current { "yes" } else { "" }.to_owned(),
+        yes(kept.current),
     ]
 }
 
