@@ -1,11 +1,11 @@
 //! One chat request from validation to receipt. Not here: OpenAI's JSON and SSE (`api`).
 //!
-//! `request` validates, `prepare` runs the pipeline up to a started generation, `place` waits for the engine, `choice` follows one generation through its stream
-//! filter, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
+//! `request` validates, `prepare` runs the pipeline up to a started generation, `batch_permit` waits for the engine, `choice` follows one
+//! generation through its stream filter, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
+mod batch_permit;
 mod choice;
 mod event;
-mod place;
 mod prepare;
 mod prepared;
 mod request;

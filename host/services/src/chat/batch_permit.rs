@@ -1,8 +1,8 @@
-//! A place in the engine's batch for a request whose adapter is in memory: nobody's place waits for an adapter.
+//! A permit for the engine's batch, for a request whose adapter is in memory: nobody's permit waits for an adapter.
 //!
-//! A request whose turn has come and whose adapter is not in memory gives its place back, has the adapter read, and waits for its turn again,
-//! where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's budget and
-//! by how many may be kept (`AdapterLoads`).
+//! A request whose turn has come and whose adapter is not in memory gives its permit back, has the adapter read, and waits for its turn
+//! again, where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's
+//! budget and by how many may be kept (`AdapterLoads`).
 
 use super::prepared::Prepared;
 use crate::adapter_loads::KeptAdapter;
@@ -14,13 +14,14 @@ use riad_core::{
 use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
-pub(super) struct Place {
+pub(super) struct BatchPermit {
     pub permit: EnginePermit,
     /// To be held until the engine has the generation.
     pub adapter: Option<KeptAdapter>,
 }
 
-pub(super) async fn wait(prepared: &Prepared, choice: usize, progress: &Arc<Progress>) -> Result<Place> {
+/// Waits for the permit of a choice.
+pub(super) async fn acquire(prepared: &Prepared, choice: usize, progress: &Arc<Progress>) -> Result<BatchPermit> {
     let mut request = QueueRequest {
         pass: &prepared.pass,
         tier: prepared.tier,
@@ -33,11 +34,11 @@ pub(super) async fn wait(prepared: &Prepared, choice: usize, progress: &Arc<Prog
     };
     let permit = turn(prepared, &request).await?;
     let Some(source) = &prepared.adapter else {
-        return Ok(Place { permit, adapter: None });
+        return Ok(BatchPermit { permit, adapter: None });
     };
     let engine = &prepared.shared.engine;
     if let Some(adapter) = engine.resident_adapter(source, prepared.pass.account()) {
-        return Ok(Place {
+        return Ok(BatchPermit {
             permit,
             adapter: Some(KeptAdapter::found(adapter)),
         });
@@ -45,7 +46,7 @@ pub(super) async fn wait(prepared: &Prepared, choice: usize, progress: &Arc<Prog
     drop(permit);
     let adapter = load(prepared, source, &request).await?;
     request.continuation = true;
-    Ok(Place {
+    Ok(BatchPermit {
         permit: turn(prepared, &request).await?,
         adapter: Some(adapter),
     })

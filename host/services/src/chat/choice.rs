@@ -1,8 +1,8 @@
 //! One choice of a chat: its wait in the queue, its generation, and the stream filter.
 
 use super::{
+    batch_permit::{self, BatchPermit},
     event::ChatEvent,
-    place::{self, Place},
     prepared::Prepared,
 };
 use futures::StreamExt;
@@ -25,13 +25,13 @@ use tracing::{Instrument, info_span};
 /// limited, until the request's deadline.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
-/// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client learns early that the
-/// server is full; the others belong to a request that already runs and wait until its deadline.
+/// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client
+/// learns early that the server is full; the others belong to a request that already runs and wait until its deadline.
 pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
     let arrived = Instant::now();
     let progress = Arc::new(Progress::default());
     let meter = &prepared.meter;
-    let Place { permit, adapter } = place::wait(prepared, choice, &progress).await?;
+    let BatchPermit { permit, adapter } = batch_permit::acquire(prepared, choice, &progress).await?;
     if choice == 0 {
         meter.record_queue_time(arrived.elapsed());
     }

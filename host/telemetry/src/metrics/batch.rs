@@ -68,6 +68,16 @@ pub(super) fn register(registry: &mut Registry, batch: &BatchState) {
         registry.register_with_unit(name, help, tokens(), ConstCounter::new(value));
     }
     registry.register(
+        "riad_model_loaded",
+        "Whether the model is in memory: 1, or 0 after engine.idle_unload_s",
+        ConstGauge::new(u64::from(batch.model_loaded)),
+    );
+    registry.register(
+        "riad_model_loads",
+        "Times that the model was loaded into memory",
+        ConstCounter::new(batch.model_loads),
+    );
+    registry.register(
         "riad_engine_preemptions",
         "Times that a running sequence lost its blocks to an older one",
         ConstCounter::new(batch.preemptions),

@@ -35,22 +35,12 @@ fn sequences(registry: &mut Registry, gauges: &Gauges) {
         "Requests that wait for a place in the batch",
         gauges.queue_requests,
     );
-    gauge(
-        "riad_model_loaded",
-        "Whether the model is in memory: 1, or 0 after engine.idle_unload_s",
-        u64::from(gauges.batch.model_loaded),
-    );
     gauge("riad_rooms_open", "Tenants' rooms that are open", gauges.rooms_open);
     registry.register_with_unit(
         "riad_queue",
         "Tokens that waiting requests may need: prompt and max_tokens",
         tokens(),
         ConstGauge::new(gauges.queue_tokens),
-    );
-    registry.register(
-        "riad_model_loads",
-        "Times that the model was loaded into memory",
-        ConstCounter::new(gauges.batch.model_loads),
     );
     registry.register(
         "riad_requests_shed",
