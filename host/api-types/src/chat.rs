@@ -5,6 +5,6 @@ mod response;
 
 pub use request::{ChatCompletionRequest, ChatMessage, Content, Stop, StreamOptions};
 pub use response::{
-    AssistantMessage, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation, Delta, Logprobs,
-    Riad, ScoredToken, TokenLogprobs, Usage,
+    AssistantMessage, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation,
+    CompletionTokensDetails, Delta, Logprobs, Riad, ScoredToken, TokenLogprobs, Usage,
 };

@@ -44,3 +44,6 @@ pub(crate) async fn create_chat_completion(
         Json(collect::collect(events, header, choices, output.logprobs).await?).into_response()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,13 @@ pub fn piece(text: &str) {
     let _ = out.flush();
 }
 
+/// A piece of a reasoning that is still being written, dimmed. To stderr, so that stdout has the answer alone.
+pub fn dim_piece(text: &str) {
+    let mut out = anstream::stderr().lock();
+    let _ = write!(out, "{}", dim(text));
+    let _ = out.flush();
+}
+
 /// Progress, for whoever waits.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

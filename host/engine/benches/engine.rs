@@ -180,7 +180,7 @@ impl Bench {
         let mut times = Vec::new();
         while let Some(event) = stream.next().await {
             match event.unwrap() {
-                GenerationEvent::Piece(_) => times.push(begun.elapsed().as_secs_f64()),
+                GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) => times.push(begun.elapsed().as_secs_f64()),
                 GenerationEvent::End(_) => break,
             }
         }

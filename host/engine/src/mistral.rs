@@ -6,6 +6,7 @@ mod inputs;
 mod logprobs;
 mod model;
 mod prompt;
+mod reasoning;
 mod sampling;
 mod sequence;
 mod stats;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use model::LoadedModel;
 use parking_lot::Mutex;
-use prompt::PromptEncoder;
+use prompt::{EncodedPrompt, PromptEncoder};
 use riad_batch::{Namespace, NewSequence};
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
@@ -117,8 +118,8 @@ impl ChatEngine for MistralEngine {
     }
 
     async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        let tokens = self.encode(messages.to_vec()).await?;
-        Ok(u32::try_from(tokens.len()).unwrap_or(u32::MAX))
+        let prompt = self.encode(messages.to_vec()).await?;
+        Ok(u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX))
     }
 
     fn count_text(&self, text: &str) -> u32 {
@@ -133,7 +134,10 @@ impl ChatEngine for MistralEngine {
             Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,
         };
-        let prompt = self.encode(std::mem::take(&mut generation.messages)).await?;
+        let EncodedPrompt {
+            tokens: prompt,
+            answer_parser,
+        } = self.encode(std::mem::take(&mut generation.messages)).await?;
         if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
             return Err(Error::invalid(format!(
                 "the messages have the token {unknown}, which the model does not know; leave its text out"
@@ -161,7 +165,15 @@ impl ChatEngine for MistralEngine {
                 max_tokens,
                 prompt,
             },
-            active: ActiveSequence::new(generation, prompt_tokens, max_tokens, adapter, events, permit)?,
+            active: ActiveSequence::new(
+                generation,
+                answer_parser,
+                prompt_tokens,
+                max_tokens,
+                adapter,
+                events,
+                permit,
+            )?,
         };
         self.messages
             .send(LoopMessage::Start(Box::new(start)))
@@ -212,7 +224,7 @@ impl ChatEngine for MistralEngine {
 }
 
 impl MistralEngine {
-    async fn encode(&self, messages: Vec<Message>) -> Result<Vec<u32>> {
+    async fn encode(&self, messages: Vec<Message>) -> Result<EncodedPrompt> {
         let encoder = self.encoder.clone();
         blocking(move || encoder.encode(&messages)).await
     }

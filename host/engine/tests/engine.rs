@@ -30,6 +30,8 @@ mod logprobs;
 mod prefix_cache;
 #[path = "engine/quantization.rs"]
 mod quantization;
+#[path = "engine/reasoning.rs"]
+mod reasoning;
 #[path = "engine/seeds.rs"]
 mod seeds;
 #[path = "engine/tally.rs"]

@@ -42,6 +42,7 @@ pub struct ChatCompletionRequest {
     pub presence_penalty: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repetition_penalty: Option<f32>,
+    /// Texts that end the answer. They do not end the reasoning before it.
     #[schema(schema_with = strings::schema)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
@@ -96,6 +97,9 @@ pub struct ChatMessage {
     pub role: String,
     #[schema(schema_with = content_schema)]
     pub content: Content,
+    /// Of an assistant's message, as it was answered: accepted, and not given to the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
@@ -182,6 +186,7 @@ mod tests {
             messages: vec![ChatMessage {
                 role: "user".into(),
                 content: Content("Hello".into()),
+                reasoning_content: None,
                 tool_calls: None,
             }],
             stop: Some(Stop(vec!["a".into(), "b".into()])),

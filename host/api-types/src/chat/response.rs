@@ -36,6 +36,10 @@ pub struct AssistantMessage {
     #[schema(example = "assistant")]
     pub role: Cow<'static, str>,
     pub content: String,
+    /// What a reasoning model thought before it answered, without the markers around it. Not there if it thought nothing, and where a
+    /// plugin of the tenant's serves the stage `postprocessing`, which reads the content only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
     pub refusal: Option<()>,
 }
 
@@ -69,7 +73,7 @@ pub struct ChunkChoice {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Logprobs {
-    /// The tokens of the text. Tokens that a stop sequence took away, and the token that ended the answer, are not among them.
+    /// The tokens of the content. Those of the reasoning, tokens that a stop sequence took away, and the token that ended the answer, are not among them.
     pub content: Vec<TokenLogprobs>,
     pub refusal: Option<()>,
 }
@@ -97,6 +101,9 @@ pub struct Delta {
     pub role: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// As in a whole answer; all of it comes before the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
 }
 
 /// Sums over all choices.
@@ -106,6 +113,15 @@ pub struct Usage {
     pub completion_tokens: u64,
     pub total_tokens: u64,
     pub prompt_tokens_details: PromptTokensDetails,
+    /// Not there if the model does not reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens_details: Option<CompletionTokensDetails>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct CompletionTokensDetails {
+    /// Of `completion_tokens`, those of the reasoning and its markers, whether `reasoning_content` is shown or not.
+    pub reasoning_tokens: u64,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -140,7 +156,7 @@ pub struct Citation {
 
 impl Usage {
     #[must_use]
-    pub fn of(receipt: &riad_core::receipt::Receipt) -> Self {
+    pub fn of(receipt: &riad_core::receipt::Receipt, reasoning_tokens: Option<u64>) -> Self {
         let used = &receipt.used;
         Self {
             prompt_tokens: used.prompt_tokens,
@@ -149,6 +165,8 @@ impl Usage {
             prompt_tokens_details: PromptTokensDetails {
                 cached_tokens: used.cached_tokens,
             },
+            completion_tokens_details: reasoning_tokens
+                .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::pin::pin;
 #[derive(Default)]
 struct CollectedChoice {
     text: String,
+    reasoning: String,
     logprobs: Vec<TokenLogprobs>,
     end: Option<(FinishReason, Vec<Citation>)>,
 }
@@ -27,8 +28,13 @@ pub(super) async fn collect(
     let mut events = pin!(events);
     let mut collected: Vec<CollectedChoice> = (0..choices).map(|_| CollectedChoice::default()).collect();
     let at = |index: u32| index as usize;
-    let (receipt, passages) = loop {
+    let (receipt, passages, reasoning_tokens) = loop {
         match events.next().await {
+            Some(Ok(ChatEvent::Reasoning { choice, text })) => {
+                if let Some(choice) = collected.get_mut(at(choice)) {
+                    choice.reasoning.push_str(&text);
+                }
+            }
             Some(Ok(ChatEvent::Text {
                 choice,
                 text,
@@ -48,7 +54,11 @@ pub(super) async fn collect(
                     choice.end = Some((finish, citations));
                 }
             }
-            Some(Ok(ChatEvent::End { receipt, passages })) => break (receipt, passages),
+            Some(Ok(ChatEvent::End {
+                receipt,
+                passages,
+                reasoning_tokens,
+            })) => break (receipt, passages, reasoning_tokens),
             Some(Err(error)) => return Err(error),
             None => return Err(Error::internal("a chat ended without its receipt")),
         }
@@ -72,6 +82,7 @@ pub(super) async fn collect(
             message: AssistantMessage {
                 role: "assistant".into(),
                 content: choice.text,
+                reasoning_content: (!choice.reasoning.is_empty()).then_some(choice.reasoning),
                 refusal: None,
             },
             logprobs: logprobs.then(|| choice.logprobs.into()),
@@ -85,7 +96,7 @@ pub(super) async fn collect(
         created: header.created,
         model: header.model,
         choices: out,
-        usage: Usage::of(&receipt.receipt),
+        usage: Usage::of(&receipt.receipt, reasoning_tokens),
         riad: riad(receipt, passages, only_citations),
     })
 }

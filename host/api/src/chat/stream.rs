@@ -11,12 +11,12 @@ use axum::response::{
 use futures::{Stream, StreamExt, stream};
 use riad_api_types::chat::{ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, Usage};
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
-use riad_services::chat::{ChatEvent, ChatStream};
+use riad_services::chat::ChatEvent;
 use serde::Serialize;
 use std::convert::Infallible;
 
 pub(super) fn respond(
-    events: ChatStream,
+    events: impl Stream<Item = Result<ChatEvent>> + Send + 'static,
     header: AnswerHeader,
     choices: u32,
     include_usage: bool,
@@ -60,21 +60,28 @@ impl ChunkWriter {
         let delta = Delta {
             role: Some("assistant".into()),
             content: Some(String::new()),
+            reasoning_content: None,
         };
         self.chunk(vec![choice_chunk(choice, delta)], None, None)
     }
 
     fn events_for(&mut self, event: Result<ChatEvent>) -> Vec<Event> {
         match event {
+            Ok(ChatEvent::Reasoning { choice, text }) => {
+                let delta = Delta {
+                    reasoning_content: Some(text),
+                    ..Delta::default()
+                };
+                self.events_for_text(choice_chunk(choice, delta))
+            }
             Ok(ChatEvent::Text { choice, text, logprobs }) => {
                 let delta = Delta {
-                    role: None,
                     content: Some(text),
+                    ..Delta::default()
                 };
                 let mut chunk = choice_chunk(choice, delta);
                 chunk.logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
-                let text = self.chunk(vec![chunk], None, None);
-                self.take_pending_end().into_iter().chain([text]).collect()
+                self.events_for_text(chunk)
             }
             Ok(ChatEvent::ChoiceEnd {
                 choice,
@@ -89,8 +96,12 @@ impl ChunkWriter {
                 });
                 before.into_iter().collect()
             }
-            Ok(ChatEvent::End { receipt, passages }) => {
-                let usage = Usage::of(&receipt.receipt);
+            Ok(ChatEvent::End {
+                receipt,
+                passages,
+                reasoning_tokens,
+            }) => {
+                let usage = Usage::of(&receipt.receipt, reasoning_tokens);
                 let Some(end) = self.pending_end.take() else {
                     return vec![failure(Error::internal("a chat ended before its choices"))];
                 };
@@ -108,6 +119,11 @@ impl ChunkWriter {
             }
             Err(error) => vec![failure(error)],
         }
+    }
+
+    fn events_for_text(&mut self, chunk: ChunkChoice) -> Vec<Event> {
+        let text = self.chunk(vec![chunk], None, None);
+        self.take_pending_end().into_iter().chain([text]).collect()
     }
 
     /// The chunk of a choice that ended before others.

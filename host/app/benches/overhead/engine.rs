@@ -69,6 +69,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
     let mut answer = String::new();
     while let Some(event) = stream.next().await {
         match event? {
+            GenerationEvent::Reasoning(text) => answer.push_str(&text),
             GenerationEvent::Piece(piece) => answer.push_str(&piece.text),
             GenerationEvent::End(end) => return Ok((answer, end.usage)),
         }
@@ -106,6 +107,7 @@ impl Running {
                 false => FinishReason::Stop,
             },
             usage: self.usage,
+            reasoning_tokens: None,
             adapter_tensors: 0,
         };
         drop(self);

@@ -3,10 +3,12 @@
 use crate::{
     cli::ChatArgs,
     client::Client,
-    output::{Output, clean, dim, line, piece, short_digest},
+    output::{Output, clean, dim, dim_piece, line, note, piece, short_digest},
 };
 use riad_api_types::{
-    chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, Content, Riad, StreamOptions},
+    chat::{
+        ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, Content, Delta, Riad, StreamOptions,
+    },
     models::ModelList,
 };
 use riad_core::{Error, ErrorKind, Result};
@@ -29,7 +31,20 @@ pub async fn run(args: &ChatArgs, client: &Client, out: &Output) -> Result<()> {
         });
         return Ok(());
     }
-    let answer = ask(client, request, |text| piece(&clean(text))).await?;
+    let mut is_reasoning = false;
+    let answer = ask(client, request, |delta| {
+        if let Some(text) = &delta.reasoning_content {
+            is_reasoning = true;
+            dim_piece(&clean(text));
+        }
+        if let Some(text) = delta.content.as_deref().filter(|text| !text.is_empty()) {
+            if std::mem::take(&mut is_reasoning) {
+                note("\n");
+            }
+            piece(&clean(text));
+        }
+    })
+    .await?;
     line("");
     line(footer(&answer.riad).trim_end());
     Ok(())
@@ -42,6 +57,7 @@ pub fn request(model: &str, question: &str) -> ChatCompletionRequest {
         messages: vec![ChatMessage {
             role: "user".to_owned(),
             content: Content(question.to_owned()),
+            reasoning_content: None,
             tool_calls: None,
         }],
         ..ChatCompletionRequest::default()
@@ -55,8 +71,8 @@ pub struct Answer {
     pub riad: Riad,
 }
 
-/// Asks for a streamed answer and passes each piece on as it arrives; the demo uses it too.
-pub async fn ask(client: &Client, request: ChatCompletionRequest, mut on_piece: impl FnMut(&str)) -> Result<Answer> {
+/// Asks for a streamed answer and passes each delta on as it arrives; the demo uses it too.
+pub async fn ask(client: &Client, request: ChatCompletionRequest, mut on_delta: impl FnMut(&Delta)) -> Result<Answer> {
     let request = ChatCompletionRequest {
         stream: Some(true),
         stream_options: Some(StreamOptions {
@@ -68,9 +84,9 @@ pub async fn ask(client: &Client, request: ChatCompletionRequest, mut on_piece: 
     let mut text = String::new();
     let mut riad = None;
     while let Some(chunk) = events.next::<ChatCompletionChunk>().await? {
-        if let Some(piece) = chunk.choices.first().and_then(|choice| choice.delta.content.as_deref()) {
-            on_piece(piece);
-            text += piece;
+        if let Some(choice) = chunk.choices.first() {
+            on_delta(&choice.delta);
+            text += choice.delta.content.as_deref().unwrap_or_default();
         }
         riad = chunk.riad.or(riad);
     }

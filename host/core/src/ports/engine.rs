@@ -60,6 +60,10 @@ impl Drop for UsageReporter {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum GenerationEvent {
+    /// What a reasoning model thinks before it answers, without the markers around it. It comes before all pieces. Stop sequences do
+    /// not apply to it, and its tokens have no logprobs.
+    Reasoning(String),
+    /// Of the answer itself.
     Piece(Piece),
     /// The last event.
     End(GenerationEnd),
@@ -87,6 +91,8 @@ impl From<&str> for Piece {
 pub struct GenerationEnd {
     pub finish: FinishReason,
     pub usage: TokenUsage,
+    /// Of the completion's tokens, those of the reasoning and its markers. `None` if the model does not reason.
+    pub reasoning_tokens: Option<u32>,
     /// Tensors of the adapter that were applied.
     pub adapter_tensors: u32,
 }

@@ -1,5 +1,6 @@
 //! Messages to the model's prompt: its chat template, then its tokenizer. Not here: what the messages are (`services`).
 
+use super::reasoning::{ReasoningMarkers, ReasoningParser};
 use either::Either;
 use indexmap::IndexMap;
 use mistralrs::core::{ChatTemplate, MessageContent, apply_chat_template_to};
@@ -14,11 +15,22 @@ use tokenizers::Tokenizer;
 pub(super) struct PromptEncoder {
     template: Arc<ChatTemplate>,
     tokenizer: Arc<Tokenizer>,
+    reasoning: Option<ReasoningMarkers>,
+}
+
+pub(super) struct EncodedPrompt {
+    pub tokens: Vec<u32>,
+    /// Reads the answer to this prompt.
+    pub answer_parser: ReasoningParser,
 }
 
 impl PromptEncoder {
     pub fn new(template: Arc<ChatTemplate>, tokenizer: Arc<Tokenizer>) -> Self {
-        Self { template, tokenizer }
+        Self {
+            reasoning: ReasoningMarkers::find(&tokenizer),
+            template,
+            tokenizer,
+        }
     }
 
     /// The tokens of a text alone, without the template.
@@ -29,7 +41,7 @@ impl PromptEncoder {
     }
 
     /// The whole prompt, to the place where the answer begins. Takes milliseconds; may be called on any thread.
-    pub fn encode(&self, messages: &[Message]) -> Result<Vec<u32>> {
+    pub fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
         let Some(template) = &self.template.chat_template else {
             return Err(refused("it has none"));
         };
@@ -45,9 +57,13 @@ impl PromptEncoder {
             Vec::new(),
         )
         .map_err(refused)?;
+        let answer_parser = ReasoningParser::new(self.reasoning, &text);
         // The template has written all special tokens that a prompt begins with.
         let encoding = self.tokenizer.encode_fast(text, false).map_err(refused)?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(EncodedPrompt {
+            tokens: encoding.get_ids().to_vec(),
+            answer_parser,
+        })
     }
 }
 

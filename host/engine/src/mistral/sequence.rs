@@ -2,8 +2,12 @@
 //! rows are computed (`step_loop`).
 
 use super::{
-    Counted, adapters::LoadedAdapter, logprobs::PendingLogprobs, sampling::TokenSampler, stop::StopTrimmer,
-    text::TextDecoder,
+    Counted,
+    adapters::LoadedAdapter,
+    logprobs::PendingLogprobs,
+    reasoning::{Channel, ReasoningParser},
+    sampling::TokenSampler,
+    stop::StopTrimmer,
 };
 use riad_core::{
     Error, Result,
@@ -20,9 +24,8 @@ pub(super) type Events = UnboundedSender<Result<GenerationEvent>>;
 pub(super) struct ActiveSequence {
     pub sampler: TokenSampler,
     pub adapter: Option<Arc<LoadedAdapter>>,
-    text: TextDecoder,
-    /// Whether the text has begun: an answer begins with its first letter, not with the space before it.
-    begun: bool,
+    parser: ReasoningParser,
+    /// Of the content, as all that follows: stop sequences do not end a reasoning, and its tokens have no logprobs.
     trimmer: StopTrimmer,
     logprobs: PendingLogprobs,
     events: Events,
@@ -43,6 +46,7 @@ pub(super) struct ActiveSequence {
 impl ActiveSequence {
     pub fn new(
         generation: Generation,
+        parser: ReasoningParser,
         prompt_tokens: usize,
         max_tokens: usize,
         adapter: Option<Arc<LoadedAdapter>>,
@@ -52,8 +56,7 @@ impl ActiveSequence {
         Ok(Self {
             sampler: TokenSampler::new(&generation.sampling)?,
             adapter,
-            text: TextDecoder::default(),
-            begun: false,
+            parser,
             trimmer: StopTrimmer::new(&generation.sampling.stop),
             logprobs: PendingLogprobs::default(),
             events,
@@ -86,30 +89,43 @@ impl ActiveSequence {
     }
 
     /// Takes a sampled token, which adds `bytes` to the text unless it ends it. Returns why the generation is over, if it is.
-    pub fn push(&mut self, bytes: &[u8], is_end_token: bool, logprobs: Option<TokenLogprobs>) -> Option<FinishReason> {
+    pub fn push(
+        &mut self,
+        token: u32,
+        bytes: &[u8],
+        is_end_token: bool,
+        logprobs: Option<TokenLogprobs>,
+    ) -> Option<FinishReason> {
         self.completion_tokens += 1;
         self.publish();
         if is_end_token {
             return Some(FinishReason::Stop);
         }
-        // SentencePiece writes a space as U+2581.
-        let mut piece = self.text.push(bytes).replace('\u{2581}', " ");
-        if !self.begun {
-            piece = piece.trim_start().to_owned();
-            self.begun = !piece.is_empty();
+        let stopped = match self.parser.push(token, bytes) {
+            (Channel::Reasoning, text) => {
+                self.send_reasoning(text);
+                false
+            }
+            (Channel::Content, text) => self.push_content(&text, logprobs),
+        };
+        if stopped {
+            return Some(FinishReason::Stop);
         }
-        self.logprobs.push(piece.len(), logprobs);
-        let trimmed = self.trimmer.push(&piece);
+        (self.completion_tokens >= self.max_tokens).then_some(FinishReason::Length)
+    }
+
+    /// Whether a stop sequence was met.
+    fn push_content(&mut self, text: &str, logprobs: Option<TokenLogprobs>) -> bool {
+        self.logprobs.push(text.len(), logprobs);
+        let trimmed = self.trimmer.push(text);
         if trimmed.stopped {
             let logprobs = self.logprobs.cut(trimmed.text.len());
             self.send(trimmed.text, logprobs);
-            return Some(FinishReason::Stop);
-        }
-        if !trimmed.text.is_empty() {
+        } else if !trimmed.text.is_empty() {
             let logprobs = self.logprobs.sent(trimmed.text.len());
             self.send(trimmed.text, logprobs);
         }
-        (self.completion_tokens >= self.max_tokens).then_some(FinishReason::Length)
+        trimmed.stopped
     }
 
     /// Reports the usage, tells the caller how it ended, and gives everything back.
@@ -124,6 +140,7 @@ impl ActiveSequence {
             GenerationEvent::End(GenerationEnd {
                 finish,
                 usage,
+                reasoning_tokens: self.parser.reasoning_tokens(),
                 adapter_tensors: self.adapter.as_ref().map_or(0, |loaded| loaded.tensors),
             })
         });
@@ -137,7 +154,10 @@ impl ActiveSequence {
 
     /// What was held back in vain; nothing after a stop sequence.
     fn send_rest(&mut self) {
-        let rest = self.text.finish();
+        let rest = match self.parser.finish() {
+            (Channel::Reasoning, rest) => return self.send_reasoning(rest),
+            (Channel::Content, rest) => rest,
+        };
         self.logprobs.push(rest.len(), None);
         let mut trimmed = self.trimmer.push(&rest);
         let logprobs = if trimmed.stopped {
@@ -162,6 +182,14 @@ impl ActiveSequence {
         let used = self.used();
         self.usage.progress.set(used.prompt_tokens, used.completion_tokens);
         self.usage.progress.set_cached(used.cached_tokens);
+    }
+
+    fn send_reasoning(&mut self, text: String) {
+        // Of the space before the reasoning, if anything.
+        self.logprobs = PendingLogprobs::default();
+        if !text.is_empty() {
+            let _ = self.events.send(Ok(GenerationEvent::Reasoning(text)));
+        }
     }
 
     fn send(&self, text: String, logprobs: Vec<TokenLogprobs>) {

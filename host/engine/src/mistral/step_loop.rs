@@ -268,7 +268,7 @@ impl StepLoop {
             let is_end = model.end_tokens.contains(&token);
             let logprobs = scores.map(|scores| scores.with_texts(token, |token, logprob| model.scored(token, logprob)));
             let active = self.active.get_mut(&id);
-            if let Some(finish) = active.and_then(|active| active.push(&bytes, is_end, logprobs)) {
+            if let Some(finish) = active.and_then(|active| active.push(token, &bytes, is_end, logprobs)) {
                 self.end(id, Ok(finish));
             }
         }

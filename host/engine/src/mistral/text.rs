@@ -35,6 +35,11 @@ impl TextDecoder {
         text
     }
 
+    /// Whether a character has begun that is not complete.
+    pub fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// What is left at the end: the beginning of a character that never came.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()

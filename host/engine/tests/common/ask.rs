@@ -23,6 +23,7 @@ pub type Stream = GenerationStream;
 
 #[derive(Debug, Clone)]
 pub struct Answer {
+    pub reasoning: String,
     pub text: String,
     pub logprobs: Vec<TokenLogprobs>,
     pub end: GenerationEnd,
@@ -48,7 +49,7 @@ impl PartialEq for Answer {
             },
             ..answer.end.clone()
         };
-        self.text == other.text && without_hits(self) == without_hits(other)
+        (&self.reasoning, &self.text) == (&other.reasoning, &other.text) && without_hits(self) == without_hits(other)
     }
 }
 
@@ -180,12 +181,17 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
     let events = tokio::time::timeout(HANGING, stream.collect::<Vec<_>>())
         .await
         .expect("a generation that hangs");
-    let mut text = String::new();
+    let (mut reasoning, mut text) = (String::new(), String::new());
     let mut logprobs = Vec::new();
     let mut end = None;
     for event in events {
         assert!(end.is_none(), "an event after the last one");
         match event? {
+            GenerationEvent::Reasoning(piece) => {
+                assert!(!piece.is_empty(), "an empty piece");
+                assert!(text.is_empty(), "reasoning after the answer has begun");
+                reasoning += &piece;
+            }
             GenerationEvent::Piece(piece) => {
                 assert!(!piece.text.is_empty() || !piece.logprobs.is_empty(), "an empty piece");
                 text += &piece.text;
@@ -195,5 +201,10 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
         }
     }
     let end = end.expect("a stream without an end");
-    Ok(Answer { text, logprobs, end })
+    Ok(Answer {
+        reasoning,
+        text,
+        logprobs,
+        end,
+    })
 }

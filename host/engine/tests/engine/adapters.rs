@@ -162,6 +162,7 @@ async fn an_adapter_in_use_is_not_evicted() {
     let mut text = String::new();
     while let Some(Some(event)) = unconstrained(long.next()).now_or_never() {
         match event.unwrap() {
+            GenerationEvent::Reasoning(_) => panic!("the model does not reason"),
             GenerationEvent::Piece(piece) => text += &piece.text,
             GenerationEvent::End(_) => panic!("the long answer was too short to see anything"),
         }

@@ -99,12 +99,21 @@ async fn generate(
 ) -> Result<GenerationEnd> {
     let number = u32::try_from(choice).map_err(Error::internal)?;
     let meter = &prepared.meter;
+    let record_piece = || {
+        if choice == 0 {
+            meter.record_piece();
+        }
+    };
     loop {
         match generation.next().await {
-            Some(Ok(GenerationEvent::Piece(piece))) => {
-                if choice == 0 {
-                    meter.record_piece();
+            Some(Ok(GenerationEvent::Reasoning(text))) => {
+                record_piece();
+                if prepared.shows_reasoning {
+                    send(events, ChatEvent::Reasoning { choice: number, text })?;
                 }
+            }
+            Some(Ok(GenerationEvent::Piece(piece))) => {
+                record_piece();
                 let text = match piece.text.is_empty() {
                     true => String::new(),
                     false => meter.record_result(prepared.run.push(filter, &piece.text).await)?,

@@ -11,6 +11,9 @@ use riad_core::{
 #[expect(clippy::large_enum_variant, reason = "the large one comes once in a request")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChatEvent {
+    /// What the model thinks before it answers. No stream filter reads it: it is left out where a plugin of the tenant's serves
+    /// `postprocessing`.
+    Reasoning { choice: u32, text: String },
     /// Text that the stream filter let through, and the logprobs of its tokens if the request asks for them; never both empty.
     Text {
         choice: u32,
@@ -27,5 +30,7 @@ pub enum ChatEvent {
     End {
         receipt: SignedReceipt,
         passages: Vec<Passage>,
+        /// Of the completion's tokens in all choices. `None` if the model does not reason.
+        reasoning_tokens: Option<u64>,
     },
 }

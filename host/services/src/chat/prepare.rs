@@ -65,7 +65,10 @@ async fn start(
     }
     meter.set_adapter(request.model().adapter().cloned());
     let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
-    check_tokens_may_be_shown(shared, &request, &plan)?;
+    let may_show_unfiltered = may_show_unfiltered(shared, &plan);
+    if request.shows_tokens() && !may_show_unfiltered {
+        return Err(tokens_may_not_be_shown());
+    }
     meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
@@ -132,6 +135,7 @@ async fn start(
         sampling,
         tier: request.tier(),
         deadline,
+        shows_reasoning: may_show_unfiltered,
         filters,
         run,
         meter,
@@ -141,18 +145,20 @@ async fn start(
     Ok(Started { prepared, first })
 }
 
-/// A plugin of the tenant's may take words out of the answer, which the tokens of its logprobs would still show. The standard stage
-/// changes no word.
-fn check_tokens_may_be_shown(shared: &Shared, request: &ValidRequest, plan: &PipelinePlan) -> Result<()> {
+/// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of
+/// the tenant's may take words out of the answer, which they would still show. The standard stage changes no word.
+fn may_show_unfiltered(shared: &Shared, plan: &PipelinePlan) -> bool {
     let postprocessing = plan.stages.get(&Stage::Postprocessing);
-    if !request.shows_tokens() || postprocessing.is_some_and(|planned| planned.digest == shared.standard.digest) {
-        return Ok(());
-    }
-    Err(Error::invalid(
+    postprocessing.is_some_and(|planned| planned.digest == shared.standard.digest)
+}
+
+/// A request that asks for logprobs is refused. The reasoning is left out instead, because no request asks for it.
+fn tokens_may_not_be_shown() -> Error {
+    Error::invalid(
         "logprobs would show what this room's postprocessing plugin takes out of an answer; leave it out, or have the standard \
          pipeline serve the stage postprocessing",
     )
-    .with_param("logprobs"))
+    .with_param("logprobs")
 }
 
 fn served_by((stage, component): (&Stage, &PlannedComponent)) -> (Stage, Digest) {

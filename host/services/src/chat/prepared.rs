@@ -22,6 +22,8 @@ pub(super) struct Prepared {
     pub sampling: Sampling,
     pub tier: Tier,
     pub deadline: Instant,
+    /// Whether the client may read what no stream filter has read.
+    pub shows_reasoning: bool,
     /// One per choice.
     pub filters: Vec<FilterId>,
     pub run: Arc<dyn PipelineRun>,

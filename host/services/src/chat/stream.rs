@@ -57,8 +57,8 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         let served = served.unwrap_or_else(|_| Err(deadline_exceeded(&prepared.shared)));
         // Not under the deadline: an answer that was served in time is billed and gets its receipt.
         let outcome = match served {
-            Ok(()) => {
-                end(&prepared)
+            Ok(reasoning_tokens) => {
+                end(&prepared, reasoning_tokens)
                     .instrument(info_span!(target: "riad_services", "settle"))
                     .await
             }
@@ -80,7 +80,8 @@ pub(super) fn spawn(started: Started) -> ChatStream {
     }
 }
 
-async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<()> {
+/// Returns the tokens of the choices' reasoning, if the model reasons.
+async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<Option<u64>> {
     let mut first = Some(first);
     let choices = prepared.filters.iter().enumerate().map(|(choice, filter)| {
         let running = first.take();
@@ -93,13 +94,15 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
         }
     });
     // The first error drops the other choices, which cancels them.
-    try_join_all(choices).await?;
-    Ok(())
+    let ends = try_join_all(choices).await?;
+    let reasoning_tokens = ends.iter().filter_map(|end| end.reasoning_tokens.map(u64::from));
+    Ok(reasoning_tokens.reduce(u64::saturating_add))
 }
 
-async fn end(prepared: &Prepared) -> Result<ChatEvent> {
+async fn end(prepared: &Prepared, reasoning_tokens: Option<u64>) -> Result<ChatEvent> {
     Ok(ChatEvent::End {
         receipt: prepared.meter.settle().await?,
         passages: prepared.prompt.passages.clone(),
+        reasoning_tokens,
     })
 }

@@ -24,6 +24,8 @@ use tokio::{
 
 pub const MODEL: &str = "scripted";
 pub const SEQUENCES: usize = 3;
+/// So many tokens of each answer are reasoning, if it has as many.
+pub const REASONING: u32 = 2;
 const DIMENSIONS: usize = 4;
 /// A text with this word in it breaks the embedder.
 pub const POISON: &str = "poison";
@@ -199,7 +201,11 @@ impl State {
                 .usage_reporter
                 .progress
                 .set(usage.prompt_tokens, usage.completion_tokens);
-            heard = listener.send(Ok(GenerationEvent::Piece("piece ".into()))).is_ok();
+            let event = match usage.completion_tokens <= REASONING {
+                true => GenerationEvent::Reasoning("thought ".into()),
+                false => GenerationEvent::Piece("piece ".into()),
+            };
+            heard = listener.send(Ok(event)).is_ok();
         }
         if script.engine == Engine::Hangs && usage.completion_tokens < most && heard {
             listener.closed().await;
@@ -231,6 +237,7 @@ impl State {
                 FinishReason::Length
             },
             usage,
+            reasoning_tokens: Some(usage.completion_tokens.min(REASONING)),
             adapter_tensors: generation.adapter.map_or(0, |adapter| adapter.tensors),
         }))
     }

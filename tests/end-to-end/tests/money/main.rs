@@ -16,6 +16,7 @@ mod folder;
 mod guests;
 mod ops;
 mod outcomes;
+mod reasoning;
 mod script;
 mod server;
 
