@@ -1,6 +1,9 @@
 //! The composition root: the one place that knows which implementation is behind which port.
 
-use crate::config::{self, Auth, Config, SchedulerPolicy, Secrets};
+use crate::{
+    config::{self, Auth, Config, SchedulerPolicy, Secrets},
+    model_files,
+};
 use axum::Router;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -33,13 +36,14 @@ pub struct App {
     pub finish: Finish,
 }
 
-/// Opens the data folder, loads the models and connects them. Takes seconds to minutes.
+/// Opens the data folder, fetches a hub's model, loads the models and connects them. Takes seconds to minutes, longer for a download.
 ///
 /// # Errors
 /// `InvalidRequest` names the configuration key at fault; `Conflict` if another server uses the data folder;
-/// `Unavailable` if this binary was built without an engine.
+/// `Unavailable` if this binary was built without an engine, or if a model can be fetched neither from its hub nor from the cache.
 pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<App> {
-    let profile = config::profile(config)?;
+    // A wrong setting shows before anything is opened.
+    config::model_source(&config.engine)?;
     let tokens = tokens(&config.auth)?;
     let folder = match &config.embeddings.model {
         Some(folder) => folder.clone(),
@@ -47,15 +51,17 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     };
     let embedder: Arc<dyn Embedder> = Arc::new(blocking(move || StaticEmbedder::open(&folder)).await?);
 
-    // The data folder comes first: a conflict shows in a moment, while a model loads for minutes.
+    // The data folder comes first: a conflict shows in a moment, while a model is fetched and loads for minutes.
     let (data, limits, space) = (
         config.server.data.clone(),
         config.limits.clone(),
         embedder.space().clone(),
     );
     let store = blocking(move || Store::open(&data, space, &limits)).await?;
+    let model = model_files::fetch(config).await?;
+    let profile = config::profile(config, &model)?;
     let engine = riad_engine::open(EngineConfig {
-        model: config::model_folder(&config.engine)?,
+        model: config::path_text(&model)?,
         dtype: config.engine.dtype,
         device: config.engine.device,
         quantization: config.engine.quantization,

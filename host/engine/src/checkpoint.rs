@@ -5,7 +5,6 @@ mod weights;
 
 pub use weights::{Tensor, Weights};
 
-use crate::snapshot_folder;
 use riad_core::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -26,16 +25,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads `config.json` of a local folder, or of a hub id that was fetched before.
+    /// Reads `config.json` of a folder in Hugging Face's layout.
     ///
     /// # Errors
     /// `InvalidRequest` says which file is missing or damaged, or why the engine cannot run the family.
-    pub fn open(model: &str) -> Result<Self> {
-        let folder = snapshot_folder(model).ok_or_else(|| {
-            wrong(format!(
-                "`{model}` is not in the Hugging Face cache; download it first (hf download {model}), or name a folder"
-            ))
-        })?;
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref().to_owned();
         let path = folder.join("config.json");
         let config = json(&path)?;
         let family = config.get("model_type").and_then(Value::as_str).ok_or_else(|| {

@@ -41,7 +41,7 @@ pub enum Quantization {
 
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// A folder in Hugging Face's layout, or a hub id.
+    /// A folder in Hugging Face's layout.
     pub model: String,
     pub dtype: Dtype,
     pub device: Device,

@@ -8,7 +8,6 @@ mod config;
 pub mod fuzzing;
 pub mod memory;
 mod peft;
-mod snapshot;
 mod static_embedder;
 
 #[cfg(feature = "mistralrs")]
@@ -18,7 +17,6 @@ mod pinned_lru;
 
 pub use checkpoint::{ADAPTER_FAMILIES, Checkpoint, Tensor, Weights};
 pub use config::{Device, Dtype, EngineConfig, Quantization};
-pub use snapshot::snapshot_folder;
 pub use static_embedder::StaticEmbedder;
 
 use riad_core::{Result, ports::ChatEngine};

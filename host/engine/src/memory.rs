@@ -137,7 +137,7 @@ fn linear_bytes(tensor: &Tensor, dtype: Dtype, quantization: Quantization) -> u6
     }
 }
 
-/// Refuses a model that cannot fit into the memory that is there. What cannot be known (files that are yet to be downloaded, a
+/// Refuses a model that cannot fit into the memory that is there. What cannot be known (files that cannot be read, a
 /// system that does not say what it has) refuses nothing.
 pub(crate) fn check(config: &EngineConfig) -> Result<()> {
     if !is_on_cpu(config.device) {

@@ -67,7 +67,6 @@ impl MistralEngine {
     pub async fn open(config: EngineConfig) -> Result<Self> {
         let loading = config.clone();
         let model = blocking(move || LoadedModel::load(&loading)).await?;
-        // After the model, so that a hub id is in the cache by now.
         let checkpoint = Checkpoint::open(&config.model)?;
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());

@@ -1,6 +1,9 @@
-//! The HTTP client of every request of this crate.
+//! The HTTP clients of this crate.
 
 use std::{error::Error as _, time::Duration};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client whose requests, bodies included, end after `timeout`. It connects only to the address that the operator
 /// configured: no redirects, and no proxy from the environment.
@@ -12,6 +15,21 @@ pub(crate) fn open(timeout: Duration) -> reqwest::Result<reqwest::Client> {
         .referer(false)
         .timeout(timeout)
         .build()
+}
+
+/// A client for downloads, which may take hours: it ends requests only whose connection is silent. It follows no redirects by itself.
+/// Through the proxy that the environment names, if it may, as all tools of Hugging Face do.
+pub(crate) fn open_for_downloads(through_proxy: bool) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("riad/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE_TIMEOUT);
+    match through_proxy {
+        true => builder.build(),
+        false => builder.no_proxy().build(),
+    }
 }
 
 /// The error and its causes, for the log. Without the URL, which may contain a secret.

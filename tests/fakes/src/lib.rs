@@ -1,5 +1,7 @@
-//! What the tests of several crates put behind the ports: a key store of one tenant, and passes that it opens.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+//! What the tests of several crates put behind the ports: a key store of one tenant, and passes that it opens; and a hub of models.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+pub mod hub;
 
 use async_trait::async_trait;
 use futures::FutureExt;

@@ -9,6 +9,7 @@ use super::check::{self, Check};
 use crate::{
     cli::{ModelCheckArgs, ModelCommand},
     config::{self, Config, Dtype, Overrides, Quantization},
+    model_files,
     output::Output,
 };
 use riad_core::{Result, profile::ModelProfile};
@@ -99,8 +100,9 @@ impl ChatModel {
     /// # Errors
     /// `InvalidRequest` says which file or key is at fault.
     pub fn open(config: &Config) -> Result<Self> {
-        let profile = config::profile(config)?;
-        let checkpoint = Checkpoint::open(&config::model_folder(&config.engine)?)?;
+        let folder = model_files::find(config)?;
+        let profile = config::profile(config, &folder)?;
+        let checkpoint = Checkpoint::open(&folder)?;
         checkpoint.check_tokenizer()?;
         let weights = checkpoint.weights()?;
         let tokens = config::kv_cache_tokens(&config.engine, &profile);

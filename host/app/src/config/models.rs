@@ -2,6 +2,7 @@
 
 use super::tree::{Config, Engine};
 use riad_core::{Error, Result, profile::ModelProfile};
+use riad_outbound::HubModel;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -46,22 +47,33 @@ pub fn shipped_model() -> Result<PathBuf> {
     Ok(shipped_folder()?.join("chat/base"))
 }
 
-/// What the engine loads: the configured folder or hub id, else the shipped model.
+/// Where the files of the model are that the engine loads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    Folder(PathBuf),
+    Hub(HubModel),
+}
+
+/// The configured folder or hub id, else the shipped model. A folder that is there wins over a hub id of the same name.
 ///
 /// # Errors
-/// Those of [`shipped_folder`]; `InvalidRequest` for a path that does not exist.
-pub fn model_folder(engine: &Engine) -> Result<String> {
+/// Those of [`shipped_folder`]; `InvalidRequest` for a path that does not exist, and for what cannot be a hub id.
+pub fn model_source(engine: &Engine) -> Result<ModelSource> {
     let Some(model) = &engine.model else {
-        return path_text(&shipped_model()?);
+        return shipped_model().map(ModelSource::Folder);
     };
-    let looks_like_path = model.starts_with(['.', '/', '~']) || model.matches('/').count() != 1;
-    if looks_like_path && !Path::new(model).is_dir() {
+    if Path::new(model).is_dir() {
+        return Ok(ModelSource::Folder(model.into()));
+    }
+    let id = model.split_once('@').map_or(model.as_str(), |(id, _)| id);
+    let looks_like_path = id.starts_with(['.', '/', '~']) || id.matches('/').count() != 1;
+    if looks_like_path {
         return Err(Error::invalid(format!(
             "engine.model: there is no folder `{model}`; name a folder in Hugging Face's layout, or a hub id like owner/name"
         ))
         .with_param("engine.model"));
     }
-    Ok(model.clone())
+    HubModel::parse(model).map(ModelSource::Hub)
 }
 
 /// Tokens that the engine keeps keys and values of.
@@ -75,15 +87,15 @@ pub fn kv_cache_tokens(engine: &Engine, profile: &ModelProfile) -> usize {
     }
 }
 
-/// The profile of the configured model: what the configuration says, else what is known of the model.
+/// The profile of the configured model, whose files are in the folder: what the configuration says, else what is known of the model.
 ///
 /// # Errors
 /// `InvalidRequest` names the key to set if the model's files do not give the length of its context.
-pub fn profile(config: &Config) -> Result<ModelProfile> {
+pub fn profile(config: &Config, folder: &Path) -> Result<ModelProfile> {
     let engine = &config.engine;
     let known = match &engine.model {
         None => shipped_profile(),
-        Some(model) => real_profile(model, engine.profile.context_tokens)?,
+        Some(model) => real_profile(model, folder, engine.profile.context_tokens)?,
     };
     let wanted = &engine.profile;
     let context_tokens = wanted.context_tokens.unwrap_or(known.context_tokens);
@@ -113,28 +125,38 @@ fn shipped_profile() -> ModelProfile {
     }
 }
 
-fn real_profile(model: &str, configured: Option<u32>) -> Result<ModelProfile> {
-    let context_tokens = configured.or_else(|| context_of(model)).ok_or_else(|| {
+fn real_profile(model: &str, folder: &Path, configured: Option<u32>) -> Result<ModelProfile> {
+    let context_tokens = configured.or_else(|| context_of(folder)).ok_or_else(|| {
         Error::invalid(format!(
             "the length of the context of `{model}` cannot be read from its config.json; set engine.profile.context_tokens"
         ))
         .with_param("engine.profile.context_tokens")
     })?;
-    let id = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model);
     Ok(ModelProfile {
-        id: id.replace(':', "-"),
+        id: name_of(model).replace(':', "-"),
         context_tokens,
         prompt_tokens: (context_tokens / 2).min(8192),
         passages: 8,
         sentences: 6,
         completion_tokens: 512.min(context_tokens / 4).max(1),
-        temperature: json_of(model, "generation_config.json").map_or(1.0, |config| temperature_in(&config)),
+        temperature: json_of(folder, "generation_config.json").map_or(1.0, |config| temperature_in(&config)),
     })
 }
 
+/// The last part of a path, or the name in a hub id, whose revision may contain slashes.
+fn name_of(model: &str) -> String {
+    match HubModel::parse(model) {
+        Ok(hub) if !Path::new(model).is_dir() => hub.name().to_owned(),
+        _ => {
+            let path = model.trim_end_matches('/');
+            path.rsplit('/').next().unwrap_or(path).to_owned()
+        }
+    }
+}
+
 /// `max_position_embeddings`.
-fn context_of(model: &str) -> Option<u32> {
-    let config = json_of(model, "config.json")?;
+fn context_of(folder: &Path) -> Option<u32> {
+    let config = json_of(folder, "config.json")?;
     // Multimodal models keep the text model's figures one level down.
     let figure = config
         .get("max_position_embeddings")
@@ -156,10 +178,8 @@ fn temperature_in(generation: &Value) -> f32 {
     temperature.clamp(0.0, TEMPERATURE_MAX)
 }
 
-/// A file of a local folder, or of a hub model that the Hugging Face cache holds.
-fn json_of(model: &str, name: &str) -> Option<Value> {
-    let file = riad_engine::snapshot_folder(model)?.join(name);
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+fn json_of(folder: &Path, name: &str) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(folder.join(name)).ok()?).ok()
 }
 
 fn check(profile: &ModelProfile) -> Result<()> {
@@ -198,7 +218,9 @@ fn check(profile: &ModelProfile) -> Result<()> {
     }
 }
 
-fn path_text(path: &Path) -> Result<String> {
+/// # Errors
+/// `InvalidRequest` if the path is not UTF-8.
+pub fn path_text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
         Error::invalid(format!(
             "the path {} is not UTF-8; move the models elsewhere",

@@ -233,7 +233,8 @@ fn the_command_line_wins_and_is_named_in_errors() {
 
 #[test]
 fn keys_change_the_shipped_models_profile() {
-    let profile = profile(&load("[engine.profile]\npassages = 3", &[]).unwrap()).unwrap();
+    let config = load("[engine.profile]\npassages = 3", &[]).unwrap();
+    let profile = profile(&config, Path::new("")).unwrap();
     assert_eq!((profile.context_tokens, profile.prompt_tokens), (1024, 260));
     assert_eq!(
         (profile.passages, profile.sentences, profile.completion_tokens),
@@ -249,16 +250,19 @@ fn a_real_models_profile_comes_from_its_config() {
     std::fs::write(model.join("config.json"), r#"{"max_position_embeddings": 131072}"#).unwrap();
     let mut config = Config::default();
     config.engine.model = Some(model.display().to_string());
-    let known = profile(&config).unwrap();
+    let known = profile(&config, &model).unwrap();
     assert_eq!(known.id, "Llama-9");
     assert_eq!((known.context_tokens, known.prompt_tokens), (131_072, 8192));
     assert_eq!((known.passages, known.sentences, known.completion_tokens), (8, 6, 512));
 
     std::fs::write(model.join("config.json"), "{}").unwrap();
-    let error = profile(&config).unwrap_err();
+    let error = profile(&config, &model).unwrap_err();
     assert_eq!(error.param(), Some("engine.profile.context_tokens"));
     config.engine.profile.context_tokens = Some(4096);
-    assert_eq!(profile(&config).unwrap().prompt_tokens, 2048);
+    assert_eq!(profile(&config, &model).unwrap().prompt_tokens, 2048);
+    // A snapshot's folder is named after its commit.
+    config.engine.model = Some("owner/Llama-9@feature/x".into());
+    assert_eq!(profile(&config, &model).unwrap().id, "Llama-9");
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn a_profile_that_cannot_work_is_named() {
         ("sentences = 0", "engine.profile.sentences"),
     ] {
         let config = load(&format!("[engine.profile]\n{toml}"), &[]).unwrap();
-        assert_eq!(profile(&config).unwrap_err().param(), Some(key));
+        assert_eq!(profile(&config, Path::new("")).unwrap_err().param(), Some(key));
     }
 }
 
@@ -279,15 +283,38 @@ fn a_model_folder_that_is_not_there_is_named() {
     let mut config = Config::default();
     config.engine.model = Some("/no/such/folder".into());
     assert!(
-        model_folder(&config.engine)
+        model_source(&config.engine)
             .unwrap_err()
             .to_string()
             .contains("/no/such/folder")
     );
-    config.engine.model = Some("owner/name".into());
-    assert_eq!(model_folder(&config.engine).unwrap(), "owner/name");
     config.engine.model = None;
-    assert!(model_folder(&config.engine).unwrap().ends_with("chat/base"));
+    let ModelSource::Folder(shipped) = model_source(&config.engine).unwrap() else {
+        panic!("the shipped model is a folder");
+    };
+    assert!(shipped.ends_with("chat/base"));
+}
+
+#[test]
+fn a_hub_id_may_have_a_revision() {
+    let mut config = Config::default();
+    for model in ["owner/name", "owner/name@v1", "owner/name@refs/pr/1"] {
+        config.engine.model = Some(model.into());
+        let ModelSource::Hub(hub) = model_source(&config.engine).unwrap() else {
+            panic!("{model} is a hub id");
+        };
+        assert_eq!(hub.to_string(), model);
+    }
+    for (model, words) in [
+        ("owner/name@a..b", "`a..b` cannot be a revision"),
+        ("owner/na me", "not a hub id"),
+        ("owner/name/more", "no folder `owner/name/more`"),
+    ] {
+        config.engine.model = Some(model.into());
+        let error = model_source(&config.engine).unwrap_err();
+        assert_eq!(error.param(), Some("engine.model"));
+        assert!(error.message().contains(words), "{error}");
+    }
 }
 
 #[test]

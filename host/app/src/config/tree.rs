@@ -129,7 +129,9 @@ section! {
 
 section! {
     Engine {
-        /// A folder in Hugging Face's layout, or a hub id. Unset: the small model that ships with riad.
+        /// A folder in Hugging Face's layout, or a hub id: owner/name, or owner/name@revision with a branch, tag or commit. A hub's
+        /// model is downloaded into the Hugging Face cache at the first start (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE).
+        /// Unset: the small model that ships with riad.
         model: Option<String> = None;
         /// Number format of the weights: auto, f32, f16 or bf16.
         dtype: Dtype = Dtype::default();
@@ -149,7 +151,7 @@ section! {
         prefix_cache: bool = true;
         /// Seconds without a generation after which the model leaves memory. The next one loads it again. 0: never.
         idle_unload_s: u64 = 0;
-        /// The model's name in the API. Unset: the last part of engine.model.
+        /// The model's name in the API. Unset: the last part of engine.model, without its revision.
         id: Option<String> = None;
         /// What differs from the model's own profile.
         profile: Profile = Profile::default();
