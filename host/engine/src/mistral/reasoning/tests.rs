@@ -1,3 +1,5 @@
+//! Any cut of the stream gives the same reasoning and content. Not here: what a sequence sends.
+
 use super::*;
 
 const OPEN: u32 = 1;
