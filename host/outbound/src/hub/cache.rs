@@ -1,9 +1,11 @@
 //! The Hugging Face cache on disk, which other tools share:
 //!
-//!     models--owner--name/refs/<branch or tag>      the commit that it names
-//!     models--owner--name/snapshots/<commit>/<file> a link to
-//!     models--owner--name/blobs/<etag>              the file's bytes; `<etag>.incomplete` while they come
-//!     .locks/models--owner--name/<etag>.lock        locked by the process that downloads the blob
+//! ```text
+//! models--owner--name/refs/<branch or tag>      the commit that it names
+//! models--owner--name/snapshots/<commit>/<file> a link to
+//! models--owner--name/blobs/<etag>              the file's bytes; `<etag>.incomplete` while they come
+//! .locks/models--owner--name/<etag>.lock        locked by the process that downloads the blob
+//! ```
 
 use super::{failure::Failure, model::HubModel};
 use serde_json::Value;
