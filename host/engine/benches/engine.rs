@@ -1,6 +1,7 @@
-//! `cargo xtask bench engine [-- MODEL]`: tokens per second and times to the first token by the number of requests and adapters, what a
-//! long prompt of another tenant does to a stream, what the prefix cache saves and whether its timing tells tenants anything, how quickly an adapter loads. MODEL is a folder in
-//! Hugging Face's layout of the family llama; without one a checkpoint of random numbers with SmolLM2-135M's shape is made.
+//! `cargo xtask bench engine [-- MODEL [--rounds=N]]`: tokens per second and times to the first token by the number of requests and
+//! adapters, what a long prompt of another tenant does to a stream, what the prefix cache saves and whether its timing tells tenants
+//! anything, how quickly an adapter loads. MODEL is a folder in Hugging Face's layout of the family llama; without one a checkpoint of
+//! random numbers with SmolLM2-135M's shape is made. A round (3 are made) takes a minute; `--rounds=0` measures all but the groups.
 //!
 //! Everything is measured in rounds that alternate, and reported as ratios of the medians; the absolute figures are this machine's.
 #![allow(
@@ -45,6 +46,7 @@ const SMOLLM2: Shape = Shape {
     head_size: 64,
     positions: 8192,
 };
+/// Unless `--rounds` says another number.
 const ROUNDS: usize = 3;
 const RANK: usize = 16;
 const ADAPTERS: usize = 16;
@@ -65,13 +67,14 @@ fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with("--"))
         .map(PathBuf::from);
+    let rounds = std::env::args().find_map(|argument| argument.strip_prefix("--rounds=")?.parse().ok());
     let made = model.is_none().then(|| Made::new("llama", SMOLLM2, 1));
     let model = model.unwrap_or_else(|| made.as_ref().unwrap().model());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(Bench::run(&model));
+    runtime.block_on(Bench::run(&model, rounds.unwrap_or(ROUNDS)));
 }
 
 struct Bench {
@@ -99,7 +102,7 @@ fn config(model: &Path) -> EngineConfig {
 }
 
 impl Bench {
-    async fn run(model: &Path) {
+    async fn run(model: &Path, rounds: usize) {
         let folder = tempfile::tempdir().unwrap();
         let bench = Self {
             engine: riad_engine::open(config(model)).await.unwrap(),
@@ -109,6 +112,17 @@ impl Bench {
             nonce: std::cell::Cell::new(0),
         };
         bench.loads(folder.path()).await;
+        if rounds > 0 {
+            bench.groups(rounds).await;
+        }
+        bench.prefill().await;
+        bench.gap().await;
+        bench.prefix().await;
+        bench.oracle().await;
+    }
+
+    /// Requests that are asked at once.
+    async fn groups(&self, rounds: usize) {
         let cases = [
             ("1", 1, 0),
             ("4", 4, 0),
@@ -118,9 +132,9 @@ impl Bench {
             ("16, 16 adapters", 16, 16),
         ];
         let mut all: BTreeMap<usize, Vec<Took>> = BTreeMap::new();
-        for round in 0..=ROUNDS {
+        for round in 0..=rounds {
             for (case, (_, requests, adapters)) in cases.iter().enumerate() {
-                let took = bench.group(*requests, *adapters).await;
+                let took = self.group(*requests, *adapters).await;
                 // The first round warms caches up.
                 if round > 0 {
                     all.entry(case).or_default().push(took);
@@ -145,10 +159,6 @@ impl Bench {
             ratio(|took| took.decode),
             ratio(|took| took.whole)
         );
-        bench.prefill().await;
-        bench.gap().await;
-        bench.prefix().await;
-        bench.oracle().await;
     }
 
     fn prompt(&self, words: usize) -> Vec<Message> {
