@@ -1,7 +1,8 @@
-//! `cargo xtask bench engine [-- MODEL [--rounds=N]]`: tokens per second and times to the first token by the number of requests and
+//! `cargo xtask bench engine [-- MODEL [--rounds=N] [--bf16]]`: tokens per second and times to the first token by the number of requests and
 //! adapters, what a long prompt of another tenant does to a stream, what the prefix cache saves and whether its timing tells tenants
 //! anything, how quickly an adapter loads. MODEL is a folder in Hugging Face's layout of the family llama; without one a checkpoint of
-//! random numbers with SmolLM2-135M's shape is made. A round (3 are made) takes a minute; `--rounds=0` measures all but the groups.
+//! random numbers with SmolLM2-135M's shape is made. A round (3 are made) takes a minute; `--rounds=0` measures all but the groups. `--bf16` sets
+//! `engine.dtype`; without it the model computes in f32.
 //!
 //! Everything is measured in rounds that alternate, and reported as ratios of the medians; the absolute figures are this machine's.
 #![allow(
@@ -29,7 +30,7 @@ use riad_core::{
     chat::{Message, Sampling},
     ports::{EnginePermit, Generation, GenerationEvent},
 };
-use riad_engine::EngineConfig;
+use riad_engine::{Dtype, EngineConfig};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -52,6 +53,8 @@ const RANK: usize = 16;
 const ADAPTERS: usize = 16;
 /// Tokens of an answer.
 const TOKENS: u32 = 64;
+/// Of the answers whose decoding is measured.
+const DECODE_TOKENS: u32 = 96;
 /// Words of the prompts, about as many tokens.
 const WORDS: [usize; 16] = [20, 60, 120, 200, 300, 400, 40, 160, 90, 250, 350, 30, 140, 220, 70, 380];
 /// Prompts of the timing oracle: of each sort at least so many, each of so many words.
@@ -68,18 +71,24 @@ fn main() {
         .find(|argument| !argument.starts_with("--"))
         .map(PathBuf::from);
     let rounds = std::env::args().find_map(|argument| argument.strip_prefix("--rounds=")?.parse().ok());
+    let dtype = match std::env::args().any(|argument| argument == "--bf16") {
+        true => Dtype::Bf16,
+        false => Dtype::Auto,
+    };
     let made = model.is_none().then(|| Made::new("llama", SMOLLM2, 1));
     let model = model.unwrap_or_else(|| made.as_ref().unwrap().model());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(Bench::run(&model, rounds.unwrap_or(ROUNDS)));
+    runtime.block_on(Bench::run(&model, dtype, rounds.unwrap_or(ROUNDS)));
 }
 
 struct Bench {
     engine: Engine,
     adapters: Vec<AdapterSource>,
+    /// No token ends an answer before its length.
+    sampling: Sampling,
     /// Makes every prompt new, so that only what should be cached is.
     nonce: std::cell::Cell<u64>,
 }
@@ -88,27 +97,46 @@ struct Bench {
 struct Took {
     /// Completion tokens over the time from the first request to the last token.
     whole: f64,
-    /// The same while all of the group decode: from the last first token to the first last token.
+    /// The same while all of the group decode, when asked again: their prompts are in the prefix cache then.
     decode: f64,
     /// Median.
     first_token: f64,
 }
 
-fn config(model: &Path) -> EngineConfig {
+/// What ends an answer, by the model's `config.json`.
+fn end_tokens(model: &Path) -> Vec<u32> {
+    let config = std::fs::read(model.join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let token = &config["eos_token_id"];
+    let tokens = token
+        .as_array()
+        .map_or_else(|| vec![token], |tokens| tokens.iter().collect());
+    tokens
+        .into_iter()
+        .filter_map(|token| token.as_u64()?.try_into().ok())
+        .collect()
+}
+
+fn config(model: &Path, dtype: Dtype) -> EngineConfig {
     EngineConfig {
+        dtype,
         kv_cache_tokens: 32_768,
         ..ask::config(model, 16)
     }
 }
 
 impl Bench {
-    async fn run(model: &Path, rounds: usize) {
+    async fn run(model: &Path, dtype: Dtype, rounds: usize) {
         let folder = tempfile::tempdir().unwrap();
         let bench = Self {
-            engine: riad_engine::open(config(model)).await.unwrap(),
+            engine: riad_engine::open(config(model, dtype)).await.unwrap(),
             adapters: (0..ADAPTERS)
                 .map(|number| adapter(folder.path(), number as u64))
                 .collect(),
+            sampling: Sampling {
+                logit_bias: end_tokens(model).into_iter().map(|token| (token, -100.0)).collect(),
+                ..Sampling::greedy(1)
+            },
             nonce: std::cell::Cell::new(0),
         };
         bench.loads(folder.path()).await;
@@ -178,9 +206,13 @@ impl Bench {
         account: u64,
         begun: Instant,
     ) -> Vec<f64> {
+        let sampling = Sampling {
+            max_tokens: tokens,
+            ..self.sampling.clone()
+        };
         let generation = Generation {
             account: Account::new(account),
-            ..ask::generation(&messages, &Sampling::greedy(tokens), adapter)
+            ..ask::generation(&messages, &sampling, adapter)
         };
         let mut stream = self
             .engine
@@ -198,32 +230,36 @@ impl Bench {
     }
 
     async fn group(&self, requests: usize, adapters: usize) -> Took {
-        let begun = Instant::now();
-        let asked = (0..requests).map(|request| {
-            let adapter = (adapters > 0).then(|| &self.adapters[request % adapters]);
-            self.ask(self.prompt(WORDS[request]), TOKENS, adapter, request as u64, begun)
-        });
-        let times: Vec<Vec<f64>> = join_all(asked)
-            .await
-            .into_iter()
-            .filter(|times| !times.is_empty())
-            .collect();
-        let tokens: usize = times.iter().map(Vec::len).sum();
-        let last = times.iter().map(|times| times[times.len() - 1]).fold(0.0, f64::max);
-        let from = times.iter().map(|times| times[0]).fold(0.0, f64::max);
-        let to = times
+        let prompts: Vec<_> = WORDS.iter().take(requests).map(|words| self.prompt(*words)).collect();
+        let ask_all = |tokens: u32| {
+            let begun = Instant::now();
+            join_all(prompts.iter().enumerate().map(move |(request, prompt)| {
+                let adapter = (adapters > 0).then(|| &self.adapters[request % adapters]);
+                self.ask(prompt.clone(), tokens, adapter, request as u64, begun)
+            }))
+        };
+        let first_and_last = |times: &[Vec<f64>]| -> (Vec<f64>, Vec<f64>) {
+            let pairs = times.iter().map(|times| (times[0], times[times.len() - 1]));
+            pairs.unzip()
+        };
+        let new = ask_all(TOKENS).await;
+        let (first, last) = first_and_last(&new);
+        let tokens: usize = new.iter().map(Vec::len).sum();
+        let again = ask_all(DECODE_TOKENS).await;
+        let (begin, end) = first_and_last(&again);
+        let (begin, end) = (
+            begin.into_iter().fold(0.0, f64::max),
+            end.into_iter().fold(f64::MAX, f64::min),
+        );
+        let during = again
             .iter()
-            .map(|times| times[times.len() - 1])
-            .fold(f64::MAX, f64::min);
-        let during: usize = times.iter().flatten().filter(|time| (from..to).contains(*time)).count();
+            .flatten()
+            .filter(|time| (begin..end).contains(*time))
+            .count();
         Took {
-            whole: tokens as f64 / last,
-            decode: if to > from {
-                during as f64 / (to - from)
-            } else {
-                f64::NAN
-            },
-            first_token: median(times.iter().map(|times| times[0]).collect()),
+            whole: tokens as f64 / last.into_iter().fold(0.0, f64::max),
+            decode: during as f64 / (end - begin),
+            first_token: median(first),
         }
     }
 

@@ -61,8 +61,16 @@ pub fn is_on_cpu(device: Device) -> bool {
     }
 }
 
-/// Bytes of a number with that the model computes, which the numbers in the KV cache have too.
+/// Bytes of a number of what is not a linear layer.
 fn width(dtype: Dtype) -> u64 {
+    match dtype {
+        Dtype::Auto | Dtype::F32 | Dtype::Bf16 => 4,
+        Dtype::F16 => 2,
+    }
+}
+
+/// Bytes of a number in the KV cache.
+fn cache_width(dtype: Dtype) -> u64 {
     match dtype {
         Dtype::Auto | Dtype::F32 => 4,
         Dtype::F16 | Dtype::Bf16 => 2,
@@ -76,7 +84,7 @@ pub(crate) fn kv_cache_bytes(checkpoint: &Checkpoint, dtype: Dtype, tokens: usiz
     // One block more: the rounding to megabytes is mistral.rs', downward.
     (tokens as u64)
         .checked_add(BLOCK_SIZE as u64)
-        .and_then(|tokens| tokens.checked_mul(elements)?.checked_mul(width(dtype)))
+        .and_then(|tokens| tokens.checked_mul(elements)?.checked_mul(cache_width(dtype)))
         .ok_or_else(|| {
             Error::invalid(format!(
                 "a KV cache of {tokens} tokens with {elements} numbers each is more than any machine has; lower \
@@ -86,7 +94,7 @@ pub(crate) fn kv_cache_bytes(checkpoint: &Checkpoint, dtype: Dtype, tokens: usiz
         })
 }
 
-/// Linear layers are kept in 16 bits where that is exact, everything else in the format in which the model computes.
+/// Linear layers are kept in 16 bits where that is exact or wanted, everything else in the format in which the model computes.
 fn weights_bytes(checkpoint: &Checkpoint, weights: &Weights, dtype: Dtype, quantization: Quantization) -> u64 {
     let tensors = &weights.tensors;
     let has_head = tensors.iter().any(|tensor| tensor.name.ends_with("lm_head.weight"));
@@ -132,6 +140,7 @@ fn linear_bytes(tensor: &Tensor, dtype: Dtype, quantization: Quantization) -> u6
     match (quantization, tensor.dtype.as_str()) {
         // A scale of 16 bits for 32 numbers.
         (Quantization::Q8_0, _) => elements.saturating_add(elements / 16),
+        (Quantization::None, _) if dtype == Dtype::Bf16 => elements.saturating_mul(2),
         (Quantization::None, "BF16" | "F16") => elements.saturating_mul(2),
         (Quantization::None, _) => elements.saturating_mul(width(dtype)),
     }

@@ -28,6 +28,7 @@ fn linear(criterion: &mut Criterion) {
         Matrix::exact(numbers.clone(), outputs, inputs).unwrap(),
         Matrix::exact(rounded, outputs, inputs).unwrap(),
         Matrix::q8_0(&numbers, outputs, inputs).unwrap(),
+        Matrix::bf16(&numbers, outputs, inputs).unwrap(),
     ];
     let mut group = criterion.benchmark_group("linear 576 to 1536");
     for rows in [1, 2, 4, 8, 16, 32, 64, 256] {

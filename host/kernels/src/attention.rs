@@ -67,14 +67,14 @@ impl Shape {
 }
 
 /// `q` and `out` are `[rows, heads, head_dim]`; `tables` is `[rows, stride]`, the blocks of each row's sequence; `contexts` is how many
-/// tokens each row sees, before a window cuts.
+/// tokens each row sees, before a window cuts. The caches may have a narrower format than the rows.
 ///
 /// # Errors
 /// When sizes do not fit, a row sees nothing, or a table names a block that the cache does not have.
-pub fn attend<T: Element>(
+pub fn attend<T: Element, C: Element>(
     q: &[T],
-    keys: &[T],
-    values: &[T],
+    keys: &[C],
+    values: &[C],
     tables: &[u32],
     stride: usize,
     contexts: &[u32],

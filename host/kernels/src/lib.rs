@@ -12,6 +12,7 @@ pub mod lora;
 mod matrix;
 mod multiply;
 mod narrow;
+mod pairs;
 mod shared;
 pub mod simd;
 

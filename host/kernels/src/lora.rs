@@ -11,6 +11,7 @@ use crate::{
     shared::SharedMut,
     simd::{Simd, dispatch},
 };
+use half::bf16;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -47,6 +48,23 @@ impl Pair {
             inputs,
             outputs,
         })
+    }
+
+    /// As [`Pair::new`], with each number rounded to bf16.
+    ///
+    /// # Errors
+    /// As [`Pair::new`].
+    pub fn bf16(
+        mut a: Vec<f32>,
+        mut b: Vec<f32>,
+        rank: usize,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, ShapeError> {
+        for value in a.iter_mut().chain(&mut b) {
+            *value = bf16::from_f32(*value).to_f32();
+        }
+        Self::new(a, b, rank, inputs, outputs)
     }
 
     #[must_use]
@@ -250,7 +268,6 @@ unsafe fn up_with<S: Simd, T: Element>(b: *const T, hidden: &[f32], y: *mut f32,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use half::bf16;
 
     fn values(count: usize, seed: usize) -> Vec<f32> {
         (0..count)

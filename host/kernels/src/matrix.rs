@@ -4,7 +4,7 @@
 //!
 //! Not here: the product (`multiply`).
 
-use crate::{ShapeError, narrow::Numbers};
+use crate::{ShapeError, narrow::Numbers, pairs::to_pairs, simd::Bf16Pair};
 use half::f16;
 
 /// Rows of a panel: a whole number of vectors of every kind.
@@ -27,6 +27,8 @@ pub(crate) enum Storage {
         quants: Vec<i8>,
         scales: Vec<f16>,
     },
+    /// Neighboring columns together, in the same panels.
+    Bf16Pairs(Vec<Bf16Pair>),
 }
 
 // Not derived: a matrix has millions.
@@ -35,6 +37,7 @@ impl std::fmt::Debug for Storage {
         match self {
             Self::Numbers(numbers) => numbers.fmt(formatter),
             Self::Q8 { quants, .. } => write!(formatter, "{} numbers of 8 bits", quants.len()),
+            Self::Bf16Pairs(pairs) => write!(formatter, "{} pairs of bf16", pairs.len()),
         }
     }
 }
@@ -47,6 +50,18 @@ impl Matrix {
     pub fn exact(values: Vec<f32>, rows: usize, columns: usize) -> Result<Self, ShapeError> {
         check_size(&values, rows, columns)?;
         let storage = Storage::Numbers(Numbers::exact(to_panels(&values, rows, columns)));
+        Ok(Self { rows, columns, storage })
+    }
+
+    /// Rounds the numbers to bf16, and the inputs of each product too. Sums are f32. Processors with instructions for it multiply twice
+    /// as many numbers at once.
+    ///
+    /// # Errors
+    /// When there are not `rows * columns` numbers.
+    pub fn bf16(values: &[f32], rows: usize, columns: usize) -> Result<Self, ShapeError> {
+        check_size(values, rows, columns)?;
+        let pairs = to_pairs(values, columns);
+        let storage = Storage::Bf16Pairs(to_panels(&pairs, rows, columns.div_ceil(2)));
         Ok(Self { rows, columns, storage })
     }
 
@@ -95,19 +110,21 @@ impl Matrix {
         match &self.storage {
             Storage::Numbers(numbers) => numbers.bytes(),
             Storage::Q8 { quants, scales } => quants.len() + 2 * scales.len(),
+            Storage::Bf16Pairs(pairs) => 4 * pairs.len(),
         }
     }
 
-    /// `f32`, `f16`, `bf16` or `q8_0`.
+    /// `f32`, `f16`, `bf16`, `q8_0`, or `bf16 × bf16` where inputs are rounded too.
     #[must_use]
     pub fn storage_name(&self) -> &'static str {
         match &self.storage {
             Storage::Numbers(numbers) => numbers.name(),
             Storage::Q8 { .. } => "q8_0",
+            Storage::Bf16Pairs(_) => "bf16 × bf16",
         }
     }
 
-    /// The numbers, row after row.
+    /// The numbers that are kept, row after row.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.storage {
@@ -118,6 +135,12 @@ impl Matrix {
                 let blocks = quants.chunks_exact(Q8_BLOCK).zip(&scales);
                 blocks
                     .flat_map(|(block, scale)| block.iter().map(|quant| f32::from(*quant) * scale.to_f32()))
+                    .collect()
+            }
+            Storage::Bf16Pairs(pairs) => {
+                let pairs = from_panels(pairs, self.rows, self.columns.div_ceil(2));
+                let rows = pairs.chunks_exact(self.columns.div_ceil(2).max(1));
+                rows.flat_map(|row| row.iter().flat_map(|pair| pair.widen()).take(self.columns))
                     .collect()
             }
         }
@@ -191,6 +214,16 @@ mod tests {
             large.iter().all(|value| value.is_finite() && *value < -8e6),
             "{large:?}"
         );
+    }
+
+    #[test]
+    fn bf16_rounds_to_the_nearest() {
+        for (rows, columns) in [(1, 1), (70, 33), (64, 6)] {
+            let numbers = values(rows * columns);
+            let matrix = Matrix::bf16(&numbers, rows, columns).unwrap();
+            let rounded: Vec<_> = numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect();
+            assert_eq!(matrix.to_f32(), rounded);
+        }
     }
 
     #[test]

@@ -5,15 +5,19 @@
     reason = "the inner loops work on pointers whose ranges `Matrix::multiply` has checked"
 )]
 
+mod weight;
+
 use crate::{
-    Element, ShapeError,
+    ShapeError,
     matrix::{Matrix, PANEL, Q8_BLOCK, Storage},
     narrow::Numbers,
+    pairs::to_pairs,
     shared::SharedMut,
     simd::{Simd, dispatch},
 };
 use half::f16;
 use rayon::prelude::*;
+use weight::Weight;
 
 /// Products below it are computed by the caller's thread alone: waking others takes longer.
 const ALONE: usize = 32 * 1024;
@@ -33,6 +37,7 @@ struct Panel<W> {
 #[derive(Clone, Copy)]
 struct Sizes {
     n: usize,
+    /// Inputs of a row of `x`: columns, or pairs of columns.
     columns: usize,
     /// Outputs of this panel.
     outputs: usize,
@@ -78,6 +83,7 @@ fn run(matrix: &Matrix, x: &[f32], bias: Option<&[f32]>, y: &mut [f32], n: usize
         Storage::Numbers(Numbers::F16(weights)) => panels(matrix, weights, &[], x, bias, y, n),
         Storage::Numbers(Numbers::Bf16(weights)) => panels(matrix, weights, &[], x, bias, y, n),
         Storage::Q8 { quants, scales } => panels(matrix, quants, scales, x, bias, y, n),
+        Storage::Bf16Pairs(weights) => panels(matrix, weights, &[], &to_pairs(x, matrix.columns), bias, y, n),
     }
 }
 
@@ -85,23 +91,24 @@ fn panels<W: Weight>(
     matrix: &Matrix,
     weights: &[W],
     scales: &[f16],
-    x: &[f32],
+    x: &[W::Input],
     bias: Option<&[f32]>,
     y: &mut [f32],
     n: usize,
 ) {
+    let columns = x.len() / n;
     let out = SharedMut::new(y);
     let task = |panel: usize| {
         let first = panel * PANEL;
         let sizes = Sizes {
             n,
-            columns: matrix.columns,
+            columns,
             outputs: PANEL.min(matrix.rows - first),
             stride: matrix.rows,
         };
         let (Some(weights), Some(scales)) = (
-            weights.get(first * matrix.columns..),
-            scales.get((first * matrix.columns / Q8_BLOCK).min(scales.len())..),
+            weights.get(first * columns..),
+            scales.get((first * columns / Q8_BLOCK).min(scales.len())..),
         ) else {
             return;
         };
@@ -127,11 +134,11 @@ fn panels<W: Weight>(
 dispatch! {
     /// # Safety
     /// `x` has `n * columns` elements, `read` is a panel of `columns` columns, `y` is its first output in the first of `n` rows.
-    unsafe fn panel_of<W: Weight>(x: *const f32, read: Panel<W>, bias: &[f32], sizes: Sizes, y: *mut f32) = panel_with
+    unsafe fn panel_of<W: Weight>(x: *const W::Input, read: Panel<W>, bias: &[f32], sizes: Sizes, y: *mut f32) = panel_with
 }
 
 #[inline(always)]
-unsafe fn panel_with<S: Simd, W: Weight>(x: *const f32, read: Panel<W>, bias: &[f32], sizes: Sizes, y: *mut f32) {
+unsafe fn panel_with<S: Simd, W: Weight>(x: *const W::Input, read: Panel<W>, bias: &[f32], sizes: Sizes, y: *mut f32) {
     // As many registers as the processor has decide how wide a tile is.
     // SAFETY: the caller's promise.
     unsafe {
@@ -146,7 +153,7 @@ unsafe fn panel_with<S: Simd, W: Weight>(x: *const f32, read: Panel<W>, bias: &[
 /// All rows of `x` with one panel, in tiles of `V` vectors of outputs.
 #[inline(always)]
 unsafe fn rows<S: Simd, W: Weight, const V: usize>(
-    x: *const f32,
+    x: *const W::Input,
     read: Panel<W>,
     bias: &[f32],
     sizes: Sizes,
@@ -185,7 +192,7 @@ unsafe fn rows<S: Simd, W: Weight, const V: usize>(
 /// `R` rows of `x` with `V` vectors of outputs from `output` on, over the columns `from..to`.
 #[inline(always)]
 unsafe fn tile<S: Simd, W: Weight, const V: usize, const R: usize>(
-    x: *const f32,
+    x: *const W::Input,
     read: Panel<W>,
     bias: &[f32],
     sizes: Sizes,
@@ -247,89 +254,6 @@ unsafe fn resume<S: Simd, const V: usize, const R: usize>(
     }
 }
 
-/// How a panel's weights become sums.
-trait Weight: Copy + Send + Sync + 'static {
-    /// # Safety
-    /// As [`tile`].
-    unsafe fn accumulate<S: Simd, const V: usize, const R: usize>(
-        sums: &mut [[S::Vector; V]; R],
-        x: *const f32,
-        columns: usize,
-        read: Panel<Self>,
-        output: usize,
-        from: usize,
-        to: usize,
-    );
-}
-
-impl<T: Element> Weight for T {
-    #[inline(always)]
-    unsafe fn accumulate<S: Simd, const V: usize, const R: usize>(
-        sums: &mut [[S::Vector; V]; R],
-        x: *const f32,
-        columns: usize,
-        read: Panel<T>,
-        output: usize,
-        from: usize,
-        to: usize,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut weights = read.weights.add(from * PANEL + output);
-            for column in from..to {
-                let mut w = [S::splat(0.0); V];
-                for (vector, w) in w.iter_mut().enumerate() {
-                    *w = T::load::<S>(weights.add(vector * S::LANES));
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = S::splat(*x.add(row * columns + column));
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum = S::fma(w, x, *sum);
-                    }
-                }
-                weights = weights.add(PANEL);
-            }
-        }
-    }
-}
-
-impl Weight for i8 {
-    #[inline(always)]
-    unsafe fn accumulate<S: Simd, const V: usize, const R: usize>(
-        sums: &mut [[S::Vector; V]; R],
-        x: *const f32,
-        columns: usize,
-        read: Panel<i8>,
-        output: usize,
-        from: usize,
-        to: usize,
-    ) {
-        // SAFETY: the caller's promise; `from` and `to` are whole blocks.
-        unsafe {
-            for block in from / Q8_BLOCK..to / Q8_BLOCK {
-                let mut scales = [S::splat(0.0); V];
-                for (vector, scale) in scales.iter_mut().enumerate() {
-                    *scale = f16::load::<S>(read.scales.add(block * PANEL + output + vector * S::LANES));
-                }
-                let mut weights = read.weights.add(block * Q8_BLOCK * PANEL + output);
-                for column in block * Q8_BLOCK..(block + 1) * Q8_BLOCK {
-                    let mut w = [S::splat(0.0); V];
-                    for ((vector, w), scale) in w.iter_mut().enumerate().zip(scales) {
-                        *w = S::mul(S::load_i8(weights.add(vector * S::LANES)), scale);
-                    }
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let x = S::splat(*x.add(row * columns + column));
-                        for (sum, w) in sums.iter_mut().zip(w) {
-                            *sum = S::fma(w, x, *sum);
-                        }
-                    }
-                    weights = weights.add(PANEL);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::{Matrix, simd};
@@ -348,6 +272,7 @@ mod tests {
             Matrix::exact(numbers.clone(), rows, columns).unwrap(),
             Matrix::exact(narrow(|x| bf16::from_f32(x).to_f32()), rows, columns).unwrap(),
             Matrix::exact(narrow(|x| half::f16::from_f32(x).to_f32()), rows, columns).unwrap(),
+            Matrix::bf16(&numbers, rows, columns).unwrap(),
         ];
         if columns.is_multiple_of(32) {
             matrices.push(Matrix::q8_0(&numbers, rows, columns).unwrap());
@@ -375,17 +300,19 @@ mod tests {
                 (7, 1, 1),
             ] {
                 for matrix in matrices(rows, columns) {
-                    let (x, bias, weights) = (values(n * columns, 1), values(rows, 9), matrix.to_f32());
+                    let (mut x, bias, weights) = (values(n * columns, 1), values(rows, 9), matrix.to_f32());
                     let y = multiply(&matrix, &x, Some(&bias));
+                    if matrix.storage_name() == "bf16 × bf16" {
+                        x.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+                    }
                     for (x, y) in x.chunks(columns).zip(y.chunks(rows)) {
                         for ((w, bias), y) in weights.chunks(columns).zip(&bias).zip(y) {
-                            let dot: f64 = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
-                            let want = dot + f64::from(*bias);
+                            let products = || w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                            let want = products().sum::<f64>() + f64::from(*bias);
+                            // Each of the sum's roundings is of the order of what has been added up.
+                            let tolerance = 1e-5 + 1e-5 * products().map(f64::abs).sum::<f64>();
                             let name = matrix.storage_name();
-                            assert!(
-                                (f64::from(*y) - want).abs() < 1e-3 + want.abs() * 1e-5,
-                                "{level:?} {name}: {y} {want}"
-                            );
+                            assert!((f64::from(*y) - want).abs() < tolerance, "{level:?} {name}: {y} {want}");
                         }
                     }
                 }

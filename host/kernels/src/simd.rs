@@ -25,6 +25,8 @@ use std::sync::{
 pub unsafe trait Simd: Copy {
     const LANES: usize;
     type Vector: Copy;
+    /// `LANES` pairs of bf16.
+    type Pairs: Copy;
     unsafe fn splat(value: f32) -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     /// The bits of `LANES` bf16.
@@ -32,14 +34,30 @@ pub unsafe trait Simd: Copy {
     /// The bits of `LANES` f16.
     unsafe fn load_f16(from: *const u16) -> Self::Vector;
     unsafe fn load_i8(from: *const i8) -> Self::Vector;
+    unsafe fn load_pairs(from: *const Bf16Pair) -> Self::Pairs;
+    unsafe fn splat_pair(pair: Bf16Pair) -> Self::Pairs;
     unsafe fn store(to: *mut f32, vector: Self::Vector);
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a.0 * b.0 + a.1 * b.1 + c`, rounded as the processor does.
+    unsafe fn dot_pairs(a: Self::Pairs, b: Self::Pairs, c: Self::Vector) -> Self::Vector;
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The sum of the lanes, in an order of the implementation's own.
     unsafe fn sum(vector: Self::Vector) -> f32;
+}
+
+/// Two neighboring bf16, the first in the lower half.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16Pair(pub u32);
+
+impl Bf16Pair {
+    #[must_use]
+    pub fn widen(self) -> [f32; 2] {
+        [f32::from_bits(self.0 << 16), f32::from_bits(self.0 & 0xffff_0000)]
+    }
 }
 
 /// A kind of vectors.
@@ -50,6 +68,8 @@ pub enum Level {
     Avx2 = 2,
     Avx512 = 3,
     Neon = 4,
+    /// AVX-512 with products of bf16.
+    Avx512Bf16 = 5,
 }
 
 /// 0: the best that the processor has.
@@ -69,6 +89,9 @@ pub fn available() -> Vec<Level> {
         }
         if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
             levels.push(Level::Avx512);
+            if is_x86_feature_detected!("avx512bf16") {
+                levels.push(Level::Avx512Bf16);
+            }
         }
     }
     #[cfg(target_arch = "aarch64")]
@@ -91,6 +114,7 @@ pub fn level() -> Level {
         2 => Level::Avx2,
         3 => Level::Avx512,
         4 => Level::Neon,
+        5 => Level::Avx512Bf16,
         _ => *BEST,
     }
 }
@@ -108,10 +132,16 @@ macro_rules! dispatch {
         $(#[$meta])*
         unsafe fn $name<$($generic: $bound),*>($($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx2,fma,f16c")]
+            unsafe fn avx512_bf16<$($generic: $bound),*>($($arg: $ty),*) {
+                // SAFETY: the caller's promise, and the processor was asked for the instructions.
+                unsafe { $kernel::<$crate::simd::Avx512<true>, $($generic),*>($($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
             unsafe fn avx512<$($generic: $bound),*>($($arg: $ty),*) {
-                // SAFETY: the caller's promise, and the processor was asked for the instructions.
-                unsafe { $kernel::<$crate::simd::Avx512, $($generic),*>($($arg),*) }
+                // SAFETY: as above.
+                unsafe { $kernel::<$crate::simd::Avx512<false>, $($generic),*>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
@@ -122,6 +152,8 @@ macro_rules! dispatch {
             // SAFETY: as above.
             unsafe {
                 match $crate::simd::level() {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::simd::Level::Avx512Bf16 => avx512_bf16::<$($generic),*>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     $crate::simd::Level::Avx512 => avx512::<$($generic),*>($($arg),*),
                     #[cfg(target_arch = "x86_64")]

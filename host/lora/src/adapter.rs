@@ -1,5 +1,6 @@
 //! An adapter in memory. Not here: where adapters come from, and which rows have which (`rows`).
 
+use crate::loading::WeightFormat;
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
 use riad_kernels::lora::Pair;
 use std::{
@@ -17,11 +18,12 @@ pub struct LoraPair {
 
 impl LoraPair {
     /// `a` is `[rank, in]` and `b` is `[out, rank]` as PEFT stores them; `scale` is `alpha / rank` (or `alpha / sqrt(rank)` for
-    /// rank-stabilized adapters). Source of the formula: Hu et al. 2021, "LoRA".
+    /// rank-stabilized adapters). Source of the formula: Hu et al. 2021, "LoRA". On a model that multiplies in bf16 both are rounded
+    /// to bf16.
     ///
     /// # Errors
     /// When candle cannot transpose, scale or convert a tensor, or a scaled value is not finite.
-    pub fn new(a: &Tensor, b: &Tensor, scale: f64) -> Result<Self> {
+    pub fn new(a: &Tensor, b: &Tensor, scale: f64, format: WeightFormat) -> Result<Self> {
         let (rank, inputs) = a.dims2()?;
         let outputs = b.dim(0)?;
         let values = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
@@ -30,8 +32,12 @@ impl LoraPair {
         if !b.iter().all(|value| value.is_finite()) {
             bail!("its scale of {scale} makes values that are not finite");
         }
+        let made = match format {
+            WeightFormat::Bf16 => Pair::bf16,
+            WeightFormat::Exact | WeightFormat::Q8_0 => Pair::new,
+        };
         Ok(Self {
-            pair: Pair::new(a, b, rank, inputs, outputs).map_err(Error::wrap)?,
+            pair: made(a, b, rank, inputs, outputs).map_err(Error::wrap)?,
             tensors: OnceLock::new(),
         })
     }

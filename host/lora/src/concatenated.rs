@@ -85,6 +85,7 @@ fn mask(x: &Tensor, kept: &Kept, runs: &[(Range<usize>, Arc<LoraPair>)]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::WeightFormat;
     use candle_core::Device;
 
     fn pair(seed: usize, rank: usize) -> Arc<LoraPair> {
@@ -95,7 +96,7 @@ mod tests {
         };
         let a = Tensor::from_vec(values(rank * 4), (rank, 4), &Device::Cpu).unwrap();
         let b = Tensor::from_vec(values(3 * rank), (3, rank), &Device::Cpu).unwrap();
-        Arc::new(LoraPair::new(&a, &b, 0.5).unwrap())
+        Arc::new(LoraPair::new(&a, &b, 0.5, WeightFormat::Exact).unwrap())
     }
 
     fn alone(x: &Tensor, pair: &LoraPair) -> Vec<f32> {

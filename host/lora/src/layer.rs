@@ -28,7 +28,7 @@ pub(crate) struct LoraLinear {
 
 #[derive(Debug)]
 enum Base {
-    /// Computed by `riad-kernels`, in the narrowest format that holds the weights exactly.
+    /// Computed by `riad-kernels`, in the format that the engine wants.
     Kernel {
         weights: Matrix,
         bias: Option<Vec<f32>>,
@@ -101,8 +101,9 @@ impl LoraLinear {
 fn kernel(weight: &Tensor, bias: Option<&Tensor>, loading: &Loading) -> Result<Base> {
     let (out_dim, in_dim) = weight.dims2()?;
     let values = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
-    let weights = match loading.weights {
+    let weights = match loading.layers.weight_format() {
         WeightFormat::Q8_0 if in_dim.is_multiple_of(Q8_BLOCK) => Matrix::q8_0(&values(weight)?, out_dim, in_dim),
+        WeightFormat::Bf16 => Matrix::bf16(&values(weight)?, out_dim, in_dim),
         WeightFormat::Q8_0 | WeightFormat::Exact => Matrix::exact(values(weight)?, out_dim, in_dim),
     };
     let weights = weights.map_err(Error::wrap)?;

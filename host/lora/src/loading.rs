@@ -13,12 +13,14 @@ use std::{
 static LOAD_LOCK: Mutex<()> = Mutex::new(());
 static CURRENT: Mutex<Option<Loading>> = Mutex::new(None);
 
-/// How the weights of linear layers are kept on a CPU. Adapters are f32 on top of either.
+/// How the weights of linear layers are kept on a CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WeightFormat {
     /// The narrowest of f32, f16 and bf16 that changes no number.
     #[default]
     Exact,
+    /// Rounded to bf16, and the layers' inputs too.
+    Bf16,
     /// 8 bits and a scale for 32 numbers; exact where a layer's inputs are not whole blocks.
     Q8_0,
 }
@@ -29,6 +31,7 @@ pub struct ModelLayers {
     /// Those that an adapter may change.
     adaptable: Mutex<BTreeMap<String, Arc<LayerRecord>>>,
     weight_bytes: AtomicUsize,
+    weights: WeightFormat,
 }
 
 /// A layer that an adapter may change.
@@ -57,6 +60,19 @@ impl LayerRecord {
 }
 
 impl ModelLayers {
+    #[must_use]
+    pub fn new(weights: WeightFormat) -> Self {
+        Self {
+            weights,
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn weight_format(&self) -> WeightFormat {
+        self.weights
+    }
+
     /// The layers built so far, by name. Complete, with `called` set, after the model has run once.
     #[must_use]
     pub fn adaptable(&self) -> Vec<AdaptableLayer> {
@@ -100,7 +116,6 @@ impl ModelLayers {
 #[derive(Clone)]
 pub(crate) struct Loading {
     pub layers: Arc<ModelLayers>,
-    pub weights: WeightFormat,
 }
 
 impl Loading {
@@ -119,9 +134,9 @@ pub struct LoadGuard {
 
 impl LoadGuard {
     #[must_use]
-    pub fn enter(layers: Arc<ModelLayers>, weights: WeightFormat) -> Self {
+    pub fn enter(layers: Arc<ModelLayers>) -> Self {
         let lock = LOAD_LOCK.lock();
-        *CURRENT.lock() = Some(Loading { layers, weights });
+        *CURRENT.lock() = Some(Loading { layers });
         Self { _lock: lock }
     }
 }

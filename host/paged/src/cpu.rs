@@ -44,11 +44,11 @@ struct Write {
 }
 
 impl Write {
-    fn run<T: WithDType + Element>(
+    fn run<T: WithDType + Element, C: Element>(
         &self,
         new: &CpuStorage,
         new_layout: &Layout,
-        cache: &mut [T],
+        cache: &mut [C],
         slots: &[i64],
     ) -> Result<()> {
         let new = slice::<T>(new, new_layout)?;
@@ -79,14 +79,12 @@ impl InplaceOp3 for Write {
         if cache_layout.start_offset() != 0 || !cache_layout.is_contiguous() {
             bail!("a cache is a whole tensor");
         }
-        if let CpuStorage::F32(cache) = cache {
-            self.run(new, new_layout, cache, slots)
-        } else if let CpuStorage::BF16(cache) = cache {
-            self.run(new, new_layout, cache, slots)
-        } else if let CpuStorage::F16(cache) = cache {
-            self.run(new, new_layout, cache, slots)
-        } else {
-            bail!("a cache of f32, bf16 or f16 is wanted")
+        match (new, cache) {
+            (CpuStorage::F32(_), CpuStorage::F32(cache)) => self.run::<f32, _>(new, new_layout, cache, slots),
+            (CpuStorage::F32(_), CpuStorage::BF16(cache)) => self.run::<f32, _>(new, new_layout, cache, slots),
+            (CpuStorage::BF16(_), CpuStorage::BF16(cache)) => self.run::<bf16, _>(new, new_layout, cache, slots),
+            (CpuStorage::F16(_), CpuStorage::F16(cache)) => self.run::<f16, _>(new, new_layout, cache, slots),
+            _ => bail!("a cache of the numbers' own format or of bf16 is wanted, of f32, bf16 or f16"),
         }
     }
 }
@@ -135,22 +133,17 @@ pub fn attend(
         ..shape(value_cache, Some(heads))?
     };
     with::<u32, _>(block_tables, |tables| {
-        with::<u32, _>(context_lens, |contexts| {
-            let dtype = q.dtype();
-            if dtype == DType::F32 {
-                run::<f32>(q, key_cache, value_cache, tables, contexts, &shape)
-            } else if dtype == DType::BF16 {
-                run::<bf16>(q, key_cache, value_cache, tables, contexts, &shape)
-            } else if dtype == DType::F16 {
-                run::<f16>(q, key_cache, value_cache, tables, contexts, &shape)
-            } else {
-                bail!("attention on a CPU takes f32, bf16 or f16, not {dtype:?}")
-            }
+        with::<u32, _>(context_lens, |contexts| match (q.dtype(), key_cache.dtype()) {
+            (DType::F32, DType::F32) => run::<f32, f32>(q, key_cache, value_cache, tables, contexts, &shape),
+            (DType::F32, DType::BF16) => run::<f32, bf16>(q, key_cache, value_cache, tables, contexts, &shape),
+            (DType::BF16, DType::BF16) => run::<bf16, bf16>(q, key_cache, value_cache, tables, contexts, &shape),
+            (DType::F16, DType::F16) => run::<f16, f16>(q, key_cache, value_cache, tables, contexts, &shape),
+            (q, cache) => bail!("attention on a CPU takes f32, bf16 or f16, not {q:?} with a cache of {cache:?}"),
         })
     })
 }
 
-fn run<T: WithDType + Element>(
+fn run<T: WithDType + Element, C: WithDType + Element>(
     q: &Tensor,
     key_cache: &Tensor,
     value_cache: &Tensor,
@@ -160,8 +153,8 @@ fn run<T: WithDType + Element>(
 ) -> Result<Tensor> {
     let stride = tables.len() / contexts.len().max(1);
     let out = with::<T, _>(q, |q| {
-        with::<T, _>(key_cache, |keys| {
-            with::<T, _>(value_cache, |values| {
+        with::<C, _>(key_cache, |keys| {
+            with::<C, _>(value_cache, |values| {
                 let mut out = vec![T::zero(); q.len()];
                 attention::attend(q, keys, values, tables, stride, contexts, shape, &mut out).map_err(Error::wrap)?;
                 Ok(out)

@@ -196,7 +196,9 @@ impl ChatModel {
                 )
             }
             Dtype::F16 => format!("{stored} in the files, f16 in memory (engine.dtype)"),
-            Dtype::Bf16 => format!("{stored} in the files, bf16 in memory (engine.dtype)"),
+            Dtype::Bf16 => {
+                format!("{stored} in the files, linear layers and the KV cache in bf16 (engine.dtype), the rest in f32")
+            }
         };
         Check::ok("number format", words)
     }

@@ -48,7 +48,8 @@ fn linear_layers_stay_narrow_and_the_rest_is_wide() {
     ];
     let (_folder, untied) = checkpoint("", &tensors);
     assert_eq!(need(&untied, Dtype::Auto).weights, 80 * 4 + 64 * 2 + 64 * 4 + 8 * 4);
-    assert_eq!(need(&untied, Dtype::Bf16).weights, 2 * (80 + 64 + 64 + 8));
+    assert_eq!(need(&untied, Dtype::Bf16).weights, 80 * 4 + 64 * 2 + 64 * 2 + 8 * 4);
+    assert_eq!(need(&untied, Dtype::F16).weights, 2 * (80 + 64 + 64 + 8));
     assert_eq!(
         quantized(&untied, Dtype::Auto, Quantization::Q8_0).weights,
         80 * 4 + 2 * (64 + 4) + 8 * 4

@@ -14,7 +14,7 @@ use riad_core::{
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterCounts,
 };
-use riad_lora::{Adapter, LoraPair, ModelLayers};
+use riad_lora::{Adapter, LoraPair, ModelLayers, WeightFormat};
 use safetensors::SafeTensors;
 use std::{
     collections::HashMap,
@@ -44,6 +44,7 @@ type Loading = tokio::sync::Mutex<()>;
 struct Layers {
     family: String,
     shapes: HashMap<String, LayerShape>,
+    format: WeightFormat,
 }
 
 impl AdapterCache {
@@ -64,7 +65,11 @@ impl AdapterCache {
             })
             .collect();
         Self {
-            layers: Arc::new(Layers { family, shapes }),
+            layers: Arc::new(Layers {
+                family,
+                shapes,
+                format: layers.weight_format(),
+            }),
             resident: Mutex::new(PinnedLru::new(budget_bytes)),
             loading: Mutex::default(),
         }
@@ -194,7 +199,7 @@ impl Layers {
         let mut pairs = HashMap::with_capacity(names.len());
         for (layer, names) in names {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
-            let pair = LoraPair::new(&a, &b, names.scale)
+            let pair = LoraPair::new(&a, &b, names.scale, self.format)
                 .map_err(|e| peft::weights_error(format!("tensor {}: {e}", names.b)))?;
             pairs.insert(layer, pair);
         }

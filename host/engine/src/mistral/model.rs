@@ -49,13 +49,13 @@ impl Logits {
 impl LoadedModel {
     /// Reads the weights and allocates the KV cache. Takes seconds to minutes: call it on a thread that may block.
     pub fn load(config: &EngineConfig) -> Result<Self> {
-        let layers = Arc::new(ModelLayers::default());
+        let layers = Arc::new(ModelLayers::new(match (config.quantization, config.dtype) {
+            (Quantization::Q8_0, _) => WeightFormat::Q8_0,
+            (Quantization::None, Dtype::Bf16) => WeightFormat::Bf16,
+            (Quantization::None, Dtype::Auto | Dtype::F32 | Dtype::F16) => WeightFormat::Exact,
+        }));
         let loaded = {
-            let weights = match config.quantization {
-                Quantization::None => WeightFormat::Exact,
-                Quantization::Q8_0 => WeightFormat::Q8_0,
-            };
-            let _guard = LoadGuard::enter(layers.clone(), weights);
+            let _guard = LoadGuard::enter(layers.clone());
             load_pipeline(config)
         };
         let pipeline = loaded.map_err(|e| {
@@ -200,7 +200,10 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
         Some(PagedAttentionConfig::new(
             Some(BLOCK_SIZE),
             memory,
-            PagedCacheType::Auto,
+            match config.dtype {
+                Dtype::Bf16 if device.is_cpu() => PagedCacheType::BF16,
+                _ => PagedCacheType::Auto,
+            },
         )?),
     )
 }
@@ -209,6 +212,8 @@ fn model_dtype(config: &EngineConfig, device: &Device) -> ModelDType {
     match config.dtype {
         // The kernels compute in f32 and keep weights that are exactly bf16 or f16 as they are, so nothing is gained by less.
         Dtype::Auto if device.is_cpu() => ModelDType::F32,
+        // What is between linear layers stays in f32: nothing is gained where there are no instructions for less.
+        Dtype::Bf16 if device.is_cpu() => ModelDType::F32,
         Dtype::Auto => ModelDType::Auto,
         Dtype::F32 => ModelDType::F32,
         Dtype::F16 => ModelDType::F16,

@@ -1,4 +1,5 @@
-//! Eight-bit weights against the same model as it is, in the probabilities of all tokens. Not here: memory (unit tests).
+//! Eight-bit weights and products of bf16 against the same model in f32, in the probabilities of the likeliest tokens. Not here: memory
+//! (unit tests).
 
 use super::{
     common::{
@@ -12,11 +13,17 @@ use riad_core::{
     adapter::AdapterSource,
     chat::{Message, Sampling},
 };
-use riad_engine::Quantization;
+use riad_engine::{Dtype, Quantization};
 
-async fn quantized() -> Engine {
+async fn eight_bits() -> Engine {
     let mut config = ask::config(&shipped::base(), 8);
     config.quantization = Quantization::Q8_0;
+    riad_engine::open(config).await.unwrap()
+}
+
+async fn bf16() -> Engine {
+    let mut config = ask::config(&shipped::base(), 8);
+    config.dtype = Dtype::Bf16;
     riad_engine::open(config).await.unwrap()
 }
 
@@ -31,10 +38,9 @@ async fn first_token(engine: &Engine, messages: &[Message], adapter: Option<&Ada
     top.iter().map(|token| (token.text.clone(), token.logprob)).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn eight_bits_change_what_a_model_says_by_little() {
-    let _exclusive = exclusive().await;
-    let (exact, quantized) = (ask::open(&shipped::base(), 8).await, quantized().await);
+/// Whether the engine says nearly what the model says in f32: no probability is off by more than `tolerance`.
+async fn check_nearly_exact(quantized: &Engine, tolerance: f32) {
+    let exact = ask::open(&shipped::base(), 8).await;
     let adapters = [
         None,
         Some(ask::source(&shipped::acme())),
@@ -44,7 +50,7 @@ async fn eight_bits_change_what_a_model_says_by_little() {
     for adapter in &adapters {
         for messages in shipped::conversations() {
             let expected = first_token(&exact, &messages, adapter.as_ref()).await;
-            let got = first_token(&quantized, &messages, adapter.as_ref()).await;
+            let got = first_token(quantized, &messages, adapter.as_ref()).await;
             prompts += 1;
             alike += usize::from(got[0].0 == expected[0].0);
             for (text, logprob) in &expected {
@@ -56,23 +62,44 @@ async fn eight_bits_change_what_a_model_says_by_little() {
         }
     }
     let measured = format!("likeliest alike {alike} of {prompts}, probabilities off by at most {greatest}");
-    assert!(greatest > 0.0, "nothing was quantized");
-    // Measured: 0.004.
-    assert!(greatest < 0.02, "{measured}");
+    assert!(greatest > 0.0, "nothing was rounded");
+    assert!(greatest < tolerance, "{measured}");
     assert_eq!(alike, prompts, "{measured}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_bits_change_what_a_model_says_by_little() {
+    let _exclusive = exclusive().await;
+    // Measured: 0.004.
+    check_nearly_exact(&eight_bits().await, 0.02).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn products_of_bf16_change_what_a_model_says_by_little() {
+    let _exclusive = exclusive().await;
+    check_nearly_exact(&bf16().await, 0.02).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adapters_on_eight_bits_in_a_batch_answer_as_alone() {
     let _exclusive = exclusive().await;
-    let engine = quantized().await;
+    check_batch_equals_alone(&eight_bits().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adapters_on_bf16_in_a_batch_answer_as_alone() {
+    let _exclusive = exclusive().await;
+    check_batch_equals_alone(&bf16().await).await;
+}
+
+async fn check_batch_equals_alone(engine: &Engine) {
     let adapters = [
         None,
         Some(ask::source(&shipped::acme())),
         Some(ask::source(&shipped::globex())),
     ];
     let asked = |number: usize| {
-        let (engine, adapter) = (&engine, adapters[number % 3].as_ref());
+        let adapter = adapters[number % 3].as_ref();
         let messages = &shipped::conversations()[number % 7];
         let messages = messages.clone();
         async move {

@@ -4,15 +4,20 @@ use super::Shape;
 use crate::{Element, ShapeError};
 
 /// Writes the keys of rows (`[rows, kv_heads, head_dim]`) to their slots, which are `block * block_size + position`; a negative slot is
-/// skipped.
+/// skipped. They are rounded to the cache's format.
 ///
 /// # Errors
 /// When sizes do not fit, or a slot is beyond the cache.
-pub fn write_keys<T: Element>(key: &[T], cache: &mut [T], slots: &[i64], shape: &Shape) -> Result<(), ShapeError> {
+pub fn write_keys<T: Element, C: Element>(
+    key: &[T],
+    cache: &mut [C],
+    slots: &[i64],
+    shape: &Shape,
+) -> Result<(), ShapeError> {
     write(key, cache, slots, shape, |head, cache, at| {
         for (from, to) in head.iter().zip(cache.chunks_exact_mut(shape.block_size)) {
             if let Some(to) = to.get_mut(at) {
-                *to = *from;
+                *to = C::narrow(from.widen());
             }
         }
     })
@@ -22,20 +27,27 @@ pub fn write_keys<T: Element>(key: &[T], cache: &mut [T], slots: &[i64], shape: 
 ///
 /// # Errors
 /// As [`write_keys`].
-pub fn write_values<T: Element>(value: &[T], cache: &mut [T], slots: &[i64], shape: &Shape) -> Result<(), ShapeError> {
+pub fn write_values<T: Element, C: Element>(
+    value: &[T],
+    cache: &mut [C],
+    slots: &[i64],
+    shape: &Shape,
+) -> Result<(), ShapeError> {
     write(value, cache, slots, shape, |head, cache, at| {
         if let Some(to) = cache.chunks_exact_mut(shape.head_dim).nth(at) {
-            to.copy_from_slice(head);
+            for (from, to) in head.iter().zip(to) {
+                *to = C::narrow(from.widen());
+            }
         }
     })
 }
 
-fn write<T: Element>(
+fn write<T: Element, C: Element>(
     rows: &[T],
-    cache: &mut [T],
+    cache: &mut [C],
     slots: &[i64],
     shape: &Shape,
-    put: impl Fn(&[T], &mut [T], usize),
+    put: impl Fn(&[T], &mut [C], usize),
 ) -> Result<(), ShapeError> {
     shape.check()?;
     let width = shape.kv_heads * shape.head_dim;

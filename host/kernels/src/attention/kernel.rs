@@ -14,10 +14,10 @@ use crate::{
 
 /// What one task computes.
 #[derive(Clone, Copy)]
-struct Task<'a, T> {
+struct Task<'a, T, C> {
     q: *const T,
-    keys: *const T,
-    values: *const T,
+    keys: *const C,
+    values: *const C,
     /// The blocks of the sequence.
     table: &'a [u32],
     /// What each row sees.
@@ -46,10 +46,10 @@ struct Line {
     weight: f32,
 }
 
-pub(super) fn run<T: Element>(
+pub(super) fn run<T: Element, C: Element>(
     q: &[T],
-    keys: &[T],
-    values: &[T],
+    keys: &[C],
+    values: &[C],
     table: &[u32],
     contexts: &[u32],
     first_row: usize,
@@ -73,11 +73,11 @@ pub(super) fn run<T: Element>(
 }
 
 dispatch! {
-    unsafe fn compute<T: Element>(task: Task<'_, T>) = compute_with
+    unsafe fn compute<T: Element, C: Element>(task: Task<'_, T, C>) = compute_with
 }
 
 #[inline(always)]
-unsafe fn compute_with<S: Simd, T: Element>(task: Task<'_, T>) {
+unsafe fn compute_with<S: Simd, T: Element, C: Element>(task: Task<'_, T, C>) {
     let shape = task.shape;
     let group = shape.heads / shape.kv_heads;
     let at = |row: usize, of_group: usize| {
@@ -113,7 +113,7 @@ unsafe fn compute_with<S: Simd, T: Element>(task: Task<'_, T>) {
                 continue;
             }
             let from = (*block as usize * shape.kv_heads + task.head) * shape.head_block();
-            let (keys, values) = wide.load::<S, T>(task.keys.add(from), task.values.add(from));
+            let (keys, values) = wide.load::<S, C>(task.keys.add(from), task.values.add(from));
             // Rows that see the same tokens of the block are computed together: all but those at its edges.
             let mut first = 0;
             for rows in task.contexts.chunk_by(|one, other| seen(*one) == seen(*other)) {

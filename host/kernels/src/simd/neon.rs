@@ -1,9 +1,10 @@
 //! NEON, which every 64-bit ARM processor has.
 
-use super::Simd;
+use super::{Bf16Pair, Simd};
 use core::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddvq_f32, vcvtq_f32_s32, vdupq_n_f32, vfmaq_f32, vld1_u16, vld1q_f32, vmaxq_f32,
-    vmovl_s16, vmovl_u16, vmulq_f32, vreinterpretq_f32_u32, vshlq_n_u32, vst1q_f32,
+    float32x4_t, uint32x4_t, vaddq_f32, vaddvq_f32, vandq_u32, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_u32, vfmaq_f32,
+    vld1_u16, vld1q_f32, vld1q_u32, vmaxq_f32, vmovl_s16, vmovl_u16, vmulq_f32, vreinterpretq_f32_u32, vshlq_n_u32,
+    vst1q_f32,
 };
 use half::f16;
 
@@ -26,6 +27,7 @@ macro_rules! methods {
 unsafe impl Simd for Neon {
     const LANES: usize = 4;
     type Vector = float32x4_t;
+    type Pairs = uint32x4_t;
 
     methods! {
         fn splat(value: f32) -> float32x4_t { vdupq_n_f32(value) }
@@ -43,6 +45,13 @@ unsafe impl Simd for Neon {
         }
         fn store(to: *mut f32, vector: float32x4_t) { vst1q_f32(to, vector) }
         fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t { vfmaq_f32(c, a, b) }
+        fn load_pairs(from: *const Bf16Pair) -> uint32x4_t { vld1q_u32(from.cast()) }
+        fn splat_pair(pair: Bf16Pair) -> uint32x4_t { vdupq_n_u32(pair.0) }
+        fn dot_pairs(a: uint32x4_t, b: uint32x4_t, c: float32x4_t) -> float32x4_t {
+            let first = |pairs| vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs));
+            let second = |pairs| vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff_0000)));
+            vfmaq_f32(vfmaq_f32(c, first(a), first(b)), second(a), second(b))
+        }
         fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmulq_f32(a, b) }
         fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmaxq_f32(a, b) }
         fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }

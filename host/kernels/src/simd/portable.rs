@@ -1,6 +1,6 @@
 //! Arrays, for processors without instructions that we know.
 
-use super::Simd;
+use super::{Bf16Pair, Simd};
 use half::f16;
 
 #[derive(Clone, Copy)]
@@ -10,6 +10,7 @@ pub(crate) struct Portable;
 unsafe impl Simd for Portable {
     const LANES: usize = 8;
     type Vector = [f32; 8];
+    type Pairs = [u32; 8];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> [f32; 8] {
@@ -54,6 +55,25 @@ unsafe impl Simd for Portable {
             *sum += a * b;
         }
         sum
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const Bf16Pair) -> [u32; 8] {
+        // SAFETY: the caller's promise; a pair is its bits.
+        unsafe { from.cast::<[u32; 8]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(pair: Bf16Pair) -> [u32; 8] {
+        [pair.0; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(a: [u32; 8], b: [u32; 8], c: [f32; 8]) -> [f32; 8] {
+        let first = |pairs: [u32; 8]| pairs.map(|pair| f32::from_bits(pair << 16));
+        let second = |pairs: [u32; 8]| pairs.map(|pair| f32::from_bits(pair & 0xffff_0000));
+        // SAFETY: of values only.
+        unsafe { Self::fma(second(a), second(b), Self::fma(first(a), first(b), c)) }
     }
 
     #[inline(always)]
