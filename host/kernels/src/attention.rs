@@ -5,7 +5,6 @@
 //! transposed matrix, so that scores need no sums across a vector; values `[blocks, kv_heads, block_size, head_dim]`.
 
 mod cache;
-mod exp;
 mod kernel;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! and deserialized ones take none.
 //! Not here: what an adapted layer computes (`layer`).
 
-use crate::{layer::LoraLinear, loading::Loading};
+use crate::{layer::LoraLinear, loading};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Linear;
 use mistralrs_quant::{
@@ -19,7 +19,7 @@ fn adaptable(
     bias: bool,
     make: impl FnOnce() -> Result<Layer>,
 ) -> Result<Layer> {
-    let Some(loading) = Loading::current() else {
+    let Some(layers) = loading::current() else {
         return make();
     };
     // Upstream's parallel layers do not hand out the bias that they were built with.
@@ -27,15 +27,15 @@ fn adaptable(
         .then(|| vb.get(out_dim, "bias"))
         .transpose()?;
     let name = vb.prefix();
-    let record = loading.layers.record(&name, in_dim, out_dim);
+    let record = layers.record(&name, in_dim, out_dim);
     let adaptable = Some((name.into(), record));
-    Ok(Arc::new(LoraLinear::new(make()?, bias, adaptable, &loading)?))
+    Ok(Arc::new(LoraLinear::new(make()?, bias, adaptable, &layers)?))
 }
 
 /// Wraps a layer for its kernel only: it has no name of its own that an adapter could change it by.
 fn plain(layer: Layer, bias: bool) -> Result<Layer> {
-    match Loading::current() {
-        Some(loading) if !bias => Ok(Arc::new(LoraLinear::new(layer, None, None, &loading)?)),
+    match loading::current() {
+        Some(layers) if !bias => Ok(Arc::new(LoraLinear::new(layer, None, None, &layers)?)),
         Some(_) | None => Ok(layer),
     }
 }

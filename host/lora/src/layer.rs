@@ -4,10 +4,11 @@
 use crate::{
     LoraPair,
     concatenated::Concatenated,
-    loading::{LayerRecord, Loading, WeightFormat},
+    loading::{LayerRecord, ModelLayers, WeightFormat},
+    numbers::with_numbers,
     rows::{self, AdapterRows},
 };
-use candle_core::{CpuStorage, D, DType, Device, Error, Result, Storage, Tensor, bail};
+use candle_core::{D, DType, Device, Error, Result, Tensor, bail};
 use candle_nn::Linear;
 use mistralrs_quant::{
     DistributedKind, IsqType, QuantMethod, QuantMethodConfig, QuantizeOntoGuard, QuantizedSerde, UnquantLinear,
@@ -43,11 +44,11 @@ impl LoraLinear {
         base: Arc<dyn QuantMethod>,
         bias: Option<Tensor>,
         adaptable: Option<(Arc<str>, Arc<LayerRecord>)>,
-        loading: &Loading,
+        layers: &ModelLayers,
     ) -> Result<Self> {
         let base = match base.unquant_weight_bias() {
             Some((weight, own_bias)) if weight.device().is_cpu() && weight.rank() == 2 => {
-                kernel(&weight, bias.or(own_bias).as_ref(), loading)?
+                kernel(&weight, bias.or(own_bias).as_ref(), layers)?
             }
             _ => Base::Upstream(base),
         };
@@ -98,16 +99,16 @@ impl LoraLinear {
     }
 }
 
-fn kernel(weight: &Tensor, bias: Option<&Tensor>, loading: &Loading) -> Result<Base> {
+fn kernel(weight: &Tensor, bias: Option<&Tensor>, layers: &ModelLayers) -> Result<Base> {
     let (out_dim, in_dim) = weight.dims2()?;
     let values = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
-    let weights = match loading.layers.weight_format() {
+    let weights = match layers.weight_format() {
         WeightFormat::Q8_0 if in_dim.is_multiple_of(Q8_BLOCK) => Matrix::q8_0(&values(weight)?, out_dim, in_dim),
         WeightFormat::Bf16 => Matrix::bf16(&values(weight)?, out_dim, in_dim),
         WeightFormat::Q8_0 | WeightFormat::Exact => Matrix::exact(values(weight)?, out_dim, in_dim),
     };
     let weights = weights.map_err(Error::wrap)?;
-    loading.layers.add_weights(weights.bytes());
+    layers.add_weights(weights.bytes());
     Ok(Base::Kernel {
         weights,
         bias: bias.map(values).transpose()?,
@@ -122,27 +123,22 @@ fn forward_kernel(
     bias: Option<&[f32]>,
     pairs: &[(Range<usize>, Arc<LoraPair>)],
 ) -> Result<Tensor> {
-    let wide = x.to_dtype(DType::F32)?.contiguous()?;
-    let (storage, layout) = wide.storage_and_layout();
-    let (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {
-        bail!("a contiguous input on the CPU is wanted");
-    };
-    let Some(input) = all.get(from..to) else {
-        bail!("an input beyond its storage")
-    };
-    let rows = input.len() / weights.columns().max(1);
-    let mut output = vec![0.0; rows * weights.rows()];
-    weights.multiply(input, bias, &mut output).map_err(Error::wrap)?;
-    if !pairs.is_empty() {
-        let segments: Vec<_> = pairs
-            .iter()
-            .map(|(rows, pair)| lora::Segment {
-                rows: rows.clone(),
-                pair: &pair.pair,
-            })
-            .collect();
-        lora::add(input, &mut output, &segments).map_err(Error::wrap)?;
-    }
+    let output = with_numbers(x, |input| {
+        let rows = input.len() / weights.columns().max(1);
+        let mut output = vec![0.0; rows * weights.rows()];
+        weights.multiply(input, bias, &mut output).map_err(Error::wrap)?;
+        if !pairs.is_empty() {
+            let segments: Vec<_> = pairs
+                .iter()
+                .map(|(rows, pair)| lora::Segment {
+                    rows: rows.clone(),
+                    pair: &pair.pair,
+                })
+                .collect();
+            lora::add(input, &mut output, &segments).map_err(Error::wrap)?;
+        }
+        Ok(output)
+    })?;
     let mut dims = x.dims().to_vec();
     if let Some(last) = dims.last_mut() {
         *last = weights.rows();

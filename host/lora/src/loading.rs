@@ -11,7 +11,7 @@ use std::{
 };
 
 static LOAD_LOCK: Mutex<()> = Mutex::new(());
-static CURRENT: Mutex<Option<Loading>> = Mutex::new(None);
+static CURRENT: Mutex<Option<Arc<ModelLayers>>> = Mutex::new(None);
 
 /// How the weights of linear layers are kept on a CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,17 +113,10 @@ impl ModelLayers {
     }
 }
 
-#[derive(Clone)]
-pub(crate) struct Loading {
-    pub layers: Arc<ModelLayers>,
-}
-
-impl Loading {
-    /// What is being loaded now; `None` for a model that is built outside of a [`LoadGuard`], which then gets the real
-    /// layers unchanged.
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.lock().clone()
-    }
+/// The layers of the model that is being built; `None` for a model that is built outside of a [`LoadGuard`], which then gets the real
+/// layers unchanged.
+pub(crate) fn current() -> Option<Arc<ModelLayers>> {
+    CURRENT.lock().clone()
 }
 
 /// While it lives, every layer that is built belongs to this model. Entering a second one waits for the first: build a model
@@ -136,7 +129,7 @@ impl LoadGuard {
     #[must_use]
     pub fn enter(layers: Arc<ModelLayers>) -> Self {
         let lock = LOAD_LOCK.lock();
-        *CURRENT.lock() = Some(Loading { layers });
+        *CURRENT.lock() = Some(layers);
         Self { _lock: lock }
     }
 }

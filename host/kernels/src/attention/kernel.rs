@@ -5,9 +5,10 @@
     reason = "the inner loops work on pointers whose ranges `attend` has checked"
 )]
 
-use super::{MAX_BLOCK_SIZE, Shape, exp::exp};
+use super::{MAX_BLOCK_SIZE, Shape};
 use crate::{
     Element,
+    exp::exp,
     shared::SharedMut,
     simd::{Simd, dispatch},
 };

@@ -3,7 +3,7 @@
 /// `e^x` for `x <= 0`, within two units of the last place; 0 below -87. Source: the range reduction and the coefficients of the Cephes
 /// library's `expf`.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const COEFFICIENTS: [f32; 6] = [
         1.987_569_1e-4,
         1.398_199_9e-3,
