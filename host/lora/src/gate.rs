@@ -11,7 +11,7 @@ use riad_kernels::gate;
 /// When shapes or number formats do not fit.
 pub fn fused_glu(a: &Tensor, b: &Tensor, activation: GluActivationType) -> Result<Tensor> {
     let ours = a.device().is_cpu() && (a.dtype(), b.dtype()) == (DType::F32, DType::F32) && a.dims() == b.dims();
-    if !ours || activation != GluActivationType::Silu {
+    if !ours || !matches!(activation, GluActivationType::Silu) {
         return mistralrs_quant::fused_glu(a, b, activation);
     }
     let out = with_numbers(a, |a| {

@@ -200,9 +200,9 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
         Some(PagedAttentionConfig::new(
             Some(BLOCK_SIZE),
             memory,
-            match config.dtype {
-                Dtype::Bf16 if device.is_cpu() => PagedCacheType::BF16,
-                _ => PagedCacheType::Auto,
+            match config.dtype == Dtype::Bf16 && device.is_cpu() {
+                true => PagedCacheType::BF16,
+                false => PagedCacheType::Auto,
             },
         )?),
     )
