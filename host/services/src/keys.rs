@@ -183,7 +183,7 @@ impl KeyService {
     async fn keeping_webhook(&self, owner: &KeyOwner, key: &KeyId, change: KeyChange) -> Result<KeyChange> {
         match (owner, change.budget) {
             (KeyOwner::Own(_), Some(budget)) => {
-                let old = self.find(owner, key).await?.budget;
+                let old = self.0.key_store.get(&owner.managed(), key).await?.budget;
                 let budget = Budget {
                     thresholds: if old.webhook.is_some() {
                         old.thresholds
@@ -202,16 +202,9 @@ impl KeyService {
         }
     }
 
-    async fn find(&self, owner: &KeyOwner, key: &KeyId) -> Result<Key> {
-        let keys = self.0.key_store.list(&owner.managed(), None).await?;
-        keys.into_iter()
-            .find(|found| found.id == *key)
-            .ok_or_else(|| Error::not_found(format!("tenant \"{}\" has no key \"{key}\"", owner.managed().tenant())))
-    }
-
     async fn check_reach(&self, owner: &KeyOwner, key: &KeyId) -> Result<()> {
         match owner {
-            KeyOwner::Own(_) => owner.check(&self.find(owner, key).await?.grants),
+            KeyOwner::Own(_) => owner.check(&self.0.key_store.get(&owner.managed(), key).await?.grants),
             KeyOwner::Named(..) => Ok(()),
         }
     }

@@ -4,6 +4,8 @@
 
 use crate::{
     error::{BlockingPermits, StoreResult, closed},
+    identity::IdentityReader,
+    key_cache::KeyCache,
     key_uses::{self, KeyUses},
     ledger,
     sqlite::{self, Database, Schema},
@@ -161,6 +163,9 @@ pub(crate) struct Control {
     /// For lists and reports, which may take long: looking up keys does not wait for them.
     query_connection: Mutex<Option<Connection>>,
     pub(crate) query_permits: BlockingPermits,
+    /// For what authentication must know and the cache has not.
+    pub(crate) identity: IdentityReader,
+    pub(crate) keys: KeyCache,
     uses: Arc<KeyUses>,
 }
 
@@ -173,6 +178,8 @@ impl Control {
             database,
             query_connection: Mutex::new(Some(query_connection)),
             query_permits: BlockingPermits::default(),
+            identity: IdentityReader::open(path)?,
+            keys: KeyCache::default(),
             uses: Arc::default(),
         })
     }
@@ -184,6 +191,23 @@ impl Control {
         work(&transaction)
     }
 
+    /// Changes a tenant or its keys: whoever looks one up after this has returned finds it changed.
+    pub(crate) fn change_identity<T>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce(&Connection) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let changed = self.database.write_then(work, |_, result| {
+            self.keys.forget(tenant);
+            Ok(result)
+        });
+        if changed.is_err() {
+            // A commit that failed may have reached the disk all the same.
+            self.keys.forget(tenant);
+        }
+        changed
+    }
+
     /// Records when a key was used, without waiting for the disk.
     pub(crate) fn record_use(&self, key: i64, now: u64) {
         key_uses::record(&self.uses, &self.database, key, now);
@@ -191,6 +215,7 @@ impl Control {
 
     pub(crate) fn close(&self) {
         self.uses.write(&self.database);
+        self.identity.close();
         drop(self.query_connection.lock().take());
         self.database.close();
     }

@@ -3,7 +3,7 @@
 
 use crate::error::StoreResult;
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, ErrorKind, Write},
     path::Path,
 };
@@ -12,13 +12,43 @@ use uuid::Uuid;
 /// Begins the names of what is not finished; such leftovers may be deleted by whoever owns the folder.
 pub(crate) const UNFINISHED: &str = ".new-";
 
-/// Makes a folder and its parents, if they are not there.
+/// The permissions of a folder's group and of all other users.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
+
+/// Makes a folder and its parents, if they are not there. What it makes, only its owner can open.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)?;
+    private_folders().recursive(true).create(path)?;
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => sync_folder(parent),
         None => Ok(()),
     }
+}
+
+/// Lets only its owner open a folder, and so whatever is in it, whatever the permissions of that.
+#[cfg(unix)]
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata()?.permissions().mode();
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777 & !OTHERS)) {
+        // A volume that somebody else owns and lends to this user's group.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                path = %path.display(),
+                "other users of this machine can open the data folder, and another user owns it; let its owner run chmod 700, or chown it"
+            );
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
@@ -42,7 +72,7 @@ pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> StoreResult
 pub(crate) fn write_folder(parent: &Path, name: &str, content: &[(&str, &[u8])]) -> StoreResult<()> {
     let unfinished = parent.join(format!("{UNFINISHED}{}", Uuid::now_v7().simple()));
     let write = || -> io::Result<()> {
-        fs::create_dir(&unfinished)?;
+        private_folders().create(&unfinished)?;
         for (file, bytes) in content {
             write_synced(&unfinished.join(file), bytes)?;
         }
@@ -63,6 +93,14 @@ pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+fn private_folders() -> DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o777 & !OTHERS);
+    builder
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {

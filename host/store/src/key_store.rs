@@ -1,10 +1,12 @@
-//! The `KeyStore` port: hashes of keys in the control database. No query returns a revoked or expired key.
+//! The `KeyStore` port: hashes of keys in the control database, and in memory (`key_cache`) once they have been looked up. No query
+//! returns a revoked or expired key.
 //! Not here: making and hashing keys (`riad_core::pass`, `services`), when a key was last used (`key_uses`).
 
 use crate::{
     audit,
     control::{self, Control, account_of, find_tenant, no_tenant},
     error::{Failure, StoreResult, run_with_permit},
+    key_cache::CachedKey,
     key_uses::KeyUses,
 };
 use async_trait::async_trait;
@@ -34,25 +36,45 @@ impl ControlKeyStore {
 #[async_trait]
 impl KeyStore for ControlKeyStore {
     async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>> {
-        let (control, hash) = (self.control.clone(), *hash);
-        let found = run_with_permit(&self.control.database.read_permits, move || {
-            control.database.read(|connection| find(connection, &hash, now))
-        })
-        .await?;
+        let found = match self.control.keys.key(hash, now) {
+            Some(found) => Some(found),
+            None => self.look_up(*hash, now).await?,
+        };
         Ok(found.map(|found| {
             if KeyUses::should_record(found.last_used, now) {
+                self.control.keys.note_use(hash, now);
                 self.control.record_use(found.number, now);
             }
-            found.key
+            Arc::unwrap_or_clone(found.key)
         }))
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
-        let (control, id) = (self.control.clone(), id.clone());
-        run_with_permit(&self.control.database.read_permits, move || {
-            control.database.read(|connection| find_tenant(connection, &id))
-        })
-        .await
+        let keys = &self.control.keys;
+        if let Some(found) = keys.tenant(id) {
+            return Ok(Some(Arc::unwrap_or_clone(found)));
+        }
+        let (began, id) = (keys.epoch(), id.clone());
+        let found = self
+            .control
+            .identity
+            .read(move |connection| find_tenant(connection, &id))
+            .await?;
+        if let Some(found) = &found {
+            keys.put_tenant(began, Arc::new(found.clone()));
+        }
+        Ok(found)
+    }
+
+    async fn get(&self, tenant: &ManagedTenant, key: &KeyId) -> Result<Key> {
+        let (tenant, key) = (tenant.clone(), key.clone());
+        self.control
+            .identity
+            .read(move |connection| {
+                managed(connection, &tenant)?;
+                live_key(connection, tenant.tenant(), &key)
+            })
+            .await
     }
 
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
@@ -70,9 +92,7 @@ impl KeyStore for ControlKeyStore {
     async fn rotate(&self, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> Result<Key> {
         let (control, tenant, old) = (self.control.clone(), tenant.clone(), old.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control
-                .database
-                .write(|connection| rotate(connection, &tenant, &old, plan))
+            control.change_identity(tenant.tenant(), |connection| rotate(connection, &tenant, &old, plan))
         })
         .await
     }
@@ -93,7 +113,7 @@ impl KeyStore for ControlKeyStore {
     async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.database.write(|connection| {
+            control.change_identity(tenant.tenant(), |connection| {
                 let account = managed(connection, &tenant)?;
                 let changed = change_key(connection, tenant.tenant(), &key, &change)?;
                 audit::append_for(connection, account, audit)?;
@@ -106,7 +126,7 @@ impl KeyStore for ControlKeyStore {
     async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.database.write(|connection| {
+            control.change_identity(tenant.tenant(), |connection| {
                 let account = managed(connection, &tenant)?;
                 revoke(connection, tenant.tenant(), &key)?;
                 audit::append_for(connection, account, audit)
@@ -116,25 +136,30 @@ impl KeyStore for ControlKeyStore {
     }
 
     async fn operator_hash(&self) -> Result<Option<KeyHash>> {
-        let control = self.control.clone();
-        run_with_permit(&self.control.database.read_permits, move || {
-            control.database.read(|connection| {
-                Ok(connection
-                    .query_row("SELECT value FROM meta WHERE key = ?1", [OPERATOR], |row| row.get(0))
-                    .optional()?)
-            })
-        })
-        .await
+        let keys = &self.control.keys;
+        if let Some(hash) = keys.operator() {
+            return Ok(Some(hash));
+        }
+        let began = keys.epoch();
+        let hash = self.control.identity.read(operator_hash).await?;
+        if let Some(hash) = hash {
+            keys.put_operator(began, hash);
+        }
+        Ok(hash)
     }
 
     async fn set_operator_hash(&self, hash: &KeyHash) -> Result<()> {
         let (control, hash) = (self.control.clone(), *hash);
         run_with_permit(&self.control.database.write_permits, move || {
-            control.database.write(|connection| {
+            let set = |connection: &Connection| {
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
                     (OPERATOR, hash),
                 )?;
+                Ok(())
+            };
+            control.database.write_then(set, |_, ()| {
+                control.keys.forget_operator();
                 Ok(())
             })
         })
@@ -142,13 +167,29 @@ impl KeyStore for ControlKeyStore {
     }
 }
 
-struct Found {
-    number: i64,
-    last_used: Option<u64>,
-    key: KeyRecord,
+impl ControlKeyStore {
+    /// A key that is not in memory.
+    async fn look_up(&self, hash: KeyHash, now: u64) -> Result<Option<CachedKey>> {
+        let began = self.control.keys.epoch();
+        let found = self
+            .control
+            .identity
+            .read(move |connection| find(connection, &hash, now))
+            .await?;
+        if let Some(found) = &found {
+            self.control.keys.put_key(began, hash, found.clone());
+        }
+        Ok(found)
+    }
 }
 
-fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option<Found>> {
+fn operator_hash(connection: &Connection) -> StoreResult<Option<KeyHash>> {
+    Ok(connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [OPERATOR], |row| row.get(0))
+        .optional()?)
+}
+
+fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option<CachedKey>> {
     let found = connection
         .prepare_cached(
             "SELECT keys.id, keys.name, prefix, role, scopes, budget, keys.created, expires, last_used,
@@ -171,10 +212,10 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option
         return Ok(None);
     };
     let key = row.finish()?;
-    Ok(Some(Found {
+    Ok(Some(CachedKey {
         number,
         last_used: key.last_used,
-        key: KeyRecord {
+        key: Arc::new(KeyRecord {
             tenant: tenant.parse()?,
             account: control::account(account),
             key: key.id,
@@ -183,7 +224,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option
             expires: key.expires,
             budget: key.budget,
             policy: serde_json::from_str(&policy)?,
-        },
+        }),
     }))
 }
 
@@ -350,3 +391,6 @@ impl KeyRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ impl Ledger for ControlLedger {
             .queue(Job::Other(Box::new(move |connection| {
                 connection.execute(
                     "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)",
-                    (SIGNING_KEY, make),
+                    (SIGNING_KEY, &make),
                 )?;
                 Ok(())
             })))

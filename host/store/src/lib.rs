@@ -14,7 +14,9 @@ mod files;
 mod fusion;
 mod generations;
 mod idempotency;
+mod identity;
 mod index;
+mod key_cache;
 mod key_store;
 mod key_uses;
 mod ledger;
@@ -134,6 +136,8 @@ impl Store {
         files::create_folder(data_dir)?;
         // Absolute, so that a relative path stays right and can never be read as a SQLite URI.
         let data_dir = data_dir.canonicalize()?;
+        // Keys' hashes, the key that signs receipts and the tenants' documents are in it.
+        files::make_private(&data_dir)?;
         let lock = lock_folder(&data_dir)?;
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;

@@ -4,6 +4,7 @@
 //! `query` runs what returns rows, `INSERT … RETURNING` too; `execute` runs the rest. Either changes everything it says or,
 //! over a limit, nothing. A transaction cannot span calls, so that no plugin holds anything between them.
 
+mod allowed;
 mod functions;
 pub mod fuzzing;
 mod guard;

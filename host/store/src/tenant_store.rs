@@ -98,7 +98,7 @@ impl TenantStore for ControlTenantStore {
         let (control, tenant, from) = (self.control.clone(), tenant.clone(), from.clone());
         let (name, policy) = (name.to_owned(), policy.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.database.write(|connection| {
+            control.change_identity(&tenant, |connection| {
                 let found = find_tenant(connection, &tenant)?.ok_or_else(|| no_tenant(&tenant))?;
                 if found.policy != from {
                     return Err(Error::new(
@@ -163,7 +163,7 @@ fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
 }
 
 fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
-    control.database.write(|connection| delete(connection, tenant, audit))
+    control.change_identity(tenant, |connection| delete(connection, tenant, audit))
 }
 
 fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {

@@ -94,6 +94,10 @@ impl KeyStore for OneTenant {
         Ok(self.tenant.clone().filter(|tenant| tenant.id == *id))
     }
 
+    async fn get(&self, _: &ManagedTenant, _: &KeyId) -> Result<Key> {
+        Err(not_used())
+    }
+
     async fn insert(&self, _: &ManagedTenant, _: &Key, _: &KeyHash, _: AuditEntry) -> Result<()> {
         Err(not_used())
     }

@@ -64,6 +64,10 @@ impl KeyStore for Timed<dyn KeyStore> {
         self.port.tenant(id).await
     }
 
+    async fn get(&self, tenant: &ManagedTenant, key: &KeyId) -> Result<Key> {
+        self.port.get(tenant, key).await
+    }
+
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()> {
         self.port.insert(tenant, key, hash, audit).await
     }

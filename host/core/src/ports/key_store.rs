@@ -43,16 +43,19 @@ pub struct KeyRotation {
 /// Makes a rotation of the old key as it is in the transaction. Its error ends the transaction. It must not block.
 pub type PlanRotation = Box<dyn FnOnce(Key) -> Result<KeyRotation> + Send>;
 
-/// Implemented by the control database. Every call is one short transaction; none is cancelled half-way. A change and its line
+/// Implemented by the control database. Every call is at most one short transaction; none is cancelled half-way. A change and its line
 /// in the audit log are one transaction.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// The live key with this hash. Called once per request; notes the use, to the minute. `None` for unknown, revoked and
-    /// expired keys. `now` in seconds since 1970-01-01 UTC.
+    /// The live key with this hash. Called once per request and answered from memory where it can be; notes the use, to the minute. `None`
+    /// for unknown, revoked and expired keys; `Unavailable` if too many look-ups wait. `now` in seconds since 1970-01-01 UTC.
     async fn find(&self, hash: &KeyHash, now: u64) -> Result<Option<KeyRecord>>;
 
     /// The tenant with this id, if there is one: for a verified token, and for charges for time.
     async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>>;
+
+    /// A live key, to decide whether it may be changed; waits for no list. `NotFound` if the tenant has no such key.
+    async fn get(&self, tenant: &ManagedTenant, key: &KeyId) -> Result<Key>;
 
     /// Stores a new key. `NotFound` if there is no such tenant.
     async fn insert(&self, tenant: &ManagedTenant, key: &Key, hash: &KeyHash, audit: AuditEntry) -> Result<()>;

@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 pub trait Ledger: Send + Sync {
     /// Queues a record without blocking; records are written in the order of the calls. For an entry, the future
     /// resolves when it is synced to the disk; for a hold, when it survives a killed process (the next entry syncs it too).
-    /// Dropping the future changes nothing. After the first failed write all later records fail.
+    /// Dropping the future changes nothing. If a write fails, its records' futures do, and so do those of later records until writing
+    /// works again; entries are kept meanwhile and written first, in their order, while holds are forgotten.
     fn append(&self, record: Record) -> BoxFuture<'static, Result<()>>;
 
     /// Holds that a dead process left behind, as they were found when the ledger was opened. Each is to be ended by an entry with

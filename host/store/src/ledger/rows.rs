@@ -90,6 +90,13 @@ pub(super) fn holds(connection: &Connection) -> StoreResult<Vec<(i64, Hold)>> {
     Ok(holds)
 }
 
+pub(super) fn has_entry(connection: &Connection, entry: &Entry) -> StoreResult<bool> {
+    let found = connection
+        .prepare_cached("SELECT 1 FROM ledger WHERE account = ?1 AND number = ?2 AND receipt = ?3")?
+        .exists((stored(entry.account.number()), stored(entry.number), &entry.receipt))?;
+    Ok(found)
+}
+
 /// Writes an entry after the row with the hash `before`, ends its hold, and adds it to its day. Returns the row's hash.
 pub(super) fn put_entry(
     connection: &Connection,

@@ -6,11 +6,15 @@ use crate::{
     sqlite::{WriteConnection, WriterGuard, WriterLock},
 };
 use parking_lot::Mutex;
-use riad_core::{Error, ErrorKind, Result, ledger::Record};
+use riad_core::{
+    Error, ErrorKind, Result,
+    ledger::{Entry, Record},
+};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use std::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 use tokio::sync::oneshot;
 
@@ -18,6 +22,10 @@ use tokio::sync::oneshot;
 const BATCH: usize = 4096;
 /// Times that a transaction is begun anew while the control database's other writer has it. SQLite waits 5 s each time.
 const BEGIN_ATTEMPTS: usize = 12;
+/// Between two attempts to write the backlog while nobody asks for anything.
+const RETRY: Duration = Duration::from_secs(1);
+/// Entries in the backlog: some 30 MB. New holds are refused while there is one, so that it grows with the requests that run.
+const BACKLOG_MAX: usize = 16_384;
 
 pub(super) enum Job {
     Record(Box<Record>),
@@ -25,7 +33,7 @@ pub(super) enum Job {
     Other(Other),
 }
 
-type Other = Box<dyn FnOnce(&Connection) -> StoreResult<()> + Send>;
+type Other = Box<dyn Fn(&Connection) -> StoreResult<()> + Send>;
 
 struct Task {
     job: Job,
@@ -48,6 +56,9 @@ impl Writer {
             last_hash,
             lock,
             full: true,
+            backlog: Vec::new(),
+            is_failing: false,
+            has_lost: false,
         };
         let thread = thread::Builder::new()
             .name("ledger".into())
@@ -92,28 +103,100 @@ struct BatchWriter {
     lock: WriterLock,
     /// Whether commits wait for the disk, as a connection of ours does when it is opened.
     full: bool,
+    /// Entries that could not be written yet, oldest first. Later ones continue from their numbers and hashes, so that they come first.
+    backlog: Vec<Entry>,
+    /// Whether the last write failed.
+    is_failing: bool,
+    /// Whether the backlog was full: without the entry that was lost, none that comes later can be written.
+    has_lost: bool,
 }
 
 impl BatchWriter {
     fn write_all(mut self, tasks: &Receiver<Task>) {
-        let mut failed = false;
-        while let Ok(first) = tasks.recv() {
-            let mut jobs = vec![first.job];
-            let mut waiting = vec![first.done];
-            for task in tasks.try_iter().take(BATCH - 1) {
-                jobs.push(task.job);
-                waiting.push(task.done);
-            }
-            if !failed && let Err(failure) = self.write(jobs) {
-                // Later records have numbers and hashes that continue from the lost ones.
-                tracing::error!(error = %failure, "the ledger could not be written; everything after it is refused");
-                failed = true;
-            }
-            for done in waiting {
-                // Fails if the caller has dropped its future.
-                let _gone = done.send(if failed { Err(broken()) } else { Ok(()) });
+        loop {
+            let first = match self.backlog.is_empty() {
+                true => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => tasks.recv_timeout(RETRY),
+            };
+            match first {
+                Ok(first) => self.write_tasks(first, tasks),
+                Err(RecvTimeoutError::Timeout) => self.write_backlog(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.write_backlog();
+        if !self.backlog.is_empty() {
+            tracing::error!(
+                entries = self.backlog.len(),
+                "entries could not be written to the ledger before the server stopped; the next start bills what their requests held"
+            );
+        }
+    }
+
+    fn write_tasks(&mut self, first: Task, tasks: &Receiver<Task>) {
+        let mut jobs = vec![first.job];
+        let mut waiting = vec![first.done];
+        for task in tasks.try_iter().take(BATCH - 1) {
+            jobs.push(task.job);
+            waiting.push(task.done);
+        }
+        self.write_backlog();
+        let can_write = self.backlog.is_empty() && !self.has_lost;
+        let written = can_write && self.log_outcome(|writer| writer.write(&jobs));
+        if !written {
+            self.keep_entries(jobs);
+        }
+        for done in waiting {
+            // Fails if the caller has dropped its future.
+            let _gone = done.send(match (written, self.has_lost) {
+                (true, _) => Ok(()),
+                (false, false) => Err(failing()),
+                (false, true) => Err(broken()),
+            });
+        }
+    }
+
+    /// Their receipts are signed and the accounts' chains have moved on: they are written as soon as the disk takes them.
+    fn keep_entries(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            let Job::Record(record) = job else { continue };
+            let Record::Entry(entry) = *record else { continue };
+            if self.has_lost || self.backlog.len() >= BACKLOG_MAX {
+                self.has_lost = true;
+                tracing::error!(
+                    request = entry.request,
+                    "an entry of the ledger is lost: too many wait to be written"
+                );
+            } else {
+                self.backlog.push(entry);
+            }
+        }
+    }
+
+    fn write_backlog(&mut self) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        let entries = std::mem::take(&mut self.backlog);
+        if !self.log_outcome(|writer| writer.write_again(&entries)) {
+            self.backlog = entries;
+        }
+    }
+
+    /// Logs when writing begins to fail, and when it works again. True if it worked.
+    fn log_outcome(&mut self, write: impl FnOnce(&mut Self) -> StoreResult<()>) -> bool {
+        let outcome = write(self);
+        match (&outcome, self.is_failing) {
+            (Err(failure), false) => tracing::error!(
+                error = %failure,
+                "the ledger could not be written; nothing is served that cannot be billed until it can, which is tried every second"
+            ),
+            (Err(failure), true) => tracing::debug!(error = %failure, "the ledger still cannot be written"),
+            (Ok(()), true) => tracing::info!("the ledger is written again"),
+            (Ok(()), false) => {}
+        }
+        self.is_failing = outcome.is_err();
+        outcome.is_ok()
     }
 
     /// Whether the next commits wait for the disk.
@@ -127,7 +210,7 @@ impl BatchWriter {
 
     /// All or nothing. An entry is on the disk when it returns; holds alone are with the system, which is where a killed process
     /// needs them, and on the disk with the next entry.
-    fn write(&mut self, jobs: Vec<Job>) -> StoreResult<()> {
+    fn write(&mut self, jobs: &[Job]) -> StoreResult<()> {
         let is_hold = |job: &Job| matches!(job, Job::Record(record) if matches!(**record, Record::Hold(_)));
         self.sync(!jobs.iter().all(is_hold))?;
         let guard = self.lock.lock();
@@ -135,11 +218,28 @@ impl BatchWriter {
         let mut hash = self.last_hash;
         for job in jobs {
             match job {
-                Job::Record(record) => match &*record {
+                Job::Record(record) => match &**record {
                     Record::Hold(hold) => rows::put_hold(&transaction, self.run, hold)?,
                     Record::Entry(entry) => hash = rows::put_entry(&transaction, self.run, &hash, entry)?,
                 },
                 Job::Other(work) => work(&transaction)?,
+            }
+        }
+        transaction.commit()?;
+        self.last_hash = hash;
+        Ok(())
+    }
+
+    /// Writes entries that an earlier write failed for. It may have committed them all the same: SQLite reports a failure also if only the
+    /// end of the commit failed.
+    fn write_again(&mut self, entries: &[Entry]) -> StoreResult<()> {
+        self.sync(true)?;
+        let guard = self.lock.lock();
+        let transaction = begin(&self.connection, &guard)?;
+        let mut hash = last_entry_hash(&transaction)?;
+        for entry in entries {
+            if !rows::has_entry(&transaction, entry)? {
+                hash = rows::put_entry(&transaction, self.run, &hash, entry)?;
             }
         }
         transaction.commit()?;
@@ -178,6 +278,15 @@ pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the ledger is closed: the server is stopping")
 }
 
+fn failing() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the ledger cannot be written now, and nothing is served that cannot be billed; the server's log says why. Writing is tried \
+         again every second: send the request again later",
+    )
+}
+
+/// After entries were lost.
 fn broken() -> Error {
     Error::new(
         ErrorKind::Unavailable,

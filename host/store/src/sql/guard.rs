@@ -4,7 +4,7 @@
 //! SQLite's memory is not the guest's, so it is bounded here: short values, few columns, a small page cache, and sorting
 //! that spills to temporary files, which the deadline bounds.
 
-use super::functions;
+use super::{allowed, functions};
 use crate::error::{Failure, StoreResult};
 use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind, Limits};
@@ -23,8 +23,8 @@ use std::{
 };
 
 const PAGE_BYTES: u64 = 4096;
-/// Instructions of SQLite's virtual machine between two checks of the deadline. One may copy a value of the largest size.
-const PROGRESS_STEPS: i32 = 100;
+/// Instructions of SQLite's virtual machine between two checks of the deadline. One may copy values of the largest size.
+const PROGRESS_STEPS: i32 = 10;
 /// Calls of the authorizer while one statement is compiled: views of views multiply them.
 const AUTHORIZER_CALLS_MAX: u64 = 20_000;
 /// Pragmas that only describe the store.
@@ -37,16 +37,6 @@ const PRAGMAS: [&str; 7] = [
     "index_xinfo",
     "foreign_key_list",
 ];
-/// Out of the store's reach, or (`json_patch`, `unhex`) a product of lengths that no deadline interrupts.
-const FUNCTIONS_REFUSED: [&str; 6] = [
-    "load_extension",
-    "fts3_tokenizer",
-    "sqlite_log",
-    "json_patch",
-    "jsonb_patch",
-    "unhex",
-];
-
 /// SQLite's codes for faults of the plugin's SQL. All others are faults of this server or its disk.
 const SQL_ERRORS: [ErrorCode; 7] = [
     ErrorCode::Unknown,
@@ -217,7 +207,7 @@ fn configure(connection: &Connection, limits: &Limits) -> StoreResult<()> {
         (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 32),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
-        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, functions::PATTERN_MAX),
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 8),
         (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
@@ -259,9 +249,7 @@ fn reason_to_refuse(context: &AuthContext<'_>) -> Option<String> {
         AuthAction::AlterTable { database_name, .. } => {
             (database_name != "main").then(|| "only tables of the SQL store can be altered".into())
         }
-        AuthAction::Function { function_name } => FUNCTIONS_REFUSED
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(function_name))
+        AuthAction::Function { function_name } => (!allowed::is_function_available(function_name))
             .then(|| format!("the function {function_name} is not available in the SQL store")),
         AuthAction::Pragma { pragma_name, .. } => (!PRAGMAS.iter().any(|name| name.eq_ignore_ascii_case(pragma_name)))
             .then(|| {

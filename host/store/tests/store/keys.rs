@@ -7,7 +7,7 @@ use riad_core::{
     audit::AuditQuery,
     grants::{Grants, KeyRole, Scope},
     pass::{ManagedTenant, hash_key},
-    policy::Budget,
+    policy::{Budget, Policy},
     ports::{HashedKey, KeyRotation},
     tenant::{Key, KeyChange},
 };
@@ -428,4 +428,84 @@ fn all_lines() -> AuditQuery {
         limit: 100,
         ..AuditQuery::default()
     }
+}
+
+/// Everything that can change what a look-up finds, each after a look-up that has put it into memory.
+#[tokio::test]
+async fn a_change_is_seen_by_the_next_look_up() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    host.create_tenant("globex").await;
+    let own = ManagedTenant::own(&pass);
+    let (key_store, tenant_store) = (host.store.key_store(), host.store.tenant_store());
+    key_store
+        .insert(&own, &key("k1", 1), &hash("one"), entry("key.create", "k1"))
+        .await
+        .unwrap();
+    let found = async |secret: &str| key_store.find(&hash(secret), 100).await.unwrap();
+    assert_eq!(found("one").await.unwrap().budget, Budget::default());
+
+    let budget = Budget {
+        daily_tokens: Some(5),
+        ..Budget::default()
+    };
+    let change = KeyChange {
+        budget: Some(budget.clone()),
+        ..KeyChange::default()
+    };
+    key_store
+        .change(&own, &id("k1"), change, entry("key.change", "k1"))
+        .await
+        .unwrap();
+    assert_eq!(found("one").await.unwrap().budget, budget);
+
+    let rotation = KeyRotation {
+        new: HashedKey {
+            key: key("k2", 2),
+            hash: hash("two"),
+        },
+        old_expires: None,
+        audit: [entry("key.create", "k2"), entry("key.revoke", "k1")],
+    };
+    key_store
+        .rotate(&own, &id("k1"), Box::new(|_| Ok(rotation)))
+        .await
+        .unwrap();
+    assert!(found("one").await.is_none());
+    assert!(found("two").await.is_some());
+
+    let tenant = key_store.tenant(pass.tenant()).await.unwrap().unwrap();
+    let policy = Policy {
+        weight: 7,
+        ..tenant.policy.clone()
+    };
+    tenant_store
+        .change(
+            &host.operator,
+            pass.tenant(),
+            &tenant.policy,
+            ("Acme", &policy),
+            entry("tenant.change", "acme"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(found("two").await.unwrap().policy, policy);
+    assert_eq!(key_store.tenant(pass.tenant()).await.unwrap().unwrap().policy, policy);
+
+    key_store
+        .revoke(&own, &id("k2"), entry("key.revoke", "k2"))
+        .await
+        .unwrap();
+    assert!(found("two").await.is_none());
+    assert_eq!(
+        key_store.get(&own, &id("k2")).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert!(host.authorize(&secret("acme"), 1).await.is_ok());
+    host.delete_tenant(&pass).await;
+    assert!(host.authorize(&secret("acme"), 1).await.is_err());
+    assert!(key_store.tenant(pass.tenant()).await.unwrap().is_none());
+    assert!(host.authorize(&secret("globex"), 1).await.is_ok());
+    key_store.set_operator_hash(&hash("operator")).await.unwrap();
+    assert_eq!(key_store.operator_hash().await.unwrap(), Some(hash("operator")));
 }

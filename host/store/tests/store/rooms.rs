@@ -293,3 +293,24 @@ async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     })
     .await
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_opens_the_data_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let host = Host::new().await;
+    host.room("acme").await;
+    for folder in [
+        host.data().to_owned(),
+        host.data().join("rooms"),
+        host.room_folder("acme"),
+    ] {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+    }
+    // As earlier versions made it.
+    let host = host
+        .reopen(|data| fs::set_permissions(data, fs::Permissions::from_mode(0o755)).unwrap())
+        .await;
+    assert_eq!(mode(host.data()), 0o700);
+}

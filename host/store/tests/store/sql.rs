@@ -365,3 +365,187 @@ async fn too_long_values_and_too_large_results_are_refused() {
     );
     assert_eq!(integer(&room, "SELECT count(*) FROM t").await, 0);
 }
+
+#[tokio::test]
+async fn memory_that_one_call_takes_is_bounded() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    room.sql.execute("CREATE TABLE t (x)", vec![]).await.unwrap();
+    // 900 brackets around each other and an indent of 1 MB took 2 GB.
+    let nested = SqlValue::Text("[".repeat(900) + &"]".repeat(900));
+    let indent = SqlValue::Text(" ".repeat(1_000_000));
+    let error = room
+        .sql
+        .query("SELECT length(json_pretty(?1, ?2))", vec![nested, indent])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert!(error.message().contains("json_pretty is not available"), "{error}");
+    for call in [
+        "jsonb_group_array(x)",
+        "jsonb_group_object(x, x)",
+        "jsonb_array(x)",
+        "jsonb_object('a', x)",
+        "json_patch('{}', '{}')",
+        "sqlite_compileoption_get(0)",
+        "no_such_function(x)",
+        "sqlite_rename_table('main', 't', 'x', 't', 'u', 0)",
+    ] {
+        let error = refused(&room, &format!("SELECT {call} FROM t")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{call}: {error}");
+    }
+    let row = "INSERT INTO t VALUES (hex(zeroblob(250000))), (hex(zeroblob(250000))), (hex(zeroblob(250000)))";
+    room.sql.execute(row, vec![]).await.unwrap();
+    for call in [
+        "json_group_array(x)",
+        "json_group_object(x, 1)",
+        "json_group_array(x) OVER ()",
+        "json_array(x, x, x)",
+        "json_object('a', x, 'b', x, 'c', x)",
+        // What escapes make longer counts as it is written.
+        "json_array(replace(x, '0', char(1)))",
+    ] {
+        let sql = format!("SELECT length({call}) FROM t");
+        let error = room.sql.query(&sql, vec![]).await.expect_err(call);
+        assert_eq!(error.kind(), ErrorKind::PluginLimit, "{call}: {error}");
+        assert!(error.message().contains("too long"), "{call}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_plugins_need_of_sql_is_there() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    for sql in [
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, item TEXT DEFAULT CURRENT_TIMESTAMP, price REAL CHECK (price > 0), tags TEXT)",
+        "CREATE INDEX t_item ON t (lower(item))",
+        r#"INSERT INTO t VALUES (1, 'Apple', 1.5, '["red","sweet"]'), (2, 'banana', 0.25, '[]'), (3, 'Cherry', 4, '["red"]')"#,
+        "ALTER TABLE t ADD COLUMN day TEXT",
+        "CREATE TABLE u (x)",
+        "CREATE VIEW prices AS SELECT item, price FROM t WHERE item LIKE '%a%'",
+        "CREATE TRIGGER cheap AFTER INSERT ON t BEGIN INSERT INTO u VALUES (json_object('item', NEW.item)); END",
+        "UPDATE t SET tags = json_set(tags, '$[#]', 'fruit') WHERE id = 2",
+        "REINDEX t",
+        "DROP TRIGGER cheap",
+    ] {
+        room.sql.execute(sql, vec![]).await.expect(sql);
+    }
+    // SQLite takes it for a statement that returns rows.
+    let constraint = "ALTER TABLE u ADD CONSTRAINT named CHECK (x IS NOT NULL)";
+    room.sql.query(constraint, vec![]).await.expect(constraint);
+    for (sql, expected) in [
+        ("SELECT json_extract(tags, '$[0]') FROM t WHERE id = 2", "fruit"),
+        ("SELECT tags ->> 1 FROM t WHERE id = 1", "sweet"),
+        (
+            "SELECT group_concat(value, '+' ORDER BY value) FROM t, json_each(tags)",
+            "fruit+red+red+sweet",
+        ),
+        ("SELECT count(*) FROM t, json_tree(tags) WHERE type = 'text'", "4"),
+        (
+            "SELECT json_group_array(item ORDER BY id) FROM t",
+            r#"["Apple","banana","Cherry"]"#,
+        ),
+        (
+            "SELECT json_group_array(json(tags)) FROM t WHERE id < 3",
+            r#"[["red","sweet"],["fruit"]]"#,
+        ),
+        (
+            "SELECT json_group_array(DISTINCT price > 1) FILTER (WHERE id > 1) FROM t",
+            "[0,1]",
+        ),
+        (
+            "SELECT json_group_object(item, price) FROM t",
+            r#"{"Apple":1.5,"banana":0.25,"Cherry":4.0}"#,
+        ),
+        (
+            "SELECT json_object('id', id, 'tags', json(tags)) FROM t WHERE id = 3",
+            r#"{"id":3,"tags":["red"]}"#,
+        ),
+        (
+            "SELECT json_array(1, NULL, 'a\"b', json_array(2))",
+            r#"[1,null,"a\"b",[2]]"#,
+        ),
+        ("SELECT json_type(jsonb(json_array(1)))", "array"),
+        (
+            "SELECT strftime('%Y-%m', '2026-11-28') || date('2026-01-31', '+1 day')",
+            "2026-112026-02-01",
+        ),
+        (
+            "SELECT unixepoch('1970-01-02') + julianday('2000-01-01') - julianday('1999-12-31')",
+            "86401.0",
+        ),
+        (
+            "SELECT group_concat(n, ',') FROM (SELECT item || row_number() OVER (ORDER BY price) AS n FROM t)",
+            "banana1,Apple2,Cherry3",
+        ),
+        (
+            "SELECT item || lag(item) OVER (ORDER BY id) FROM t WHERE id = 2 OR id = 1 ORDER BY id DESC LIMIT 1",
+            "bananaApple",
+        ),
+        (
+            "SELECT group_concat(j, ';') FROM (SELECT json_group_array(id) OVER (ORDER BY id ROWS 1 PRECEDING) AS j FROM t)",
+            "[1];[1,2];[2,3]",
+        ),
+        (
+            "SELECT sum(price) || max(item) || count(DISTINCT tags) FROM t",
+            "5.75banana3",
+        ),
+        (
+            "SELECT printf('%05.1f', price) || upper(item) || round(price) FROM t WHERE id = 1",
+            "001.5APPLE2.0",
+        ),
+        (
+            "SELECT group_concat(item) FROM t WHERE item LIKE 'b_n%' OR item GLOB '[C-D]*'",
+            "banana,Cherry",
+        ),
+        (
+            "SELECT iif(coalesce(NULL, 1), typeof(x'00'), 2) || quote(NULL) || substr('abc', 2)",
+            "blobNULLbc",
+        ),
+        ("SELECT count(*) FROM prices WHERE item REGEXP 'a'", ""),
+    ] {
+        let answer = room.sql.query(sql, vec![]).await;
+        if expected.is_empty() {
+            answer.expect_err(sql);
+            continue;
+        }
+        let rows = answer.expect(sql).rows;
+        let answer = match &rows[0][0] {
+            SqlValue::Text(text) => text.clone(),
+            SqlValue::Integer(number) => number.to_string(),
+            SqlValue::Real(number) => format!("{number:?}"),
+            other @ (SqlValue::Null | SqlValue::Blob(_)) => panic!("{sql}: {other:?}"),
+        };
+        assert_eq!(answer, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn the_comparisons_of_one_like_are_bounded() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let long = "WITH v (a) AS (SELECT hex(zeroblob(250000)))";
+    // In SQLite's own, each of these is the product of the lengths.
+    for (condition, expected) in [
+        ("a LIKE '%00000000000000000000000000000000000000000000001%'", 0),
+        ("a LIKE '%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%1'", 0),
+        (
+            "a GLOB '*000000000000000000000000000000000000*0000000000000000000000000000001*'",
+            0,
+        ),
+        ("a LIKE '%0_0'", 1),
+        ("a LIKE '%1_2%'", 0),
+    ] {
+        let sql = format!("{long} SELECT {condition} FROM v");
+        assert_eq!(integer(&room, &sql).await, expected, "{condition}");
+    }
+    for condition in [
+        "a LIKE '%00000000000000_00000000000000000000000000000000000000000000001%'",
+        "a GLOB '*[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][1]*'",
+    ] {
+        let error = refused(&room, &format!("{long} SELECT {condition} FROM v")).await;
+        assert!(error.message().contains("fewer wildcards"), "{error}");
+    }
+    let error = refused(&room, &format!("SELECT 'a' LIKE '{}'", "a".repeat(101))).await;
+    assert!(error.message().contains("100 bytes"), "{error}");
+}

@@ -64,10 +64,18 @@ pub(super) fn data_folder(path: &Path) -> DataFolder {
             ),
         ),
     };
-    DataFolder {
-        checks: vec![state, disk(&there), control(&there.join("control.db"))],
-        in_use,
+    let mut checks = vec![state, disk(&there), control(&there.join("control.db"))];
+    if has_mode(&there, 0o077) {
+        checks.push(Check::warn(
+            "data permissions",
+            format!(
+                "other users of this machine can open {}, which has the tenants' documents and the key that signs receipts; restrict it \
+                 (chmod 700), as the server does at its start if it owns the folder",
+                path.display()
+            ),
+        ));
     }
+    DataFolder { checks, in_use }
 }
 
 /// A missing folder is created at start, if its parent allows that.
@@ -194,7 +202,7 @@ pub(super) fn tls(server: &Server) -> Vec<Check> {
         Err(error) => return vec![Check::fail(NAME, error.message())],
     }];
     checks.push(expiry(certificate));
-    if readable_by_others(key) {
+    if has_mode(key, 0o004) {
         checks.push(Check::warn(
             "tls key",
             format!(
@@ -237,14 +245,15 @@ fn is_loopback(listen: &str) -> bool {
     }
 }
 
+/// Whether any of these bits is set.
 #[cfg(unix)]
-fn readable_by_others(path: &Path) -> bool {
+fn has_mode(path: &Path, bits: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
-        .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+        .is_ok_and(|metadata| metadata.permissions().mode() & bits != 0)
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_: &Path) -> bool {
+fn has_mode(_: &Path, _: u32) -> bool {
     false
 }

@@ -60,6 +60,21 @@ fn a_data_folder_in_use_is_a_running_server() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_others_can_open_is_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let checks_with = |mode| {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        files::data_folder(folder.path()).checks
+    };
+    for mode in [0o755, 0o750, 0o701] {
+        found(&checks_with(mode), "data permissions", Status::Warn, "chmod 700");
+    }
+    assert!(checks_with(0o700).iter().all(|check| check.name != "data permissions"));
+}
+
 #[test]
 fn the_control_databases_version_and_damage_are_found() {
     let folder = tempfile::tempdir().unwrap();

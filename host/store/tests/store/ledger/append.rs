@@ -7,9 +7,12 @@ use riad_core::{
     ledger::Record,
     usage::{EntryQuery, LedgerScope},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 #[tokio::test]
@@ -63,43 +66,83 @@ async fn records_are_written_in_the_order_of_the_calls_whoever_waits() {
     assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }
 
+/// The disk's refusal is played by a trigger.
+const REFUSE_ENTRIES: &str = "CREATE TRIGGER broken BEFORE INSERT ON ledger BEGIN SELECT RAISE(ABORT, 'no'); END";
+const REPAIR: &str = "DROP TRIGGER broken";
+
 #[tokio::test]
-async fn after_a_failed_write_the_ledger_refuses_until_reopened() {
+async fn after_a_failed_write_the_ledger_heals_without_a_restart() {
     let mut setup = LedgerHost::new().await;
-    let billed = BilledRequest::new(setup.account, "acme", "req-1");
-    setup
-        .ledger
-        .append(Record::Entry(setup.chains.settle(&billed)))
-        .await
-        .unwrap();
-    let known = setup.chains.clone();
-    // The disk's refusal is played by a trigger.
+    let first = BilledRequest::new(setup.account, "acme", "req-1");
+    let entry = setup.chains.settle(&first);
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
     let connection = connect(setup.host.data());
-    connection
-        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON holds BEGIN SELECT RAISE(ABORT, 'no'); END")
-        .unwrap();
-    let next = BilledRequest::new(setup.account, "acme", "req-2");
-    let hold = setup.ledger.append(Record::Hold(next.hold()));
-    let entry = setup.ledger.append(Record::Entry(setup.chains.settle(&next)));
-    for result in [hold.await, entry.await] {
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+    connection.execute_batch(REFUSE_ENTRIES).unwrap();
+    // Entries have numbers and hashes already: they are kept, in order, and holds are refused meanwhile.
+    for n in 2..5 {
+        let billed = BilledRequest::new(setup.account, "acme", &format!("req-{n}"));
+        let entry = setup.ledger.append(Record::Entry(setup.chains.settle(&billed)));
+        assert_eq!(entry.await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let next = BilledRequest::new(setup.account, "acme", &format!("next-{n}"));
+        let refused = setup.ledger.append(Record::Hold(next.hold())).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(refused.message().contains("send the request again later"), "{refused}");
     }
-    connection.execute_batch("DROP TRIGGER broken").unwrap();
-    let later = setup.chains.settle(&BilledRequest::new(setup.account, "acme", "req-3"));
-    let refused = setup.ledger.append(Record::Entry(later)).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert!(refused.message().contains("restart"), "{refused}");
-    // Reads for admission fail too; what was written can still be read.
+    // Reads for admission would miss what is not written; what was written can still be read.
     assert!(setup.ledger.head(setup.account).await.is_err());
     assert_eq!(setup.entries().await.len(), 1);
 
-    let mut setup = setup.reopen(|_| {}).await;
-    setup.chains = known;
+    connection.execute_batch(REPAIR).unwrap();
+    let next = BilledRequest::new(setup.account, "acme", "req-5");
+    setup.ledger.append(Record::Hold(next.hold())).await.unwrap();
+    let entry = setup.chains.settle(&next);
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
     assert_eq!(
         setup.ledger.head(setup.account).await.unwrap(),
         setup.chains.head(setup.account)
     );
-    let entry = setup.chains.settle(&next);
+    let requests: Vec<String> = setup
+        .entries()
+        .await
+        .into_iter()
+        .map(|(_, entry)| entry.request)
+        .collect();
+    assert_eq!(requests, ["req-1", "req-2", "req-3", "req-4", "req-5"]);
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
+    let setup = setup.reopen(|_| {}).await;
+    assert_eq!(setup.ledger.abandoned().await.unwrap(), []);
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_ledger_that_nobody_asks_heals_too() {
+    let mut setup = LedgerHost::new().await;
+    let connection = connect(setup.host.data());
+    connection.execute_batch(REFUSE_ENTRIES).unwrap();
+    let billed = BilledRequest::new(setup.account, "acme", "req-1");
+    let entry = setup.ledger.append(Record::Entry(setup.chains.settle(&billed)));
+    assert_eq!(entry.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    connection.execute_batch(REPAIR).unwrap();
+    while setup.entries().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_stays_unwritten_at_the_end_is_billed_as_held() {
+    let mut setup = LedgerHost::new().await;
+    let billed = BilledRequest::new(setup.account, "acme", "req-1");
+    setup.ledger.append(Record::Hold(billed.hold())).await.unwrap();
+    let before = setup.chains.clone();
+    connect(setup.host.data()).execute_batch(REFUSE_ENTRIES).unwrap();
+    let entry = setup.ledger.append(Record::Entry(setup.chains.settle(&billed)));
+    assert_eq!(entry.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let mut setup = setup.reopen(|data| connect(data).execute_batch(REPAIR).unwrap()).await;
+    setup.chains = before;
+    let abandoned = setup.ledger.abandoned().await.unwrap();
+    assert_eq!(abandoned, [billed.hold()]);
+    let entry = setup.chains.settle(&BilledRequest::abandoned(&abandoned[0]));
     setup.ledger.append(Record::Entry(entry)).await.unwrap();
     assert_eq!(setup.verify().await.faults, Vec::<String>::new());
 }
