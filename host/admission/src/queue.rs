@@ -23,9 +23,9 @@ pub struct Bounds {
     pub reserve: u32,
     /// Units that one account may hold.
     pub per_account: u32,
-    /// Requests that may wait.
+    /// Requests that may wait, beside continuations.
     pub waiting: usize,
-    /// Requests of one account that may wait.
+    /// Requests of one account that may wait, beside continuations.
     pub waiting_per_account: usize,
 }
 
@@ -55,7 +55,7 @@ pub struct Request<D = ()> {
     pub expires: Option<Instant>,
     /// A request that is not expected to end before this is rejected.
     pub deadline: Option<Instant>,
-    /// Continues work that was admitted before: it is never rejected but for its expiry.
+    /// Continues work that was admitted before: it is never rejected but for its expiry, and takes no newcomer's room in the queue.
     pub continuation: bool,
     /// For the policy.
     pub detail: D,
@@ -111,6 +111,8 @@ pub struct AccountState<P: Policy> {
     /// That of its newest request: it may change.
     pub(crate) weight: u32,
     pub(crate) waiting: BTreeMap<Position<P>, Request<P::Detail>>,
+    /// Those among them that may be rejected: all but the continuations.
+    pub(crate) rejectable: usize,
     /// Requests that run.
     pub(crate) running: u32,
     /// Units that they hold.
@@ -136,6 +138,8 @@ pub struct State<P: Policy> {
     pub(crate) running: BTreeMap<RequestId, Admitted<P>>,
     /// Where those that wait are found.
     pub(crate) waiting: BTreeMap<RequestId, (Account, P::Rank)>,
+    /// Those among them that may be rejected. Only they count against the queue's bounds.
+    pub(crate) rejectable: usize,
 }
 
 pub struct Queue<P: Policy> {
@@ -164,14 +168,21 @@ impl<P: Policy> State<P> {
                     (running.saturating_add(1), held.saturating_add(request.units))
                 })
         };
+        let rejectable = |state: &AccountState<P>| {
+            let waiting = state.waiting.values();
+            waiting.filter(|request| !request.continuation).count()
+        };
         let counted = self.accounts.iter().all(|(account, state)| {
-            (state.running, state.held) == held(account) && (state.running > 0 || !state.waiting.is_empty())
+            (state.running, state.held) == held(account)
+                && state.rejectable == rejectable(state)
+                && (state.running > 0 || !state.waiting.is_empty())
         });
         let running = self.running.values().map(|admitted| u64::from(admitted.request.units));
         let waiting: usize = self.accounts.values().map(|state| state.waiting.len()).sum();
         counted
             && running.sum::<u64>() + u64::from(self.free) == u64::from(self.capacity)
             && waiting == self.waiting.len()
+            && self.rejectable == self.accounts.values().map(|state| state.rejectable).sum::<usize>()
     }
 }
 
@@ -187,6 +198,7 @@ impl<P: Policy> Queue<P> {
                 accounts: BTreeMap::new(),
                 running: BTreeMap::new(),
                 waiting: BTreeMap::new(),
+                rejectable: 0,
             },
             next_id: 0,
             shed: 0,
@@ -299,6 +311,7 @@ impl<P: Policy> Queue<P> {
         self.state.accounts.entry(account).or_insert_with(|| AccountState {
             weight: 1,
             waiting: BTreeMap::new(),
+            rejectable: 0,
             running: 0,
             held: 0,
             policy: self.policy.activate(account),
@@ -306,6 +319,8 @@ impl<P: Policy> Queue<P> {
         self.policy.before_enqueue(&mut self.state, &request);
         if let Some(state) = self.state.accounts.get_mut(&account) {
             state.weight = request.weight.max(1);
+            state.rejectable += usize::from(!request.continuation);
+            self.state.rejectable += usize::from(!request.continuation);
             state.waiting.insert((rank, id), request);
             self.state.waiting.insert(id, (account, rank));
         }
@@ -322,6 +337,8 @@ impl<P: Policy> Queue<P> {
         let (account, rank) = self.state.waiting.remove(&id)?;
         let state = self.state.accounts.get_mut(&account)?;
         let request = state.waiting.remove(&(rank, id))?;
+        state.rejectable -= usize::from(!request.continuation);
+        self.state.rejectable -= usize::from(!request.continuation);
         self.policy.dequeued(state, &request);
         Some(request)
     }

@@ -50,6 +50,10 @@ impl StaticEmbedder {
             ))
             .with_param("embeddings.model")
         };
+        // Otherwise the texts of a call go through rayon's global pool, and whoever embeds one search's query waits there until all that
+        // other callers have put before it is done. Threads of our own keep the cores busy. This is for the whole process, and only for
+        // this version of the crate: `mistralrs` has another one, which encodes one text at a time.
+        tokenizers::parallelism::set_parallelism(false);
         let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|error| wrong(&error))?;
         let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| wrong(&error))?;
         let weights = std::fs::read(folder.join("model.safetensors")).map_err(|error| wrong(&error))?;
@@ -130,6 +134,37 @@ mod tests {
         assert_eq!((together, &both[0]), (tokens, &one[0]));
         assert!(both[1].iter().all(|x| *x == 0.0));
         assert_eq!(embedder.counted(), u64::from(tokens + together));
+    }
+
+    #[cfg(feature = "mistralrs")]
+    #[test]
+    fn it_embeds_while_rayons_global_pool_is_busy() {
+        use std::sync::mpsc;
+        let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
+        let embedder = StaticEmbedder::open(&folder).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(parking_lot::Mutex::new(released));
+        let (begin, began) = mpsc::channel();
+        for _ in 0..rayon::current_num_threads() {
+            let (begin, released) = (begin.clone(), released.clone());
+            rayon::spawn(move || {
+                begin.send(()).unwrap();
+                let _ = released.lock().recv();
+            });
+        }
+        // One thread waits for its release, all others for the lock: none of the pool is free.
+        for _ in 0..rayon::current_num_threads() {
+            began.recv().unwrap();
+        }
+        let (done, result) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let texts = (0..64).map(|index| format!("text {index}")).collect();
+            done.send(runtime.block_on(embedder.embed(texts))).unwrap();
+        });
+        let embedded = result.recv_timeout(std::time::Duration::from_secs(20));
+        drop(release);
+        assert!(embedded.expect("it waits for rayon's pool").is_ok());
     }
 
     #[test]

@@ -31,27 +31,118 @@ pub struct Piece {
     pub text: String,
 }
 
+/// Chunks' worth of characters in one window. The splitter looks at all that is left of what it is given for each piece, so its time
+/// grows with the square of that; in windows it grows with the text.
+const WINDOW_CHUNKS: usize = 16;
+
 /// Splits a text into pieces of at most `characters`, at the coarsest boundary that fits: sections, paragraphs, sentences, words,
 /// characters. White space around a piece is dropped. CPU-bound.
 ///
 /// # Errors
 /// `InvalidRequest` if nothing but space is in the text.
 pub fn chunk(text: &str, format: Format, characters: usize) -> Result<Vec<Piece>> {
-    let piece = |(offset, text): (usize, &str)| Piece {
-        offset,
-        text: text.to_owned(),
-    };
-    let pieces: Vec<_> = match format {
-        Format::Text => TextSplitter::new(characters).chunk_indices(text).map(piece).collect(),
-        Format::Markdown => MarkdownSplitter::new(characters)
-            .chunk_indices(text)
-            .map(piece)
-            .collect(),
-    };
-    if pieces.iter().all(|piece| piece.text.trim().is_empty()) {
-        return Err(Error::invalid("a document must have text in it").with_param("text"));
+    let mut windows = Windows::new(format, characters);
+    let mut pieces = Vec::new();
+    while let Some(more) = windows.next(text) {
+        pieces.extend(more);
     }
+    windows.check()?;
     Ok(pieces)
+}
+
+/// Splits a text window by window, so that its caller can stop in between.
+///
+/// Each window begins where a piece of the one before began. Pieces of text are the same as without windows, because the splitter uses
+/// a boundary only if the text before it fits into a piece. Markdown is understood from the window's beginning, which is outside of a
+/// code block if that is possible: a code block, list or table that is longer than a window is split as if it began anew.
+pub struct Windows {
+    format: Format,
+    characters: usize,
+    cursor: usize,
+    any: bool,
+}
+
+impl Windows {
+    #[must_use]
+    pub fn new(format: Format, characters: usize) -> Self {
+        Self {
+            format,
+            characters,
+            cursor: 0,
+            any: false,
+        }
+    }
+
+    /// The pieces of the next window of `text`, which must be the same in each call. `None` at its end.
+    pub fn next(&mut self, text: &str) -> Option<Vec<Piece>> {
+        let rest = text.get(self.cursor..).filter(|rest| !rest.is_empty())?;
+        let characters = self.characters.saturating_mul(WINDOW_CHUNKS);
+        let window = match rest.char_indices().nth(characters) {
+            Some((end, _)) => rest.get(..end).unwrap_or(rest),
+            None => rest,
+        };
+        let mut pieces = self.split(window);
+        let mut used = window.len();
+        // What follows the window may belong to its last piece.
+        if used < rest.len()
+            && let Some((index, start)) = restart(window, &pieces, self.format)
+        {
+            pieces.truncate(index);
+            used = start;
+        }
+        pieces.retain(|(_, piece)| !piece.trim().is_empty());
+        self.any |= !pieces.is_empty();
+        let before = self.cursor;
+        self.cursor += used;
+        let owned = pieces.into_iter().map(|(offset, piece)| Piece {
+            offset: before + offset,
+            text: piece.to_owned(),
+        });
+        Some(owned.collect())
+    }
+
+    /// # Errors
+    /// `InvalidRequest` if all windows so far had nothing but space in them.
+    pub fn check(&self) -> Result<()> {
+        match self.any {
+            true => Ok(()),
+            false => Err(Error::invalid("a document must have text in it").with_param("text")),
+        }
+    }
+
+    fn split<'a>(&self, window: &'a str) -> Vec<(usize, &'a str)> {
+        match self.format {
+            Format::Text => TextSplitter::new(self.characters).chunk_indices(window).collect(),
+            Format::Markdown => MarkdownSplitter::new(self.characters).chunk_indices(window).collect(),
+        }
+    }
+}
+
+/// The piece with which the next window begins, and its offset. `None` if only the first piece is left: all after it is space.
+fn restart(window: &str, pieces: &[(usize, &str)], format: Format) -> Option<(usize, usize)> {
+    let starts = || pieces.iter().map(|(offset, _)| *offset).enumerate();
+    let later = |(_, offset): &(usize, usize)| *offset > 0;
+    if format == Format::Markdown {
+        let starts_block = |(_, offset): &(usize, usize)| *offset > window.len() / 2 && is_block_start(window, *offset);
+        if let Some(best) = starts().filter(starts_block).last() {
+            return Some(best);
+        }
+    }
+    starts().filter(later).last()
+}
+
+/// Whether a Markdown block of the outermost level probably begins here: after an empty line, not indented, and with every code
+/// block closed.
+fn is_block_start(window: &str, offset: usize) -> bool {
+    let (before, after) = window.split_at_checked(offset).unwrap_or((window, ""));
+    let is_fence = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with("```") || line.starts_with("~~~")
+    };
+    let empty_line = before
+        .strip_suffix('\n')
+        .is_some_and(|before| before.trim_end_matches([' ', '\r']).ends_with('\n'));
+    empty_line && !after.starts_with(char::is_whitespace) && before.lines().filter(is_fence).count() % 2 == 0
 }
 
 #[cfg(test)]
@@ -100,5 +191,84 @@ mod tests {
         assert_eq!(Format::of_file("notes.txt"), Some(Format::Text));
         assert_eq!(Format::of_file("notes.pdf"), None);
         assert_eq!(Format::of_file("notes"), None);
+    }
+
+    /// Texts for which the splitter alone takes time that grows with the square of their length.
+    fn hostile(characters: usize) -> Vec<String> {
+        let of = |unit: &str| unit.repeat(characters / unit.chars().count());
+        [
+            "a", "\u{6f22}", "a\n", " ", "a \n\n\n", "*", "- ", "# a\n", "```\n", "a. ", "e\u{301}",
+        ]
+        .map(of)
+        .to_vec()
+    }
+
+    #[test]
+    fn the_splitter_sees_each_character_about_once_and_few_at_a_time() {
+        const CHARACTERS: usize = 64;
+        for format in [Format::Text, Format::Markdown] {
+            for text in hostile(100_000) {
+                let mut windows = Windows::new(format, CHARACTERS);
+                let (mut before, mut rounds) = (0, 0);
+                while windows.next(&text).is_some() {
+                    assert!(windows.cursor > before, "it does not go on: {:?}", &text[..8]);
+                    before = windows.cursor;
+                    rounds += 1;
+                }
+                assert_eq!(windows.cursor, text.len());
+                // Every round looks at one window and moves on by more than half of it.
+                let fewest = text.chars().count().div_ceil(WINDOW_CHUNKS * CHARACTERS);
+                assert!(
+                    rounds <= 2 * fewest + 1,
+                    "{rounds} rounds for {fewest} windows of {:?}",
+                    &text[..8]
+                );
+            }
+        }
+    }
+
+    fn at_once(text: &str, format: Format, characters: usize) -> Vec<Piece> {
+        let piece = |(offset, text): (usize, &str)| Piece {
+            offset,
+            text: text.to_owned(),
+        };
+        match format {
+            Format::Text => TextSplitter::new(characters).chunk_indices(text).map(piece).collect(),
+            Format::Markdown => MarkdownSplitter::new(characters)
+                .chunk_indices(text)
+                .map(piece)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_text_longer_than_a_window_is_split_as_at_once() {
+        let paragraph = |index: usize| {
+            let sentence = format!("Sentence {index} has {} words, naïvely counted. ", index % 7);
+            let end = ["\n", "\n\n", " ", "\r\n\r\n", "\n\n\n"][index % 5];
+            format!("{}{end}", sentence.repeat(1 + index % 4).trim_end())
+        };
+        let prose: String = (0..600).map(paragraph).collect();
+        for characters in [64, 100, 333] {
+            assert_eq!(
+                chunk(&prose, Format::Text, characters).unwrap(),
+                at_once(&prose, Format::Text, characters)
+            );
+        }
+        let section = |index: usize| {
+            let code = "```sh\n# not a heading\n\nriad serve\n```\n\n".repeat(index % 3);
+            let list: String = (0..index % 5)
+                .map(|item| format!("- item {item}\n  - below it\n"))
+                .collect();
+            let level = "#".repeat(1 + index % 3);
+            format!("{level} Section {index}\n\n{}{code}{list}\n", paragraph(index))
+        };
+        let markdown: String = (0..300).map(section).collect();
+        for characters in [100, 333, 1000] {
+            assert_eq!(
+                chunk(&markdown, Format::Markdown, characters).unwrap(),
+                at_once(&markdown, Format::Markdown, characters)
+            );
+        }
     }
 }

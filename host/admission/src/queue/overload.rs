@@ -3,7 +3,8 @@
 //! A noisy account costs itself: the account that has the most in the queue for its weight loses its newest request of the lowest
 //! rank, also when another account's request came last. An account's only waiting request is never evicted; on arrival a full queue
 //! rejects it only if every other account also has exactly one. A policy may reject the newcomer instead
-//! ([`Policy::evicts`]). Continuations are never rejected.
+//! ([`Policy::evicts`]). Continuations are never rejected, so the bounds do not count them: otherwise a few requests with many
+//! choices would fill a queue from which nothing can be evicted, and newcomers would pay for them.
 
 use super::policy::Policy;
 use super::{AccountState, Decision, Position, Queue, Rejection, RequestId, Verdict};
@@ -29,12 +30,12 @@ impl<P: Policy> Queue<P> {
             return;
         }
         let own = self.state.accounts.get(&account);
-        if own.is_some_and(|own| own.waiting.len() > self.bounds.waiting_per_account) {
+        if own.is_some_and(|own| own.rejectable > self.bounds.waiting_per_account) {
             self.reject_for_room(self.newest_of(account), decisions);
         }
-        if self.state.position(newest).is_some() && self.state.waiting.len() > self.bounds.waiting {
+        if self.state.position(newest).is_some() && self.state.rejectable > self.bounds.waiting {
             let evicted = match self.policy.evicts() {
-                true => self.most(account, |account| account.waiting.len() as u64),
+                true => self.most(account, |account| account.rejectable as u64),
                 false => None,
             };
             let newest = (!continuation).then_some((account, position));
@@ -92,10 +93,10 @@ impl<P: Policy> Queue<P> {
     }
 
     /// The request to evict: of the account with the most per weight, the newest of the lowest rank. `None` if no account has
-    /// more than one.
+    /// more than one that may be rejected.
     fn most(&self, newcomer: Account, amount: impl Fn(&AccountState<P>) -> u64) -> Option<(Account, Position<P>)> {
         let accounts = self.state.accounts.iter();
-        let several = accounts.filter(|(_, account)| account.waiting.len() > 1);
+        let several = accounts.filter(|(_, account)| account.rejectable > 1);
         let per_weight = |a: &AccountState<P>, b: &AccountState<P>| -> Ordering {
             let side =
                 |of: &AccountState<P>, other: &AccountState<P>| u128::from(amount(of)) * u128::from(other.weight);

@@ -45,9 +45,8 @@ struct Model<P: Policy> {
     details: Box<MakeDetail<P>>,
     waiting: BTreeMap<RequestId, Asked>,
     running: BTreeMap<RequestId, Asked>,
-    /// The units of each request were one, and none was a continuation.
+    /// The units of each request were one.
     all_single: bool,
-    any_continuation: bool,
 }
 
 struct Asked {
@@ -66,7 +65,6 @@ impl<P: Policy> Model<P> {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             all_single: true,
-            any_continuation: false,
         }
     }
 
@@ -102,7 +100,6 @@ impl<P: Policy> Model<P> {
 
     fn arrive(&mut self, arrival: Arrival) {
         self.all_single &= arrival.units == 1;
-        self.any_continuation |= arrival.continuation;
         let progress = Arc::default();
         let asked = Asked {
             expires: arrival.expires.map(|wait| self.now + wait),
@@ -141,8 +138,8 @@ impl<P: Policy> Model<P> {
                 .expect("only requests that wait are decided about");
             let is_newcomer = newcomer == Some(id);
             let account = asked.arrival.account;
-            // Requests that waited when this one was rejected, its own among them.
-            let waited = |account| self.waiting_of(account) + usize::from(account == asked.arrival.account);
+            // Requests that waited when this one was rejected and may be rejected, its own among them.
+            let waited = |account| self.rejectable_of(account) + usize::from(account == asked.arrival.account);
             match verdict {
                 Verdict::Admitted => {
                     if self.held_by(account) > 0 {
@@ -165,7 +162,7 @@ impl<P: Policy> Model<P> {
                     assert!(!asked.arrival.continuation);
                     if waited(account) < 2 {
                         assert!(is_newcomer, "an account's only waiting request was evicted");
-                        let evicts = self.queue.policy().0.evicts() && !self.any_continuation;
+                        let evicts = self.queue.policy().0.evicts();
                         assert!(
                             !evicts || (0..ACCOUNTS).all(|other| waited(other) <= 1),
                             "an account was kept out though another one had several"
@@ -188,11 +185,10 @@ impl<P: Policy> Model<P> {
         assert_eq!(self.queue.free(), self.free());
         assert_eq!(self.queue.running(), self.running.len());
         assert_eq!(self.queue.waiting(), self.waiting.len());
-        if !self.any_continuation {
-            assert!(self.waiting.len() <= self.bounds.waiting);
-            let most = (0..ACCOUNTS).map(|account| self.waiting_of(account)).max().unwrap();
-            assert!(most <= self.bounds.waiting_per_account);
-        }
+        // Continuations take no newcomer's room: the bounds hold for the others, however many continuations there are.
+        let rejectable = (0..ACCOUNTS).map(|account| self.rejectable_of(account));
+        assert!(rejectable.clone().sum::<usize>() <= self.bounds.waiting);
+        assert!(rejectable.max().unwrap() <= self.bounds.waiting_per_account);
         // The first request of each account that may be given more units: whether there are units for it.
         let (_, state) = self.queue.policy();
         let firsts = state.accounts.values().filter_map(|account| {
@@ -241,9 +237,11 @@ impl<P: Policy> Model<P> {
         own.map(|asked| asked.arrival.units).sum()
     }
 
-    fn waiting_of(&self, account: u64) -> usize {
-        let own = self.waiting.values().filter(|asked| asked.arrival.account == account);
-        own.count()
+    fn rejectable_of(&self, account: u64) -> usize {
+        let waiting = self.waiting.values().map(|asked| &asked.arrival);
+        waiting
+            .filter(|arrival| arrival.account == account && !arrival.continuation)
+            .count()
     }
 }
 
@@ -270,7 +268,7 @@ fn arrival(units_most: u32, continuations: bool) -> impl Strategy<Value = Arriva
     let tier = prop_oneof![Just(Tier::Flex), Just(Tier::Default), Just(Tier::Priority)];
     let expires = prop::option::of((0..2000_u64).prop_map(Duration::from_millis));
     let deadline = prop::option::of((0..5000_u64).prop_map(Duration::from_millis));
-    let continuation = prop::bool::weighted(if continuations { 0.1 } else { 0.0 });
+    let continuation = prop::bool::weighted(if continuations { 0.4 } else { 0.0 });
     (
         0..ACCOUNTS,
         1..=units_most,
@@ -370,4 +368,32 @@ fn a_request_that_can_never_be_admitted_is_rejected() {
     let (id, rejected) = ask(&mut queue, 1, 4);
     assert_eq!(rejected, [(id, Verdict::Rejected(Rejection::TooLarge { most: 3 }))]);
     assert_eq!((queue.accounts(), queue.free()), (0, 3));
+}
+
+#[test]
+fn continuations_take_no_newcomers_room() {
+    let bounds = Bounds {
+        waiting: 4,
+        waiting_per_account: 2,
+        ..Bounds::of(1)
+    };
+    let mut queue = Queue::new(bounds, FewestHeld);
+    ask(&mut queue, 1, 1);
+    for _ in 0..8 {
+        let further = Request {
+            continuation: true,
+            ..Request::new(Account::new(1), ())
+        };
+        assert!(queue.arrive(Instant::now(), further).1.is_empty());
+    }
+    for account in 2..6 {
+        let (_, decided) = ask(&mut queue, account, 1);
+        assert!(
+            decided.is_empty(),
+            "account {account}'s only request was decided about: {decided:?}"
+        );
+    }
+    // The account of the continuations may have a new request too; it is rejected only because the queue is full of others' only ones.
+    let (own, decided) = ask(&mut queue, 1, 1);
+    assert!(matches!(decided[..], [(id, Verdict::Rejected(Rejection::QueueFull { .. }))] if id == own));
 }
