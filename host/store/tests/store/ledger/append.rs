@@ -130,6 +130,40 @@ async fn a_ledger_that_nobody_asks_heals_too() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_lost_an_entry_refuses_until_it_is_reopened() {
+    /// As many as wait in memory at most.
+    const KEPT: u64 = 16_384;
+    let mut setup = LedgerHost::new().await;
+    let connection = connect(setup.host.data());
+    connection.execute_batch(REFUSE_ENTRIES).unwrap();
+    let mut known = setup.chains.clone();
+    let mut last = None;
+    for n in 0..=KEPT {
+        known = if n == KEPT { setup.chains.clone() } else { known };
+        let billed = BilledRequest::new(setup.account, "acme", &format!("req-{n}"));
+        last = Some(setup.ledger.append(Record::Entry(setup.chains.settle(&billed))));
+    }
+    let refused = last.unwrap().await.unwrap_err();
+    assert!(refused.message().contains("restart"), "{refused}");
+    connection.execute_batch(REPAIR).unwrap();
+    // Without the lost entry, no later one of its account continues the chain.
+    let next = BilledRequest::new(setup.account, "acme", "next");
+    let refused = setup.ledger.append(Record::Hold(next.hold())).await.unwrap_err();
+    assert!(refused.message().contains("restart"), "{refused}");
+
+    let mut setup = setup.reopen(|_| {}).await;
+    assert_eq!(setup.entries().await.len() as u64, KEPT);
+    setup.chains = known;
+    assert_eq!(
+        setup.ledger.head(setup.account).await.unwrap(),
+        setup.chains.head(setup.account)
+    );
+    let entry = setup.chains.settle(&next);
+    setup.ledger.append(Record::Entry(entry)).await.unwrap();
+    assert_eq!(setup.verify().await.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_stays_unwritten_at_the_end_is_billed_as_held() {
     let mut setup = LedgerHost::new().await;
     let billed = BilledRequest::new(setup.account, "acme", "req-1");
