@@ -49,7 +49,7 @@ where
 }
 
 impl Serving {
-    /// Requests whose answer has not been sent to its end.
+    /// Requests whose answer has not been written to its end.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.count()

@@ -193,10 +193,25 @@ where
     }
 }
 
-/// A stream that records in `activity` when bytes arrive.
+/// A stream that records in `activity` when bytes arrive, when some have been written and when all have, and its end.
 struct ObservedIo<I> {
     io: I,
     activity: Arc<Activity>,
+}
+
+impl<I> ObservedIo<I> {
+    fn record_sent(&self, written: io::Result<usize>) -> io::Result<usize> {
+        if written.as_ref().is_ok_and(|bytes| *bytes > 0) {
+            self.activity.record_sent();
+        }
+        written
+    }
+}
+
+impl<I> Drop for ObservedIo<I> {
+    fn drop(&mut self) {
+        self.activity.record_closed();
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for ObservedIo<I> {
@@ -216,7 +231,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for ObservedIo<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for ObservedIo<I> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.io).poll_write(context, bytes));
+        Poll::Ready(self.record_sent(written))
     }
 
     fn poll_write_vectored(
@@ -224,15 +240,19 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for ObservedIo<I> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, pieces)
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, pieces));
+        Poll::Ready(self.record_sent(written))
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
 
+    /// Hyper calls it when it has no bytes left that it could write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        self.activity.record_flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

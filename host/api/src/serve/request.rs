@@ -19,7 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -28,7 +28,10 @@ use tokio::{
 };
 use tower::{Service, ServiceExt};
 
-/// Requests of a whole server, from their head to the last byte of their answer.
+/// Bytes of an answer that hyper is given at once. It takes whatever it is given, however much of it waits for the client.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Requests of a whole server, from their head until the last byte of their answer has left the server.
 #[derive(Default)]
 pub(crate) struct InFlight {
     count: AtomicUsize,
@@ -55,6 +58,8 @@ impl InFlight {
 /// What happens on a connection, which decides how long it may stay open.
 pub(crate) struct Activity {
     state: Mutex<State>,
+    /// Requests whose answer has been given to hyper as a whole and not yet been written. `None` when the connection has ended.
+    unflushed: Mutex<Option<Vec<InFlightGuard>>>,
     head_began: Notify,
 }
 
@@ -91,6 +96,7 @@ impl Activity {
                 since: Instant::now(),
                 head: None,
             }),
+            unflushed: Mutex::new(Some(Vec::new())),
             head_began: Notify::new(),
         }
     }
@@ -114,6 +120,41 @@ impl Activity {
         if is_http1 && state.active == 0 && state.head.is_none() {
             state.head = Some(Instant::now());
             self.head_began.notify_one();
+        }
+    }
+
+    /// Bytes have been written, so the client reads. Those of HTTP/2 may be a ping; there, the windows of its streams tell, which
+    /// decide when hyper takes the next piece of an answer.
+    pub fn record_sent(&self) {
+        let mut state = self.state.lock();
+        if state.version.is_some_and(|version| version <= Version::HTTP_11) {
+            state.since = Instant::now();
+        }
+    }
+
+    /// Everything that hyper was given has been written: the requests whose answers were a part of it have ended.
+    pub fn record_flushed(&self) {
+        // Dropped without the lock: a guard changes the state.
+        let ended = self.unflushed.lock().as_mut().map(std::mem::take);
+        drop(ended);
+    }
+
+    /// Nothing will be written any more.
+    pub fn record_closed(&self) {
+        let ended = self.unflushed.lock().take();
+        drop(ended);
+    }
+
+    /// Keeps a request in flight until its answer, which has been given to hyper, is written.
+    fn end_when_flushed(&self, mut guard: InFlightGuard) {
+        guard.set_unread(true);
+        let mut unflushed = self.unflushed.lock();
+        match unflushed.as_mut() {
+            Some(guards) => guards.push(guard),
+            None => {
+                drop(unflushed);
+                drop(guard);
+            }
         }
     }
 
@@ -222,7 +263,7 @@ where
                 false => response,
             };
             guard.set_unread(true);
-            Ok(response.map(|body| Body::new(InFlightBody { body, guard })))
+            Ok(response.map(|body| Body::new(InFlightBody::new(body, guard))))
         })
     }
 }
@@ -290,10 +331,46 @@ impl HttpBody for DeadlineBody {
     }
 }
 
-/// An answer's body, whose request is in flight until it is dropped.
+/// An answer's body. Its request is in flight until the body's end has been written, or until it is dropped before its end.
 struct InFlightBody {
     body: Body,
-    guard: InFlightGuard,
+    /// The rest of the last piece.
+    rest: Bytes,
+    /// `None` when the end has been given to hyper.
+    guard: Option<InFlightGuard>,
+}
+
+impl InFlightBody {
+    fn new(body: Body, guard: InFlightGuard) -> Self {
+        let mut body = Self {
+            body,
+            rest: Bytes::new(),
+            guard: Some(guard),
+        };
+        body.end_if_taken();
+        body
+    }
+
+    /// Hyper does not ask for more of a body that says that it has ended.
+    fn end_if_taken(&mut self) {
+        if self.is_end_stream() {
+            self.end();
+        }
+    }
+
+    /// Called before hyper gets the last piece: it may be written before hyper asks again.
+    fn end(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            let connection = guard.connection.clone();
+            connection.end_when_flushed(guard);
+        }
+    }
+
+    fn set_unread(&mut self, unread: bool) {
+        if let Some(guard) = &mut self.guard {
+            guard.set_unread(unread);
+        }
+    }
 }
 
 impl HttpBody for InFlightBody {
@@ -305,17 +382,40 @@ impl HttpBody for InFlightBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // hyper asks for more: what there was has been sent.
-        self.guard.set_unread(false);
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        self.guard.set_unread(matches!(frame, Poll::Ready(Some(Ok(_)))));
-        frame
+        self.set_unread(false);
+        let mut frame = match self.rest.is_empty() {
+            true => ready!(Pin::new(&mut self.body).poll_frame(context)),
+            false => Some(Ok(Frame::data(std::mem::take(&mut self.rest)))),
+        };
+        if let Some(Ok(piece)) = &mut frame
+            && let Some(data) = piece.data_mut()
+            && data.len() > PIECE_BYTES
+        {
+            self.rest = data.split_off(PIECE_BYTES);
+        }
+        match &frame {
+            Some(Ok(_)) => {
+                self.set_unread(true);
+                self.end_if_taken();
+            }
+            None => self.end(),
+            // The connection or its stream is reset.
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
     }
 }

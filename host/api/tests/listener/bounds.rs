@@ -1,6 +1,6 @@
 //! Connections, heads and bodies that take too much or too long. Not here: the end of the server (`drain`).
 
-use crate::support::{A_WHILE, Wire, options, start};
+use crate::support::{A_WHILE, LARGE_ANSWER, Wire, options, start, start_with_small_buffers};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -246,4 +246,25 @@ async fn a_client_that_reads_nothing_is_cut_off() {
         .await
         .expect("it waits for the client forever")
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_and_steadily_gets_it_all() {
+    let router = Router::new().route("/large", get(async || vec![b'x'; LARGE_ANSWER]));
+    let bound = ServeOptions {
+        read_timeout: SHORT * 5,
+        header_timeout: SHORT,
+        ..options()
+    };
+    let (_serving, _, address) = start_with_small_buffers(&router, bound);
+    let mut wire = Wire::open_with_small_buffer(address).await;
+    wire.write("GET /large HTTP/1.1\r\nhost: riad\r\nconnection: close\r\n\r\n")
+        .await;
+    // It takes more than twice as long as a client may read nothing.
+    let (mut read, mut piece) = (0, [0; 8192]);
+    while let Ok(count @ 1..) = tokio::io::AsyncReadExt::read(&mut wire.0, &mut piece).await {
+        read += count;
+        sleep(SHORT / 20).await;
+    }
+    assert!(read > LARGE_ANSWER, "{read} bytes");
 }

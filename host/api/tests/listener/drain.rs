@@ -1,6 +1,6 @@
 //! The end of a server: which requests finish, which are refused, which are cut off.
 
-use crate::support::{A_WHILE, PATIENCE, Wire, options, start};
+use crate::support::{A_WHILE, LARGE_ANSWER, PATIENCE, Wire, options, start, start_with_small_buffers};
 use axum::{Router, body::Body, routing::get};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -203,4 +203,24 @@ async fn a_server_that_is_dropped_ends_everything() {
     timeout(PATIENCE, dropped).await.expect("it lives on").unwrap();
     wire.rest().await;
     drop(pieces);
+}
+
+#[tokio::test]
+async fn an_answer_is_in_flight_until_it_is_written() {
+    let router = Router::new().route("/large", get(async || vec![b'x'; LARGE_ANSWER]));
+    let (serving, lifecycle, address) = start_with_small_buffers(&router, options());
+    let mut wire = Wire::open_with_small_buffer(address).await;
+    wire.get("/large").await;
+    until_in_flight(&serving, 1).await;
+    // The handler has ended, and nobody reads.
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(serving.in_flight(), 1);
+
+    lifecycle.start_draining();
+    let draining = tokio::spawn(serving.drain(PATIENCE));
+    tokio::time::sleep(A_WHILE).await;
+    assert!(!draining.is_finished(), "it did not wait for the answer");
+    let answer = wire.rest().await;
+    assert!(answer.len() > LARGE_ANSWER, "{} bytes", answer.len());
+    assert_eq!(timeout(PATIENCE, draining).await.unwrap().unwrap(), 0);
 }

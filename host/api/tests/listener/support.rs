@@ -6,7 +6,7 @@ use riad_core::Limits;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -25,6 +25,23 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Bytes of the buffers below a slow connection, as they are asked for. The kernel makes them a few times larger.
+const SMALL: u32 = 16 << 10;
+/// An answer that does not fit into them.
+pub const LARGE_ANSWER: usize = 2 << 20;
+
+/// A server whose sockets take few bytes at once. Their buffers are those of the listener.
+pub fn start_with_small_buffers(router: &Router, options: ServeOptions) -> (Serving, Lifecycle, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(SMALL).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let address = listener.local_addr().unwrap();
+    let lifecycle = Lifecycle::default();
+    lifecycle.set_ready(router);
+    (serve(listener, lifecycle.clone(), options), lifecycle, address)
+}
+
 /// A ready server over `router`.
 pub async fn start(router: &Router, options: ServeOptions) -> (Serving, Lifecycle, SocketAddr) {
     let (listener, address) = listen().await;
@@ -39,6 +56,13 @@ pub struct Wire(pub TcpStream);
 impl Wire {
     pub async fn open(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// A client that takes few bytes before it reads.
+    pub async fn open_with_small_buffer(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(SMALL).unwrap();
+        Self(socket.connect(address).await.unwrap())
     }
 
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
