@@ -3,6 +3,7 @@
 use super::{
     ValidRequest, choice,
     prepared::{self, Prepared},
+    size,
 };
 use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
@@ -104,6 +105,7 @@ async fn start(
             "the prompting stage of this room returned no messages",
         ));
     }
+    size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
     let encoding = encode(shared, pass, &meter, &prompt.messages);
     let encoded = encoding
         .instrument(info_span!(target: "riad_services", "count_prompt"))
