@@ -94,7 +94,7 @@ impl Shared {
             dependencies.engine.max_sequences(),
             &dependencies.limits,
         ));
-        let workers = Workers::new()?;
+        let workers = Workers::new(&dependencies.limits)?;
         Ok(Self {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,

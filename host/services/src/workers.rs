@@ -6,7 +6,7 @@
 
 use parking_lot::Mutex;
 use riad_admission::{Bounds, Limiter, ProcessorTime, Request, Slice};
-use riad_core::{Account, Error, ErrorKind, Result, TenantPass};
+use riad_core::{Account, Error, ErrorKind, Limits, Result, TenantPass};
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 /// Text in one slice: a few milliseconds of work.
 pub(crate) const SLICE_BYTES: usize = 32 << 10;
 
-/// Pieces of work that may wait to begin, and those of one account. Each is a request, most of which wait for milliseconds.
-const WAITING: usize = 1024;
-const WAITING_PER_ACCOUNT: usize = 256;
+/// Requests of one account whose work may wait to begin, at least: most wait for milliseconds. More where `limits.queue` is more,
+/// because each of those needs a worker before it gets there.
+const WAITING_LEAST: usize = 256;
 /// For which it may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -46,15 +46,18 @@ pub(crate) struct Work {
 
 impl Workers {
     /// A thread per processor, but at least two, because one is kept for other accounts than the one that has the others.
-    pub fn new() -> Result<Arc<Self>> {
+    pub fn new(limits: &Limits) -> Result<Arc<Self>> {
         let threads = thread::available_parallelism().map_or(2, |threads| threads.get().max(2));
-        Self::with_threads(u32::try_from(threads).unwrap_or(u32::MAX), WAITING_PER_ACCOUNT)
+        Self::with_threads(
+            u32::try_from(threads).unwrap_or(u32::MAX),
+            WAITING_LEAST.max(limits.queue as usize),
+        )
     }
 
     fn with_threads(threads: u32, waiting_per_account: usize) -> Result<Arc<Self>> {
         let bounds = Bounds {
             per_account: threads.saturating_sub(1).max(1),
-            waiting: WAITING,
+            waiting: waiting_per_account.saturating_mul(4),
             waiting_per_account,
             ..Bounds::of(threads)
         };
@@ -151,7 +154,6 @@ fn busy() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
 
     const ONE: u32 = 1;
 
@@ -300,10 +302,10 @@ mod tests {
         let mut work = workers.work_of(Account::new(1), ONE);
         let failed: Result<()> = work.run(|| panic!("this test lets a slice panic")).await;
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Internal);
-        assert_eq!(work.run(|| Ok(7)).await.unwrap(), 7);
-        assert!(
-            work.run(|| Ok(())).now_or_never().is_none(),
-            "the work is done elsewhere"
-        );
+        let name = work
+            .run(|| Ok(thread::current().name().map(str::to_owned)))
+            .await
+            .unwrap();
+        assert_eq!(name.as_deref(), Some("riad-worker-0"), "the only thread lives on");
     }
 }
