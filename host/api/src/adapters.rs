@@ -7,7 +7,7 @@ use crate::{
     state::AppState,
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{FromRequest, Multipart, Request, State},
     http::StatusCode,
@@ -16,6 +16,7 @@ use riad_api_types::adapters::{
     Adapter, AdapterList, AdapterPatch, DeletedAdapter, Generation, GenerationList, Rollback,
 };
 use riad_core::{AdapterAlias, Error, adapter::AdapterFiles};
+use riad_services::Kept;
 use utoipa::ToSchema;
 
 const CONFIG: &str = "adapter_config.json";
@@ -68,6 +69,7 @@ pub(crate) async fn put_adapter(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(alias): PathParts<String>,
+    Extension(upload): Extension<Kept>,
     form: AdapterForm,
 ) -> ApiResult<(StatusCode, Json<Adapter>)> {
     let alias: AdapterAlias = alias.parse().map_err(ApiError::from)?;
@@ -75,7 +77,7 @@ pub(crate) async fn put_adapter(
         config: form.config.ok_or_else(|| body::missing_field(CONFIG))?,
         weights: form.weights.ok_or_else(|| body::missing_field(WEIGHTS))?,
     };
-    let adapter = state.services.adapters().put(&pass, &alias, &files).await?;
+    let adapter = state.services.adapters().put(&pass, &alias, &files, upload).await?;
     Ok((StatusCode::CREATED, Json(adapter.into())))
 }
 

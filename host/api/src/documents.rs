@@ -9,10 +9,11 @@ use crate::{
     error::{ApiResult, Failures},
     state::AppState,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use riad_api_types::documents::{
     DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument,
 };
+use riad_services::Kept;
 use upload::{DocumentForm, Upload};
 
 const DEFAULT_LIMIT: u32 = 20;
@@ -24,9 +25,10 @@ const DEFAULT_LIMIT: u32 = 20;
 pub(crate) async fn create_document(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
+    Extension(upload): Extension<Kept>,
     Upload(request): Upload,
 ) -> ApiResult<(StatusCode, Json<Document>)> {
-    let document = state.services.documents().create(&pass, request).await?;
+    let document = state.services.documents().create(&pass, request, upload).await?;
     Ok((StatusCode::CREATED, Json(document.into())))
 }
 

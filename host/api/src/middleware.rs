@@ -19,7 +19,8 @@ use axum::{
     routing::MethodRouter,
 };
 use riad_core::{TenantPass, grants::Scope};
-use riad_services::Services;
+use riad_services::{Kept, Services};
+use std::sync::Arc;
 
 /// What may stand before a handler. Variants are declared in the order in which a request passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,13 +89,15 @@ impl Layer {
     }
 }
 
-/// Layer: waits for a permit of the caller's account and holds it until the answer begins.
+/// Layer: waits for a permit of the caller's account. It is held until the answer begins, and by the handler's work as long as that
+/// takes, also when the client has gone.
 async fn hold_upload_permit(
     State(uploads): State<UploadLimiter>,
     Extension(pass): Extension<TenantPass>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let _permit = uploads.acquire(pass.account()).await?;
+    let permit: Kept = Arc::new(uploads.acquire(pass.account()).await?);
+    request.extensions_mut().insert(permit);
     Ok(next.run(request).await)
 }

@@ -6,9 +6,10 @@ use crate::{
     error::{ApiError, ApiResult, Failures},
     state::AppState,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use riad_api_types::plugins::{Plugin, PluginList};
 use riad_core::PluginName;
+use riad_services::Kept;
 
 /// Upload a component; it serves nothing until a pipeline names it
 #[utoipa::path(put, path = "/v1/plugins/{name}", tag = "room", security(("tenant_key" = [])),
@@ -19,10 +20,11 @@ pub(crate) async fn put_plugin(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(name): PathParts<String>,
+    Extension(upload): Extension<Kept>,
     RawBody(component): RawBody,
 ) -> ApiResult<(StatusCode, Json<Plugin>)> {
     let name: PluginName = name.parse().map_err(ApiError::from)?;
-    let version = state.services.plugins().put(&pass, &name, component).await?;
+    let version = state.services.plugins().put(&pass, &name, component, upload).await?;
     Ok((StatusCode::CREATED, Json(version.into())))
 }
 

@@ -30,8 +30,8 @@ pub use capabilities::{Capabilities, DocumentReader, LogLevel, TenantLog, TextEm
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use engine::{
-    AdapterCounts, ChatEngine, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece, ResidentAdapter,
-    UsageReporter,
+    AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
+    ResidentAdapter, UsageReporter,
 };
 pub use idempotency::{IdempotencyStore, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};

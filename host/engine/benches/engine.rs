@@ -212,7 +212,7 @@ impl Bench {
         };
         let generation = Generation {
             account: Account::new(account),
-            ..ask::generation(&messages, &sampling, adapter)
+            ..ask::generation(&self.engine, &messages, &sampling, adapter)
         };
         let mut stream = self
             .engine
@@ -268,7 +268,7 @@ impl Bench {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
             let messages = self.prompt(500);
-            let tokens = self.engine.count_prompt(&messages).await.unwrap();
+            let tokens = self.engine.encode(&messages).unwrap().count();
             let times = self.ask(messages, 1, None, 1, Instant::now()).await;
             rates.push(f64::from(tokens) / times.first().copied().unwrap_or(f64::NAN));
         }

@@ -20,14 +20,17 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use model::LoadedModel;
 use parking_lot::Mutex;
-use prompt::{EncodedPrompt, PromptEncoder};
+use prompt::PromptEncoder;
 use riad_batch::{Namespace, NewSequence};
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     chat::{Message, TokenUsage},
     ledger::EngineTokens,
-    ports::{AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationStream, ResidentAdapter},
+    ports::{
+        AdapterCounts, BatchState, ChatEngine, EncodedPrompt, EnginePermit, Generation, GenerationStream,
+        ResidentAdapter,
+    },
     profile::ModelProfile,
 };
 use sequence::ActiveSequence;
@@ -116,13 +119,16 @@ impl ChatEngine for MistralEngine {
         self.max_sequences
     }
 
-    async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        let prompt = self.encode(messages.to_vec()).await?;
-        Ok(u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX))
+    fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
+        self.encoder.encode(messages)
     }
 
     fn count_text(&self, text: &str) -> u32 {
         u32::try_from(self.encoder.count_text(text)).unwrap_or(u32::MAX)
+    }
+
+    fn longest_token(&self) -> usize {
+        self.encoder.longest_token()
     }
 
     async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream> {
@@ -133,10 +139,9 @@ impl ChatEngine for MistralEngine {
             Some(source) => Some(self.adapters.resident(source, generation.account).await?),
             None => None,
         };
-        let EncodedPrompt {
-            tokens: prompt,
-            answer_parser,
-        } = self.encode(std::mem::take(&mut generation.messages)).await?;
+        let prompt = std::mem::take(&mut generation.prompt);
+        let answer_parser = self.encoder.answer_parser(&prompt);
+        let prompt = prompt.tokens;
         if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
             return Err(Error::invalid(format!(
                 "the messages have the token {unknown}, which the model does not know; leave its text out"
@@ -180,8 +185,8 @@ impl ChatEngine for MistralEngine {
         Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
     }
 
-    async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
-        self.adapters.inspect(files.clone()).await
+    fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
+        self.adapters.inspect(files)
     }
 
     fn forget_account(&self, account: Account) {
@@ -219,13 +224,6 @@ impl ChatEngine for MistralEngine {
 
     fn counted(&self) -> EngineTokens {
         *self.counted.0.lock()
-    }
-}
-
-impl MistralEngine {
-    async fn encode(&self, messages: Vec<Message>) -> Result<EncodedPrompt> {
-        let encoder = self.encoder.clone();
-        blocking(move || encoder.encode(&messages)).await
     }
 }
 

@@ -1,38 +1,30 @@
 //! The `static` embedder: a Model2Vec table from a local folder. Small and quick; weaker than BM25 on its own, hence its
 //! weight in the fusion. Not here: chunking, the index.
 
-use async_trait::async_trait;
 use model2vec_rs::model::StaticModel;
 use riad_core::{
-    Error, ErrorKind, Result,
+    Error, Result,
     ports::{Embedder, EmbeddingSpace},
 };
 use sha2::{Digest, Sha256};
 use std::{
     fmt,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 use tokenizers::Tokenizer;
-
-/// Bytes of texts that are embedded where they are asked for, such as a search's query: that takes less time than another thread
-/// needs to begin.
-const SHORT_BYTES: usize = 2048;
 
 /// Measured on three sets of technical English (`host/models/embed/REPORT.md`): with equal weight the fusion finds less
 /// than BM25 alone, with this one more.
 const FUSION_WEIGHT: f32 = 0.3;
 
 pub struct StaticEmbedder {
-    model: Arc<StaticModel>,
+    model: StaticModel,
     /// Counts: the model keeps its own to itself.
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Tokenizer,
     name: String,
     space: EmbeddingSpace,
-    counted: Arc<AtomicU64>,
+    counted: AtomicU64,
 }
 
 impl StaticEmbedder {
@@ -51,7 +43,7 @@ impl StaticEmbedder {
             .with_param("embeddings.model")
         };
         // Otherwise the texts of a call go through rayon's global pool, and whoever embeds one search's query waits there until all that
-        // other callers have put before it is done. Threads of our own keep the cores busy. This is for the whole process, and only for
+        // other callers have put before it is done. The caller's threads keep the cores busy. This is for the whole process, and only for
         // this version of the crate: `mistralrs` has another one, which encodes one text at a time.
         tokenizers::parallelism::set_parallelism(false);
         let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|error| wrong(&error))?;
@@ -66,16 +58,15 @@ impl StaticEmbedder {
             dimensions,
         };
         Ok(Self {
-            model: Arc::new(model),
-            tokenizer: Arc::new(tokenizer),
+            model,
+            tokenizer,
             name,
             space,
-            counted: Arc::default(),
+            counted: AtomicU64::default(),
         })
     }
 }
 
-#[async_trait]
 impl Embedder for StaticEmbedder {
     fn space(&self) -> &EmbeddingSpace {
         &self.space
@@ -89,26 +80,17 @@ impl Embedder for StaticEmbedder {
         FUSION_WEIGHT
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
-        let (model, tokenizer, counted) = (self.model.clone(), self.tokenizer.clone(), self.counted.clone());
-        let bytes: usize = texts.iter().map(String::len).sum();
-        let work = move || {
-            let count = |text: &String| tokenizer.encode_fast(text.as_str(), false).map_or(0, |read| read.len());
-            let tokens: usize = texts.iter().map(count).sum();
-            // No length limit: a chunk is short, and a query must not be cut silently.
-            let vectors = model.encode_with_args(&texts, None, 1024);
-            let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-            // Counted here and not where it is awaited: a dropped call has read its texts all the same.
-            counted.fetch_add(u64::from(tokens), Ordering::Relaxed);
-            (vectors, tokens)
+    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
+        let count = |text: &String| {
+            let encoded = self.tokenizer.encode_fast(text.as_str(), false);
+            encoded.map_or(0, |encoded| encoded.len())
         };
-        if bytes <= SHORT_BYTES {
-            return Ok(work());
-        }
-        let embedding = tokio::task::spawn_blocking(work);
-        embedding
-            .await
-            .map_err(|e| Error::new(ErrorKind::Internal, "embedding failed").with_source(e))
+        let tokens: usize = texts.iter().map(count).sum();
+        // No length limit: a chunk is short, and a query must not be cut silently.
+        let vectors = self.model.encode_with_args(texts, None, 1024);
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        self.counted.fetch_add(u64::from(tokens), Ordering::Relaxed);
+        Ok((vectors, tokens))
     }
 
     fn counted(&self) -> u64 {
@@ -120,17 +102,14 @@ impl Embedder for StaticEmbedder {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn tokens_are_the_tokenizers_and_an_empty_text_gives_zeros() {
+    #[test]
+    fn tokens_are_the_tokenizers_and_an_empty_text_gives_zeros() {
         let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         // "unbelievably" is one word and several tokens.
-        let (one, tokens) = embedder.embed(vec!["unbelievably".into()]).await.unwrap();
+        let (one, tokens) = embedder.embed(&["unbelievably".into()]).unwrap();
         assert!(tokens > 1, "{tokens}");
-        let (both, together) = embedder
-            .embed(vec!["unbelievably".into(), String::new()])
-            .await
-            .unwrap();
+        let (both, together) = embedder.embed(&["unbelievably".into(), String::new()]).unwrap();
         assert_eq!((together, &both[0]), (tokens, &one[0]));
         assert!(both[1].iter().all(|x| *x == 0.0));
         assert_eq!(embedder.counted(), u64::from(tokens + together));
@@ -143,7 +122,7 @@ mod tests {
         let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         let (release, released) = mpsc::channel::<()>();
-        let released = Arc::new(parking_lot::Mutex::new(released));
+        let released = std::sync::Arc::new(parking_lot::Mutex::new(released));
         let (begin, began) = mpsc::channel();
         for _ in 0..rayon::current_num_threads() {
             let (begin, released) = (begin.clone(), released.clone());
@@ -158,9 +137,8 @@ mod tests {
         }
         let (done, result) = mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let texts = (0..64).map(|index| format!("text {index}")).collect();
-            done.send(runtime.block_on(embedder.embed(texts))).unwrap();
+            let texts: Vec<String> = (0..64).map(|index| format!("text {index}")).collect();
+            done.send(embedder.embed(&texts)).unwrap();
         });
         let embedded = result.recv_timeout(std::time::Duration::from_secs(20));
         drop(release);

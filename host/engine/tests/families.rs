@@ -80,7 +80,7 @@ async fn family_keeps_its_promises(family: &str) {
     );
     assert_eq!(answers(&engine, None).await, base, "the same again");
 
-    let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
+    let info = engine.inspect_adapter(&ask::files(&adapter.folder)).unwrap();
     let tensors = made.matrices().len() as u32 * 2;
     assert_eq!((info.rank, info.tensors), (4, tensors));
     let adapted = answers(&engine, Some(&adapter)).await;
@@ -200,7 +200,7 @@ async fn ranks_and_alphas_of_single_layers_are_pefts() {
         });
         let name = format!("adapter-{number}");
         let adapter = made.adapter_of_ranks(rank, config, &name, &made.matrices(), 8);
-        let info = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap();
+        let info = engine.inspect_adapter(&ask::files(&adapter.folder)).unwrap();
         assert_eq!((info.rank, info.tensors), (9, 28), "the greatest rank");
         let adapted = answers(&engine, Some(&adapter)).await;
         assert_eq!(texts(&adapted), expected(&made.model(), Some(&adapter)), "{name}");
@@ -233,8 +233,8 @@ async fn a_family_outside_of_the_list_runs_but_takes_no_adapter() {
     let base = answers(&engine, None).await;
     assert!(base.iter().all(|answer| answer.tokens() == MAX_TOKENS));
 
-    let refused = engine.inspect_adapter(&ask::files(&adapter.folder)).await.unwrap_err();
-    let generation = ask::generation(&prompts()[0], &Sampling::greedy(MAX_TOKENS), Some(&adapter));
+    let refused = engine.inspect_adapter(&ask::files(&adapter.folder)).unwrap_err();
+    let generation = ask::generation(&engine, &prompts()[0], &Sampling::greedy(MAX_TOKENS), Some(&adapter));
     let not_answered = engine
         .generate(generation, EnginePermit::new(|| {}))
         .await

@@ -103,7 +103,7 @@ fn the_adapters_change_what_the_reference_says() {
 async fn every_answer_alone_is_the_references() {
     let engine = ask::open(&shipped::base(), 1).await;
     for case in CASES.iter() {
-        assert_eq!(engine.count_prompt(&case.messages).await.unwrap(), case.prompt_tokens);
+        assert_eq!(engine.encode(&case.messages).unwrap().count(), case.prompt_tokens);
         case.check(&case.ask(&engine).await);
     }
 }

@@ -28,8 +28,6 @@ pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
 pub(crate) const RECORD_BYTES: usize = 64 << 10;
 /// Random bytes that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
-/// Tokens of a text up to this size are counted on the async thread; a longer one would delay others on it.
-pub(crate) const INLINE_COUNT_BYTES: usize = 16 << 10;
 
 /// Counts the linear memory of one guest, over all its memories, and remembers a denial: most guests react to a denied
 /// `memory.grow` with an `unreachable` trap, which does not mention memory.

@@ -4,7 +4,7 @@ mod residency;
 
 pub(crate) use residency::{forget, tell_once};
 
-use crate::{audit, shared::Shared};
+use crate::{audit, shared::Shared, workers::Kept};
 use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Result, TenantPass,
     adapter::{Adapter, AdapterChange, AdapterFiles, KeptGeneration},
@@ -18,11 +18,18 @@ const CONFIG_BYTES: usize = 64 << 10;
 pub struct AdapterService(pub(crate) Arc<Shared>);
 
 impl AdapterService {
-    /// Checks the files against the base model and points the alias to them. On failure the alias keeps its generation.
+    /// Checks the files against the base model and points the alias to them. On failure the alias keeps its generation. `upload` is kept
+    /// until the check has ended, also when the caller has gone.
     ///
     /// # Errors
     /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` names the tensor or the field at fault.
-    pub async fn put(&self, pass: &TenantPass, alias: &AdapterAlias, files: &AdapterFiles) -> Result<Adapter> {
+    pub async fn put(
+        &self,
+        pass: &TenantPass,
+        alias: &AdapterAlias,
+        files: &AdapterFiles,
+        upload: Kept,
+    ) -> Result<Adapter> {
         pass.require(Scope::Adapters, Access::Write)?;
         let most = self.0.limits.adapter_bytes;
         if files.weights.len() as u64 > most {
@@ -43,7 +50,9 @@ impl AdapterService {
             .with_param("adapter_config.json"));
         }
         let room = self.0.rooms.open(pass).await?;
-        let info = self.0.engine.inspect_adapter(files).await?;
+        let (engine, inspected) = (Arc::clone(&self.0.engine), files.clone());
+        let mut work = self.0.workers.work(pass).keep(upload);
+        let info = work.run(move || engine.inspect_adapter(&inspected)).await?;
         let (shared, pass, alias, files) = (Arc::clone(&self.0), pass.clone(), alias.clone(), files.clone());
         audit::run_to_completion(async move {
             let adapter = room.adapters.put(&alias, &files, &info).await?;

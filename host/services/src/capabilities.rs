@@ -10,14 +10,19 @@ use async_trait::async_trait;
 use riad_core::{
     DocumentId, Error, Result, TenantPass,
     document::{DocumentWithText, Metadata, Passage},
-    ports::{Capabilities, ChatEngine, DocumentReader, Room, TextEmbedder, TokenCounter},
+    ports::{Capabilities, DocumentReader, Room, TextEmbedder, TokenCounter},
 };
 use std::sync::Arc;
+
+/// Bytes of a text whose tokens are counted where the guest runs: that takes a few milliseconds at most, which is what a guest may
+/// compute at once itself, and its time is limited. A standard prompt counts dozens of passages, each far shorter.
+const INLINE_COUNT_BYTES: usize = 16 << 10;
 
 /// What they embed is metered to the request that they serve.
 pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, meter: GuestMeter) -> Capabilities {
     let room_capabilities = Arc::new(RoomCapabilities {
         shared: Arc::clone(shared),
+        pass: pass.clone(),
         room: room.clone(),
         meter,
     });
@@ -26,13 +31,17 @@ pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room,
         sql: Arc::clone(&room.sql),
         embeddings: room_capabilities,
         settings: Arc::clone(&room.settings),
-        tokens: Arc::new(EngineTokenCounter(Arc::clone(&shared.engine))),
+        tokens: Arc::new(EngineTokenCounter {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+        }),
         log: shared.logs.open(pass),
     }
 }
 
 struct RoomCapabilities {
     shared: Arc<Shared>,
+    pass: TenantPass,
     room: Room,
     meter: GuestMeter,
 }
@@ -46,7 +55,8 @@ impl DocumentReader for RoomCapabilities {
             limit: limit.min(self.shared.limits.search_results),
             filter,
         };
-        search::search_room(&self.shared, self.meter.handle()?, &self.room, request, 0).await
+        let mut work = self.shared.workers.work(&self.pass);
+        search::search_room(&self.shared, &mut work, self.meter.handle()?, &self.room, request, 0).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
@@ -64,15 +74,25 @@ impl TextEmbedder for RoomCapabilities {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let (vectors, _) = embeddings::embed(&self.shared, self.meter.handle()?, texts, 0).await?;
+        let mut work = self.shared.workers.work(&self.pass);
+        let (vectors, _) = embeddings::embed(&self.shared, &mut work, self.meter.handle()?, texts, 0).await?;
         Ok(vectors)
     }
 }
 
-struct EngineTokenCounter(Arc<dyn ChatEngine>);
+struct EngineTokenCounter {
+    shared: Arc<Shared>,
+    pass: TenantPass,
+}
 
+#[async_trait]
 impl TokenCounter for EngineTokenCounter {
-    fn count(&self, text: &str) -> u32 {
-        self.0.count_text(text)
+    async fn count(&self, text: String) -> Result<u32> {
+        let engine = Arc::clone(&self.shared.engine);
+        if text.len() <= INLINE_COUNT_BYTES {
+            return Ok(engine.count_text(&text));
+        }
+        let mut work = self.shared.workers.work(&self.pass);
+        work.run(move || Ok(engine.count_text(&text))).await
     }
 }

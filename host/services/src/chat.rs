@@ -9,6 +9,7 @@ mod event;
 mod prepare;
 mod prepared;
 mod request;
+mod size;
 mod stream;
 
 pub use event::ChatEvent;
@@ -37,6 +38,7 @@ impl ChatService {
         let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
         let limits = &pass.policy().limits;
         let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
+        size::check_request(self.0.engine.as_ref(), valid.messages())?;
         let started = prepare::prepare(&self.0, pass, valid, deadline).await?;
         Ok(stream::spawn(started))
     }

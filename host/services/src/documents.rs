@@ -2,10 +2,11 @@
 
 use crate::{
     audit,
-    chunking::{self, Format},
+    chunking::{Format, Piece, Windows},
     embeddings,
     metering::RequestMeter,
     shared::Shared,
+    workers::{Kept, Work},
 };
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
@@ -38,19 +39,21 @@ pub struct DocumentList {
 pub struct DocumentService(pub(crate) Arc<Shared>);
 
 impl DocumentService {
-    /// When it returns, a search finds the document.
+    /// When it returns, a search finds the document. `upload` is kept as long as a processor works for it, also when the caller has gone.
     ///
     /// # Errors
     /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit; `Forbidden`, `Busy` and
     /// `QuotaExceeded` as for a chat, and then nothing is stored.
-    pub async fn create(&self, pass: &TenantPass, request: DocumentRequest) -> Result<Document> {
+    pub async fn create(&self, pass: &TenantPass, request: DocumentRequest, upload: Kept) -> Result<Document> {
         pass.require(Scope::Documents, Access::Write)?;
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
         self.check_metadata(&request.metadata)?;
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;
-        let stored = self.store(pass, title, request, &meter).await;
+        // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
+        let work = self.0.workers.work(pass).keep(upload).keep(meter.handle());
+        let stored = self.store(pass, title, request, &meter, work).await;
         let document = meter.record_engine_result(stored)?;
         meter.settle().await?;
         Ok(document)
@@ -63,21 +66,14 @@ impl DocumentService {
         title: String,
         request: DocumentRequest,
         meter: &RequestMeter,
+        mut work: Work,
     ) -> Result<Document> {
         let room = self.0.rooms.open(pass).await?;
-        let (text, format, characters) = (request.text, request.format, self.0.limits.chunk_characters as usize);
-        let (text, pieces) = tokio::task::spawn_blocking(move || {
-            let pieces = chunking::chunk(&text, format, characters);
-            (text, pieces)
-        })
-        .await
-        .map_err(Error::internal)?;
-        let pieces = pieces?;
+        let (text, pieces) = self.chunk(&mut work, request.text, request.format).await?;
 
         // The title tells the embedder what a chunk from the middle of a document is about.
-        let lengths = |pieces: &[chunking::Piece]| {
-            embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()))
-        };
+        let lengths =
+            |pieces: &[Piece]| embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()));
         // For the whole document before the first batch, because half a document is of no use.
         meter
             .hold(Usage {
@@ -88,7 +84,7 @@ impl DocumentService {
         let mut chunks = Vec::new();
         for batch in pieces.chunks(BATCH) {
             let texts = batch.iter().map(|piece| format!("{title}\n{}", piece.text)).collect();
-            let (vectors, _) = embeddings::run(&self.0, meter.handle(), texts, lengths(batch)).await?;
+            let (vectors, _) = embeddings::run(&self.0, &mut work, meter.handle(), texts, lengths(batch)).await?;
             chunks.extend(batch.iter().zip(vectors).map(|(piece, embedding)| NewChunk {
                 text: piece.text.clone(),
                 offset: piece.offset as u64,
@@ -100,6 +96,7 @@ impl DocumentService {
             text,
             metadata: request.metadata,
         };
+        drop(work);
         meter.record_usage(|used| used.requests = 1);
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
@@ -108,6 +105,27 @@ impl DocumentService {
             Ok(document)
         })
         .await
+    }
+
+    /// Splits a text, a window in each slice.
+    async fn chunk(&self, work: &mut Work, text: String, format: Format) -> Result<(String, Vec<Piece>)> {
+        let mut windows = Windows::new(format, self.0.limits.chunk_characters as usize);
+        let (mut text, mut pieces) = (text, Vec::new());
+        loop {
+            let more;
+            (text, windows, more) = work
+                .run(move || {
+                    let more = windows.next(&text);
+                    Ok((text, windows, more))
+                })
+                .await?;
+            match more {
+                Some(more) => pieces.extend(more),
+                None => break,
+            }
+        }
+        windows.check()?;
+        Ok((text, pieces))
     }
 
     /// # Errors

@@ -1,6 +1,11 @@
 //! Texts to vectors, metered. Not here: the models (`engine`), and what documents are embedded as (`documents`).
 
-use crate::{metering::UsageHandle, shared::Shared};
+use crate::{
+    metering::UsageHandle,
+    shared::Shared,
+    workers::{SLICE_BYTES, Work},
+};
+use parking_lot::Mutex;
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
@@ -8,7 +13,7 @@ use riad_core::{
     price::Usage,
     receipt::SignedReceipt,
 };
-use std::sync::Arc;
+use std::{iter::Peekable, sync::Arc};
 
 /// Tokens that an embedding model may add to each text (begin and end).
 const MARKERS_PER_TEXT: u64 = 2;
@@ -53,7 +58,8 @@ impl EmbeddingService {
             return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
         }
         let meter = self.0.metering.admit(pass, purpose(&self.0, Kind::Embedding)).await?;
-        let embedded = embed(&self.0, meter.handle(), request.input, 1).await;
+        let mut work = self.0.workers.work(pass);
+        let embedded = embed(&self.0, &mut work, meter.handle(), request.input, 1).await;
         let (vectors, tokens) = meter.record_engine_result(embedded)?;
         Ok(Embeddings {
             model: model.to_owned(),
@@ -84,6 +90,7 @@ pub(crate) fn purpose(shared: &Shared, kind: Kind) -> Purpose {
 /// is part of something else.
 pub(crate) async fn embed(
     shared: &Shared,
+    work: &mut Work,
     usage: UsageHandle,
     texts: Vec<String>,
     requests: u64,
@@ -93,7 +100,7 @@ pub(crate) async fn embed(
         ..at_most(texts.iter().map(String::len))
     };
     usage.hold(most).await?;
-    run(shared, usage, texts, most).await
+    run(shared, work, usage, texts, most).await
 }
 
 /// The most that embedding texts of these lengths in bytes may use.
@@ -108,34 +115,104 @@ pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
     }
 }
 
-/// Embeds texts for which `most` is held. Runs to its end even if the caller disconnects, so that the tokens are billed.
+/// What an embedding has used so far. Reports it when the last slice has ended and the caller has got its result or has gone.
+struct Embedding {
+    usage: Mutex<Option<UsageHandle>>,
+    most: Usage,
+    used: Mutex<Usage>,
+}
+
+impl Embedding {
+    fn add(&self, used: Usage) {
+        let mut all = self.used.lock();
+        *all = all.plus(&used);
+    }
+}
+
+impl Drop for Embedding {
+    fn drop(&mut self) {
+        if let Some(usage) = self.usage.get_mut().take() {
+            usage.report(*self.used.get_mut(), self.most);
+        }
+    }
+}
+
+/// Embeds texts for which `most` is held. When the caller disconnects, the slice that runs is finished and billed, and no other begins.
 pub(crate) async fn run(
     shared: &Shared,
+    work: &mut Work,
     usage: UsageHandle,
     texts: Vec<String>,
     most: Usage,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
-    let (embedder, expected) = (Arc::clone(&shared.embedder), texts.len());
-    let (vectors, tokens) = tokio::spawn(async move {
-        let result = embedder.embed(texts).await;
-        let used = match &result {
-            Ok((_, tokens)) => Usage {
-                requests: most.requests,
-                embedded_tokens: u64::from(*tokens),
-                ..Usage::default()
-            },
-            Err(_) => Usage::default(),
-        };
-        usage.report(used, most);
-        result
-    })
-    .await
-    .map_err(Error::internal)??;
-    if vectors.len() != expected {
-        return Err(Error::internal(format!(
-            "the embedder gave {} vectors for {expected} texts",
-            vectors.len()
-        )));
+    let embedding = Arc::new(Embedding {
+        usage: Mutex::new(Some(usage)),
+        most,
+        used: Mutex::default(),
+    });
+    let (mut vectors, mut tokens) = (Vec::with_capacity(texts.len()), 0_u32);
+    let mut texts = texts.into_iter().peekable();
+    while texts.peek().is_some() {
+        let slice = next_slice(&mut texts);
+        let (embedder, slice_of) = (Arc::clone(&shared.embedder), Arc::clone(&embedding));
+        let (more, read) = work
+            .run(move || {
+                let (vectors, tokens) = embedder.embed(&slice)?;
+                slice_of.add(Usage {
+                    embedded_tokens: u64::from(tokens),
+                    ..Usage::default()
+                });
+                if vectors.len() != slice.len() {
+                    return Err(Error::internal(format!(
+                        "the embedder gave {} vectors for {} texts",
+                        vectors.len(),
+                        slice.len()
+                    )));
+                }
+                Ok((vectors, tokens))
+            })
+            .await?;
+        vectors.extend(more);
+        tokens = tokens.saturating_add(read);
     }
+    embedding.add(Usage {
+        requests: most.requests,
+        ..Usage::default()
+    });
     Ok((vectors, tokens))
+}
+
+/// The next texts, of a slice's size together unless the first is longer.
+fn next_slice(texts: &mut Peekable<impl Iterator<Item = String>>) -> Vec<String> {
+    let (mut slice, mut bytes) = (Vec::new(), 0);
+    while let Some(text) = texts.next_if(|text| slice.is_empty() || bytes + text.len() <= SLICE_BYTES) {
+        bytes += text.len();
+        slice.push(text);
+    }
+    slice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_embedded_in_slices_of_bounded_size() {
+        let lengths = [SLICE_BYTES * 2, 10, SLICE_BYTES - 10, 1, SLICE_BYTES, 0, 0];
+        let mut texts = lengths.map(|length| "x".repeat(length)).into_iter().peekable();
+        let mut slices = Vec::new();
+        while texts.peek().is_some() {
+            let slice = next_slice(&mut texts);
+            slices.push(slice.iter().map(String::len).collect::<Vec<_>>());
+        }
+        assert_eq!(
+            slices,
+            [
+                vec![SLICE_BYTES * 2],
+                vec![10, SLICE_BYTES - 10],
+                vec![1],
+                vec![SLICE_BYTES, 0, 0]
+            ]
+        );
+    }
 }

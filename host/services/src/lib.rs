@@ -33,10 +33,12 @@ pub mod settings;
 mod shared;
 pub mod tenants;
 pub mod usage;
+mod workers;
 
 pub use fair::FairQueue;
 pub use fifo::FifoQueue;
 pub use shared::Dependencies;
+pub use workers::Kept;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;

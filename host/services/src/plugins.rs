@@ -1,6 +1,6 @@
 //! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
 
-use crate::{audit, shared::Shared};
+use crate::{audit, shared::Shared, workers::Kept};
 use bytes::Bytes;
 use riad_core::{
     Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
@@ -12,11 +12,18 @@ use std::sync::Arc;
 pub struct PluginService(pub(crate) Arc<Shared>);
 
 impl PluginService {
-    /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it.
+    /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it. `upload` is kept until the compiler has ended,
+    /// also when the caller has gone.
     ///
     /// # Errors
     /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component.
-    pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
+    pub async fn put(
+        &self,
+        pass: &TenantPass,
+        name: &PluginName,
+        component: Bytes,
+        upload: Kept,
+    ) -> Result<PluginVersion> {
         pass.require(Scope::Plugins, Access::Write)?;
         let most = self.0.limits.plugin_bytes;
         if component.len() as u64 > most {
@@ -29,7 +36,13 @@ impl PluginService {
             return Err(Error::invalid("the body is empty; send the component's bytes"));
         }
         let room = self.0.rooms.open(pass).await?;
-        let info = self.0.sandbox.compile(component.clone()).await?;
+        let (sandbox, compiled) = (Arc::clone(&self.0.sandbox), component.clone());
+        let info = audit::run_to_completion(async move {
+            let info = sandbox.compile(compiled).await;
+            drop(upload);
+            info
+        })
+        .await?;
         let version = PluginVersion {
             name: name.clone(),
             version: info.digest,

@@ -4,6 +4,7 @@ use crate::{
     embeddings,
     metering::{RequestMeter, UsageHandle},
     shared::Shared,
+    workers::Work,
 };
 use riad_core::{
     Error, Result, TenantPass,
@@ -50,7 +51,15 @@ impl SearchService {
         // Read before the search, so that the searched index is at least as new as the reported watermark.
         let index_watermark = room.documents.watermark().await?;
         meter.update_served_by(|served| served.index_watermark = index_watermark);
-        let passages = search_room(&self.0, meter.handle(), &room, request, 1).await?;
+        let passages = search_room(
+            &self.0,
+            &mut self.0.workers.work(pass),
+            meter.handle(),
+            &room,
+            request,
+            1,
+        )
+        .await?;
         Ok(SearchResults {
             passages,
             index_watermark,
@@ -61,13 +70,14 @@ impl SearchService {
 /// Searches an open room and reports the embedded tokens to `usage`; `requests` as for [`embeddings::embed`].
 pub(crate) async fn search_room(
     shared: &Shared,
+    work: &mut Work,
     usage: UsageHandle,
     room: &Room,
     request: SearchRequest,
     requests: u64,
 ) -> Result<Vec<Passage>> {
     check(shared, &request)?;
-    let (mut vectors, _) = embeddings::embed(shared, usage, vec![request.query.clone()], requests).await?;
+    let (mut vectors, _) = embeddings::embed(shared, work, usage, vec![request.query.clone()], requests).await?;
     let query = SearchQuery {
         text: request.query,
         embedding: vectors.pop().unwrap_or_default(),

@@ -6,6 +6,7 @@ use crate::{
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
+    workers::Workers,
 };
 use bytes::Bytes;
 use riad_core::{
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub in_flight: InFlightKeys,
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
+    pub workers: Arc<Workers>,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
 }
@@ -92,6 +94,7 @@ impl Shared {
             dependencies.engine.max_sequences(),
             &dependencies.limits,
         ));
+        let workers = Workers::new(&dependencies.limits)?;
         Ok(Self {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,
@@ -117,6 +120,7 @@ impl Shared {
             in_flight: InFlightKeys::default(),
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
+            workers,
             started: Timestamp::now().as_seconds(),
         })
     }

@@ -1,7 +1,7 @@
 //! What holds for every policy, whatever the bounds and the order of events.
 
 use super::{Bounds, Decision, Queue, Rejection, Request, RequestId, Verdict};
-use crate::{FewestHeld, Fifo, Policy, TokenRequest, VirtualTime};
+use crate::{FewestHeld, Fifo, Policy, ProcessorTime, Slice, TokenRequest, VirtualTime};
 use proptest::prelude::*;
 use riad_core::{Account, policy::Tier, ports::Progress};
 use std::{
@@ -315,6 +315,15 @@ proptest! {
     #[test]
     fn fewest_held_keeps_its_bounds(bounds in bounds(), steps in steps()) {
         Model::new(bounds, FewestHeld, |_, _| ()).play(steps);
+    }
+
+    #[test]
+    fn processor_time_keeps_its_bounds(bounds in bounds(), steps in steps()) {
+        let slice = |arrival: &Arrival, _: &Arc<Progress>| match arrival.continuation {
+            true => Slice::Further,
+            false => Slice::First,
+        };
+        Model::new(bounds, ProcessorTime::default(), slice).play(steps);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use riad_core::{
     chat::{FinishReason, Message, Sampling, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, BatchState, ChatEngine, EnginePermit, Generation, GenerationEnd, GenerationEvent,
+        AdapterCounts, BatchState, ChatEngine, EncodedPrompt, EnginePermit, Generation, GenerationEnd, GenerationEvent,
         GenerationStream, Progress, ResidentAdapter, UsageReporter,
     },
     profile::ModelProfile,
@@ -57,7 +57,7 @@ pub fn text() -> String {
 /// The engine alone, without anything around it: what the platform is compared with.
 pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u32) -> Result<(String, TokenUsage)> {
     let generation = Generation {
-        messages,
+        prompt: engine.encode(&messages)?,
         sampling: Sampling::greedy(max_tokens),
         adapter: None,
         account: Account::new(1),
@@ -145,18 +145,25 @@ impl ChatEngine for FixedEngine {
         SEQUENCES
     }
 
-    async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        Ok(prompt(messages))
+    fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
+        Ok(EncodedPrompt {
+            tokens: vec![0; prompt(messages) as usize],
+            opens_reasoning: false,
+        })
     }
 
     fn count_text(&self, text: &str) -> u32 {
         tokens(text)
     }
 
+    fn longest_token(&self) -> usize {
+        64
+    }
+
     async fn generate(&self, generation: Generation, ticket: EnginePermit) -> Result<GenerationStream> {
         let running = Running {
             counted: Arc::clone(&self.counted),
-            prompt_tokens: prompt(&generation.messages),
+            prompt_tokens: generation.prompt.count(),
             most: TOKENS.min(generation.sampling.max_tokens),
             usage: TokenUsage::default(),
             usage_reporter: generation.usage_reporter,
@@ -167,7 +174,7 @@ impl ChatEngine for FixedEngine {
         Ok(events)
     }
 
-    async fn inspect_adapter(&self, _: &AdapterFiles) -> Result<AdapterInfo> {
+    fn inspect_adapter(&self, _: &AdapterFiles) -> Result<AdapterInfo> {
         Err(Error::invalid("this engine takes no adapters"))
     }
 

@@ -184,6 +184,6 @@ async fn fill(services: &Services, pass: &TenantPass) {
             metadata: Metadata::default(),
             format: Format::Markdown,
         };
-        services.documents().create(pass, request).await.unwrap();
+        services.documents().create(pass, request, Arc::new(())).await.unwrap();
     }
 }

@@ -198,7 +198,6 @@ impl PluginStore for Timed<dyn PluginStore> {
     }
 }
 
-#[async_trait]
 impl Embedder for Timed<dyn Embedder> {
     fn space(&self) -> &EmbeddingSpace {
         self.port.space()
@@ -208,8 +207,8 @@ impl Embedder for Timed<dyn Embedder> {
         self.port.fusion_weight()
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
-        self.watch.time(Part::Embed, self.port.embed(texts)).await
+    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
+        self.watch.time_now(Part::Embed, || self.port.embed(texts))
     }
 
     fn counted(&self) -> u64 {

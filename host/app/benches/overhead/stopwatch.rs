@@ -90,6 +90,13 @@ pub struct Lap {
 pub struct Stopwatch(Arc<Mutex<Vec<Lap>>>);
 
 impl Stopwatch {
+    pub fn time_now<T>(&self, part: Part, call: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = call();
+        self.write(part, begun);
+        result
+    }
+
     pub async fn time<T>(&self, part: Part, call: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let result = call.await;

@@ -24,9 +24,10 @@ pub trait TextEmbedder: Send + Sync {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
 }
 
+#[async_trait]
 pub trait TokenCounter: Send + Sync {
     /// Number of tokens of a text in the chat model's vocabulary.
-    fn count(&self, text: &str) -> u32;
+    async fn count(&self, text: String) -> Result<u32>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The embedding model.
 
 use crate::Result;
-use async_trait::async_trait;
 
 /// Identifies the model that made a vector. Vectors of different spaces must never be mixed in one index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +10,6 @@ pub struct EmbeddingSpace {
     pub dimensions: usize,
 }
 
-#[async_trait]
 pub trait Embedder: Send + Sync {
     fn space(&self) -> &EmbeddingSpace;
 
@@ -24,8 +22,8 @@ pub trait Embedder: Send + Sync {
     fn fusion_weight(&self) -> f32;
 
     /// Unit vectors in the order of the texts, and the number of tokens read. A text without a known token gives zeros.
-    /// CPU-bound: more than a sentence or two runs off the async threads. Dropping the future wastes at most one batch.
-    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)>;
+    /// Keeps a processor busy until it returns, and uses no other one.
+    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)>;
 
     /// Tokens read since the process began.
     fn counted(&self) -> u64;

@@ -12,8 +12,24 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use std::sync::Arc;
 
+/// The tokens of a prompt, from its first to the place where the answer begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EncodedPrompt {
+    pub tokens: Vec<u32>,
+    /// Whether the answer begins inside of the model's reasoning.
+    pub opens_reasoning: bool,
+}
+
+impl EncodedPrompt {
+    /// What a generation of it will report.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+}
+
 pub struct Generation {
-    pub messages: Vec<Message>,
+    pub prompt: EncodedPrompt,
     pub sampling: Sampling,
     /// `None` is the base model.
     pub adapter: Option<AdapterSource>,
@@ -128,11 +144,14 @@ pub trait ChatEngine: Send + Sync {
     /// Generations that may run at the same time, which is the number of permits that the scheduler may issue.
     fn max_sequences(&self) -> usize;
 
-    /// Tokens of the whole prompt, template included. Exactly what a generation of it will report.
-    async fn count_prompt(&self, messages: &[Message]) -> Result<u32>;
+    /// The whole prompt, template included. Keeps a processor busy until it returns.
+    fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt>;
 
-    /// Tokens of a text alone. Quick, never blocks.
+    /// Tokens of a text alone. Keeps a processor busy until it returns.
     fn count_text(&self, text: &str) -> u32;
+
+    /// Bytes of the longest text that one token may stand for: a prompt of more bytes than that for each token of the context does not fit.
+    fn longest_token(&self) -> usize;
 
     /// Starts a generation. The permit is given back when the engine has stopped working for it, which is after the stream's end or
     /// drop, and after the usage was reported.
@@ -140,8 +159,9 @@ pub trait ChatEngine: Send + Sync {
     /// never the base model instead.
     async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream>;
 
-    /// Checks an adapter's files against the base model: `InvalidRequest` names the tensor or the field at fault.
-    async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;
+    /// Checks an adapter's files against the base model: `InvalidRequest` names the tensor or the field at fault. Keeps a processor busy
+    /// until it returns.
+    fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo>;
 
     /// Drops what the engine keeps of the account's prompts and answers for later requests, before the next step. What runs keeps what
     /// it has, and leaves nothing behind; a generation that comes later may.

@@ -161,17 +161,13 @@ impl AdapterCache {
         .await
     }
 
-    pub async fn inspect(&self, files: AdapterFiles) -> Result<AdapterInfo> {
-        let layers = self.layers.clone();
-        blocking(move || {
-            let loaded = layers.load(&files)?;
-            Ok(AdapterInfo {
-                rank: loaded.rank,
-                bytes: files.weights.len() as u64,
-                tensors: loaded.tensors,
-            })
+    pub fn inspect(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
+        let loaded = self.layers.load(files)?;
+        Ok(AdapterInfo {
+            rank: loaded.rank,
+            bytes: files.weights.len() as u64,
+            tensors: loaded.tensors,
         })
-        .await
     }
 
     pub fn counts(&self) -> AdapterCounts {

@@ -7,6 +7,7 @@ use mistralrs::core::{ChatTemplate, MessageContent, apply_chat_template_to};
 use riad_core::{
     Error, Result,
     chat::{Message, Role},
+    ports::EncodedPrompt,
 };
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -16,18 +17,14 @@ pub(super) struct PromptEncoder {
     template: Arc<ChatTemplate>,
     tokenizer: Arc<Tokenizer>,
     reasoning: Option<ReasoningMarkers>,
-}
-
-pub(super) struct EncodedPrompt {
-    pub tokens: Vec<u32>,
-    /// Reads the answer to this prompt.
-    pub answer_parser: ReasoningParser,
+    longest_token: usize,
 }
 
 impl PromptEncoder {
     pub fn new(template: Arc<ChatTemplate>, tokenizer: Arc<Tokenizer>) -> Self {
         Self {
             reasoning: ReasoningMarkers::find(&tokenizer),
+            longest_token: longest_token(&tokenizer),
             template,
             tokenizer,
         }
@@ -40,7 +37,17 @@ impl PromptEncoder {
             .map_or(0, |encoding| encoding.len())
     }
 
-    /// The whole prompt, to the place where the answer begins. Takes milliseconds; may be called on any thread.
+    /// Bytes of the longest text that one token stands for, at least 1.
+    pub fn longest_token(&self) -> usize {
+        self.longest_token
+    }
+
+    /// Reads the answer to a prompt.
+    pub fn answer_parser(&self, prompt: &EncodedPrompt) -> ReasoningParser {
+        ReasoningParser::new(self.reasoning, prompt.opens_reasoning)
+    }
+
+    /// The whole prompt, to the place where the answer begins.
     pub fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
         let Some(template) = &self.template.chat_template else {
             return Err(refused("it has none"));
@@ -57,14 +64,20 @@ impl PromptEncoder {
             Vec::new(),
         )
         .map_err(refused)?;
-        let answer_parser = ReasoningParser::new(self.reasoning, &text);
+        let opens_reasoning = self.reasoning.is_some_and(|markers| markers.are_opened_by(&text));
         // The template has written all special tokens that a prompt begins with.
         let encoding = self.tokenizer.encode_fast(text, false).map_err(refused)?;
         Ok(EncodedPrompt {
             tokens: encoding.get_ids().to_vec(),
-            answer_parser,
+            opens_reasoning,
         })
     }
+}
+
+/// As the vocabulary writes it, which is never shorter than the text itself: byte-level tokenizers write some bytes as two.
+fn longest_token(tokenizer: &Tokenizer) -> usize {
+    let tokens = tokenizer.get_vocab(true);
+    tokens.keys().map(String::len).max().unwrap_or_default().max(1)
 }
 
 fn refused(why: impl std::fmt::Display) -> Error {

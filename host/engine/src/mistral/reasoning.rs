@@ -63,10 +63,11 @@ pub(super) struct ReasoningParser {
 }
 
 impl ReasoningParser {
-    pub fn new(markers: Option<ReasoningMarkers>, prompt: &str) -> Self {
+    /// For the answer to a prompt that opens the reasoning, or does not.
+    pub fn new(markers: Option<ReasoningMarkers>, is_open: bool) -> Self {
         Self {
             markers,
-            is_open: markers.is_some_and(|markers| markers.are_opened_by(prompt)),
+            is_open,
             ..Self::default()
         }
     }

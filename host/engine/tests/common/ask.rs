@@ -126,18 +126,24 @@ impl ReportedUsage {
     }
 }
 
-pub fn generation(messages: &[Message], sampling: &Sampling, adapter: Option<&AdapterSource>) -> Generation {
-    reporting_generation(messages, sampling, adapter).0
+pub fn generation(
+    engine: &Engine,
+    messages: &[Message],
+    sampling: &Sampling,
+    adapter: Option<&AdapterSource>,
+) -> Generation {
+    reporting_generation(engine, messages, sampling, adapter).0
 }
 
 pub fn reporting_generation(
+    engine: &Engine,
     messages: &[Message],
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
 ) -> (Generation, ReportedUsage) {
     let (usage_reporter, reported) = ReportedUsage::reporter();
     let generation = Generation {
-        messages: messages.to_vec(),
+        prompt: engine.encode(messages).unwrap(),
         sampling: sampling.clone(),
         adapter: adapter.cloned(),
         account: Account::new(1),
@@ -155,7 +161,7 @@ pub async fn ask(
     sampling: &Sampling,
     adapter: Option<&AdapterSource>,
 ) -> Result<Answer> {
-    let (generation, mut reported) = reporting_generation(messages, sampling, adapter);
+    let (generation, mut reported) = reporting_generation(engine, messages, sampling, adapter);
     let stream = engine.generate(generation, EnginePermit::new(|| {})).await?;
     let answer = read(stream).await?;
     assert_eq!(

@@ -42,7 +42,7 @@ async fn answer_of(engine: &Engine, account: Account, adapter: Option<&AdapterSo
     let permit = EnginePermit::new(move || _ = given_back.send(()));
     let generation = Generation {
         account,
-        ..ask::generation(&question(), &Sampling::greedy(40), adapter)
+        ..ask::generation(engine, &question(), &Sampling::greedy(40), adapter)
     };
     let stream = engine.generate(generation, permit).await.unwrap();
     let answer = ask::read(stream).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_missing_adapter_is_an_error_and_never_the_base() {
     let mut gone = ask::source(&shipped::acme());
     gone.folder = folder.path().join("gone");
     let ask_for = |source: &AdapterSource| {
-        let generation = ask::generation(&question(), &Sampling::greedy(40), Some(source));
+        let generation = ask::generation(&engine, &question(), &Sampling::greedy(40), Some(source));
         let (given_back, back) = oneshot::channel::<()>();
         let permit = EnginePermit::new(move || drop(given_back));
         let engine = engine.clone();
@@ -155,7 +155,7 @@ async fn an_adapter_in_use_is_not_evicted() {
         (1, 2)
     );
 
-    let generation = ask::generation(&question(), &Sampling::greedy(1500), Some(&first));
+    let generation = ask::generation(&engine, &question(), &Sampling::greedy(1500), Some(&first));
     let mut long = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
     assert_eq!(answer_with(&engine, Some(&second)).await, other_alone);
     let counts = engine.adapter_counts();

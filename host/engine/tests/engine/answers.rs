@@ -49,7 +49,7 @@ async fn the_tokens_that_are_billed_are_those_of_the_text() {
         );
         assert_eq!(
             answer.end.usage.prompt_tokens,
-            engine.count_prompt(&messages).await.unwrap()
+            engine.encode(&messages).unwrap().count()
         );
     }
 }

@@ -28,7 +28,7 @@ async fn a_prompt_longer_than_the_context_is_refused_unbilled() {
     let made = Made::new("llama", SHORT, 1);
     let engine = ask::open(&made.model(), 1).await;
     let long = [Message::user("word ".repeat(200))];
-    let (generation, mut reported) = ask::reporting_generation(&long, &Sampling::greedy(5), None);
+    let (generation, mut reported) = ask::reporting_generation(&engine, &long, &Sampling::greedy(5), None);
     let error = engine.generate(generation, EnginePermit::new(|| {})).await.err();
     let error = error.expect("longer than the model's context");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -43,7 +43,7 @@ async fn a_generation_ends_at_the_last_position_of_the_model() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SHORT, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let prompt = engine.encode(&story()).unwrap().count();
     for _ in 0..3 {
         let (stream, mut tally) = start(&engine, &Sampling::greedy(500)).await;
         let answer = ask::read(stream).await.unwrap();
@@ -63,7 +63,7 @@ async fn what_can_never_fit_into_the_kv_cache_is_refused() {
     let mut config = ask::config(&made.model(), 4);
     config.kv_cache_tokens = 256;
     let engine = riad_engine::open(config).await.unwrap();
-    let (generation, mut reported) = ask::reporting_generation(&story(), &Sampling::greedy(400), None);
+    let (generation, mut reported) = ask::reporting_generation(&engine, &story(), &Sampling::greedy(400), None);
     let stream = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
     let error = ask::read(stream).await.expect_err("more tokens than the cache has");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -128,7 +128,7 @@ async fn start_panicking(engine: &Engine) -> (ask::Stream, oneshot::Receiver<()>
     let permit = EnginePermit::new(move || _ = given_back.send(()));
     let generation = Generation {
         usage_reporter: UsageReporter::new(Arc::default(), |_| panic!("this test lets the engine's thread panic")),
-        ..ask::generation(&story(), &Sampling::greedy(10), None)
+        ..ask::generation(engine, &story(), &Sampling::greedy(10), None)
     };
     (engine.generate(generation, permit).await.unwrap(), back)
 }

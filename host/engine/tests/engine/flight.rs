@@ -4,7 +4,6 @@ use super::{
     common::{
         ask::{self, Answer, Engine, HANGING, ReportedUsage},
         checkpoint::{Made, SMALL},
-        shipped,
     },
     exclusive,
 };
@@ -54,7 +53,7 @@ fn has_ended(stream: &mut GenerationStream) -> bool {
 }
 
 async fn start(engine: &Engine, permits: &Permits, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
-    let (generation, reported) = ask::reporting_generation(&say("Tell me a long story."), sampling, None);
+    let (generation, reported) = ask::reporting_generation(engine, &say("Tell me a long story."), sampling, None);
     let stream = engine.generate(generation, permits.take()).await.unwrap();
     (stream, reported)
 }
@@ -199,13 +198,10 @@ async fn prompts_are_counted_while_the_batch_is_full() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let idle = engine.count_prompt(&say("How many tokens is this?")).await.unwrap();
+    let idle = engine.encode(&say("How many tokens is this?")).unwrap().count();
     let permits = Permits::new(1);
     let (mut running, _) = start(&engine, &permits, &Sampling::greedy(1500)).await;
-    assert_eq!(
-        engine.count_prompt(&say("How many tokens is this?")).await.unwrap(),
-        idle
-    );
+    assert_eq!(engine.encode(&say("How many tokens is this?")).unwrap().count(), idle);
     assert!(!has_ended(&mut running), "counting does not wait for the answer");
     drop(running);
     permits.all_back(1).await;
@@ -242,25 +238,4 @@ async fn two_engines_in_a_process_do_not_mix() {
     }
     assert_eq!(engines[0].adapter_counts().loads, 1);
     assert_eq!(engines[1].adapter_counts().loads, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_prompt_count_ends_no_other_request() {
-    let _exclusive = exclusive().await;
-    let engine = ask::open(&shipped::base(), 1).await;
-    let (messages, sampling) = (say("Tell me a long story."), Sampling::greedy(64));
-    let alone = ask::ask(&engine, &messages, &sampling, None).await.unwrap();
-    // So long that it is not counted at once.
-    let counted = say(&"A long story about a lighthouse. ".repeat(2_000));
-    let leaving = async {
-        let mut dropped = 0;
-        for _ in 0..50 {
-            // Polled once, so that the count has begun, and dropped.
-            dropped += usize::from(engine.count_prompt(&counted).now_or_never().is_none());
-            tokio::task::yield_now().await;
-        }
-        assert!(dropped > 0, "no count was dropped before it was done");
-    };
-    let (answer, ()) = tokio::join!(ask::ask(&engine, &messages, &sampling, None), leaving);
-    assert_eq!(answer.unwrap().text, alone.text);
 }

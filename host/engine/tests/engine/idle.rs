@@ -46,7 +46,7 @@ async fn the_first_request_wakes_an_idle_model_once() {
     let engine = riad_engine::open(config).await.unwrap();
     assert_eq!(unloaded(&engine).await, 1);
     // Counting needs the tokenizer only.
-    let counted = engine.count_prompt(&question()).await.unwrap();
+    let counted = engine.encode(&question()).unwrap().count();
     assert_eq!(counted, base.end.usage.prompt_tokens);
     let state = engine.batch();
     assert_eq!((state.model_loaded, state.model_loads), (false, 1));

@@ -20,7 +20,7 @@ const Q_A: &str = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weigh
 const Q_B: &str = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
 
 async fn refusal(engine: &Engine, files: &AdapterFiles) -> String {
-    let error = engine.inspect_adapter(files).await.expect_err("a wrong adapter");
+    let error = engine.inspect_adapter(files).expect_err("a wrong adapter");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     format!("{}: {}", error.param().unwrap_or("no field"), error.message())
 }
@@ -58,7 +58,7 @@ async fn the_shipped_adapters_are_accepted_with_what_is_in_them() {
     let engine = ask::open(&shipped::base(), 1).await;
     for folder in [shipped::acme(), shipped::globex()] {
         let files = ask::files(&folder);
-        let info = engine.inspect_adapter(&files).await.unwrap();
+        let info = engine.inspect_adapter(&files).unwrap();
         assert_eq!((info.rank, info.tensors), (8, 70));
         assert_eq!(info.bytes, files.weights.len() as u64);
     }

@@ -183,7 +183,7 @@ async fn a_bias_for_a_token_that_is_not_there_is_refused() {
             logit_bias: [(token, 1.0)].into(),
             ..Sampling::greedy(1)
         };
-        let generation = ask::generation(&question(), &sampling, None);
+        let generation = ask::generation(&engine, &question(), &sampling, None);
         engine.generate(generation, EnginePermit::new(|| {})).await.err()
     };
     assert!(generate(vocabulary - 1).await.is_none());

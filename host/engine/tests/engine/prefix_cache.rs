@@ -21,7 +21,7 @@ async fn cached(engine: &Engine, account: u64, adapter: Option<&AdapterSource>, 
     let generation = Generation {
         account: Account::new(account),
         prefix_cache,
-        ..ask::generation(&messages, &Sampling::greedy(2), adapter)
+        ..ask::generation(engine, &messages, &Sampling::greedy(2), adapter)
     };
     let stream = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
     let usage = ask::read(stream).await.unwrap().end.usage;

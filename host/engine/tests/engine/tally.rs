@@ -25,7 +25,7 @@ pub fn story() -> Vec<Message> {
 }
 
 pub async fn start(engine: &Engine, sampling: &Sampling) -> (GenerationStream, ReportedUsage) {
-    let (generation, reported) = ask::reporting_generation(&story(), sampling, None);
+    let (generation, reported) = ask::reporting_generation(engine, &story(), sampling, None);
     let stream = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
     (stream, reported)
 }
@@ -85,7 +85,7 @@ async fn usage_is_counted_then_reported_then_the_permit_returns() {
     let reported_by_then = reported.clone();
     let permit = EnginePermit::new(move || _ = given_back.send(reported_by_then.lock().is_some()));
     let generation = Generation {
-        messages: story(),
+        prompt: engine.encode(&story()).unwrap(),
         sampling: Sampling::greedy(30),
         adapter: None,
         account: Account::new(3),
@@ -108,7 +108,7 @@ async fn usage_is_counted_then_reported_then_the_permit_returns() {
     let (usage, counted) = reported.lock().clone().expect("reported before the last event");
     assert_eq!(usage, end.usage);
     assert_eq!(usage.completion_tokens, 30);
-    assert_eq!(usage.prompt_tokens, engine.count_prompt(&story()).await.unwrap());
+    assert_eq!(usage.prompt_tokens, engine.encode(&story()).unwrap().count());
     assert_eq!(counted, Sums::of(&[usage]), "counted before it was reported");
     assert_eq!(
         (progress.prompt_tokens(), progress.completion_tokens()),
@@ -127,7 +127,7 @@ async fn a_stop_sequence_and_max_tokens_are_told_to_the_token() {
         &["The refund window of Alfa Tools is 41 days."],
         "What is the refund window of Alfa Tools?",
     );
-    let prompt = engine.count_prompt(&question).await.unwrap();
+    let prompt = engine.encode(&question).unwrap().count();
     let whole = ask::ask(&engine, &question, &Sampling::greedy(60), None).await.unwrap();
     assert_eq!(whole.finish(), FinishReason::Stop);
     let mut reported = vec![whole.end.usage];
@@ -158,7 +158,7 @@ async fn a_dropped_stream_ends_within_two_tokens() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let prompt = engine.encode(&story()).unwrap().count();
     let mut reported = Vec::new();
     for pieces in 1..40 {
         let (mut stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
@@ -183,7 +183,7 @@ async fn a_stream_dropped_before_its_first_token_pays_what_was_read() {
     let _exclusive = exclusive().await;
     let made = Made::new("llama", SMALL, 1);
     let engine = ask::open(&made.model(), 1).await;
-    let prompt = engine.count_prompt(&story()).await.unwrap();
+    let prompt = engine.encode(&story()).unwrap().count();
     let mut reported = Vec::new();
     for _ in 0..20 {
         let (stream, tally) = start(&engine, &Sampling::greedy(3000)).await;
@@ -219,7 +219,7 @@ async fn a_generation_that_never_began_reports_zero_usage() {
     let seen = at_permit.clone();
     let generation = Generation {
         usage_reporter: UsageReporter::new(Arc::default(), move |usage| *here.lock() = Some(usage)),
-        ..ask::generation(&story(), &Sampling::greedy(5), Some(&gone))
+        ..ask::generation(&engine, &story(), &Sampling::greedy(5), Some(&gone))
     };
     let permit = EnginePermit::new(move || *seen.lock() = *there.lock());
     let error = engine.generate(generation, permit).await.err().expect("no adapter");
@@ -249,7 +249,7 @@ async fn whatever_happens_at_the_same_time_all_sums_agree() {
                 stop: if i % 5 == 1 { vec!["e".into()] } else { Vec::new() },
                 ..Sampling::greedy(10 + i)
             };
-            let (generation, reported) = ask::reporting_generation(&messages, &sampling, None);
+            let (generation, reported) = ask::reporting_generation(&engine, &messages, &sampling, None);
             let mut stream = engine.generate(generation, EnginePermit::new(|| {})).await.unwrap();
             match i % 5 {
                 3 => {
@@ -260,7 +260,7 @@ async fn whatever_happens_at_the_same_time_all_sums_agree() {
                 _ => _ = ask::read(stream).await.unwrap(),
             }
             let usage = reported.wait().await;
-            let prompt = engine.count_prompt(&messages).await.unwrap();
+            let prompt = engine.encode(&messages).unwrap().count();
             assert!(
                 usage.completion_tokens == 0 || usage.prompt_tokens == prompt,
                 "{usage:?}"

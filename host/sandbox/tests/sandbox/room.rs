@@ -22,7 +22,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -273,12 +272,15 @@ impl SettingsStore for State {
     }
 }
 
+#[async_trait]
 impl TokenCounter for State {
     /// Words.
-    fn count(&self, text: &str) -> u32 {
+    async fn count(&self, text: String) -> Result<u32> {
         self.counts.fetch_add(1, Ordering::SeqCst);
-        thread::sleep(self.count_time);
-        u32::try_from(text.split_whitespace().count()).unwrap()
+        if !self.count_time.is_zero() {
+            tokio::time::sleep(self.count_time).await;
+        }
+        Ok(u32::try_from(text.split_whitespace().count()).unwrap())
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn acquire(prepared: &Prepared, choice: usize, progress: &Arc<P
     let mut request = QueueRequest {
         pass: &prepared.pass,
         tier: prepared.tier,
-        prompt_tokens: prepared.prompt_tokens,
+        prompt_tokens: prepared.encoded.count(),
         max_tokens: prepared.sampling.max_tokens,
         adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
         deadline: prepared.deadline.into_std(),

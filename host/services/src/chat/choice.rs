@@ -36,7 +36,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         meter.record_queue_time(arrived.elapsed());
     }
     let generation = Generation {
-        messages: prepared.prompt.messages.clone(),
+        prompt: prepared.encoded.clone(),
         sampling: sampling_for_choice(&prepared.sampling, choice as u64),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),

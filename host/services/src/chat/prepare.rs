@@ -3,13 +3,15 @@
 use super::{
     ValidRequest, choice,
     prepared::{self, Prepared},
+    size,
 };
 use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
+    chat::Message,
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
-    ports::{GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
+    ports::{EncodedPrompt, GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
     price::Usage,
 };
 use std::sync::Arc;
@@ -103,11 +105,13 @@ async fn start(
             "the prompting stage of this room returned no messages",
         ));
     }
-    let counting = shared.engine.count_prompt(&prompt.messages);
-    let counted = counting
+    size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
+    let encoding = encode(shared, pass, &meter, &prompt.messages);
+    let encoded = encoding
         .instrument(info_span!(target: "riad_services", "count_prompt"))
         .await;
-    let prompt_tokens = meter.record_engine_result(counted)?;
+    let encoded = meter.record_engine_result(encoded)?;
+    let prompt_tokens = encoded.count();
     let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
 
     // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
@@ -131,7 +135,7 @@ async fn start(
         pass: pass.clone(),
         adapter,
         prompt,
-        prompt_tokens,
+        encoded,
         sampling,
         tier: request.tier(),
         deadline,
@@ -143,6 +147,18 @@ async fn start(
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
     let first = choice::begin(&prepared, 0).await?;
     Ok(Started { prepared, first })
+}
+
+/// The tokens of a prompt. The handle keeps the request open as long as a processor works for it.
+async fn encode(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    messages: &[Message],
+) -> Result<EncodedPrompt> {
+    let (engine, messages) = (Arc::clone(&shared.engine), messages.to_vec());
+    let mut work = shared.workers.work(pass).keep(meter.handle());
+    work.run(move || engine.encode(&messages)).await
 }
 
 /// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of

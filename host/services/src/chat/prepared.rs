@@ -7,7 +7,7 @@ use riad_core::{
     chat::Sampling,
     plugin::Prompt,
     policy::Tier,
-    ports::{FilterId, PipelineRun},
+    ports::{EncodedPrompt, FilterId, PipelineRun},
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ pub(super) struct Prepared {
     pub pass: TenantPass,
     pub adapter: Option<AdapterSource>,
     pub prompt: Prompt,
-    pub prompt_tokens: u32,
+    pub encoded: EncodedPrompt,
     pub sampling: Sampling,
     pub tier: Tier,
     pub deadline: Instant,

@@ -183,6 +183,13 @@ async fn a_prompt_over_the_context_is_refused_with_both_numbers() {
         .says(&["1024", "96 for the answer"])
         .check(&tenant)
         .await;
+    // What cannot fit by its bytes is not counted.
+    let huge = chat(json!({"messages": [message("user", "lamp ".repeat(100_000).into())]}));
+    too_long(huge)
+        .param("messages")
+        .says(&["500000 bytes", "1024 tokens"])
+        .check(&tenant)
+        .await;
     // The prompt's number is the engine's own: what fits by a token is served, one more is not.
     let fits = Chat::new("Hello").with("max_tokens", 1);
     let prompt = tenant.chat(&fits).await["usage"]["prompt_tokens"].as_u64().unwrap();

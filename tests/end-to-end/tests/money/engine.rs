@@ -10,15 +10,15 @@ use riad_core::{
     chat::{FinishReason, Message, TokenUsage},
     ledger::EngineTokens,
     ports::{
-        AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EnginePermit, Generation, GenerationEnd,
-        GenerationEvent, GenerationStream, ResidentAdapter,
+        AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EncodedPrompt, EnginePermit, Generation,
+        GenerationEnd, GenerationEvent, GenerationStream, ResidentAdapter,
     },
     price::Usage,
     profile::ModelProfile,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
     time::sleep,
 };
 
@@ -36,10 +36,13 @@ pub struct ScriptedEngine(Arc<State>);
 struct State {
     profile: ModelProfile,
     truth: Truth,
+    /// Of the prompts that were encoded.
+    scripts: Mutex<Vec<Script>>,
     counted: Mutex<EngineTokens>,
     resident: Mutex<Vec<(Account, u64)>>,
     forgotten: Mutex<Vec<Account>>,
     slow_loads: Mutex<Option<Arc<SlowLoads>>>,
+    slow_check: Mutex<Option<(oneshot::Sender<()>, std::sync::mpsc::Receiver<()>)>>,
 }
 
 /// Loads of adapters that end when the test lets them.
@@ -61,10 +64,12 @@ impl ScriptedEngine {
                 temperature: 0.5,
             },
             truth,
+            scripts: Mutex::default(),
             counted: Mutex::default(),
             resident: Mutex::default(),
             forgotten: Mutex::default(),
             slow_loads: Mutex::default(),
+            slow_check: Mutex::default(),
         }))
     }
 
@@ -81,6 +86,13 @@ impl ScriptedEngine {
         });
         *self.0.slow_loads.lock() = Some(Arc::clone(&loads));
         loads
+    }
+
+    /// The next check of an adapter says when it has begun, and ends when it is told to.
+    pub fn check_slowly(&self) -> (oneshot::Receiver<()>, std::sync::mpsc::Sender<()>) {
+        let ((begin, begun), (end, ends)) = (oneshot::channel(), std::sync::mpsc::channel());
+        *self.0.slow_check.lock() = Some((begin, ends));
+        (begun, end)
     }
 
     /// Has adapters of an account in memory from now on.
@@ -103,16 +115,27 @@ impl ChatEngine for ScriptedEngine {
         SEQUENCES
     }
 
-    async fn count_prompt(&self, messages: &[Message]) -> Result<u32> {
-        Ok(script(messages).prompt)
+    fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
+        let script = script(messages);
+        let mut scripts = self.0.scripts.lock();
+        scripts.push(script);
+        // Each token is the number of the script.
+        Ok(EncodedPrompt {
+            tokens: vec![u32::try_from(scripts.len() - 1).unwrap(); script.prompt as usize],
+            opens_reasoning: false,
+        })
     }
 
     fn count_text(&self, text: &str) -> u32 {
         text.len() as u32
     }
 
+    fn longest_token(&self) -> usize {
+        1 << 20
+    }
+
     async fn generate(&self, generation: Generation, permit: EnginePermit) -> Result<GenerationStream> {
-        let script = script(&generation.messages);
+        let script = self.0.scripts.lock()[generation.prompt.tokens[0] as usize];
         if script.engine == Engine::Refuses {
             return Err(Error::new(ErrorKind::Unavailable, "the engine is not there"));
         }
@@ -129,7 +152,12 @@ impl ChatEngine for ScriptedEngine {
         Ok(stream.boxed())
     }
 
-    async fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
+    fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
+        let slow = self.0.slow_check.lock().take();
+        if let Some((begin, ends)) = slow {
+            begin.send(()).unwrap();
+            ends.recv().unwrap();
+        }
         Ok(AdapterInfo {
             rank: 1,
             bytes: files.weights.len() as u64,
@@ -267,7 +295,6 @@ pub fn space() -> EmbeddingSpace {
     }
 }
 
-#[async_trait]
 impl Embedder for WordEmbedder {
     fn space(&self) -> &EmbeddingSpace {
         &self.space
@@ -277,8 +304,8 @@ impl Embedder for WordEmbedder {
         1.0
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<(Vec<Vec<f32>>, u32)> {
-        sleep(Duration::from_millis(1)).await;
+    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
+        std::thread::sleep(Duration::from_millis(1));
         if texts.iter().any(|text| text.contains(POISON)) {
             return Err(Error::internal("the embedder fell over"));
         }

@@ -139,7 +139,11 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
                 metadata: Metadata::new(),
                 format: Format::Text,
             };
-            services.documents().create(pass, request).await.map(|_| ())
+            services
+                .documents()
+                .create(pass, request, Arc::new(()))
+                .await
+                .map(|_| ())
         }
         Ask::Search => {
             let request = SearchRequest {

@@ -8,9 +8,11 @@ use crate::{
     script::{Engine, Guest, Script},
     server::{Plan, Server},
 };
+use bytes::Bytes;
 use futures::future::join_all;
 use riad_core::{
     ErrorKind, Limits,
+    adapter::AdapterFiles,
     ledger::{Entry, Kind, Outcome},
     policy::Budget,
     price::Usage,
@@ -457,5 +459,37 @@ async fn an_adapter_that_loads_slowly_holds_nobodys_place() {
     assert_eq!(loads.begun.available_permits(), SEQUENCES + 1, "each was loaded once");
     exact(&server, 0).await;
     closes(&server).await;
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abandoned_upload_keeps_its_permit_until_its_check_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::found_with(folder.path(), &[plain()], Limits::default()).await;
+    let (begun, end) = server.engine.check_slowly();
+    let files = AdapterFiles {
+        config: Bytes::from_static(b"{}"),
+        weights: Bytes::from_static(b"other weights"),
+    };
+    let (adapters, pass) = (server.services.adapters(), &server.passes[PAYER.0][PAYER.1]);
+    let (alias, permit) = ("abandoned".parse().unwrap(), Arc::new(()));
+    {
+        let upload = Arc::clone(&permit);
+        let mut putting = Box::pin(adapters.put(pass, &alias, &files, upload));
+        tokio::select! {
+            _ = &mut putting => panic!("an adapter that was not checked"),
+            begun = begun => begun.unwrap(),
+        }
+    }
+    assert_eq!(Arc::strong_count(&permit), 2, "a processor still works for it");
+    end.send(()).unwrap();
+    while Arc::strong_count(&permit) > 1 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let kept = adapters.list(pass).await.unwrap();
+    assert!(
+        kept.iter().all(|adapter| adapter.alias != alias),
+        "nobody asked for it any more"
+    );
     server.close().await;
 }

@@ -172,7 +172,10 @@ impl Server {
                 weights: Bytes::from_static(b"weights"),
             };
             let adapters = server.services.adapters();
-            adapters.put(&keys[0], &ALIAS.parse().unwrap(), &files).await.unwrap();
+            adapters
+                .put(&keys[0], &ALIAS.parse().unwrap(), &files, Arc::new(()))
+                .await
+                .unwrap();
         }
         (server, secrets)
     }

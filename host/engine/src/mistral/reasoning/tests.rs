@@ -61,7 +61,7 @@ fn tokens(text: &str) -> Vec<(u32, &[u8])> {
 }
 
 fn after(prompt: &str) -> ReasoningParser {
-    ReasoningParser::new(Some(markers()), prompt)
+    ReasoningParser::new(Some(markers()), markers().are_opened_by(prompt))
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_character_that_a_marker_cuts_off_stays_in_the_reasoning() {
 
 #[test]
 fn a_model_without_markers_is_left_alone() {
-    let parser = ReasoningParser::new(None, "…<think>");
+    let parser = ReasoningParser::new(None, false);
     let tokens = [
         (OPEN, &b" <think>"[..]),
         (TEXT, b" a"),
