@@ -39,7 +39,7 @@ async fn first_token(engine: &Engine, messages: &[Message], adapter: Option<&Ada
 }
 
 /// Whether the engine says nearly what the model says in f32: no probability is off by more than `tolerance`.
-async fn check_nearly_exact(quantized: &Engine, tolerance: f32) {
+async fn check_nearly_exact(rounded: &Engine, tolerance: f32) {
     let exact = ask::open(&shipped::base(), 8).await;
     let adapters = [
         None,
@@ -50,7 +50,7 @@ async fn check_nearly_exact(quantized: &Engine, tolerance: f32) {
     for adapter in &adapters {
         for messages in shipped::conversations() {
             let expected = first_token(&exact, &messages, adapter.as_ref()).await;
-            let got = first_token(quantized, &messages, adapter.as_ref()).await;
+            let got = first_token(rounded, &messages, adapter.as_ref()).await;
             prompts += 1;
             alike += usize::from(got[0].0 == expected[0].0);
             for (text, logprob) in &expected {

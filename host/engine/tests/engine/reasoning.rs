@@ -82,7 +82,7 @@ async fn answer(engine: &Engine, sampling: &Sampling) -> Answer {
         .unwrap()
 }
 
-fn told(answer: &Answer) -> (&str, &str, FinishReason, Option<u32>) {
+fn outline(answer: &Answer) -> (&str, &str, FinishReason, Option<u32>) {
     (
         &answer.reasoning,
         &answer.text,
@@ -98,14 +98,14 @@ async fn reasoning_and_answer_are_told_apart_and_counted() {
         let (made, reasoning) = reasoning_model(opened);
         let engine = ask::open(&made.model(), 1).await;
         let whole = answer(&engine, &Sampling::greedy(40)).await;
-        assert_eq!(told(&whole), ("ab", "xyz", FinishReason::Stop, Some(reasoning)));
+        assert_eq!(outline(&whole), ("ab", "xyz", FinishReason::Stop, Some(reasoning)));
         let answered = Template::read(&shipped::base()).pieces(ANSWER).len() as u32;
         assert_eq!(whole.tokens(), reasoning + answered + 1, "and the token that ends it");
 
         let cut = answer(&engine, &Sampling::greedy(reasoning - 1)).await;
-        assert_eq!(told(&cut), ("ab", "", FinishReason::Length, Some(reasoning - 1)));
+        assert_eq!(outline(&cut), ("ab", "", FinishReason::Length, Some(reasoning - 1)));
         let cut = answer(&engine, &Sampling::greedy(reasoning)).await;
-        assert_eq!(told(&cut), ("ab", "", FinishReason::Length, Some(reasoning)));
+        assert_eq!(outline(&cut), ("ab", "", FinishReason::Length, Some(reasoning)));
     }
 }
 
@@ -128,7 +128,7 @@ async fn stops_and_logprobs_are_those_of_the_answer() {
         };
         let stopped = answer(&engine, &stopping).await;
         assert_eq!(
-            told(&stopped),
+            outline(&stopped),
             ("ab", text, FinishReason::Stop, Some(reasoning)),
             "{stop}"
         );
@@ -149,5 +149,5 @@ async fn a_model_without_marker_tokens_writes_markers_as_text() {
     let made = writes(ASSISTANT, &tokens);
     let engine = ask::open(&made.model(), 1).await;
     let whole = answer(&engine, &Sampling::greedy(40)).await;
-    assert_eq!(told(&whole), ("", "<think>xyz", FinishReason::Stop, None));
+    assert_eq!(outline(&whole), ("", "<think>xyz", FinishReason::Stop, None));
 }
