@@ -38,7 +38,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(Duration::from_secs(10));
-        if is_loopback(&parsed) {
+        if riad_outbound::is_loopback(&parsed) {
             builder = builder.no_proxy();
         }
         Ok(Self {
@@ -146,15 +146,6 @@ fn with_query(path: &str, query: &impl Serialize) -> Result<String> {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     })
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod transport;
 
 pub use config::HubConfig;
 pub use model::HubModel;
+pub use transport::is_loopback;
 
 use cache::{INDEX, Missing, ModelCache};
 use download::Download;

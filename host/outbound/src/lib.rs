@@ -9,7 +9,7 @@ mod hub;
 mod tokens;
 mod webhooks;
 
-pub use hub::{Hub, HubConfig, HubModel};
+pub use hub::{Hub, HubConfig, HubModel, is_loopback};
 #[doc(hidden)]
 pub use tokens::fuzzing;
 pub use tokens::{IdentityConfig, IdentityTokens, KeyRefresh};

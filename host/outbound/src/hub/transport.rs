@@ -165,7 +165,9 @@ fn target(response: &Response, from: &Url) -> Result<Url, Failure> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL stays on this machine, so that what it carries needs no TLS.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     host == "localhost"
         || host
