@@ -20,11 +20,12 @@ pub(crate) async fn put_plugin(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(name): PathParts<String>,
-    Extension(upload): Extension<Kept>,
+    // Held until the answer: the component is in memory as long.
+    Extension(_upload): Extension<Kept>,
     RawBody(component): RawBody,
 ) -> ApiResult<(StatusCode, Json<Plugin>)> {
     let name: PluginName = name.parse().map_err(ApiError::from)?;
-    let version = state.services.plugins().put(&pass, &name, component, upload).await?;
+    let version = state.services.plugins().put(&pass, &name, component).await?;
     Ok((StatusCode::CREATED, Json(version.into())))
 }
 

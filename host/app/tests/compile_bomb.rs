@@ -46,7 +46,7 @@ async fn code_that_a_child_compiled_is_cached_and_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let sandbox = sandbox(folder.path(), |_| ());
-        let info = sandbox.compile(STANDARD.into()).await.unwrap();
+        let info = sandbox.compile(None, STANDARD.into()).await.unwrap();
         assert_eq!(info.stages, Stage::ALL);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -56,15 +56,15 @@ async fn code_that_a_child_compiled_is_cached_and_loaded_again() {
 async fn a_component_over_the_memory_limit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = sandbox(folder.path(), |limits| limits.compile_bytes = 512 << 20);
-    too_much(&sandbox.compile(many_locals(40_000, 6_000)).await.unwrap_err());
-    sandbox.compile(STANDARD.into()).await.unwrap();
+    too_much(&sandbox.compile(None, many_locals(40_000, 6_000)).await.unwrap_err());
+    sandbox.compile(None, STANDARD.into()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_takes_too_long_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = sandbox(folder.path(), |limits| limits.compile_ms = 100);
-    too_much(&sandbox.compile(many_locals(40_000, 6_000)).await.unwrap_err());
+    too_much(&sandbox.compile(None, many_locals(40_000, 6_000)).await.unwrap_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn the_child_reports_what_is_wrong_with_a_component() {
     let sandbox = sandbox(folder.path(), |_| ());
     let mut broken = STANDARD.to_vec();
     broken.truncate(broken.len() / 2);
-    let error = sandbox.compile(broken.into()).await.unwrap_err();
+    let error = sandbox.compile(None, broken.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("cannot be compiled"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! One closed set of error kinds, which HTTP, WIT and the command line each map in one exhaustive table.
 //! Not here: those tables (`api/src/error.rs`, `sandbox/src/errors.rs`, `app/src/exit.rs`).
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,12 +42,13 @@ pub enum ErrorKind {
 }
 
 /// What went wrong, in words for the caller, with the internal cause kept apart for the log.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -76,7 +77,7 @@ impl Error {
             message: "the server failed to do this; its log says why".into(),
             param: None,
             retry_after: None,
-            source: Some(source.into()),
+            source: Some(source.into().into()),
         }
     }
 
@@ -96,7 +97,7 @@ impl Error {
 
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

@@ -8,7 +8,7 @@
 
 mod confinement;
 
-use crate::{check, engine};
+use crate::{check, compile_limiter::CompilePermit, engine};
 use riad_core::{Digest, Error, ErrorKind, Limits, Result};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,6 +16,7 @@ use std::{
     io::{BufRead, Write},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -74,19 +75,24 @@ struct Answer {
 
 impl Compiler {
     /// Compiled code for an engine with these limits. `InvalidRequest` if it is no component, `PluginLimit` if compiling takes
-    /// too much. Stops when it is dropped, if it is a child.
+    /// too much. Stops when it is dropped, if it is a child; what cannot be stopped keeps `permit`.
     pub(crate) async fn compile(
         &self,
         engine: &Engine,
         limits: &Limits,
         digest: &Digest,
         bytes: &[u8],
+        permit: Option<Arc<CompilePermit>>,
     ) -> Result<Vec<u8>> {
         let compiling = async {
             match self {
                 Self::InProcess => {
                     let (engine, bytes) = (engine.clone(), bytes.to_vec());
-                    let compiling = tokio::task::spawn_blocking(move || compile(&engine, &bytes));
+                    let compiling = tokio::task::spawn_blocking(move || {
+                        let code = compile(&engine, &bytes);
+                        drop(permit);
+                        code
+                    });
                     compiling.await.map_err(Error::internal)?.map(Some)
                 }
                 Self::Child {

@@ -3,21 +3,19 @@
 use crate::{
     cache::{self, CompileCache},
     check::{self, CheckedComponent},
+    compile_limiter::CompileLimiter,
     compiler::Compiler,
     engine,
     limits::LOADED_COMPONENTS,
+    single_flight::SingleFlight,
     state::GuestState,
 };
 use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
-use riad_core::{Digest, Error, ErrorKind, Limits, Result, ports::ComponentSource};
-use std::{path::Path, sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-    time::timeout,
-};
+use riad_core::{Account, Digest, Error, Limits, Result, ports::ComponentSource};
+use std::{path::Path, sync::Arc};
+use tokio::task::spawn_blocking;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
@@ -30,8 +28,9 @@ pub(crate) struct ComponentLoader {
     cache: CompileCache,
     loaded: Mutex<LruCache<Digest, Arc<CheckedComponent>>>,
     compiler: Compiler,
-    /// One compilation at a time: the other cores serve requests.
-    compile_permit: Arc<Semaphore>,
+    compiling: CompileLimiter,
+    /// By account too: nobody's request waits in another account's place.
+    loading: SingleFlight<(Option<Account>, Digest), Result<Arc<CheckedComponent>>>,
 }
 
 impl ComponentLoader {
@@ -43,7 +42,8 @@ impl ComponentLoader {
             limits: limits.clone(),
             loaded: Mutex::new(LruCache::new(LOADED_COMPONENTS)),
             compiler,
-            compile_permit: Arc::new(Semaphore::new(1)),
+            compiling: CompileLimiter::new(limits),
+            loading: SingleFlight::new(),
             engine,
         }))
     }
@@ -52,67 +52,55 @@ impl ComponentLoader {
         &self.engine
     }
 
-    /// The component with this digest. `InvalidRequest` says what is wrong with it. Dropping the future does not stop a
-    /// compilation, whose result is cached.
+    /// The component with this digest, loaded once for all of the account's requests that wait for it. `InvalidRequest` says what is
+    /// wrong with it. When the last of them is dropped, a compilation in a child is stopped.
     pub(crate) async fn load(
         self: &Arc<Self>,
+        account: Option<Account>,
+        digest: Digest,
+        source: Arc<dyn ComponentSource>,
+    ) -> Result<Arc<CheckedComponent>> {
+        if let Some(found) = self.loaded(&digest) {
+            return Ok(found);
+        }
+        let this = Arc::clone(self);
+        let loading = async move { this.load_or_compile(account, digest, &*source).await };
+        self.loading.join((account, digest), loading).await
+    }
+
+    fn loaded(&self, digest: &Digest) -> Option<Arc<CheckedComponent>> {
+        self.loaded.lock().get(digest).cloned()
+    }
+
+    async fn load_or_compile(
+        self: &Arc<Self>,
+        account: Option<Account>,
         digest: Digest,
         source: &dyn ComponentSource,
     ) -> Result<Arc<CheckedComponent>> {
-        if let Some(found) = self.loaded.lock().get(&digest) {
-            return Ok(Arc::clone(found));
-        }
         let this = Arc::clone(self);
         let found = spawn_blocking(move || this.load_from_disk(digest)).await;
         if let Some(found) = found.map_err(Error::internal)? {
+            return Ok(found);
+        }
+        // Not a part of the time that compiling this component may take; and nothing of it is in memory while it waits.
+        let permit = self.compiling.acquire(account).await?;
+        // Another account's request may have compiled it meanwhile.
+        if let Some(found) = self.loaded(&digest) {
             return Ok(found);
         }
         let bytes = source.read().await?;
         let bytes = spawn_blocking(move || verify(digest, bytes))
             .await
             .map_err(Error::internal)??;
-        // Not a part of the time that compiling this component may take.
-        let longest = Duration::from_millis(self.limits.queue_ms);
-        let permit = timeout(longest, Arc::clone(&self.compile_permit).acquire_owned())
-            .await
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Busy,
-                    "other plugins are being compiled; try again in a moment",
-                )
-            })?
-            .map_err(Error::internal)?;
-        let this = Arc::clone(self);
-        tokio::spawn(async move { this.compile(digest, bytes, permit).await })
-            .await
-            .map_err(Error::internal)?
-    }
-
-    fn load_from_disk(&self, digest: Digest) -> Option<Arc<CheckedComponent>> {
-        let component = self.cache.load(&self.engine, &digest)?;
-        self.check_and_remember(digest, &component)
-            .inspect_err(|error| tracing::warn!(?error, %digest, "a compiled component no longer passes the checks"))
-            .ok()
-    }
-
-    /// Keeps the permit until the compilation ends, even if the request has gone.
-    async fn compile(
-        self: &Arc<Self>,
-        digest: Digest,
-        bytes: Bytes,
-        _permit: OwnedSemaphorePermit,
-    ) -> Result<Arc<CheckedComponent>> {
-        // Another request may have compiled it meanwhile.
-        if let Some(found) = self.loaded.lock().get(&digest) {
-            return Ok(Arc::clone(found));
-        }
         tracing::debug!(%digest, bytes = bytes.len(), "compiling a component");
         let code = self
             .compiler
-            .compile(&self.engine, &self.limits, &digest, &bytes)
+            .compile(&self.engine, &self.limits, &digest, &bytes, permit.clone())
             .await?;
         let this = Arc::clone(self);
         spawn_blocking(move || {
+            let _permit = permit;
             // Only now is it known whether the pool is large enough for the component.
             let component = cache::deserialize(&this.engine, &code)
                 .map_err(|error| check::invalid(format!("the component cannot be run: {}", check::describe(&error))))?;
@@ -122,6 +110,13 @@ impl ComponentLoader {
         })
         .await
         .map_err(Error::internal)?
+    }
+
+    fn load_from_disk(&self, digest: Digest) -> Option<Arc<CheckedComponent>> {
+        let component = self.cache.load(&self.engine, &digest)?;
+        self.check_and_remember(digest, &component)
+            .inspect_err(|error| tracing::warn!(?error, %digest, "a compiled component no longer passes the checks"))
+            .ok()
     }
 
     fn check_and_remember(&self, digest: Digest, component: &Component) -> Result<Arc<CheckedComponent>> {

@@ -14,7 +14,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, ErrorKind, Limits, Result,
+    Account, Digest, Error, ErrorKind, Limits, Result,
     plugin::Stage,
     ports::{Capabilities, ComponentInfo, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
@@ -49,8 +49,9 @@ impl WasmSandbox {
         self.instances.free() as usize
     }
 
-    async fn load(&self, stage: Stage, planned: &PlannedComponent) -> Result<Arc<CheckedComponent>> {
-        let found = self.loader.load(planned.digest, planned.source.as_ref()).await;
+    async fn load(&self, account: Account, stage: Stage, planned: &PlannedComponent) -> Result<Arc<CheckedComponent>> {
+        let source = Arc::clone(&planned.source);
+        let found = self.loader.load(Some(account), planned.digest, source).await;
         let checked = found.map_err(|error| match error.kind() {
             // It was accepted when it was uploaded; this request is not at fault.
             ErrorKind::InvalidRequest => Error::new(
@@ -92,7 +93,7 @@ impl WasmSandbox {
 
 #[async_trait]
 impl Sandbox for WasmSandbox {
-    async fn compile(&self, component: Bytes) -> Result<ComponentInfo> {
+    async fn compile(&self, account: Option<Account>, component: Bytes) -> Result<ComponentInfo> {
         let bytes = component.len() as u64;
         if bytes > self.limits.plugin_bytes {
             return Err(Error::new(
@@ -104,7 +105,7 @@ impl Sandbox for WasmSandbox {
             ));
         }
         let digest = Digest::of(&component);
-        let checked = self.loader.load(digest, &component).await?;
+        let checked = self.loader.load(account, digest, Arc::new(component)).await?;
         Ok(ComponentInfo {
             digest,
             stages: checked.stages.clone(),
@@ -115,7 +116,7 @@ impl Sandbox for WasmSandbox {
         let mut components: Vec<(Arc<CheckedComponent>, Stage)> = Vec::new();
         let mut guest_of_stage = BTreeMap::new();
         for (stage, planned) in &plan.stages {
-            let checked = self.load(*stage, planned).await?;
+            let checked = self.load(plan.account, *stage, planned).await?;
             let known = components.iter().position(|(known, _)| known.digest == checked.digest);
             let index = known.unwrap_or_else(|| {
                 components.push((checked, *stage));

@@ -1,6 +1,6 @@
 //! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
 
-use crate::{audit, shared::Shared, workers::Kept};
+use crate::{audit, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
     Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
@@ -12,18 +12,12 @@ use std::sync::Arc;
 pub struct PluginService(pub(crate) Arc<Shared>);
 
 impl PluginService {
-    /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it. `upload` is kept until the compiler has ended,
-    /// also when the caller has gone.
+    /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it. Dropping the future stops the compiler.
     ///
     /// # Errors
-    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component.
-    pub async fn put(
-        &self,
-        pass: &TenantPass,
-        name: &PluginName,
-        component: Bytes,
-        upload: Kept,
-    ) -> Result<PluginVersion> {
+    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component;
+    /// `Busy` while too many of the tenant's components wait for the compiler.
+    pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
         pass.require(Scope::Plugins, Access::Write)?;
         let most = self.0.limits.plugin_bytes;
         if component.len() as u64 > most {
@@ -36,13 +30,7 @@ impl PluginService {
             return Err(Error::invalid("the body is empty; send the component's bytes"));
         }
         let room = self.0.rooms.open(pass).await?;
-        let (sandbox, compiled) = (Arc::clone(&self.0.sandbox), component.clone());
-        let info = audit::run_to_completion(async move {
-            let info = sandbox.compile(compiled).await;
-            drop(upload);
-            info
-        })
-        .await?;
+        let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
         let version = PluginVersion {
             name: name.clone(),
             version: info.digest,

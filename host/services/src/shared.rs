@@ -76,7 +76,7 @@ impl Shared {
         dependencies.limits.check()?;
         let info = dependencies
             .sandbox
-            .compile(dependencies.standard_component.clone())
+            .compile(None, dependencies.standard_component.clone())
             .await?;
         if let Some(stage) = Stage::ALL.iter().find(|stage| !info.stages.contains(stage)) {
             return Err(Error::internal(format!(

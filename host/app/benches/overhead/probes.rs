@@ -284,8 +284,8 @@ impl Scheduler for Timed<dyn Scheduler> {
 
 #[async_trait]
 impl Sandbox for Timed<dyn Sandbox> {
-    async fn compile(&self, component: Bytes) -> Result<ComponentInfo> {
-        self.port.compile(component).await
+    async fn compile(&self, account: Option<Account>, component: Bytes) -> Result<ComponentInfo> {
+        self.port.compile(account, component).await
     }
 
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {

@@ -53,8 +53,10 @@ pub struct FilterId(pub usize);
 #[async_trait]
 pub trait Sandbox: Send + Sync {
     /// Checks and compiles an uploaded component and puts it into the compile cache. Takes seconds of processor time, off
-    /// the serving threads. `InvalidRequest` says what is wrong: not a component, no stage, an import that is not granted.
-    async fn compile(&self, component: Bytes) -> Result<ComponentInfo>;
+    /// the serving threads, and shares them by account; `None` is the server itself, which waits for nobody. `InvalidRequest` says what is
+    /// wrong: not a component, no stage, an import that is not granted. `Busy` when too many of the account's components wait. Dropping
+    /// the future ends the compilation, unless another request waits for it too.
+    async fn compile(&self, account: Option<Account>, component: Bytes) -> Result<ComponentInfo>;
 
     /// Makes the fresh instances of one request, one per component. `Busy` when too many exist.
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>>;

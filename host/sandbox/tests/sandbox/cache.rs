@@ -59,7 +59,7 @@ async fn a_second_sandbox_loads_what_the_first_has_compiled() {
     {
         let host = Host::at(folder.path(), |_| ());
         is_missing(&host, &echo).await;
-        let info = host.sandbox.compile(echo.bytes.clone()).await.unwrap();
+        let info = host.sandbox.compile(None, echo.bytes.clone()).await.unwrap();
         assert_eq!((info.digest, info.stages), (echo.digest, Stage::ALL.to_vec()));
         run(&host, echo.planned_from_cache()).await.unwrap();
     }
@@ -74,7 +74,7 @@ async fn a_second_sandbox_loads_what_the_first_has_compiled() {
     let before = fs::metadata(&file).unwrap().modified().unwrap();
     let host = Host::at(folder.path(), |_| ());
     run(&host, echo.planned_from_cache()).await.unwrap();
-    host.sandbox.compile(echo.bytes.clone()).await.unwrap();
+    host.sandbox.compile(None, echo.bytes.clone()).await.unwrap();
     assert_eq!(
         fs::metadata(&file).unwrap().modified().unwrap(),
         before,
@@ -108,7 +108,7 @@ async fn a_damaged_file_is_never_loaded_and_compiled_again() {
     let echo = guest("echo");
     Host::at(folder.path(), |_| ())
         .sandbox
-        .compile(echo.bytes.clone())
+        .compile(None, echo.bytes.clone())
         .await
         .unwrap();
     let file = only(folder.path());
@@ -157,7 +157,7 @@ async fn a_file_does_not_pass_for_another_component() {
     let (echo, standard) = (guest("echo"), plugin("standard"));
     Host::at(folder.path(), |_| ())
         .sandbox
-        .compile(echo.bytes.clone())
+        .compile(None, echo.bytes.clone())
         .await
         .unwrap();
     let file = only(folder.path());
@@ -182,7 +182,7 @@ async fn code_of_another_compiler_and_halves_are_cleared_away() {
     let echo = guest("echo");
     Host::at(folder.path(), |_| ())
         .sandbox
-        .compile(echo.bytes.clone())
+        .compile(None, echo.bytes.clone())
         .await
         .unwrap();
     let file = only(folder.path());

@@ -64,7 +64,7 @@ async fn upload_to_a_compiler_that_reports_its_environment() {
     };
     let folder = tempfile::tempdir().unwrap();
     let sandbox = WasmSandbox::new(folder.path(), &Limits::default(), compiler).unwrap();
-    let error = sandbox.compile(guest("echo").bytes).await.unwrap_err();
+    let error = sandbox.compile(None, guest("echo").bytes).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PluginLimit);
 }
 
@@ -232,7 +232,7 @@ async fn uploads_are_refused_where_the_compiler_is_not_confined() {
         let reason = compiler.not_confined(&limits).await.unwrap();
         assert_eq!(reason.as_deref(), Some("why???"));
         let sandbox = WasmSandbox::new(folder.path(), &limits, compiler).unwrap();
-        let error = sandbox.compile(component.clone()).await.unwrap_err();
+        let error = sandbox.compile(None, component.clone()).await.unwrap_err();
         assert_eq!(error.kind(), expected, "{error}");
         if expected == ErrorKind::Unavailable {
             let for_operator = format!("{error:?}");

@@ -19,4 +19,5 @@ mod hostile;
 mod instances;
 mod pipeline;
 mod room;
+mod shared_compiler;
 mod uploads;

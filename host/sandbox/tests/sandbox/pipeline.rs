@@ -259,7 +259,7 @@ async fn a_guest_that_traps_before_its_first_call_fails_the_start() {
         "(global $calls (mut i32) (i32.const 0)) (func $begin unreachable) (start $begin)",
     );
     let broken = text(&wat);
-    host.sandbox.compile(broken.bytes.clone()).await.unwrap();
+    host.sandbox.compile(None, broken.bytes.clone()).await.unwrap();
     let refused = host
         .sandbox
         .start(&prompted_by(&broken), Room::empty().capabilities())

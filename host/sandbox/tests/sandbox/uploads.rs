@@ -5,12 +5,12 @@ use crate::{
     host::{Host, soon},
 };
 use bytes::Bytes;
-use riad_core::{Error, ErrorKind, plugin::Stage, ports::Sandbox};
+use riad_core::{Account, Error, ErrorKind, plugin::Stage, ports::Sandbox};
 use std::fs;
 
 async fn refused(host: &Host, component: impl Into<Bytes>) -> Error {
     host.sandbox
-        .compile(component.into())
+        .compile(None, component.into())
         .await
         .expect_err("it was accepted")
 }
@@ -26,7 +26,7 @@ async fn says(host: &Host, component: &Component, words: &[&str]) {
 }
 
 async fn takes(host: &Host, component: &Component, stages: &[Stage]) {
-    let info = host.sandbox.compile(component.bytes.clone()).await.unwrap();
+    let info = host.sandbox.compile(None, component.bytes.clone()).await.unwrap();
     assert_eq!((info.digest, info.stages.as_slice()), (component.digest, stages));
 }
 
@@ -71,7 +71,7 @@ async fn what_is_no_component_is_refused() {
 #[tokio::test]
 async fn compiled_code_is_no_component() {
     let host = Host::new();
-    host.sandbox.compile(guest("echo").bytes).await.unwrap();
+    host.sandbox.compile(None, guest("echo").bytes).await.unwrap();
     let file = fs::read_dir(host.folder()).unwrap().next().unwrap().unwrap().path();
     let file = fs::read(file).unwrap();
     let other = Host::new();
@@ -299,7 +299,7 @@ async fn the_same_component_at_the_same_time_is_compiled_once() {
     let uploads: Vec<_> = (0..4)
         .map(|_| {
             let (sandbox, bytes) = (host.sandbox.clone(), desk.bytes.clone());
-            tokio::spawn(async move { sandbox.compile(bytes).await })
+            tokio::spawn(async move { sandbox.compile(Some(Account::new(1)), bytes).await })
         })
         .collect();
     for upload in uploads {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use riad_core::{
-    Digest, Error, ErrorKind, Result,
+    Account, Digest, Error, ErrorKind, Result,
     document::{Metadata, Passage},
     plugin::{Ending, Prompt, Stage, StageRequest},
     ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
@@ -35,7 +35,7 @@ struct State {
 
 #[async_trait]
 impl Sandbox for ScriptedSandbox {
-    async fn compile(&self, component: Bytes) -> Result<ComponentInfo> {
+    async fn compile(&self, _: Option<Account>, component: Bytes) -> Result<ComponentInfo> {
         Ok(ComponentInfo {
             digest: Digest::of(&component),
             stages: Stage::ALL.to_vec(),

@@ -68,12 +68,7 @@ async fn a_plugin_that_filters_answers_hides_the_reasoning() {
     let (services, pass) = (&server.services, server.pass(PAYER));
     let name: PluginName = "desk".parse().unwrap();
     let component = Bytes::from_static(b"a tenant's own");
-    let version = services
-        .plugins()
-        .put(pass, &name, component, std::sync::Arc::new(()))
-        .await
-        .unwrap()
-        .version;
+    let version = services.plugins().put(pass, &name, component).await.unwrap().version;
 
     let count = u64::from(REASONING * CHOICES);
     let thoughts = "thought ".repeat((REASONING * CHOICES) as usize);
