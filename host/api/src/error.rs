@@ -55,6 +55,11 @@ fn row(kind: ErrorKind) -> Row {
             "insufficient_quota",
             Some("insufficient_quota"),
         ),
+        ErrorKind::StorageFull => row(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "insufficient_quota",
+            Some("quota_exceeded"),
+        ),
         ErrorKind::PluginFailed => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_failed")),
         ErrorKind::PluginLimit => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_limit_exceeded")),
         ErrorKind::Cancelled => row(
@@ -96,6 +101,7 @@ impl ApiError {
             | ErrorKind::TooLarge
             | ErrorKind::Busy
             | ErrorKind::QuotaExceeded
+            | ErrorKind::StorageFull
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
             | ErrorKind::Cancelled
@@ -128,7 +134,8 @@ impl ApiError {
 
     /// The boundary where errors are handled: they are logged here and nowhere else.
     fn log(&self, status: StatusCode) {
-        if status.is_server_error() {
+        // A tenant's quota is no failure of the server.
+        if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE {
             tracing::error!(error = ?self.0, status = status.as_u16(), "a request failed");
         }
     }
@@ -146,8 +153,8 @@ impl IntoResponse for ApiError {
         if row.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.0.kind() == ErrorKind::QuotaExceeded {
-            // OpenAI's clients would retry at once, and a budget does not renew that soon.
+        if matches!(self.0.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
+            // OpenAI's clients would retry at once, and neither a budget nor room on the disk comes back that soon.
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
@@ -230,6 +237,7 @@ mod tests {
             (ErrorKind::TooLarge, 413, Some("too_large")),
             (ErrorKind::Busy, 429, Some("rate_limit_exceeded")),
             (ErrorKind::QuotaExceeded, 429, Some("insufficient_quota")),
+            (ErrorKind::StorageFull, 507, Some("quota_exceeded")),
             (ErrorKind::PluginFailed, 422, Some("plugin_failed")),
             (ErrorKind::PluginLimit, 422, Some("plugin_limit_exceeded")),
             (ErrorKind::Cancelled, 499, Some("cancelled")),

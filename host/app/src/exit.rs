@@ -24,6 +24,7 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Timeout => 13,
         ErrorKind::Unavailable => 14,
         ErrorKind::Forbidden => 15,
+        ErrorKind::StorageFull => 16,
         // What a shell reports for a program that SIGINT ended.
         ErrorKind::Cancelled => 130,
     }
@@ -47,6 +48,7 @@ mod tests {
             ErrorKind::TooLarge,
             ErrorKind::Busy,
             ErrorKind::QuotaExceeded,
+            ErrorKind::StorageFull,
             ErrorKind::PluginFailed,
             ErrorKind::PluginLimit,
             ErrorKind::Cancelled,

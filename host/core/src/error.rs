@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Busy,
     /// A budget is spent.
     QuotaExceeded,
+    /// The tenant stores as much as it may; the message says of what.
+    StorageFull,
     /// A plugin trapped or returned an error.
     PluginFailed,
     /// A plugin used more memory, stack, time, fuel, output, SQL or host calls than it may, or takes too much to compile.

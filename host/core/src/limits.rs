@@ -112,6 +112,12 @@ limits! {
     sql_rows: u32 = 1_000, 1;
     /// Bytes that the rows of one SQL call may have together.
     sql_result_bytes: u64 = 1 << 20, 1024;
+    /// Keys that a tenant may have.
+    keys: u32 = 1_000, 1;
+    /// Changes per minute of one tenant that are not billed: of settings, pipeline, keys, plugins and adapters, and deleted documents.
+    changes_per_minute: u32 = 600, 1;
+    /// Milliseconds that a question about usage, receipts, keys, tenants or the audit log may take.
+    query_ms: u64 = 10_000, 10;
     /// Bytes of a tenant's settings as JSON.
     settings_bytes: u64 = 64 << 10, 256;
     /// Rooms that are open at the same time; the rest cost disk only.

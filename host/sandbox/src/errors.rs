@@ -51,7 +51,9 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
             WitError::InvalidArgument(text())
         }
         ErrorKind::NotFound | ErrorKind::ModelNotFound => WitError::NotFound,
-        ErrorKind::TooLarge | ErrorKind::QuotaExceeded | ErrorKind::PluginLimit => WitError::LimitExceeded(text()),
+        ErrorKind::TooLarge | ErrorKind::QuotaExceeded | ErrorKind::StorageFull | ErrorKind::PluginLimit => {
+            WitError::LimitExceeded(text())
+        }
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
         ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::PluginFailed | ErrorKind::Internal => {
             tracing::error!(?error, "a plugin's host call failed");

@@ -71,6 +71,7 @@ impl WasmSandbox {
             | ErrorKind::TooLarge
             | ErrorKind::Busy
             | ErrorKind::QuotaExceeded
+            | ErrorKind::StorageFull
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
             | ErrorKind::Cancelled

@@ -22,7 +22,8 @@ impl AdapterService {
     /// until the check has ended, also when the caller has gone.
     ///
     /// # Errors
-    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` names the tensor or the field at fault.
+    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `Busy` after too many changes; `InvalidRequest` names the
+    /// tensor or the field at fault.
     pub async fn put(
         &self,
         pass: &TenantPass,
@@ -49,6 +50,7 @@ impl AdapterService {
             )
             .with_param("adapter_config.json"));
         }
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (engine, inspected) = (Arc::clone(&self.0.engine), files.clone());
         let mut work = self.0.workers.work(pass).keep(upload);
@@ -107,6 +109,7 @@ impl AdapterService {
     }
 
     async fn change(&self, pass: &TenantPass, alias: &AdapterAlias, change: AdapterChange) -> Result<Adapter> {
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
         audit::run_to_completion(async move {
@@ -140,6 +143,7 @@ impl AdapterService {
     /// `NotFound` if the room has no such alias.
     pub async fn delete(&self, pass: &TenantPass, alias: &AdapterAlias) -> Result<()> {
         pass.require(Scope::Adapters, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, alias) = (Arc::clone(&self.0), pass.clone(), alias.clone());
         audit::run_to_completion(async move {

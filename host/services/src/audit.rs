@@ -1,8 +1,8 @@
 //! The audit log: who changed what, when, from where. Each use case records its own changes.
 
-use crate::shared::Shared;
+use crate::{control_admission::operator, shared::Shared};
 use riad_core::{
-    Error, OperatorPass, Result, TenantId, TenantPass, Timestamp,
+    Account, Error, OperatorPass, Result, TenantId, TenantPass, Timestamp,
     audit::{AuditEntry, AuditQuery, AuditRecord, Origin},
     grants::{Access, Scope},
 };
@@ -29,7 +29,7 @@ impl AuditService {
     /// Changes of the caller's tenant, newest first. For admins.
     ///
     /// # Errors
-    /// `Forbidden` for other roles; `InvalidRequest` for a bad limit.
+    /// `Forbidden` for other roles; `InvalidRequest` for a bad limit; `Busy` and `Timeout` for too much at once.
     pub async fn list(&self, pass: &TenantPass, query: AuditQuery) -> Result<AuditPage> {
         // For admins only, because it shows what other people did.
         pass.require(Scope::Usage, Access::Write)?;
@@ -38,7 +38,7 @@ impl AuditService {
             tenant: None,
             ..query
         };
-        let mut page = self.page(query).await?;
+        let mut page = self.page(pass.account(), query).await?;
         for record in &mut page.records {
             // Tenants do not see the operator's address.
             if record.entry.actor == OPERATOR {
@@ -53,10 +53,10 @@ impl AuditService {
     /// # Errors
     /// `InvalidRequest` for a bad limit.
     pub async fn list_all(&self, _operator: &OperatorPass, query: AuditQuery) -> Result<AuditPage> {
-        self.page(query).await
+        self.page(operator(), query).await
     }
 
-    async fn page(&self, query: AuditQuery) -> Result<AuditPage> {
+    async fn page(&self, asker: Account, query: AuditQuery) -> Result<AuditPage> {
         let limit = query.limit;
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {LIMIT_MAX}")).with_param("limit"));
@@ -66,7 +66,7 @@ impl AuditService {
             limit: limit + 1,
             ..query
         };
-        let mut records = self.0.audit.list(more).await?;
+        let mut records = self.0.control.ask(asker, self.0.audit.list(more)).await?;
         let has_more = records.len() > limit as usize;
         records.truncate(limit as usize);
         Ok(AuditPage { records, has_more })
@@ -75,7 +75,14 @@ impl AuditService {
 
 /// Records a change in a room. Called before the response, so that no acknowledged change is missing in the log.
 pub(crate) async fn record(shared: &Shared, pass: &TenantPass, action: &str, object: &str) -> Result<()> {
-    shared.audit.append(by_tenant(pass, action, object, None)).await
+    append(shared, pass, by_tenant(pass, action, object, None)).await
+}
+
+/// As `record`, with a line of [`by_tenant`].
+pub(crate) async fn append(shared: &Shared, pass: &TenantPass, entry: AuditEntry) -> Result<()> {
+    let audit = Arc::clone(&shared.audit);
+    let written = async move { audit.append(entry).await };
+    shared.control.write(pass.account(), written).await
 }
 
 /// Runs a change and its audit record to the end even if the caller disconnects, so that no change lacks its record.

@@ -161,6 +161,7 @@ impl DocumentService {
     /// `NotFound` if the room has none with the id.
     pub async fn delete(&self, pass: &TenantPass, id: &DocumentId) -> Result<()> {
         pass.require(Scope::Documents, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
         audit::run_to_completion(async move {

@@ -1,10 +1,10 @@
 //! Keys: making, listing, changing and revoking them, for the operator and for a tenant's admins.
 //! Not here: checking one that was presented (`riad_core::pass`).
 
-use crate::{audit, shared::Shared};
+use crate::{audit, control_admission::operator, shared::Shared};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use riad_core::{
-    Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass, Timestamp,
+    Account, Error, ErrorKind, KeyId, OperatorPass, Result, Secret, TenantId, TenantPass, Timestamp,
     audit::AuditEntry,
     grants::{Access, Grants, Scope},
     pass::{ManagedTenant, hash_key},
@@ -57,6 +57,14 @@ impl KeyOwner {
     pub fn own(pass: &TenantPass) -> Result<Self> {
         pass.require(Scope::Usage, Access::Write)?;
         Ok(Self::Own(pass.clone()))
+    }
+
+    /// Whose share of the control database managing the keys takes.
+    fn account(&self) -> Account {
+        match self {
+            Self::Own(pass) => pass.account(),
+            Self::Named(..) => operator(),
+        }
     }
 
     fn managed(&self) -> ManagedTenant {
@@ -114,7 +122,7 @@ pub struct KeyService(pub(crate) Arc<Shared>);
 impl KeyService {
     /// # Errors
     /// `NotFound` if there is no such tenant, `InvalidRequest` for a bad name or a time that is past, `Forbidden` for more
-    /// than the maker has.
+    /// than the maker has, `StorageFull` if the tenant has as many keys as it may have, `Busy` after too many changes.
     pub async fn create(&self, owner: &KeyOwner, request: KeyRequest) -> Result<NewKey> {
         check_expires(request.expires, Timestamp::now().as_seconds())?;
         if request.grants.scopes.is_empty() {
@@ -122,9 +130,14 @@ impl KeyService {
         }
         owner.check_budget(&request.budget)?;
         let (key, secret, entry) = generate_key(owner, request)?;
+        self.count_change(owner)?;
         let HashedKey { key, hash } = key;
-        let key_store = &self.0.key_store;
-        key_store.insert(&owner.managed(), &key, &hash, entry).await?;
+        let (key_store, tenant) = (Arc::clone(&self.0.key_store), owner.managed());
+        let inserted = async move {
+            key_store.insert(&tenant, &key, &hash, entry).await?;
+            Ok(key)
+        };
+        let key = self.0.control.write(owner.account(), inserted).await?;
         Ok(NewKey { key, secret })
     }
 
@@ -135,7 +148,9 @@ impl KeyService {
     pub async fn list(&self, owner: &KeyOwner, prefix: Option<&str>) -> Result<Vec<Key>> {
         // More than is stored of a key, or a whole one that turned up somewhere, is found by what is stored.
         let prefix: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN).collect());
-        self.0.key_store.list(&owner.managed(), prefix.as_deref()).await
+        let tenant = owner.managed();
+        let keys = self.0.key_store.list(&tenant, prefix.as_deref());
+        self.0.control.ask(owner.account(), keys).await
     }
 
     /// # Errors
@@ -152,22 +167,28 @@ impl KeyService {
             owner.check_budget(budget)?;
         }
         self.check_reach(owner, key).await?;
+        self.count_change(owner)?;
         let change = self.keeping_webhook(owner, key, change).await?;
         let detail = json!({"name": change.name, "expires": change.expires, "budget": change.budget});
         let entry = owner.entry("key.change", key.as_str(), Some(&detail));
-        self.0.key_store.change(&owner.managed(), key, change, entry).await
+        let (key_store, tenant, key) = (Arc::clone(&self.0.key_store), owner.managed(), key.clone());
+        let changed = async move { key_store.change(&tenant, &key, change, entry).await };
+        self.0.control.write(owner.account(), changed).await
     }
 
     /// Makes a key that can do the same, and lets the old one end after `overlap_seconds`.
     ///
     /// # Errors
-    /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer.
+    /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer; `StorageFull` if the old one lives
+    /// on and the tenant has as many keys as it may have; `Busy` after too many changes.
     pub async fn rotate(&self, owner: &KeyOwner, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
         let secret = generate(TENANT_PREFIX)?;
         let (maker, new_secret) = (owner.clone(), secret.clone());
         let plan = move |old: Key| plan_rotation(&maker, old, &new_secret, overlap_seconds);
-        let key_store = &self.0.key_store;
-        let key = key_store.rotate(&owner.managed(), key, Box::new(plan)).await?;
+        self.count_change(owner)?;
+        let (key_store, tenant, key) = (Arc::clone(&self.0.key_store), owner.managed(), key.clone());
+        let rotated = async move { key_store.rotate(&tenant, &key, Box::new(plan)).await };
+        let key = self.0.control.write(owner.account(), rotated).await?;
         Ok(NewKey { key, secret })
     }
 
@@ -176,7 +197,17 @@ impl KeyService {
     pub async fn revoke(&self, owner: &KeyOwner, key: &KeyId) -> Result<()> {
         self.check_reach(owner, key).await?;
         let entry = owner.entry("key.revoke", key.as_str(), None);
-        self.0.key_store.revoke(&owner.managed(), key, entry).await
+        let (key_store, tenant, key) = (Arc::clone(&self.0.key_store), owner.managed(), key.clone());
+        let revoked = async move { key_store.revoke(&tenant, &key, entry).await };
+        self.0.control.write(owner.account(), revoked).await
+    }
+
+    /// Revoking is not counted: whoever has a stolen key must not be able to keep it by making many changes.
+    fn count_change(&self, owner: &KeyOwner) -> Result<()> {
+        match owner {
+            KeyOwner::Own(pass) => self.0.control.count_change(pass.account()),
+            KeyOwner::Named(..) => Ok(()),
+        }
     }
 
     /// Keeps the operator's webhook and its thresholds when an admin changes the budget.

@@ -12,6 +12,7 @@ pub mod audit;
 mod capabilities;
 pub mod chat;
 pub mod chunking;
+mod control_admission;
 pub mod documents;
 pub mod embeddings;
 pub mod fair;

@@ -17,6 +17,7 @@ mod writer;
 
 pub(crate) use meter::{GuestMeter, UsageHandle};
 pub use meter::{RequestMeter, Timings};
+pub(crate) use rates::{PerMinute, RateError};
 pub use rates::{Rate, RateState};
 
 use account::{AccountState, Accounts, UnsignedEntry};

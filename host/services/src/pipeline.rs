@@ -26,9 +26,11 @@ impl PipelineService {
     /// Replaces the pipeline for the requests that come after. A stage that is not named is served by the standard one.
     ///
     /// # Errors
-    /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage.
+    /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage, `Busy` after too
+    /// many changes.
     pub async fn put(&self, pass: &TenantPass, pipeline: &Pipeline) -> Result<Pipeline> {
         pass.require(Scope::Plugins, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let versions = room.plugins.list().await?;
         for (stage, choice) in &pipeline.stages {
@@ -50,10 +52,10 @@ impl PipelineService {
         let complete = complete(pipeline);
         let detail = serde_json::to_value(&complete).map_err(Error::internal)?;
         let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
-        let (shared, pipeline) = (Arc::clone(&self.0), pipeline.clone());
+        let (shared, pass, pipeline) = (Arc::clone(&self.0), pass.clone(), pipeline.clone());
         audit::run_to_completion(async move {
             room.plugins.set_pipeline(&pipeline).await?;
-            shared.audit.append(entry).await?;
+            audit::append(&shared, &pass, entry).await?;
             Ok(complete)
         })
         .await

@@ -16,7 +16,7 @@ impl PluginService {
     ///
     /// # Errors
     /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component;
-    /// `Busy` while too many of the tenant's components wait for the compiler.
+    /// `Busy` while too many of the tenant's components wait for the compiler, or after too many changes.
     pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
         pass.require(Scope::Plugins, Access::Write)?;
         let most = self.0.limits.plugin_bytes;
@@ -29,6 +29,7 @@ impl PluginService {
         if component.is_empty() {
             return Err(Error::invalid("the body is empty; send the component's bytes"));
         }
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
         let version = PluginVersion {

@@ -21,7 +21,7 @@ impl SettingsService {
     /// Replaces the whole object.
     ///
     /// # Errors
-    /// `TooLarge` over the limit.
+    /// `TooLarge` over the limit, `Busy` after too many changes.
     pub async fn put(&self, pass: &TenantPass, settings: &Map<String, Value>) -> Result<()> {
         pass.require(Scope::Plugins, Access::Write)?;
         let bytes = serde_json::to_vec(settings).map_err(Error::internal)?.len() as u64;
@@ -32,6 +32,7 @@ impl SettingsService {
                 format!("the settings have {bytes} bytes as JSON, they may have {most}"),
             ));
         }
+        self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, pass, settings) = (Arc::clone(&self.0), pass.clone(), settings.clone());
         audit::run_to_completion(async move {

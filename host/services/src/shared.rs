@@ -2,6 +2,7 @@
 
 use crate::{
     adapter_loads::AdapterLoads,
+    control_admission::ControlAdmission,
     in_flight::InFlightKeys,
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
     pub workers: Arc<Workers>,
+    pub control: ControlAdmission,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
 }
@@ -95,6 +97,7 @@ impl Shared {
             &dependencies.limits,
         ));
         let workers = Workers::new(&dependencies.limits)?;
+        let control = ControlAdmission::new(&dependencies.limits);
         Ok(Self {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,
@@ -121,6 +124,7 @@ impl Shared {
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
             workers,
+            control,
             started: Timestamp::now().as_seconds(),
         })
     }

@@ -1,7 +1,7 @@
 //! Tenants and their policies, for the operator. Not here: what a tenant does in its room.
 
 use crate::{
-    adapters, audit,
+    adapters, audit, control_admission,
     keys::{self, KeyOwner, KeyRequest, NewKey},
     shared::Shared,
 };
@@ -67,7 +67,8 @@ impl TenantService {
     /// # Errors
     /// When the tenant store cannot be read.
     pub async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>> {
-        self.0.tenant_store.list(operator).await
+        let tenants = self.0.tenant_store.list(operator);
+        self.0.control.ask(control_admission::operator(), tenants).await
     }
 
     /// Changes name and policy: `patch` is a JSON merge patch of the policy. Requests that come after the return are under it.

@@ -1,8 +1,8 @@
 //! Reading the ledger: usage, rollups, receipts, entries and its verification. Not here: writing it (`metering`).
 
-use crate::shared::Shared;
+use crate::{control_admission::operator, shared::Shared};
 use riad_core::{
-    Error, OperatorPass, Result, TenantPass,
+    Account, Error, OperatorPass, Result, TenantPass,
     grants::{Access, Scope},
     ledger::{Entry, Verification},
     usage::{BucketWidth, EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
@@ -34,7 +34,7 @@ impl UsageService {
             ..query
         };
         check(&query)?;
-        self.0.ledger.usage(query).await
+        self.0.control.ask(pass.account(), self.0.ledger.usage(query)).await
     }
 
     /// Usage in the scope of the query.
@@ -43,7 +43,7 @@ impl UsageService {
     /// `InvalidRequest` for a span that has too many buckets or ends before it begins.
     pub async fn usage_all(&self, _operator: &OperatorPass, query: UsageQuery) -> Result<Vec<UsageBucket>> {
         check(&query)?;
-        self.0.ledger.usage(query).await
+        self.0.control.ask(operator(), self.0.ledger.usage(query)).await
     }
 
     /// The caller's entries, each with its signed receipt, oldest first, after the position `after`.
@@ -57,7 +57,7 @@ impl UsageService {
             after,
             limit,
         };
-        let page = self.page(query).await?;
+        let page = self.page(pass.account(), query).await?;
         Ok(Page {
             items: page.items.into_iter().map(|(_, entry)| entry).collect(),
             next: page.next,
@@ -69,7 +69,7 @@ impl UsageService {
     /// # Errors
     /// `InvalidRequest` for a bad limit.
     pub async fn entries(&self, _operator: &OperatorPass, query: EntryQuery) -> Result<Page<(u64, Entry)>> {
-        self.page(query).await
+        self.page(operator(), query).await
     }
 
     /// Sums per day, account and price version. They outlive the tenant.
@@ -84,7 +84,8 @@ impl UsageService {
         end: u64,
     ) -> Result<Vec<Rollup>> {
         check_span(start, end, ROLLUP_DAYS * 86_400)?;
-        self.0.ledger.rollups(scope, start, end).await
+        let rollups = self.0.ledger.rollups(scope, start, end);
+        self.0.control.ask(operator(), rollups).await
     }
 
     /// Verifies the whole ledger, including every signature.
@@ -102,7 +103,7 @@ impl UsageService {
         self.0.metering.public_jwks()
     }
 
-    async fn page(&self, query: EntryQuery) -> Result<Page<(u64, Entry)>> {
+    async fn page(&self, asker: Account, query: EntryQuery) -> Result<Page<(u64, Entry)>> {
         let limit = query.limit;
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
@@ -112,7 +113,7 @@ impl UsageService {
             limit: limit + 1,
             ..query
         };
-        let mut items = self.0.ledger.entries(query).await?;
+        let mut items = self.0.control.ask(asker, self.0.ledger.entries(query)).await?;
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);
         let next = items.last().map(|(position, _)| *position).filter(|_| more);

@@ -35,11 +35,10 @@ impl AuditLog for ControlAudit {
     }
 
     async fn list(&self, query: AuditQuery) -> Result<Vec<AuditRecord>> {
-        let control = self.control.clone();
-        run_with_permit(&self.control.query_permits, move || {
-            control.query(|connection| list(connection, &query))
-        })
-        .await
+        self.control
+            .queries
+            .read(move |connection| list(connection, &query))
+            .await
     }
 }
 

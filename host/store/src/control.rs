@@ -3,21 +3,28 @@
 //! (`ledger`), rooms.
 
 use crate::{
-    error::{BlockingPermits, StoreResult, closed},
+    error::StoreResult,
     identity::IdentityReader,
     key_cache::KeyCache,
     key_uses::{self, KeyUses},
     ledger,
-    sqlite::{self, Database, Schema},
+    query_reader::QueryReader,
+    sqlite::{Database, Schema},
 };
-use parking_lot::Mutex;
-use riad_core::{Account, Error, TenantId, tenant::Tenant};
+use riad_core::{Account, Error, Limits, TenantId, tenant::Tenant};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "the control database",
-    steps: &[TENANTS, ACCOUNTS, ledger::SCHEMA, AUDIT_NUMBERS, ledger::CACHED_TOKENS],
+    steps: &[
+        TENANTS,
+        ACCOUNTS,
+        ledger::SCHEMA,
+        AUDIT_NUMBERS,
+        ledger::CACHED_TOKENS,
+        LIVE_KEYS,
+    ],
 };
 
 const TENANTS: &str = "
@@ -158,37 +165,33 @@ const AUDIT_NUMBERS: &str = "
             BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     ";
 
+/// Keys that were revoked stay, and listing or counting the others does not read them.
+const LIVE_KEYS: &str = "CREATE INDEX live_keys_of_tenant ON keys (tenant) WHERE revoked = 0";
+
 pub(crate) struct Control {
     pub(crate) database: Arc<Database>,
-    /// For lists and reports, which may take long: looking up keys does not wait for them.
-    query_connection: Mutex<Option<Connection>>,
-    pub(crate) query_permits: BlockingPermits,
+    /// For lists and reports, which may take long: nothing else waits for them.
+    pub(crate) queries: Arc<QueryReader>,
     /// For what authentication must know and the cache has not.
     pub(crate) identity: IdentityReader,
     pub(crate) keys: KeyCache,
     uses: Arc<KeyUses>,
+    /// Keys that a tenant may have.
+    pub(crate) keys_max: u32,
 }
 
 impl Control {
-    pub(crate) fn open(path: &Path) -> StoreResult<Self> {
+    pub(crate) fn open(path: &Path, limits: &Limits) -> StoreResult<Self> {
         let database = Arc::new(Database::open(path, &SCHEMA)?);
-        let query_connection = sqlite::open(path)?;
-        query_connection.pragma_update(None, "query_only", true)?;
+        let longest = Duration::from_millis(limits.query_ms);
         Ok(Self {
             database,
-            query_connection: Mutex::new(Some(query_connection)),
-            query_permits: BlockingPermits::default(),
+            queries: QueryReader::open(path, longest, ledger::add_functions)?,
             identity: IdentityReader::open(path)?,
             keys: KeyCache::default(),
             uses: Arc::default(),
+            keys_max: limits.keys,
         })
-    }
-
-    /// Reads one state of the database for a list or a report.
-    pub(crate) fn query<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
-        let query_connection = self.query_connection.lock();
-        let transaction = query_connection.as_ref().ok_or_else(closed)?.unchecked_transaction()?;
-        work(&transaction)
     }
 
     /// Changes a tenant or its keys: whoever looks one up after this has returned finds it changed.
@@ -216,7 +219,7 @@ impl Control {
     pub(crate) fn close(&self) {
         self.uses.write(&self.database);
         self.identity.close();
-        drop(self.query_connection.lock().take());
+        self.queries.close();
         self.database.close();
     }
 

@@ -68,7 +68,13 @@ const PERMITS: usize = 2;
 
 impl Default for BlockingPermits {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PERMITS)))
+        Self::new(PERMITS)
+    }
+}
+
+impl BlockingPermits {
+    pub(crate) fn new(permits: usize) -> Self {
+        Self(Arc::new(Semaphore::new(permits)))
     }
 }
 

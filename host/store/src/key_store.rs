@@ -83,6 +83,7 @@ impl KeyStore for ControlKeyStore {
             control.database.write(|connection| {
                 let account = managed(connection, &tenant)?;
                 insert(connection, tenant.tenant(), &HashedKey { key, hash })?;
+                check_count(connection, tenant.tenant(), control.keys_max, audit.at_ms / 1000)?;
                 audit::append_for(connection, account, audit)
             })
         })
@@ -92,17 +93,22 @@ impl KeyStore for ControlKeyStore {
     async fn rotate(&self, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> Result<Key> {
         let (control, tenant, old) = (self.control.clone(), tenant.clone(), old.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.change_identity(tenant.tenant(), |connection| rotate(connection, &tenant, &old, plan))
+            control.change_identity(tenant.tenant(), |connection| {
+                let key = rotate(connection, &tenant, &old, plan)?;
+                check_count(connection, tenant.tenant(), control.keys_max, key.created)?;
+                Ok(key)
+            })
         })
         .await
     }
 
     async fn list(&self, tenant: &ManagedTenant, prefix: Option<&str>) -> Result<Vec<Key>> {
-        let (control, tenant) = (self.control.clone(), tenant.clone());
-        let mut keys = run_with_permit(&self.control.query_permits, move || {
-            control.query(|connection| list(connection, &tenant))
-        })
-        .await?;
+        let tenant = tenant.clone();
+        let mut keys = self
+            .control
+            .queries
+            .read(move |connection| list(connection, &tenant))
+            .await?;
         // Here and not in SQL, where a prefix could be read as a pattern.
         if let Some(prefix) = prefix {
             keys.retain(|key| key.prefix.starts_with(prefix));
@@ -309,6 +315,30 @@ pub(crate) fn insert(
         )),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses what leaves the tenant more keys than it may have. Keys that have expired go before one is refused.
+fn check_count(connection: &Connection, tenant: &TenantId, most: u32, now: u64) -> StoreResult<()> {
+    let count = |connection: &Connection| -> StoreResult<u32> {
+        Ok(connection
+            .prepare_cached("SELECT count(*) FROM keys WHERE tenant = ?1 AND revoked = 0")?
+            .query_row([tenant.as_str()], |row| row.get(0))?)
+    };
+    if count(connection)? <= most {
+        return Ok(());
+    }
+    connection.execute(
+        "UPDATE keys SET revoked = 1 WHERE tenant = ?1 AND revoked = 0 AND expires <= ?2",
+        (tenant.as_str(), now.cast_signed()),
+    )?;
+    if count(connection)? <= most {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::StorageFull,
+        format!("this tenant has {most} keys, as many as it may have; revoke those that are not needed"),
+    )
+    .into())
 }
 
 fn list(connection: &Connection, tenant: &ManagedTenant) -> StoreResult<Vec<Key>> {

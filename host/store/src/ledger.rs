@@ -10,9 +10,11 @@ mod verify;
 mod writer;
 
 pub(crate) use schema::{CACHED_TOKENS, SCHEMA};
+pub(crate) use usage::add_functions;
 
 use crate::{
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
+    query_reader::QueryReader,
     sqlite::{self, WriteConnection, WriterLock},
 };
 use async_trait::async_trait;
@@ -40,7 +42,7 @@ pub(crate) struct ControlLedger {
     writer: Writer,
     /// For the reads that admission waits for: they do not wait behind long queries.
     admission_reader: Reader,
-    query_reader: Reader,
+    queries: Arc<QueryReader>,
 }
 
 struct Reader {
@@ -49,8 +51,9 @@ struct Reader {
 }
 
 impl ControlLedger {
-    /// Begins a run. The control database must have its tables; `lock` is the one that its other writers take.
-    pub(crate) fn open(path: &Path, lock: WriterLock) -> StoreResult<Arc<Self>> {
+    /// Begins a run. The control database must have its tables; `lock` is the one that its other writers take, `queries` its reader for
+    /// long questions.
+    pub(crate) fn open(path: &Path, lock: WriterLock, queries: Arc<QueryReader>) -> StoreResult<Arc<Self>> {
         let connection = WriteConnection::open(path)?;
         let (run, abandoned) = begin_run(&connection, &lock)?;
         Ok(Arc::new(Self {
@@ -59,7 +62,7 @@ impl ControlLedger {
             abandoned,
             writer: Writer::start(connection, run, lock)?,
             admission_reader: Reader::open(path)?,
-            query_reader: Reader::open(path)?,
+            queries,
         }))
     }
 
@@ -67,7 +70,6 @@ impl ControlLedger {
     pub(crate) fn close(&self) {
         self.writer.close();
         self.admission_reader.close();
-        self.query_reader.close();
     }
 }
 
@@ -131,19 +133,19 @@ impl Ledger for ControlLedger {
     }
 
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>> {
-        self.query_reader
+        self.queries
             .read(move |connection| usage::usage(connection, &query))
             .await
     }
 
     async fn rollups(&self, scope: LedgerScope, start: u64, end: u64) -> Result<Vec<Rollup>> {
-        self.query_reader
+        self.queries
             .read(move |connection| usage::rollups(connection, &scope, start, end))
             .await
     }
 
     async fn entries(&self, query: EntryQuery) -> Result<Vec<(u64, Entry)>> {
-        self.query_reader
+        self.queries
             .read(move |connection| usage::entries(connection, &query))
             .await
     }
@@ -178,7 +180,7 @@ impl Ledger for ControlLedger {
                 Ok(())
             })))
             .await?;
-        self.query_reader
+        self.admission_reader
             .read(|connection| {
                 let key =
                     connection.query_row("SELECT value FROM meta WHERE key = ?1", [SIGNING_KEY], |row| row.get(0))?;
@@ -205,13 +207,13 @@ fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> StoreResult<(i6
 fn open_reader(path: &Path) -> StoreResult<Connection> {
     let connection = sqlite::open(path)?;
     connection.pragma_update(None, "query_only", true)?;
-    usage::add_functions(&connection)?;
+    add_functions(&connection)?;
     Ok(connection)
 }
 
 /// Checks the ledger of a folder without a server. What the last run left open is no fault: the next one settles it.
 pub(crate) fn verify_last_run(connection: &Connection, check: &EntryCheck) -> StoreResult<Verification> {
-    usage::add_functions(connection)?;
+    add_functions(connection)?;
     let last_run = connection.query_row("SELECT ifnull(max(number), 0) FROM runs", [], |row| row.get(0))?;
     verify::verify(connection, last_run, check)
 }

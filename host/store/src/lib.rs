@@ -25,6 +25,7 @@ mod names;
 mod offline;
 mod plans;
 mod plugins;
+mod query_reader;
 mod room;
 mod rooms;
 mod search;
@@ -141,8 +142,12 @@ impl Store {
         let lock = lock_folder(&data_dir)?;
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;
-        let control = Arc::new(Control::open(&data_dir.join(CONTROL))?);
-        let ledger = ControlLedger::open(&data_dir.join(CONTROL), control.database.writer_lock().clone())?;
+        let control = Arc::new(Control::open(&data_dir.join(CONTROL), limits)?);
+        let ledger = ControlLedger::open(
+            &data_dir.join(CONTROL),
+            control.database.writer_lock().clone(),
+            control.queries.clone(),
+        )?;
         files::sync_folder(&data_dir)?;
         let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone()));
         registry.finish_deletions()?;

@@ -75,16 +75,13 @@ impl TenantStore for ControlTenantStore {
     }
 
     async fn list(&self, _operator: &OperatorPass) -> Result<Vec<Tenant>> {
-        let control = self.control.clone();
-        run_with_permit(&self.control.query_permits, move || {
-            control.query(|connection| {
-                let mut statement =
-                    connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
-                let rows = statement.query_map([], read_tenant)?;
-                rows.map(|row| row?.finish()).collect()
-            })
-        })
-        .await
+        let list = |connection: &Connection| {
+            let mut statement =
+                connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
+            let rows = statement.query_map([], read_tenant)?;
+            rows.map(|row| row?.finish()).collect()
+        };
+        self.control.queries.read(list).await
     }
 
     async fn change(
@@ -212,13 +209,13 @@ fn taken(tenant: &TenantId, why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use riad_core::audit::Origin;
+    use riad_core::{Limits, audit::Origin};
     use std::{sync::mpsc, thread, time::Duration};
 
     #[test]
     fn deleting_a_tenant_waits_for_the_writer_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let control = Arc::new(Control::open(&folder.path().join("control.db")).unwrap());
+        let control = Arc::new(Control::open(&folder.path().join("control.db"), &Limits::default()).unwrap());
         let tenant = Tenant {
             id: "acme".parse().unwrap(),
             account: Account::new(0),

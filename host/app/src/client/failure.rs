@@ -56,6 +56,7 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         (_, "context_length_exceeded") => ErrorKind::ContextTooLong,
         (_, "model_not_found") => ErrorKind::ModelNotFound,
         (_, "insufficient_quota") => ErrorKind::QuotaExceeded,
+        (_, "quota_exceeded") | (507, _) => ErrorKind::StorageFull,
         (_, "plugin_failed") => ErrorKind::PluginFailed,
         (_, "plugin_limit_exceeded") => ErrorKind::PluginLimit,
         (_, "rate_limit_exceeded") | (429, _) => ErrorKind::Busy,
@@ -88,6 +89,7 @@ mod tests {
     fn the_code_decides_where_a_status_has_two_meanings() {
         assert_eq!(kind(429, "insufficient_quota"), ErrorKind::QuotaExceeded);
         assert_eq!(kind(429, "rate_limit_exceeded"), ErrorKind::Busy);
+        assert_eq!(kind(507, "quota_exceeded"), ErrorKind::StorageFull);
         assert_eq!(kind(422, "plugin_failed"), ErrorKind::PluginFailed);
         assert_eq!(kind(400, ""), ErrorKind::InvalidRequest);
         assert_eq!(kind(500, ""), ErrorKind::Internal);

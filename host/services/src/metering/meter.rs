@@ -388,6 +388,7 @@ fn outcome_of(error: &Error, fault: Outcome) -> Outcome {
         | ErrorKind::Conflict
         | ErrorKind::TooLarge
         | ErrorKind::Busy
-        | ErrorKind::QuotaExceeded => Outcome::Refused,
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::StorageFull => Outcome::Refused,
     }
 }

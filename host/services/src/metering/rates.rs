@@ -38,14 +38,14 @@ impl Rate {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum RateError {
+pub(crate) enum RateError {
     /// Enough has refilled after this time.
     RetryAfter(Duration),
     /// More than a minute's limit, so that waiting does not help.
     OverLimit,
 }
 
-pub(super) struct PerMinute {
+pub(crate) struct PerMinute {
     limit: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
     /// What was left after the last `take`, and when that was.
@@ -57,12 +57,12 @@ impl PerMinute {
     pub fn for_limit(slot: &mut Option<Self>, limit: Option<u32>) -> Option<&mut Self> {
         let limit = limit.and_then(NonZeroU32::new);
         if slot.as_ref().map(|bucket| bucket.limit) != limit {
-            *slot = limit.map(Self::new);
+            *slot = limit.map(Self::of);
         }
         slot.as_mut()
     }
 
-    fn new(limit: NonZeroU32) -> Self {
+    pub fn of(limit: NonZeroU32) -> Self {
         Self {
             limit,
             limiter: RateLimiter::direct(Quota::per_minute(limit)).with_middleware(),

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::identity::tests::begin;
-use riad_core::{OperatorPass, Secret, audit::Origin, pass::hash_key};
+use riad_core::{Limits, OperatorPass, Secret, audit::Origin, pass::hash_key};
 use std::sync::mpsc;
 
 const NOW: u64 = 1_000_000;
 
 /// A control database with the tenant acme, whose one key has this hash.
 async fn with_key(path: &std::path::Path) -> (ControlKeyStore, KeyHash, ManagedTenant) {
-    let control = Arc::new(Control::open(path).unwrap());
+    let control = Arc::new(Control::open(path, &Limits::default()).unwrap());
     let hash = [7; 32];
     control
         .database
@@ -42,17 +42,20 @@ async fn keys_are_looked_up_while_everything_else_of_the_database_is_busy() {
     // Reports, reads and changes of other tenants, which hold every permit until they are told to end.
     let mut busy = Vec::new();
     let mut finish = Vec::new();
-    for permits in [
-        &store.control.query_permits,
-        &database.read_permits,
-        &database.write_permits,
-    ] {
+    for permits in [&database.read_permits, &database.write_permits] {
         for _ in 0..2 {
             let (end, ended) = mpsc::channel::<()>();
             busy.push(begin(run_with_permit(permits, move || Ok(ended.recv().is_ok()))));
             finish.push(end);
         }
     }
+    let questions: Vec<_> = (0..4)
+        .map(|_| {
+            let (end, ended) = mpsc::channel::<()>();
+            finish.push(end);
+            begin(store.control.queries.read(move |_| Ok(ended.recv().is_ok())))
+        })
+        .collect();
     assert!(store.find(&hash, NOW).await.unwrap().is_some());
     assert!(store.find(&[8; 32], NOW).await.unwrap().is_none());
     assert!(store.tenant(acme.tenant()).await.unwrap().is_some());
@@ -61,6 +64,9 @@ async fn keys_are_looked_up_while_everything_else_of_the_database_is_busy() {
     drop(finish);
     for work in busy {
         work.await.unwrap();
+    }
+    for question in questions {
+        question.await.unwrap();
     }
 }
 

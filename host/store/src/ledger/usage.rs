@@ -15,6 +15,8 @@ use rusqlite::{
 const DAY: u64 = 86_400;
 /// Above what any caller asks for; bounds the memory of a query.
 const BUCKETS: u64 = 200_000;
+/// Results of one question, over all its buckets.
+const RESULTS: usize = 100_000;
 
 /// What [`UsageResult`] and [`Rollup`] sum up: usage as `rows::used` reads it, then abandoned tokens and the cost.
 pub(super) const SUMS: &str = "saturating_sum(requests), saturating_sum(prompt_tokens), saturating_sum(completion_tokens), \
@@ -40,7 +42,7 @@ impl Aggregate<i64, i64> for SaturatingSum {
     }
 }
 
-pub(super) fn add_functions(connection: &Connection) -> StoreResult<()> {
+pub(crate) fn add_functions(connection: &Connection) -> StoreResult<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_aggregate_function("saturating_sum", 1, flags, SaturatingSum)?;
     Ok(())
@@ -133,7 +135,15 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> StoreResult<
         filter.condition(),
     ))?;
     let mut rows = statement.query(filter.parameters().as_slice())?;
+    let mut results = 0;
     while let Some(row) = rows.next()? {
+        results += 1;
+        if results > RESULTS {
+            return Err(Error::invalid(format!(
+                "the answer has more than {RESULTS} results; ask for a shorter time, wider buckets or fewer groups"
+            ))
+            .into());
+        }
         let number = unsigned(row.get(0)?)?.saturating_sub(first);
         if let Some(bucket) = usize::try_from(number).ok().and_then(|number| buckets.get_mut(number)) {
             bucket.results.push(result(row)?);

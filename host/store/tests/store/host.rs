@@ -141,6 +141,9 @@ async fn operator(store: &Store) -> OperatorPass {
         .unwrap()
 }
 
+/// Takes the steps of the control database's schema back that came after the ledger's cached tokens.
+pub const UNDO_AFTER_CACHED_TOKENS: &str = "DROP INDEX live_keys_of_tenant;";
+
 /// The control database as somebody has it who has the file.
 pub fn connect(data: &Path) -> rusqlite::Connection {
     #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]

@@ -3,7 +3,7 @@
 
 use crate::host::{Host, connect, creation, entry, first_key, key, secret, tenant};
 use riad_core::{
-    Error, ErrorKind, KeyId, Secret,
+    Error, ErrorKind, KeyId, Limits, Secret,
     audit::AuditQuery,
     grants::{Grants, KeyRole, Scope},
     pass::{ManagedTenant, hash_key},
@@ -508,4 +508,68 @@ async fn a_change_is_seen_by_the_next_look_up() {
     assert!(host.authorize(&secret("globex"), 1).await.is_ok());
     key_store.set_operator_hash(&hash("operator")).await.unwrap();
     assert_eq!(key_store.operator_hash().await.unwrap(), Some(hash("operator")));
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_keys_and_what_has_expired_makes_room() {
+    let host = Host::with(Limits {
+        keys: 3,
+        ..Limits::default()
+    })
+    .await;
+    let (acme, globex) = (host.create_tenant("acme").await, host.create_tenant("globex").await);
+    let (own, key_store) = (ManagedTenant::own(&acme), host.store.key_store());
+    // The audit entries of this test are made at 5 seconds.
+    let short = Key {
+        expires: Some(5),
+        ..key("short", 1)
+    };
+    let insert = async |key: Key, tenant: &ManagedTenant| {
+        let (hash, audit) = (hash(key.id.as_str()), entry("key.create", key.id.as_str()));
+        key_store.insert(tenant, &key, &hash, audit).await
+    };
+    insert(short, &own).await.unwrap();
+    insert(key("k1", 2), &own).await.unwrap();
+    // The one that has expired goes.
+    insert(key("k2", 3), &own).await.unwrap();
+    let three = ["key-acme", "k1", "k2"];
+    assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), three);
+    let refused = insert(key("k3", 4), &own).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StorageFull);
+    assert!(refused.message().contains("3 keys"), "{refused}");
+    assert_eq!(ids(&key_store.list(&own, None).await.unwrap()), three);
+    assert!(key_store.find(&hash("k3"), 6).await.unwrap().is_none());
+    // A rotation that ends the old key at once needs no room, one that lets it live does.
+    let rotate = async |old: &str, new: &str, old_expires: Option<u64>| {
+        let new = HashedKey {
+            key: key(new, 5),
+            hash: hash(new),
+        };
+        let plan = move |_| {
+            Ok(KeyRotation {
+                new,
+                old_expires,
+                audit: [entry("key.create", "new"), entry("key.revoke", "old")],
+            })
+        };
+        key_store.rotate(&own, &id(old), Box::new(plan)).await
+    };
+    rotate("k1", "k4", None).await.unwrap();
+    let refused = rotate("k2", "k5", Some(1_000_000)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StorageFull);
+    assert_eq!(
+        ids(&key_store.list(&own, None).await.unwrap()),
+        ["key-acme", "k2", "k4"]
+    );
+    assert!(
+        key_store.find(&hash("k2"), 2_000_000).await.unwrap().is_some(),
+        "the refused rotation gave it no end"
+    );
+    // Others have their own.
+    insert(key("k6", 6), &ManagedTenant::own(&globex)).await.unwrap();
+    key_store
+        .revoke(&own, &id("k2"), entry("key.revoke", "k2"))
+        .await
+        .unwrap();
+    insert(key("k7", 7), &own).await.unwrap();
 }

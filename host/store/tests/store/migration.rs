@@ -1,6 +1,6 @@
 //! Control databases that earlier versions wrote. Not here: rooms of earlier versions.
 
-use crate::host::{Host, connect, entry, secret};
+use crate::host::{Host, UNDO_AFTER_CACHED_TOKENS, connect, entry, secret};
 use riad_core::{
     Account, ErrorKind, KeyId, Limits, Secret,
     audit::AuditQuery,
@@ -160,6 +160,7 @@ async fn older_audit_entries_get_numbers_within_their_account() {
     let host = host
         .reopen(|data| {
             // As the third version left it.
+            connect(data).execute_batch(UNDO_AFTER_CACHED_TOKENS).unwrap();
             connect(data)
                 .execute_batch(
                     "DROP TRIGGER audit_is_not_replaced;

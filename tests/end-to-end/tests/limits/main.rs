@@ -9,6 +9,7 @@
 )]
 
 mod budgets;
+mod changes;
 mod policy;
 mod rates;
 mod sizes;

@@ -1,6 +1,7 @@
 //! Entries that earlier versions hashed in their own way. The hashes here are computed by hand, as those versions did.
 
 use super::{LedgerHost, UNPROTECT, connect, receipt_chains::BilledRequest};
+use crate::host::UNDO_AFTER_CACHED_TOKENS;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use riad_core::{
     Digest,
@@ -76,6 +77,7 @@ fn make_old(data: &Path) {
             .execute("UPDATE ledger SET seal = ?1 WHERE position = ?2", (before, position))
             .unwrap();
     }
+    connection.execute_batch(UNDO_AFTER_CACHED_TOKENS).unwrap();
     connection
         .execute_batch(
             "ALTER TABLE ledger DROP COLUMN encoding;
