@@ -22,6 +22,7 @@ guests! {
     LOOP = "loop";
     MEMORY_BOMB = "memory-bomb";
     RECURSION = "recursion";
+    STATEMENT = "statement";
     TRAP_IN_STREAM = "trap-in-stream";
 }
 

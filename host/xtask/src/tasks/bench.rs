@@ -22,6 +22,8 @@ enum Benchmark {
     Fairness,
     /// Requests per second that the ledger meters durably
     Metering,
+    /// What each of many attacks of one tenant costs another; with `-- --attacks a,b`, some of them
+    Neighbors,
     /// What Riad adds to the engine's own time in a chat; with `-- --litellm PYTHON`, LiteLLM's proxy beside it
     Overhead,
 }
@@ -31,6 +33,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
         Benchmark::Engine => "engine",
         Benchmark::Fairness => "fairness",
         Benchmark::Metering => "metering",
+        Benchmark::Neighbors => "neighbors",
         Benchmark::Overhead => "overhead",
     };
     let mut words = vec!["bench", "--workspace", "--bench", target];

@@ -1,0 +1,18 @@
+//! Prompting that runs the statement in the setting `statement`, and fails with what the host says to it.
+
+use riad_sdk::{Message, Passage, Prompt, Prompting, Request, StageError, settings, store};
+
+pub struct Statement;
+
+impl Prompting for Statement {
+    fn build_prompt(_request: Request, _passages: Vec<Passage>) -> Result<Prompt, StageError> {
+        let statement: String = settings::get("statement")?.unwrap_or_default();
+        let rows = store::query(&statement, &[])?;
+        Ok(Prompt {
+            messages: vec![Message::user(format!("{} rows", rows.len()))],
+            passages: Vec::new(),
+        })
+    }
+}
+
+riad_sdk::export!(Statement => prompting);
