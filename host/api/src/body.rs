@@ -11,7 +11,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
-use riad_core::{Error, ErrorKind, Limits};
+use riad_core::{
+    Error, ErrorKind, Limits,
+    json::{VALUES_MAX, count_values},
+};
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
@@ -95,8 +98,9 @@ pub(crate) fn parse_id<T: FromStr>(what: &str, id: &str) -> Result<T, Error> {
         .map_err(|_| Error::not_found(format!("there is no {what} {id:?}")))
 }
 
-/// Reads JSON; the error names the field.
+/// Reads JSON, unless it has too many values for one request; the error names the field.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    check_values("the body", bytes)?;
     // serde would read a list as an object's members in their order, which no client means.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_some_and(|byte| *byte != b'{') {
@@ -111,6 +115,17 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         .end()
         .map_err(|error| Error::invalid(format!("the body is not one JSON value: {error}")))?;
     Ok(value)
+}
+
+/// Refuses JSON that would become a large tree, before there is one.
+pub(crate) fn check_values(name: &str, json: &[u8]) -> Result<(), Error> {
+    match count_values(json, VALUES_MAX) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("{name} has more than {VALUES_MAX} JSON values; send fewer"),
+        )),
+    }
 }
 
 /// The text of a multipart field.
@@ -188,6 +203,22 @@ mod tests {
     struct Inner {
         #[expect(dead_code, reason = "only read by serde")]
         size: u32,
+    }
+
+    #[test]
+    fn a_body_of_very_many_values_is_not_parsed() {
+        #[derive(Deserialize)]
+        struct Body {
+            metadata: serde_json::Map<String, serde_json::Value>,
+        }
+        let body = |lists: usize| format!(r#"{{"metadata":{{"a":[{}]}}}}"#, vec!["[]"; lists].join(","));
+        let accepted = parse::<Body>(body(VALUES_MAX / 2 - 2).as_bytes()).unwrap();
+        assert_eq!(accepted.metadata.len(), 1);
+        let error = parse::<Body>(body(VALUES_MAX / 2).as_bytes()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        // Read to its end it would be refused for its last bytes.
+        let error = parse::<Body>((body(VALUES_MAX) + "nonsense").as_bytes()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod document;
 pub mod error;
 pub mod grants;
 pub mod ids;
+pub mod json;
 mod key_hash;
 pub mod ledger;
 pub mod limits;

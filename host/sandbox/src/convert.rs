@@ -4,6 +4,7 @@ use crate::bindings;
 use riad_core::{
     chat::{Message, Role},
     document::{Metadata, Passage},
+    json::{VALUES_MAX, count_values},
     plugin::{Citation, Ending, Prompt, StageRequest},
     profile::ModelProfile,
 };
@@ -16,14 +17,18 @@ pub(crate) enum InvalidOutput {
     Malformed(String),
 }
 
-/// Reads a guest's output, up to a number of bytes.
+/// Reads a guest's output, up to a number of bytes and of JSON values.
 pub(crate) struct OutputReader {
     bytes_left: u64,
+    values_left: usize,
 }
 
 impl OutputReader {
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes_left: bytes }
+        Self {
+            bytes_left: bytes,
+            values_left: VALUES_MAX,
+        }
     }
 
     pub(crate) fn bytes_left(&self) -> u64 {
@@ -81,6 +86,12 @@ impl OutputReader {
     fn passage(&mut self, passage: bindings::Passage) -> Result<Passage, InvalidOutput> {
         let document = self.text(passage.document)?;
         let metadata = self.text(passage.metadata)?;
+        let values = count_values(metadata.as_bytes(), self.values_left).ok_or_else(|| {
+            InvalidOutput::Malformed(format!(
+                "passages whose `metadata` has more than {VALUES_MAX} JSON values together"
+            ))
+        })?;
+        self.values_left -= values;
         if !passage.score.is_finite() {
             return Err(InvalidOutput::Malformed(
                 "a passage whose score is not a finite number".into(),
@@ -100,7 +111,9 @@ impl OutputReader {
     }
 }
 
+/// `None` if it is no object, or one that becomes a large tree.
 pub(crate) fn parse_object(text: &str) -> Option<Metadata> {
+    count_values(text.as_bytes(), VALUES_MAX)?;
     serde_json::from_str(text).ok()
 }
 
@@ -221,6 +234,18 @@ mod tests {
             OutputReader::new(11).passages(passages),
             Err(InvalidOutput::TooLarge)
         ));
+    }
+
+    #[test]
+    fn json_values_are_counted_over_all_passages() {
+        let metadata = format!(r#"{{"a":[{}1]}}"#, "1,".repeat(VALUES_MAX / 2 - 4));
+        let passages = |count| vec![passage_with("d1", &metadata, 0.0); count];
+        let mut reader = OutputReader::new(u64::MAX);
+        assert!(reader.passages(passages(2)).is_ok());
+        let refused = OutputReader::new(u64::MAX).passages(passages(3)).unwrap_err();
+        assert!(matches!(refused, InvalidOutput::Malformed(text) if text.contains("JSON values")));
+        assert!(parse_object(&metadata).is_some());
+        assert!(parse_object(&format!(r#"{{"a":[{}1]}}"#, "1,".repeat(VALUES_MAX))).is_none());
     }
 
     #[test]

@@ -114,9 +114,12 @@ impl TryFrom<DocumentForm> for DocumentRequest {
             .ok_or_else(|| Error::invalid("the file's name must end in .txt or .md").with_param("file"))?;
         let stem = || file.name.rsplit_once('.').map_or("", |(stem, _)| stem).to_owned();
         let metadata = match form.metadata {
-            Some(json) => serde_json::from_str(&json).map_err(|error| {
-                Error::invalid(format!("metadata must be a JSON object: {error}")).with_param("metadata")
-            })?,
+            Some(json) => {
+                body::check_values("metadata", json.as_bytes()).map_err(|error| error.with_param("metadata"))?;
+                serde_json::from_str(&json).map_err(|error| {
+                    Error::invalid(format!("metadata must be a JSON object: {error}")).with_param("metadata")
+                })?
+            }
             None => Map::new(),
         };
         Ok(Self {

@@ -8,6 +8,7 @@ use crate::{
     convert, errors,
     state::GuestState,
 };
+use riad_core::json::VALUES_MAX;
 
 impl Host for GuestState {
     async fn search(
@@ -18,7 +19,9 @@ impl Host for GuestState {
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
         let Some(filter) = convert::parse_object(&filter) else {
-            return Ok(Err(WitError::InvalidArgument("`filter` must be a JSON object".into())));
+            return Ok(Err(WitError::InvalidArgument(format!(
+                "`filter` must be a JSON object of at most {VALUES_MAX} values"
+            ))));
         };
         let found = self.capabilities.documents.search(&query, limit, filter).await;
         Ok(found
