@@ -4,6 +4,7 @@
 use crate::{
     error::{ApiError, ApiResult},
     request_id::RequestId,
+    serve::ClientConnection,
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
@@ -53,6 +54,7 @@ pub(crate) async fn authenticate_tenant(
 ) -> ApiResult<Response> {
     let authorizing = services.authorize(bearer(request.headers())?, origin(&request));
     let pass = authorizing.instrument(info_span!("authorize")).await?;
+    record_authenticated(&request);
     request.extensions_mut().insert(pass);
     Ok(next.run(request).await)
 }
@@ -66,6 +68,7 @@ pub(crate) async fn authenticate_operator(
     let pass = services
         .authorize_operator(bearer(request.headers())?, origin(&request))
         .await?;
+    record_authenticated(&request);
     request.extensions_mut().insert(pass);
     Ok(next.run(request).await)
 }
@@ -86,7 +89,17 @@ pub(crate) async fn authenticate_metrics(
             .authorize_operator(bearer(request.headers())?, origin(&request))
             .await?;
     }
+    if !matches!(access, MetricsAccess::Open) {
+        record_authenticated(&request);
+    }
     Ok(next.run(request).await)
+}
+
+/// Its connection is that of somebody with a key. A request without a connection comes from a test.
+fn record_authenticated(request: &Request) {
+    if let Some(connection) = request.extensions().get::<ClientConnection>() {
+        connection.record_authenticated();
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Tenant {

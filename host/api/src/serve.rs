@@ -5,21 +5,24 @@
 //! Not here: one connection (`connection`), one request (`request`), certificates (`tls`), what is answered (`lifecycle`, `router`).
 
 mod connection;
+mod connections;
 mod options;
 mod request;
 mod shutdown;
 pub mod tls;
 
 pub use options::ServeOptions;
+pub(crate) use request::ClientConnection;
 
 use axum::{body::Body, extract::Request, response::Response};
 use connection::Bounds;
+use connections::Connections;
 use request::InFlight;
 use shutdown::ShutdownStage;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tower::Service;
@@ -86,24 +89,28 @@ async fn accept<S>(
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let permits = Arc::new(Semaphore::new(options.max_connections));
+    let connections = Connections::new(options.max_connections, options.max_connections_per_address);
     let bounds = Arc::new(Bounds::new(options));
-    let next = async |stage: &mut watch::Receiver<ShutdownStage>| {
-        tokio::select! {
-            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => None,
-            // The permit first: a connection without one stays in the system's queue.
-            next = async { Some((permits.clone().acquire_owned().await.ok()?, accept_one(&listener).await)) } => next,
-        }
-    };
-    while let Some((permit, (stream, peer))) = next(&mut stage).await {
+    loop {
+        let (stream, peer) = tokio::select! {
+            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+            accepted = accept_one(&listener) => accepted,
+        };
+        let requests = request::RequestService::new(service.clone(), peer, bounds.body_timeout(), in_flight.clone());
+        let activity = Arc::clone(&requests.connection);
+        // Those after it stay in the system's queue while it waits.
+        let open = tokio::select! {
+            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+            open = connections.open(peer.ip(), &activity) => open,
+        };
+        let Some(open) = open else { continue };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "Nagle's algorithm could not be switched off for a connection");
         }
-        let requests = request::RequestService::new(service.clone(), peer, bounds.body_timeout(), in_flight.clone());
         let serving = connection::run(stream, requests, bounds.clone(), stage.clone());
         tokio::spawn(async move {
             serving.await;
-            drop(permit);
+            drop(open);
         });
     }
 }

@@ -42,8 +42,11 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Connections that are open at the same time; more wait to be accepted.
+    /// Connections that are open at the same time. For more, the one that is idle for the longest is closed; if none is, more wait.
     connections: u32 = 4096, 1;
+    /// Connections from one address, of IPv6 from one /64 network. For more, its idle ones are closed; if none is, more are refused. A proxy
+    /// in front of this server is one address: raise it to limits.connections then.
+    connections_per_address: u32 = 1024, 1;
     /// Bytes of a request's head.
     header_bytes: u64 = 64 << 10, 8192;
     /// Milliseconds within which a request's head must arrive.

@@ -32,7 +32,7 @@ use tower::Service;
 const MAX_STREAMS: u32 = 128;
 /// Interval of pings to a silent HTTP/2 client, and time for it to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// A connection without a request in flight is closed after this. Longer than the minute for which load balancers keep theirs:
+/// A connection that had an authenticated request and has none in flight is closed after this. Longer than the minute for which load balancers keep theirs:
 /// whichever side closes first loses no request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time for a client to see that its connection closes.
@@ -51,13 +51,19 @@ impl Bounds {
     }
 
     /// When a connection is closed if nothing happens until then; `None` while it waits for the server.
-    fn deadline(&self, waiting: WaitingFor) -> Option<Instant> {
+    fn deadline(&self, waiting: WaitingFor, authenticated: bool) -> Option<Instant> {
         match waiting {
             WaitingFor::Server => None,
             WaitingFor::Head(since) => Some(since + self.0.header_timeout),
-            WaitingFor::NextRequest(since) => Some(since + IDLE_TIMEOUT),
+            WaitingFor::NextRequest(since) if authenticated => Some(since + IDLE_TIMEOUT),
+            WaitingFor::NextRequest(since) => Some(since + self.0.anonymous_idle_timeout),
             WaitingFor::ClientRead(since) => Some(since + self.0.read_timeout),
         }
+    }
+
+    /// How often a connection is looked at that has no deadline.
+    fn check_interval(&self) -> Duration {
+        self.0.header_timeout.min(self.0.anonymous_idle_timeout)
     }
 
     fn builder(&self, tasks: StreamExecutor) -> Builder<StreamExecutor> {
@@ -95,6 +101,7 @@ pub(crate) async fn run<S>(
     };
     let stream = tokio::select! {
         _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+        () = requests.connection.closed() => return,
         stream = handshake(tls, stream, bounds.0.header_timeout) => stream,
     };
     if let Some(stream) = stream {
@@ -132,7 +139,7 @@ where
         }),
         requests
     ));
-    let mut next_check = Instant::now() + bounds.0.header_timeout;
+    let mut next_check = Instant::now() + bounds.check_interval();
     let mut seen = ShutdownStage::Serving;
     let mut closing = false;
     loop {
@@ -151,13 +158,15 @@ where
                 }
                 Ok(ShutdownStage::Aborting) | Err(_) => return,
             },
+            // Another needs its place. What its client has sent since then is lost, as with any server that closes an idle connection.
+            () = activity.closed() => return,
             // A head has a short deadline, which may be before the next check.
             () = activity.head_began() => next_check = next_check.min(Instant::now() + bounds.0.header_timeout),
             () = sleep_until(next_check) => {
                 let (now, waiting) = (Instant::now(), activity.waiting_for());
-                next_check = match (bounds.deadline(waiting), waiting) {
+                next_check = match (bounds.deadline(waiting, activity.is_authenticated()), waiting) {
                     // Nothing to watch; a deadline that begins meanwhile is checked late by as much.
-                    (None, _) => now + bounds.0.header_timeout,
+                    (None, _) => now + bounds.check_interval(),
                     (Some(end), _) if end > now => end,
                     (Some(_), WaitingFor::NextRequest(_)) if !closing => {
                         connection.as_mut().graceful_shutdown();

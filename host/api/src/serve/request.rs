@@ -61,6 +61,8 @@ pub(crate) struct Activity {
     /// Requests whose answer has been given to hyper as a whole and not yet been written. `None` when the connection has ended.
     unflushed: Mutex<Option<Vec<InFlightGuard>>>,
     head_began: Notify,
+    /// The connection is to be closed.
+    closed: Notify,
 }
 
 struct State {
@@ -72,6 +74,28 @@ struct State {
     since: Instant,
     /// When the next request's head began, with no other request active.
     head: Option<Instant>,
+    /// Whether one of its requests had a key that opens something.
+    authenticated: bool,
+    /// It was told to close, because another needs its place.
+    closed: bool,
+}
+
+/// A connection on which nobody waits for the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Idle {
+    pub since: Instant,
+    pub authenticated: bool,
+}
+
+/// The connection that a request came on, in its extensions.
+#[derive(Clone)]
+pub(crate) struct ClientConnection(Arc<Activity>);
+
+impl ClientConnection {
+    /// Its client has a key, and may be silent for longer.
+    pub fn record_authenticated(&self) {
+        self.0.record_authenticated();
+    }
 }
 
 /// What a connection waits for, and since when.
@@ -87,7 +111,7 @@ pub(crate) enum WaitingFor {
 }
 
 impl Activity {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 version: None,
@@ -95,10 +119,42 @@ impl Activity {
                 unread: 0,
                 since: Instant::now(),
                 head: None,
+                authenticated: false,
+                closed: false,
             }),
             unflushed: Mutex::new(Some(Vec::new())),
             head_began: Notify::new(),
+            closed: Notify::new(),
         }
+    }
+
+    /// Whether it waits for its client to send a request, or the rest of one's head.
+    pub fn idle(&self) -> Option<Idle> {
+        self.state.lock().idle()
+    }
+
+    /// Tells the connection to close, unless a request is active.
+    pub fn close_if_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.idle().is_none() {
+            return false;
+        }
+        state.closed = true;
+        self.closed.notify_one();
+        true
+    }
+
+    /// Returns when the connection was told to close.
+    pub async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    pub fn record_authenticated(&self) {
+        self.state.lock().authenticated = true;
+    }
+
+    pub fn is_authenticated(&self) -> bool {
+        self.state.lock().authenticated
     }
 
     pub fn waiting_for(&self) -> WaitingFor {
@@ -168,6 +224,28 @@ impl Activity {
         change(&mut state);
         state.since = Instant::now();
         state.head = None;
+    }
+}
+
+impl State {
+    fn idle(&self) -> Option<Idle> {
+        (self.active == 0 && !self.closed).then(|| Idle {
+            since: self.head.unwrap_or(self.since),
+            authenticated: self.authenticated,
+        })
+    }
+}
+
+/// For tests of what has connections.
+#[cfg(test)]
+impl Activity {
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// A request that is served until the guard is dropped.
+    pub fn request_for_test(self: &Arc<Self>) -> impl Drop + use<> {
+        InFlightGuard::new(Arc::default(), Arc::clone(self), Version::HTTP_11)
     }
 }
 
@@ -255,6 +333,9 @@ where
             false => Body::new(DeadlineBody::new(body, timeout, timed_out.clone())),
         });
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        request
+            .extensions_mut()
+            .insert(ClientConnection(Arc::clone(&self.connection)));
         Box::pin(async move {
             let response = service.oneshot(request).await?;
             // The handler saw a body that broke off, and its answer says only that; this is the reason.

@@ -1,6 +1,7 @@
-//! Connections, heads and bodies that take too much or too long. Not here: the end of the server (`drain`).
+//! Heads, bodies and answers that take too much or too long. Not here: how many connections there are (`connections`), the end of the
+//! server (`drain`).
 
-use crate::support::{A_WHILE, LARGE_ANSWER, Wire, options, start, start_with_small_buffers};
+use crate::support::{LARGE_ANSWER, Wire, options, start, start_with_small_buffers};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -133,27 +134,6 @@ async fn a_head_that_is_too_large_is_refused() {
     // Not all of it may find a reader.
     let _ = wire.0.write_all(head(64 << 10).as_bytes()).await;
     assert!(wire.rest().await.starts_with("HTTP/1.1 431"));
-}
-
-#[tokio::test]
-async fn a_connection_beyond_the_limit_waits_to_be_accepted() {
-    let one = ServeOptions {
-        max_connections: 1,
-        ..options()
-    };
-    let (_serving, _, address) = start(&router(), one).await;
-    let mut first = Wire::open(address).await;
-    first.get("/").await;
-    first.until("hello").await;
-
-    let mut second = Wire::open(address).await;
-    second.get("/").await;
-    assert!(timeout(A_WHILE, second.until("hello")).await.is_err());
-    // The first one's connection works on, and its end makes room.
-    first.get("/").await;
-    first.until("hello").await;
-    drop(first);
-    second.until("hello").await;
 }
 
 #[tokio::test]

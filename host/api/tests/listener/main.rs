@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod connections;
 mod drain;
 mod http2;
 mod lifecycle;

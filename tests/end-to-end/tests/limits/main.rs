@@ -10,6 +10,7 @@
 
 mod budgets;
 mod changes;
+mod connections;
 mod policy;
 mod rates;
 mod sizes;

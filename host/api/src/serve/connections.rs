@@ -1,0 +1,284 @@
+//! Which connections are open: so many at the same time, and so many of them from one address. Where there is no room, one that is
+//! idle is closed: of those without an authenticated request first, then of the address that has the most, the longest idle.
+//! Not here: how long a connection may be idle while there is room (`connection`).
+
+use super::request::Activity;
+use parking_lot::Mutex;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+/// How often connections are looked at again while none is idle and there is no room.
+const RECHECK: Duration = Duration::from_millis(100);
+/// How often the log says that an address has too many.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+pub(crate) struct Connections {
+    most: usize,
+    most_of_network: usize,
+    open: Mutex<Open>,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    /// Without those that have been told to close.
+    connections: BTreeMap<u64, Connection>,
+    of_network: HashMap<Network, usize>,
+    warned: Option<Instant>,
+}
+
+struct Connection {
+    network: Network,
+    activity: Arc<Activity>,
+}
+
+/// What counts as one address: of IPv6 the part that a provider gives to one customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+/// A connection that counts as open until this is dropped.
+pub(crate) struct OpenConnection {
+    connections: Arc<Connections>,
+    number: u64,
+}
+
+enum Attempt {
+    Opened(u64),
+    /// Another may end or become idle.
+    Full,
+    NetworkFull,
+}
+
+impl Connections {
+    pub fn new(most: usize, most_of_network: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_of_network,
+            open: Mutex::default(),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Waits for room. `None` if the address has too many connections, and none of them is idle.
+    pub async fn open(self: &Arc<Self>, peer: IpAddr, activity: &Arc<Activity>) -> Option<OpenConnection> {
+        let network = Network::of(peer);
+        loop {
+            match self.try_open(network, activity) {
+                Attempt::Opened(number) => {
+                    return Some(OpenConnection {
+                        connections: Arc::clone(self),
+                        number,
+                    });
+                }
+                Attempt::NetworkFull => return None,
+                Attempt::Full => {}
+            }
+            // A connection that became idle tells nobody.
+            let _ = timeout(RECHECK, self.ended.notified()).await;
+        }
+    }
+
+    fn try_open(&self, network: Network, activity: &Arc<Activity>) -> Attempt {
+        let mut open = self.open.lock();
+        if open.count_of(network) >= self.most_of_network && !open.close_idle(Some(network)) {
+            open.warn(network, self.most_of_network);
+            return Attempt::NetworkFull;
+        }
+        if open.connections.len() >= self.most && !open.close_idle(None) {
+            return Attempt::Full;
+        }
+        let number = open.next;
+        open.next += 1;
+        *open.of_network.entry(network).or_default() += 1;
+        let activity = Arc::clone(activity);
+        open.connections.insert(number, Connection { network, activity });
+        Attempt::Opened(number)
+    }
+}
+
+impl Open {
+    fn count_of(&self, network: Network) -> usize {
+        self.of_network.get(&network).copied().unwrap_or(0)
+    }
+
+    /// Closes an idle connection, of this network or of any.
+    fn close_idle(&mut self, network: Option<Network>) -> bool {
+        let candidates = self.connections.iter().filter_map(|(number, connection)| {
+            let of_network = network.is_none_or(|network| network == connection.network);
+            let idle = connection.activity.idle().filter(|_| of_network)?;
+            let order = (
+                idle.authenticated,
+                Reverse(self.count_of(connection.network)),
+                idle.since,
+            );
+            Some((order, *number))
+        });
+        let Some((_, number)) = candidates.min() else {
+            return false;
+        };
+        // It may have got a request in between.
+        let closed = self
+            .connections
+            .get(&number)
+            .is_some_and(|connection| connection.activity.close_if_idle());
+        if closed {
+            self.remove(number);
+        }
+        closed
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(connection) = self.connections.remove(&number) else {
+            return;
+        };
+        if let Some(count) = self.of_network.get_mut(&connection.network) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_network.remove(&connection.network);
+            }
+        }
+    }
+
+    fn warn(&mut self, network: Network, most: usize) {
+        if self.warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(
+                ?network,
+                most,
+                "connections of an address are refused, because it has limits.connections_per_address of them, all busy; if it is a \
+                 proxy of yours, raise that limit"
+            );
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.connections.open.lock().remove(self.number);
+        self.connections.ended.notify_one();
+    }
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// A connection that waits for its next request.
+    fn idle(authenticated: bool) -> Arc<Activity> {
+        let activity = Arc::new(Activity::new());
+        if authenticated {
+            activity.record_authenticated();
+        }
+        activity
+    }
+
+    async fn open(connections: &Arc<Connections>, peer: &str, activity: &Arc<Activity>) -> Option<OpenConnection> {
+        connections.open(address(peer), activity).await
+    }
+
+    /// Of connections from these peers, authenticated or not, in the order of their age: which one goes.
+    async fn closed_first(peers: &[(&str, bool)]) -> usize {
+        let connections = Connections::new(peers.len(), 100);
+        let mut activities = Vec::new();
+        let mut kept = Vec::new();
+        for (peer, authenticated) in peers {
+            let activity = idle(*authenticated);
+            kept.push(open(&connections, peer, &activity).await.unwrap());
+            activities.push(activity);
+        }
+        kept.push(open(&connections, "10.9.9.9", &idle(false)).await.unwrap());
+        assert_eq!(connections.open.lock().connections.len(), peers.len());
+        let closed: Vec<_> = activities.iter().map(|activity| activity.is_closed()).collect();
+        assert_eq!(closed.iter().filter(|closed| **closed).count(), 1);
+        closed.iter().position(|closed| *closed).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_goes_is_the_least_needed() {
+        let (one, two) = ("10.0.0.1", "10.0.0.2");
+        assert_eq!(closed_first(&[(one, true), (two, true)]).await, 0, "the longest idle");
+        assert_eq!(
+            closed_first(&[(one, true), (two, false), (two, true)]).await,
+            1,
+            "one without a key"
+        );
+        assert_eq!(
+            closed_first(&[(one, true), (two, true), (two, true)]).await,
+            1,
+            "of the address that has the most"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_gives_up_its_own_connections_only() {
+        let connections = Connections::new(10, 1);
+        let (first, second, other) = (idle(true), idle(true), idle(false));
+        let _other = open(&connections, "10.0.0.2", &other).await.unwrap();
+        let first_open = open(&connections, "10.0.0.1", &first).await.unwrap();
+        let _second = open(&connections, "10.0.0.1", &second).await.unwrap();
+        assert!(first.is_closed() && !second.is_closed() && !other.is_closed());
+        // The one that was told to close counts no more, also when it has ended.
+        drop(first_open);
+        assert_eq!(connections.open.lock().of_network.len(), 2);
+        assert_eq!(connections.open.lock().connections.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn busy_connections_are_never_closed() {
+        let connections = Connections::new(2, 1);
+        let (busy, other) = (idle(true), idle(true));
+        let busy_request = busy.request_for_test();
+        let busy_open = open(&connections, "10.0.0.1", &busy).await.unwrap();
+        assert!(
+            open(&connections, "10.0.0.1", &idle(true)).await.is_none(),
+            "its address is full"
+        );
+        let other_request = other.request_for_test();
+        let _other_open = open(&connections, "10.0.0.2", &other).await.unwrap();
+        let newcomer = idle(false);
+        let mut waiting = Box::pin(open(&connections, "10.0.0.3", &newcomer));
+        assert!((&mut waiting).now_or_never().is_none(), "all are busy");
+        drop(busy_request);
+        assert!(waiting.await.is_some(), "one became idle");
+        assert!(busy.is_closed() && !other.is_closed());
+        drop((busy_open, other_request));
+    }
+
+    #[test]
+    fn an_ipv6_address_is_its_network() {
+        let network = |text: &str| Network::of(address(text));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
+    }
+}
