@@ -5,6 +5,7 @@ use crate::{
     queue::{Bounds, Decision, Policy, Queue, Rejection, Request, RequestId, Verdict},
 };
 use parking_lot::Mutex;
+use riad_core::resources::Resource;
 use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 pub struct Limiter<P: Policy>(Arc<Shared<P>>);
 
 struct Shared<P: Policy> {
+    resource: &'static Resource,
     clock: Arc<dyn MonotonicClock>,
     inner: Mutex<Inner<P>>,
 }
@@ -28,20 +30,27 @@ pub struct Permit<P: Policy>(QueueTicket<P>);
 
 impl<P: Policy> Limiter<P> {
     #[must_use]
-    pub fn new(bounds: Bounds, policy: P) -> Self {
-        Self::with_clock(bounds, policy, Arc::new(TokioClock))
+    pub fn new(resource: &'static Resource, bounds: Bounds, policy: P) -> Self {
+        Self::with_clock(resource, bounds, policy, Arc::new(TokioClock))
     }
 
     /// With a clock that a simulation drives.
     #[must_use]
-    pub fn with_clock(bounds: Bounds, policy: P, clock: Arc<dyn MonotonicClock>) -> Self {
+    pub fn with_clock(resource: &'static Resource, bounds: Bounds, policy: P, clock: Arc<dyn MonotonicClock>) -> Self {
         Self(Arc::new(Shared {
+            resource,
             clock,
             inner: Mutex::new(Inner {
                 queue: Queue::new(bounds, policy),
                 waiters: HashMap::new(),
             }),
         }))
+    }
+
+    /// What is limited, and what is said to those who are refused.
+    #[must_use]
+    pub fn resource(&self) -> &'static Resource {
+        self.0.resource
     }
 
     #[must_use]
@@ -170,7 +179,7 @@ mod tests {
     use super::*;
     use crate::FewestHeld;
     use futures::FutureExt;
-    use riad_core::Account;
+    use riad_core::{Account, resources};
     use std::time::Duration;
 
     fn request(account: u64) -> Request {
@@ -179,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_future_passes_its_permit_on() {
-        let limiter = Limiter::new(Bounds::of(1), FewestHeld);
+        let limiter = Limiter::new(&resources::UPLOADS, Bounds::of(1), FewestHeld);
         let clone = limiter.clone();
         let permit = limiter.acquire(request(1)).await.unwrap();
         let mut first = Box::pin(clone.acquire(request(2)));
@@ -198,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_ends_at_its_expiry() {
-        let limiter = Limiter::new(Bounds::of(1), FewestHeld);
+        let limiter = Limiter::new(&resources::UPLOADS, Bounds::of(1), FewestHeld);
         let _permit = limiter.acquire(request(1)).await.unwrap();
         let expires = Some(limiter.now() + Duration::from_millis(1));
         let late = limiter.acquire(Request { expires, ..request(2) });

@@ -58,6 +58,7 @@ pub(crate) async fn run_once(
     let work = async move {
         let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
         let (parts, body) = response.into_parts();
+        // resources::ANSWERS
         let (sender, receiver) = mpsc::unbounded_channel();
         let kept = KeptResponse {
             status: parts.status,

@@ -3,12 +3,14 @@
 //! Not here: how large an upload may be (`router`).
 
 use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Request};
-use riad_core::{Account, Error, ErrorKind};
+use riad_core::{Account, Error, resources};
 use std::time::Duration;
 
 /// Uploads of one tenant that may wait.
 const WAITING: usize = 8;
 const LONGEST: Duration = Duration::from_secs(60);
+/// When one of them may have ended.
+const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct UploadLimiter(Limiter<FewestHeld>);
@@ -24,7 +26,7 @@ impl UploadLimiter {
             waiting_per_account: WAITING,
             ..Bounds::of(most)
         };
-        Self(Limiter::new(bounds, FewestHeld))
+        Self(Limiter::new(&resources::UPLOADS, bounds, FewestHeld))
     }
 
     /// Waits for a permit.
@@ -36,10 +38,8 @@ impl UploadLimiter {
             expires: self.0.now().checked_add(LONGEST),
             ..Request::new(account, ())
         };
-        self.0.acquire(request).await.map_err(|_| {
-            let text = "too many uploads are waiting; send this one again when others have ended";
-            Error::new(ErrorKind::Busy, text).with_retry_after(Duration::from_secs(1))
-        })
+        let permit = self.0.acquire(request).await;
+        permit.map_err(|_| self.0.resource().refuse_for(RETRY))
     }
 }
 
@@ -47,6 +47,7 @@ impl UploadLimiter {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use riad_core::ErrorKind;
 
     #[tokio::test]
     async fn a_tenant_uploads_one_at_a_time_and_blocks_nobody() {

@@ -1,4 +1,4 @@
-//! KV blocks: who holds which, which are free, and which keep the K/V of a prefix that may come again.
+//! KV blocks (`resources::KV_BLOCKS`): who holds which, which are free, and which keep the K/V of a prefix that may come again.
 //!
 //! A block is free, held by sequences, or cached: held by none, but found by the tokens whose K/V it has. Only a full block whose
 //! tokens were all computed is published to the cache, and from then on it is never written.

@@ -1,4 +1,4 @@
-//! Which account is next: virtual time, by rows.
+//! Which account is next: virtual time, by rows (`resources::STEP_ROWS`).
 //!
 //! After Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024), at the granularity of quanta of rows. An account's
 //! virtual time is the cost of the rows it got, divided by its weight. An account that had no work for a while is lifted to the level, the

@@ -25,6 +25,7 @@ pub mod ports;
 pub mod price;
 pub mod profile;
 pub mod receipt;
+pub mod resources;
 pub mod secret;
 pub mod tenant;
 pub mod usage;

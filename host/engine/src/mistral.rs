@@ -74,6 +74,7 @@ impl MistralEngine {
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());
         let batch = SharedState::default();
+        // resources::BATCH: only requests with a place in the batch send something.
         let (messages, receiver) = mpsc::channel();
         let engine = Self {
             profile: config.profile.clone(),
@@ -160,6 +161,7 @@ impl ChatEngine for MistralEngine {
         let max_tokens = (generation.sampling.max_tokens as usize).clamp(1, free);
         let adapter_generation = generation.adapter.as_ref().map(|source| *source.generation.as_bytes());
         let namespace = Namespace::new(generation.account, adapter_generation);
+        // resources::ANSWERS
         let (events, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let start = Start {
             sequence: NewSequence {

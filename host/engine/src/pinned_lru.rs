@@ -1,4 +1,4 @@
-//! An LRU cache by bytes whose entries stay while they are in use, and of which an account's pinned ones are evicted last. Not here: what
+//! An LRU cache by bytes (`resources::RESIDENT_ADAPTERS`) whose entries stay while they are in use, and of which an account's pinned ones are evicted last. Not here: what
 //! is cached.
 
 use riad_core::{Account, Digest, ports::AdapterCounts};

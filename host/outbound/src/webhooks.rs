@@ -17,7 +17,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// Notices that wait. A receiver that is down must not cost memory.
+/// Notices that wait (`resources::WEBHOOKS`). A receiver that is down must not cost memory.
 const QUEUE_CAPACITY: usize = 1024;
 /// Notices that are sent at the same time: a receiver that hangs does not delay the others.
 const MAX_CONCURRENT: usize = 8;

@@ -2,7 +2,7 @@
 //! another, so one account never has both places, whatever it uploads: the others' next component waits for none of its own.
 
 use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Request};
-use riad_core::{Account, Error, ErrorKind, Limits, Result};
+use riad_core::{Account, Limits, Result, resources};
 use std::{sync::Arc, time::Duration};
 
 /// Compilations at the same time: the other cores serve requests.
@@ -30,7 +30,7 @@ impl CompileLimiter {
             ..Bounds::of(PLACES)
         };
         Self {
-            places: Limiter::new(bounds, FewestHeld),
+            places: Limiter::new(&resources::COMPILER, bounds, FewestHeld),
             longest: Duration::from_millis(limits.queue_ms),
         }
     }
@@ -42,15 +42,8 @@ impl CompileLimiter {
             expires: self.places.now().checked_add(self.longest),
             ..Request::new(account, ())
         };
-        let permit = self.places.acquire(request).await.map_err(|_| busy())?;
+        let permit = self.places.acquire(request).await;
+        let permit = permit.map_err(|_| self.places.resource().refuse_for(RETRY))?;
         Ok(Some(Arc::new(permit)))
     }
-}
-
-fn busy() -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        "other plugins are being compiled; send the request again in a moment",
-    )
-    .with_retry_after(RETRY)
 }

@@ -4,7 +4,7 @@
 //! Not here: the pool itself (`engine.rs`), the model engine.
 
 use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Rejection, Request};
-use riad_core::{Account, Error, ErrorKind, Limits, Result};
+use riad_core::{Account, Error, ErrorKind, Limits, Result, resources};
 use std::time::Duration;
 
 /// When an instance that is missing now may be free.
@@ -27,7 +27,7 @@ impl InstanceLimiter {
             ..Bounds::of(limits.guest_instances)
         };
         Self {
-            instances: Limiter::new(bounds, FewestHeld),
+            instances: Limiter::new(&resources::GUEST_INSTANCES, bounds, FewestHeld),
             longest: Duration::from_millis(limits.queue_ms),
         }
     }
@@ -55,17 +55,9 @@ impl InstanceLimiter {
                 Rejection::QueueFull { .. }
                 | Rejection::Overloaded { .. }
                 | Rejection::TooLate { .. }
-                | Rejection::TimedOut => busy(),
+                | Rejection::TimedOut => self.instances.resource().refuse_for(RETRY),
             })
     }
-}
-
-fn busy() -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        "all plugin instances of this server are in use; try again in a moment",
-    )
-    .with_retry_after(RETRY)
 }
 
 #[cfg(test)]

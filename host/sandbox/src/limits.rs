@@ -8,7 +8,7 @@ pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// Fuel after which a guest yields. Only then does the host learn how much it used: a guest that the host stops is billed up
 /// to its last slice.
 pub(crate) const FUEL_SLICE: u64 = 1_000_000;
-/// Components whose compiled code stays mapped. A load from the disk cache takes milliseconds.
+/// Components whose compiled code stays mapped (`resources::LOADED_COMPONENTS`). A load from the disk cache takes milliseconds.
 pub(crate) const LOADED_COMPONENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Core instances in one component. A Python component, linked from shared libraries, has about thirty.
 pub(crate) const CORE_INSTANCES: u32 = 64;

@@ -40,6 +40,7 @@ impl ComponentLoader {
             linker: engine::linker(&engine)?,
             cache: CompileCache::open(cache_folder, &engine)?,
             limits: limits.clone(),
+            // resources::LOADED_COMPONENTS
             loaded: Mutex::new(LruCache::new(LOADED_COMPONENTS)),
             compiler,
             compiling: CompileLimiter::new(limits),

@@ -17,7 +17,7 @@ pub(crate) struct EpochTicker {
 impl EpochTicker {
     pub(crate) fn start(engine: &Engine) -> Result<Self> {
         let engine = engine.clone();
-        let (stop, stopped) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel::<()>();
         let thread = Builder::new()
             .name("riad-epoch".into())
             .spawn(move || {

@@ -8,6 +8,7 @@ use riad_core::{
     Account, Error, Limits, Result,
     adapter::AdapterSource,
     ports::{ChatEngine, EnginePermit, QueueRequest, ResidentAdapter},
+    resources,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -48,8 +49,8 @@ impl AdapterLoads {
             ..fair::bounds(READS as usize, limits)
         };
         Self {
-            kept: Limiter::new(kept, FewestHeld),
-            reads: Limiter::new(reads, FewestHeld),
+            kept: Limiter::new(&resources::ADAPTERS_KEPT, kept, FewestHeld),
+            reads: Limiter::new(&resources::ADAPTER_READS, reads, FewestHeld),
             longest: Duration::from_millis(limits.queue_ms),
             preloading: Mutex::default(),
         }

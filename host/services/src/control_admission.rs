@@ -4,7 +4,7 @@
 use crate::metering::{PerMinute, RateError};
 use parking_lot::Mutex;
 use riad_admission::{Bounds, FewestHeld, Limiter, Request};
-use riad_core::{Account, Error, ErrorKind, Limits, Result};
+use riad_core::{Account, Error, ErrorKind, Limits, Result, resources};
 use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 use tracing::Instrument;
 
@@ -16,6 +16,8 @@ const PER_ACCOUNT: u32 = 1;
 const WAITING: usize = 8;
 /// For which a question may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// When one of them may have been answered.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Whom the operator's questions and changes are counted for. Tenants' accounts begin with 1.
 pub(crate) fn operator() -> Account {
@@ -27,6 +29,7 @@ pub(crate) struct ControlAdmission {
     changes: Limiter<FewestHeld>,
     changes_per_minute: NonZeroU32,
     /// What each account that has changed something may change in this minute.
+    /// `resources::CHANGES`.
     rates: Mutex<HashMap<Account, PerMinute>>,
 }
 
@@ -41,10 +44,10 @@ impl ControlAdmission {
             ..bounds
         };
         Self {
-            questions: Limiter::new(questions, FewestHeld),
+            questions: Limiter::new(&resources::QUESTIONS, questions, FewestHeld),
             // Unbounded, because most that wait have changed a room already and must get their line in the audit log. How many there
             // are is bounded by rates, and by who may send a request.
-            changes: Limiter::new(bounds, FewestHeld),
+            changes: Limiter::new(&resources::CHANGES, bounds, FewestHeld),
             changes_per_minute: NonZeroU32::new(limits.changes_per_minute).unwrap_or(NonZeroU32::MIN),
             rates: Mutex::default(),
         }
@@ -77,10 +80,8 @@ impl ControlAdmission {
             expires: self.questions.now().checked_add(LONGEST_WAIT),
             ..Request::new(account, ())
         };
-        let _permit = self.questions.acquire(request).await.map_err(|_| {
-            let text = "too many questions about usage, receipts, keys or the audit log are waiting; ask again when others have been answered";
-            Error::new(ErrorKind::Busy, text).with_retry_after(Duration::from_secs(1))
-        })?;
+        let permit = self.questions.acquire(request).await;
+        let _permit = permit.map_err(|_| self.questions.resource().refuse_for(RETRY))?;
         question.await
     }
 

@@ -13,6 +13,7 @@ use riad_admission::{
 use riad_core::{
     Error, ErrorKind, Limits, Result,
     ports::{EnginePermit, QueueRequest, QueueState, Scheduler},
+    resources::{self, Resource},
 };
 use std::{
     sync::Arc,
@@ -41,7 +42,12 @@ impl FairQueue {
         clock: Arc<dyn MonotonicClock>,
     ) -> Self {
         Self {
-            permits: Limiter::with_clock(bounds(permits, limits), VirtualTime::new(target_first_token), clock),
+            permits: Limiter::with_clock(
+                &resources::BATCH,
+                bounds(permits, limits),
+                VirtualTime::new(target_first_token),
+                clock,
+            ),
             longest: Duration::from_millis(limits.queue_ms),
         }
     }
@@ -101,7 +107,10 @@ where
         ..Request::new(request.pass.account(), detail)
     };
     let permit = permits.acquire(asked).await;
-    let permit = permit.map_err(|rejection| rejected(rejection, permits.now().saturating_duration_since(arrived)))?;
+    let permit = permit.map_err(|rejection| {
+        let waited = permits.now().saturating_duration_since(arrived);
+        rejected(permits.resource(), rejection, waited)
+    })?;
     Ok(EnginePermit::new(move || drop(permit)))
 }
 
@@ -113,9 +122,9 @@ fn expiry(now: Instant, longest: Duration, request: &QueueRequest<'_>) -> Instan
     }
 }
 
-fn rejected(rejection: Rejection, waited: Duration) -> Error {
+fn rejected(resource: &Resource, rejection: Rejection, waited: Duration) -> Error {
     match rejection {
-        Rejection::QueueFull { retry_after } => busy("too many requests are waiting for the model", retry_after),
+        Rejection::QueueFull { retry_after } => busy(resource.refusal().1, retry_after),
         Rejection::Overloaded { retry_after } => busy(
             "more requests are waiting for the model than it can answer soon",
             retry_after,

@@ -7,6 +7,7 @@ use riad_admission::{Fifo, Limiter, MonotonicClock, TokioClock};
 use riad_core::{
     Limits, Result,
     ports::{EnginePermit, QueueRequest, QueueState, Scheduler},
+    resources,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +28,7 @@ impl FifoQueue {
     #[must_use]
     pub fn with_clock(permits: usize, limits: &Limits, clock: Arc<dyn MonotonicClock>) -> Self {
         Self {
-            permits: Limiter::with_clock(bounds(permits, limits), Fifo::default(), clock),
+            permits: Limiter::with_clock(&resources::BATCH, bounds(permits, limits), Fifo::default(), clock),
             longest: Duration::from_millis(limits.queue_ms),
         }
     }

@@ -6,7 +6,7 @@
 
 use parking_lot::Mutex;
 use riad_admission::{Bounds, Limiter, ProcessorTime, Request, Slice};
-use riad_core::{Account, Error, ErrorKind, Limits, Result, TenantPass};
+use riad_core::{Account, Error, Limits, Result, TenantPass, resources};
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,6 +24,8 @@ pub(crate) const SLICE_BYTES: usize = 32 << 10;
 const WAITING_LEAST: usize = 256;
 /// For which it may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// When less of an account's work may be waiting.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What work keeps until it has ended, such as an upload's permit, also when its caller has gone.
 pub type Kept = Arc<dyn Any + Send + Sync>;
@@ -77,7 +79,7 @@ impl Workers {
                 .map_err(Error::internal)?;
         }
         Ok(Arc::new(Self {
-            limiter: Limiter::new(bounds, ProcessorTime::default()),
+            limiter: Limiter::new(&resources::WORKERS, bounds, ProcessorTime::default()),
             jobs,
         }))
     }
@@ -127,7 +129,8 @@ impl Work {
             continuation: self.begun,
             ..Request::new(self.account, detail)
         };
-        let permit = limiter.acquire(request).await.map_err(|_| busy())?;
+        let permit = limiter.acquire(request).await;
+        let permit = permit.map_err(|_| limiter.resource().refuse_for(RETRY))?;
         self.begun = true;
         let (sender, receiver) = oneshot::channel();
         let kept = self.kept.clone();
@@ -146,14 +149,10 @@ impl Work {
     }
 }
 
-fn busy() -> Error {
-    let text = "too much of this tenant's work is waiting for a processor; send the request again when other requests have ended";
-    Error::new(ErrorKind::Busy, text).with_retry_after(Duration::from_secs(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use riad_core::ErrorKind;
 
     const ONE: u32 = 1;
 

@@ -60,7 +60,7 @@ pub(crate) fn closed() -> Failure {
 }
 
 /// Limits how many callers run blocking work at the same time, first come, first served. Callers that wait hold no thread: tokio
-/// has some hundreds for all tenants, and one tenant's calls could fill them. The permits are no lock: two callers run at once.
+/// has some hundreds for all tenants, and one tenant's calls could fill them (`resources::ROOM_THREADS`, `resources::CONTROL_THREADS`). The permits are no lock: two callers run at once.
 pub(crate) struct BlockingPermits(Arc<Semaphore>);
 
 /// One caller works while the thread of the next one wakes up.

@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Look-ups that wait. The thread does some ten thousand a second.
+/// Look-ups that wait (`resources::KEY_LOOKUPS`). The thread does some ten thousand a second.
 const WAITING: usize = 1024;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use riad_core::{TenantId, pass::KeyHash, ports::KeyRecord, tenant::Tenant};
 use std::{num::NonZeroUsize, sync::Arc};
 
-/// Keys, and as many tenants: some 1 KB each.
+/// Keys, and as many tenants: some 1 KB each (`resources::KEYS_IN_MEMORY`).
 const ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
 pub(crate) struct KeyCache(Mutex<State>);

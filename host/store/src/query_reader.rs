@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Questions that run at the same time: one of a tenant's and one of another's.
+/// Questions that run at the same time (`resources::CONTROL_THREADS`): one of a tenant's and one of another's.
 const CONNECTIONS: usize = 2;
 /// SQLite's steps between two looks at the clock: less than a millisecond.
 const STEPS: i32 = 1_000;

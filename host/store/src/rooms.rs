@@ -37,6 +37,7 @@ struct Slot {
     room: Mutex<Option<OpenRoom>>,
     used: AtomicU64,
     /// Async callers wait for these permits instead of blocking a thread on `room` while the room is opened, which may take long.
+    /// `resources::ROOM_THREADS`.
     opening: BlockingPermits,
     /// Outlives the open room: a generation in use stays pinned while the room is closed and opened again.
     pins: Arc<Pins>,
@@ -186,6 +187,7 @@ impl Registry {
                 .collect()
         };
         slots.retain(|(_, slot)| slot.may_be_open());
+        // resources::OPEN_ROOMS
         let mut surplus = slots.len().saturating_sub(self.limits.open_rooms as usize);
         slots.sort_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
         for (tenant, slot) in slots {

@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 pub(crate) struct PluginDatabase {
     path: PathBuf,
     limits: Limits,
-    /// Waiting for it holds no thread.
+    /// Waiting for it holds no thread (`resources::PLUGIN_SQL`).
     state: Arc<Mutex<State>>,
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct Database {
     lock: WriterLock,
     writer: Mutex<Option<WriteConnection>>,
     reader: Mutex<Option<Connection>>,
-    /// For async callers, whose work reads, or reads and writes: they wait here and not for the connection's lock.
+    /// For async callers, whose work reads, or reads and writes (`resources::ROOM_THREADS`): they wait here and not for the connection's lock.
     pub(crate) read_permits: BlockingPermits,
     pub(crate) write_permits: BlockingPermits,
 }

@@ -1,4 +1,4 @@
-//! Which connections are open: so many at the same time, and so many of them from one address. Where there is no room, one that is
+//! Which connections are open (`resources::CONNECTIONS`): so many at the same time, and so many of them from one address. Where there is no room, one that is
 //! idle is closed: of those without an authenticated request first, then of the address that has the most, the longest idle.
 //! Not here: how long a connection may be idle while there is room (`connection`).
 

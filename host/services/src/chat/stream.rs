@@ -50,6 +50,7 @@ impl Drop for ChatStream {
 
 /// Follows the generations in a task of their own, so that a slow client holds up neither the filters nor the engine.
 pub(super) fn spawn(started: Started) -> ChatStream {
+    // resources::ANSWERS
     let (sender, events) = unbounded_channel();
     let task = async move {
         let Started { prepared, first } = started;

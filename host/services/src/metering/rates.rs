@@ -65,6 +65,7 @@ impl PerMinute {
     pub fn of(limit: NonZeroU32) -> Self {
         Self {
             limit,
+            // resources::TENANT_RATES
             limiter: RateLimiter::direct(Quota::per_minute(limit)).with_middleware(),
             left: (limit.get(), Instant::now()),
         }

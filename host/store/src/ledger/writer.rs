@@ -49,6 +49,7 @@ impl Writer {
     /// `connection` is the thread's from now on; `run` is the number of this process's run.
     pub(super) fn start(connection: WriteConnection, run: i64, lock: WriterLock) -> StoreResult<Self> {
         let last_hash = last_entry_hash(&*connection.begin(&lock.lock())?)?;
+        // resources::LEDGER_WRITES
         let (sender, tasks) = mpsc::channel();
         let writer = BatchWriter {
             connection,
