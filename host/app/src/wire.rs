@@ -67,6 +67,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         quantization: config.engine.quantization,
         max_sequences: config.engine.max_sequences,
         rows_per_step: config.engine.rows_per_step,
+        prefill_slowdown: (config.engine.prefill_slowdown > 0.0).then_some(config.engine.prefill_slowdown),
         kv_cache_tokens: config::kv_cache_tokens(&config.engine, &profile),
         prefix_cache: config.engine.prefix_cache,
         profile,

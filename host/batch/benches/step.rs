@@ -50,6 +50,7 @@ fn steps(criterion: &mut Criterion) {
             blocks: sequences * 200,
             block_size: 16,
             context_cost: 0.001,
+            prefill_slowdown: None,
         });
         // As many wait as run.
         let mut next = 2 * sequences as u64;

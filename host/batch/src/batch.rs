@@ -12,6 +12,7 @@ use crate::{
     blocks::Blocks,
     cost::Cost,
     namespace::Namespace,
+    pace::Pace,
     prefix_tree::Parent,
     sequence::{NewSequence, Queue, Refusal, Removed, Sequence, SequenceId, State},
     shares::Shares,
@@ -33,6 +34,9 @@ pub struct Limits {
     pub block_size: usize,
     /// A row costs 1 + `context_cost` × the number of tokens that it attends to.
     pub context_cost: f32,
+    /// How many times as long a step may take, beside sequences that decode, because prompts are read in it. One quantum is read in
+    /// any case. `None`: no such limit.
+    pub prefill_slowdown: Option<f64>,
 }
 
 /// What the batch holds now, and what it has counted since it was made.
@@ -68,6 +72,7 @@ struct Counters {
 pub struct Batch {
     limits: Limits,
     cost: Cost,
+    pace: Pace,
     blocks: Blocks,
     shares: Shares,
     sequences: BTreeMap<SequenceId, Sequence>,
@@ -95,6 +100,7 @@ impl Batch {
         Self {
             limits,
             cost: Cost::new(limits.context_cost),
+            pace: Pace::new(limits.prefill_slowdown),
             blocks: Blocks::new(limits.blocks, limits.block_size),
             shares: Shares::default(),
             sequences: BTreeMap::new(),

@@ -25,10 +25,18 @@ impl Cost {
 
     /// What an account of this weight is charged for `rows` rows from position `first` on.
     pub fn charge(self, first: usize, rows: usize, weight: u32) -> u128 {
+        by_weight(self.of(first, rows), weight)
+    }
+
+    /// The cost of `rows` rows from position `first` on, as a number of rows without context.
+    pub fn in_rows(self, first: usize, rows: usize) -> f64 {
+        self.of(first, rows) as f64 / ROW as f64
+    }
+
+    fn of(self, first: usize, rows: usize) -> u128 {
         let (first, rows) = (first as u128, rows as u128);
         let contexts = rows * first + rows * (rows + 1) / 2;
-        let cost = (ROW * rows).saturating_add(self.per_token.saturating_mul(contexts));
-        by_weight(cost, weight)
+        (ROW * rows).saturating_add(self.per_token.saturating_mul(contexts))
     }
 }
 

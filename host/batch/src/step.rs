@@ -25,6 +25,14 @@ pub struct Segment {
     pub samples: bool,
 }
 
+impl Segment {
+    /// One row, for the token after it.
+    #[must_use]
+    pub fn decodes(&self) -> bool {
+        self.samples && self.rows == 1
+    }
+}
+
 impl Step {
     #[must_use]
     pub fn is_empty(&self) -> bool {

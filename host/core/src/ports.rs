@@ -25,7 +25,7 @@ mod webhooks;
 
 pub use adapters::AdapterStore;
 pub use audit::AuditLog;
-pub use batch::{BatchState, StepTimes};
+pub use batch::{BatchState, Buckets, Histogram};
 pub use capabilities::{Capabilities, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter};
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};

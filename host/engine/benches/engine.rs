@@ -1,8 +1,8 @@
-//! `cargo xtask bench engine [-- MODEL [--rounds=N] [--bf16]]`: tokens per second and times to the first token by the number of requests and
+//! `cargo xtask bench engine [-- MODEL [--rounds=N] [--bf16] [--slowdown=X] [--rows=N]]`: tokens per second and times to the first token by the number of requests and
 //! adapters, what a long prompt of another tenant does to a stream, what the prefix cache saves and whether its timing tells tenants
-//! anything, how quickly an adapter loads. MODEL is a folder in Hugging Face's layout of the family llama; without one a checkpoint of
+//! anything, how quickly an adapter loads and an unloaded model wakes. MODEL is a folder in Hugging Face's layout of the family llama; without one a checkpoint of
 //! random numbers with SmolLM2-135M's shape is made. A round (3 are made) takes a minute; `--rounds=0` measures all but the groups. `--bf16` sets
-//! `engine.dtype`; without it the model computes in f32.
+//! `engine.dtype`; without it the model computes in f32. `--slowdown` and `--rows` set `engine.prefill_slowdown` and `engine.rows_per_step`.
 //!
 //! Everything is measured in rounds that alternate, and reported as ratios of the medians; the absolute figures are this machine's.
 #![allow(
@@ -49,6 +49,8 @@ const SMOLLM2: Shape = Shape {
 };
 /// Unless `--rounds` says another number.
 const ROUNDS: usize = 3;
+/// Unless `--slowdown` says another one; 0 is none.
+const SLOWDOWN: f64 = 4.0;
 const RANK: usize = 16;
 const ADAPTERS: usize = 16;
 /// Tokens of an answer.
@@ -70,7 +72,10 @@ fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with("--"))
         .map(PathBuf::from);
-    let rounds = std::env::args().find_map(|argument| argument.strip_prefix("--rounds=")?.parse().ok());
+    let number = |name: &str| -> Option<f64> {
+        std::env::args().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+    };
+    let rounds = number("--rounds").map(|rounds| rounds as usize);
     let dtype = match std::env::args().any(|argument| argument == "--bf16") {
         true => Dtype::Bf16,
         false => Dtype::Auto,
@@ -81,7 +86,20 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(Bench::run(&model, dtype, rounds.unwrap_or(ROUNDS)));
+    let config = EngineConfig {
+        dtype,
+        kv_cache_tokens: 32_768,
+        prefill_slowdown: number("--slowdown").map_or(Some(SLOWDOWN), |slowdown| (slowdown > 0.0).then_some(slowdown)),
+        ..ask::config(&model, 16)
+    };
+    let rows_per_step = number("--rows").map_or(config.rows_per_step, |rows| rows as usize);
+    runtime.block_on(Bench::run(
+        EngineConfig {
+            rows_per_step,
+            ..config
+        },
+        rounds.unwrap_or(ROUNDS),
+    ));
 }
 
 struct Bench {
@@ -117,24 +135,17 @@ fn end_tokens(model: &Path) -> Vec<u32> {
         .collect()
 }
 
-fn config(model: &Path, dtype: Dtype) -> EngineConfig {
-    EngineConfig {
-        dtype,
-        kv_cache_tokens: 32_768,
-        ..ask::config(model, 16)
-    }
-}
-
 impl Bench {
-    async fn run(model: &Path, dtype: Dtype, rounds: usize) {
+    async fn run(config: EngineConfig, rounds: usize) {
         let folder = tempfile::tempdir().unwrap();
+        let model = PathBuf::from(&config.model);
         let bench = Self {
-            engine: riad_engine::open(config(model, dtype)).await.unwrap(),
+            engine: riad_engine::open(config.clone()).await.unwrap(),
             adapters: (0..ADAPTERS)
                 .map(|number| adapter(folder.path(), number as u64))
                 .collect(),
             sampling: Sampling {
-                logit_bias: end_tokens(model).into_iter().map(|token| (token, -100.0)).collect(),
+                logit_bias: end_tokens(&model).into_iter().map(|token| (token, -100.0)).collect(),
                 ..Sampling::greedy(1)
             },
             nonce: std::cell::Cell::new(0),
@@ -147,6 +158,39 @@ impl Bench {
         bench.gap().await;
         bench.prefix().await;
         bench.oracle().await;
+        drop(bench);
+        Self::wake(config).await;
+    }
+
+    /// The first token after the model was idle and left memory, beside one that finds it there.
+    async fn wake(config: EngineConfig) {
+        const IDLE: Duration = Duration::from_millis(300);
+        let asleep = Self {
+            engine: riad_engine::open(EngineConfig {
+                idle_unload: Some(IDLE),
+                ..config
+            })
+            .await
+            .unwrap(),
+            adapters: Vec::new(),
+            sampling: Sampling::greedy(1),
+            nonce: std::cell::Cell::new(0),
+        };
+        let first = || async { asleep.ask(asleep.prompt(20), 1, None, 1, Instant::now()).await[0] };
+        let (mut waking, mut awake) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            while asleep.engine.batch().model_loaded {
+                tokio::time::sleep(IDLE / 10).await;
+            }
+            waking.push(first().await);
+            awake.push(first().await);
+        }
+        let (waking, awake) = (median(waking), median(awake));
+        println!(
+            "first token of a model that was unloaded: {:.0} ms, {:.1} × that of one in memory",
+            waking * 1e3,
+            waking / awake
+        );
     }
 
     /// Requests that are asked at once.

@@ -50,9 +50,10 @@ pub struct EngineConfig {
     pub quantization: Quantization,
     /// Generations that run at the same time, in one batch.
     pub max_sequences: usize,
-    /// Rows of one token each that a step computes at the most: the smaller, the shorter the gaps in a stream while others' prompts
-    /// are read; the greater, the quicker these are.
+    /// Rows of one token each that a step computes at the most.
     pub rows_per_step: usize,
+    /// How many times as long a step may take, beside sequences that decode, because prompts are read in it. `None`: no such limit.
+    pub prefill_slowdown: Option<f64>,
     /// Tokens of all sequences that keys and values are kept of.
     pub kv_cache_tokens: usize,
     /// Whether an account's requests share what was computed of a common beginning.

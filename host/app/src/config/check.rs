@@ -1,6 +1,6 @@
 //! What must hold within and between values, beyond their types. Whether files and servers exist is checked by `riad doctor`.
 
-use super::tree::{Auth, Config, Metering, Scheduler, Server, Telemetry};
+use super::tree::{Auth, Config, Engine, Metering, Scheduler, Server, Telemetry};
 use riad_core::{Error, Result};
 
 /// More would accept tokens long after their end.
@@ -14,13 +14,27 @@ pub(super) fn check(config: &Config) -> Result<()> {
     scheduler(&config.scheduler)?;
     metering(&config.metering)?;
     telemetry(&config.telemetry)?;
-    match config.engine.id.as_deref() {
-        Some(id) if id.is_empty() || id.contains(':') => wrong(
-            "engine.id",
-            "must not be empty or contain `:`, which stands before an adapter's alias",
-        ),
-        _ => Ok(()),
+    engine(&config.engine)
+}
+
+fn engine(engine: &Engine) -> Result<()> {
+    match engine.id.as_deref() {
+        Some(id) if id.is_empty() || id.contains(':') => {
+            return wrong(
+                "engine.id",
+                "must not be empty or contain `:`, which stands before an adapter's alias",
+            );
+        }
+        Some(_) | None => {}
     }
+    let slowdown = engine.prefill_slowdown;
+    if slowdown == 0.0 || (slowdown >= 1.0 && slowdown.is_finite()) {
+        return Ok(());
+    }
+    wrong(
+        "engine.prefill_slowdown",
+        format!("is {slowdown}; it must be 0, for no limit, or 1 and above"),
+    )
 }
 
 fn server(server: &Server) -> Result<()> {

@@ -398,6 +398,9 @@ fn an_invalid_value_names_its_key_and_its_source() {
         ("[metering]\ncurrency = \"EUR\"", "metering.currency"),
         ("[metering]\ncurrency = \"euro\"", "metering.currency"),
         ("[metering]\naccrual_ms = 0", "metering.accrual_ms"),
+        ("[engine]\nprefill_slowdown = 0.5", "engine.prefill_slowdown"),
+        ("[engine]\nprefill_slowdown = -1", "engine.prefill_slowdown"),
+        ("[engine]\nprefill_slowdown = inf", "engine.prefill_slowdown"),
         ("[telemetry]\nsample_ratio = 1.5", "telemetry.sample_ratio"),
         ("[telemetry]\nsample_ratio = nan", "telemetry.sample_ratio"),
         (

@@ -142,9 +142,11 @@ section! {
         quantization: Quantization = Quantization::default();
         /// Generations at the same time, in one batch. Further requests wait in the queue.
         max_sequences: usize = 16;
-        /// Tokens that one step of the batch computes at the most. Fewer: shorter gaps in a stream while others' prompts are read;
-        /// more: prompts are read quicker.
+        /// Tokens that one step of the batch computes at the most. More: prompts are read quicker, clients that have gone are noticed later.
         rows_per_step: usize = 64;
+        /// How many times as long a step may take, beside streams, because others' prompts are read in it, by the time that steps have
+        /// taken: about the longest gap in a stream. Higher: prompts are read quicker. At least 8 tokens are read in any case. 0: no limit.
+        prefill_slowdown: f64 = 4.0;
         /// Tokens of all generations whose keys and values fit into memory. 0: 2048 for each of max_sequences, and at least one
         /// whole context.
         kv_cache_tokens: usize = 0;

@@ -6,7 +6,7 @@ use crate::{
     sequence::{SequenceId, State},
     step::Step,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 impl Batch {
     /// The step was computed, and these tokens were sampled: one for each segment that samples. Sequences that were removed meanwhile are
@@ -34,6 +34,19 @@ impl Batch {
                 None => {}
             }
         }
+    }
+
+    /// The step took so long to compute. Later ones read prompts at the pace that follows from it.
+    pub fn observe(&mut self, step: &Step, time: Duration) {
+        let (mut decoding, mut reading) = (0.0, 0.0);
+        for segment in &step.segments {
+            let cost = self.cost.in_rows(segment.first_position, segment.rows);
+            match segment.decodes() {
+                true => decoding += cost,
+                false => reading += cost,
+            }
+        }
+        self.pace.observe(decoding, reading, time);
     }
 
     /// The step failed: nothing of it counts as computed. Accounts stay charged for it.

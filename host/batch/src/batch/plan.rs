@@ -18,6 +18,11 @@ struct Draft {
     preempted: Vec<SequenceId>,
     /// Sequences that got no block.
     stalled: Vec<SequenceId>,
+    /// Sequences whose prompts are read no further, for the sake of those that decode.
+    paced: Vec<SequenceId>,
+    /// What may be read of prompts, and what is read so far, in rows without context.
+    reading_limit: Option<f64>,
+    reading: f64,
 }
 
 impl Batch {
@@ -31,11 +36,18 @@ impl Batch {
             sequences: Vec::new(),
             preempted: Vec::new(),
             stalled: Vec::new(),
+            paced: Vec::new(),
+            reading_limit: self.reading_limit(),
+            reading: 0.0,
         };
         while draft.rows > 0
             && let Some((_, id)) = self.shares.next()
         {
             self.serve(id, &mut draft);
+        }
+        // They had to wait for rows, so their accounts keep what is owed to them.
+        for id in draft.paced {
+            self.enqueue(id);
         }
         self.shares.close_step();
         for id in draft.stalled {
@@ -56,11 +68,36 @@ impl Batch {
         step
     }
 
+    /// What may be read of prompts beside the sequences that decode.
+    fn reading_limit(&self) -> Option<f64> {
+        let running = self.running.values().filter_map(|id| self.sequences.get(id));
+        let decoding = running.filter(|sequence| sequence.remaining() == 1);
+        self.pace
+            .reading(decoding.map(|sequence| self.cost.in_rows(sequence.computed, 1)).sum())
+    }
+
+    /// The cost of a sequence's next quantum, if that belongs to a prompt.
+    fn reads_next(&self, id: SequenceId) -> f64 {
+        self.sequences
+            .get(&id)
+            .filter(|sequence| sequence.remaining() > 1)
+            .map_or(0.0, |sequence| {
+                let first = sequence.computed + sequence.planned;
+                self.cost.in_rows(first, sequence.remaining().min(QUANTUM))
+            })
+    }
+
     /// Gives a sequence its next quantum of rows.
     fn serve(&mut self, id: SequenceId, draft: &mut Draft) {
         self.dequeue(id);
         if self.sequences.get(&id).is_some_and(|sequence| sequence.planned == 0) {
             self.reuse(id);
+        }
+        let reads = self.reads_next(id);
+        let is_over = |limit: f64| draft.reading + reads > limit;
+        if reads > 0.0 && draft.reading > 0.0 && draft.reading_limit.is_some_and(is_over) {
+            draft.paced.push(id);
+            return;
         }
         let rows = self.reserve(id, draft);
         if rows == 0 {
@@ -79,6 +116,7 @@ impl Batch {
         sequence.charged += charge;
         sequence.served = self.step;
         draft.rows -= rows;
+        draft.reading += reads;
         self.shares.charge(sequence.account, charge);
         self.enqueue(id);
     }

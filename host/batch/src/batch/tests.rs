@@ -2,6 +2,7 @@
 
 mod admission;
 mod fairness;
+mod pace;
 mod preemption;
 mod prefix_cache;
 mod properties;
@@ -18,6 +19,7 @@ fn limits() -> Limits {
         blocks: 64,
         block_size: 4,
         context_cost: 0.0,
+        prefill_slowdown: None,
     }
 }
 

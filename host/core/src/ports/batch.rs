@@ -1,9 +1,6 @@
 //! What an engine's batch holds and has done, for metrics and scale signals.
 
-use std::time::Duration;
-
-/// Upper bounds of [`StepTimes`]' buckets, in seconds; the last bucket has none.
-const STEP_TIME_BOUNDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+use std::marker::PhantomData;
 
 /// The batch as it is now, and what was counted since the process started. It has nothing that tells tenants apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -32,27 +29,51 @@ pub struct BatchState {
     pub prefill_rows: u64,
     /// Rows of sequences that needed no other one for their next token.
     pub decode_rows: u64,
-    pub step_times: StepTimes,
+    pub step_times: Histogram<Seconds>,
+    pub step_rows: Histogram<Rows>,
     /// Whether the model is in memory.
     pub model_loaded: bool,
     /// Times that it was loaded.
     pub model_loads: u64,
 }
 
-/// How long steps took, in buckets.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct StepTimes {
-    counts: [u64; STEP_TIME_BOUNDS.len() + 1],
-    sum: Duration,
+/// What is counted in buckets: its upper bounds. The last bucket has none.
+pub trait Buckets {
+    const BOUNDS: [f64; 12];
 }
 
-impl StepTimes {
-    pub fn observe(&mut self, time: Duration) {
-        let bucket = STEP_TIME_BOUNDS.partition_point(|bound| *bound < time.as_secs_f64());
+/// How long steps took, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Seconds;
+
+/// Rows of steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rows;
+
+impl Buckets for Seconds {
+    const BOUNDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+}
+
+impl Buckets for Rows {
+    const BOUNDS: [f64; 12] = [
+        1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0,
+    ];
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Histogram<B> {
+    counts: [u64; 13],
+    sum: f64,
+    buckets: PhantomData<B>,
+}
+
+impl<B: Buckets> Histogram<B> {
+    pub fn observe(&mut self, value: f64) {
+        let bucket = B::BOUNDS.partition_point(|bound| *bound < value);
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
         }
-        self.sum = self.sum.saturating_add(time);
+        self.sum += value;
     }
 
     #[must_use]
@@ -61,13 +82,13 @@ impl StepTimes {
     }
 
     #[must_use]
-    pub fn sum(&self) -> Duration {
+    pub fn sum(&self) -> f64 {
         self.sum
     }
 
-    /// Upper bounds in seconds and the steps of each bucket alone; the last bound is infinite.
+    /// Upper bounds and the steps of each bucket alone; the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        STEP_TIME_BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts)
+        B::BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts)
     }
 }
 
@@ -76,13 +97,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_in_the_first_bucket_that_bounds_it() {
-        let mut times = StepTimes::default();
-        for micros in [0, 1000, 1001, 5_000_000, 5_000_001, 60_000_000] {
-            times.observe(Duration::from_micros(micros));
+    fn a_value_is_in_the_first_bucket_that_bounds_it() {
+        let mut times = Histogram::<Seconds>::default();
+        for seconds in [0.0, 0.001, 0.001_001, 5.0, 5.000_001, 60.0] {
+            times.observe(seconds);
         }
         let filled: Vec<_> = times.buckets().filter(|(_, count)| *count > 0).collect();
         assert_eq!(filled, [(0.001, 2), (0.002, 1), (5.0, 1), (f64::INFINITY, 2)]);
-        assert_eq!((times.count(), times.sum().as_micros()), (6, 70_002_002));
+        assert_eq!(times.count(), 6);
+        assert!((times.sum() - 70.002_002).abs() < 1e-9);
+        let mut rows = Histogram::<Rows>::default();
+        rows.observe(3.0);
+        assert!(rows.buckets().any(|bucket| bucket == (4.0, 1)));
     }
 }

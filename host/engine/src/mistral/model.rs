@@ -242,6 +242,7 @@ mod tests {
                 quantization,
                 max_sequences: 1,
                 rows_per_step: 16,
+                prefill_slowdown: None,
                 kv_cache_tokens: 512,
                 prefix_cache: false,
                 profile: ModelProfile {

@@ -33,13 +33,14 @@ impl StepStats {
 
     pub fn count(&mut self, step: &Step, time: Duration) {
         for segment in &step.segments {
-            let rows = match segment.samples && segment.rows == 1 {
+            let rows = match segment.decodes() {
                 true => &mut self.state.decode_rows,
                 false => &mut self.state.prefill_rows,
             };
             *rows += segment.rows as u64;
         }
-        self.state.step_times.observe(time);
+        self.state.step_times.observe(time.as_secs_f64());
+        self.state.step_rows.observe(step.rows() as f64);
     }
 
     pub fn publish(&mut self, gauges: &Gauges, block_size: usize) {

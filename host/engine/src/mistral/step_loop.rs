@@ -123,7 +123,10 @@ impl StepLoop {
         let step = self.batch.plan();
         if !step.segments.is_empty() {
             match self.compute(&step) {
-                Ok(sampled) => self.commit(&step, sampled),
+                Ok(sampled) => {
+                    self.batch.observe(&step, begun.elapsed());
+                    self.commit(&step, sampled);
+                }
                 Err(error) => self.abandon(&step, &error),
             }
             self.stats.count(&step, begun.elapsed());
@@ -343,6 +346,7 @@ fn limits(config: &EngineConfig, model: &LoadedModel) -> Limits {
         blocks: model.blocks.min(config.kv_cache_tokens.div_ceil(BLOCK_SIZE)),
         block_size: BLOCK_SIZE,
         context_cost: CONTEXT_COST,
+        prefill_slowdown: config.prefill_slowdown,
     }
 }
 

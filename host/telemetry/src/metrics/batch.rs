@@ -11,7 +11,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use riad_core::ports::{BatchState, StepTimes};
+use riad_core::ports::{BatchState, Buckets, Histogram};
+use std::fmt::Debug;
 
 pub(super) fn register(registry: &mut Registry, batch: &BatchState) {
     let tokens = || Unit::Other("tokens".to_owned());
@@ -86,10 +87,11 @@ pub(super) fn register(registry: &mut Registry, batch: &BatchState) {
     for (phase, amount) in [("prefill", batch.prefill_rows), ("decode", batch.decode_rows)] {
         rows.get_or_create(&vec![("phase", phase.to_owned())]).inc_by(amount);
     }
+    registry.register("riad_engine_rows", "Tokens that steps computed, by phase", rows);
     registry.register(
-        "riad_engine_rows",
-        "Tokens that steps computed, by phase; divided by the count of riad_engine_step_time_seconds, the rows of a step",
-        rows,
+        "riad_engine_step_rows",
+        "Tokens that a step computed",
+        ConstHistogram(batch.step_rows),
     );
     registry.register_with_unit(
         "riad_engine_step_time",
@@ -111,12 +113,12 @@ fn by_label<const N: usize>(label: &'static str, values: [(&str, u64); N]) -> Fa
 
 /// A histogram that somebody else has counted. The library has constant counters and gauges only.
 #[derive(Debug)]
-struct ConstHistogram(StepTimes);
+struct ConstHistogram<B>(Histogram<B>);
 
-impl EncodeMetric for ConstHistogram {
+impl<B: Buckets + Debug + Send + Sync + 'static> EncodeMetric for ConstHistogram<B> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let buckets: Vec<(f64, u64)> = self.0.buckets().collect();
-        encoder.encode_histogram::<NoLabelSet>(self.0.sum().as_secs_f64(), self.0.count(), &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum(), self.0.count(), &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

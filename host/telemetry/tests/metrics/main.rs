@@ -65,7 +65,8 @@ fn batch() -> BatchState {
         ..BatchState::default()
     };
     for millis in [3, 40, 60_000] {
-        batch.step_times.observe(Duration::from_millis(millis));
+        batch.step_times.observe(f64::from(millis) / 1e3);
+        batch.step_rows.observe(f64::from(millis));
     }
     batch
 }

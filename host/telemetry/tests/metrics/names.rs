@@ -80,6 +80,7 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_engine_prefix_lookup_tokens", MetricType::Counter, Some("tokens")),
     ("riad_engine_rows", MetricType::Counter, None),
     ("riad_engine_sequences", MetricType::Gauge, None),
+    ("riad_engine_step_rows", MetricType::Histogram, None),
     ("riad_engine_step_time_seconds", MetricType::Histogram, Some("seconds")),
     ("riad_engine_tokens", MetricType::Counter, Some("tokens")),
     ("riad_first_token_estimated_seconds", MetricType::Gauge, Some("seconds")),

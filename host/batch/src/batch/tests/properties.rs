@@ -74,14 +74,18 @@ fn any_limits() -> impl Strategy<Value = Limits> {
         6..40usize,
         1..6usize,
         prop_oneof![Just(0.0f32), Just(0.05)],
+        prop_oneof![Just(None), Just(Some(1.0)), Just(Some(2.5))],
     )
-        .prop_map(|(rows_per_step, sequences, blocks, block_size, context_cost)| Limits {
-            rows_per_step,
-            sequences,
-            blocks,
-            block_size,
-            context_cost,
-        })
+        .prop_map(
+            |(rows_per_step, sequences, blocks, block_size, context_cost, prefill_slowdown)| Limits {
+                rows_per_step,
+                sequences,
+                blocks,
+                block_size,
+                context_cost,
+                prefill_slowdown,
+            },
+        )
 }
 
 impl Arrival {

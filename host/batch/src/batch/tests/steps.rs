@@ -108,6 +108,7 @@ fn limits_of_zero_do_not_stop_the_batch() {
         blocks: 10,
         block_size: 0,
         context_cost: f32::NAN,
+        prefill_slowdown: None,
     });
     batch.add(sequence(0, 3, 2)).unwrap();
     finish(&mut batch);

@@ -8,6 +8,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 /// What the K/V of a position depends on: the adapter and all tokens up to it.
@@ -80,6 +81,7 @@ impl World {
         self.compute(step, |_| true);
         let sampled = self.sample(step);
         self.batch.commit(step, &sampled);
+        self.batch.observe(step, Duration::from_millis(9 + step.rows() as u64));
         for (id, token) in sampled {
             if let Some(tokens) = self.batch.tokens(id) {
                 assert_eq!(tokens.last(), Some(&token));
@@ -264,14 +266,18 @@ impl World {
         assert_eq!(step.is_empty(), self.batch.is_idle());
     }
 
-    /// Rows are left over only if nothing can use them.
+    /// Rows are left over only if nothing can use them, or if sequences that decode would be slowed by prompts of which some rows are
+    /// read all the same.
     fn check_work_conservation(&self, step: &Step) {
         if step.rows() == self.limits.rows_per_step {
             return;
         }
+        let is_mixed = step.segments.iter().any(crate::Segment::decodes) && step.rows() > step.segments.len();
+        let is_paced = self.limits.prefill_slowdown.is_some() && is_mixed;
         let newest = self.batch.running.last_key_value().map(|(_, id)| *id);
         for (id, sequence) in self.batch.running.values().map(|id| (id, &self.batch.sequences[id])) {
-            if sequence.remaining() > 0 {
+            let may_wait = is_paced && sequence.remaining() > 1;
+            if sequence.remaining() > 0 && !may_wait {
                 let next = sequence.computed + sequence.planned;
                 let needs_block = next == sequence.table.len() * self.limits.block_size;
                 assert!(needs_block, "{id:?} stands still with room in its blocks");
