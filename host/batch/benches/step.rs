@@ -51,6 +51,7 @@ fn steps(criterion: &mut Criterion) {
             block_size: 16,
             context_cost: 0.001,
             prefill_slowdown: None,
+            lead_rows: 256,
         });
         // As many wait as run.
         let mut next = 2 * sequences as u64;

@@ -37,6 +37,8 @@ pub struct Limits {
     /// How many times as long a step may take, beside sequences that decode, because prompts are read in it. One quantum is read in
     /// any case. `None`: no such limit.
     pub prefill_slowdown: Option<f64>,
+    /// Rows by which an account of weight 1 may get ahead of the others, so that a short prompt is read to its end.
+    pub lead_rows: usize,
 }
 
 /// What the batch holds now, and what it has counted since it was made.

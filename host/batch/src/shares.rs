@@ -11,6 +11,9 @@ use crate::{
 use riad_core::Account;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Accounts that are looked at for a short prompt, so that many of them do not make planning slow.
+const PROMPTS_MAX: usize = 64;
+
 /// What accounts are ordered by: the virtual time, then the account.
 pub type QueueKey = (u128, Account);
 
@@ -132,6 +135,23 @@ impl Shares {
         let share = self.accounts.get(account)?;
         let (_, id) = share.decoding.first().or_else(|| share.prefilling.first())?;
         Some((*account, *id))
+    }
+
+    /// The oldest prompts of the accounts whose virtual time is at most `lead` after the least one, and that last possible time. Of many
+    /// accounts, those with the least.
+    pub fn next_prompts(&self, lead: u128) -> (u128, impl Iterator<Item = (u128, SequenceId)>) {
+        let least = self.ready.first().map_or(0, |(least, _)| *least);
+        let until = least.saturating_add(lead);
+        let ready = self
+            .ready
+            .iter()
+            .take(PROMPTS_MAX)
+            .take_while(move |key| key.0 <= until);
+        let prompts = ready.filter_map(|(virtual_time, account)| {
+            let (_, id) = self.accounts.get(account)?.prefilling.first()?;
+            Some((*virtual_time, *id))
+        });
+        (until, prompts)
     }
 
     /// The first account after `after` that has a sequence that waits, and its first one.

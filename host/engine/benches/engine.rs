@@ -50,7 +50,7 @@ const SMOLLM2: Shape = Shape {
 /// Unless `--rounds` says another number.
 const ROUNDS: usize = 3;
 /// Unless `--slowdown` says another one; 0 is none.
-const SLOWDOWN: f64 = 4.0;
+const SLOWDOWN: f64 = 2.5;
 const RANK: usize = 16;
 const ADAPTERS: usize = 16;
 /// Tokens of an answer.

@@ -146,7 +146,7 @@ section! {
         rows_per_step: usize = 64;
         /// How many times as long a step may take, beside streams, because others' prompts are read in it, by the time that steps have
         /// taken: about the longest gap in a stream. Higher: prompts are read quicker. At least 8 tokens are read in any case. 0: no limit.
-        prefill_slowdown: f64 = 4.0;
+        prefill_slowdown: f64 = 2.5;
         /// Tokens of all generations whose keys and values fit into memory. 0: 2048 for each of max_sequences, and at least one
         /// whole context.
         kv_cache_tokens: usize = 0;

@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::{
+    cost::least_charge,
     sequence::{Sequence, SequenceId, State},
     step::{Segment, Step},
 };
@@ -43,7 +44,7 @@ impl Batch {
         while draft.rows > 0
             && let Some((_, id)) = self.shares.next()
         {
-            self.serve(id, &mut draft);
+            self.serve(self.short_prompt(id).unwrap_or(id), &mut draft);
         }
         // They had to wait for rows, so their accounts keep what is owed to them.
         for id in draft.paced {
@@ -66,6 +67,20 @@ impl Batch {
             }
         }
         step
+    }
+
+    /// Instead of the prompt `next`, the one with the fewest rows left among those that can be read to their end within the lead that
+    /// an account may have. Prompts that take turns all end late; a short one that goes first delays the others by little.
+    fn short_prompt(&self, next: SequenceId) -> Option<SequenceId> {
+        self.sequences.get(&next).filter(|sequence| sequence.remaining() > 1)?;
+        let (until, prompts) = self.shares.next_prompts(least_charge(self.limits.lead_rows, 1));
+        let short = prompts.filter_map(|(virtual_time, id)| {
+            let sequence = self.sequences.get(&id)?;
+            let (first, rows) = (sequence.computed + sequence.planned, sequence.remaining());
+            let charge = self.cost.charge(first, rows, self.shares.weight(sequence.account));
+            (virtual_time.saturating_add(charge) <= until).then_some((rows, virtual_time, id))
+        });
+        short.min().map(|(.., id)| id)
     }
 
     /// What may be read of prompts beside the sequences that decode.

@@ -20,6 +20,7 @@ fn limits() -> Limits {
         block_size: 4,
         context_cost: 0.0,
         prefill_slowdown: None,
+        lead_rows: 0,
     }
 }
 

@@ -347,12 +347,16 @@ fn limits(config: &EngineConfig, model: &LoadedModel) -> Limits {
         block_size: BLOCK_SIZE,
         context_cost: CONTEXT_COST,
         prefill_slowdown: config.prefill_slowdown,
+        lead_rows: LEAD_ROWS,
     }
 }
 
 /// What a token of context costs beside the linear layers of a row, as measured on a CPU with a model of 135 million parameters;
 /// greater models pay relatively less for context.
 const CONTEXT_COST: f32 = 1.0 / 2048.0;
+
+/// A few steps: what a tenant with a long prompt may wait for the short ones of others, once.
+const LEAD_ROWS: usize = 256;
 
 fn refused(refusal: &Refusal) -> Error {
     match refusal {

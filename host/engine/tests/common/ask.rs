@@ -61,7 +61,7 @@ pub fn config(model: &Path, max_sequences: usize) -> EngineConfig {
         quantization: Quantization::None,
         max_sequences,
         rows_per_step: 64,
-        prefill_slowdown: Some(4.0),
+        prefill_slowdown: Some(2.5),
         kv_cache_tokens: 16_384,
         prefix_cache: true,
         profile: ModelProfile {

@@ -1,7 +1,11 @@
 //! How the rows of a step are shared.
 
 use super::{account, limits, of, run, sequence};
-use crate::{Batch, Limits, NewSequence, SequenceId, batch::plan::QUANTUM, cost::Cost};
+use crate::{
+    Batch, Limits, NewSequence, SequenceId,
+    batch::plan::QUANTUM,
+    cost::{Cost, least_charge},
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -134,6 +138,50 @@ fn going_and_coming_back_is_no_gain() {
     assert!(got <= 200 * 8 + 2 * QUANTUM, "{got}");
 }
 
+/// Steps until the prompts of accounts 1 … are read, of which each account has one.
+fn steps_to_first_token(lead_rows: usize, prompts: &[u32]) -> Vec<usize> {
+    let mut batch = Batch::new(Limits { lead_rows, ..plenty() });
+    let ids: Vec<SequenceId> = prompts
+        .iter()
+        .zip(1..)
+        .map(|(length, number)| batch.add(of(number, uncached(sequence(0, *length, 1)))).unwrap())
+        .collect();
+    let mut steps = vec![0; ids.len()];
+    for step in 1..=1000 {
+        for segment in run(&mut batch).segments.iter().filter(|segment| segment.samples) {
+            let index = ids.iter().position(|id| *id == segment.sequence).unwrap();
+            steps[index] = step;
+        }
+    }
+    steps
+}
+
+#[test]
+fn short_prompts_are_read_first_and_long_ones_end_no_later() {
+    let prompts = [160, 32, 96, 64, 2000];
+    assert_eq!(steps_to_first_token(0, &prompts), [32, 9, 24, 18, 147]);
+    assert_eq!(steps_to_first_token(256, &prompts), [22, 2, 12, 6, 147]);
+}
+
+#[test]
+fn a_long_prompt_is_read_beside_any_number_of_short_ones() {
+    let mut batch = Batch::new(Limits {
+        lead_rows: 256,
+        ..plenty()
+    });
+    batch.add(of(1, sequence(0, 3000, 1))).unwrap();
+    let mut rows = [0usize; 3];
+    for step in 0..300 {
+        for index in 0..2 {
+            batch.add(of(2, uncached(sequence(step * 2 + index, 100, 1)))).unwrap();
+        }
+        for segment in run(&mut batch).segments {
+            rows[batch.sequences[&segment.sequence].account.number() as usize] += segment.rows;
+        }
+    }
+    assert!(rows[1] + 256 + 2 * QUANTUM >= 300 * 8, "{rows:?}");
+}
+
 #[test]
 fn long_contexts_cost_more() {
     let mut batch = Batch::new(Limits {
@@ -187,14 +235,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     /// Over any time in which both of two accounts always had work left, what they got for their weights differs by at most a
-    /// quantum of each, whatever others do.
+    /// quantum of each, and what an account may be ahead for a short prompt, whatever others do.
     #[test]
     fn backlogged_accounts_get_their_shares(
         accounts in prop::collection::vec(backlogs(), 2..5),
         rows_per_step in 1..40usize,
         context_cost in prop_oneof![Just(0.0f32), Just(0.02)],
+        lead_rows in prop_oneof![Just(0usize), Just(100)],
     ) {
-        let mut batch = Batch::new(Limits { rows_per_step, context_cost, ..plenty() });
+        let mut batch = Batch::new(Limits { rows_per_step, context_cost, lead_rows, ..plenty() });
+        let lead = 2 * least_charge(lead_rows, 1) as i128;
         let cost = Cost::new(context_cost);
         // What each got, and for each pair the least and greatest difference since both had work.
         let mut got = vec![0i128; accounts.len()];
@@ -236,7 +286,7 @@ proptest! {
                     let difference = got[one] - got[other];
                     let span = spans.entry((one, other)).or_insert((difference, difference));
                     *span = (span.0.min(difference), span.1.max(difference));
-                    prop_assert!(span.1 - span.0 <= quantum[one] + quantum[other]);
+                    prop_assert!(span.1 - span.0 <= quantum[one] + quantum[other] + lead);
                 }
             }
         }

@@ -170,6 +170,7 @@ fn preemption_does_not_thrash() {
             block_size,
             context_cost: 0.0,
             prefill_slowdown: None,
+            lead_rows: 0,
         });
         let (prompt, most) = (block_size as u32 * 5, block_size * 25);
         let new = || uncached(sequence(0, prompt, most));

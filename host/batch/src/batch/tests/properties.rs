@@ -75,15 +75,17 @@ fn any_limits() -> impl Strategy<Value = Limits> {
         1..6usize,
         prop_oneof![Just(0.0f32), Just(0.05)],
         prop_oneof![Just(None), Just(Some(1.0)), Just(Some(2.5))],
+        prop_oneof![Just(0usize), Just(20)],
     )
         .prop_map(
-            |(rows_per_step, sequences, blocks, block_size, context_cost, prefill_slowdown)| Limits {
+            |(rows_per_step, sequences, blocks, block_size, context_cost, prefill_slowdown, lead_rows)| Limits {
                 rows_per_step,
                 sequences,
                 blocks,
                 block_size,
                 context_cost,
                 prefill_slowdown,
+                lead_rows,
             },
         )
 }

@@ -109,6 +109,7 @@ fn limits_of_zero_do_not_stop_the_batch() {
         block_size: 0,
         context_cost: f32::NAN,
         prefill_slowdown: None,
+        lead_rows: 0,
     });
     batch.add(sequence(0, 3, 2)).unwrap();
     finish(&mut batch);
