@@ -25,6 +25,8 @@ pub const CHILD: &str = "neighbor";
 const NICENESS: &str = "10";
 /// Clients of the well-behaved tenant.
 pub const CLIENTS: usize = 12;
+/// Strikes that one process may make.
+const NUMBERS: usize = 1 << 28;
 /// How often it looks at how busy the processors are, and over how many looks.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: usize = 10;
@@ -35,16 +37,16 @@ pub struct Neighbor {
 }
 
 /// What the other tenant does.
-pub enum Does<'a> {
-    Attacks(&'a str),
+pub enum Behavior<'a> {
+    Attack(&'a str),
     /// It keeps as many cores busy, those of the server and its own.
-    IsWellBehaved {
+    WellBehaved {
         cores: f64,
     },
 }
 
 impl Neighbor {
-    pub async fn start(server: &Server, key: &str, does: &Does<'_>) -> Self {
+    pub async fn start(server: &Server, key: &str, behavior: &Behavior<'_>) -> Self {
         let mut child = Command::new("nice")
             .args(["-n", NICENESS])
             .arg(std::env::current_exe().unwrap())
@@ -54,9 +56,9 @@ impl Neighbor {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let (attack, cores) = match does {
-            Does::Attacks(name) => (Some(*name), None),
-            Does::IsWellBehaved { cores } => (None, Some(*cores)),
+        let (attack, cores) = match behavior {
+            Behavior::Attack(name) => (Some(*name), None),
+            Behavior::WellBehaved { cores } => (None, Some(*cores)),
         };
         let order = json!({
             "url": server.url, "key": key, "server": server.process.id(), "attack": attack, "cores": cores,
@@ -99,11 +101,13 @@ pub fn run_child() -> ExitCode {
     match order["attack"].as_str() {
         Some(name) => {
             let attack = attacks::all().into_iter().find(|attack| attack.name == name).unwrap();
+            // Those of another round have other numbers.
+            let first = std::process::id() as usize * NUMBERS;
             for client in 0..attack.clients {
                 let attacker = attacker.clone();
                 runtime.spawn(async move {
-                    for turn in 0.. {
-                        (attack.strike)(attacker.clone(), turn * attack.clients + client).await;
+                    for number in (first + client..).step_by(attack.clients) {
+                        (attack.strike)(attacker.clone(), number).await;
                     }
                 });
             }
@@ -126,30 +130,30 @@ pub fn run_child() -> ExitCode {
 }
 
 async fn be_well_behaved(attacker: Attacker, may_ask: Arc<AtomicBool>, client: usize) {
-    for turn in client.. {
+    for number in client.. {
         while !may_ask.load(Ordering::Relaxed) {
             sleep(LOOK / 5).await;
         }
-        ask(attacker.clone(), turn).await;
+        ask(attacker.clone(), number).await;
     }
 }
 
 /// What an ordinary tenant asks.
-pub async fn ask(attacker: Attacker, turn: usize) {
-    match turn % 4 {
+pub async fn ask(attacker: Attacker, number: usize) {
+    match number % 4 {
         0 => {
             attacker
-                .chat(&format!("Tell me about order {turn}."), json!({"max_tokens": 32}))
+                .chat(&format!("Tell me about order {number}."), json!({"max_tokens": 32}))
                 .await
         }
         1 => {
             attacker
-                .post_json("/v1/search", &json!({"query": format!("order {turn}")}))
+                .post_json("/v1/search", &json!({"query": format!("order {number}")}))
                 .await
         }
         2 => {
             let input: Vec<String> = (0..4)
-                .map(|part| format!("Part {part} of order {turn} is here."))
+                .map(|part| format!("Part {part} of order {number} is here."))
                 .collect();
             attacker
                 .post_json(
@@ -159,8 +163,8 @@ pub async fn ask(attacker: Attacker, turn: usize) {
                 .await
         }
         _ => {
-            let text = format!("Order {turn} was packed, paid and shipped. ").repeat(40);
-            let body = json!({"title": format!("Order {turn}"), "text": text});
+            let text = format!("Order {number} was packed, paid and shipped. ").repeat(40);
+            let body = json!({"title": format!("Order {number}"), "text": text});
             attacker.post_json("/v1/documents", &body).await
         }
     };

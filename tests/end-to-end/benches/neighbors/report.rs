@@ -11,11 +11,11 @@ const CEILING: f64 = 1024.0;
 impl Row {
     /// Of a kind: median and 99th percentile beside the attack over those beside the well-behaved tenant.
     fn ratios(&self, kind: usize) -> [f64; 2] {
-        let (attacked, quiet) = (
+        let (attacked, well_behaved) = (
             self.attacked.samples.percentiles(kind),
-            self.quiet.samples.percentiles(kind),
+            self.well_behaved.samples.percentiles(kind),
         );
-        [attacked[0] / quiet[0], attacked[1] / quiet[1]]
+        [attacked[0] / well_behaved[0], attacked[1] / well_behaved[1]]
     }
 
     /// The worst ratio, as a multiple of what it may be.
@@ -44,7 +44,7 @@ impl Row {
             .iter()
             .map(|(what, count)| format!("{what} × {count}"))
             .collect();
-        let lost = match (self.attacked.samples.lost.len(), self.quiet.samples.lost.len()) {
+        let lost = match (self.attacked.samples.lost.len(), self.well_behaved.samples.lost.len()) {
             (0, 0) => "none".to_owned(),
             (lost, 0) => format!("**{lost}**"),
             (lost, without) => format!("**{lost}** (without {without})"),
@@ -63,7 +63,7 @@ impl Row {
                 got.join(", ")
             },
             self.attacked.cores(),
-            self.quiet.cores(),
+            self.well_behaved.cores(),
             kinds.join(" | "),
             marked(self.memory.peak, CEILING),
             self.memory.now - self.memory_before,
@@ -74,13 +74,13 @@ impl Row {
     fn times(&self) -> String {
         let kinds: Vec<_> = (0..KINDS.len())
             .map(|kind| {
-                let (quiet, attacked) = (
-                    self.quiet.samples.percentiles(kind),
+                let (well_behaved, attacked) = (
+                    self.well_behaved.samples.percentiles(kind),
                     self.attacked.samples.percentiles(kind),
                 );
                 format!(
                     "{:.0} {:.0} → {:.0} {:.0}",
-                    quiet[0], quiet[1], attacked[0], attacked[1]
+                    well_behaved[0], well_behaved[1], attacked[0], attacked[1]
                 )
             })
             .collect();

@@ -3,7 +3,7 @@
 use crate::{
     attacker::Attacker,
     attacks::Attack,
-    neighbor::{Does, Neighbor},
+    neighbor::{Behavior, Neighbor},
     process::Memory,
     server::{Server, Settled},
     victim::{Samples, Victim},
@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 const WARM_UP: Duration = Duration::from_millis(1500);
 /// How long the first strike may take.
 const TRIAL: Duration = Duration::from_secs(5);
-/// Of the first strike: no client gets as far.
-const TRIAL_NUMBER: usize = 1 << 40;
+/// Of the first strike: no process gets as far.
+const TRIAL_NUMBER: usize = 1 << 60;
 
 /// What was measured of one attack.
 pub struct Row {
@@ -25,8 +25,8 @@ pub struct Row {
     /// Whether the tally shows what the attack must show.
     pub happened: bool,
     /// Beside the attack, and beside the well-behaved tenant.
-    pub attacked: Turns,
-    pub quiet: Turns,
+    pub attacked: Measured,
+    pub well_behaved: Measured,
     pub memory_before: f64,
     /// At the end.
     pub memory: Memory,
@@ -36,11 +36,11 @@ pub struct Row {
     pub settled: Settled,
 }
 
-/// What was measured in the turns of one kind.
+/// What was measured beside one behavior of the other tenant.
 #[derive(Default)]
-pub struct Turns {
+pub struct Measured {
     pub samples: Samples,
-    /// Cores that the server and the other tenant's clients kept busy, by turn.
+    /// Cores that the server and the other tenant's clients kept busy, by round.
     cores: Vec<f64>,
 }
 
@@ -54,7 +54,7 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
     let server = Server::start().await;
     let victim = Victim::new(&server.url, &server.tenant("victim").await);
     victim.prepare().await;
-    let (attacker, well_behaved) = (server.tenant("attacker").await, server.tenant("well-behaved").await);
+    let (attacker, neighbor) = (server.tenant("attacker").await, server.tenant("well-behaved").await);
     let mut tally = try_once(attack, Attacker::new(&server.url, &attacker)).await;
     server.settle().await;
     let (memory_before, threads_before) = (server.process.memory().now, server.process.threads());
@@ -64,7 +64,7 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
         victim: &victim,
         time,
     };
-    let (mut attacked, mut quiet) = (Turns::default(), Turns::default());
+    let (mut attacked, mut well_behaved) = (Measured::default(), Measured::default());
     let mut settled = Settled {
         after: Some(0.0),
         stuck: Vec::new(),
@@ -73,7 +73,9 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
         // Whoever is first in one round is last in the next. The first round must say how busy the attack keeps the server.
         for attacks in [round.is_multiple_of(2), !round.is_multiple_of(2)] {
             if attacks {
-                let counted = bench.turn(&attacker, &Does::Attacks(attack.name), &mut attacked).await;
+                let counted = bench
+                    .measure(&attacker, &Behavior::Attack(attack.name), &mut attacked)
+                    .await;
                 for (what, count) in counted {
                     *tally.entry(what).or_default() += count;
                 }
@@ -81,7 +83,7 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
             } else {
                 let cores = attacked.cores();
                 bench
-                    .turn(&well_behaved, &Does::IsWellBehaved { cores }, &mut quiet)
+                    .measure(&neighbor, &Behavior::WellBehaved { cores }, &mut well_behaved)
                     .await;
                 server.settle().await;
             }
@@ -94,7 +96,7 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
         attack: attack.clone(),
         tally,
         attacked,
-        quiet,
+        well_behaved,
         memory_before,
         memory: server.process.memory(),
         threads_before,
@@ -103,7 +105,7 @@ pub async fn run(attack: &Attack, rounds: usize, time: Duration) -> Row {
     }
 }
 
-/// Prepares the attack and strikes once, alone, so that a strike which takes longer than a turn beside others is counted too.
+/// Prepares the attack and strikes once, alone, so that a strike which takes longer than a measurement beside others is counted too.
 async fn try_once(attack: &Attack, attacker: Attacker) -> BTreeMap<String, u64> {
     (attack.prepare)(attacker.clone()).await;
     // One that never ends has been counted by then.
@@ -113,8 +115,8 @@ async fn try_once(attack: &Attack, attacker: Attacker) -> BTreeMap<String, u64> 
 
 impl Bench<'_> {
     /// Measures the victim beside what the other tenant does; returns what that counted.
-    async fn turn(&self, key: &str, does: &Does<'_>, turns: &mut Turns) -> BTreeMap<String, u64> {
-        let neighbor = Neighbor::start(self.server, key, does).await;
+    async fn measure(&self, key: &str, behavior: &Behavior<'_>, measured: &mut Measured) -> BTreeMap<String, u64> {
+        let neighbor = Neighbor::start(self.server, key, behavior).await;
         sleep(WARM_UP).await;
         let used = || self.server.process.seconds() + neighbor.process.seconds();
         let busy = async {
@@ -123,13 +125,13 @@ impl Bench<'_> {
             (used() - before) / begun.elapsed().as_secs_f64()
         };
         let (samples, cores) = tokio::join!(self.victim.measure(self.time), busy);
-        turns.samples.add(samples);
-        turns.cores.push(cores);
+        measured.samples.add(samples);
+        measured.cores.push(cores);
         neighbor.stop().await
     }
 }
 
-impl Turns {
+impl Measured {
     /// The mean.
     pub fn cores(&self) -> f64 {
         self.cores.iter().sum::<f64>() / self.cores.len().max(1) as f64

@@ -68,9 +68,8 @@ pub fn attacks() -> Vec<Attack> {
             strike: |attacker, number| {
                 Box::pin(async move {
                     let body = json!({"model": EMBEDDER, "input": vec![format!("Text {number}."); 16]}).to_string();
-                    let key = format!("{}-{number}", std::process::id());
                     attacker
-                        .send(attacker.post("/v1/embeddings", body).header("idempotency-key", key))
+                        .send(attacker.post("/v1/embeddings", body).header("idempotency-key", number))
                         .await;
                 })
             },

@@ -91,7 +91,7 @@ pub fn attacks() -> Vec<Attack> {
             prepare: NOTHING,
             strike: |attacker, number| {
                 Box::pin(async move {
-                    let key = format!("riad_sk_{number:032x}{}", std::process::id());
+                    let key = format!("riad_sk_{number:032x}");
                     let request = attacker.http().get(format!("{}/v1/models", attacker.url()));
                     attacker.send(request.bearer_auth(key)).await;
                 })
