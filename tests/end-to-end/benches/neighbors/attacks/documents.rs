@@ -73,7 +73,7 @@ pub fn attacks() -> Vec<Attack> {
             name: "metadata-trees",
             about: "documents with 15 MB of metadata, all of it empty lists",
             clients: 8,
-            shows: &["400", "413"],
+            shows: &["413"],
             prepare: NOTHING,
             strike: |attacker, _| {
                 Box::pin(async move {

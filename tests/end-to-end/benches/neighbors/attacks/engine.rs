@@ -130,7 +130,7 @@ pub fn attacks() -> Vec<Attack> {
             name: "request-trees",
             about: "chats with 3.9 MB of tools, all of it empty lists",
             clients: 16,
-            shows: &["400"],
+            shows: &["413"],
             prepare: NOTHING,
             strike: |attacker, _| {
                 Box::pin(async move {
