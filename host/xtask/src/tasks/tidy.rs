@@ -2,6 +2,7 @@
 
 mod directions;
 mod files;
+mod lockfiles;
 mod modules;
 
 use crate::{environment::Environment, say};
@@ -10,6 +11,7 @@ use anyhow::{Result, bail};
 pub fn run(environment: &Environment) -> Result<()> {
     let mut wrong = directions::check(environment)?;
     wrong.extend(modules::check(environment)?);
+    wrong.extend(lockfiles::check(environment)?);
     let found = files::check(environment)?;
     for note in &found.notes {
         say::line(&format!("tidy: {note}"));
@@ -19,7 +21,7 @@ pub fn run(environment: &Environment) -> Result<()> {
         bail!("tidy:\n{}", wrong.join("\n"));
     }
     say::line(&format!(
-        "tidy: {} files are in order, crates depend in the allowed directions, modules form no cycles",
+        "tidy: {} files are in order, crates depend in the allowed directions, modules form no cycles, lockfiles are up to date",
         found.files
     ));
     Ok(())
