@@ -101,7 +101,7 @@ resources! {
         Told(Busy, "too many requests are waiting for the model");
     STEP_ROWS = "rows of a step, which are the engine's time",
         "accounts; the one whose rows cost the least for its weight is next",
-        "`engine.rows_per_step`",
+        "`engine.rows_per_step`; beside streams, so many that a step takes at most `engine.prefill_slowdown` times as long",
         Silent("waits for the next step");
     KV_BLOCKS = "blocks of the KV cache",
         "sequences in the batch; the prefixes that were used longest ago make room",
