@@ -1,7 +1,7 @@
 //! Reading bodies, paths and queries, with every failure in OpenAI's envelope and the field at fault named.
 //! Not here: what a resource's body means.
 
-use crate::error::ApiError;
+use crate::{error::ApiError, memory::MemoryPermit};
 use axum::{
     body::Bytes,
     extract::{
@@ -42,7 +42,9 @@ pub(crate) struct JsonBody<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
+        // Until it is parsed.
+        let _counted = request.extensions_mut().remove::<MemoryPermit>();
         if !is_json(request.headers()) {
             return Err(Error::invalid("send the body as JSON, with `Content-Type: application/json`").into());
         }

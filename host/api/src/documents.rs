@@ -1,15 +1,17 @@
 //! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), chunking (`services`).
 
 pub mod fuzzing;
+mod text;
 mod upload;
 
 use crate::{
     auth::Tenant,
     body::{self, PathParts, QueryParts},
     error::{ApiResult, Failures},
+    memory,
     state::AppState,
 };
-use axum::{Extension, Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use riad_api_types::documents::{
     DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument,
 };
@@ -64,13 +66,12 @@ pub(crate) async fn get_document(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(id): PathParts<String>,
-) -> ApiResult<Json<DocumentWithText>> {
+) -> ApiResult<Response> {
     let id = body::parse_id("document", &id)?;
-    let found = state.services.documents().get(&pass, &id).await?;
-    Ok(Json(DocumentWithText {
-        document: found.document.into(),
-        text: found.text,
-    }))
+    let found = state.services.documents().open(&pass, &id).await?;
+    let bytes = text::answer_bytes(found.document().bytes);
+    let permit = state.memory.answers.acquire(pass.account(), bytes).await?;
+    Ok(text::answer(found)?.map(|body| memory::keep(body, permit)))
 }
 
 /// Delete a document; when the answer is there, no search finds it

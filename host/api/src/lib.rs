@@ -19,6 +19,7 @@ mod keys;
 mod ledger;
 mod lifecycle;
 mod logs;
+mod memory;
 mod metrics;
 mod middleware;
 mod models;

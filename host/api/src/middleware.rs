@@ -6,7 +6,9 @@
 use crate::{
     auth::{self, MetricsAccess},
     error::ApiResult,
-    idempotency, rate_headers,
+    idempotency,
+    memory::{self, Memory},
+    rate_headers,
     state::AppState,
     tasks::Tasks,
     uploads::UploadLimiter,
@@ -33,6 +35,8 @@ pub(crate) enum Layer {
     Metrics,
     /// Bytes of a request's body, at most.
     BodyLimit(u64),
+    /// Counts the bytes of a body, of which there are at most so many, and of a large answer against the caller's share.
+    CountBytes(u64),
     /// Waits for a permit, which is held until the answer begins: the body is in memory as a whole.
     UploadPermit(Upload),
     /// Writes the caller's rate limits into the answer's headers.
@@ -54,6 +58,7 @@ pub(crate) struct LayerState {
     pub services: Services,
     pub metrics: MetricsAccess,
     pub tasks: Tasks,
+    pub memory: Memory,
     pub documents: UploadLimiter,
     pub artifacts: UploadLimiter,
 }
@@ -72,6 +77,10 @@ impl Layer {
             Self::BodyLimit(bytes) => {
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
                 handlers.route_layer(DefaultBodyLimit::max(bytes))
+            }
+            Self::CountBytes(most) => {
+                let state = (state.memory.clone(), most);
+                handlers.route_layer(from_fn_with_state(state, memory::count_bytes))
             }
             Self::UploadPermit(upload) => {
                 let uploads = match upload {

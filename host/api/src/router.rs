@@ -4,7 +4,9 @@
 use crate::{
     adapters, audit,
     auth::MetricsAccess,
-    body, chat, documents, drain_body, embeddings, error, health, keys, ledger, logs, metrics,
+    body, chat, documents, drain_body, embeddings, error, health, keys, ledger, logs,
+    memory::Memory,
+    metrics,
     middleware::{Layer, LayerState, Upload},
     models, pipeline, plans, plugins, receipts,
     request_id::{self, SetSpanParent},
@@ -37,10 +39,12 @@ use utoipa_axum::{
 /// The whole HTTP surface over one set of services.
 pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSpanParent, tasks: Tasks) -> Router {
     let uploads = services.limits().uploads;
+    let memory = Memory::new(services.limits());
     let layers = LayerState {
         services: services.clone(),
         metrics,
         tasks,
+        memory: memory.clone(),
         documents: UploadLimiter::new(uploads.saturating_mul(8), 4),
         artifacts: UploadLimiter::new(uploads, 1),
     };
@@ -60,7 +64,7 @@ pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSp
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(drain_body::drain_body))
         .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
-        .with_state(AppState { services })
+        .with_state(AppState { services, memory })
 }
 
 /// The OpenAPI document of [`router`].
@@ -90,11 +94,15 @@ impl Route {
 
 /// Every route of the document. The order in which a request passes the layers is that of [`Layer`], not that of a line here.
 fn routes(limits: &Limits) -> Vec<Route> {
-    use Layer::{BodyLimit, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};
+    use Layer::{BodyLimit, CountBytes, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};
     let route = |handlers, layers: &[Layer]| {
         let mut layers: BTreeSet<_> = layers.iter().copied().collect();
         if !layers.iter().any(|layer| matches!(layer, BodyLimit(_))) {
             layers.insert(BodyLimit(limits.request_bytes));
+            // An upload is counted by its permit.
+            if layers.contains(&Tenant) {
+                layers.insert(CountBytes(limits.request_bytes));
+            }
         }
         Route { handlers, layers }
     };

@@ -63,6 +63,10 @@ limits! {
     idempotency_bytes: u64 = 1 << 20, 1024;
     /// Bytes of a JSON body, such as a chat with a long history. Documents have a limit of their own.
     request_bytes: u64 = 4 << 20, 1024;
+    /// Bytes of JSON bodies that are in memory at the same time, over all tenants; one tenant has up to a quarter. Uploads are not among them.
+    body_bytes: u64 = 512 << 20, 1 << 20;
+    /// Bytes of answers that are in memory until their clients read them, over all tenants; one tenant has up to a quarter.
+    unread_bytes: u64 = 256 << 20, 1 << 20;
     /// Bytes of a document's text. Split larger texts along their structure.
     document_bytes: u64 = 8 << 20, 1024;
     /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.

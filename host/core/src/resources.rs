@@ -142,6 +142,20 @@ resources! {
         "accounts: 4 documents each, and 1 adapter or plugin; the one that holds the fewest is next",
         "`limits.uploads` adapters and plugins, eight times as many documents; 8 of an account wait for 60 s",
         Told(Busy, "too many uploads are waiting; send this one again when others have ended");
+    BODY_BYTES = "bytes of JSON bodies, until they are parsed",
+        "accounts, a quarter each; the one that holds the fewest is next, and a quarter is for those that hold none",
+        "`limits.body_bytes`; 8 of an account wait for 60 s",
+        Told(
+            Busy,
+            "this tenant sends too many bytes at the same time; send this request again when others have been read"
+        );
+    UNREAD_BYTES = "bytes of answers over 64 KiB, until they are read",
+        "accounts, a quarter each; the one that holds the fewest is next, and a quarter is for those that hold none",
+        "`limits.unread_bytes`; 8 of an account wait for 60 s",
+        Told(
+            Busy,
+            "this tenant has too many answers that it has not read; read or close them, and send this request again"
+        );
     PLUGIN_SQL = "statements of a plugin's SQL store",
         "the room's own plugins, first come, first served",
         "one at a time, each for `limits.sql_ms`",

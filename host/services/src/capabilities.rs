@@ -60,7 +60,9 @@ impl DocumentReader for RoomCapabilities {
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
-        self.room.documents.get(id).await
+        let (document, text) = self.room.documents.get(id, 0..u64::MAX).await?;
+        let text = String::from_utf8(text.into()).map_err(Error::internal)?;
+        Ok(DocumentWithText { document, text })
     }
 }
 

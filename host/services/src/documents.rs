@@ -8,11 +8,13 @@ use crate::{
     shared::Shared,
     workers::{Kept, Work},
 };
+use bytes::Bytes;
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{Document, DocumentWithText, Metadata, NewChunk, NewDocument, Page},
+    document::{Document, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
     ledger::Kind,
+    ports::Room,
     price::Usage,
 };
 use std::sync::Arc;
@@ -22,6 +24,9 @@ const TITLE_MAX: usize = 512;
 const PAGE_MAX: u32 = 100;
 /// Texts that go to the embedder at once: bounds what one document adds to memory.
 const BATCH: usize = 256;
+
+/// Bytes of a text that are read at once to be sent.
+pub const PIECE_BYTES: u64 = 64 << 10;
 
 pub struct DocumentRequest {
     pub title: String,
@@ -34,6 +39,15 @@ pub struct DocumentRequest {
 pub struct DocumentList {
     pub documents: Vec<Document>,
     pub has_more: bool,
+}
+
+/// A document whose text is read piece by piece.
+pub struct DocumentText {
+    room: Room,
+    document: Document,
+    /// The piece at `offset`, if it has been read.
+    piece: Option<Bytes>,
+    offset: u64,
 }
 
 pub struct DocumentService(pub(crate) Arc<Shared>);
@@ -130,9 +144,16 @@ impl DocumentService {
 
     /// # Errors
     /// `NotFound` if the room has none with the id.
-    pub async fn get(&self, pass: &TenantPass, id: &DocumentId) -> Result<DocumentWithText> {
+    pub async fn open(&self, pass: &TenantPass, id: &DocumentId) -> Result<DocumentText> {
         pass.require(Scope::Documents, Access::Read)?;
-        self.0.rooms.open(pass).await?.documents.get(id).await
+        let room = self.0.rooms.open(pass).await?;
+        let (document, piece) = room.documents.get(id, 0..PIECE_BYTES).await?;
+        Ok(DocumentText {
+            room,
+            document,
+            piece: Some(piece),
+            offset: 0,
+        })
     }
 
     /// By id, which is the order of insertion, beginning after `after`.
@@ -197,6 +218,35 @@ impl DocumentService {
             .with_param("text"));
         }
         Ok(())
+    }
+}
+
+impl DocumentText {
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The next piece, which may begin and end between the bytes of a character.
+    ///
+    /// # Errors
+    /// `NotFound` if the document was deleted meanwhile.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.offset >= self.document.bytes {
+            return Ok(None);
+        }
+        let piece = match self.piece.take() {
+            Some(piece) => piece,
+            None => {
+                let range = self.offset..self.offset.saturating_add(PIECE_BYTES);
+                self.room.documents.get(&self.document.id, range).await?.1
+            }
+        };
+        if piece.is_empty() {
+            return Err(Error::internal("a document's text is shorter than its length"));
+        }
+        self.offset += piece.len() as u64;
+        Ok(Some(piece))
     }
 }
 

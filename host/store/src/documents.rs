@@ -9,13 +9,14 @@ use crate::{
     search,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use riad_core::{
     DocumentId, Error, Result, Timestamp,
-    document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ports::Documents,
 };
-use rusqlite::{Connection, OptionalExtension, Row};
-use std::sync::Arc;
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
+use std::{ops::Range, sync::Arc};
 
 pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>);
 
@@ -26,9 +27,9 @@ impl Documents for RoomDocuments {
         run_with_permit(&self.0.database.write_permits, move || insert(&room, document, &chunks)).await
     }
 
-    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
+    async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
         let (room, id) = (self.0.clone(), id.clone());
-        run_with_permit(&self.0.database.read_permits, move || get(&room, &id)).await
+        run_with_permit(&self.0.database.read_permits, move || get(&room, &id, text)).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {
@@ -143,18 +144,27 @@ fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[Ne
 
 const COLUMNS: &str = "id, title, metadata, chunks, bytes, created";
 
-fn get(room: &RoomState, id: &DocumentId) -> StoreResult<DocumentWithText> {
+fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
     room.database.read(|connection| {
         let found = connection
-            .prepare_cached(&format!("SELECT {COLUMNS}, text FROM documents WHERE id = ?1"))?
+            .prepare_cached(&format!("SELECT {COLUMNS}, number FROM documents WHERE id = ?1"))?
             .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(6)?)))
             .optional()?;
-        let (document, text) = found.ok_or_else(|| no_document(id))?;
-        Ok(DocumentWithText {
-            document: document.finish()?,
-            text,
-        })
+        let (document, number) = found.ok_or_else(|| no_document(id))?;
+        Ok((document.finish()?, read_text(connection, number, text)?))
     })
+}
+
+/// Reads the range only, not the text before it. A number is never given twice, so it is the same document's.
+fn read_text(connection: &Connection, number: i64, range: Range<u64>) -> StoreResult<Bytes> {
+    let text = connection.blob_open(MAIN_DB, c"documents", c"text", number, true)?;
+    let cut = |end: u64| usize::try_from(end).map_or(text.len(), |end| end.min(text.len()));
+    let (start, end) = (cut(range.start), cut(range.end));
+    let mut bytes = vec![0; end.saturating_sub(start)];
+    if !bytes.is_empty() {
+        text.read_at_exact(&mut bytes, start)?;
+    }
+    Ok(bytes.into())
 }
 
 fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {

@@ -1,11 +1,11 @@
 //! The table of routes against what each operation must have. A new route needs a line in [`COSTLY`] or [`CHEAP`].
 
 use super::*;
-use Layer::{BodyLimit, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};
+use Layer::{BodyLimit, CountBytes, Idempotency, Metrics, Operator, RateHeaders, Tenant, UploadPermit};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Operations that spend tokens, run plugins, or hold an upload in memory, with all of their layers but the limit on bodies.
+/// Operations that spend tokens, run plugins, or hold an upload in memory, with all of their layers but those for the bytes of bodies.
 const COSTLY: &[(&str, &[Layer])] = &[
     (
         "POST /v1/chat/completions",
@@ -122,6 +122,11 @@ fn every_operation_has_the_layers_it_must_have() {
             let (limits, layers): (Vec<_>, Vec<_>) =
                 layers.into_iter().partition(|layer| matches!(layer, BodyLimit(_)));
             assert_eq!(limits.len(), 1, "{name} has one limit on bodies");
+            let (counted, layers): (Vec<_>, Vec<_>) =
+                layers.into_iter().partition(|layer| matches!(layer, CountBytes(_)));
+            let is_upload = layers.iter().any(|layer| matches!(layer, UploadPermit(_)));
+            let expected = layers.contains(&Tenant) && !is_upload;
+            assert_eq!(counted.len(), usize::from(expected), "{name} counts a tenant's bytes");
             (name, layers)
         })
         .collect();
@@ -167,6 +172,7 @@ fn nothing_of_a_body_is_read_before_admission() {
         Operator,
         Metrics,
         BodyLimit(0),
+        CountBytes(0),
         UploadPermit(Upload::Document),
         RateHeaders,
         Idempotency(Scope::Chat),

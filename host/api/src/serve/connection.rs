@@ -3,7 +3,7 @@
 
 use super::{
     options::ServeOptions,
-    request::{Activity, RequestService, WaitingFor},
+    request::{Activity, PIECE_BYTES, RequestService, WaitingFor},
     shutdown::ShutdownStage,
     tls::Tls,
 };
@@ -79,6 +79,8 @@ impl Bounds {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            // What is given to hyper at once, and no more of a stream waits in it.
+            .max_send_buf_size(PIECE_BYTES)
             .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL);

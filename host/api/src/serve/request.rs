@@ -29,7 +29,7 @@ use tokio::{
 use tower::{Service, ServiceExt};
 
 /// Bytes of an answer that hyper is given at once. It takes whatever it is given, however much of it waits for the client.
-const PIECE_BYTES: usize = 64 << 10;
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
 /// Requests of a whole server, from their head until the last byte of their answer has left the server.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use riad_core::{
     Account, Digest, DocumentId, KeyId, OperatorPass, PlanName, PluginName, Result, Secret, TenantId, TenantPass,
     audit::AuditEntry,
-    document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
@@ -23,6 +23,7 @@ use riad_core::{
 use riad_services::Dependencies;
 use serde_json::{Map, Value};
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -143,8 +144,8 @@ impl Documents for Timed<dyn Documents> {
         self.port.insert(document, chunks).await
     }
 
-    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
-        self.port.get(id).await
+    async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
+        self.port.get(id, text).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {

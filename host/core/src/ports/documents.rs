@@ -2,9 +2,11 @@
 
 use crate::{
     DocumentId, Result,
-    document::{Document, DocumentWithText, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
 };
 use async_trait::async_trait;
+use bytes::Bytes;
+use std::ops::Range;
 
 /// The implementation is bound to one room: no method can name another.
 #[async_trait]
@@ -13,8 +15,9 @@ pub trait Documents: Send + Sync {
     /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way.
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document>;
 
-    /// `NotFound` if this room has none with the id.
-    async fn get(&self, id: &DocumentId) -> Result<DocumentWithText>;
+    /// The document, and the bytes of its text that are in the range, which may begin and end between those of a character. `NotFound` if
+    /// this room has none with the id.
+    async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)>;
 
     /// By id, which is the order of insertion.
     async fn list(&self, page: &Page) -> Result<Vec<Document>>;

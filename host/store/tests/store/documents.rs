@@ -28,14 +28,14 @@ async fn a_document_is_found_after_insert_and_never_after_delete() {
     assert_eq!(by_words[0].text, "A lamp costs five euros.");
     assert_eq!(by_words[0].metadata, document.metadata);
     assert_eq!(titles(&room, &query("", &[2.0, 0.1, 0.0, 0.0])).await, ["Lamps"]);
-    let stored = room.documents.get(&document.id).await.unwrap();
-    assert_eq!(stored.document, document);
-    assert_eq!(stored.text, "A lamp costs five euros.");
+    let (stored, text) = room.documents.get(&document.id, 0..u64::MAX).await.unwrap();
+    assert_eq!(stored, document);
+    assert_eq!(text, "A lamp costs five euros.");
 
     room.documents.delete(&document.id).await.unwrap();
     assert!(titles(&room, &query("lamp", &[1.0, 0.0, 0.0, 0.0])).await.is_empty());
     assert_eq!(
-        room.documents.get(&document.id).await.unwrap_err().kind(),
+        room.documents.get(&document.id, 0..1).await.unwrap_err().kind(),
         ErrorKind::NotFound
     );
     assert_eq!(
@@ -43,6 +43,31 @@ async fn a_document_is_found_after_insert_and_never_after_delete() {
         ErrorKind::NotFound
     );
     assert_eq!(room.documents.watermark().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_text_is_read_in_any_pieces() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    // Over several of SQLite's pages, and with characters of two bytes.
+    let text = "é1".repeat(10_000);
+    let document = add(&room, "Long", &text, [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    for piece in [1_u64, 4_095, 30_000, 1 << 20] {
+        let mut read = Vec::new();
+        let mut starts = (0_u64..)
+            .map(|number| number * piece)
+            .skip_while(|start| piece == 1 && *start < 29_990);
+        while let Some(start) = starts.next().filter(|start| *start < document.bytes) {
+            let (found, part) = room.documents.get(&document.id, start..start + piece).await.unwrap();
+            assert_eq!(found, document);
+            read.extend_from_slice(&part);
+        }
+        assert!(text.as_bytes().ends_with(&read) && !read.is_empty());
+        assert_eq!(read.len() == text.len(), piece > 1);
+    }
+    for nothing in [document.bytes..document.bytes + 1, u64::MAX - 1..u64::MAX, 5..5] {
+        assert_eq!(room.documents.get(&document.id, nothing).await.unwrap().1, "");
+    }
 }
 
 #[tokio::test]

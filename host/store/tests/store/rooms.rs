@@ -27,7 +27,7 @@ async fn two_tenants_see_nothing_of_each_other() {
             .is_empty()
     );
     for error in [
-        globex.documents.get(&secret.id).await.map(drop).unwrap_err(),
+        globex.documents.get(&secret.id, 0..1).await.map(drop).unwrap_err(),
         globex.documents.delete(&secret.id).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -11,6 +11,7 @@
 mod budgets;
 mod changes;
 mod connections;
+mod memory;
 mod policy;
 mod rates;
 mod sizes;
