@@ -97,6 +97,8 @@ limits! {
     guest_instances: u32 = 64, 1;
     /// Milliseconds of guest time in one call of a stage. Time in host calls is not counted.
     guest_ms: u64 = 2_000, 10;
+    /// Milliseconds of guest time of a whole request, over all its stages, choices and pieces of the answer.
+    guest_request_ms: u64 = 60_000, 10;
     /// Fuel of a whole request, about one per WebAssembly instruction.
     guest_fuel: u64 = 2_000_000_000, 1_000_000;
     /// Bytes that a stage may return: passages, a prompt, or one choice of the answer with its citations.
@@ -111,6 +113,8 @@ limits! {
     compile_ms: u64 = 60_000, 100;
     /// Bytes of address space of the process that compiles an uploaded component.
     compile_bytes: u64 = 3 << 30, 256 << 20;
+    /// Bytes of compiled components on disk. One tenant's take up to a quarter; those least recently used are compiled again.
+    compiled_bytes: u64 = 4 << 30, 64 << 20;
     /// Milliseconds of one SQL call of a plugin.
     sql_ms: u64 = 500, 1;
     /// Bytes of a plugin's SQL store on disk.

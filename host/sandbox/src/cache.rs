@@ -2,7 +2,9 @@
 //!
 //! Layout of a file: 8 bytes of magic, 32 bytes of checksum, wasmtime's serialized component.
 
-use riad_core::{Digest, Error, Result};
+use crate::kept_files::KeptFiles;
+use parking_lot::Mutex;
+use riad_core::{Account, Digest, Error, Result};
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
@@ -21,41 +23,88 @@ pub(crate) struct CompileCache {
     /// A hash of the compiler's version and settings. Code from another compiler is never loaded.
     compatibility: String,
     next_temporary: AtomicU64,
+    kept: Mutex<KeptFiles>,
 }
 
 impl CompileCache {
-    /// Opens the folder and removes files of interrupted writes and of other compilers.
-    pub(crate) fn open(folder: &Path, engine: &Engine) -> Result<Self> {
+    /// Opens the folder and removes files of interrupted writes and of other compilers, and the oldest beyond `most` bytes.
+    pub(crate) fn open(folder: &Path, engine: &Engine, most: u64) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let cache = Self {
             folder: folder.to_owned(),
             compatibility: format!("{:016x}", hasher.finish()),
             next_temporary: AtomicU64::new(0),
+            kept: Mutex::new(KeptFiles::new(most)),
         };
         fs::create_dir_all(folder).map_err(Error::internal)?;
         cache.clear_unusable().map_err(Error::internal)?;
+        for (digest, bytes) in cache.by_age().map_err(Error::internal)? {
+            cache.keep(digest, bytes, None);
+        }
         Ok(cache)
     }
 
-    /// The compiled component, if it is cached and undamaged.
-    pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    /// The compiled component, if it is cached and undamaged, for this account.
+    pub(crate) fn load(&self, engine: &Engine, digest: &Digest, account: Option<Account>) -> Option<Component> {
         let path = self.path(digest);
         let file = fs::read(&path).ok()?;
         let Some(code) = self.verify(digest, &file) else {
             tracing::warn!(path = %path.display(), "a compiled component is damaged and will be compiled again");
             return None;
         };
+        self.record_use(digest, account);
         deserialize(engine, code)
             .inspect_err(|error| tracing::warn!(error = format!("{error:#}"), "a compiled component cannot be loaded"))
             .ok()
     }
 
-    /// Stores compiled code. A failure costs another compilation later, not this request.
-    pub(crate) fn store(&self, digest: &Digest, code: &[u8]) {
-        if let Err(error) = self.write(digest, code) {
-            tracing::warn!(%error, "a compiled component could not be stored");
+    /// Stores compiled code, and removes what there is no room for. A failure costs another compilation later, not this request.
+    pub(crate) fn store(&self, digest: &Digest, code: &[u8], account: Option<Account>) {
+        match self.write(digest, code) {
+            Ok(bytes) => self.keep(*digest, bytes, account),
+            Err(error) => tracing::warn!(%error, "a compiled component could not be stored"),
         }
+    }
+
+    /// The component was used from memory.
+    pub(crate) fn record_use(&self, digest: &Digest, account: Option<Account>) {
+        self.kept.lock().used(digest, account);
+    }
+
+    /// The server's own component is never removed.
+    pub(crate) fn pin(&self, digest: &Digest) {
+        self.kept.lock().pin(digest);
+    }
+
+    fn keep(&self, digest: Digest, bytes: u64, account: Option<Account>) {
+        let mut kept = self.kept.lock();
+        for removed in kept.insert(digest, bytes, account) {
+            // With the lock: nobody has written the same file again.
+            if let Err(error) = fs::remove_file(self.path(&removed)) {
+                tracing::warn!(%error, digest = %removed, "a compiled component could not be removed");
+            }
+        }
+    }
+
+    /// The files of this compiler, the oldest first.
+    fn by_age(&self) -> std::io::Result<Vec<(Digest, u64)>> {
+        let ending = format!("-{}.{EXTENSION}", self.compatibility);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if let Some(digest) = name
+                .strip_suffix(&ending)
+                .and_then(|hex| format!("sha256:{hex}").parse().ok())
+            {
+                let metadata = entry.metadata()?;
+                files.push((metadata.modified()?, digest, metadata.len()));
+            }
+        }
+        files.sort_unstable_by_key(|(modified, ..)| *modified);
+        Ok(files.into_iter().map(|(_, digest, bytes)| (digest, bytes)).collect())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -74,7 +123,8 @@ impl CompileCache {
         *Digest::of_parts(&[digest.as_bytes(), self.compatibility.as_bytes(), code]).as_bytes()
     }
 
-    fn write(&self, digest: &Digest, code: &[u8]) -> std::io::Result<()> {
+    /// Returns the file's bytes.
+    fn write(&self, digest: &Digest, code: &[u8]) -> std::io::Result<u64> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{}-{number}.tmp", digest.hex()));
         let written = (|| {
@@ -83,7 +133,8 @@ impl CompileCache {
             file.write_all(&self.checksum(digest, code))?;
             file.write_all(code)?;
             file.sync_all()?;
-            fs::rename(&temporary, self.path(digest))
+            fs::rename(&temporary, self.path(digest))?;
+            Ok((MAGIC.len() + CHECKSUM_BYTES + code.len()) as u64)
         })();
         if written.is_err() {
             // If this fails, the next start removes it.

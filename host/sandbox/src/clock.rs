@@ -11,7 +11,9 @@ use std::{
 const MIN_WAIT: Duration = Duration::from_millis(10);
 
 pub(crate) struct GuestClock {
+    /// In one call, and in all calls of the request.
     allowed: Duration,
+    allowed_together: Duration,
     state: Mutex<State>,
 }
 
@@ -26,14 +28,15 @@ struct State {
 }
 
 impl GuestClock {
-    pub(crate) fn new(allowed: Duration) -> Arc<Self> {
+    pub(crate) fn new(allowed: Duration, allowed_together: Duration) -> Arc<Self> {
         Arc::new(Self {
             allowed,
+            allowed_together,
             state: Mutex::default(),
         })
     }
 
-    /// Begins a call, which has all its time.
+    /// Begins a call, which has all its time, as far as the request has it left.
     pub(crate) fn start(&self) {
         let mut state = self.state.lock();
         *state = State {
@@ -63,7 +66,16 @@ impl GuestClock {
     pub(crate) fn remaining(&self) -> Duration {
         let state = self.state.lock();
         let running = state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.allowed.saturating_sub(state.used).saturating_sub(running)
+        let left = self.allowed_together.saturating_sub(state.used_by_earlier_calls);
+        self.allowed
+            .min(left)
+            .saturating_sub(state.used)
+            .saturating_sub(running)
+    }
+
+    /// Whether the request, and not only the call, has no time left.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.total() >= self.allowed_together
     }
 
     /// Time that all calls have used so far.
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn paused_time_is_not_guest_time() {
-        let clock = GuestClock::new(Duration::from_secs(3600));
+        let clock = GuestClock::new(Duration::from_secs(3600), Duration::MAX);
         clock.start();
         let pause = clock.pause();
         let before = clock.remaining();
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_clock_runs_again_when_both_pauses_have_ended() {
-        let clock = GuestClock::new(Duration::from_secs(3600));
+        let clock = GuestClock::new(Duration::from_secs(3600), Duration::MAX);
         clock.start();
         let (outer, inner) = (clock.pause(), clock.pause());
         drop(inner);
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn total_adds_up_calls_and_stands_still_between_them() {
-        let clock = GuestClock::new(Duration::from_secs(3600));
+        let clock = GuestClock::new(Duration::from_secs(3600), Duration::MAX);
         for _ in 0..2 {
             clock.start();
             let pause = clock.pause();
@@ -164,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sleeping_guest_runs_out_of_time() {
-        let clock = GuestClock::new(Duration::from_millis(20));
+        let clock = GuestClock::new(Duration::from_millis(20), Duration::MAX);
         clock.start();
         clock.expired().await;
         assert!(clock.remaining().is_zero());

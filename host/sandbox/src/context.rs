@@ -23,7 +23,10 @@ pub(crate) struct RunContext {
 impl RunContext {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self {
-            clock: GuestClock::new(Duration::from_millis(limits.guest_ms)),
+            clock: GuestClock::new(
+                Duration::from_millis(limits.guest_ms),
+                Duration::from_millis(limits.guest_request_ms),
+            ),
             budget: Arc::new(Budget::new(&limits)),
             fuel_left: AtomicU64::new(limits.guest_fuel),
             deadline: Instant::now() + Duration::from_millis(limits.request_ms),
@@ -49,7 +52,7 @@ impl RunContext {
         tokio::select! {
             biased;
             result = pause_clock_while_yielded(&self.clock, call) => result,
-            () = self.clock.expired() => Err(StopReason::OutOfTime.into()),
+            () = self.clock.expired() => Err(StopReason::out_of_time(&self.clock).into()),
             () = tokio::time::sleep_until(self.deadline) => Err(StopReason::DeadlineExceeded.into()),
         }
     }

@@ -1,7 +1,10 @@
 //! Converts errors: a port's error to a WIT variant for the guest, the end of a guest to an error that names stage and limit.
 //! Neither contains the host's internal text.
 
-use crate::bindings::{StageError, WitError};
+use crate::{
+    bindings::{StageError, WitError},
+    clock::GuestClock,
+};
 use riad_core::{Digest, Error, ErrorKind, Limits, plugin::Stage};
 use std::fmt;
 use wasmtime::Trap;
@@ -15,6 +18,8 @@ const TEXT_MAX: usize = 1000;
 pub(crate) enum StopReason {
     #[error("out of guest time")]
     OutOfTime,
+    #[error("the request is out of guest time")]
+    RequestOutOfTime,
     #[error("too many host calls")]
     TooManyHostCalls,
     #[error("the request's deadline has passed")]
@@ -22,6 +27,16 @@ pub(crate) enum StopReason {
     /// A capability failed whose WIT function cannot return an error.
     #[error("a host call failed")]
     HostCallFailed(#[source] Error),
+}
+
+impl StopReason {
+    /// Which of the two times is up.
+    pub(crate) fn out_of_time(clock: &GuestClock) -> Self {
+        match clock.is_used_up() {
+            true => Self::RequestOutOfTime,
+            false => Self::OutOfTime,
+        }
+    }
 }
 
 /// A stage of a plugin, as messages name it.
@@ -86,6 +101,12 @@ pub(crate) fn from_call_error(
     }
     match error.downcast_ref() {
         Some(StopReason::OutOfTime) => return limit(format!("took more than {} ms of guest time", limits.guest_ms)),
+        Some(StopReason::RequestOutOfTime) => {
+            let most = limits.guest_request_ms;
+            return limit(format!(
+                "was running when the request's guests had used {most} ms together"
+            ));
+        }
         Some(StopReason::TooManyHostCalls) => {
             return limit(format!("made more than {} host calls", limits.guest_host_calls));
         }

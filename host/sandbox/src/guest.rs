@@ -69,7 +69,7 @@ fn new_store(engine: &Engine, context: &RunContext, capabilities: Capabilities) 
     let clock = Arc::clone(&context.clock);
     store.epoch_deadline_callback(move |_| {
         if clock.remaining().is_zero() {
-            return Err(StopReason::OutOfTime.into());
+            return Err(StopReason::out_of_time(&clock).into());
         }
         // Yields to others. Waiting to run again is not guest time.
         let pause = clock.pause();

@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod guest;
 mod instance_limiter;
 mod instantiate;
+mod kept_files;
 mod limits;
 mod loader;
 mod run;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 use riad_core::{Account, Digest, Error, Limits, Result, ports::ComponentSource};
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 use wasmtime::{
     Engine,
@@ -27,6 +27,8 @@ pub(crate) struct ComponentLoader {
     limits: Limits,
     cache: CompileCache,
     loaded: Mutex<LruCache<Digest, Arc<CheckedComponent>>>,
+    /// The server's own, which stay whatever tenants load.
+    own: Mutex<HashMap<Digest, Arc<CheckedComponent>>>,
     compiler: Compiler,
     compiling: CompileLimiter,
     /// By account too: nobody's request waits in another account's place.
@@ -38,10 +40,11 @@ impl ComponentLoader {
         let engine = engine::engine(limits)?;
         Ok(Arc::new(Self {
             linker: engine::linker(&engine)?,
-            cache: CompileCache::open(cache_folder, &engine)?,
+            cache: CompileCache::open(cache_folder, &engine, limits.compiled_bytes)?,
             limits: limits.clone(),
             // resources::LOADED_COMPONENTS
             loaded: Mutex::new(LruCache::new(LOADED_COMPONENTS)),
+            own: Mutex::default(),
             compiler,
             compiling: CompileLimiter::new(limits),
             loading: SingleFlight::new(),
@@ -62,6 +65,7 @@ impl ComponentLoader {
         source: Arc<dyn ComponentSource>,
     ) -> Result<Arc<CheckedComponent>> {
         if let Some(found) = self.loaded(&digest) {
+            self.cache.record_use(&digest, account);
             return Ok(found);
         }
         let this = Arc::clone(self);
@@ -70,7 +74,8 @@ impl ComponentLoader {
     }
 
     fn loaded(&self, digest: &Digest) -> Option<Arc<CheckedComponent>> {
-        self.loaded.lock().get(digest).cloned()
+        let own = self.own.lock().get(digest).cloned();
+        own.or_else(|| self.loaded.lock().get(digest).cloned())
     }
 
     async fn load_or_compile(
@@ -80,7 +85,7 @@ impl ComponentLoader {
         source: &dyn ComponentSource,
     ) -> Result<Arc<CheckedComponent>> {
         let this = Arc::clone(self);
-        let found = spawn_blocking(move || this.load_from_disk(digest)).await;
+        let found = spawn_blocking(move || this.load_from_disk(account, digest)).await;
         if let Some(found) = found.map_err(Error::internal)? {
             return Ok(found);
         }
@@ -105,24 +110,35 @@ impl ComponentLoader {
             // Only now is it known whether the pool is large enough for the component.
             let component = cache::deserialize(&this.engine, &code)
                 .map_err(|error| check::invalid(format!("the component cannot be run: {}", check::describe(&error))))?;
-            let checked = this.check_and_remember(digest, &component)?;
-            this.cache.store(&digest, &code);
+            let checked = this.check_and_remember(account, digest, &component)?;
+            this.cache.store(&digest, &code, account);
             Ok(checked)
         })
         .await
         .map_err(Error::internal)?
     }
 
-    fn load_from_disk(&self, digest: Digest) -> Option<Arc<CheckedComponent>> {
-        let component = self.cache.load(&self.engine, &digest)?;
-        self.check_and_remember(digest, &component)
+    fn load_from_disk(&self, account: Option<Account>, digest: Digest) -> Option<Arc<CheckedComponent>> {
+        let component = self.cache.load(&self.engine, &digest, account)?;
+        self.check_and_remember(account, digest, &component)
             .inspect_err(|error| tracing::warn!(?error, %digest, "a compiled component no longer passes the checks"))
             .ok()
     }
 
-    fn check_and_remember(&self, digest: Digest, component: &Component) -> Result<Arc<CheckedComponent>> {
+    fn check_and_remember(
+        &self,
+        account: Option<Account>,
+        digest: Digest,
+        component: &Component,
+    ) -> Result<Arc<CheckedComponent>> {
         let checked = Arc::new(check::check(digest, component, &self.linker, &self.limits)?);
-        self.loaded.lock().put(digest, Arc::clone(&checked));
+        match account {
+            Some(_) => drop(self.loaded.lock().put(digest, Arc::clone(&checked))),
+            None => {
+                self.cache.pin(&digest);
+                self.own.lock().insert(digest, Arc::clone(&checked));
+            }
+        }
         Ok(checked)
     }
 }

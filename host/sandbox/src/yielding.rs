@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn guest_time_excludes_yields_and_includes_sleeps() {
-        let clock = GuestClock::new(Duration::from_secs(3600));
+        let clock = GuestClock::new(Duration::from_secs(3600), Duration::MAX);
         let mut polls = 0;
         let yields = poll_fn(|context| {
             polls += 1;

@@ -68,6 +68,23 @@ async fn guest_time_counts_calls_only() {
 }
 
 #[tokio::test]
+async fn the_calls_of_a_request_share_its_guest_time() {
+    const TOGETHER: u64 = 100;
+    let host = Host::with(|limits| {
+        limits.guest_ms = 1_000_000;
+        limits.guest_request_ms = TOGETHER;
+    });
+    let run = host.start(&prompted_by(&puppet()), &Room::empty()).await;
+    let mut calls = Vec::new();
+    // Each sleeps for a fifth of it.
+    while calls.len() < 6 && calls.last().is_none_or(Result::is_ok) {
+        calls.push(act(&*run, Act::Sleep, 20, 0).await);
+    }
+    limit(calls.last().unwrap().as_ref().unwrap_err(), "had used 100 ms together");
+    assert!(run.time() >= Duration::from_millis(TOGETHER));
+}
+
+#[tokio::test]
 async fn the_guests_of_a_run_share_its_fuel() {
     let plan = plan(&guest("echo"), &plugin("standard"), &guest("echo"));
     let host = Host::new();

@@ -91,6 +91,33 @@ async fn a_component_that_is_not_cached_is_compiled_at_first_use() {
 }
 
 #[tokio::test]
+async fn compiled_components_are_bounded_by_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (echo, desk) = (guest("echo"), plugin("price-desk"));
+    let host = Host::at(folder.path(), |_| ());
+    host.sandbox.compile(None, echo.bytes.clone()).await.unwrap();
+    let bytes = fs::metadata(only(folder.path())).unwrap().len();
+    // Room for two such files, and for one account half of one.
+    let host = Host::at(folder.path(), |limits| limits.compiled_bytes = bytes * 2);
+    host.sandbox.compile(None, echo.bytes.clone()).await.unwrap();
+    let someone = Some(Account::new(1));
+    for component in [&desk, &guest("spy"), &guest("loop")] {
+        host.sandbox.compile(someone, component.bytes.clone()).await.unwrap();
+        let found = compiled(folder.path());
+        assert!(found.len() <= 2, "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|file| file.to_str().unwrap().contains(&echo.digest.hex())),
+            "the server's own stays: {found:?}"
+        );
+    }
+    // What was removed is compiled again, at the first use that does not find it in memory either.
+    let host = Host::at(folder.path(), |_| ());
+    host.sandbox.compile(someone, desk.bytes.clone()).await.unwrap();
+}
+
+#[tokio::test]
 async fn bytes_of_another_component_are_not_run_under_a_digest() {
     let host = Host::new();
     let (echo, standard) = (guest("echo"), plugin("standard"));
