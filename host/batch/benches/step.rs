@@ -19,6 +19,7 @@ fn add(batch: &mut Batch, number: u64) {
         .add(NewSequence {
             account,
             weight: 1,
+            adapter_cost: 0.0,
             namespace: Some(Namespace::new(account, None)),
             prompt: (first..first + length).collect(),
             max_tokens: MAX_TOKENS,

@@ -1,11 +1,13 @@
 //! What a row costs, and how much of that an account is charged.
 
 /// A row without context, in the unit of costs.
-const ROW: u128 = 1 << 16;
+pub const ROW: u128 = 1 << 16;
 /// Makes charges fine enough for the greatest weight.
 const CHARGE_SHIFT: u32 = 32;
 /// A row's cost may grow by this many rows for each token of its context. More is a mistake.
 const MOST_PER_TOKEN: f32 = 1000.0;
+/// An adapter may add this many rows to a row.
+const MOST_ADAPTER: f32 = 1000.0;
 
 /// Costs are integers, so that sums do not depend on their order and what was charged can be given back exactly.
 #[derive(Debug, Clone, Copy)]
@@ -23,21 +25,27 @@ impl Cost {
         }
     }
 
-    /// What an account of this weight is charged for `rows` rows from position `first` on.
-    pub fn charge(self, first: usize, rows: usize, weight: u32) -> u128 {
-        by_weight(self.of(first, rows), weight)
+    /// What an account of this weight is charged for `rows` rows from position `first` on, each of which costs `row` without its context.
+    pub fn charge(self, first: usize, rows: usize, row: u128, weight: u32) -> u128 {
+        by_weight(self.of(first, rows, row), weight)
     }
 
-    /// The cost of `rows` rows from position `first` on, as a number of rows without context.
+    /// The cost of `rows` rows from position `first` on, without an adapter, as a number of rows without context.
     pub fn in_rows(self, first: usize, rows: usize) -> f64 {
-        self.of(first, rows) as f64 / ROW as f64
+        self.of(first, rows, ROW) as f64 / ROW as f64
     }
 
-    fn of(self, first: usize, rows: usize) -> u128 {
+    fn of(self, first: usize, rows: usize, row: u128) -> u128 {
         let (first, rows) = (first as u128, rows as u128);
         let contexts = rows * first + rows * (rows + 1) / 2;
-        (ROW * rows).saturating_add(self.per_token.saturating_mul(contexts))
+        row.saturating_mul(rows)
+            .saturating_add(self.per_token.saturating_mul(contexts))
     }
+}
+
+/// A row whose adapter adds `adapter` rows' work to it.
+pub fn row_with_adapter(adapter: f32) -> u128 {
+    ROW + (f64::from(adapter.clamp(0.0, MOST_ADAPTER)) * ROW as f64) as u128
 }
 
 /// The least that an account of this weight is charged for `rows` rows.

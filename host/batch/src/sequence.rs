@@ -1,6 +1,6 @@
 //! A sequence: its tokens, its blocks, and how far it is computed.
 
-use crate::{namespace::Namespace, prefix_tree::Parent};
+use crate::{cost::row_with_adapter, namespace::Namespace, prefix_tree::Parent};
 use riad_core::Account;
 use std::fmt;
 
@@ -13,6 +13,8 @@ pub struct NewSequence {
     pub account: Account,
     /// The account's share from now on: 2 gets twice the rows of 1.
     pub weight: u32,
+    /// What its adapter adds to a row, in rows without one: 0 without an adapter.
+    pub adapter_cost: f32,
     /// Who may share its blocks. `None` neither reads nor fills the prefix cache, nor does a namespace of another account.
     pub namespace: Option<Namespace>,
     pub prompt: Vec<u32>,
@@ -77,6 +79,8 @@ pub enum Queue {
 #[derive(Debug)]
 pub struct Sequence {
     pub account: Account,
+    /// What a row costs without its context.
+    pub row_cost: u128,
     pub namespace: Option<Namespace>,
     pub tokens: Vec<u32>,
     pub prompt_tokens: usize,
@@ -109,6 +113,7 @@ impl Sequence {
         let namespace = new.namespace.filter(|namespace| namespace.account() == new.account);
         Self {
             account: new.account,
+            row_cost: row_with_adapter(new.adapter_cost),
             namespace,
             prompt_tokens: new.prompt.len(),
             most_tokens: new.prompt.len().saturating_add(new.max_tokens.max(1)),

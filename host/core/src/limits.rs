@@ -75,6 +75,8 @@ limits! {
     plugin_bytes: u64 = 32 << 20, 192 << 10;
     /// Bytes of an adapter's weights. Rank 64 on a 7B model has about 650 MB in bf16.
     adapter_bytes: u64 = 1 << 30, 65536;
+    /// Rank of an adapter's layers, at most. Each of its rows takes work in proportion, and the neighbors in the batch wait for it.
+    adapter_rank: u32 = 256, 1;
     /// Messages in a chat request.
     messages: u32 = 256, 1;
     /// Choices of one request (`n`), each a generation of its own.

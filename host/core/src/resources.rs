@@ -116,7 +116,7 @@ resources! {
         "2; `limits.queue` requests wait, each for `limits.queue_ms`",
         Told(Busy, "too many requests are waiting for the model");
     RESIDENT_ADAPTERS = "adapters in memory",
-        "accounts; what was used longest ago and is not pinned makes room",
+        "accounts; of the one that keeps the most, what was used longest ago and is not pinned makes room",
         "`limits.resident_adapter_bytes`, `limits.pinned_adapter_bytes`",
         Silent("is read again when a request needs it");
     GUEST_INSTANCES = "instances of guests, each with its memory",
@@ -127,6 +127,10 @@ resources! {
         "accounts; what was used longest ago makes room",
         "64",
         Silent("is read again from the disk");
+    COMPILED_FILES = "compiled components on disk",
+        "accounts, a quarter each, then its own make room; else what was used longest ago",
+        "`limits.compiled_bytes`",
+        Silent("is compiled again at its next use");
     COMPILER = "components that are compiled at the same time",
         "accounts, one each; the one that holds the fewest is next",
         "2 of `limits.compile_bytes` for `limits.compile_ms`; 64 wait, 4 of an account, each for `limits.queue_ms`",

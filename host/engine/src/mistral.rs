@@ -167,6 +167,7 @@ impl ChatEngine for MistralEngine {
             sequence: NewSequence {
                 account: generation.account,
                 weight: generation.weight,
+                adapter_cost: adapter.as_ref().map_or(0.0, |adapter| adapter.row_cost),
                 namespace: (self.prefix_cache && generation.prefix_cache).then_some(namespace),
                 max_tokens,
                 prompt,

@@ -1,8 +1,9 @@
-//! An LRU cache by bytes (`resources::RESIDENT_ADAPTERS`) whose entries stay while they are in use, and of which an account's pinned ones are evicted last. Not here: what
-//! is cached.
+//! An LRU cache by bytes (`resources::RESIDENT_ADAPTERS`) whose entries stay while they are in use, and of which an account's pinned ones
+//! are evicted last. Not here: what is cached.
 
 use riad_core::{Account, Digest, ports::AdapterCounts};
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
@@ -65,8 +66,8 @@ impl<T> PinnedLru<T> {
         self.bytes().saturating_add(bytes) <= self.budget_bytes
     }
 
-    /// Keeps `value`, and evicts entries that are not in use until the budget is met: the least recently used first,
-    /// pinned ones last.
+    /// Keeps `value`, and evicts entries that are not in use until the budget is met: of the account that keeps the most bytes, the least
+    /// recently used first, pinned ones last, and this one not at all. So an account that loads one adapter after the other evicts its own.
     pub fn insert(&mut self, key: Digest, account: Account, value: Arc<T>, bytes: u64) {
         self.clock += 1;
         self.loads += 1;
@@ -81,11 +82,20 @@ impl<T> PinnedLru<T> {
         );
         while self.bytes() > self.budget_bytes {
             let protected = self.protected();
+            let of_account: HashMap<_, _> = self.bytes_by_account().into_iter().collect();
+            // What several accounts use is as safe as it is for the one that keeps the least.
+            let kept = |entry: &Entry<T>| {
+                entry
+                    .accounts
+                    .iter()
+                    .filter_map(|account| of_account.get(account))
+                    .min()
+            };
             let idle = self
                 .entries
                 .iter()
-                .filter(|(_, entry)| Arc::strong_count(&entry.value) == 1);
-            let first = idle.min_by_key(|(key, entry)| (protected.contains(*key), entry.used));
+                .filter(|(other, entry)| **other != key && Arc::strong_count(&entry.value) == 1);
+            let first = idle.min_by_key(|(key, entry)| (protected.contains(*key), Reverse(kept(entry)), entry.used));
             let Some(first) = first.map(|(key, _)| *key) else { break };
             self.entries.remove(&first);
             self.evictions += 1;
@@ -162,6 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_loads_many_evicts_its_own() {
+        let mut cache = PinnedLru::new(40);
+        let (quiet, busy) = (account(1), account(2));
+        cache.insert(key(0), quiet, Arc::new(0), 10);
+        for n in 1..20 {
+            cache.insert(key(n), busy, Arc::new(n), 15);
+            assert!(cache.contains(&key(0)) && cache.bytes() <= 40);
+        }
+        // Nor does the quiet one lose what it has for its second.
+        cache.insert(key(20), quiet, Arc::new(20), 10);
+        assert!(cache.contains(&key(0)) && cache.contains(&key(20)));
+    }
+
+    #[test]
     fn an_accounts_pins_outlive_what_others_use_later() {
         let mut cache = PinnedLru::new(40);
         let (one, two) = (account(1), account(2));
@@ -176,7 +200,7 @@ mod tests {
         // No longer pinned, it goes like any other.
         cache.pin(one, HashSet::new());
         for n in 2..6 {
-            cache.insert(key(n), two, Arc::new(n), 10);
+            cache.insert(key(n), one, Arc::new(n), 10);
         }
         assert!(cache.get(&key(1), one).is_none());
     }
@@ -245,7 +269,8 @@ mod tests {
         // Evicts the second, and its accounts with it.
         cache.insert(key(3), three, Arc::new(3), 30);
         assert_eq!(cache.bytes_by_account(), [(one, 10), (two, 10), (three, 30)]);
+        // Now the third has the most, and loses it, although the first entry was used before.
         cache.insert(key(2), two, Arc::new(2), 25);
-        assert_eq!(cache.bytes_by_account(), [(two, 25)]);
+        assert_eq!(cache.bytes_by_account(), [(one, 10), (two, 35)]);
     }
 }

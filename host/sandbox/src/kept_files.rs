@@ -1,4 +1,4 @@
-//! Which compiled components stay on disk: so many bytes, the least recently used goes first. An account takes a quarter at most, and then
+//! Which compiled components stay on disk (`resources::COMPILED_FILES`): so many bytes, the least recently used goes first. An account takes a quarter at most, and then
 //! loses its own; what several accounts use is nobody's own. Not here: the files (`cache`).
 
 use riad_core::{Account, Digest};

@@ -55,6 +55,14 @@ impl AdapterService {
         let (engine, inspected) = (Arc::clone(&self.0.engine), files.clone());
         let mut work = self.0.workers.work(pass).keep(upload);
         let info = work.run(move || engine.inspect_adapter(&inspected)).await?;
+        let most = self.0.limits.adapter_rank;
+        if info.rank > most {
+            return Err(Error::invalid(format!(
+                "the adapter has rank {}, this server takes up to {most}; train it with a lower r",
+                info.rank
+            ))
+            .with_param("adapter_config.json"));
+        }
         let (shared, pass, alias, files) = (Arc::clone(&self.0), pass.clone(), alias.clone(), files.clone());
         audit::run_to_completion(async move {
             let adapter = room.adapters.put(&alias, &files, &info).await?;

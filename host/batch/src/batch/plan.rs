@@ -77,7 +77,8 @@ impl Batch {
         let short = prompts.filter_map(|(virtual_time, id)| {
             let sequence = self.sequences.get(&id)?;
             let (first, rows) = (sequence.computed + sequence.planned, sequence.remaining());
-            let charge = self.cost.charge(first, rows, self.shares.weight(sequence.account));
+            let weight = self.shares.weight(sequence.account);
+            let charge = self.cost.charge(first, rows, sequence.row_cost, weight);
             (virtual_time.saturating_add(charge) <= until).then_some((rows, virtual_time, id))
         });
         short.min().map(|(.., id)| id)
@@ -123,7 +124,8 @@ impl Batch {
             return;
         };
         let first = sequence.computed + sequence.planned;
-        let charge = self.cost.charge(first, rows, self.shares.weight(sequence.account));
+        let weight = self.shares.weight(sequence.account);
+        let charge = self.cost.charge(first, rows, sequence.row_cost, weight);
         if sequence.planned == 0 {
             draft.sequences.push(id);
         }

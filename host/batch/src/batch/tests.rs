@@ -38,6 +38,7 @@ fn sequence(first: u32, length: u32, max_tokens: usize) -> NewSequence {
     NewSequence {
         account: account(1),
         weight: 1,
+        adapter_cost: 0.0,
         namespace: Some(namespace()),
         prompt: (first..first + length).collect(),
         max_tokens,

@@ -28,8 +28,16 @@ pub(super) struct LoadedAdapter {
     pub adapter: Arc<Adapter>,
     /// Tensors that were applied: two for each layer.
     pub tensors: u32,
+    /// What it adds to a row's work, in rows without an adapter.
+    pub row_cost: f32,
+}
+
+/// What is known of an adapter whose tensors have been read.
+struct Inspected {
+    tensors: u32,
     /// The greatest of its layers'.
     rank: u32,
+    row_cost: f32,
 }
 
 pub(super) struct AdapterCache {
@@ -162,11 +170,12 @@ impl AdapterCache {
     }
 
     pub fn inspect(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
-        let loaded = self.layers.load(files)?;
+        // Each pair is made, which shows what is wrong with it, and dropped: files of a gigabyte become no adapter beside them.
+        let read = self.layers.read(files, |_, _| ())?;
         Ok(AdapterInfo {
-            rank: loaded.rank,
+            rank: read.rank,
             bytes: files.weights.len() as u64,
-            tensors: loaded.tensors,
+            tensors: read.tensors,
         })
     }
 
@@ -181,6 +190,19 @@ impl AdapterCache {
 
 impl Layers {
     fn load(&self, files: &AdapterFiles) -> Result<LoadedAdapter> {
+        let mut pairs = HashMap::new();
+        let read = self.read(files, |layer, pair| {
+            pairs.insert(layer, pair);
+        })?;
+        Ok(LoadedAdapter {
+            adapter: Arc::new(Adapter::new(pairs)),
+            tensors: read.tensors,
+            row_cost: read.row_cost,
+        })
+    }
+
+    /// Reads and checks the files, a layer after the other.
+    fn read(&self, files: &AdapterFiles, mut each: impl FnMut(String, LoraPair)) -> Result<Inspected> {
         if !ADAPTER_FAMILIES.contains(&self.family.as_str()) {
             return Err(Error::invalid(format!(
                 "adapters are not supported for models of the family \"{}\"; tested families: {}",
@@ -191,20 +213,32 @@ impl Layers {
         let config = peft::read_config(&files.config)?;
         let weights = peft::read_weights(&files.weights)?;
         let names = peft::pair_tensors(&weights, &config, |name| self.shapes.get(name).copied())?;
-        let rank = names.values().map(|pair| pair.rank).max().unwrap_or(0);
-        let mut pairs = HashMap::with_capacity(names.len());
+        let read = Inspected {
+            tensors: u32::try_from(names.len() * 2).unwrap_or(u32::MAX),
+            rank: names.values().map(|pair| pair.rank).max().unwrap_or(0),
+            row_cost: self.row_cost(names.iter().map(|(layer, pair)| (layer.as_str(), pair.rank))),
+        };
         for (layer, names) in names {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
             let pair = LoraPair::new(&a, &b, names.scale, self.format)
                 .map_err(|e| peft::weights_error(format!("tensor {}: {e}", names.b)))?;
-            pairs.insert(layer, pair);
+            each(layer, pair);
         }
-        let tensors = u32::try_from(pairs.len() * 2).unwrap_or(u32::MAX);
-        Ok(LoadedAdapter {
-            adapter: Arc::new(Adapter::new(pairs)),
-            tensors,
-            rank,
-        })
+        Ok(read)
+    }
+
+    /// The multiplications of an adapter's pairs, as a part of those of the layers that adapters may change.
+    fn row_cost<'a>(&self, ranks: impl Iterator<Item = (&'a str, u32)>) -> f32 {
+        let all: f64 = self
+            .shapes
+            .values()
+            .map(|shape| shape.in_dim as f64 * shape.out_dim as f64)
+            .sum();
+        let pairs = ranks.filter_map(|(layer, rank)| Some((self.shapes.get(layer)?, rank)));
+        let adapter: f64 = pairs
+            .map(|(shape, rank)| f64::from(rank) * (shape.in_dim + shape.out_dim) as f64)
+            .sum();
+        (adapter / all.max(1.0)) as f32
     }
 }
 

@@ -239,9 +239,12 @@ async fn an_adapter_is_loaded_ahead_and_stays_while_it_is_pinned() {
     assert_eq!(answer_of(&engine, one, Some(&pinned)).await, alone);
     assert_eq!(engine.adapter_counts().loads, 5, "it was there");
 
+    // What another loads evicts the other's own; what its own account loads evicts it, now that it is not pinned.
     engine.pin_adapters(one, Vec::new());
     answer_of(&engine, two, Some(&second)).await;
-    answer_of(&engine, two, Some(&third)).await;
+    answer_of(&engine, one, Some(&pinned)).await;
+    assert_eq!(engine.adapter_counts().loads, 6, "it was there");
+    answer_of(&engine, one, Some(&third)).await;
     answer_of(&engine, one, Some(&pinned)).await;
     assert_eq!(engine.adapter_counts().loads, 8, "it went like any other");
 }

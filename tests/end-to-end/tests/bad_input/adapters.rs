@@ -196,3 +196,22 @@ async fn a_form_that_is_no_adapter_is_refused() {
     .await;
     assert_eq!(tenant.get("/v1/adapters").await.ok(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_over_the_highest_rank_is_refused() {
+    let host = TestHost::builder()
+        .max_sequences(1)
+        .limits(|limits| limits.adapter_rank = 7)
+        .start()
+        .await;
+    let acme = host.tenant("acme").await;
+    let refused = acme.put_adapter("desk", &Adapter::acme()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.text("/error/param")),
+        (400, "adapter_config.json".into())
+    );
+    for words in ["rank 8", "up to 7"] {
+        assert!(refused.message().contains(words), "{}", refused.message());
+    }
+    assert_eq!(acme.get("/v1/adapters").await.ok()["data"], serde_json::json!([]));
+}

@@ -4,7 +4,7 @@ use super::{account, limits, of, run, sequence};
 use crate::{
     Batch, Limits, NewSequence, SequenceId,
     batch::plan::QUANTUM,
-    cost::{Cost, least_charge},
+    cost::{Cost, ROW, least_charge},
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -231,6 +231,26 @@ fn backlogs() -> impl Strategy<Value = Backlog> {
     })
 }
 
+#[test]
+fn rows_with_an_adapter_cost_what_it_adds() {
+    let mut batch = Batch::new(Limits {
+        rows_per_step: 4 * QUANTUM,
+        context_cost: 0.0,
+        ..plenty()
+    });
+    for (number, adapter_cost) in [(1, 0.0), (2, 3.0)] {
+        let new = of(number, sequence(number as u32 * 100_000, 50_000, 1));
+        batch.add(uncached(NewSequence { adapter_cost, ..new })).unwrap();
+    }
+    let rows = share(&mut batch, 50);
+    // A row of the second is as much work as four of the first.
+    let (plain, adapted) = (rows[&1] as i64, rows[&2] as i64);
+    assert!(
+        (plain - 4 * adapted).abs() <= 5 * QUANTUM as i64,
+        "{plain} and {adapted}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -267,9 +287,9 @@ proptest! {
                 let number = batch.sequences[&segment.sequence].account.number() as usize;
                 let weight = accounts[number].weight;
                 let (first, rows) = (segment.first_position, segment.rows);
-                got[number] += cost.charge(first, rows, weight) as i128;
+                got[number] += cost.charge(first, rows, ROW, weight) as i128;
                 let last = first + rows - rows.min(QUANTUM);
-                quantum[number] = quantum[number].max(cost.charge(last, rows.min(QUANTUM), weight) as i128 + 1000);
+                quantum[number] = quantum[number].max(cost.charge(last, rows.min(QUANTUM), ROW, weight) as i128 + 1000);
             }
             let ended: Vec<SequenceId> = planned.segments.iter().map(|segment| segment.sequence)
                 .filter(|id| batch.sequences[id].state == crate::sequence::State::Finished).collect();

@@ -97,6 +97,7 @@ impl Arrival {
         NewSequence {
             account: account(self.account),
             weight: self.weight,
+            adapter_cost: f32::from(self.adapter.unwrap_or(0)),
             namespace: self
                 .adapter
                 .map(|adapter| Namespace::new(account(self.account), (adapter > 0).then_some([adapter; 32]))),
