@@ -53,7 +53,7 @@ pub struct PolicyPatch {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub budget: Option<Value>,
     /// `requests_per_minute`, `tokens_per_minute`, `concurrent_requests`, `context_tokens`, `completion_tokens`,
-    /// `pinned_adapter_bytes`, and `service_tier`, the best that a request may ask for.
+    /// `pinned_adapter_bytes`, `stored_bytes`, and `service_tier`, the best that a request may ask for.
     #[schema(value_type = Option<Object>, example = json!({"requests_per_minute": 600, "service_tier": "priority"}))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub limits: Option<Value>,

@@ -133,6 +133,9 @@ limits! {
     query_ms: u64 = 10_000, 10;
     /// Bytes of a tenant's settings as JSON.
     settings_bytes: u64 = 64 << 10, 256;
+    /// Bytes that a tenant may store: documents, index, SQL store, adapters, plugins and answers that are kept for idempotency keys. A
+    /// tenant's own `stored_bytes` goes before it.
+    room_bytes: u64 = 20 << 30, 1 << 20;
     /// Rooms that are open at the same time; the rest cost disk only.
     open_rooms: u32 = 64, 1;
     /// Bytes of adapters in the engine's memory. Those in use stay beyond it.

@@ -88,6 +88,9 @@ pub struct TenantLimits {
     /// Bytes of adapters that the tenant may pin in the engine's memory. Absent: the server's `limits.pinned_adapter_bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_adapter_bytes: Option<u64>,
+    /// Bytes that the tenant may store. Absent: the server's `limits.room_bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<u64>,
     /// The best tier that a request may ask for.
     pub service_tier: Tier,
 }

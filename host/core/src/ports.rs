@@ -38,7 +38,7 @@ pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;
-pub use rooms::{Room, Rooms, StoredBytes};
+pub use rooms::{Room, Rooms, Storage, StoredBytes};
 pub use sandbox::{ComponentInfo, ComponentSource, FilterId, PipelinePlan, PipelineRun, PlannedComponent, Sandbox};
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;

@@ -56,8 +56,8 @@ impl DocumentService {
     /// When it returns, a search finds the document. `upload` is kept as long as a processor works for it, also when the caller has gone.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit; `Forbidden`, `Busy` and
-    /// `QuotaExceeded` as for a chat, and then nothing is stored.
+    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit, `StorageFull` if it does not fit into
+    /// the room; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat. Nothing is stored then.
     pub async fn create(&self, pass: &TenantPass, request: DocumentRequest, upload: Kept) -> Result<Document> {
         pass.require(Scope::Documents, Access::Write)?;
         let title = check_title(&request.title)?;
@@ -83,6 +83,8 @@ impl DocumentService {
         mut work: Work,
     ) -> Result<Document> {
         let room = self.0.rooms.open(pass).await?;
+        // Before anything is billed. With its chunks it is more; the room checks that when it stores them.
+        room.storage.check(request.text.len() as u64)?;
         let (text, pieces) = self.chunk(&mut work, request.text, request.format).await?;
 
         // The title tells the embedder what a chunk from the middle of a document is about.

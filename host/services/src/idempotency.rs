@@ -32,7 +32,7 @@ impl IdempotencyService {
     ///
     /// # Errors
     /// `Forbidden` if the pass may not send the request itself; `InvalidRequest` for a malformed key, or one that was used with another
-    /// request; `Conflict` while the first request is being answered.
+    /// request; `Conflict` while the first request is being answered; `StorageFull` if the room has more than it may have.
     pub async fn begin(&self, pass: &TenantPass, scope: Scope, key: &str, request: Digest) -> Result<IdempotentStart> {
         pass.require(scope, Access::Write)?;
         if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -58,7 +58,11 @@ impl IdempotencyService {
             Some(_) => Err(Error::invalid(
                 "this Idempotency-Key was used with another request; use a new key for a new request",
             )),
-            None => Ok(IdempotentStart::Run(claim)),
+            None => {
+                // Its answer must be kept, or a repetition would be billed.
+                room.storage.check(0)?;
+                Ok(IdempotentStart::Run(claim))
+            }
         }
     }
 }

@@ -29,13 +29,15 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// Reads an [`AdapterRow`].
 const SELECT: &str = "SELECT alias, generation, rank, bytes, tensors, created, pinned FROM adapters";
 
-pub(crate) struct RoomAdapters(pub(crate) Arc<RoomState>);
+/// A room, and the bytes that it may store.
+pub(crate) struct RoomAdapters(pub(crate) Arc<RoomState>, pub(crate) u64);
 
 #[async_trait]
 impl AdapterStore for RoomAdapters {
     async fn put(&self, alias: &AdapterAlias, files: &AdapterFiles, info: &AdapterInfo) -> Result<Adapter> {
-        let (room, alias, files, info) = (self.0.clone(), alias.clone(), files.clone(), info.clone());
-        run_with_permit(&self.0.file_permits, move || put(&room, alias, &files, info)).await
+        let (room, most) = (self.0.clone(), self.1);
+        let (alias, files, info) = (alias.clone(), files.clone(), info.clone());
+        run_with_permit(&self.0.file_permits, move || put(&room, most, alias, &files, info)).await
     }
 
     async fn list(&self) -> Result<Vec<Adapter>> {
@@ -86,7 +88,7 @@ impl AdapterStore for RoomAdapters {
         let (room, alias) = (self.0.clone(), alias.clone());
         run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
-            room.database.write(|connection| {
+            room.write(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {
                     return Err(no_such_alias(&alias));
                 }
@@ -100,9 +102,20 @@ impl AdapterStore for RoomAdapters {
     }
 }
 
-fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: AdapterInfo) -> StoreResult<Adapter> {
+fn put(
+    room: &RoomState,
+    most: u64,
+    alias: AdapterAlias,
+    adapter: &AdapterFiles,
+    info: AdapterInfo,
+) -> StoreResult<Adapter> {
     let generation = adapter.generation();
     let lock = room.lock_folder()?;
+    let more = room.database.read(|connection| {
+        let after = bytes_after(connection, &alias, &generation, info.bytes, room.adapter_generations)?;
+        Ok(after.saturating_sub(bytes_before(connection)?))
+    })?;
+    room.storage(most).check(more)?;
     let folder = generations::folder(&room.folder).join(generation.hex());
     if !is_whole(&folder, adapter) {
         files::remove_folder(&folder)?;
@@ -110,7 +123,7 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
         files::write_folder(&generations::folder(&room.folder), &generation.hex(), &content)?;
     }
     let created = Timestamp::now().as_seconds();
-    let stored = room.database.write(|connection| {
+    let stored = room.write(|connection| {
         let kept = KeptGeneration {
             generation,
             info,
@@ -124,10 +137,44 @@ fn put(room: &RoomState, alias: AdapterAlias, adapter: &AdapterFiles, info: Adap
             [alias.as_str()],
         )?;
         insert_generation(connection, &alias, &kept, room.adapter_generations)?;
-        point(connection, &alias, &kept.generation)
-    })?;
+        let adapter = point(connection, &alias, &kept.generation)?;
+        // Documents may have been stored since the first check.
+        if more > 0 {
+            room.check_quota(connection, most)?;
+        }
+        Ok(adapter)
+    });
+    // Of a refused one too.
     sweep_later(room, &lock);
-    Ok(stored)
+    stored
+}
+
+/// Bytes of all generations.
+fn bytes_before(connection: &Connection) -> StoreResult<u64> {
+    let bytes: i64 = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(bytes), 0) FROM
+                (SELECT max(bytes) AS bytes FROM adapter_generations GROUP BY generation)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    Ok(bytes.cast_unsigned())
+}
+
+/// Bytes of all generations once a new one is the last of the alias, which forgets its oldest for it.
+fn bytes_after(connection: &Connection, alias: &AdapterAlias, new: &Digest, bytes: u64, most: u32) -> StoreResult<u64> {
+    let others: i64 = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(bytes), 0) FROM
+                (SELECT max(bytes) AS bytes FROM adapter_generations
+                    WHERE generation <> ?2 AND (alias <> ?1 OR number IN
+                        (SELECT number FROM adapter_generations WHERE alias = ?1 AND generation <> ?2
+                            ORDER BY number DESC LIMIT ?3))
+                    GROUP BY generation)",
+        )?
+        .query_row((alias.as_str(), new.to_string(), most.saturating_sub(1)), |row| {
+            row.get(0)
+        })?;
+    Ok(others.cast_unsigned().saturating_add(bytes))
 }
 
 /// The generation becomes the last one of the alias, and the oldest ones that are too many are forgotten.

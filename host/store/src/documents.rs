@@ -18,13 +18,17 @@ use riad_core::{
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
 use std::{ops::Range, sync::Arc};
 
-pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>);
+/// A room, and the bytes that it may store.
+pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>, pub(crate) u64);
 
 #[async_trait]
 impl Documents for RoomDocuments {
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.write_permits, move || insert(&room, document, &chunks)).await
+        let (room, most) = (self.0.clone(), self.1);
+        run_with_permit(&self.0.database.write_permits, move || {
+            insert(&room, most, document, &chunks)
+        })
+        .await
     }
 
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
@@ -52,19 +56,21 @@ impl Documents for RoomDocuments {
     }
 }
 
-fn insert(room: &RoomState, document: NewDocument, chunks: &[NewChunk]) -> StoreResult<Document> {
+fn insert(room: &RoomState, most: u64, document: NewDocument, chunks: &[NewChunk]) -> StoreResult<Document> {
     for chunk in chunks {
         check_embedding(room, &chunk.embedding)?;
     }
     let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
     room.index.reserve(chunks.len())?;
-    let stored = room.database.write_then(
+    let stored = room.write_then(
         |connection| {
             let document = insert_document(connection, document, count)?;
             let number = connection.last_insert_rowid();
             insert_tags(connection, number, &document)?;
             let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
-            Ok((document, changes::record(connection, false, first, last)?))
+            let change = changes::record(connection, false, first, last)?;
+            room.check_quota(connection, most)?;
+            Ok((document, change))
         },
         |connection, (document, change)| {
             room.index.follow(connection, change)?;
@@ -179,7 +185,7 @@ fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
 }
 
 fn delete(room: &RoomState, id: &DocumentId) -> StoreResult<()> {
-    room.database.write_then(
+    room.write_then(
         |connection| {
             let number: i64 = connection
                 .query_row("SELECT number FROM documents WHERE id = ?1", [id.as_str()], |row| {

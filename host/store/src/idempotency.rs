@@ -29,7 +29,7 @@ impl IdempotencyStore for RoomIdempotencyStore {
     async fn put(&self, key: &str, response: &StoredResponse, not_before: u64) -> Result<()> {
         let (room, key, response) = (self.0.clone(), key.to_owned(), response.clone());
         run_with_permit(&self.0.database.write_permits, move || {
-            room.database.write(|connection| {
+            room.write(|connection| {
                 connection
                     .prepare_cached("DELETE FROM replies WHERE created < ?1")?
                     .execute([not_before.cast_signed()])?;

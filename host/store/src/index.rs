@@ -60,6 +60,11 @@ impl RoomIndex {
         })
     }
 
+    /// Where its file is, once it was saved.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A search that begins after this call sees at least the changes up to this number.
     pub(crate) fn watermark(&self) -> u64 {
         self.watermark.load(Ordering::Acquire)

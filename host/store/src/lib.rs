@@ -26,6 +26,7 @@ mod offline;
 mod plans;
 mod plugins;
 mod query_reader;
+mod quota;
 mod room;
 mod rooms;
 mod search;

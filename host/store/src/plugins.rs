@@ -14,18 +14,19 @@ use riad_core::{
     plugin::{Pipeline, PluginVersion},
     ports::PluginStore,
 };
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::{fs, io, path::PathBuf, sync::Arc};
 
 const PIPELINE: &str = "pipeline";
 
-pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>);
+/// A room, and the bytes that it may store.
+pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>, pub(crate) u64);
 
 #[async_trait]
 impl PluginStore for RoomPlugins {
     async fn put(&self, version: &PluginVersion, component: Bytes) -> Result<()> {
-        let (room, version) = (self.0.clone(), version.clone());
-        run_with_permit(&self.0.file_permits, move || put(&room, &version, &component)).await
+        let (room, most, version) = (self.0.clone(), self.1, version.clone());
+        run_with_permit(&self.0.file_permits, move || put(&room, most, &version, &component)).await
     }
 
     async fn list(&self) -> Result<Vec<PluginVersion>> {
@@ -69,7 +70,7 @@ impl PluginStore for RoomPlugins {
     }
 }
 
-fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> StoreResult<()> {
+fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -> StoreResult<()> {
     if Digest::of(component) != version.version {
         return Err(Failure::Data(
             "a component does not have the digest of its version".into(),
@@ -77,8 +78,15 @@ fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> StoreResu
     }
     let _lock = room.lock_folder()?;
     // Written again even if it is there: that mends a damaged one.
+    let is_new = !room
+        .database
+        .read(|connection| is_stored(connection, version.version))?;
+    if is_new {
+        room.storage(most).check(component.len() as u64)?;
+    }
+    // Also one that is there already: it may be damaged.
     files::write_file(&room.folder.join("plugins"), &file_name(version.version), component)?;
-    room.database.write(|connection| {
+    let stored = room.write(|connection| {
         connection.execute(
             "INSERT OR IGNORE INTO plugins (name, version, stages, bytes, created) VALUES (?1, ?2, ?3, ?4, ?5)",
             (
@@ -89,8 +97,22 @@ fn put(room: &RoomState, version: &PluginVersion, component: &[u8]) -> StoreResu
                 version.created.cast_signed(),
             ),
         )?;
-        Ok(())
-    })
+        match is_new {
+            true => room.check_quota(connection, most),
+            false => Ok(()),
+        }
+    });
+    if stored.is_err() && is_new {
+        // Nothing names it.
+        fs::remove_file(path(room, version.version))?;
+    }
+    stored
+}
+
+fn is_stored(connection: &Connection, version: Digest) -> StoreResult<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM plugins WHERE version = ?1)")?
+        .query_row([version.to_string()], |row| row.get(0))?)
 }
 
 fn load(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(PluginVersion, Bytes)> {

@@ -6,11 +6,15 @@ use crate::{
     files,
     generations::{self, FolderLock, FolderWriter, Pins},
     index::RoomIndex,
+    quota::{self, StoredBytes},
     sql::PluginDatabase,
     sqlite::{Database, Schema},
     state::{get_state, set_state},
 };
-use riad_core::{Error, ErrorKind, Limits, ports::EmbeddingSpace};
+use riad_core::{
+    Error, ErrorKind, Limits,
+    ports::{EmbeddingSpace, Storage},
+};
 use rusqlite::Connection;
 use std::{
     path::{Path, PathBuf},
@@ -115,6 +119,7 @@ pub(crate) struct RoomState {
     pub(crate) index: RoomIndex,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
+    pub(crate) stored: StoredBytes,
     /// For async callers that write files, which may take long: they wait here and not for `writer`.
     pub(crate) file_permits: BlockingPermits,
     /// Generations of an adapter's alias that are kept.
@@ -140,12 +145,54 @@ impl RoomState {
             index,
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
+            stored: StoredBytes::default(),
             file_permits: BlockingPermits::default(),
             adapter_generations: limits.adapter_generations,
             writer: FolderWriter::default(),
         };
+        room.database.read(|connection| room.count(connection))?;
+        room.stored.set_sql(room.sql.file_bytes());
         generations::sweep(&room.folder, &room.database, &room.pins, &room.lock_folder()?)?;
         Ok(room)
+    }
+
+    /// What the room stores, of so many bytes at most.
+    pub(crate) fn storage(&self, most: u64) -> Storage {
+        Storage {
+            stored: self.stored.all(),
+            most,
+        }
+    }
+
+    /// As `Database::write`, and counts what the room stores then.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
+        self.write_then(work, |_, result| Ok(result))
+    }
+
+    /// As `Database::write_then`, and counts what the room stores then.
+    pub(crate) fn write_then<T, U>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T>,
+        then: impl FnOnce(&Connection, T) -> StoreResult<U>,
+    ) -> StoreResult<U> {
+        self.database.write_then(work, |connection, result| {
+            // The change is there: what follows from it must happen.
+            if let Err(error) = self.count(connection) {
+                tracing::warn!(%error, "what a room stores could not be counted; the next change counts it");
+            }
+            then(connection, result)
+        })
+    }
+
+    fn count(&self, connection: &Connection) -> StoreResult<()> {
+        self.stored.set_room(quota::count(connection, self.index.path())?);
+        Ok(())
+    }
+
+    /// Refuses a change that has made the room larger than it may be. Called at the end of its transaction, which is undone then.
+    pub(crate) fn check_quota(&self, connection: &Connection, most: u64) -> StoreResult<()> {
+        let more = quota::count(connection, self.index.path())?.saturating_sub(self.stored.room());
+        Ok(self.storage(most).check(more)?)
     }
 
     /// Waits for the right to write into the folder; fails if the room is closed.

@@ -316,12 +316,15 @@ impl Rooms for TenantRooms {
                 run_with_permit(&slot.opening, move || registry.open(pass.tenant(), pass.account())).await?
             }
         };
+        let own = pass.policy().limits.stored_bytes;
+        let most = own.unwrap_or(self.registry.limits.room_bytes);
         Ok(Room {
-            documents: Arc::new(RoomDocuments(state.clone())),
-            sql: Arc::new(RoomSql(state.clone())),
+            documents: Arc::new(RoomDocuments(state.clone(), most)),
+            sql: Arc::new(RoomSql(state.clone(), most)),
             settings: Arc::new(RoomSettings(state.clone())),
-            plugins: Arc::new(RoomPlugins(state.clone())),
-            adapters: Arc::new(RoomAdapters(state.clone())),
+            plugins: Arc::new(RoomPlugins(state.clone(), most)),
+            adapters: Arc::new(RoomAdapters(state.clone(), most)),
+            storage: state.storage(most),
             idempotency: Arc::new(RoomIdempotencyStore(state)),
         })
     }

@@ -19,7 +19,7 @@ use riad_core::{
     ports::{SqlRows, SqlValue},
 };
 use rusqlite::{Batch, Connection, Statement, ToSql, fallible_iterator::FallibleIterator, types};
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 use tokio::sync::Mutex;
 
 /// `plugin.db`, opened at the first statement: most rooms never have one.
@@ -49,6 +49,11 @@ impl PluginDatabase {
             limits,
             state: Arc::new(Mutex::new(State::Unopened)),
         }
+    }
+
+    /// Bytes of its file, for a start.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |file| file.len())
     }
 
     /// Waits for the statement that runs. Blocks: not for async threads.
@@ -84,6 +89,16 @@ impl GuardedConnection {
             guard,
             limits,
         })
+    }
+
+    /// Bytes that it may have from now on, if that is less than the limit of every store. What is there stays.
+    pub(crate) fn set_max_bytes(&self, bytes: u64) -> StoreResult<()> {
+        self.guard.set_max_bytes(&self.connection, bytes.min(self.limits.sql_bytes))
+    }
+
+    /// Bytes that it has.
+    pub(crate) fn bytes(&self) -> StoreResult<u64> {
+        guard::bytes(&self.connection)
     }
 
     pub(crate) fn query(&self, sql: &str, params: &[SqlValue]) -> StoreResult<SqlRows> {

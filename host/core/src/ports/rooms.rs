@@ -1,7 +1,7 @@
 //! Opening and removing tenants' rooms.
 
 use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, SettingsStore, SqlStore};
-use crate::{Account, OperatorPass, Result, TenantId, TenantPass};
+use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -14,6 +14,35 @@ pub struct Room {
     pub plugins: Arc<dyn PluginStore>,
     pub adapters: Arc<dyn AdapterStore>,
     pub idempotency: Arc<dyn IdempotencyStore>,
+    /// As it was when the room was opened for this caller. What is stored is checked against it again.
+    pub storage: Storage,
+}
+
+/// What a room stores: documents, index, SQL store, adapters, plugins and kept answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// Bytes.
+    pub stored: u64,
+    /// Bytes that it may store.
+    pub most: u64,
+}
+
+impl Storage {
+    /// # Errors
+    /// `StorageFull` if `more` bytes do not fit.
+    pub fn check(&self, more: u64) -> Result<()> {
+        if self.stored.saturating_add(more) <= self.most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::StorageFull,
+            format!(
+                "this tenant stores {} bytes and may store {}, so that {more} more do not fit; delete documents or adapters, or ask \
+                 the operator for more (stored_bytes)",
+                self.stored, self.most
+            ),
+        ))
+    }
 }
 
 /// Bytes of a tenant's room on the disk.

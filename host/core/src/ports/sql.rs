@@ -25,7 +25,7 @@ pub trait SqlStore: Send + Sync {
     /// refuses; `PluginLimit` for too many rows or bytes, or over the deadline.
     async fn query(&self, sql: &str, params: Vec<SqlValue>) -> Result<SqlRows>;
 
-    /// A statement that changes something; returns how many rows. Fails like `query`, and with `PluginLimit` when the
-    /// store is full; nothing is changed then.
+    /// A statement that changes something; returns how many rows. Fails like `query`, with `PluginLimit` when the store is full, and with
+    /// `StorageFull` when the room is; nothing is changed then.
     async fn execute(&self, sql: &str, params: Vec<SqlValue>) -> Result<u64>;
 }

@@ -54,6 +54,8 @@ pub(super) struct Guard {
     /// Milliseconds after `began`.
     deadline_ms: AtomicU64,
     authorizer_calls: AtomicU64,
+    /// Bytes that the store may have now.
+    max_bytes: AtomicU64,
     /// Set while our own statements run.
     off: AtomicBool,
     timed_out: AtomicBool,
@@ -68,6 +70,7 @@ impl Guard {
             time_ms: limits.sql_ms,
             deadline_ms: AtomicU64::new(0),
             authorizer_calls: AtomicU64::new(0),
+            max_bytes: AtomicU64::new(limits.sql_bytes),
             off: AtomicBool::new(true),
             timed_out: AtomicBool::new(false),
             refused: Mutex::new(None),
@@ -78,6 +81,14 @@ impl Guard {
         let clock = guard.clone();
         connection.progress_handler(PROGRESS_STEPS, Some(move || clock.is_late()))?;
         Ok(guard)
+    }
+
+    /// Called between statements.
+    pub(super) fn set_max_bytes(&self, connection: &Connection, bytes: u64) -> StoreResult<()> {
+        if self.max_bytes.swap(bytes, Ordering::Relaxed) == bytes {
+            return Ok(());
+        }
+        set_max_pages(connection, bytes)
     }
 
     pub(super) fn begin(&self) {
@@ -125,6 +136,10 @@ impl Guard {
         };
         let code = error.sqlite_error_code();
         if code == Some(ErrorCode::DiskFull) {
+            if self.max_bytes.load(Ordering::Relaxed) < limits.sql_bytes {
+                let words = "this tenant stores as many bytes as it may; delete documents or adapters, or rows of the SQL store";
+                return Failure::Known(Error::new(ErrorKind::StorageFull, words));
+            }
             return limit(format!("the SQL store is full: it may have {} bytes", limits.sql_bytes));
         }
         if code == Some(ErrorCode::TooBig) {
@@ -173,13 +188,22 @@ impl Guard {
     }
 }
 
+fn set_max_pages(connection: &Connection, bytes: u64) -> StoreResult<()> {
+    // SQLite makes it no less than the pages that are there, and 0 changes nothing.
+    let pages = (bytes / PAGE_BYTES).max(1);
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    Ok(())
+}
+
+/// Bytes of the store.
+pub(super) fn bytes(connection: &Connection) -> StoreResult<u64> {
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    Ok(pages.cast_unsigned().saturating_mul(PAGE_BYTES))
+}
+
 fn configure(connection: &Connection, limits: &Limits) -> StoreResult<()> {
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
-    connection.query_row(
-        &format!("PRAGMA max_page_count = {}", limits.sql_bytes / PAGE_BYTES),
-        [],
-        |_| Ok(()),
-    )?;
+    set_max_pages(connection, limits.sql_bytes)?;
     connection.pragma_update(None, "cache_size", -2048)?;
     // Files: in memory, what a sort collects before the deadline would have no bound.
     connection.pragma_update(None, "temp_store", "FILE")?;

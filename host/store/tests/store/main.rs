@@ -21,5 +21,6 @@ mod keys;
 mod ledger;
 mod migration;
 mod plans;
+mod quota;
 mod rooms;
 mod sql;

@@ -15,6 +15,7 @@ mod memory;
 mod policy;
 mod rates;
 mod sizes;
+mod storage;
 mod webhook;
 
 use riad_end_to_end::{Answer, Chat};

@@ -1,0 +1,57 @@
+//! What a room stores, counted without reading its folder. Not here: how much it may store (`rooms`), and refusing more (`room`).
+
+use crate::error::StoreResult;
+use rusqlite::Connection;
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// What a generation's configuration may have, beside its weights.
+const CONFIG_BYTES: i64 = 64 << 10;
+
+/// As of the last change.
+#[derive(Default)]
+pub(crate) struct StoredBytes {
+    /// `room.db`, and the files of index, adapters and plugins.
+    room: AtomicU64,
+    /// `plugin.db`.
+    sql: AtomicU64,
+}
+
+impl StoredBytes {
+    pub(crate) fn room(&self) -> u64 {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_sql(&self, bytes: u64) {
+        self.sql.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_room(&self, bytes: u64) {
+        self.room.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn all(&self) -> u64 {
+        self.room().saturating_add(self.sql.load(Ordering::Relaxed))
+    }
+}
+
+/// Bytes of `room.db`, in the transaction that asks, and of the files that it names; `index` is the path of the vector index.
+pub(crate) fn count(connection: &Connection, index: &Path) -> StoreResult<u64> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+    // A file that several versions or aliases have is there once.
+    let files: i64 = connection
+        .prepare_cached(
+            "SELECT (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM plugins GROUP BY version))
+                + (SELECT coalesce(sum(bytes + ?1), 0)
+                    FROM (SELECT max(bytes) AS bytes FROM adapter_generations GROUP BY generation))",
+        )?
+        .query_row([CONFIG_BYTES], |row| row.get(0))?;
+    let database = pages.saturating_mul(pragma("page_size")?);
+    // There is none before the first save.
+    let index = fs::metadata(index).map_or(0, |file| file.len());
+    Ok(database.saturating_add(files).cast_unsigned().saturating_add(index))
+}
