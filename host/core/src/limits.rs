@@ -119,6 +119,10 @@ limits! {
     compiled_bytes: u64 = 4 << 30, 64 << 20;
     /// Milliseconds of one SQL call of a plugin.
     sql_ms: u64 = 500, 1;
+    /// Milliseconds of a plugin's SQL calls in one request together.
+    sql_request_ms: u64 = 5_000, 1;
+    /// Bytes of memory that SQLite may take for one SQL call of a plugin.
+    sql_memory_bytes: u64 = 64 << 20, 8 << 20;
     /// Bytes of a plugin's SQL store on disk.
     sql_bytes: u64 = 64 << 20, 1 << 20;
     /// Rows that one SQL call may return.

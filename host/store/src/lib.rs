@@ -34,6 +34,7 @@ mod settings;
 mod sql;
 mod sql_store;
 mod sqlite;
+mod sqlite_memory;
 mod state;
 mod tenant_store;
 mod vectors;

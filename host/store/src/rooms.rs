@@ -320,7 +320,7 @@ impl Rooms for TenantRooms {
         let most = own.unwrap_or(self.registry.limits.room_bytes);
         Ok(Room {
             documents: Arc::new(RoomDocuments(state.clone(), most)),
-            sql: Arc::new(RoomSql(state.clone(), most)),
+            sql: Arc::new(RoomSql::new(state.clone(), most)),
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone(), most)),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),

@@ -12,6 +12,7 @@ mod guard;
 use crate::{
     error::{Failure, StoreResult, closed, run_blocking},
     sqlite,
+    sqlite_memory::Bound,
 };
 use guard::Guard;
 use riad_core::{
@@ -91,9 +92,15 @@ impl GuardedConnection {
         })
     }
 
+    /// Milliseconds that the statements of one request may take together.
+    pub(crate) fn request_time_ms(&self) -> u64 {
+        self.limits.sql_request_ms
+    }
+
     /// Bytes that it may have from now on, if that is less than the limit of every store. What is there stays.
     pub(crate) fn set_max_bytes(&self, bytes: u64) -> StoreResult<()> {
-        self.guard.set_max_bytes(&self.connection, bytes.min(self.limits.sql_bytes))
+        self.guard
+            .set_max_bytes(&self.connection, bytes.min(self.limits.sql_bytes))
     }
 
     /// Bytes that it has.
@@ -137,7 +144,9 @@ impl GuardedConnection {
             return Err(Error::invalid("a statement must not contain the character NUL").into());
         }
         self.guard.begin();
+        let bound = Bound::begin(self.limits.sql_memory_bytes);
         let outcome = self.run_guarded(sql, params, work);
+        drop(bound);
         self.guard.end();
         outcome.map_err(|failure| self.guard.explain(failure, &self.limits))
     }

@@ -1,7 +1,10 @@
 //! The only place where a SQLite connection is opened: pragmas, schema versions, one writer and one reader per database.
 //! Not here: what is asked of them, and the guards around a plugin's statements (`sql`).
 
-use crate::error::{BlockingPermits, Failure, StoreResult, closed};
+use crate::{
+    error::{BlockingPermits, Failure, StoreResult, closed},
+    sqlite_memory,
+};
 use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
@@ -129,6 +132,7 @@ impl Database {
 
 /// A connection with our pragmas: a commit that returned survives `kill -9` and a power cut.
 pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
+    sqlite_memory::install();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     #[expect(
         clippy::disallowed_methods,

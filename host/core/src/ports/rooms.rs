@@ -55,7 +55,7 @@ pub struct StoredBytes {
 
 #[async_trait]
 pub trait Rooms: Send + Sync {
-    /// Opens the pass's room, or returns it if it is open. May read files and rebuild an index; a caller
+    /// Opens the pass's room for one request, or returns it if it is open: the time of plugins' SQL is that of the request. May read files and rebuild an index; a caller
     /// that goes away does not stop that. Fails when the disk does.
     async fn open(&self, pass: &TenantPass) -> Result<Room>;
 

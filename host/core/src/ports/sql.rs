@@ -22,7 +22,7 @@ pub struct SqlRows {
 #[async_trait]
 pub trait SqlStore: Send + Sync {
     /// A statement that returns rows. `InvalidRequest` with SQLite's words for bad SQL and for what the authorizer
-    /// refuses; `PluginLimit` for too many rows or bytes, or over the deadline.
+    /// refuses; `PluginLimit` for too many rows or bytes, over the deadline, or when the request has had its time for all its calls.
     async fn query(&self, sql: &str, params: Vec<SqlValue>) -> Result<SqlRows>;
 
     /// A statement that changes something; returns how many rows. Fails like `query`, with `PluginLimit` when the store is full, and with

@@ -1,7 +1,7 @@
 //! What a plugin's statement may do in SQLite and how much of it: authorizer, deadline, sizes, and errors in its words.
 //! Not here: running statements (`sql`).
 //!
-//! SQLite's memory is not the guest's, so it is bounded here: short values, few columns, a small page cache, and sorting
+//! SQLite's memory is not the guest's, so it is bounded here and in `sqlite_memory`: short values, few columns, a small page cache, and sorting
 //! that spills to temporary files, which the deadline bounds.
 
 use super::{allowed, functions};
@@ -148,7 +148,10 @@ impl Guard {
             ));
         }
         if code == Some(ErrorCode::OutOfMemory) {
-            return limit("the statement needs too much memory".into());
+            return limit(format!(
+                "the statement needs more than {} bytes of memory",
+                limits.sql_memory_bytes
+            ));
         }
         if code.is_none_or(|code| SQL_ERRORS.contains(&code)) {
             return Error::invalid(words).into();

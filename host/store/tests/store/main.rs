@@ -24,3 +24,4 @@ mod plans;
 mod quota;
 mod rooms;
 mod sql;
+mod sql_limits;

@@ -17,7 +17,7 @@ async fn refused(room: &Room, sql: &str) -> Error {
     by_query
 }
 
-async fn integer(room: &Room, sql: &str) -> i64 {
+pub async fn integer(room: &Room, sql: &str) -> i64 {
     let rows = room.sql.query(sql, vec![]).await.unwrap();
     let SqlValue::Integer(number) = rows.rows[0][0] else {
         panic!("{:?} is no integer", rows.rows[0][0]);
