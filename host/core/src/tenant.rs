@@ -16,6 +16,8 @@ pub struct Tenant {
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,
     pub policy: Policy,
+    /// Whether another tenant had the id before; given by the tenant store.
+    pub succeeds: bool,
 }
 
 /// A key without its secret: that is shown once, when it is made, and kept as a hash.

@@ -32,6 +32,7 @@ impl TenantService {
             name: keys::check_name(name)?,
             created: Timestamp::now().as_seconds(),
             policy: self.patched(&Policy::default(), policy).await?,
+            succeeds: false,
         };
         let detail = serde_json::to_value(&tenant.policy).map_err(Error::internal)?;
         let entry = audit::by_operator(

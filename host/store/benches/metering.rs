@@ -111,6 +111,7 @@ impl LedgerHost {
             name: id.to_owned(),
             created: 1,
             policy: Policy::default(),
+            succeeds: false,
         };
         let first_key = HashedKey {
             key: Key {

@@ -11,9 +11,12 @@ use crate::{
     query_reader::QueryReader,
     sqlite::{Database, Schema},
 };
-use riad_core::{Account, Error, Limits, TenantId, tenant::Tenant};
+use riad_core::{Account, Error, ErrorKind, Limits, TenantId, tenant::Tenant};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::{path::Path, sync::Arc, time::Duration};
+
+/// 128 random bits.
+pub(crate) const NEW_ROOM_ID: &str = "lower(hex(randomblob(16)))";
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "the control database",
@@ -24,6 +27,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         AUDIT_NUMBERS,
         ledger::CACHED_TOKENS,
         LIVE_KEYS,
+        ROOMS,
     ],
 };
 
@@ -168,6 +172,10 @@ const AUDIT_NUMBERS: &str = "
 /// Keys that were revoked stay, and listing or counting the others does not read them.
 const LIVE_KEYS: &str = "CREATE INDEX live_keys_of_tenant ON keys (tenant) WHERE revoked = 0";
 
+/// What an account's room is known by: an older copy of this database gives the numbers of accounts again. Without one until the room of an
+/// account from before is opened.
+const ROOMS: &str = "ALTER TABLE accounts ADD COLUMN room TEXT";
+
 pub(crate) struct Control {
     pub(crate) database: Arc<Database>,
     /// For lists and reports, which may take long: nothing else waits for them.
@@ -240,6 +248,32 @@ impl Control {
         })
     }
 
+    /// The id that the account's room must have; `stored` is the one that it has, if it has one.
+    pub(crate) fn room_id(&self, account: Account, stored: Option<&str>) -> StoreResult<String> {
+        let number = account.number().cast_signed();
+        let expected: Option<String> = self.database.read(|connection| {
+            let id = connection.query_row("SELECT room FROM accounts WHERE account = ?1", [number], |row| {
+                row.get(0)
+            });
+            Ok(id?)
+        })?;
+        match (expected, stored) {
+            (Some(expected), Some(stored)) if expected == stored => Ok(expected),
+            // A new room, or one from before rooms had ids.
+            (Some(expected), None) => Ok(expected),
+            // Here first: a crash in between leaves what the next opening goes on with.
+            (None, None) => self.database.write(|connection| {
+                let sql = format!("UPDATE accounts SET room = {NEW_ROOM_ID} WHERE account = ?1 RETURNING room");
+                Ok(connection.query_row(&sql, [number], |row| row.get(0))?)
+            }),
+            (Some(_) | None, Some(_)) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "this tenant's room on the disk belongs to another account; the operator must restore control.db and rooms of the same time",
+            )
+            .into()),
+        }
+    }
+
     /// Rooms that must go, from deletions that were interrupted.
     pub(crate) fn deletions(&self) -> StoreResult<Vec<TenantId>> {
         let names = self.database.read(|connection| {
@@ -276,9 +310,14 @@ pub(crate) fn no_tenant(tenant: &TenantId) -> Error {
     Error::not_found(format!("there is no tenant \"{tenant}\""))
 }
 
+/// Reads what [`read_tenant`] takes.
+pub(crate) const TENANT: &str = "SELECT id, account, name, created, policy,
+        EXISTS (SELECT 1 FROM accounts WHERE tenant = tenants.id AND account <> tenants.account)
+    FROM tenants";
+
 pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<Tenant>> {
     connection
-        .prepare_cached("SELECT id, account, name, created, policy FROM tenants WHERE id = ?1")?
+        .prepare_cached(&format!("{TENANT} WHERE id = ?1"))?
         .query_row([tenant.as_str()], read_tenant)
         .optional()?
         .map(TenantRow::finish)
@@ -291,6 +330,7 @@ pub(crate) struct TenantRow {
     name: String,
     created: i64,
     policy: String,
+    succeeds: bool,
 }
 
 impl TenantRow {
@@ -301,6 +341,7 @@ impl TenantRow {
             name: self.name,
             created: self.created.cast_unsigned(),
             policy: serde_json::from_str(&self.policy)?,
+            succeeds: self.succeeds,
         })
     }
 }
@@ -312,5 +353,6 @@ pub(crate) fn read_tenant(row: &Row<'_>) -> rusqlite::Result<TenantRow> {
         name: row.get(2)?,
         created: row.get(3)?,
         policy: row.get(4)?,
+        succeeds: row.get(5)?,
     })
 }

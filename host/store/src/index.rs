@@ -35,6 +35,8 @@ pub(crate) struct RoomIndex {
 
 struct Inner {
     vectors: Vectors,
+    /// The last change that it could not follow: it must be built anew before it is used.
+    missing: Option<u64>,
     watermark: u64,
     /// Vectors added and removed since the file was written; `None` if there is no file that could be loaded.
     unsaved: Option<usize>,
@@ -78,31 +80,60 @@ impl RoomIndex {
     /// Follows a change that was committed. Called in the order of the changes. If it cannot, the index is built anew.
     pub(crate) fn follow(&self, connection: &Connection, change: Change) -> StoreResult<()> {
         let mut inner = self.inner.lock();
-        if let Err(error) = inner.follow(connection, change) {
+        let followed = match inner.missing {
+            None => inner.follow(connection, change),
+            Some(_) => Err(Failure::Index("an earlier change is missing".into())),
+        };
+        if let Err(error) = followed {
             tracing::error!(%error, "the vector index could not follow a change and is built anew");
-            *inner = build(self.dimensions, connection)?;
+            inner.missing = Some(change.number);
+        }
+        self.renew(&mut inner, connection)
+    }
+
+    pub(crate) fn search(&self, connection: &Connection, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
+        let mut inner = self.inner.lock();
+        self.renew(&mut inner, connection)?;
+        inner.vectors.search(query, count)
+    }
+
+    pub(crate) fn search_among(
+        &self,
+        connection: &Connection,
+        query: &[f32],
+        count: usize,
+        candidates: &HashSet<i64>,
+    ) -> StoreResult<Vec<i64>> {
+        let mut inner = self.inner.lock();
+        self.renew(&mut inner, connection)?;
+        inner.vectors.search_among(query, count, candidates)
+    }
+
+    /// Builds the index anew if a change is missing. If that fails, it is neither used nor saved, and the next caller tries again.
+    fn renew(&self, inner: &mut Inner, connection: &Connection) -> StoreResult<()> {
+        if let Some(missing) = inner.missing {
+            let built = build(self.dimensions, connection)?;
+            // The caller may read a state from before the change.
+            let missing = Some(missing).filter(|missing| *missing > built.watermark);
+            *inner = Inner { missing, ..built };
         }
         self.watermark.store(inner.watermark, Ordering::Release);
         Ok(())
     }
 
-    pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
-        self.inner.lock().vectors.search(query, count)
-    }
-
-    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> StoreResult<Vec<i64>> {
-        self.inner.lock().vectors.search_among(query, count, candidates)
-    }
-
     pub(crate) fn should_save(&self) -> bool {
         let inner = self.inner.lock();
-        inner.unsaved.unwrap_or(inner.vectors.len()) >= SAVE_AFTER.max(inner.vectors.len() / 4)
+        inner.missing.is_none()
+            && inner.unsaved.unwrap_or(inner.vectors.len()) >= SAVE_AFTER.max(inner.vectors.len() / 4)
     }
 
     /// Writes the file if it is behind. The caller holds the room's lock over files.
     pub(crate) fn save(&self, database: &Database) -> StoreResult<()> {
         let (bytes, watermark, unsaved) = {
             let mut inner = self.inner.lock();
+            if inner.missing.is_some() {
+                return Err(Failure::Index("a change is missing in it".into()));
+            }
             if inner.unsaved == Some(0) {
                 return Ok(());
             }
@@ -137,6 +168,10 @@ impl RoomIndex {
 
 impl Inner {
     fn follow(&mut self, connection: &Connection, change: Change) -> StoreResult<()> {
+        // An index that was built anew may be ahead.
+        if change.number <= self.watermark {
+            return Ok(());
+        }
         let mut touched = 0;
         if change.removed {
             for key in change.first_chunk..=change.last_chunk {
@@ -198,6 +233,7 @@ fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner
     };
     let mut inner = Inner {
         vectors,
+        missing: None,
         watermark,
         unsaved: Some(0),
     };
@@ -217,8 +253,100 @@ fn build(dimensions: usize, connection: &Connection) -> StoreResult<Inner> {
     let watermark = changes::last(connection)?;
     Ok(Inner {
         vectors,
+        missing: None,
         watermark,
         // An empty room needs no file.
         unsaved: (watermark == 0).then_some(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::Schema;
+
+    /// What the index reads of a room.
+    const SCHEMA: Schema = Schema {
+        what: "the test database",
+        steps: &["
+            CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+            CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, embedding BLOB);
+            CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, removed INTEGER, first_chunk INTEGER, last_chunk INTEGER)
+        "],
+    };
+
+    /// Adds a chunk, and lets the index follow.
+    fn add(database: &Database, index: &RoomIndex, vector: &[f32]) -> StoreResult<i64> {
+        database.write_then(
+            |connection| {
+                connection.execute("INSERT INTO chunks (embedding) VALUES (?1)", [changes::to_blob(vector)])?;
+                let key = connection.last_insert_rowid();
+                Ok((key, changes::record(connection, false, key, key)?))
+            },
+            |connection, (key, change)| {
+                index.follow(connection, change)?;
+                Ok(key)
+            },
+        )
+    }
+
+    fn find(database: &Database, index: &RoomIndex, vector: &[f32]) -> StoreResult<Vec<i64>> {
+        database.read(|connection| index.search(connection, vector, 1))
+    }
+
+    #[test]
+    fn a_change_that_was_missed_is_there_after_the_next_or_at_the_next_search() {
+        const X: [f32; 2] = [1.0, 0.0];
+        const Y: [f32; 2] = [0.0, 1.0];
+        for by_search in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
+            let index = RoomIndex::open(&folder.path().join("index"), 2, &database).unwrap();
+            let x = add(&database, &index, &X).unwrap();
+            let rename = |from: &str, to: &str| {
+                let sql = format!("ALTER TABLE chunks RENAME COLUMN {from} TO {to}");
+                database
+                    .write(|connection| Ok(connection.execute_batch(&sql)?))
+                    .unwrap();
+            };
+            // Neither following nor building works for a while, such as while memory is full.
+            rename("embedding", "gone");
+            let missed = database.write_then(
+                |connection| {
+                    connection.execute("INSERT INTO chunks (gone) VALUES (?1)", [changes::to_blob(&Y)])?;
+                    let key = connection.last_insert_rowid();
+                    Ok((key, changes::record(connection, false, key, key)?))
+                },
+                |connection, (_, change)| index.follow(connection, change),
+            );
+            assert!(missed.is_err());
+            assert_eq!(index.watermark(), 1);
+            assert!(find(&database, &index, &Y).is_err());
+            assert!(index.save(&database).is_err());
+            rename("gone", "embedding");
+            let y = x + 1;
+            if !by_search {
+                add(&database, &index, &[-1.0, 0.0]).unwrap();
+            }
+            assert_eq!(find(&database, &index, &Y).unwrap(), [y]);
+            assert_eq!(find(&database, &index, &X).unwrap(), [x]);
+            assert_eq!(index.watermark(), if by_search { 2 } else { 3 });
+            index.save(&database).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_state_from_before_the_missed_change_does_not_heal_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
+        let index = RoomIndex::open(&folder.path().join("index"), 2, &database).unwrap();
+        add(&database, &index, &[1.0, 0.0]).unwrap();
+        // A search reads the state before the second change, which the index misses.
+        index.inner.lock().missing = Some(2);
+        find(&database, &index, &[1.0, 0.0]).unwrap();
+        assert_eq!(index.inner.lock().missing, Some(2));
+        add(&database, &index, &[0.0, 1.0]).unwrap();
+        assert_eq!(index.inner.lock().missing, None);
+        assert_eq!(find(&database, &index, &[0.0, 1.0]).unwrap(), [2]);
+    }
 }

@@ -132,6 +132,7 @@ mod tests {
             name: id.into(),
             created: 1,
             policy: Policy::default(),
+            succeeds: false,
         })
     }
 

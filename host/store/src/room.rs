@@ -112,6 +112,9 @@ const SCHEMA: Schema = Schema {
     ],
 };
 
+/// In `state`: the same as its account has in `control.db`.
+const ROOM_ID: &str = "room_id";
+
 pub(crate) struct RoomState {
     pub(crate) folder: PathBuf,
     pub(crate) space: EmbeddingSpace,
@@ -129,14 +132,28 @@ pub(crate) struct RoomState {
 
 impl RoomState {
     /// Makes the folder if it is not there, brings the index up to date, and sweeps what was left over.
-    pub(crate) fn open(folder: &Path, space: &EmbeddingSpace, limits: &Limits, pins: Arc<Pins>) -> StoreResult<Self> {
+    /// `check_id` says which id the room must have, given the one that it has.
+    pub(crate) fn open(
+        folder: &Path,
+        space: &EmbeddingSpace,
+        limits: &Limits,
+        pins: Arc<Pins>,
+        check_id: impl FnOnce(Option<&str>) -> StoreResult<String>,
+    ) -> StoreResult<Self> {
         files::create_folder(folder)?;
         for part in ["adapters", "plugins"] {
             files::create_folder(&folder.join(part))?;
         }
         let database = Database::open(&folder.join("room.db"), &SCHEMA)?;
         files::sync_folder(folder)?;
-        database.write(|connection| check_space(connection, space))?;
+        let stored = database.read(|connection| get_state(connection, ROOM_ID))?;
+        let id = check_id(stored.as_deref())?;
+        database.write(|connection| {
+            if stored.is_none() {
+                set_state(connection, ROOM_ID, &id)?;
+            }
+            check_space(connection, space)
+        })?;
         let index = RoomIndex::open(&folder.join("index.usearch"), space.dimensions, &database)?;
         let room = Self {
             folder: folder.to_owned(),

@@ -166,7 +166,13 @@ impl Registry {
             }
             self.touch(&slot);
             let folder = self.room_folder(tenant);
-            let state = Arc::new(RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone())?);
+            let check_id = |stored: Option<&str>| {
+                self.control.room_id(account, stored).inspect_err(|error| {
+                    tracing::error!(%tenant, %account, %error, "a room was not opened");
+                })
+            };
+            let room = RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone(), check_id)?;
+            let state = Arc::new(room);
             *place = Some(OpenRoom {
                 account,
                 state: state.clone(),

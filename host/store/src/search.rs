@@ -29,7 +29,7 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
         };
         let by_vector = match (&vector, &candidates) {
             (None, _) => Vec::new(),
-            (Some(vector), None) => room.index.search(vector, depth)?,
+            (Some(vector), None) => room.index.search(connection, vector, depth)?,
             (Some(vector), Some(candidates)) => search_among(room, connection, vector, depth, candidates)?,
         };
         let fused = fusion::fuse(&by_words, &by_vector, f64::from(query.vector_weight));
@@ -112,7 +112,7 @@ fn search_among(
     candidates: &HashSet<i64>,
 ) -> StoreResult<Vec<i64>> {
     if candidates.len() > EXACT_MAX {
-        let found = room.index.search_among(vector, depth, candidates)?;
+        let found = room.index.search_among(connection, vector, depth, candidates)?;
         // With a filter that few vectors match, usearch's graph search may find fewer than `depth`.
         if found.len() >= depth {
             return Ok(found);

@@ -3,7 +3,7 @@
 
 use crate::{
     audit,
-    control::{self, Control, account_of, find_tenant, no_tenant, read_tenant},
+    control::{self, Control, NEW_ROOM_ID, TENANT, account_of, find_tenant, no_tenant, read_tenant},
     error::{StoreResult, run_blocking, run_with_permit},
     key_store,
     rooms::Registry,
@@ -76,8 +76,7 @@ impl TenantStore for ControlTenantStore {
 
     async fn list(&self, _operator: &OperatorPass) -> Result<Vec<Tenant>> {
         let list = |connection: &Connection| {
-            let mut statement =
-                connection.prepare("SELECT id, account, name, created, policy FROM tenants ORDER BY id")?;
+            let mut statement = connection.prepare(&format!("{TENANT} ORDER BY id"))?;
             let rows = statement.query_map([], read_tenant)?;
             rows.map(|row| row?.finish()).collect()
         };
@@ -138,8 +137,15 @@ impl TenantStore for ControlTenantStore {
 /// The tenant with the account that it is given.
 fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
     let created = tenant.created.cast_signed();
+    let succeeds = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM accounts WHERE tenant = ?1)",
+        [tenant.id.as_str()],
+        |row| row.get(0),
+    )?;
     let account: i64 = connection.query_row(
-        "INSERT INTO accounts (tenant, name, created) VALUES (?1, ?2, ?3) RETURNING account",
+        &format!(
+            "INSERT INTO accounts (tenant, name, created, room) VALUES (?1, ?2, ?3, {NEW_ROOM_ID}) RETURNING account"
+        ),
         (tenant.id.as_str(), &tenant.name, created),
         |row| row.get(0),
     )?;
@@ -155,6 +161,7 @@ fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
     )?;
     Ok(Tenant {
         account: control::account(account),
+        succeeds,
         ..tenant
     })
 }
@@ -222,6 +229,7 @@ mod tests {
             name: "Acme".into(),
             created: 1,
             policy: Policy::default(),
+            succeeds: false,
         };
         let id = tenant.id.clone();
         control.database.write(|connection| insert(connection, tenant)).unwrap();

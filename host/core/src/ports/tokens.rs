@@ -12,6 +12,8 @@ pub struct Claims {
     pub grants: Grants,
     /// Seconds since 1970-01-01 UTC.
     pub issued_at: u64,
+    /// Seconds by which the issuer's clock may be ahead of this server's.
+    pub leeway: u64,
 }
 
 #[async_trait]

@@ -33,6 +33,7 @@ pub(super) fn read(config: &IdentityConfig, claims: &Map<String, Value>, now: u6
             scopes: scopes(claims.get(&config.scopes_claim), &config.scopes_claim)?,
         },
         issued_at,
+        leeway: config.leeway_seconds,
     })
 }
 

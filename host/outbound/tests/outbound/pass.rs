@@ -12,7 +12,12 @@ use riad_fakes::OneTenant;
 use serde_json::{Value, json};
 
 fn tenant(id: &str, created: u64) -> OneTenant {
-    OneTenant::without_keys(Tenant {
+    OneTenant::without_keys(first(id, created))
+}
+
+/// A tenant whose id no other had before.
+fn first(id: &str, created: u64) -> Tenant {
+    Tenant {
         id: id.parse().unwrap(),
         account: Account::new(7),
         name: "Acme".to_owned(),
@@ -21,7 +26,8 @@ fn tenant(id: &str, created: u64) -> OneTenant {
             weight: 3,
             ..Policy::default()
         },
-    })
+        succeeds: false,
+    }
 }
 
 struct Authorizer {
@@ -88,6 +94,29 @@ async fn a_token_that_is_older_than_its_tenant_opens_nothing() {
         .await;
     authorizer
         .authorize(&acme, &claims_with("iat", json!(made)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_former_tenants_token_of_a_clock_that_is_ahead_opens_nothing() {
+    let authorizer = Authorizer::new();
+    // The leeway is 30 seconds: a token that was issued when the tenant was made may say so much more.
+    let made = now() - 20;
+    let successor = OneTenant::without_keys(Tenant {
+        succeeds: true,
+        ..first("acme", made)
+    });
+    for issued in [made - 1, made, made + 1, made + 30] {
+        authorizer.refused(&successor, &claims_with("iat", json!(issued))).await;
+    }
+    let made = now() - 31;
+    let successor = OneTenant::without_keys(Tenant {
+        succeeds: true,
+        ..first("acme", made)
+    });
+    authorizer
+        .authorize(&successor, &claims_with("iat", json!(made + 31)))
         .await
         .unwrap();
 }

@@ -1,7 +1,7 @@
 //! Rooms by account: what was made for a tenant opens nothing of a later tenant with the same id. Not here: rooms of different
 //! tenants (`rooms`).
 
-use crate::host::{Host, add, entry, query, secret, titles};
+use crate::host::{Host, add, connect, entry, query, secret, titles};
 use riad_core::{ErrorKind, Limits, TenantPass};
 use serde_json::json;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -183,4 +183,80 @@ fn bytes_of(folder: &Path) -> u64 {
             _ => 0,
         })
         .sum()
+}
+
+#[tokio::test]
+async fn an_older_control_database_does_not_open_a_later_accounts_room() {
+    let host = Host::new().await;
+    let former = host.create_tenant("acme").await;
+    host.open(&former).await;
+    let backup = tempfile::tempdir().unwrap();
+    let backup = backup.path().join("control.db");
+    let host = host
+        .reopen(|data| {
+            fs::copy(data.join("control.db"), &backup).unwrap();
+        })
+        .await;
+    host.delete_tenant(&host.pass("acme").await).await;
+    let new = host.create_tenant("acme").await;
+    add(&host.open(&new).await, "new", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let kept = tempfile::tempdir().unwrap();
+    let kept = kept.path().join("control.db");
+    let host = host
+        .reopen(|data| {
+            fs::rename(data.join("control.db"), &kept).unwrap();
+            fs::copy(&backup, data.join("control.db")).unwrap();
+        })
+        .await;
+    // The former tenant lives again, and its key is good.
+    let pass = host.pass("acme").await;
+    assert_eq!(pass.account(), former.account());
+    let refused = host.store.rooms().open(&pass).await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("belongs to another account"), "{refused}");
+    // With the database that belongs to the room it opens, and nothing is lost.
+    let host = host
+        .reopen(|data| fs::rename(&kept, data.join("control.db")).unwrap())
+        .await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(titles(&room, &query("lamp", &[])).await, ["new"]);
+}
+
+#[tokio::test]
+async fn a_room_from_before_rooms_had_ids_gets_one_when_it_is_opened() {
+    let host = Host::new().await;
+    let pass = host.create_tenant("acme").await;
+    add(&host.open(&pass).await, "old", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let forget_in_control = |data: &Path| {
+        connect(data).execute("UPDATE accounts SET room = NULL", []).unwrap();
+    };
+    let room_id = |data: &Path| -> Option<String> {
+        #[expect(clippy::disallowed_methods, reason = "this test looks into a room from outside")]
+        let room = rusqlite::Connection::open(data.join("rooms/acme/room.db")).unwrap();
+        let mut select = room.prepare("SELECT value FROM state WHERE key = 'room_id'").unwrap();
+        let mut rows = select.query([]).unwrap();
+        rows.next().unwrap().map(|row| row.get(0).unwrap())
+    };
+    let host = host
+        .reopen(|data| {
+            forget_in_control(data);
+            #[expect(clippy::disallowed_methods, reason = "this test looks into a room from outside")]
+            let room = rusqlite::Connection::open(data.join("rooms/acme/room.db")).unwrap();
+            room.execute("DELETE FROM state WHERE key = 'room_id'", []).unwrap();
+        })
+        .await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(titles(&room, &query("lamp", &[])).await, ["old"]);
+    drop(room);
+    let host = host.reopen(|_| ()).await;
+    host.open(&host.pass("acme").await).await;
+    let of_account: String = connect(host.data())
+        .query_row("SELECT room FROM accounts", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(of_account.len(), 32);
+    assert_eq!(room_id(host.data()), Some(of_account));
+    // A control database from before is an older one.
+    let host = host.reopen(forget_in_control).await;
+    let refused = host.store.rooms().open(&host.pass("acme").await).await;
+    assert_eq!(refused.map(drop).unwrap_err().kind(), ErrorKind::Unavailable);
 }

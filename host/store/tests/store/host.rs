@@ -162,6 +162,7 @@ pub fn tenant(id: &str) -> Tenant {
         name: format!("Tenant {id}"),
         created: 1,
         policy: Policy::default(),
+        succeeds: false,
     }
 }
 

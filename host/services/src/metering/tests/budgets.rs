@@ -143,6 +143,7 @@ async fn time_is_billed_without_a_key_and_over_a_spent_budget() {
             budget: budget.clone(),
             ..Policy::default()
         },
+        succeeds: false,
     };
     let used = Usage {
         stored_byte_hours: 7,
