@@ -216,6 +216,7 @@ pub(crate) fn start_telemetry(telemetry: &Telemetry, default_filter: &str) -> Re
         service_name: "riad",
         service_version: env!("CARGO_PKG_VERSION"),
         sample_ratio: telemetry.sample_ratio,
+        trust_traceparent: telemetry.trust_traceparent,
     })
 }
 

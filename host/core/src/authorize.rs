@@ -40,6 +40,7 @@ impl TenantPass {
                     grants,
                     policy,
                     budget,
+                    budget_key,
                     ..
                 } = found;
                 Ok(Self::new(PassData {
@@ -49,6 +50,7 @@ impl TenantPass {
                     grants,
                     policy,
                     key_budget: budget,
+                    budget_key,
                     ends,
                     origin,
                 }))
@@ -68,6 +70,7 @@ impl TenantPass {
             Some(tenant) if is_of(&claims, &tenant) => Ok(Self::new(PassData {
                 tenant: tenant.id,
                 account: tenant.account,
+                budget_key: claims.key.clone(),
                 key: claims.key,
                 grants: claims.grants,
                 policy: tenant.policy,

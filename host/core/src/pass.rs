@@ -24,6 +24,7 @@ pub(crate) struct PassData {
     pub grants: Grants,
     pub policy: Policy,
     pub key_budget: Budget,
+    pub budget_key: KeyId,
     /// Whether the key expires, as every token does.
     pub ends: bool,
     pub origin: Origin,
@@ -65,6 +66,12 @@ impl TenantPass {
     #[must_use]
     pub fn key_budget(&self) -> &Budget {
         &self.0.key_budget
+    }
+
+    /// Whose spending the key's budget counts: a key and those that it was rotated to share it.
+    #[must_use]
+    pub fn budget_key(&self) -> &KeyId {
+        &self.0.budget_key
     }
 
     /// Whether the key expires or has a budget of its own. Such a key must not create or change keys, which could outlive it or

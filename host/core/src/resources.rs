@@ -204,8 +204,8 @@ resources! {
         "one each of the requests that run",
         Silent("waits for the commit; a ledger that cannot be written refuses new requests");
     WEBHOOKS = "notices that wait for their receiver",
-        "tenants, first come, first served",
-        "1024; 8 are sent at the same time",
+        "tenants, in turn",
+        "1024, 64 of a tenant; 8 are sent at the same time, 2 of a tenant",
         Silent("the notice is dropped and logged");
     TENANT_RATES = "requests, tokens and searches per minute",
         "nobody: each tenant has its own",

@@ -2,25 +2,31 @@
 //! log. Not here: when a notice is due (`services`), its wire format (`event`).
 
 mod event;
+mod queue;
 
 use crate::client;
 use aws_lc_rs::hmac;
 use event::Event;
+use parking_lot::Mutex;
+use queue::{Bounds, Queue};
 use reqwest::{StatusCode, Url, header};
 use riad_core::{
     Secret,
     ports::{BudgetNotice, Webhooks},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::Notify,
     task::{AbortHandle, JoinSet},
 };
 
-/// Notices that wait (`resources::WEBHOOKS`). A receiver that is down must not cost memory.
-const QUEUE_CAPACITY: usize = 1024;
-/// Notices that are sent at the same time: a receiver that hangs does not delay the others.
-const MAX_CONCURRENT: usize = 8;
+/// `resources::WEBHOOKS`.
+const BOUNDS: Bounds = Bounds {
+    waiting: 1024,
+    waiting_per_tenant: 64,
+    sending: 8,
+    sending_per_tenant: 2,
+};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
@@ -29,8 +35,19 @@ const SIGNATURE: &str = "riad-signature";
 
 /// Posts notices as `CloudEvents`. Dropping it discards notices that are not sent yet.
 pub struct HttpWebhooks {
-    queue: Sender<Delivery>,
+    shared: Arc<Shared>,
     task: AbortHandle,
+}
+
+struct Shared {
+    queue: Mutex<Queue<Delivery>>,
+    pushed: Notify,
+}
+
+/// A notice that is being sent, until it is dropped.
+struct Sending {
+    shared: Arc<Shared>,
+    tenant: String,
 }
 
 struct Delivery {
@@ -62,9 +79,12 @@ impl HttpWebhooks {
         let secret = secret
             .filter(|secret| !secret.reveal().is_empty())
             .map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
-        let (queue, deliveries) = mpsc::channel(QUEUE_CAPACITY);
-        let task = tokio::spawn(run(deliveries, secret, pauses)).abort_handle();
-        Self { queue, task }
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(BOUNDS)),
+            pushed: Notify::new(),
+        });
+        let task = tokio::spawn(run(Arc::clone(&shared), secret, pauses)).abort_handle();
+        Self { shared, task }
     }
 }
 
@@ -83,7 +103,8 @@ impl Webhooks for HttpWebhooks {
                     budget,
                 })
             })
-            .and_then(|delivery| self.queue.try_send(delivery).map_err(|error| error.to_string()));
+            .and_then(|delivery| Ok(self.shared.queue.lock().push(&tenant, delivery)?));
+        self.shared.pushed.notify_one();
         if let Err(error) = queued {
             tracing::warn!(
                 tenant,
@@ -101,28 +122,44 @@ impl Drop for HttpWebhooks {
     }
 }
 
-async fn run(mut deliveries: Receiver<Delivery>, secret: Option<hmac::Key>, pauses: [Duration; 2]) {
+async fn run(shared: Arc<Shared>, secret: Option<hmac::Key>, pauses: [Duration; 2]) {
     // Created at first use: a server without webhooks must start on a machine without root certificates.
     let mut sender = None;
     let mut in_flight = JoinSet::new();
-    while let Some(delivery) = deliveries.recv().await {
+    loop {
+        let next = shared.queue.lock().next();
+        let Some((tenant, delivery)) = next else {
+            tokio::select! {
+                () = shared.pushed.notified() => {}
+                Some(_) = in_flight.join_next() => {}
+            }
+            continue;
+        };
         if sender.is_none() {
             match client::open(ATTEMPT_TIMEOUT) {
                 Ok(client) => {
                     let secret = secret.clone();
                     sender = Some(WebhookClient { client, secret, pauses });
                 }
-                Err(error) => {
-                    tracing::error!(%error, tenant = delivery.tenant, "a webhook is not sent: no HTTP client")
-                }
+                Err(error) => tracing::error!(%error, tenant, "a webhook is not sent: no HTTP client"),
             }
         }
-        if in_flight.len() >= MAX_CONCURRENT {
-            in_flight.join_next().await;
-        }
+        let sending = Sending {
+            shared: Arc::clone(&shared),
+            tenant,
+        };
         if let Some(sender) = sender.clone() {
-            in_flight.spawn(async move { sender.deliver(delivery).await });
+            in_flight.spawn(async move {
+                sender.deliver(delivery).await;
+                drop(sending);
+            });
         }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.shared.queue.lock().end(&self.tenant);
     }
 }
 

@@ -102,7 +102,7 @@ impl Metering {
         let writer = &self.0.writer;
         let account = self.0.accounts.load(writer, pass.account()).await?;
         let plan = self.0.plan(&pass.policy().plan).await?;
-        let key = account.use_key(writer, pass.key()).await?;
+        let key = account.use_key(writer, pass.budget_key()).await?;
         RequestMeter::open(Arc::clone(writer), account, key, pass.clone(), plan, purpose)
     }
 

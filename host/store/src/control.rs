@@ -28,6 +28,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         ledger::CACHED_TOKENS,
         LIVE_KEYS,
         ROOMS,
+        ROTATIONS,
     ],
 };
 
@@ -175,6 +176,12 @@ const LIVE_KEYS: &str = "CREATE INDEX live_keys_of_tenant ON keys (tenant) WHERE
 /// What an account's room is known by: an older copy of this database gives the numbers of accounts again. Without one until the room of an
 /// account from before is opened.
 const ROOMS: &str = "ALTER TABLE accounts ADD COLUMN room TEXT";
+
+/// The key that a rotated one came from, whatever the number of rotations: budgets count the spending of all of them.
+const ROTATIONS: &str = "
+        ALTER TABLE keys ADD COLUMN root TEXT;
+        CREATE INDEX keys_of_root ON keys (root) WHERE root IS NOT NULL;
+    ";
 
 pub(crate) struct Control {
     pub(crate) database: Arc<Database>,

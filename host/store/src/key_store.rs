@@ -199,7 +199,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option
     let found = connection
         .prepare_cached(
             "SELECT keys.id, keys.name, prefix, role, scopes, budget, keys.created, expires, last_used,
-                 number, hash, tenants.id, account, policy
+                 number, hash, tenants.id, account, policy, coalesce(root, keys.id)
              FROM keys JOIN tenants ON tenants.id = keys.tenant
              WHERE hash = ?1 AND revoked = 0 AND (expires IS NULL OR expires > ?2)",
         )?
@@ -211,10 +211,11 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option
                 row.get::<_, String>(11)?,
                 row.get(12)?,
                 row.get::<_, String>(13)?,
+                row.get::<_, String>(14)?,
             ))
         })
         .optional()?;
-    let Some((row, number, hash, tenant, account, policy)) = found else {
+    let Some((row, number, hash, tenant, account, policy, root)) = found else {
         return Ok(None);
     };
     let key = row.finish()?;
@@ -229,6 +230,7 @@ fn find(connection: &Connection, hash: &KeyHash, now: u64) -> StoreResult<Option
             grants: key.grants,
             expires: key.expires,
             budget: key.budget,
+            budget_key: root.parse()?,
             policy: serde_json::from_str(&policy)?,
         }),
     }))
@@ -249,6 +251,10 @@ fn rotate(connection: &Connection, tenant: &ManagedTenant, old: &KeyId, plan: Pl
         audit,
     } = plan(live_key(connection, tenant.tenant(), old)?)?;
     insert(connection, tenant.tenant(), &new)?;
+    connection.execute(
+        "UPDATE keys SET root = (SELECT coalesce(root, id) FROM keys WHERE id = ?1) WHERE id = ?2",
+        (old.as_str(), new.key.id.as_str()),
+    )?;
     match old_expires {
         None => revoke(connection, tenant.tenant(), old)?,
         expires @ Some(_) => {

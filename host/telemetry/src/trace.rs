@@ -38,8 +38,10 @@ pub struct TelemetryConfig<'a> {
     pub otlp_endpoint: Option<String>,
     pub service_name: &'a str,
     pub service_version: &'a str,
-    /// 0 to 1: the share of the traces begun here that are sent. A trace that a caller began follows the caller's choice.
+    /// 0 to 1: the share of the traces that are sent.
     pub sample_ratio: f64,
+    /// Whether a trace that a caller began is sent if the caller says so, and not otherwise. Anybody can say so.
+    pub trust_traceparent: bool,
 }
 
 /// Installs the log, and sends spans of targets `riad*`, level `INFO` and above, to the collector: name, times, position in the
@@ -72,6 +74,7 @@ pub fn start(config: TelemetryConfig<'_>) -> Result<Guard> {
     let route = Arc::new(Route {
         spans,
         sampler: Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio))),
+        trusts_callers: config.trust_traceparent,
     });
     route::set(&route);
     Ok(Guard { route: Some(route) })

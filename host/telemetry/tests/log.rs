@@ -39,6 +39,7 @@ fn logs_something() {
         service_name: "riad",
         service_version: "0",
         sample_ratio: 1.0,
+        trust_traceparent: false,
     };
     let first = start(config.clone()).unwrap();
     let second = start(config).unwrap();

@@ -55,6 +55,7 @@ pub fn key(account: u64) -> KeyRecord {
         grants: Grants::default(),
         expires: None,
         budget: Budget::default(),
+        budget_key: "key_1".parse().unwrap(),
         policy: Policy::default(),
     }
 }

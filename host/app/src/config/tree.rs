@@ -118,6 +118,8 @@ section! {
         otlp_endpoint: Option<String> = None;
         /// Share of the requests that are traced, 0 to 1.
         sample_ratio: f64 = 1.0;
+        /// Whether a `traceparent` header decides whether its request is traced. For a server that only a gateway of one's own reaches.
+        trust_traceparent: bool = false;
         /// Whether metrics have a label for the tenant.
         tenant_label: bool = false;
         /// Tenants with a label of their own; metrics count all others together.

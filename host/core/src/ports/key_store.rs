@@ -20,6 +20,8 @@ pub struct KeyRecord {
     pub grants: Grants,
     pub expires: Option<u64>,
     pub budget: Budget,
+    /// Whose spending the budget counts: the key that this one came from by rotations, or itself.
+    pub budget_key: KeyId,
     pub policy: Policy,
 }
 

@@ -24,7 +24,7 @@ pub trait Ledger: Send + Sync {
 
     async fn head(&self, account: Account) -> Result<ChainHead>;
 
-    /// What an account, or one of its keys, has spent: in total, in the month and on the day of `now` (seconds, UTC).
+    /// What an account, or one of its keys and those that it was rotated to, has spent: in total, in the month and on the day of `now` (seconds, UTC).
     async fn spent(&self, account: Account, key: Option<&KeyId>, now: u64) -> Result<Spent>;
 
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageBucket>>;

@@ -212,6 +212,7 @@ pub(crate) fn pass(key: &str, key_budget: Budget, policy: Policy) -> TenantPass 
     riad_fakes::pass(KeyRecord {
         tenant: "acme".parse().unwrap(),
         key: key.parse().unwrap(),
+        budget_key: key.parse().unwrap(),
         budget: key_budget,
         policy,
         ..riad_fakes::key(1)

@@ -101,7 +101,7 @@ impl RequestMeter {
     ) -> Result<Self> {
         account.with(&writer, |state, now| {
             state.counters.check_left(&pass.policy().budget, "tenant")?;
-            if let Some(counters) = state.key(pass.key(), now) {
+            if let Some(counters) = state.key(pass.budget_key(), now) {
                 counters.check_left(pass.key_budget(), "key")?;
             }
             state.begin_request(&pass.policy().limits)

@@ -142,7 +142,12 @@ async fn operator(store: &Store) -> OperatorPass {
 }
 
 /// Takes the steps of the control database's schema back that came after the ledger's cached tokens.
-pub const UNDO_AFTER_CACHED_TOKENS: &str = "DROP INDEX live_keys_of_tenant;";
+pub const UNDO_AFTER_CACHED_TOKENS: &str = "
+    DROP INDEX live_keys_of_tenant;
+    ALTER TABLE accounts DROP COLUMN room;
+    DROP INDEX keys_of_root;
+    ALTER TABLE keys DROP COLUMN root;
+";
 
 /// The control database as somebody has it who has the file.
 pub fn connect(data: &Path) -> rusqlite::Connection {

@@ -4,12 +4,13 @@
 use super::scrub::scrub;
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, SpanKind, TraceId, TraceState},
+    trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{
-        BatchSpanProcessor, Sampler, SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor,
+        BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SamplingResult,
+        ShouldSample, Span, SpanData, SpanProcessor,
     },
 };
 use parking_lot::RwLock;
@@ -27,7 +28,10 @@ static IS_SET: AtomicBool = AtomicBool::new(false);
 
 pub(super) struct Route {
     pub(super) spans: BatchSpanProcessor,
+    /// Decides about traces that begin here, and follows the decision for their other spans.
     pub(super) sampler: Sampler,
+    /// Whether it follows a caller's decision too.
+    pub(super) trusts_callers: bool,
 }
 
 pub(super) fn set(route: &Arc<Route>) {
@@ -86,6 +90,11 @@ impl ShouldSample for CurrentRoute {
         links: &[Link],
     ) -> SamplingResult {
         match current() {
+            // As for a trace that begins here, and by an id that the caller has not chosen. The span is a part of the caller's trace all the same.
+            Some(route) if is_callers(parent) && !route.trusts_callers => {
+                let trace = RandomIdGenerator::default().new_trace_id();
+                route.sampler.should_sample(None, trace, name, kind, attributes, links)
+            }
             Some(route) => route
                 .sampler
                 .should_sample(parent, trace, name, kind, attributes, links),
@@ -96,4 +105,9 @@ impl ShouldSample for CurrentRoute {
             },
         }
     }
+}
+
+/// Whether the parent is a span of another process.
+fn is_callers(parent: Option<&Context>) -> bool {
+    parent.is_some_and(|parent| parent.span().span_context().is_remote())
 }

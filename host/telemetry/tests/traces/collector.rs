@@ -61,6 +61,16 @@ impl Collector {
         .unwrap()
     }
 
+    /// As behind a gateway of one's own.
+    pub fn start_trusting(&self, sample_ratio: f64) -> Guard {
+        start(TelemetryConfig {
+            sample_ratio,
+            trust_traceparent: true,
+            ..config(Some(self.endpoint.clone()))
+        })
+        .unwrap()
+    }
+
     /// Requests as they came.
     pub fn requests(&self) -> Vec<ExportTraceServiceRequest> {
         let received = self.received.lock().unwrap();

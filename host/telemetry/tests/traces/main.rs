@@ -27,6 +27,7 @@ fn config(otlp_endpoint: Option<String>) -> TelemetryConfig<'static> {
         service_name: "riad",
         service_version: "1.2.3",
         sample_ratio: 1.0,
+        trust_traceparent: false,
     }
 }
 
@@ -208,9 +209,9 @@ async fn fields_have_the_names_of_the_conventions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_that_its_caller_does_not_record_is_not_sent() {
+async fn a_trace_that_a_trusted_caller_does_not_record_is_not_sent() {
     let collector = Collector::listen().await;
-    let guard = collector.start(1.0);
+    let guard = collector.start_trusting(1.0);
     serve(Some(&format!("00-{TRACE}-{CALLER}-00"))).await;
     guard.shutdown();
     assert_eq!(collector.names(), Vec::<String>::new());
@@ -261,9 +262,28 @@ async fn only_our_spans_of_some_weight_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_share_of_zero_sends_only_what_callers_record() {
+async fn callers_do_not_decide_whether_their_traces_are_sent() {
     let collector = Collector::listen().await;
     let guard = collector.start(0.0);
+    for traceparent in [None, Some(format!("00-{TRACE}-{CALLER}-01"))] {
+        serve(traceparent.as_deref()).await;
+    }
+    assert!(guard.flush());
+    assert_eq!(collector.names(), Vec::<String>::new());
+    guard.shutdown();
+    let guard = collector.start(1.0);
+    serve(Some(&format!("00-{TRACE}-{CALLER}-00"))).await;
+    guard.shutdown();
+    assert_eq!(collector.spans().len(), 7);
+    let request = collector.span("request");
+    let hex: String = request.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, TRACE, "it is a part of the caller's trace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_is_trusted_decides_whether_its_traces_are_sent() {
+    let collector = Collector::listen().await;
+    let guard = collector.start_trusting(0.0);
     serve(None).await;
     assert!(guard.flush());
     assert_eq!(collector.names(), Vec::<String>::new());

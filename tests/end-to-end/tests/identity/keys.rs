@@ -259,6 +259,42 @@ async fn an_admin_rotates_a_key_to_which_the_operator_gave_a_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_goes_on_with_what_was_spent_of_its_budget() {
+    let host = TestHost::builder().max_sequences(1).start().await;
+    let acme = host.tenant("acme").await;
+    let chat = hello().with("max_tokens", 2);
+    let (made, caller) = make(&acme, json!({"name": "job", "budget": {"total_tokens": 1_000_000}})).await;
+    caller.chat(&chat).await;
+    let entries = host.entries_when("acme", 1).await;
+    let tokens = |name: &str| entries[0][name].as_u64().unwrap();
+    let spent = tokens("prompt_tokens") + tokens("completion_tokens") + tokens("embedded_tokens");
+    // Enough for one chat, and not for a second one.
+    let path = format!("/v1/keys/{}", id(&made));
+    acme.patch(&path, &json!({"budget": {"total_tokens": 2 * spent - 1}}))
+        .await
+        .ok();
+    let rotated = acme
+        .post(&format!("{path}/rotate"), &json!({"overlap_seconds": 600}))
+        .await;
+    assert_eq!(rotated.status, 201, "{}", rotated.body);
+    let rotated = rotated.json();
+    let twice = acme
+        .post(&format!("/v1/keys/{}/rotate", id(&rotated)), &json!({}))
+        .await;
+    assert_eq!(twice.status, 201, "{}", twice.body);
+    let key = twice.json()["key"].as_str().unwrap().to_owned();
+    for caller in [caller, host.caller(&key)] {
+        caller.try_chat(&chat).await.refused(429, "insufficient_quota");
+    }
+    // Also from what the ledger has.
+    let host = host.restart().await;
+    host.caller(&key)
+        .try_chat(&chat)
+        .await
+        .refused(429, "insufficient_quota");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_refused_from_its_expiry_on() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;

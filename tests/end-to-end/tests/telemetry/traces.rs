@@ -26,6 +26,7 @@ fn send_to(collector: &Collector) -> Guard {
         service_name: "riad",
         service_version: "0.0.0",
         sample_ratio: 1.0,
+        trust_traceparent: false,
     })
     .unwrap()
 }

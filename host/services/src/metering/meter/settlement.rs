@@ -48,7 +48,7 @@ impl Inner {
             };
             (state.at_most, state.held) = (left, amount);
             account.counters.release(freed);
-            if let Some(counters) = account.key(self.pass.key(), now) {
+            if let Some(counters) = account.key(self.pass.budget_key(), now) {
                 counters.release(freed);
             }
             self.writer.subtract_held(freed);
@@ -108,14 +108,14 @@ impl Inner {
                 nanos: amount.nanos.saturating_sub(state.held.nanos),
             };
             account.counters.check_room(&policy.budget, need, "tenant")?;
-            if let Some(counters) = account.key(self.pass.key(), now) {
+            if let Some(counters) = account.key(self.pass.budget_key(), now) {
                 counters.check_room(self.pass.key_budget(), need, "key")?;
             }
             account.take_tokens(&policy.limits, need.tokens)?;
 
             (state.at_most, state.held) = (at_most, amount);
             account.counters.hold(need);
-            if let Some(counters) = account.key(self.pass.key(), now) {
+            if let Some(counters) = account.key(self.pass.budget_key(), now) {
                 counters.hold(need);
             }
             self.writer.add_held(need);
@@ -148,7 +148,7 @@ impl Inner {
             let held = state.held;
             account.end_request();
             account.counters.release(held);
-            if let Some(counters) = account.key(self.pass.key(), now) {
+            if let Some(counters) = account.key(self.pass.budget_key(), now) {
                 counters.release(held);
             }
             self.writer.subtract_held(held);
