@@ -14,7 +14,8 @@ pub struct NewKey {
     /// `admin` (also if it is not given), `user` or `read-only`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Any of `chat`, `documents`, `plugins`, `adapters`, `usage`; all if it is not given.
+    /// Any of `chat`, `documents`, `plugins`, `adapters`, `usage`; all if it is not given. An admin's key with `plugins` reads through its
+    /// plugins the prompts, passages and answers of all the tenant's requests, and any key with `plugins` reads what they log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// What may be spent with this key, within the tenant's budget.

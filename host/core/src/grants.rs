@@ -12,7 +12,8 @@ pub enum Scope {
     Chat,
     /// Documents and searches.
     Documents,
-    /// Plugins, the pipeline, settings and logs.
+    /// Plugins, the pipeline, settings and logs. Whoever may change plugins reads what passes through them: a plugin sees the prompts,
+    /// passages and answers of all the tenant's requests, and what it logs is read with this scope, also by keys that only read.
     Plugins,
     Adapters,
     /// Usage, costs, receipts, the audit log and, for admins, keys.

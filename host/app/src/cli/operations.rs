@@ -55,7 +55,8 @@ pub enum KeyCommand {
         /// admin, user or read-only
         #[arg(long, default_value_t = KeyRole::Admin)]
         role: KeyRole,
-        /// chat, documents, plugins, adapters, usage; all if it is not given
+        /// chat, documents, plugins, adapters, usage; all if it is not given. With plugins, a key also reads what plugins log, and an
+        /// admin's, through its own plugins, every prompt and document of the tenant
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
         scopes: Vec<Scope>,
         /// Days until the key expires; it never does if this is not given
