@@ -15,7 +15,8 @@ use axum::{Extension, Json, extract::State, http::StatusCode, response::Response
 use riad_api_types::documents::{
     DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument,
 };
-use riad_services::Kept;
+use riad_core::{DocumentId, TenantPass, ports::RequestMark};
+use riad_services::{Kept, Services};
 use upload::{DocumentForm, Upload};
 
 const DEFAULT_LIMIT: u32 = 20;
@@ -28,10 +29,22 @@ pub(crate) async fn create_document(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     Extension(upload): Extension<Kept>,
+    mark: Option<Extension<RequestMark>>,
     Upload(request): Upload,
 ) -> ApiResult<(StatusCode, Json<Document>)> {
-    let document = state.services.documents().create(&pass, request, upload).await?;
+    let mark = mark.map(|Extension(mark)| mark);
+    let document = state.services.documents().create(&pass, request, upload, mark).await?;
     Ok((StatusCode::CREATED, Json(document.into())))
+}
+
+/// What `create_document` answered, or would have, for a document that is there.
+pub(crate) async fn created(
+    services: &Services,
+    pass: &TenantPass,
+    id: &DocumentId,
+) -> ApiResult<(StatusCode, Json<Document>)> {
+    let found = services.documents().open(pass, id).await?;
+    Ok((StatusCode::CREATED, Json(found.document().clone().into())))
 }
 
 /// List the caller's documents, without their texts

@@ -1,7 +1,7 @@
 //! Layer: a request with an `Idempotency-Key` runs once; the same request under the same key gets the stored answer.
 //! Not here: where answers are stored, and for how long (`services`).
 
-use crate::{body::RawBody, error::ApiResult, tasks::Tasks};
+use crate::{body::RawBody, documents, error::ApiResult, tasks::Tasks};
 use axum::{
     Extension,
     body::{Body, Bytes},
@@ -39,7 +39,7 @@ pub(crate) async fn run_once(
         .to_str()
         .map_err(|_| Error::invalid("an Idempotency-Key may have visible ASCII characters only"))?
         .to_owned();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     // The clone carries the route's limit on bodies.
     let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts.clone(), body), &()).await?;
     let digest = Digest::of_parts(&[
@@ -50,8 +50,13 @@ pub(crate) async fn run_once(
     ]);
     let claim = match services.idempotency().begin(&pass, scope, &key, digest).await? {
         IdempotentStart::Replay(stored) => return Ok(replay(stored)),
+        IdempotentStart::Stored(document) => {
+            let created = documents::created(&services, &pass, &document).await?;
+            return Ok(marked(created.into_response()));
+        }
         IdempotentStart::Run(claim) => claim,
     };
+    parts.extensions.insert(claim.mark(digest));
     let (answer, answered) = oneshot::channel();
     let max_bytes = services.limits().idempotency_bytes;
     // In a task of its own, which ends although the client goes away: a later request gets the answer.
@@ -125,7 +130,14 @@ fn replay(stored: StoredResponse) -> Response {
     if let Ok(content_type) = HeaderValue::from_str(&stored.content_type) {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    marked(response)
+}
+
+/// Says that the request was not run again.
+fn marked(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 

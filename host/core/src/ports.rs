@@ -33,7 +33,7 @@ pub use engine::{
     AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
     ResidentAdapter, UsageReporter,
 };
-pub use idempotency::{IdempotencyStore, StoredResponse};
+pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use ledger::Ledger;
 pub use plans::Plans;

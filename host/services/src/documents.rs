@@ -14,7 +14,7 @@ use riad_core::{
     document::{Document, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
     ledger::Kind,
-    ports::Room,
+    ports::{RequestMark, Room},
     price::Usage,
 };
 use std::sync::Arc;
@@ -54,11 +54,18 @@ pub struct DocumentService(pub(crate) Arc<Shared>);
 
 impl DocumentService {
     /// When it returns, a search finds the document. `upload` is kept as long as a processor works for it, also when the caller has gone.
+    /// `mark` is the request's idempotency key, if it has one.
     ///
     /// # Errors
     /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit, `StorageFull` if it does not fit into
     /// the room; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat. Nothing is stored then.
-    pub async fn create(&self, pass: &TenantPass, request: DocumentRequest, upload: Kept) -> Result<Document> {
+    pub async fn create(
+        &self,
+        pass: &TenantPass,
+        request: DocumentRequest,
+        upload: Kept,
+        mark: Option<RequestMark>,
+    ) -> Result<Document> {
         pass.require(Scope::Documents, Access::Write)?;
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
@@ -67,7 +74,7 @@ impl DocumentService {
         let meter = self.0.metering.admit(pass, purpose).await?;
         // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
         let work = self.0.workers.work(pass).keep(upload).keep(meter.handle());
-        let stored = self.store(pass, title, request, &meter, work).await;
+        let stored = self.store(pass, title, request, mark, &meter, work).await;
         let document = meter.record_engine_result(stored)?;
         meter.settle().await?;
         Ok(document)
@@ -79,6 +86,7 @@ impl DocumentService {
         pass: &TenantPass,
         title: String,
         request: DocumentRequest,
+        mark: Option<RequestMark>,
         meter: &RequestMeter,
         mut work: Work,
     ) -> Result<Document> {
@@ -116,7 +124,7 @@ impl DocumentService {
         meter.record_usage(|used| used.requests = 1);
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
-            let document = room.documents.insert(document, chunks).await?;
+            let document = room.documents.insert(document, chunks, mark).await?;
             audit::record(&shared, &pass, "document.create", document.id.as_str()).await?;
             Ok(document)
         })

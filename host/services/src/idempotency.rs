@@ -2,9 +2,9 @@
 
 use crate::shared::Shared;
 use riad_core::{
-    Digest, Error, ErrorKind, Result, TenantPass, Timestamp,
+    Digest, DocumentId, Error, ErrorKind, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    ports::StoredResponse,
+    ports::{KeptRequest, RequestMark, StoredResponse},
 };
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ const KEY_MAX: usize = 255;
 pub enum IdempotentStart {
     /// With the stored response of the first request.
     Replay(StoredResponse),
+    /// With the document that the first request stored, although its answer was not kept.
+    Stored(DocumentId),
     /// By running it: it is the first. No other request with the key runs until the claim is dropped.
     Run(Claim),
 }
@@ -54,7 +56,13 @@ impl IdempotencyService {
         };
         let room = self.0.rooms.open(pass).await?;
         match room.idempotency.get(key, not_before(&self.0)).await? {
-            Some(response) if response.request == request => Ok(IdempotentStart::Replay(response)),
+            Some(KeptRequest::Answered(response)) if response.request == request => {
+                Ok(IdempotentStart::Replay(response))
+            }
+            Some(KeptRequest::Stored {
+                request: first,
+                document,
+            }) if first == request => Ok(IdempotentStart::Stored(document)),
             Some(_) => Err(Error::invalid(
                 "this Idempotency-Key was used with another request; use a new key for a new request",
             )),
@@ -68,6 +76,15 @@ impl IdempotencyService {
 }
 
 impl Claim {
+    /// For what the request stores, so that a repetition does not store it again.
+    #[must_use]
+    pub fn mark(&self, request: Digest) -> RequestMark {
+        RequestMark {
+            key: self.key.clone(),
+            request,
+        }
+    }
+
     /// Stores the response. One that is too long is not stored, so a repeated request runs again.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use crate::{
     changes,
     error::{Failure, StoreResult, run_with_permit},
-    metadata, names,
+    idempotency, metadata, names,
     room::RoomState,
     search,
 };
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use riad_core::{
     DocumentId, Error, Result, Timestamp,
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
-    ports::Documents,
+    ports::{Documents, RequestMark},
 };
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
 use std::{ops::Range, sync::Arc};
@@ -23,10 +23,15 @@ pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>, pub(crate) u64);
 
 #[async_trait]
 impl Documents for RoomDocuments {
-    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
+    async fn insert(
+        &self,
+        document: NewDocument,
+        chunks: Vec<NewChunk>,
+        mark: Option<RequestMark>,
+    ) -> Result<Document> {
         let (room, most) = (self.0.clone(), self.1);
         run_with_permit(&self.0.database.write_permits, move || {
-            insert(&room, most, document, &chunks)
+            insert(&room, most, document, &chunks, mark.as_ref())
         })
         .await
     }
@@ -56,7 +61,13 @@ impl Documents for RoomDocuments {
     }
 }
 
-fn insert(room: &RoomState, most: u64, document: NewDocument, chunks: &[NewChunk]) -> StoreResult<Document> {
+fn insert(
+    room: &RoomState,
+    most: u64,
+    document: NewDocument,
+    chunks: &[NewChunk],
+    mark: Option<&RequestMark>,
+) -> StoreResult<Document> {
     for chunk in chunks {
         check_embedding(room, &chunk.embedding)?;
     }
@@ -69,6 +80,9 @@ fn insert(room: &RoomState, most: u64, document: NewDocument, chunks: &[NewChunk
             insert_tags(connection, number, &document)?;
             let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
             let change = changes::record(connection, false, first, last)?;
+            if let Some(mark) = mark {
+                idempotency::mark(connection, mark, &document.id)?;
+            }
             room.check_quota(connection, most)?;
             Ok((document, change))
         },

@@ -8,8 +8,8 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Result,
-    ports::{IdempotencyStore, StoredResponse},
+    DocumentId, Result, Timestamp,
+    ports::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct RoomIdempotencyStore(pub(crate) Arc<RoomState>);
 
 #[async_trait]
 impl IdempotencyStore for RoomIdempotencyStore {
-    async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>> {
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<KeptRequest>> {
         let (room, key) = (self.0.clone(), key.to_owned());
         run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| get(connection, &key, not_before))
@@ -53,7 +53,22 @@ impl IdempotencyStore for RoomIdempotencyStore {
     }
 }
 
-fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Option<StoredResponse>> {
+/// The status of a row whose request has stored the document that its body names, and has no answer yet.
+const STORED: u16 = 0;
+
+/// In the transaction that stores the document. The answer takes its place.
+pub(crate) fn mark(connection: &Connection, mark: &RequestMark, document: &DocumentId) -> StoreResult<()> {
+    let created = Timestamp::now().as_seconds().cast_signed();
+    let document = document.as_str().as_bytes();
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO replies (key, request, status, content_type, body, created) VALUES (?1, ?2, ?3, '', ?4, ?5)",
+        )?
+        .execute((&mark.key, String::from(mark.request), STORED, document, created))?;
+    Ok(())
+}
+
+fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Option<KeptRequest>> {
     let found = connection
         .prepare_cached(
             "SELECT request, status, content_type, body, created FROM replies WHERE key = ?1 AND created >= ?2",
@@ -70,13 +85,18 @@ fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Optio
         .optional()?;
     found
         .map(|(request, status, content_type, body, created)| {
-            Ok(StoredResponse {
-                request: request.parse()?,
+            let request = request.parse()?;
+            if status == STORED {
+                let document = String::from_utf8_lossy(&body).parse()?;
+                return Ok(KeptRequest::Stored { request, document });
+            }
+            Ok(KeptRequest::Answered(StoredResponse {
+                request,
                 status,
                 content_type,
                 body: Bytes::from(body),
                 created: created.cast_unsigned(),
-            })
+            }))
         })
         .transpose()
 }

@@ -290,3 +290,30 @@ async fn a_stored_answer_needs_the_scope_of_its_request() {
             .refused(403, "insufficient_permissions");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_stored_once_also_if_its_answer_was_not_kept() {
+    let host = TestHost::builder()
+        .max_sequences(1)
+        .limits(|limits| limits.idempotency_bytes = 1024)
+        .start()
+        .await;
+    let (acme, globex) = host.neighbors().await;
+    let before = acme.get("/v1/documents").await.ok()["data"].as_array().unwrap().len();
+    // An answer that is too long to be kept, as it is missing after a kill.
+    let body = json!({"title": "T", "text": "The text.", "metadata": {"note": "x".repeat(2000)}});
+    let first = acme.post_once("/v1/documents", &body, "upload").await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let host = host.restart().await;
+    let (acme, globex) = (host.caller(&acme.key), host.caller(&globex.key));
+    let again = acme.post_once("/v1/documents", &body, "upload").await;
+    assert_eq!((again.status, again.json()), (first.status, first.json()));
+    assert!(replayed(&again) && !replayed(&first));
+    let documents = acme.get("/v1/documents").await.ok();
+    assert_eq!(documents["data"].as_array().unwrap().len(), before + 1, "{documents}");
+    let other = json!({"title": "Other", "text": "The text."});
+    acme.post_once("/v1/documents", &other, "upload").await.refused(400, "");
+    // The key is the tenant's own.
+    let theirs = globex.post_once("/v1/documents", &body, "upload").await;
+    assert!(theirs.status == 201 && !replayed(&theirs), "{}", theirs.body);
+}

@@ -184,6 +184,10 @@ async fn fill(services: &Services, pass: &TenantPass) {
             metadata: Metadata::default(),
             format: Format::Markdown,
         };
-        services.documents().create(pass, request, Arc::new(())).await.unwrap();
+        services
+            .documents()
+            .create(pass, request, Arc::new(()), None)
+            .await
+            .unwrap();
     }
 }

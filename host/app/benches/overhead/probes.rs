@@ -13,8 +13,8 @@ use riad_core::{
     plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
     ports::{
         Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
-        Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, Room, Rooms,
-        Sandbox, Scheduler, SettingsStore, StoredBytes,
+        Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,
+        Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -140,8 +140,13 @@ impl Rooms for Timed<dyn Rooms> {
 
 #[async_trait]
 impl Documents for Timed<dyn Documents> {
-    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document> {
-        self.port.insert(document, chunks).await
+    async fn insert(
+        &self,
+        document: NewDocument,
+        chunks: Vec<NewChunk>,
+        mark: Option<RequestMark>,
+    ) -> Result<Document> {
+        self.port.insert(document, chunks, mark).await
     }
 
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {

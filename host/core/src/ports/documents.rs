@@ -1,5 +1,6 @@
 //! The documents of one room.
 
+use super::RequestMark;
 use crate::{
     DocumentId, Result,
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
@@ -12,8 +13,10 @@ use std::ops::Range;
 #[async_trait]
 pub trait Documents: Send + Sync {
     /// Stores a document with its chunks in one transaction and puts them into the open index. When it returns, a search
-    /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way.
-    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>) -> Result<Document>;
+    /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way. `mark` is the request that is not to
+    /// store it a second time: kept in the same transaction, for [`super::IdempotencyStore::get`].
+    async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>, mark: Option<RequestMark>)
+    -> Result<Document>;
 
     /// The document, and the bytes of its text that are in the range, which may begin and end between those of a character. `NotFound` if
     /// this room has none with the id.

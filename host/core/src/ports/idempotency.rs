@@ -1,6 +1,6 @@
 //! Stored responses: a request that is repeated under its idempotency key gets the first one's and does not run again.
 
-use crate::{Digest, Result};
+use crate::{Digest, DocumentId, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -16,11 +16,30 @@ pub struct StoredResponse {
     pub created: u64,
 }
 
+/// A request under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestMark {
+    pub key: String,
+    /// Of method, path and body.
+    pub request: Digest,
+}
+
+/// What is kept of a request under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptRequest {
+    Answered(StoredResponse),
+    /// It has stored a document, and its answer was not kept: the process died in between, or the answer was too long.
+    Stored {
+        request: Digest,
+        document: DocumentId,
+    },
+}
+
 /// The implementation is bound to one room: an answer has a tenant's content in it.
 #[async_trait]
 pub trait IdempotencyStore: Send + Sync {
-    /// The answer under an idempotency key, if it is not older than `not_before`.
-    async fn get(&self, key: &str, not_before: u64) -> Result<Option<StoredResponse>>;
+    /// What is kept under an idempotency key, if it is not older than `not_before`.
+    async fn get(&self, key: &str, not_before: u64) -> Result<Option<KeptRequest>>;
 
     /// Keeps an answer and forgets those that are older than `not_before`.
     async fn put(&self, key: &str, response: &StoredResponse, not_before: u64) -> Result<()>;

@@ -221,8 +221,8 @@ async fn a_filter_with_many_candidates_searches_the_index() {
     };
     let (near, near_chunks) = bulk("near", "other", 0..100);
     let (far, far_chunks) = bulk("far", "wanted", 1_000..3_500);
-    room.documents.insert(near, near_chunks).await.unwrap();
-    room.documents.insert(far, far_chunks).await.unwrap();
+    room.documents.insert(near, near_chunks, None).await.unwrap();
+    room.documents.insert(far, far_chunks, None).await.unwrap();
     let mut query = query("", &[1.0, 0.0, 0.0, 0.0]);
     assert_eq!(titles(&room, &query).await, ["near"; 10]);
     query.filter = metadata(json!({"kind": "wanted"}));
@@ -272,14 +272,23 @@ async fn a_document_with_a_wrong_embedding_changes_nothing() {
         text: String::new(),
         metadata: metadata(json!({})),
     };
-    let empty = room.documents.insert(document("empty"), Vec::new()).await.unwrap();
+    let empty = room
+        .documents
+        .insert(document("empty"), Vec::new(), None)
+        .await
+        .unwrap();
     for embedding in [vec![1.0; 3], vec![f32::NAN; 4]] {
         let chunk = NewChunk {
             text: "wrong".into(),
             offset: 0,
             embedding,
         };
-        assert!(room.documents.insert(document("wrong"), vec![chunk]).await.is_err());
+        assert!(
+            room.documents
+                .insert(document("wrong"), vec![chunk], None)
+                .await
+                .is_err()
+        );
     }
     assert_eq!(
         room.documents

@@ -230,7 +230,7 @@ pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIO
         offset: 0,
         embedding: embedding.to_vec(),
     };
-    room.documents.insert(document, vec![chunk]).await.unwrap()
+    room.documents.insert(document, vec![chunk], None).await.unwrap()
 }
 
 pub fn query(text: &str, embedding: &[f32]) -> SearchQuery {

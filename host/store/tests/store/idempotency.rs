@@ -2,7 +2,11 @@
 
 use crate::host::Host;
 use bytes::Bytes;
-use riad_core::{Digest, ports::StoredResponse};
+use riad_core::{
+    Digest,
+    document::{Metadata, NewDocument, Page},
+    ports::{KeptRequest, RequestMark, StoredResponse},
+};
 
 fn response(body: &'static [u8], created: u64) -> StoredResponse {
     StoredResponse {
@@ -27,7 +31,10 @@ async fn an_answer_is_kept_in_its_room_also_after_a_restart() {
     drop((room, other));
     let host = host.reopen(|_| ()).await;
     let room = host.open(&host.pass("acme").await).await;
-    assert_eq!(room.idempotency.get("k", 0).await.unwrap(), Some(kept));
+    assert_eq!(
+        room.idempotency.get("k", 0).await.unwrap(),
+        Some(KeptRequest::Answered(kept))
+    );
 }
 
 #[tokio::test]
@@ -49,6 +56,38 @@ async fn an_expired_response_is_not_returned_and_is_deleted_later() {
     room.idempotency.put("new", &response(b"newer", 40), 11).await.unwrap();
     assert_eq!(
         room.idempotency.get("new", 11).await.unwrap(),
-        Some(response(b"newer", 40))
+        Some(KeptRequest::Answered(response(b"newer", 40)))
     );
+}
+
+#[tokio::test]
+async fn a_document_and_the_mark_of_its_request_survive_a_kill_together() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let document = NewDocument {
+        title: "T".into(),
+        text: "text".into(),
+        metadata: Metadata::new(),
+    };
+    let request = Digest::of(b"the request");
+    let mark = RequestMark {
+        key: "k".into(),
+        request,
+    };
+    let made = room.documents.insert(document, vec![], Some(mark)).await.unwrap();
+    drop(room);
+    // Before its answer is kept.
+    let host = host.reopen_unclosed(|_| ()).await;
+    let room = host.open(&host.pass("acme").await).await;
+    let stored = KeptRequest::Stored {
+        request,
+        document: made.id.clone(),
+    };
+    assert_eq!(room.idempotency.get("k", 0).await.unwrap(), Some(stored));
+    let page = Page { after: None, limit: 10 };
+    assert_eq!(room.documents.list(&page).await.unwrap(), [made]);
+    let answer = response(b"{}", 100);
+    room.idempotency.put("k", &answer, 0).await.unwrap();
+    let kept = room.idempotency.get("k", 0).await.unwrap();
+    assert_eq!(kept, Some(KeptRequest::Answered(answer)));
 }

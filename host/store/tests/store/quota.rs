@@ -41,7 +41,7 @@ async fn insert(room: &Room, title: &str, bytes: usize) -> Result<Document> {
         offset: 0,
         embedding: vec![1.0, 0.0, 0.0, 0.0],
     };
-    room.documents.insert(document, vec![chunk]).await
+    room.documents.insert(document, vec![chunk], None).await
 }
 
 fn alias(name: &str) -> AdapterAlias {

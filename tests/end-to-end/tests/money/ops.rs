@@ -141,7 +141,7 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
             };
             services
                 .documents()
-                .create(pass, request, Arc::new(()))
+                .create(pass, request, Arc::new(()), None)
                 .await
                 .map(|_| ())
         }
