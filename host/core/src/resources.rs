@@ -162,8 +162,12 @@ resources! {
         );
     PLUGIN_SQL = "statements of a plugin's SQL store",
         "the room's own plugins, first come, first served",
-        "one at a time, each for `limits.sql_ms`",
+        "one at a time, each for `limits.sql_ms` in `limits.sql_memory_bytes`; `limits.sql_request_ms` of a request",
         Silent("waits; the guest's own deadline ends it");
+    STORED_BYTES = "bytes of rooms on the disk",
+        "nobody: each tenant has its own",
+        "`limits.room_bytes`, or the tenant's `stored_bytes`",
+        Silent("507 with the bytes that are stored and that may be, before anything is changed");
     ANSWERS = "tokens that the engine has computed and the client has not read",
         "nobody: each request has its own",
         "`max_tokens` of each of its choices; `limits.choices`",

@@ -11,7 +11,7 @@ use std::{
 /// What a generation's configuration may have, beside its weights.
 const CONFIG_BYTES: i64 = 64 << 10;
 
-/// As of the last change.
+/// `resources::STORED_BYTES`, as of the last change.
 #[derive(Default)]
 pub(crate) struct StoredBytes {
     /// `room.db`, and the files of index, adapters and plugins.
