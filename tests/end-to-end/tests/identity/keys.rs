@@ -268,9 +268,9 @@ async fn a_rotated_key_goes_on_with_what_was_spent_of_its_budget() {
     let entries = host.entries_when("acme", 1).await;
     let tokens = |name: &str| entries[0][name].as_u64().unwrap();
     let spent = tokens("prompt_tokens") + tokens("completion_tokens") + tokens("embedded_tokens");
-    // Enough for one chat, and not for a second one.
+    // Enough for a chat before and one after the rotation, and not for a third one.
     let path = format!("/v1/keys/{}", id(&made));
-    acme.patch(&path, &json!({"budget": {"total_tokens": 2 * spent - 1}}))
+    acme.patch(&path, &json!({"budget": {"total_tokens": 3 * spent - 1}}))
         .await
         .ok();
     let rotated = acme
@@ -283,6 +283,7 @@ async fn a_rotated_key_goes_on_with_what_was_spent_of_its_budget() {
         .await;
     assert_eq!(twice.status, 201, "{}", twice.body);
     let key = twice.json()["key"].as_str().unwrap().to_owned();
+    host.caller(&key).chat(&chat).await;
     for caller in [caller, host.caller(&key)] {
         caller.try_chat(&chat).await.refused(429, "insufficient_quota");
     }

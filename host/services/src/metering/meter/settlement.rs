@@ -176,7 +176,7 @@ impl Inner {
                 let (tenant, key) = (self.pass.tenant(), self.pass.key());
                 let (whole, own) = (&self.pass.policy().budget, self.pass.key_budget());
                 notices.push((&whole.webhook, account.counters.spend(spent, whole, tenant, None)));
-                if let Some(counters) = account.key(key, now) {
+                if let Some(counters) = account.key(self.pass.budget_key(), now) {
                     notices.push((&own.webhook, counters.spend(spent, own, tenant, Some(key))));
                 }
             }
