@@ -67,7 +67,7 @@ impl Pace {
             return None;
         }
         let rate = (mixed.seconds - alone.seconds) / (mixed.cost - alone.cost);
-        // Prompts seem to cost nothing, or there were never more rows with them than without: the next steps will tell.
+        // Prompts seem to cost nothing, or there were never more rows with them than without. A step without prompts will tell.
         if !(rate.is_finite() && rate > 0.0) {
             return None;
         }
