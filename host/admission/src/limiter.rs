@@ -5,8 +5,13 @@ use crate::{
     queue::{Bounds, Decision, Policy, Queue, Rejection, Request, RequestId, Verdict},
 };
 use parking_lot::Mutex;
-use riad_core::resources::Resource;
-use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
+use riad_core::{Account, Error, resources::Resource};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// Hands out permits for a resource. Clones share it.
@@ -81,6 +86,29 @@ impl<P: Policy> Limiter<P> {
             }
             Verdict::Rejected(rejection) => Err(rejection),
         }
+    }
+
+    /// Waits for `units` of the resource, for `longest` at the most.
+    ///
+    /// # Errors
+    /// What the resource says to those who are refused, and to come again after `retry`.
+    pub async fn acquire_within(
+        &self,
+        account: Account,
+        units: u32,
+        longest: Duration,
+        retry: Duration,
+    ) -> Result<Permit<P>, Error>
+    where
+        P: Policy<Detail = ()>,
+    {
+        let request = Request {
+            units,
+            expires: self.now().checked_add(longest),
+            ..Request::new(account, ())
+        };
+        let permit = self.acquire(request).await;
+        permit.map_err(|_| self.resource().refuse_for(retry))
     }
 
     /// Reads the queue as it is now.

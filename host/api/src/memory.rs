@@ -85,15 +85,9 @@ impl MemoryLimiter {
     /// `Busy` if many of the account's requests wait, or this one has waited for too long.
     pub async fn acquire(&self, account: Account, bytes: u64) -> Result<MemoryPermit, Error> {
         let units = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        let request = riad_admission::Request {
-            units: units.clamp(1, self.share),
-            expires: self.kibibytes.now().checked_add(LONGEST),
-            ..riad_admission::Request::new(account, ())
-        };
-        match self.kibibytes.acquire(request).await {
-            Ok(permit) => Ok(MemoryPermit(Arc::new(permit))),
-            Err(_) => Err(self.kibibytes.resource().refuse_for(RETRY)),
-        }
+        let units = units.clamp(1, self.share);
+        let permit = self.kibibytes.acquire_within(account, units, LONGEST, RETRY).await?;
+        Ok(MemoryPermit(Arc::new(permit)))
     }
 }
 

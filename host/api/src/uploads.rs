@@ -2,7 +2,7 @@
 //! neither many nor slow ones keep the others out. An upload that waits holds nothing but a connection, and few may wait.
 //! Not here: how large an upload may be (`router`).
 
-use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Request};
+use riad_admission::{Bounds, FewestHeld, Limiter, Permit};
 use riad_core::{Account, Error, resources};
 use std::time::Duration;
 
@@ -34,12 +34,7 @@ impl UploadLimiter {
     /// # Errors
     /// `Busy` when many uploads of the tenant wait, or the wait is too long.
     pub async fn acquire(&self, account: Account) -> Result<UploadPermit, Error> {
-        let request = Request {
-            expires: self.0.now().checked_add(LONGEST),
-            ..Request::new(account, ())
-        };
-        let permit = self.0.acquire(request).await;
-        permit.map_err(|_| self.0.resource().refuse_for(RETRY))
+        self.0.acquire_within(account, 1, LONGEST, RETRY).await
     }
 }
 

@@ -134,9 +134,14 @@ impl Sequence {
         }
     }
 
+    /// The position of its first token that is not computed and not planned.
+    pub fn next_position(&self) -> usize {
+        self.computed + self.planned
+    }
+
     /// Tokens that are not computed and not planned.
     pub fn remaining(&self) -> usize {
-        self.tokens.len().saturating_sub(self.computed + self.planned)
+        self.tokens.len().saturating_sub(self.next_position())
     }
 
     /// Tokens that are not computed.

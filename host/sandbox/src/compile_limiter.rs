@@ -1,7 +1,7 @@
 //! Which components may be compiled: two at the same time, of two accounts. A compilation cannot be interrupted in favor of
 //! another, so one account never has both places, whatever it uploads: the others' next component waits for none of its own.
 
-use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Request};
+use riad_admission::{Bounds, FewestHeld, Limiter, Permit};
 use riad_core::{Account, Limits, Result, resources};
 use std::{sync::Arc, time::Duration};
 
@@ -38,12 +38,7 @@ impl CompileLimiter {
     /// Waits for a place, as long as for guest instances. `None` is the server itself, which needs none.
     pub(crate) async fn acquire(&self, account: Option<Account>) -> Result<Option<Arc<CompilePermit>>> {
         let Some(account) = account else { return Ok(None) };
-        let request = Request {
-            expires: self.places.now().checked_add(self.longest),
-            ..Request::new(account, ())
-        };
-        let permit = self.places.acquire(request).await;
-        let permit = permit.map_err(|_| self.places.resource().refuse_for(RETRY))?;
+        let permit = self.places.acquire_within(account, 1, self.longest, RETRY).await?;
         Ok(Some(Arc::new(permit)))
     }
 }

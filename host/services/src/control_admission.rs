@@ -76,12 +76,8 @@ impl ControlAdmission {
     /// # Errors
     /// The question's own; `Busy` if too many of the account's wait, or this one waits for too long.
     pub async fn ask<T>(&self, account: Account, question: impl Future<Output = Result<T>>) -> Result<T> {
-        let request = Request {
-            expires: self.questions.now().checked_add(LONGEST_WAIT),
-            ..Request::new(account, ())
-        };
-        let permit = self.questions.acquire(request).await;
-        let _permit = permit.map_err(|_| self.questions.resource().refuse_for(RETRY))?;
+        let turn = self.questions.acquire_within(account, 1, LONGEST_WAIT, RETRY);
+        let _permit = turn.await?;
         question.await
     }
 

@@ -27,8 +27,7 @@ pub(crate) struct IdentityReader {
 
 impl IdentityReader {
     pub(crate) fn open(path: &Path) -> StoreResult<Self> {
-        let connection = sqlite::open(path)?;
-        connection.pragma_update(None, "query_only", true)?;
+        let connection = sqlite::open_reader(path)?;
         let (sender, jobs) = mpsc::sync_channel(WAITING);
         let thread = thread::Builder::new()
             .name("identity".into())

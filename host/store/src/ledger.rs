@@ -205,8 +205,7 @@ fn begin_run(connection: &WriteConnection, lock: &WriterLock) -> StoreResult<(i6
 }
 
 fn open_reader(path: &Path) -> StoreResult<Connection> {
-    let connection = sqlite::open(path)?;
-    connection.pragma_update(None, "query_only", true)?;
+    let connection = sqlite::open_reader(path)?;
     add_functions(&connection)?;
     Ok(connection)
 }

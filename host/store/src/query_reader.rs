@@ -48,8 +48,7 @@ impl QueryReader {
     ) -> StoreResult<Arc<Self>> {
         let mut idle = Vec::new();
         for _ in 0..CONNECTIONS {
-            let connection = sqlite::open(path)?;
-            connection.pragma_update(None, "query_only", true)?;
+            let connection = sqlite::open_reader(path)?;
             prepare(&connection)?;
             idle.push(connection);
         }

@@ -79,8 +79,7 @@ impl Database {
         let lock = WriterLock::default();
         let writer = WriteConnection::open(path)?;
         migrate(writer.begin(&lock.lock())?, schema)?;
-        let reader = open(path)?;
-        reader.pragma_update(None, "query_only", true)?;
+        let reader = open_reader(path)?;
         Ok(Self {
             lock,
             writer: Mutex::new(Some(writer)),
@@ -128,6 +127,13 @@ impl Database {
         // The last to go: it moves the write-ahead log into the database.
         drop(self.writer.lock().take());
     }
+}
+
+/// As [`open`], and refuses to write.
+pub(crate) fn open_reader(path: &Path) -> StoreResult<Connection> {
+    let connection = open(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
 }
 
 /// A connection with our pragmas: a commit that returned survives `kill -9` and a power cut.

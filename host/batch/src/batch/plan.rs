@@ -76,7 +76,7 @@ impl Batch {
         let (until, prompts) = self.shares.next_prompts(least_charge(self.limits.lead_rows, 1));
         let short = prompts.filter_map(|(virtual_time, id)| {
             let sequence = self.sequences.get(&id)?;
-            let (first, rows) = (sequence.computed + sequence.planned, sequence.remaining());
+            let (first, rows) = (sequence.next_position(), sequence.remaining());
             let weight = self.shares.weight(sequence.account);
             let charge = self.cost.charge(first, rows, sequence.row_cost, weight);
             (virtual_time.saturating_add(charge) <= until).then_some((rows, virtual_time, id))
@@ -98,8 +98,8 @@ impl Batch {
             .get(&id)
             .filter(|sequence| sequence.remaining() > 1)
             .map_or(0.0, |sequence| {
-                let first = sequence.computed + sequence.planned;
-                self.cost.in_rows(first, sequence.remaining().min(QUANTUM))
+                self.cost
+                    .in_rows(sequence.next_position(), sequence.remaining().min(QUANTUM))
             })
     }
 
@@ -123,7 +123,7 @@ impl Batch {
         let Some(sequence) = self.sequences.get_mut(&id) else {
             return;
         };
-        let first = sequence.computed + sequence.planned;
+        let first = sequence.next_position();
         let weight = self.shares.weight(sequence.account);
         let charge = self.cost.charge(first, rows, sequence.row_cost, weight);
         if sequence.planned == 0 {
@@ -145,7 +145,7 @@ impl Batch {
             let Some(sequence) = self.sequences.get(&id) else {
                 return 0;
             };
-            let next = sequence.computed + sequence.planned;
+            let next = sequence.next_position();
             let wanted = sequence.remaining().min(QUANTUM).min(draft.rows);
             let allocated = sequence.table.len() * size;
             if allocated >= next + wanted {

@@ -4,14 +4,16 @@ mod directions;
 mod files;
 mod lockfiles;
 mod modules;
+mod workspace;
 
 use crate::{environment::Environment, say};
 use anyhow::{Result, bail};
 
 pub fn run(environment: &Environment) -> Result<()> {
-    let mut wrong = directions::check(environment)?;
+    let workspace = workspace::read(environment)?;
+    let mut wrong = directions::check(environment, &workspace);
     wrong.extend(modules::check(environment)?);
-    wrong.extend(lockfiles::check(environment)?);
+    wrong.extend(lockfiles::check(environment, &workspace)?);
     let found = files::check(environment)?;
     for note in &found.notes {
         say::line(&format!("tidy: {note}"));

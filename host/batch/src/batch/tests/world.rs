@@ -278,7 +278,7 @@ impl World {
         for (id, sequence) in self.batch.running.values().map(|id| (id, &self.batch.sequences[id])) {
             let may_wait = is_paced && sequence.remaining() > 1;
             if sequence.remaining() > 0 && !may_wait {
-                let next = sequence.computed + sequence.planned;
+                let next = sequence.next_position();
                 let needs_block = next == sequence.table.len() * self.limits.block_size;
                 assert!(needs_block, "{id:?} stands still with room in its blocks");
                 // Also when another was preempted in this step: its blocks may have been enough for an older one only.

@@ -1,9 +1,7 @@
 //! Which crate may know which. A dependency from one crate to another is an architectural decision: it is made here first.
 
-use crate::{environment::Environment, process};
-use anyhow::{Context, Result};
-use serde::Deserialize;
-use std::path::PathBuf;
+use super::workspace::Workspace;
+use crate::environment::Environment;
 
 /// Every crate of `host/` and the crates of ours that it may depend on, for its tests too. `*`: any.
 const RULES: &[(&str, &[&str])] = &[
@@ -30,30 +28,9 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-app", &["*"]),
 ];
 
-/// The members of `cargo metadata`'s answer that count here.
-#[derive(Deserialize)]
-struct Workspace {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-}
-
-pub fn check(environment: &Environment) -> Result<Vec<String>> {
-    let arguments = ["metadata", "--no-deps", "--format-version", "1"];
-    let answer = process::read(&mut process::command(&environment.cargo, &arguments, &environment.root))?;
-    let workspace: Workspace = serde_json::from_str(&answer).context("cannot understand `cargo metadata`")?;
+pub fn check(environment: &Environment, workspace: &Workspace) -> Vec<String> {
     let tests = environment.root.join("tests");
-    Ok(workspace
+    workspace
         .packages
         .iter()
         // What tests the whole may know the whole.
@@ -66,7 +43,7 @@ pub fn check(environment: &Environment) -> Result<Vec<String>> {
                 .collect();
             violations(&package.name, &dependencies)
         })
-        .collect())
+        .collect()
 }
 
 fn violations(package: &str, dependencies: &[&str]) -> Vec<String> {

@@ -1,31 +1,13 @@
 //! The lockfiles of workspaces of their own: they go out of date unnoticed when a crate that they use gets a dependency.
 
-use crate::{environment::Environment, process};
+use super::workspace::{Package, Workspace};
+use crate::environment::Environment;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs};
 
 /// Workspaces that use crates of `host/` by path and are not built by `cargo xtask test`.
 const FOLDERS: [&str; 1] = ["tests/fuzz"];
-
-#[derive(Deserialize)]
-struct Workspace {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    /// Of tests or build scripts; `None`: of the crate itself.
-    kind: Option<String>,
-    optional: bool,
-}
 
 #[derive(Deserialize)]
 struct Lockfile {
@@ -40,17 +22,14 @@ struct Locked {
     dependencies: Vec<String>,
 }
 
-pub fn check(environment: &Environment) -> Result<Vec<String>> {
-    let arguments = ["metadata", "--no-deps", "--format-version", "1"];
-    let answer = process::read(&mut process::command(&environment.cargo, &arguments, &environment.root))?;
-    let workspace: Workspace = serde_json::from_str(&answer).context("cannot understand `cargo metadata`")?;
+pub fn check(environment: &Environment, workspace: &Workspace) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for folder in FOLDERS {
         let path = environment.root.join(folder).join("Cargo.lock");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let lockfile: Lockfile = toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
         wrong.extend(
-            missing(&workspace, &lockfile)
+            missing(workspace, &lockfile)
                 .into_iter()
                 .map(|what| format!("{folder}/Cargo.lock lacks {what}; run `cargo metadata` in {folder}")),
         );
@@ -85,7 +64,7 @@ fn missing(workspace: &Workspace, lockfile: &Lockfile) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::workspace::Dependency, *};
 
     #[test]
     fn a_new_dependency_is_missed_and_one_of_tests_is_not() {
@@ -97,6 +76,7 @@ mod tests {
         let workspace = Workspace {
             packages: vec![Package {
                 name: "riad-store".to_owned(),
+                manifest_path: "host/store/Cargo.toml".into(),
                 dependencies: vec![
                     dependency("toml", None, false),
                     dependency("lru", None, false),
