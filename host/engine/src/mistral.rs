@@ -6,6 +6,7 @@ mod inputs;
 mod logprobs;
 mod model;
 mod prompt;
+mod prompt_tokenizer;
 mod reasoning;
 mod sampling;
 mod sequence;

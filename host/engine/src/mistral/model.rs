@@ -83,7 +83,7 @@ impl LoadedModel {
             .ok_or_else(|| missing("paged attention"))?;
         Ok(Self {
             layers,
-            encoder: PromptEncoder::new(template, tokenizer),
+            encoder: PromptEncoder::new(template, &tokenizer)?,
             device: locked.device(),
             end_tokens: metadata.eos_tok.clone(),
             context_tokens: metadata.max_seq_len,

@@ -1,6 +1,11 @@
 //! Messages to the model's prompt: its chat template, then its tokenizer. Not here: what the messages are (`services`).
 
-use super::reasoning::{ReasoningMarkers, ReasoningParser};
+mod turns;
+
+use super::{
+    prompt_tokenizer::PromptTokenizer,
+    reasoning::{ReasoningMarkers, ReasoningParser},
+};
 use either::Either;
 use indexmap::IndexMap;
 use mistralrs::core::{ChatTemplate, MessageContent, apply_chat_template_to};
@@ -15,26 +20,27 @@ use tokenizers::Tokenizer;
 #[derive(Clone)]
 pub(super) struct PromptEncoder {
     template: Arc<ChatTemplate>,
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Arc<PromptTokenizer>,
     reasoning: Option<ReasoningMarkers>,
     longest_token: usize,
 }
 
 impl PromptEncoder {
-    pub fn new(template: Arc<ChatTemplate>, tokenizer: Arc<Tokenizer>) -> Self {
-        Self {
-            reasoning: ReasoningMarkers::find(&tokenizer),
-            longest_token: longest_token(&tokenizer),
+    pub fn new(template: Arc<ChatTemplate>, tokenizer: &Arc<Tokenizer>) -> Result<Self> {
+        let ends = [template.bos_tok(), template.eos_tok()].into_iter().flatten();
+        let ends: Vec<_> = ends.collect();
+        Ok(Self {
+            reasoning: ReasoningMarkers::find(tokenizer),
+            longest_token: longest_token(tokenizer),
+            tokenizer: Arc::new(PromptTokenizer::new(tokenizer, &ends, &texts(&template))?),
             template,
-            tokenizer,
-        }
+        })
     }
 
     /// The tokens of a text alone, without the template.
     pub fn count_text(&self, text: &str) -> usize {
-        self.tokenizer
-            .encode_fast(text, false)
-            .map_or(0, |encoding| encoding.len())
+        let text = self.tokenizer.hide(text);
+        self.tokenizer.encode(&text).map_or(0, |tokens| tokens.len())
     }
 
     /// Bytes of the longest text that one token stands for, at least 1.
@@ -47,12 +53,33 @@ impl PromptEncoder {
         ReasoningParser::new(self.reasoning, prompt.opens_reasoning)
     }
 
-    /// The whole prompt, to the place where the answer begins.
+    /// The whole prompt, to the place where the answer begins. A conversation whose order the template refuses is put in one that every
+    /// template knows.
     pub fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
+        let hidden = |message: &Message| Message {
+            role: message.role,
+            content: self.tokenizer.hide(&message.content),
+        };
+        let messages: Vec<_> = messages.iter().map(hidden).collect();
+        let text = self.render(&messages).or_else(|refused| {
+            let alternating = turns::alternate(messages);
+            let rendered = self.render(&alternating);
+            rendered.or_else(|_| self.render(&turns::without_system(alternating)).map_err(|_| refused))
+        })?;
+        let opens_reasoning = self.reasoning.is_some_and(|markers| markers.are_opened_by(&text));
+        // The template has written all special tokens that a prompt begins with.
+        Ok(EncodedPrompt {
+            tokens: self.tokenizer.encode(&text).map_err(refused)?,
+            opens_reasoning,
+        })
+    }
+
+    /// Messages whose texts are hidden, in the template.
+    fn render(&self, messages: &[Message]) -> Result<String> {
         let Some(template) = &self.template.chat_template else {
             return Err(refused("it has none"));
         };
-        let text = apply_chat_template_to(
+        apply_chat_template_to(
             messages.iter().map(entry).collect(),
             true,
             None,
@@ -63,14 +90,16 @@ impl PromptEncoder {
             self.template.unk_tok(),
             Vec::new(),
         )
-        .map_err(refused)?;
-        let opens_reasoning = self.reasoning.is_some_and(|markers| markers.are_opened_by(&text));
-        // The template has written all special tokens that a prompt begins with.
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(refused)?;
-        Ok(EncodedPrompt {
-            tokens: encoding.get_ids().to_vec(),
-            opens_reasoning,
-        })
+        .map_err(refused)
+    }
+}
+
+/// A model may have several templates.
+fn texts(template: &ChatTemplate) -> Vec<&str> {
+    match template.chat_template.as_ref().map(|template| &template.0) {
+        None => Vec::new(),
+        Some(Either::Left(text)) => vec![text],
+        Some(Either::Right(named)) => named.iter().flat_map(|one| one.values().map(String::as_str)).collect(),
     }
 }
 
@@ -93,3 +122,6 @@ fn entry(message: &Message) -> IndexMap<String, MessageContent> {
         ("content".to_owned(), Either::Left(message.content.clone())),
     ])
 }
+
+#[cfg(test)]
+mod tests;

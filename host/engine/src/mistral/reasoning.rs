@@ -9,6 +9,10 @@ const MARKERS: [(&str, &str); 1] = [
     ("<think>", "</think>"),
 ];
 
+pub(super) fn is_marker(text: &str) -> bool {
+    MARKERS.iter().any(|(open, close)| text == *open || text == *close)
+}
+
 /// The tokens around a model's reasoning.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReasoningMarkers {
