@@ -84,10 +84,10 @@ impl ReasoningParser {
         {
             self.reasoning_tokens += 1;
             // A character of the reasoning that the marker cuts off.
-            let rest = self.decoder.finish();
+            self.decoder.discard_pending();
             self.begun &= opens == self.is_open;
             self.is_open = opens;
-            return (Channel::Reasoning, rest);
+            return (Channel::Reasoning, String::new());
         }
         self.reasoning_tokens += u32::from(self.is_open);
         // SentencePiece writes a space as U+2581.
@@ -99,14 +99,14 @@ impl ReasoningParser {
         (self.channel(), text)
     }
 
-    /// What is left at the end: the beginning of a character that never came.
-    pub fn finish(&mut self) -> (Channel, String) {
-        (self.channel(), self.decoder.finish())
-    }
-
     /// Tokens of the reasoning so far, with its markers. `None` if the model does not reason.
     pub fn reasoning_tokens(&self) -> Option<u32> {
         self.markers.map(|_| self.reasoning_tokens)
+    }
+
+    /// Whether the answer has not left the reasoning.
+    pub fn is_reasoning(&self) -> bool {
+        self.is_open
     }
 
     fn channel(&self) -> Channel {

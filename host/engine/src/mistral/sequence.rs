@@ -152,21 +152,13 @@ impl ActiveSequence {
         self.end(Err(error), counted);
     }
 
-    /// What was held back in vain; nothing after a stop sequence.
+    /// What was held back in vain; nothing after a stop sequence. A character whose last bytes did not come is left out.
     fn send_rest(&mut self) {
-        let rest = match self.parser.finish() {
-            (Channel::Reasoning, rest) => return self.send_reasoning(rest),
-            (Channel::Content, rest) => rest,
-        };
-        self.logprobs.push(rest.len(), None);
-        let mut trimmed = self.trimmer.push(&rest);
-        let logprobs = if trimmed.stopped {
-            self.logprobs.cut(trimmed.text.len())
-        } else {
-            trimmed.text += &self.trimmer.finish();
-            self.logprobs.finish()
-        };
-        self.send(trimmed.text, logprobs);
+        if self.parser.is_reasoning() {
+            return;
+        }
+        let (text, logprobs) = (self.trimmer.finish(), self.logprobs.finish());
+        self.send(text, logprobs);
     }
 
     fn used(&self) -> TokenUsage {
