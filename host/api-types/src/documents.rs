@@ -1,5 +1,6 @@
 //! `/v1/documents`. A document may also come as a form with a file, which the server reads as a stream.
 
+use crate::nulls;
 use riad_core::document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,11 +22,12 @@ pub struct DocumentParams {
 pub struct NewDocument {
     pub title: String,
     pub text: String,
-    #[serde(default)]
-    #[schema(value_type = Object)]
+    #[serde(default, deserialize_with = "nulls::or_default")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Map<String, Value>,
     /// `text` if it is not given.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nulls::or_default")]
+    #[schema(value_type = Option<TextFormat>)]
     pub format: TextFormat,
 }
 

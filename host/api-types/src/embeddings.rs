@@ -1,6 +1,6 @@
 //! `POST /v1/embeddings`, in OpenAI's shapes.
 
-use crate::strings;
+use crate::{nulls, strings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -12,7 +12,8 @@ pub struct EmbeddingRequest {
     pub model: String,
     #[schema(schema_with = strings::schema)]
     pub input: Input,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nulls::or_default")]
+    #[schema(value_type = Option<Encoding>)]
     pub encoding_format: Encoding,
     /// Must be what the model has.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod logs;
 pub mod models;
+mod nulls;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;

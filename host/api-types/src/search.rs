@@ -1,5 +1,6 @@
 //! `POST /v1/search`.
 
+use crate::nulls;
 use riad_core::document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,8 +15,8 @@ pub struct SearchRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only documents whose metadata has each of these members with an equal value.
-    #[serde(default)]
-    #[schema(value_type = Object)]
+    #[serde(default, deserialize_with = "nulls::or_default")]
+    #[schema(value_type = Option<Object>)]
     pub filter: Map<String, Value>,
 }
 

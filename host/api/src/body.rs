@@ -102,6 +102,8 @@ pub(crate) fn parse_id<T: FromStr>(what: &str, id: &str) -> Result<T, Error> {
 
 /// Reads JSON, unless it has too many values for one request; the error names the field.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // A byte order mark, which a reader of JSON may ignore.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     check_values("the body", bytes)?;
     // serde would read a list as an object's members in their order, which no client means.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -221,6 +223,13 @@ mod tests {
         // Read to its end it would be refused for its last bytes.
         let error = parse::<Body>((body(VALUES_MAX) + "nonsense").as_bytes()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_json_is_ignored() {
+        let body = "\u{FEFF} {\"inner\": [{\"size\": 1}]}";
+        assert!(parse::<Outer>(body.as_bytes()).is_ok());
+        assert!(parse::<Outer>(b"\xef\xbb{}").is_err());
     }
 
     #[test]

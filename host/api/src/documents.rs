@@ -1,5 +1,6 @@
 //! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), chunking (`services`).
 
+mod file;
 pub mod fuzzing;
 mod text;
 mod upload;

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod chat;
+mod content_encoding;
 mod documents;
 mod drain_body;
 mod embeddings;

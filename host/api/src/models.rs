@@ -33,6 +33,18 @@ pub(crate) async fn get_model(
     Ok(Json(model_body(entry)))
 }
 
+/// One model of the caller, whose id has a slash as those of a hub have
+#[utoipa::path(get, path = "/v1/models/{owner}/{model}", tag = "openai", security(("tenant_key" = [])),
+    params(("owner" = String, Path), ("model" = String, Path)), responses((status = 200, body = Model), Failures))]
+pub(crate) async fn get_model_of_owner(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts((owner, model)): PathParts<(String, String)>,
+) -> ApiResult<Json<Model>> {
+    let entry = state.services.models().get(&pass, &format!("{owner}/{model}")).await?;
+    Ok(Json(model_body(entry)))
+}
+
 fn model_body(entry: ModelEntry) -> Model {
     Model {
         id: entry.id,

@@ -4,7 +4,7 @@
 use crate::{
     adapters, audit,
     auth::MetricsAccess,
-    body, chat, documents, drain_body, embeddings, error, health, keys, ledger, logs,
+    body, chat, content_encoding, documents, drain_body, embeddings, error, health, keys, ledger, logs,
     memory::Memory,
     metrics,
     middleware::{Layer, LayerState, Upload},
@@ -62,6 +62,7 @@ pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSp
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(content_encoding::refuse_encoded))
         .layer(from_fn(drain_body::drain_body))
         .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
         .with_state(AppState { services, memory })
@@ -118,6 +119,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
         // OpenAI's
         route(routes!(models::list_models), &[Tenant]),
         route(routes!(models::get_model), &[Tenant]),
+        route(routes!(models::get_model_of_owner), &[Tenant]),
         route(
             routes!(chat::create_chat_completion),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],

@@ -1,10 +1,11 @@
 //! One chat request from validation to receipt. Not here: OpenAI's JSON and SSE (`api`).
 //!
-//! `request` validates, `prepare` runs the pipeline up to a started generation, `batch_permit` waits for the engine, `choice` follows one
+//! `request` and `conversation` validate, `prepare` runs the pipeline up to a started generation, `batch_permit` waits for the engine, `choice` follows one
 //! generation through its stream filter, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
 mod batch_permit;
 mod choice;
+mod conversation;
 mod event;
 mod prepare;
 mod prepared;
@@ -12,8 +13,9 @@ mod request;
 mod size;
 mod stream;
 
-pub use event::ChatEvent;
-pub use request::{ChatMessage, ChatRequest, ValidRequest};
+pub use conversation::{ChatMessage, ToolCall};
+pub use event::{AnswerUsage, ChatEvent};
+pub use request::{ChatRequest, ValidRequest};
 pub use stream::ChatStream;
 
 use crate::shared::Shared;

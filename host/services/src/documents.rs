@@ -20,6 +20,7 @@ use riad_core::{
 use std::sync::Arc;
 
 const TITLE_MAX: usize = 512;
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// Documents in one page of a listing.
 const PAGE_MAX: u32 = 100;
 /// Texts that go to the embedder at once: bounds what one document adds to memory.
@@ -69,6 +70,10 @@ impl DocumentService {
         pass.require(Scope::Documents, Access::Write)?;
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
+        let request = DocumentRequest {
+            text: clean_text(request.text)?,
+            ..request
+        };
         self.check_metadata(&request.metadata)?;
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;
@@ -260,8 +265,24 @@ impl DocumentText {
     }
 }
 
+/// Without a byte order mark, and with lines that end as everywhere else: a passage is quoted as the model reads it.
+fn clean_text(mut text: String) -> Result<String> {
+    if text.contains('\0') {
+        return Err(
+            Error::invalid("the text has NUL characters in it; was it read in the wrong encoding?").with_param("text"),
+        );
+    }
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    match text.contains('\r') {
+        true => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => Ok(text),
+    }
+}
+
 fn check_title(title: &str) -> Result<String> {
-    let title = title.trim();
+    let title = title.trim_start_matches(BYTE_ORDER_MARK).trim();
     if title.is_empty() || title.chars().count() > TITLE_MAX || title.chars().any(char::is_control) {
         return Err(Error::invalid(format!(
             "a title must have 1 to {TITLE_MAX} characters, none of them a control character"
@@ -269,4 +290,23 @@ fn check_title(title: &str) -> Result<String> {
         .with_param("title"));
     }
     Ok(title.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_end_their_lines_alike_and_have_no_mark() {
+        for (text, clean) in [
+            ("\u{FEFF}a\r\nb\rc\n", "a\nb\nc\n"),
+            ("a\u{FEFF}b", "a\u{FEFF}b"),
+            ("\r\n\r\n", "\n\n"),
+            ("", ""),
+        ] {
+            assert_eq!(clean_text(text.to_owned()).unwrap(), clean);
+        }
+        assert_eq!(clean_text("a\0b".to_owned()).unwrap_err().param(), Some("text"));
+        assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
+    }
 }

@@ -32,8 +32,9 @@ pub struct ChatCompletionRequest {
     pub temperature: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f32>,
+    /// How many of the likeliest tokens are chosen from; 0 and -1 are all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_k: Option<u32>,
+    pub top_k: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_p: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,18 +92,24 @@ pub struct ChatCompletionRequest {
     pub web_search_options: Option<Value>,
 }
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Default, Serialize, Deserialize, ToSchema)]
 pub struct ChatMessage {
-    /// `system` (or `developer`), `user` or `assistant`
+    /// `system` (or `developer`), `user`, `assistant`, `tool` (or `function`)
     pub role: String,
+    /// An assistant's message and a tool's may have none.
     #[schema(schema_with = content_schema)]
-    pub content: Content,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
     /// Of an assistant's message, as it was answered: accepted, and not given to the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
-    #[schema(ignore)]
+    /// Functions that an assistant's message called: the model reads them as text.
+    #[schema(value_type = Option<Vec<Object>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<Value>,
 }
 
 #[derive(Default, Serialize, Deserialize, ToSchema)]
@@ -131,6 +138,7 @@ pub struct Content(pub String);
 struct Part {
     r#type: String,
     text: Option<String>,
+    refusal: Option<String>,
 }
 
 impl TryFrom<Value> for Content {
@@ -145,7 +153,12 @@ impl TryFrom<Value> for Content {
                     .into_iter()
                     .map(|part| {
                         let part: Part = serde_json::from_value(part).map_err(|_| WRONG)?;
-                        part.text.filter(|_| part.r#type == "text").ok_or(WRONG)
+                        match part.r#type.as_str() {
+                            "text" => part.text.ok_or(WRONG),
+                            // Of an assistant's message, as OpenAI answers it.
+                            "refusal" => part.refusal.ok_or(WRONG),
+                            _ => Err(WRONG),
+                        }
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(Self(texts.join("\n")))
@@ -171,6 +184,7 @@ fn content_schema() -> RefOr<Schema> {
     OneOfBuilder::new()
         .item(text())
         .item(ArrayBuilder::new().items(part).build())
+        .item(ObjectBuilder::new().schema_type(Type::Null).build())
         .into()
 }
 
@@ -185,9 +199,8 @@ mod tests {
             model: "base".into(),
             messages: vec![ChatMessage {
                 role: "user".into(),
-                content: Content("Hello".into()),
-                reasoning_content: None,
-                tool_calls: None,
+                content: Some(Content("Hello".into())),
+                ..ChatMessage::default()
             }],
             stop: Some(Stop(vec!["a".into(), "b".into()])),
             ..ChatCompletionRequest::default()

@@ -156,15 +156,12 @@ pub struct Citation {
 
 impl Usage {
     #[must_use]
-    pub fn of(receipt: &riad_core::receipt::Receipt, reasoning_tokens: Option<u64>) -> Self {
-        let used = &receipt.used;
+    pub fn new(prompt_tokens: u64, cached_tokens: u64, completion_tokens: u64, reasoning_tokens: Option<u64>) -> Self {
         Self {
-            prompt_tokens: used.prompt_tokens,
-            completion_tokens: used.completion_tokens,
-            total_tokens: used.prompt_tokens.saturating_add(used.completion_tokens),
-            prompt_tokens_details: PromptTokensDetails {
-                cached_tokens: used.cached_tokens,
-            },
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens.saturating_add(completion_tokens),
+            prompt_tokens_details: PromptTokensDetails { cached_tokens },
             completion_tokens_details: reasoning_tokens
                 .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
         }

@@ -1,8 +1,8 @@
 //! An answer as one JSON object, collected from the events that `stream` would write.
 
-use super::response::{AnswerHeader, citation_list, finish_reason, riad};
+use super::response::{AnswerHeader, citation_list, finish_reason, riad, usage};
 use futures::{Stream, StreamExt};
-use riad_api_types::chat::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad, Usage};
+use riad_api_types::chat::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad};
 use riad_core::{
     Error, Result,
     chat::{FinishReason, TokenLogprobs},
@@ -28,7 +28,7 @@ pub(super) async fn collect(
     let mut events = pin!(events);
     let mut collected: Vec<CollectedChoice> = (0..choices).map(|_| CollectedChoice::default()).collect();
     let at = |index: u32| index as usize;
-    let (receipt, passages, reasoning_tokens) = loop {
+    let (receipt, passages, counted) = loop {
         match events.next().await {
             Some(Ok(ChatEvent::Reasoning { choice, text })) => {
                 if let Some(choice) = collected.get_mut(at(choice)) {
@@ -57,8 +57,8 @@ pub(super) async fn collect(
             Some(Ok(ChatEvent::End {
                 receipt,
                 passages,
-                reasoning_tokens,
-            })) => break (receipt, passages, reasoning_tokens),
+                usage,
+            })) => break (receipt, passages, usage),
             Some(Err(error)) => return Err(error),
             None => return Err(Error::internal("a chat ended without its receipt")),
         }
@@ -96,7 +96,7 @@ pub(super) async fn collect(
         created: header.created,
         model: header.model,
         choices: out,
-        usage: Usage::of(&receipt.receipt, reasoning_tokens),
+        usage: usage(counted, &receipt),
         riad: riad(receipt, passages, only_citations),
     })
 }

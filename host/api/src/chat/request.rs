@@ -3,7 +3,8 @@
 
 use riad_api_types::chat::{self as types, ChatCompletionRequest};
 use riad_core::{Error, Result, policy::Tier};
-use riad_services::chat::{ChatMessage, ChatRequest};
+use riad_services::chat::{ChatMessage, ChatRequest, ToolCall};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// How the answer is to be sent.
@@ -27,13 +28,11 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
             .and_then(|options| options.include_usage)
             .unwrap_or(false),
     };
-    let message = |message: types::ChatMessage| ChatMessage {
-        role: message.role,
-        content: message.content.0,
-    };
+    let messages = body.messages.into_iter().enumerate();
+    let messages = messages.map(|(index, message)| read_message(index, message));
     let request = ChatRequest {
         model: body.model,
-        messages: body.messages.into_iter().map(message).collect(),
+        messages: messages.collect::<Result<_>>()?,
         max_tokens: body.max_completion_tokens.or(body.max_tokens),
         temperature: body.temperature,
         top_p: body.top_p,
@@ -77,9 +76,61 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
             return Err(unsupported(name));
         }
     }
-    match body.messages.iter().position(|m| is_set(&m.tool_calls, &is_empty)) {
-        Some(index) => Err(unsupported(&format!("messages[{index}].tool_calls"))),
-        None => Ok(()),
+    Ok(())
+}
+
+fn read_message(index: usize, message: types::ChatMessage) -> Result<ChatMessage> {
+    let wrong = |member: &str| {
+        let param = format!("messages[{index}].{member}");
+        let text = format!("{param} must have a function with a name and arguments");
+        Error::invalid(text).with_param(param)
+    };
+    let mut tool_calls = match message.tool_calls {
+        None => Vec::new(),
+        Some(calls) => {
+            let calls: Vec<Call> = serde_json::from_value(calls).map_err(|_| wrong("tool_calls"))?;
+            calls.into_iter().map(|call| call.function.into()).collect()
+        }
+    };
+    if let Some(call) = message.function_call {
+        let function: Function = serde_json::from_value(call).map_err(|_| wrong("function_call"))?;
+        tool_calls.push(function.into());
+    }
+    Ok(ChatMessage {
+        role: message.role,
+        content: message.content.map(|content| content.0),
+        tool_calls,
+    })
+}
+
+/// OpenAI's custom tools have a text where functions have arguments.
+#[derive(Deserialize)]
+struct Call {
+    #[serde(alias = "custom")]
+    function: Function,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+    #[serde(default, alias = "input")]
+    arguments: Value,
+}
+
+impl From<Function> for ToolCall {
+    fn from(function: Function) -> Self {
+        let arguments = match function.arguments {
+            Value::String(arguments) => arguments,
+            // Some clients send the object itself.
+            arguments @ (Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_)) => {
+                arguments.to_string()
+            }
+            Value::Null => "{}".to_owned(),
+        };
+        Self {
+            name: function.name,
+            arguments,
+        }
     }
 }
 

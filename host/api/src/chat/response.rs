@@ -1,7 +1,8 @@
 //! What whole answers (`collect`) and streamed ones (`stream`) have in common.
 
-use riad_api_types::chat::{Citation, Riad};
+use riad_api_types::chat::{Citation, Riad, Usage};
 use riad_core::{Timestamp, chat::FinishReason, document::Passage, plugin, receipt::SignedReceipt};
+use riad_services::chat::AnswerUsage;
 use uuid::Uuid;
 
 /// The members that all chunks of an answer repeat.
@@ -27,6 +28,16 @@ pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
     }
+}
+
+/// The completion's tokens are those of all choices, as they are billed.
+pub(super) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> Usage {
+    Usage::new(
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        receipt.receipt.used.completion_tokens,
+        usage.reasoning_tokens,
+    )
 }
 
 /// `citations` only if the answer has one choice: else each choice has its own.

@@ -2,7 +2,7 @@
 //! reason for each choice, the usage if it was asked for, `[DONE]`. An error after the first byte is one more event, and the
 //! stream then ends without `[DONE]`. Not here: answers as a whole (`collect`).
 
-use super::response::{AnswerHeader, citation_list, finish_reason, riad};
+use super::response::{AnswerHeader, citation_list, finish_reason, riad, usage};
 use crate::error::ApiError;
 use axum::response::{
     IntoResponse,
@@ -99,9 +99,9 @@ impl ChunkWriter {
             Ok(ChatEvent::End {
                 receipt,
                 passages,
-                reasoning_tokens,
+                usage: counted,
             }) => {
-                let usage = Usage::of(&receipt.receipt, reasoning_tokens);
+                let usage = usage(counted, &receipt);
                 let Some(end) = self.pending_end.take() else {
                     return vec![failure(Error::internal("a chat ended before its choices"))];
                 };

@@ -4,7 +4,7 @@ use super::{collect::collect, request, response::AnswerHeader, stream};
 use axum::{body::to_bytes, response::IntoResponse};
 use futures::stream::iter;
 use riad_core::{Result, chat::FinishReason, receipt::SignedReceipt};
-use riad_services::chat::ChatEvent;
+use riad_services::chat::{AnswerUsage, ChatEvent};
 use serde_json::{Value, json};
 
 fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
@@ -21,7 +21,11 @@ fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
             jws: String::new(),
         },
         passages: Vec::new(),
-        reasoning_tokens,
+        usage: AnswerUsage {
+            prompt_tokens: 5,
+            cached_tokens: 0,
+            reasoning_tokens,
+        },
     }
 }
 
@@ -140,5 +144,9 @@ fn reasoning_in_the_history_is_accepted_and_not_used() {
     ]});
     let (read, _) = request::read(serde_json::from_value(body).unwrap()).unwrap();
     assert_eq!(read.messages.len(), 4);
-    assert!(read.messages.iter().all(|message| !message.content.contains("think")));
+    assert!(
+        read.messages
+            .iter()
+            .all(|message| !message.content.as_deref().unwrap_or_default().contains("think"))
+    );
 }

@@ -1,5 +1,6 @@
 //! Reads a new document, from JSON or from a file in a form. Not here: what a document may be (`services`).
 
+use super::file::{self, FileKind};
 use crate::{
     body::{self, JsonBody},
     error::ApiError,
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 
 #[derive(Default, ToSchema)]
 pub(crate) struct DocumentForm {
-    /// A `.txt` or `.md` file, UTF-8.
+    /// A `.txt` or `.md` file, UTF-8 or UTF-16.
     #[schema(value_type = String, format = Binary)]
     file: Option<FormFile>,
     /// The file's name without its ending if it is not given.
@@ -28,7 +29,7 @@ pub(crate) struct DocumentForm {
 }
 
 struct FormFile {
-    name: String,
+    kind: FileKind,
     text: String,
 }
 
@@ -80,8 +81,8 @@ impl DocumentForm {
             let is_duplicate = match name.as_str() {
                 "file" => {
                     let file = FormFile {
-                        name: field.file_name().unwrap_or_default().to_owned(),
-                        text: body::field_text(field, "file").await?,
+                        kind: FileKind::of(&field)?,
+                        text: file::decode(&body::field_bytes(field).await?)?,
                     };
                     form.file.replace(file).is_some()
                 }
@@ -110,9 +111,6 @@ impl TryFrom<DocumentForm> for DocumentRequest {
 
     fn try_from(form: DocumentForm) -> Result<Self, Error> {
         let file = form.file.ok_or_else(|| body::missing_field("file"))?;
-        let format = Format::of_file(&file.name)
-            .ok_or_else(|| Error::invalid("the file's name must end in .txt or .md").with_param("file"))?;
-        let stem = || file.name.rsplit_once('.').map_or("", |(stem, _)| stem).to_owned();
         let metadata = match form.metadata {
             Some(json) => {
                 body::check_values("metadata", json.as_bytes()).map_err(|error| error.with_param("metadata"))?;
@@ -123,10 +121,10 @@ impl TryFrom<DocumentForm> for DocumentRequest {
             None => Map::new(),
         };
         Ok(Self {
-            title: form.title.unwrap_or_else(stem),
+            title: form.title.unwrap_or(file.kind.stem),
             text: file.text,
             metadata,
-            format,
+            format: file.kind.format,
         })
     }
 }

@@ -35,6 +35,7 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
         &[
             "GET /v1/models",
             "GET /v1/models/{model}",
+            "GET /v1/models/{owner}/{model}",
             "GET /v1/documents",
             "GET /v1/documents/{id}",
             "DELETE /v1/documents/{id}",

@@ -56,9 +56,8 @@ pub fn request(model: &str, question: &str) -> ChatCompletionRequest {
         model: model.to_owned(),
         messages: vec![ChatMessage {
             role: "user".to_owned(),
-            content: Content(question.to_owned()),
-            reasoning_content: None,
-            tool_calls: None,
+            content: Some(Content(question.to_owned())),
+            ..ChatMessage::default()
         }],
         ..ChatCompletionRequest::default()
     }

@@ -7,6 +7,16 @@ use riad_core::{
     receipt::SignedReceipt,
 };
 
+/// Tokens as OpenAI counts them: of the prompt once, however many choices there are. The receipt has what the engine read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnswerUsage {
+    pub prompt_tokens: u64,
+    /// Of the prompt, those that the first choice found in the prefix cache.
+    pub cached_tokens: u64,
+    /// Of the completion's tokens in all choices. `None` if the model does not reason.
+    pub reasoning_tokens: Option<u64>,
+}
+
 /// The events of a chat request, in this order for each choice. Events of several choices are interleaved.
 #[expect(clippy::large_enum_variant, reason = "the large one comes once in a request")]
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +40,6 @@ pub enum ChatEvent {
     End {
         receipt: SignedReceipt,
         passages: Vec<Passage>,
-        /// Of the completion's tokens in all choices. `None` if the model does not reason.
-        reasoning_tokens: Option<u64>,
+        usage: AnswerUsage,
     },
 }

@@ -13,6 +13,7 @@ use riad_core::{
     plugin::{Stage, StageRequest},
     ports::{EncodedPrompt, GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
     price::Usage,
+    profile::ModelProfile,
 };
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -86,9 +87,20 @@ async fn start(
     meter.attach_guests(&run);
 
     let profile = shared.engine.profile();
+    let after = match request.after() {
+        [] => 0,
+        after => meter
+            .record_engine_result(encode(shared, pass, &meter, after).await)?
+            .count(),
+    };
     let mut stage_request = StageRequest {
-        messages: request.messages().to_vec(),
-        profile: profile.clone(),
+        messages: request.asked().to_vec(),
+        // The pipeline fills what is left.
+        profile: ModelProfile {
+            context_tokens: profile.context_tokens.saturating_sub(after),
+            prompt_tokens: profile.prompt_tokens.saturating_sub(after),
+            ..profile.clone()
+        },
         max_tokens: request.max_tokens(),
     };
     let passages = run
@@ -96,7 +108,7 @@ async fn start(
         .instrument(info_span!(target: "riad_services", "retrieve"))
         .await?;
     let building = run.build_prompt(&stage_request, &passages);
-    let prompt = building
+    let mut prompt = building
         .instrument(info_span!(target: "riad_services", "build_prompt"))
         .await?;
     if prompt.messages.is_empty() {
@@ -105,6 +117,7 @@ async fn start(
             "the prompting stage of this room returned no messages",
         ));
     }
+    prompt.messages.extend_from_slice(request.after());
     size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
     let encoding = encode(shared, pass, &meter, &prompt.messages);
     let encoded = encoding

@@ -1,8 +1,9 @@
 //! Validation of a chat request. Whether its adapter exists and its prompt fits is known only later, in the room and after the pipeline.
 
+use super::conversation::{ChatMessage, Conversation};
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, Result,
-    chat::{Message, Role, Sampling},
+    chat::{Message, Sampling},
     policy::{TenantLimits, Tier},
     profile::ModelProfile,
 };
@@ -17,13 +18,6 @@ const REPETITION_PENALTY_MIN: f32 = 0.01;
 const TOP_LOGPROBS_MAX: u32 = 20;
 const LOGIT_BIAS_MAX: usize = 300;
 
-/// A message as the client sent it; its role is unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatMessage {
-    pub role: String,
-    pub content: String,
-}
-
 /// A chat request as the client sent it; `None` is a member that it left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
@@ -32,7 +26,7 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
-    pub top_k: Option<u32>,
+    pub top_k: Option<i64>,
     pub min_p: Option<f32>,
     pub frequency_penalty: Option<f32>,
     pub presence_penalty: Option<f32>,
@@ -52,7 +46,7 @@ pub struct ChatRequest {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidRequest {
     model: ModelName,
-    messages: Vec<Message>,
+    conversation: Conversation,
     sampling: Sampling,
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
@@ -67,7 +61,7 @@ impl ValidRequest {
     /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
     pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits, tenant: &TenantLimits) -> Result<Self> {
         let model = ModelName::parse(&profile.id, &request.model)?;
-        let messages = check_messages(request.messages, limits)?;
+        let conversation = Conversation::read(request.messages, limits)?;
         let context = profile.context_tokens;
         if request.max_tokens == Some(0) {
             return Err(Error::invalid("max_tokens must be at least 1").with_param("max_tokens"));
@@ -96,14 +90,13 @@ impl ValidRequest {
             ))
             .with_param("stop"));
         }
+        let top_p = within("top_p", request.top_p, 0.0..=1.0)?;
         let temperature = within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(profile.temperature);
         let sampling = Sampling {
-            temperature,
-            top_p: within("top_p", request.top_p, f32::MIN_POSITIVE..=1.0)?,
-            top_k: match request.top_k {
-                Some(0) => return Err(Error::invalid("top_k must be at least 1").with_param("top_k")),
-                top_k => top_k,
-            },
+            // Of no probability there is only the likeliest token.
+            temperature: if top_p == Some(0.0) { 0.0 } else { temperature },
+            top_p: top_p.filter(|top_p| *top_p > 0.0),
+            top_k: check_top_k(request.top_k)?,
             min_p: within("min_p", request.min_p, 0.0..=1.0)?,
             frequency_penalty: within("frequency_penalty", request.frequency_penalty, -2.0..=2.0)?.unwrap_or(0.0),
             presence_penalty: within("presence_penalty", request.presence_penalty, -2.0..=2.0)?.unwrap_or(0.0),
@@ -127,7 +120,7 @@ impl ValidRequest {
         };
         Ok(Self {
             model,
-            messages,
+            conversation,
             sampling,
             max_tokens_given: request.max_tokens.is_some(),
             choices,
@@ -143,7 +136,19 @@ impl ValidRequest {
 
     #[must_use]
     pub fn messages(&self) -> &[Message] {
-        &self.messages
+        self.conversation.messages()
+    }
+
+    /// What a pipeline is given: the messages up to the last question, which is the user's.
+    #[must_use]
+    pub fn asked(&self) -> &[Message] {
+        self.conversation.asked()
+    }
+
+    /// What came after the question, and goes behind the pipeline's prompt.
+    #[must_use]
+    pub fn after(&self) -> &[Message] {
+        self.conversation.after()
     }
 
     #[must_use]
@@ -201,41 +206,13 @@ impl ValidRequest {
     }
 }
 
-fn check_messages(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Vec<Message>> {
-    if messages.is_empty() || messages.len() > limits.messages as usize {
-        return Err(
-            Error::invalid(format!("messages must have 1 to {} messages", limits.messages)).with_param("messages"),
-        );
-    }
-    let messages = messages
-        .into_iter()
-        .enumerate()
-        .map(|(index, message)| {
-            let role = match message.role.as_str() {
-                // OpenAI's newer name for the same thing.
-                "system" | "developer" => Role::System,
-                "user" => Role::User,
-                "assistant" => Role::Assistant,
-                _ => {
-                    return Err(Error::invalid("a role is system, user or assistant")
-                        .with_param(format!("messages[{index}].role")));
-                }
-            };
-            Ok(Message {
-                role,
-                content: message.content,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let last = messages.len() - 1;
-    match messages.last() {
-        Some(message) if message.role != Role::User => {
-            Err(Error::invalid("the last message must be the user's").with_param(format!("messages[{last}].role")))
-        }
-        Some(message) if message.content.trim().is_empty() => {
-            Err(Error::invalid("the last message must have text in it").with_param(format!("messages[{last}].content")))
-        }
-        Some(_) | None => Ok(messages),
+/// How many of the likeliest tokens are chosen from. 0 and -1 are other servers' words for all.
+fn check_top_k(top_k: Option<i64>) -> Result<Option<u32>> {
+    match top_k {
+        None | Some(0 | -1) => Ok(None),
+        Some(top_k) => u32::try_from(top_k)
+            .map(Some)
+            .map_err(|_| Error::invalid("top_k must be at least 1, or 0 or -1 for no limit").with_param("top_k")),
     }
 }
 
@@ -282,14 +259,12 @@ fn check_tier(requested: Option<Tier>, best: Tier) -> Result<Tier> {
 
 fn within(name: &str, value: Option<f32>, range: std::ops::RangeInclusive<f32>) -> Result<Option<f32>> {
     match value {
-        Some(value) if !range.contains(&value) => {
-            let least = if *range.start() == f32::MIN_POSITIVE {
-                "above 0".to_owned()
-            } else {
-                format!("at least {}", range.start())
-            };
-            Err(Error::invalid(format!("{name} must be {least} and at most {}", range.end())).with_param(name))
-        }
+        Some(value) if !range.contains(&value) => Err(Error::invalid(format!(
+            "{name} must be at least {} and at most {}",
+            range.start(),
+            range.end()
+        ))
+        .with_param(name)),
         value => Ok(value),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     choice::{self, Events},
-    event::ChatEvent,
+    event::{AnswerUsage, ChatEvent},
     prepare::Started,
     prepared::{Prepared, deadline_exceeded},
 };
@@ -58,8 +58,8 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         let served = served.unwrap_or_else(|_| Err(deadline_exceeded(&prepared.shared)));
         // Not under the deadline: an answer that was served in time is billed and gets its receipt.
         let outcome = match served {
-            Ok(reasoning_tokens) => {
-                end(&prepared, reasoning_tokens)
+            Ok(usage) => {
+                end(&prepared, usage)
                     .instrument(info_span!(target: "riad_services", "settle"))
                     .await
             }
@@ -81,8 +81,7 @@ pub(super) fn spawn(started: Started) -> ChatStream {
     }
 }
 
-/// Returns the tokens of the choices' reasoning, if the model reasons.
-async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<Option<u64>> {
+async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<AnswerUsage> {
     let mut first = Some(first);
     let choices = prepared.filters.iter().enumerate().map(|(choice, filter)| {
         let running = first.take();
@@ -97,13 +96,18 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
     // The first error drops the other choices, which cancels them.
     let ends = try_join_all(choices).await?;
     let reasoning_tokens = ends.iter().filter_map(|end| end.reasoning_tokens.map(u64::from));
-    Ok(reasoning_tokens.reduce(u64::saturating_add))
+    let first = ends.first().map(|end| end.usage).unwrap_or_default();
+    Ok(AnswerUsage {
+        prompt_tokens: first.prompt_tokens.into(),
+        cached_tokens: first.cached_tokens.into(),
+        reasoning_tokens: reasoning_tokens.reduce(u64::saturating_add),
+    })
 }
 
-async fn end(prepared: &Prepared, reasoning_tokens: Option<u64>) -> Result<ChatEvent> {
+async fn end(prepared: &Prepared, usage: AnswerUsage) -> Result<ChatEvent> {
     Ok(ChatEvent::End {
         receipt: prepared.meter.settle().await?,
         passages: prepared.prompt.passages.clone(),
-        reasoning_tokens,
+        usage,
     })
 }

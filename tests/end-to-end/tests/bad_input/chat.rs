@@ -36,14 +36,14 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
         vec![
             sampling("temperature", 2.5, "at least 0 and at most 2"),
             sampling("temperature", -0.1, "at least 0"),
-            sampling("top_p", 0.0, "above 0 and at most 1"),
+            sampling("top_p", -0.5, "at least 0 and at most 1"),
             sampling("top_p", 1.5, "at most 1"),
             sampling("min_p", 1.5, "at most 1"),
             sampling("frequency_penalty", 2.5, "at most 2"),
             sampling("presence_penalty", -3.0, "at least -2"),
             sampling("repetition_penalty", 0.0, "at least 0.01"),
             sampling("repetition_penalty", 2.5, "at most 2"),
-            chat(json!({"top_k": 0})).param("top_k").says(&["at least 1"]),
+            chat(json!({"top_k": -2})).param("top_k").says(&["at least 1"]),
             chat(json!({"max_tokens": 0})).param("max_tokens").says(&["at least 1"]),
             chat(json!({"n": 0})).param("n").says(&["1 to 8"]),
             chat(json!({"n": 9})).param("n").says(&["1 to 8"]),
@@ -75,10 +75,10 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
             chat(json!({"messages": []})).param("messages").says(&["1 to 256"]),
             chat(json!({"messages": [message("robot", "Hello".into())]}))
                 .param("messages[0].role")
-                .says(&["system, user or assistant"]),
-            chat(json!({"messages": [message("user", "Hello".into()), message("assistant", "Hi".into())]}))
-                .param("messages[1].role")
-                .says(&["the user's"]),
+                .says(&["system, developer, user, assistant, tool or function"]),
+            chat(json!({"messages": [message("user", "Hello".into()), {"role": "assistant", "tool_calls": [{"id": "x"}]}]}))
+                .param("messages[1].tool_calls")
+                .says(&["a function with a name"]),
             chat(json!({"messages": [message("user", " \n".into())]}))
                 .param("messages[0].content")
                 .says(&["text"]),

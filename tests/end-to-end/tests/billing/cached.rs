@@ -41,7 +41,7 @@ async fn a_prompt_is_reused_by_its_tenant_and_by_no_other() {
     assert_eq!(cached(&acme, &adapted).await, 0);
     assert_eq!(cached(&acme, &adapted).await, hit);
 
-    // Streamed, and for each of two choices.
+    // Streamed, and for each of two choices, of which the usage tells the first.
     let streamed = question()
         .with("stream_options", json!({"include_usage": true}))
         .with("n", 2);
@@ -50,7 +50,8 @@ async fn a_prompt_is_reused_by_its_tenant_and_by_no_other() {
         .iter()
         .find(|event| event["usage"].is_object())
         .expect("a chunk with the usage");
-    assert_eq!(cached_of(usage), 2 * hit);
+    assert_eq!(cached_of(usage), hit);
+    assert_eq!(number(&usage["riad"]["receipt"], "cached_tokens"), 2 * hit);
     assert_closes(&host).await;
     // Also when the run ends, and the engine's count is compared with the entries.
     let host = host.restart().await;

@@ -29,6 +29,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/metrics", Operator),
     ("GET", "/v1/models", Needs::Tenant),
     ("GET", "/v1/models/{model}", Needs::Tenant),
+    ("GET", "/v1/models/{owner}/{model}", Needs::Tenant),
     ("POST", "/v1/chat/completions", Write("chat")),
     ("POST", "/v1/embeddings", Write("chat")),
     ("POST", "/v1/documents", Write("documents")),

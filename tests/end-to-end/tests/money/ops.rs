@@ -92,7 +92,8 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
                 },
                 messages: vec![ChatMessage {
                     role: "user".into(),
-                    content: script.write(),
+                    content: Some(script.write()),
+                    ..ChatMessage::default()
                 }],
                 max_tokens,
                 n: Some(choices),

@@ -223,7 +223,8 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
         model: format!("{MODEL}:nobodys"),
         messages: vec![ChatMessage {
             role: "user".into(),
-            content: SCRIPT.write(),
+            content: Some(SCRIPT.write()),
+            ..ChatMessage::default()
         }],
         ..ChatRequest::default()
     };

@@ -32,7 +32,8 @@ async fn ask(server: &Server, max_tokens: u32) -> (String, String, Option<u64>, 
         model: MODEL.to_owned(),
         messages: vec![ChatMessage {
             role: "user".into(),
-            content: script.write(),
+            content: Some(script.write()),
+            ..ChatMessage::default()
         }],
         n: Some(CHOICES),
         max_tokens: Some(max_tokens),
@@ -45,13 +46,9 @@ async fn ask(server: &Server, max_tokens: u32) -> (String, String, Option<u64>, 
             ChatEvent::Reasoning { text, .. } => reasoning += &text,
             ChatEvent::Text { text, .. } => content += &text,
             ChatEvent::ChoiceEnd { .. } => {}
-            ChatEvent::End {
-                receipt,
-                reasoning_tokens,
-                ..
-            } => {
+            ChatEvent::End { receipt, usage, .. } => {
                 let billed = receipt.receipt.used.completion_tokens;
-                return (reasoning, content, reasoning_tokens, billed);
+                return (reasoning, content, usage.reasoning_tokens, billed);
             }
         }
     }

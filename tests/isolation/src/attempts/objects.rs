@@ -99,6 +99,11 @@ fn models(target: &Target<'_>) -> Vec<Attempt> {
             &format!("the model {name:?}"),
             Request::get(path),
         ));
+        attempts.push(absent(
+            "GET /v1/models/{owner}/{model}",
+            &format!("the model {name:?} behind its owner"),
+            Request::get(format!("/v1/models/{}/{}", a.tenant, name.replace('/', "%2F"))),
+        ));
         let embed = Request::post("/v1/embeddings", &json!({"model": name, "input": "Hello"}));
         attempts.push(absent("POST /v1/embeddings", &format!("embed with {name:?}"), embed));
     }

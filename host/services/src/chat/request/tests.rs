@@ -17,7 +17,8 @@ fn profile() -> ModelProfile {
 fn message(role: &str, content: &str) -> ChatMessage {
     ChatMessage {
         role: role.into(),
-        content: content.into(),
+        content: Some(content.into()),
+        ..ChatMessage::default()
     }
 }
 
@@ -40,7 +41,7 @@ fn check_for(request: ChatRequest, tenant: &TenantLimits) -> Result<ValidRequest
 #[test]
 fn a_plain_request_gets_the_defaults() {
     let valid = check(request()).unwrap();
-    assert_eq!(valid.messages()[0].role, Role::System);
+    assert_eq!(valid.messages()[0].role, riad_core::chat::Role::System);
     assert_eq!(valid.choices(), 1);
     assert_eq!(valid.max_tokens(), 64);
     assert_eq!(valid.sampling.temperature, 0.5, "the model's own");
@@ -52,18 +53,16 @@ fn values_out_of_range_are_rejected_with_the_fields_name() {
     type Change = fn(&mut ChatRequest);
     let table: &[(&str, Change)] = &[
         ("messages", |r| r.messages.clear()),
-        ("messages", |r| r.messages = vec![message("user", "x"); 257]),
-        ("messages[0].role", |r| r.messages[0].role = "tool".into()),
-        ("messages[1].role", |r| r.messages[1].role = "assistant".into()),
-        ("messages[1].content", |r| r.messages[1].content = " \n".into()),
+        ("messages[0].role", |r| r.messages[0].role = "robot".into()),
         ("max_tokens", |r| r.max_tokens = Some(0)),
         ("service_tier", |r| r.service_tier = Some(Tier::Priority)),
         ("temperature", |r| r.temperature = Some(2.1)),
         ("temperature", |r| r.temperature = Some(-0.1)),
         ("temperature", |r| r.temperature = Some(f32::NAN)),
-        ("top_p", |r| r.top_p = Some(0.0)),
+        ("top_p", |r| r.top_p = Some(-0.1)),
         ("top_p", |r| r.top_p = Some(1.1)),
-        ("top_k", |r| r.top_k = Some(0)),
+        ("top_k", |r| r.top_k = Some(-2)),
+        ("top_k", |r| r.top_k = Some(1 << 32)),
         ("min_p", |r| r.min_p = Some(-0.1)),
         ("min_p", |r| r.min_p = Some(1.1)),
         ("frequency_penalty", |r| r.frequency_penalty = Some(2.5)),
@@ -117,6 +116,25 @@ fn the_ends_of_the_ranges_are_allowed() {
         ..request()
     });
     assert!(valid.is_ok());
+}
+
+#[test]
+fn values_that_switch_a_cut_off_do() {
+    let sampling = |change: fn(&mut ChatRequest)| {
+        let mut request = request();
+        change(&mut request);
+        check(request).unwrap().sampling
+    };
+    for top_k in [
+        |r: &mut ChatRequest| r.top_k = Some(0),
+        |r: &mut ChatRequest| r.top_k = Some(-1),
+    ] {
+        assert_eq!(sampling(top_k), sampling(|_| {}));
+    }
+    assert_eq!(
+        sampling(|r| r.top_p = Some(0.0)),
+        sampling(|r| r.temperature = Some(0.0))
+    );
 }
 
 #[test]
