@@ -1,10 +1,10 @@
 //! Layer: a request with an `Idempotency-Key` runs once; the same request under the same key gets the stored answer.
 //! Not here: where answers are stored, and for how long (`services`).
 
-use crate::{body::RawBody, documents, error::ApiResult, tasks::Tasks};
+use crate::{body::RawBody, documents, error::ApiResult, memory::AnswerBytes, tasks::Tasks};
 use axum::{
     Extension,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
@@ -62,7 +62,10 @@ pub(crate) async fn run_once(
     // In a task of its own, which ends although the client goes away: a later request gets the answer.
     let work = async move {
         let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        if let Some(bytes) = body.size_hint().exact() {
+            parts.extensions.insert(AnswerBytes(bytes));
+        }
         // resources::ANSWERS
         let (sender, receiver) = mpsc::unbounded_channel();
         let kept = KeptResponse {

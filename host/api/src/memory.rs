@@ -1,5 +1,6 @@
 //! Bytes that requests keep in memory, shared by account: bodies until they are parsed, answers until they are read. An account over its
-//! share waits for its own requests to end; few of them may wait.
+//! share waits for its own requests to end; few of them may wait. An answer that was worked for is never refused: what it holds keeps
+//! the account's next request from beginning.
 //! Not here: how large one body may be (`router`), uploads (`uploads`), which are larger and fewer.
 
 use crate::error::ApiResult;
@@ -84,12 +85,32 @@ impl MemoryLimiter {
     /// # Errors
     /// `Busy` if many of the account's requests wait, or this one has waited for too long.
     pub async fn acquire(&self, account: Account, bytes: u64) -> Result<MemoryPermit, Error> {
-        let units = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        let units = units.clamp(1, self.share);
+        let units = self.units(bytes);
         let permit = self.kibibytes.acquire_within(account, units, LONGEST, RETRY).await?;
         Ok(MemoryPermit(Arc::new(permit)))
     }
+
+    /// Like [`Self::acquire`], for bytes that are there already, and lost if they are refused. Waits as long as it takes.
+    pub async fn acquire_made(&self, account: Account, bytes: u64) -> Result<MemoryPermit, Error> {
+        let request = riad_admission::Request {
+            units: self.units(bytes),
+            continuation: true,
+            ..riad_admission::Request::new(account, ())
+        };
+        let permit = self.kibibytes.acquire(request).await;
+        let permit = permit.map_err(|_| self.kibibytes.resource().refuse_for(RETRY))?;
+        Ok(MemoryPermit(Arc::new(permit)))
+    }
+
+    fn units(&self, bytes: u64) -> u32 {
+        let units = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        units.clamp(1, self.share)
+    }
 }
+
+/// In an answer whose body is passed on as it is made: the bytes that it will have.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerBytes(pub u64);
 
 /// What the layer needs: the limiters, and the limit of the route's bodies.
 pub(crate) type Counted = (Memory, u64);
@@ -104,13 +125,19 @@ pub(crate) async fn count_bytes(
 ) -> ApiResult<Response> {
     let account = pass.account();
     if !request.body().is_end_stream() {
+        // Its work may cost something, so an account with too many unread answers is refused here, not after it.
+        drop(memory.answers.acquire(account, 1).await?);
         let permit = memory.bodies.acquire(account, body_bytes(&request, most)).await?;
         request.extensions_mut().insert(permit);
     }
     let response = next.run(request).await;
-    match response.body().size_hint().exact() {
+    let bytes = response
+        .extensions()
+        .get::<AnswerBytes>()
+        .map(|AnswerBytes(bytes)| *bytes);
+    match bytes.or_else(|| response.body().size_hint().exact()) {
         Some(bytes) if bytes > SMALL_ANSWER => {
-            let permit = memory.answers.acquire(account, bytes).await?;
+            let permit = memory.answers.acquire_made(account, bytes).await?;
             Ok(response.map(|body| keep(body, permit)))
         }
         _ => Ok(response),
@@ -180,6 +207,25 @@ mod tests {
         assert!(memory.acquire(account(2), 2 * MIB).now_or_never().is_some());
         drop(first);
         assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_some()));
+    }
+
+    #[tokio::test]
+    async fn what_is_made_waits_and_is_never_refused() {
+        let memory = MemoryLimiter::new(&resources::UNREAD_BYTES, 4 * MIB, MIB);
+        let first = memory.acquire(account(1), MIB).await.unwrap();
+        let mut made: Vec<_> = (0..2 * WAITING)
+            .map(|_| Box::pin(memory.acquire_made(account(1), MIB)))
+            .collect();
+        assert!(made.iter_mut().all(|made| made.now_or_never().is_none()));
+        assert!(
+            memory.acquire(account(1), 1).now_or_never().is_none(),
+            "its next request waits before its work"
+        );
+        drop(first);
+        let second = made.remove(0).await.unwrap();
+        assert!(made.iter_mut().all(|made| made.now_or_never().is_none()));
+        drop(second);
+        assert!(made.remove(0).await.is_ok());
     }
 
     #[tokio::test]

@@ -30,9 +30,10 @@ impl Cost {
         by_weight(self.of(first, rows, row), weight)
     }
 
-    /// The cost of `rows` rows from position `first` on, without an adapter, as a number of rows without context.
-    pub fn in_rows(self, first: usize, rows: usize) -> f64 {
-        self.of(first, rows, ROW) as f64 / ROW as f64
+    /// The cost of `rows` rows from position `first` on, each of which costs `row` without its context, as a number of rows without
+    /// context and adapter.
+    pub fn in_rows(self, first: usize, rows: usize, row: u128) -> f64 {
+        self.of(first, rows, row) as f64 / ROW as f64
     }
 
     fn of(self, first: usize, rows: usize, row: u128) -> u128 {

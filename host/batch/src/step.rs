@@ -12,6 +12,8 @@ pub struct Step {
     pub preempted: Vec<SequenceId>,
     /// Tells this step from earlier ones.
     pub(crate) number: u64,
+    /// Prompts were held back, so that the pace learns what a step takes without them.
+    pub(crate) is_light: bool,
 }
 
 /// Successive rows of one sequence.

@@ -216,6 +216,9 @@ mod tests {
             kept.push(open(&connections, peer, &activity).await.unwrap());
             activities.push(activity);
         }
+        for activity in &activities {
+            activity.end_grace_for_test();
+        }
         kept.push(open(&connections, "10.9.9.9", &idle(false)).await.unwrap());
         assert_eq!(connections.open.lock().connections.len(), peers.len());
         let closed: Vec<_> = activities.iter().map(|activity| activity.is_closed()).collect();
@@ -237,6 +240,18 @@ mod tests {
             1,
             "of the address that has the most"
         );
+    }
+
+    #[tokio::test]
+    async fn newcomers_do_not_close_each_other() {
+        let connections = Connections::new(10, 1);
+        let (first, second, third) = (idle(false), idle(false), idle(false));
+        let _first = open(&connections, "10.0.0.1", &first).await.unwrap();
+        assert!(open(&connections, "10.0.0.1", &second).await.is_none());
+        assert!(!first.is_closed());
+        first.end_grace_for_test();
+        assert!(open(&connections, "10.0.0.1", &third).await.is_some());
+        assert!(first.is_closed());
     }
 
     #[tokio::test]

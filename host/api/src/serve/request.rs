@@ -30,6 +30,8 @@ use tower::{Service, ServiceExt};
 
 /// Bytes of an answer that hyper is given at once. It takes whatever it is given, however much of it waits for the client.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
+/// Time for the first request of a connection before it counts as idle.
+const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
 
 /// Requests of a whole server, from their head until the last byte of their answer has left the server.
 #[derive(Default)]
@@ -229,7 +231,9 @@ impl Activity {
 
 impl State {
     fn idle(&self) -> Option<Idle> {
-        (self.active == 0 && !self.closed).then(|| Idle {
+        // A newcomer could not have sent anything yet: without this, newcomers would close each other in a flood of them.
+        let is_new = self.version.is_none() && !self.authenticated && self.since.elapsed() < HANDSHAKE_GRACE;
+        (self.active == 0 && !self.closed && !is_new).then(|| Idle {
             since: self.head.unwrap_or(self.since),
             authenticated: self.authenticated,
         })
@@ -241,6 +245,11 @@ impl State {
 impl Activity {
     pub fn is_closed(&self) -> bool {
         self.state.lock().closed
+    }
+
+    /// As if it had been opened earlier.
+    pub fn end_grace_for_test(&self) {
+        self.state.lock().since -= HANDSHAKE_GRACE;
     }
 
     /// A request that is served until the guard is dropped.

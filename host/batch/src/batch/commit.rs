@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::{
+    cost::ROW,
     prefix_tree::Parent,
     sequence::{SequenceId, State},
     step::Step,
@@ -40,13 +41,16 @@ impl Batch {
     pub fn observe(&mut self, step: &Step, time: Duration) {
         let (mut decoding, mut reading) = (0.0, 0.0);
         for segment in &step.segments {
-            let cost = self.cost.in_rows(segment.first_position, segment.rows);
+            // One that was removed meanwhile slowed the step as well; what its adapter added is not known any more.
+            let sequence = self.sequences.get(&segment.sequence);
+            let row_cost = sequence.map_or(ROW, |sequence| sequence.row_cost);
+            let cost = self.cost.in_rows(segment.first_position, segment.rows, row_cost);
             match segment.decodes() {
                 true => decoding += cost,
                 false => reading += cost,
             }
         }
-        self.pace.observe(decoding, reading, time);
+        self.pace.observe(decoding, reading, step.is_light, time);
     }
 
     /// The step failed: nothing of it counts as computed. Accounts stay charged for it.

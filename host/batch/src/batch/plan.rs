@@ -24,6 +24,7 @@ struct Draft {
     /// What may be read of prompts, and what is read so far, in rows without context.
     reading_limit: Option<f64>,
     reading: f64,
+    is_light: bool,
 }
 
 impl Batch {
@@ -32,14 +33,21 @@ impl Batch {
         self.abandon_in_flight();
         self.step += 1;
         self.admit();
+        let decoding = self.decoding();
+        let is_light = decoding > 0.0 && self.pace.needs_light_step();
         let mut draft = Draft {
             rows: self.limits.rows_per_step,
             sequences: Vec::new(),
             preempted: Vec::new(),
             stalled: Vec::new(),
             paced: Vec::new(),
-            reading_limit: self.reading_limit(),
+            reading_limit: if is_light {
+                Some(0.0)
+            } else {
+                self.pace.reading(decoding)
+            },
             reading: 0.0,
+            is_light,
         };
         while draft.rows > 0
             && let Some((_, id)) = self.shares.next()
@@ -58,6 +66,7 @@ impl Batch {
             segments: Vec::with_capacity(draft.sequences.len()),
             preempted: draft.preempted,
             number: self.step,
+            is_light: draft.is_light,
         };
         for id in draft.sequences {
             let planned = self.sequences.get(&id).filter(|sequence| sequence.planned > 0);
@@ -84,12 +93,13 @@ impl Batch {
         short.min().map(|(.., id)| id)
     }
 
-    /// What may be read of prompts beside the sequences that decode.
-    fn reading_limit(&self) -> Option<f64> {
+    /// The cost of the sequences that decode.
+    fn decoding(&self) -> f64 {
         let running = self.running.values().filter_map(|id| self.sequences.get(id));
         let decoding = running.filter(|sequence| sequence.remaining() == 1);
-        self.pace
-            .reading(decoding.map(|sequence| self.cost.in_rows(sequence.computed, 1)).sum())
+        decoding
+            .map(|sequence| self.cost.in_rows(sequence.computed, 1, sequence.row_cost))
+            .sum()
     }
 
     /// The cost of a sequence's next quantum, if that belongs to a prompt.
@@ -98,8 +108,8 @@ impl Batch {
             .get(&id)
             .filter(|sequence| sequence.remaining() > 1)
             .map_or(0.0, |sequence| {
-                self.cost
-                    .in_rows(sequence.next_position(), sequence.remaining().min(QUANTUM))
+                let rows = sequence.remaining().min(QUANTUM);
+                self.cost.in_rows(sequence.next_position(), rows, sequence.row_cost)
             })
     }
 

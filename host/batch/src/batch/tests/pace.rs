@@ -80,3 +80,39 @@ fn accounts_share_what_may_be_read() {
     assert_eq!(rows[1], 50);
     assert!(rows[2] > 500 && rows[2].abs_diff(rows[3]) <= 256 + QUANTUM, "{rows:?}");
 }
+
+#[test]
+fn the_pace_is_found_under_a_steady_flood_of_prompts() {
+    let mut batch = batch(Some(4.0));
+    batch.add(of(2, sequence(0, 40_000, 1))).unwrap();
+    batch.add(of(1, sequence(0, 3, 5000))).unwrap();
+    let steps: Vec<Step> = (0..200).map(|_| timed(&mut batch)).collect();
+    let mixed = steps.iter().filter(|step| step.segments.len() == 2);
+    let slower: Vec<f64> = mixed.map(|step| seconds(step.rows()) / seconds(1)).collect();
+    let over = slower.iter().filter(|slower| **slower > 4.0).count();
+    assert!(slower.len() > 150, "the stream was never alone: {}", slower.len());
+    assert!(over <= 2, "{over} steps were slower before the pace was known");
+    assert!(
+        slower.iter().skip(5).filter(|slower| **slower > 3.0).count() > 140,
+        "{slower:?}"
+    );
+}
+
+#[test]
+fn rows_with_an_adapter_count_for_more() {
+    let rows = |adapter_cost| {
+        // The pace is learned from a prompt without an adapter.
+        let mut batch = stream_and_prompt(Some(4.0), sequence(0, 500, 1));
+        for _ in 0..50 {
+            timed(&mut batch);
+        }
+        let prompt = NewSequence {
+            adapter_cost,
+            ..sequence(0, 4000, 1)
+        };
+        batch.add(of(3, prompt)).unwrap();
+        run(&mut batch).rows() - 1
+    };
+    let (plain, adapted) = (rows(0.0), rows(1.0));
+    assert!(adapted.abs_diff(plain / 2) <= QUANTUM, "{adapted} of {plain}");
+}
