@@ -2,7 +2,8 @@
 //!
 //! [`Queue`] is a state machine that takes the time as an argument: capacity, a share per account, a reserve for accounts that hold nothing,
 //! a bounded queue, deadlines and weights. A [`Policy`] orders the accounts: [`Fifo`], [`FewestHeld`], or [`VirtualTime`] and
-//! [`ProcessorTime`], which charge accounts for what they used. [`Limiter`] waits in front of it and hands out a [`Permit`].
+//! [`ProcessorTime`], which charge accounts for what they used. [`Limiter`] waits in front of it and hands out a [`Permit`]; [`Workers`] are
+//! threads behind one.
 //!
 //! Not here: what is limited, and what a rejected request is answered.
 
@@ -13,6 +14,7 @@ mod limiter;
 mod processor_time;
 mod queue;
 mod virtual_time;
+mod workers;
 
 pub use clock::{MonotonicClock, TokioClock};
 pub use fewest_held::FewestHeld;
@@ -23,3 +25,4 @@ pub use queue::{
     AccountState, Admitted, Bounds, Decision, Policy, Queue, Rejection, Request, RequestId, State, Verdict,
 };
 pub use virtual_time::{AccountUsage, TokenRequest, VirtualTime};
+pub use workers::{Kept, Work, Workers};

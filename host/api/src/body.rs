@@ -1,7 +1,10 @@
 //! Reading bodies, paths and queries, with every failure in OpenAI's envelope and the field at fault named.
 //! Not here: what a resource's body means.
 
-use crate::{error::ApiError, memory::MemoryPermit};
+use crate::{
+    error::ApiError,
+    memory::{MemoryPermit, ParsingWork},
+};
 use axum::{
     body::Bytes,
     extract::{
@@ -36,10 +39,13 @@ pub(crate) fn adapter_body_bytes(limits: &Limits) -> u64 {
     limits.adapter_bytes.saturating_add(ENVELOPE_BYTES)
 }
 
+/// A body up to this is parsed on the thread that serves its request, in much less than a millisecond; a worker parses a larger one.
+const INLINE_JSON_BYTES: usize = 64 << 10;
+
 /// A JSON body.
 pub(crate) struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
@@ -48,8 +54,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if !is_json(request.headers()) {
             return Err(Error::invalid("send the body as JSON, with `Content-Type: application/json`").into());
         }
+        let work = request.extensions_mut().remove::<ParsingWork>();
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        Ok(Self(parse(&bytes)?))
+        match work.filter(|_| bytes.len() > INLINE_JSON_BYTES) {
+            Some(ParsingWork(mut work)) => Ok(Self(work.run(move || parse(&bytes)).await?)),
+            None => Ok(Self(parse(&bytes)?)),
+        }
     }
 }
 

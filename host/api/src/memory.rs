@@ -13,11 +13,12 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use riad_admission::{Bounds, FewestHeld, Limiter, Permit};
+use riad_admission::{Bounds, FewestHeld, Limiter, Permit, Work};
 use riad_core::{
     Account, Error, Limits, TenantPass,
     resources::{self, Resource},
 };
+use riad_services::Services;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -112,13 +113,17 @@ impl MemoryLimiter {
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerBytes(pub u64);
 
+/// Parses a large body of the request that has it.
+#[derive(Clone)]
+pub(crate) struct ParsingWork(pub Work);
+
 /// What the layer needs: the limiters, and the limit of the route's bodies.
-pub(crate) type Counted = (Memory, u64);
+pub(crate) type Counted = (Services, Memory, u64);
 
 /// Layer: counts the body of the caller's request until `JsonBody` has parsed it, and a large answer until it is written. An answer that
 /// is made as it is read, such as a stream of events, has no size here.
 pub(crate) async fn count_bytes(
-    State((memory, most)): State<Counted>,
+    State((services, memory, most)): State<Counted>,
     Extension(pass): Extension<TenantPass>,
     mut request: Request,
     next: Next,
@@ -129,6 +134,7 @@ pub(crate) async fn count_bytes(
         drop(memory.answers.acquire(account, 1).await?);
         let permit = memory.bodies.acquire(account, body_bytes(&request, most)).await?;
         request.extensions_mut().insert(permit);
+        request.extensions_mut().insert(ParsingWork(services.work(&pass)));
     }
     let response = next.run(request).await;
     let bytes = response

@@ -79,7 +79,7 @@ impl Layer {
                 handlers.route_layer(DefaultBodyLimit::max(bytes))
             }
             Self::CountBytes(most) => {
-                let state = (state.memory.clone(), most);
+                let state = (services, state.memory.clone(), most);
                 handlers.route_layer(from_fn_with_state(state, memory::count_bytes))
             }
             Self::UploadPermit(upload) => {

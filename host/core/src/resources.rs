@@ -123,6 +123,10 @@ resources! {
         "accounts; the one that holds the fewest is next, and a quarter is for those that hold none",
         "`limits.guest_instances` of `limits.guest_memory_bytes`; `limits.queue` requests wait, each for `limits.queue_ms`",
         Told(Busy, "all plugin instances of this server are in use; try again in a moment");
+    GUEST_THREADS = "threads for guests that compute for longer than a slice",
+        "accounts; the one that had the least processor time for its weight is next, and one thread is for others than the one with the rest",
+        "a thread per processor, slices of 1,000,000 fuel; as much waits as there are guests",
+        Silent("waits for its turn, which is not guest time");
     LOADED_COMPONENTS = "compiled components in memory",
         "accounts; what was used longest ago makes room",
         "64",
@@ -135,7 +139,7 @@ resources! {
         "accounts, one each; the one that holds the fewest is next",
         "2 of `limits.compile_bytes` for `limits.compile_ms`; 64 wait, 4 of an account, each for `limits.queue_ms`",
         Told(Busy, "other plugins are being compiled; send the request again in a moment");
-    WORKERS = "threads for text and adapter work",
+    WORKERS = "threads for work on texts, large bodies and adapters",
         "accounts; the one that had the least processor time for its weight is next, and one thread is for others than the one with the rest",
         "a thread per processor, slices of 32 KiB; 256 requests of an account wait, or `limits.queue` if that is more, for 60 s",
         Told(

@@ -297,9 +297,15 @@ fn too_much(digest: &Digest, limits: &Limits) -> Error {
     )
 }
 
+/// How much lower than the server's the child's priority is.
+#[cfg(unix)]
+const NICE: i32 = 5;
+
 #[cfg(unix)]
 fn restrict(limits: &Limits) -> Result<()> {
     use rlimit::Resource;
+    // Requests are served first; still a quarter of a processor if all are busy.
+    rustix::process::nice(NICE).map_err(|error| Error::internal(std::io::Error::from(error)))?;
     // Ends the child even if the parent has died and cannot.
     let seconds = limits.compile_ms.div_ceil(1000) + 1;
     Resource::CPU.set(seconds, seconds).map_err(Error::internal)?;

@@ -1,7 +1,8 @@
 //! The limits that the guests of one run share.
 
-use crate::{budget::Budget, clock::GuestClock, errors::StopReason, yielding::pause_clock_while_yielded};
-use riad_core::Limits;
+use crate::{budget::Budget, clock::GuestClock, errors::StopReason, guest_threads, instance_limiter::InstancePermit};
+use riad_admission::Work;
+use riad_core::{Limits, Result};
 use std::{
     future::Future,
     sync::{
@@ -18,11 +19,15 @@ pub(crate) struct RunContext {
     pub(crate) budget: Arc<Budget>,
     fuel_left: AtomicU64,
     deadline: Instant,
+    /// The account's work on the threads for guests.
+    work: Work,
+    /// As long as a guest may exist, also one whose caller has gone.
+    _permit: InstancePermit,
 }
 
 impl RunContext {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self {
+    pub(crate) fn new(limits: Arc<Limits>, work: Work, permit: InstancePermit) -> Arc<Self> {
+        Arc::new(Self {
             clock: GuestClock::new(
                 Duration::from_millis(limits.guest_ms),
                 Duration::from_millis(limits.guest_request_ms),
@@ -31,7 +36,9 @@ impl RunContext {
             fuel_left: AtomicU64::new(limits.guest_fuel),
             deadline: Instant::now() + Duration::from_millis(limits.request_ms),
             limits,
-        }
+            work,
+            _permit: permit,
+        })
     }
 
     pub(crate) fn fuel_left(&self) -> u64 {
@@ -46,12 +53,20 @@ impl RunContext {
         self.limits.guest_fuel - self.fuel_left()
     }
 
+    /// Runs a call, in turns with other accounts' guests if it takes long.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        guest_threads::run(self.work.clone(), &self.clock, call).await
+    }
+
     /// Runs a call until it ends or its time is up. The epoch callback stops a guest that computes; this stops one that sleeps,
     /// and one whose host calls do not end.
     pub(crate) async fn limit_time<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
         tokio::select! {
             biased;
-            result = pause_clock_while_yielded(&self.clock, call) => result,
+            result = call => result,
             () = self.clock.expired() => Err(StopReason::out_of_time(&self.clock).into()),
             () = tokio::time::sleep_until(self.deadline) => Err(StopReason::DeadlineExceeded.into()),
         }

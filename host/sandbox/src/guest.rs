@@ -71,15 +71,8 @@ fn new_store(engine: &Engine, context: &RunContext, capabilities: Capabilities) 
         if clock.remaining().is_zero() {
             return Err(StopReason::out_of_time(&clock).into());
         }
-        // Yields to others. Waiting to run again is not guest time.
-        let pause = clock.pause();
-        Ok(UpdateDeadline::YieldCustom(
-            1,
-            Box::pin(async move {
-                tokio::task::yield_now().await;
-                drop(pause);
-            }),
-        ))
+        // Yields to others.
+        Ok(UpdateDeadline::Yield(1))
     });
     Ok(store)
 }

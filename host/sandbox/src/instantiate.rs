@@ -8,23 +8,31 @@ use crate::{
     state::GuestState,
 };
 use riad_core::{Error, Result, plugin::Stage, ports::Capabilities};
+use std::sync::Arc;
 use wasmtime::{Engine, Store, component::Instance};
 
 /// `stage`: the first one that the guest serves, for messages.
 pub(crate) async fn instantiate(
-    component: &CheckedComponent,
+    component: Arc<CheckedComponent>,
     engine: &Engine,
-    context: &RunContext,
+    context: &Arc<RunContext>,
     capabilities: Capabilities,
     stage: Stage,
 ) -> Result<Guest> {
-    let mut guest = Guest::new(component.digest, engine, context, capabilities).map_err(Error::internal)?;
-    let call = Call::begin(&mut guest, context, stage)?;
-    let instantiation = component.instance.instantiate_async(&mut call.guest.store);
-    let instance = context.limit_time(instantiation).await;
-    let exports = instance.and_then(|instance| find_exports(component, &mut call.guest.store, &instance));
-    guest.exports = call.end(exports)?;
-    Ok(guest)
+    let guest = Guest::new(component.digest, engine, context, capabilities).map_err(Error::internal)?;
+    let kept = Arc::clone(context);
+    let instantiation = async move {
+        // Dropped after the guest, whose permit it has.
+        let context = kept;
+        let mut guest = guest;
+        let call = Call::begin(&mut guest, &context, stage)?;
+        let instantiation = component.instance.instantiate_async(&mut call.guest.store);
+        let instance = context.limit_time(instantiation).await;
+        let exports = instance.and_then(|instance| find_exports(&component, &mut call.guest.store, &instance));
+        guest.exports = call.end(exports)?;
+        Ok(guest)
+    };
+    context.run(instantiation).await
 }
 
 fn find_exports(

@@ -22,6 +22,7 @@ mod errors;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guest;
+mod guest_threads;
 mod instance_limiter;
 mod instantiate;
 mod kept_files;
@@ -33,7 +34,6 @@ mod single_flight;
 mod state;
 mod ticker;
 mod wasi;
-mod yielding;
 
 pub use compiler::{Compiler, Unconfined, compile_child};
 pub use sandbox::WasmSandbox;

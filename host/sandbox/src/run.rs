@@ -1,11 +1,11 @@
 //! The guests of one request behind the port `PipelineRun`.
 
 use crate::{
+    bindings,
     call::Call,
     context::RunContext,
     convert::{self, OutputReader},
     guest::Guest,
-    instance_limiter::InstancePermit,
     ticker::EpochTicker,
 };
 use async_trait::async_trait;
@@ -15,15 +15,17 @@ use riad_core::{
     plugin::{Ending, Prompt, Stage, StageRequest},
     ports::{FilterId, PipelineRun},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use wasmtime::component::ResourceAny;
 
-pub(crate) struct Run {
-    // In this order: the guests' slots in the pool are free before their permit is.
+pub(crate) struct Run(Arc<Inner>);
+
+/// Calls have it too: a slice that is computed when its caller goes away ends later.
+struct Inner {
+    // In this order: the guests' slots in the pool are free before their permit is, which the context has.
     guests: Mutex<Guests>,
-    context: RunContext,
-    _permit: InstancePermit,
+    context: Arc<RunContext>,
     /// A run that outlives its sandbox still needs epochs.
     _ticker: Arc<EpochTicker>,
 }
@@ -45,52 +47,58 @@ pub(crate) struct Filter {
 }
 
 impl Run {
-    pub(crate) fn new(guests: Guests, context: RunContext, permit: InstancePermit, ticker: Arc<EpochTicker>) -> Self {
-        Self {
+    pub(crate) fn new(guests: Guests, context: Arc<RunContext>, ticker: Arc<EpochTicker>) -> Self {
+        Self(Arc::new(Inner {
             guests: Mutex::new(guests),
             context,
-            _permit: permit,
             _ticker: ticker,
-        }
+        }))
     }
 
-    fn output_reader(&self) -> OutputReader {
-        OutputReader::new(self.context.limits.guest_output_bytes)
+    /// Runs a call of one of the guests.
+    async fn run<T, F>(&self, call: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.0.context.run(call(Arc::clone(&self.0))).await
     }
 }
 
-#[async_trait]
-impl PipelineRun for Run {
-    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
+impl Inner {
+    fn output_reader(&self) -> OutputReader {
+        OutputReader::new(self.context.limits.guest_output_bytes)
+    }
+
+    async fn retrieve(&self, request: bindings::Request) -> Result<Vec<Passage>> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Retrieval)?;
         let api = guest.exports.retrieval.clone().ok_or_else(not_exported)?;
-        let request = convert::request(request);
         let call = Call::begin(guest, &self.context, Stage::Retrieval)?;
         let answer = api.call_retrieve(&mut call.guest.store, &request);
         let answer = self.context.limit_time(answer).await;
         call.end_stage(answer, &mut self.output_reader(), OutputReader::passages)
     }
 
-    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
+    async fn build_prompt(&self, request: bindings::Request, passages: Vec<bindings::Passage>) -> Result<Prompt> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Prompting)?;
         let api = guest.exports.prompting.clone().ok_or_else(not_exported)?;
-        let request = convert::request(request);
-        let passages: Vec<_> = passages.iter().map(convert::passage).collect();
         let call = Call::begin(guest, &self.context, Stage::Prompting)?;
         let answer = api.call_build_prompt(&mut call.guest.store, &request, &passages);
         let answer = self.context.limit_time(answer).await;
         call.end_stage(answer, &mut self.output_reader(), OutputReader::prompt)
     }
 
-    async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId> {
+    async fn open_filter(
+        &self,
+        request: bindings::Request,
+        prompt: bindings::Prompt,
+        passages: u32,
+    ) -> Result<FilterId> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Postprocessing)?;
         let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
-        let passages = u32::try_from(prompt.passages.len()).map_err(Error::internal)?;
-        let request = convert::request(request);
-        let prompt = convert::prompt(prompt);
         let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
         let filter = api.filter();
         let answer = filter.call_constructor(&mut call.guest.store, &request, &prompt);
@@ -104,7 +112,7 @@ impl PipelineRun for Run {
         Ok(FilterId(guests.filters.len() - 1))
     }
 
-    async fn push(&self, filter: FilterId, piece: &str) -> Result<String> {
+    async fn push(&self, filter: FilterId, piece: String) -> Result<String> {
         let mut guests = self.guests.lock().await;
         let Filter {
             resource, output_left, ..
@@ -113,7 +121,7 @@ impl PipelineRun for Run {
         let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
         let methods = api.filter();
-        let answer = methods.call_push(&mut call.guest.store, resource, piece);
+        let answer = methods.call_push(&mut call.guest.store, resource, &piece);
         let answer = self.context.limit_time(answer).await;
         let mut reader = OutputReader::new(output_left);
         let text = call.end_stage(answer, &mut reader, OutputReader::text)?;
@@ -148,13 +156,44 @@ impl PipelineRun for Run {
         }
         ending
     }
+}
+
+#[async_trait]
+impl PipelineRun for Run {
+    async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>> {
+        let request = convert::request(request);
+        self.run(|run| async move { run.retrieve(request).await }).await
+    }
+
+    async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt> {
+        let request = convert::request(request);
+        let passages = passages.iter().map(convert::passage).collect();
+        self.run(|run| async move { run.build_prompt(request, passages).await })
+            .await
+    }
+
+    async fn open_filter(&self, request: &StageRequest, prompt: &Prompt) -> Result<FilterId> {
+        let passages = u32::try_from(prompt.passages.len()).map_err(Error::internal)?;
+        let (request, prompt) = (convert::request(request), convert::prompt(prompt));
+        self.run(|run| async move { run.open_filter(request, prompt, passages).await })
+            .await
+    }
+
+    async fn push(&self, filter: FilterId, piece: &str) -> Result<String> {
+        let piece = piece.to_owned();
+        self.run(|run| async move { run.push(filter, piece).await }).await
+    }
+
+    async fn finish(&self, filter: FilterId) -> Result<Ending> {
+        self.run(|run| async move { run.finish(filter).await }).await
+    }
 
     fn fuel(&self) -> u64 {
-        self.context.fuel_used()
+        self.0.context.fuel_used()
     }
 
     fn time(&self) -> Duration {
-        self.context.clock.total()
+        self.0.context.clock.total()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     check::CheckedComponent,
     compiler::Compiler,
     context::RunContext,
-    errors,
+    errors, guest_threads,
     instance_limiter::InstanceLimiter,
     instantiate::instantiate,
     loader::ComponentLoader,
@@ -13,6 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use riad_admission::Workers;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result,
     plugin::Stage,
@@ -20,11 +21,12 @@ use riad_core::{
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// Runs tenants' components. Its thread ends when it and its last run are dropped.
+/// Runs tenants' components. Its threads end when it and its last run are dropped.
 pub struct WasmSandbox {
     loader: Arc<ComponentLoader>,
     limits: Arc<Limits>,
     instances: InstanceLimiter,
+    threads: Arc<Workers>,
     ticker: Arc<EpochTicker>,
 }
 
@@ -38,6 +40,7 @@ impl WasmSandbox {
         Ok(Self {
             ticker: Arc::new(EpochTicker::start(loader.engine())?),
             instances: InstanceLimiter::new(limits),
+            threads: guest_threads::start(limits)?,
             limits: Arc::new(limits.clone()),
             loader,
         })
@@ -127,10 +130,11 @@ impl Sandbox for WasmSandbox {
         }
         let count = u32::try_from(components.len()).map_err(Error::internal)?;
         let permit = self.instances.acquire(plan.account, count).await?;
-        let context = RunContext::new(Arc::clone(&self.limits));
+        let work = self.threads.work_of(plan.account, plan.weight);
+        let context = RunContext::new(Arc::clone(&self.limits), work, permit);
         let mut guests = Vec::with_capacity(components.len());
-        for (checked, stage) in &components {
-            let guest = instantiate(checked, self.loader.engine(), &context, capabilities.clone(), *stage);
+        for (checked, stage) in components {
+            let guest = instantiate(checked, self.loader.engine(), &context, capabilities.clone(), stage);
             guests.push(guest.await?);
         }
         let guests = Guests {
@@ -138,6 +142,6 @@ impl Sandbox for WasmSandbox {
             guest_of_stage,
             filters: Vec::new(),
         };
-        Ok(Box::new(Run::new(guests, context, permit, Arc::clone(&self.ticker))))
+        Ok(Box::new(Run::new(guests, context, Arc::clone(&self.ticker))))
     }
 }

@@ -4,7 +4,8 @@ mod residency;
 
 pub(crate) use residency::{forget, tell_once};
 
-use crate::{audit, shared::Shared, workers::Kept};
+use crate::{audit, shared::Shared};
+use riad_admission::Kept;
 use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Result, TenantPass,
     adapter::{Adapter, AdapterChange, AdapterFiles, KeptGeneration},
@@ -53,7 +54,7 @@ impl AdapterService {
         self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let (engine, inspected) = (Arc::clone(&self.0.engine), files.clone());
-        let mut work = self.0.workers.work(pass).keep(upload);
+        let mut work = self.0.work(pass).keep(upload);
         let info = work.run(move || engine.inspect_adapter(&inspected)).await?;
         let most = self.0.limits.adapter_rank;
         if info.rank > most {

@@ -55,7 +55,7 @@ impl DocumentReader for RoomCapabilities {
             limit: limit.min(self.shared.limits.search_results),
             filter,
         };
-        let mut work = self.shared.workers.work(&self.pass);
+        let mut work = self.shared.work(&self.pass);
         search::search_room(&self.shared, &mut work, self.meter.handle()?, &self.room, request, 0).await
     }
 
@@ -76,7 +76,7 @@ impl TextEmbedder for RoomCapabilities {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut work = self.shared.workers.work(&self.pass);
+        let mut work = self.shared.work(&self.pass);
         let (vectors, _) = embeddings::embed(&self.shared, &mut work, self.meter.handle()?, texts, 0).await?;
         Ok(vectors)
     }
@@ -94,7 +94,7 @@ impl TokenCounter for EngineTokenCounter {
         if text.len() <= INLINE_COUNT_BYTES {
             return Ok(engine.count_text(&text));
         }
-        let mut work = self.shared.workers.work(&self.pass);
+        let mut work = self.shared.work(&self.pass);
         work.run(move || Ok(engine.count_text(&text))).await
     }
 }

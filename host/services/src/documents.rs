@@ -6,9 +6,9 @@ use crate::{
     embeddings,
     metering::RequestMeter,
     shared::Shared,
-    workers::{Kept, Work},
 };
 use bytes::Bytes;
+use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
     document::{Document, Metadata, NewChunk, NewDocument, Page},
@@ -78,7 +78,7 @@ impl DocumentService {
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;
         // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
-        let work = self.0.workers.work(pass).keep(upload).keep(meter.handle());
+        let work = self.0.work(pass).keep(upload).keep(meter.handle());
         let stored = self.store(pass, title, request, mark, &meter, work).await;
         let document = meter.record_engine_result(stored)?;
         meter.settle().await?;

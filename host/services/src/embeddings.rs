@@ -1,11 +1,8 @@
 //! Texts to vectors, metered. Not here: the models (`engine`), and what documents are embedded as (`documents`).
 
-use crate::{
-    metering::UsageHandle,
-    shared::Shared,
-    workers::{SLICE_BYTES, Work},
-};
+use crate::{metering::UsageHandle, shared::Shared, workers::SLICE_BYTES};
 use parking_lot::Mutex;
+use riad_admission::Work;
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
@@ -58,7 +55,7 @@ impl EmbeddingService {
             return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
         }
         let meter = self.0.metering.admit(pass, purpose(&self.0, Kind::Embedding)).await?;
-        let mut work = self.0.workers.work(pass);
+        let mut work = self.0.work(pass);
         let embedded = embed(&self.0, &mut work, meter.handle(), request.input, 1).await;
         let (vectors, tokens) = meter.record_engine_result(embedded)?;
         Ok(Embeddings {

@@ -38,8 +38,8 @@ mod workers;
 
 pub use fair::FairQueue;
 pub use fifo::FifoQueue;
+pub use riad_admission::Kept;
 pub use shared::Dependencies;
-pub use workers::Kept;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;

@@ -91,6 +91,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
     };
     let plan = PipelinePlan {
         account: pass.account(),
+        weight: pass.policy().weight,
         stages: Stage::ALL.into_iter().map(|stage| (stage, planned(stage))).collect(),
     };
     Ok((plan, names))

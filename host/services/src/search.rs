@@ -4,8 +4,8 @@ use crate::{
     embeddings,
     metering::{RequestMeter, UsageHandle},
     shared::Shared,
-    workers::Work,
 };
+use riad_admission::Work;
 use riad_core::{
     Error, Result, TenantPass,
     document::{Metadata, Passage, SearchQuery},
@@ -51,15 +51,7 @@ impl SearchService {
         // Read before the search, so that the searched index is at least as new as the reported watermark.
         let index_watermark = room.documents.watermark().await?;
         meter.update_served_by(|served| served.index_watermark = index_watermark);
-        let passages = search_room(
-            &self.0,
-            &mut self.0.workers.work(pass),
-            meter.handle(),
-            &room,
-            request,
-            1,
-        )
-        .await?;
+        let passages = search_room(&self.0, &mut self.0.work(pass), meter.handle(), &room, request, 1).await?;
         Ok(SearchResults {
             passages,
             index_watermark,

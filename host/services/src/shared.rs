@@ -7,9 +7,10 @@ use crate::{
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
-    workers::Workers,
+    workers,
 };
 use bytes::Bytes;
+use riad_admission::Workers;
 use riad_core::{
     Error, Limits, Result, Timestamp,
     plugin::Stage,
@@ -96,7 +97,7 @@ impl Shared {
             dependencies.engine.max_sequences(),
             &dependencies.limits,
         ));
-        let workers = Workers::new(&dependencies.limits)?;
+        let workers = workers::start(&dependencies.limits)?;
         let control = ControlAdmission::new(&dependencies.limits);
         Ok(Self {
             tenant_store: dependencies.tenant_store,

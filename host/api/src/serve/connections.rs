@@ -1,12 +1,13 @@
 //! Which connections are open (`resources::CONNECTIONS`): so many at the same time, and so many of them from one address. Where there is no room, one that is
-//! idle is closed: of those without an authenticated request first, then of the address that has the most, the longest idle.
+//! idle is closed: of those without an authenticated request first, then of the address that has the most, the longest idle. It is chosen among
+//! some, in turns, because a flood of connections must not cost more for each of them the more there are.
 //! Not here: how long a connection may be idle while there is room (`connection`).
 
 use super::request::Activity;
 use parking_lot::Mutex;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
@@ -18,6 +19,8 @@ use tokio::{
 
 /// How often connections are looked at again while none is idle and there is no room.
 const RECHECK: Duration = Duration::from_millis(100);
+/// Connections among which the one that is closed is chosen, if one of them is idle.
+const SAMPLE: usize = 64;
 /// How often the log says that an address has too many.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -28,13 +31,22 @@ pub(crate) struct Connections {
     ended: Notify,
 }
 
+/// Connections that have been told to close are not among them.
 #[derive(Default)]
 struct Open {
     next: u64,
-    /// Without those that have been told to close.
     connections: BTreeMap<u64, Connection>,
-    of_network: HashMap<Network, usize>,
+    all: Candidates,
+    of_network: HashMap<Network, Candidates>,
     warned: Option<Instant>,
+}
+
+/// Connections of which one may be closed.
+#[derive(Default)]
+struct Candidates {
+    numbers: BTreeSet<u64>,
+    /// Where the next search begins.
+    next: u64,
 }
 
 struct Connection {
@@ -102,31 +114,58 @@ impl Connections {
         }
         let number = open.next;
         open.next += 1;
-        *open.of_network.entry(network).or_default() += 1;
+        open.all.numbers.insert(number);
+        open.of_network.entry(network).or_default().numbers.insert(number);
         let activity = Arc::clone(activity);
         open.connections.insert(number, Connection { network, activity });
         Attempt::Opened(number)
     }
 }
 
+impl Candidates {
+    /// The first in this order, of some of those that have one.
+    fn choose<O: Ord>(&mut self, order: impl Fn(u64) -> Option<O>) -> Option<u64> {
+        let mut first = None;
+        let (before, after) = (self.numbers.range(..self.next), self.numbers.range(self.next..));
+        for (looked_at, number) in after.chain(before).enumerate() {
+            if looked_at >= SAMPLE && first.is_some() {
+                self.next = *number;
+                break;
+            }
+            let found = order(*number).map(|order| (order, *number));
+            first = match (first, found) {
+                (Some(first), Some(found)) => Some(std::cmp::min(first, found)),
+                (first, found) => first.or(found),
+            };
+        }
+        first.map(|(_, number)| number)
+    }
+}
+
 impl Open {
     fn count_of(&self, network: Network) -> usize {
-        self.of_network.get(&network).copied().unwrap_or(0)
+        self.of_network
+            .get(&network)
+            .map_or(0, |candidates| candidates.numbers.len())
     }
 
     /// Closes an idle connection, of this network or of any.
     fn close_idle(&mut self, network: Option<Network>) -> bool {
-        let candidates = self.connections.iter().filter_map(|(number, connection)| {
-            let of_network = network.is_none_or(|network| network == connection.network);
-            let idle = connection.activity.idle().filter(|_| of_network)?;
-            let order = (
-                idle.authenticated,
-                Reverse(self.count_of(connection.network)),
-                idle.since,
-            );
-            Some((order, *number))
+        let mut candidates = match network {
+            Some(network) => std::mem::take(self.of_network.entry(network).or_default()),
+            None => std::mem::take(&mut self.all),
+        };
+        let number = candidates.choose(|number| {
+            let connection = self.connections.get(&number)?;
+            let idle = connection.activity.idle()?;
+            let of_network = self.count_of(connection.network);
+            Some((idle.authenticated, Reverse(of_network), idle.since))
         });
-        let Some((_, number)) = candidates.min() else {
+        match network {
+            Some(network) => drop(self.of_network.insert(network, candidates)),
+            None => self.all = candidates,
+        }
+        let Some(number) = number else {
             return false;
         };
         // It may have got a request in between.
@@ -144,9 +183,10 @@ impl Open {
         let Some(connection) = self.connections.remove(&number) else {
             return;
         };
-        if let Some(count) = self.of_network.get_mut(&connection.network) {
-            *count -= 1;
-            if *count == 0 {
+        self.all.numbers.remove(&number);
+        if let Some(candidates) = self.of_network.get_mut(&connection.network) {
+            candidates.numbers.remove(&number);
+            if candidates.numbers.is_empty() {
                 self.of_network.remove(&connection.network);
             }
         }
@@ -188,6 +228,7 @@ impl Network {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use std::cell::Cell;
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -287,6 +328,34 @@ mod tests {
         assert!(waiting.await.is_some(), "one became idle");
         assert!(busy.is_closed() && !other.is_closed());
         drop((busy_open, other_request));
+    }
+
+    #[test]
+    fn a_choice_looks_at_a_sample_and_at_all_only_if_all_are_busy() {
+        let mut candidates = Candidates {
+            numbers: (0..1000).collect(),
+            ..Candidates::default()
+        };
+        let looked_at = Cell::new(0);
+        let count = |order: Option<u64>| {
+            looked_at.set(looked_at.get() + 1);
+            order
+        };
+        assert_eq!(candidates.choose(|number| count(Some(1000 - number))), Some(63));
+        assert_eq!(
+            candidates.choose(|number| count(Some(1000 - number))),
+            Some(127),
+            "others"
+        );
+        assert_eq!(looked_at.replace(0), 2 * SAMPLE);
+        assert_eq!(
+            candidates.choose(|number| count((number == 5).then_some(1))),
+            Some(5),
+            "the only one"
+        );
+        looked_at.set(0);
+        assert_eq!(candidates.choose(|_| count(None)), None);
+        assert_eq!(looked_at.get(), 1000);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct PlannedComponent {
 pub struct PipelinePlan {
     /// The account that the instances are counted against while they are scarce.
     pub account: Account,
+    /// Its share of processor time while others compute too.
+    pub weight: u32,
     pub stages: BTreeMap<Stage, PlannedComponent>,
 }
 

@@ -20,6 +20,7 @@ use std::{
 fn all(planned: &PlannedComponent) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(1),
+        weight: 1,
         stages: Stage::ALL.map(|stage| (stage, planned.clone())).into(),
     }
 }

@@ -112,6 +112,7 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
     ];
     PipelinePlan {
         account: Account::new(1),
+        weight: 1,
         stages: stages.into(),
     }
 }
@@ -120,6 +121,7 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
 pub fn of(account: u64, plan: &PipelinePlan) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(account),
+        weight: plan.weight,
         stages: plan.stages.clone(),
     }
 }

@@ -170,7 +170,7 @@ async fn encode(
     messages: &[Message],
 ) -> Result<EncodedPrompt> {
     let (engine, messages) = (Arc::clone(&shared.engine), messages.to_vec());
-    let mut work = shared.workers.work(pass).keep(meter.handle());
+    let mut work = shared.work(pass).keep(meter.handle());
     work.run(move || engine.encode(&messages)).await
 }
 
