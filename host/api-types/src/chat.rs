@@ -3,7 +3,7 @@
 mod request;
 mod response;
 
-pub use request::{ChatCompletionRequest, ChatMessage, Content, Stop, StreamOptions};
+pub use request::{ChatCompletionRequest, ChatMessage, Content, JsonSchemaFormat, ResponseFormat, Stop, StreamOptions};
 pub use response::{
     AssistantMessage, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation,
     CompletionTokensDetails, Delta, Logprobs, Riad, ScoredToken, TokenLogprobs, Usage,

@@ -1,7 +1,7 @@
 //! Messages, sampling parameters and how a generation ends. Not here: OpenAI's JSON (`api`).
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +37,44 @@ impl Message {
     }
 }
 
+/// What the text of a completion must be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutputFormat {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that this JSON Schema describes.
+    JsonSchema(serde_json::Value),
+}
+
+/// An [`OutputFormat`] as an engine has compiled it. Clones share it.
+#[derive(Clone)]
+pub struct Grammar(Arc<dyn Any + Send + Sync>);
+
+impl Grammar {
+    pub fn new(compiled: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(compiled))
+    }
+
+    /// `None`: another engine has compiled it.
+    #[must_use]
+    pub fn compiled<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+/// The same compilation.
+impl PartialEq for Grammar {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Grammar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Grammar")
+    }
+}
+
 /// How the next token is chosen. `temperature` 0 is greedy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
@@ -56,6 +94,8 @@ pub struct Sampling {
     pub logit_bias: BTreeMap<u32, f32>,
     /// Whether the answer tells the tokens' probabilities, and how many of the likeliest at each place.
     pub logprobs: Option<u32>,
+    /// Only tokens that it allows. A model's reasoning is free.
+    pub grammar: Option<Grammar>,
 }
 
 /// A token and the logarithm of its probability.
@@ -98,6 +138,7 @@ impl Sampling {
             seed: None,
             logit_bias: BTreeMap::new(),
             logprobs: None,
+            grammar: None,
         }
     }
 }

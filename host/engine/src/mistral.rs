@@ -2,6 +2,7 @@
 //! Not here: the loop that computes steps (`mistral/step_loop.rs`), how an adapter is read (`mistral/adapters.rs`).
 
 mod adapters;
+mod grammar;
 mod inputs;
 mod logprobs;
 mod model;
@@ -19,6 +20,7 @@ use crate::{EngineConfig, checkpoint::Checkpoint};
 use adapters::AdapterCache;
 use async_trait::async_trait;
 use futures::StreamExt;
+use grammar::GrammarCompiler;
 use model::LoadedModel;
 use parking_lot::Mutex;
 use prompt::PromptEncoder;
@@ -26,7 +28,7 @@ use riad_batch::{Namespace, NewSequence};
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{Message, TokenUsage},
+    chat::{Grammar, Message, OutputFormat, TokenUsage},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, EncodedPrompt, EnginePermit, Generation, GenerationStream,
@@ -48,6 +50,7 @@ pub(crate) struct MistralEngine {
     /// Tokens below this number can be read and written.
     vocabulary: usize,
     encoder: PromptEncoder,
+    grammars: GrammarCompiler,
     adapters: AdapterCache,
     messages: mpsc::Sender<LoopMessage>,
     counted: Arc<Counted>,
@@ -87,6 +90,7 @@ impl MistralEngine {
                 .vocabulary()
                 .map_or(model.vocabulary(), |rows| rows.min(model.vocabulary())),
             encoder: model.encoder.clone(),
+            grammars: model.grammars.clone(),
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
             messages,
             counted: counted.clone(),
@@ -127,6 +131,10 @@ impl ChatEngine for MistralEngine {
 
     fn count_text(&self, text: &str) -> u32 {
         u32::try_from(self.encoder.count_text(text)).unwrap_or(u32::MAX)
+    }
+
+    fn compile_grammar(&self, format: &OutputFormat) -> Result<Grammar> {
+        self.grammars.compile(format)
     }
 
     fn longest_token(&self) -> usize {

@@ -20,6 +20,8 @@ mod endings;
 mod failures;
 #[path = "engine/flight.rs"]
 mod flight;
+#[path = "engine/grammar.rs"]
+mod grammar;
 #[path = "engine/idle.rs"]
 mod idle;
 #[path = "engine/inspection.rs"]

@@ -78,9 +78,10 @@ pub struct ChatCompletionRequest {
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<Value>,
-    #[schema(ignore)]
+    /// What the answer must be. It is written so that it cannot be anything else, but may be cut off by `max_tokens`
+    /// (`finish_reason` is `length` then). A model's reasoning is free.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_format: Option<Value>,
+    pub response_format: Option<ResponseFormat>,
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modalities: Option<Value>,
@@ -90,6 +91,33 @@ pub struct ChatCompletionRequest {
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_search_options: Option<Value>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat {
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    JsonSchema {
+        json_schema: JsonSchemaFormat,
+    },
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct JsonSchemaFormat {
+    /// 1 to 64 letters, digits, `_` and `-`; changes nothing.
+    pub name: String,
+    /// Changes nothing: tell the model in a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A JSON Schema of up to 64 KiB; any object if it is not given. Keywords that cannot be followed are refused by name.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Changes nothing: every schema is followed strictly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
 }
 
 #[derive(Default, Serialize, Deserialize, ToSchema)]

@@ -1,8 +1,8 @@
 //! Reads a chat request. A field that would change the answer and is not supported is refused by name; other unknown fields are
 //! ignored, because clients send many. Not here: ranges and limits (`services`).
 
-use riad_api_types::chat::{self as types, ChatCompletionRequest};
-use riad_core::{Error, Result, policy::Tier};
+use riad_api_types::chat::{self as types, ChatCompletionRequest, JsonSchemaFormat, ResponseFormat};
+use riad_core::{Error, Result, chat::OutputFormat, policy::Tier};
 use riad_services::chat::{ChatMessage, ChatRequest, ToolCall};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +48,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         logprobs: body.logprobs,
         top_logprobs: body.top_logprobs,
         logit_bias: body.logit_bias.unwrap_or_default(),
+        format: body.response_format.map(read_format).transpose()?.flatten(),
         service_tier: body.service_tier.as_deref().map(read_tier).transpose()?.flatten(),
     };
     Ok((request, output))
@@ -55,7 +56,6 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
 
 fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
     let is_none = |value: &Value| value == "none" || is_empty(value);
-    let is_text = |value: &Value| value.get("type").is_some_and(|kind| kind == "text");
     let only_text = |value: &Value| *value == serde_json::json!(["text"]) || is_empty(value);
     let is_set =
         |value: &Option<Value>, harmless: &dyn Fn(&Value) -> bool| value.as_ref().is_some_and(|value| !harmless(value));
@@ -67,7 +67,6 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
             "function_call",
             is_set(&body.function_call, &|v| is_none(v) || v == "auto"),
         ),
-        ("response_format", is_set(&body.response_format, &is_text)),
         ("modalities", is_set(&body.modalities, &only_text)),
         ("audio", is_set(&body.audio, &is_empty)),
         ("web_search_options", is_set(&body.web_search_options, &|_| false)),
@@ -132,6 +131,20 @@ impl From<Function> for ToolCall {
             arguments,
         }
     }
+}
+
+fn read_format(format: ResponseFormat) -> Result<Option<OutputFormat>> {
+    let JsonSchemaFormat { name, schema, .. } = match format {
+        ResponseFormat::Text => return Ok(None),
+        ResponseFormat::JsonObject => return Ok(Some(OutputFormat::JsonObject)),
+        ResponseFormat::JsonSchema { json_schema } => json_schema,
+    };
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(is_allowed) {
+        let message = "the name of a schema has 1 to 64 letters, digits, _ and -";
+        return Err(Error::invalid(message).with_param("response_format.json_schema.name"));
+    }
+    Ok(Some(schema.map_or(OutputFormat::JsonObject, OutputFormat::JsonSchema)))
 }
 
 /// OpenAI's names; `auto` leaves the choice to the server.

@@ -9,7 +9,7 @@ use futures::{
 use riad_core::{
     Account, Digest, Error, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Message, Sampling, TokenUsage},
+    chat::{FinishReason, Grammar, Message, OutputFormat, Sampling, TokenUsage},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, EncodedPrompt, EnginePermit, Generation, GenerationEnd, GenerationEvent,
@@ -154,6 +154,10 @@ impl ChatEngine for FixedEngine {
 
     fn count_text(&self, text: &str) -> u32 {
         tokens(text)
+    }
+
+    fn compile_grammar(&self, _: &OutputFormat) -> Result<Grammar> {
+        Ok(Grammar::new(()))
     }
 
     fn longest_token(&self) -> usize {

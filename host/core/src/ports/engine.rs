@@ -4,7 +4,7 @@ use super::{BatchState, EnginePermit, Progress};
 use crate::{
     Account, Digest, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Message, Sampling, TokenLogprobs, TokenUsage},
+    chat::{FinishReason, Grammar, Message, OutputFormat, Sampling, TokenLogprobs, TokenUsage},
     ledger::EngineTokens,
     profile::ModelProfile,
 };
@@ -149,6 +149,10 @@ pub trait ChatEngine: Send + Sync {
 
     /// Tokens of a text alone. Keeps a processor busy until it returns.
     fn count_text(&self, text: &str) -> u32;
+
+    /// Prepares what completions must be. Keeps a processor busy until it returns, for a bounded time. `InvalidRequest` names what a schema
+    /// has that is not supported.
+    fn compile_grammar(&self, format: &OutputFormat) -> Result<Grammar>;
 
     /// Bytes of the longest text that one token may stand for: a prompt of more bytes than that for each token of the context does not fit.
     fn longest_token(&self) -> usize;

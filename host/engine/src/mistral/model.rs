@@ -1,7 +1,7 @@
 //! The base model in memory: loading it, and one forward pass of a step's rows. Not here: which rows (`step_loop`), adapters
 //! (`adapters`).
 
-use super::{engine_error, inputs::StepInputs, prompt::PromptEncoder};
+use super::{engine_error, grammar::GrammarCompiler, inputs::StepInputs, prompt::PromptEncoder};
 use crate::{
     Device as DeviceChoice, Dtype, EngineConfig, Quantization,
     checkpoint::Checkpoint,
@@ -24,6 +24,7 @@ pub(super) struct LoadedModel {
     pipeline: Arc<Mutex<dyn Pipeline + Send + Sync>>,
     layers: Arc<ModelLayers>,
     pub encoder: PromptEncoder,
+    pub grammars: GrammarCompiler,
     pub device: Device,
     pub end_tokens: Vec<u32>,
     /// Positions that the model has.
@@ -81,15 +82,24 @@ impl LoadedModel {
             .cache_config
             .as_ref()
             .ok_or_else(|| missing("paged attention"))?;
+        let token_bytes = metadata.tok_env().ok_or_else(|| missing("vocabulary"))?;
+        let grammars = metadata.llg_factory.clone().ok_or_else(|| missing("vocabulary"))?;
+        let mut end_tokens = metadata.eos_tok.clone();
+        // A grammar ends with this one.
+        let end = token_bytes.tok_trie().eos_token();
+        if !end_tokens.contains(&end) {
+            end_tokens.push(end);
+        }
         Ok(Self {
             layers,
+            grammars: GrammarCompiler::new(grammars),
             encoder: PromptEncoder::new(template, &tokenizer)?,
             device: locked.device(),
-            end_tokens: metadata.eos_tok.clone(),
+            end_tokens,
             context_tokens: metadata.max_seq_len,
             sliding_window: metadata.sliding_window,
             blocks: cache.num_gpu_blocks,
-            token_bytes: metadata.tok_env().ok_or_else(|| missing("vocabulary"))?,
+            token_bytes,
             pipeline: {
                 drop(locked);
                 pipeline

@@ -76,6 +76,17 @@ impl ReasoningParser {
         }
     }
 
+    /// Whether the next token belongs to the content, or to a reasoning that is open.
+    pub fn is_content(&self) -> bool {
+        !self.is_open
+    }
+
+    /// The token that opens a reasoning, if it may still come.
+    pub fn opener(&self) -> Option<u32> {
+        let has_begun = self.begun || self.decoder.is_pending() || self.reasoning_tokens > 0;
+        self.markers.filter(|_| !has_begun).map(|markers| markers.open)
+    }
+
     /// Takes a token, which adds `bytes` to the text unless it is a marker. Returns the text that is complete with it, and whose it is.
     pub fn push(&mut self, token: u32, bytes: &[u8]) -> (Channel, String) {
         let has_content = !self.is_open && (self.begun || self.decoder.is_pending());

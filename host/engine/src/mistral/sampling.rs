@@ -1,7 +1,7 @@
 //! How the next token is chosen: our sampling parameters in upstream's sampler, with a random generator of the sequence's own, so
 //! that what a request samples depends on its seed and its prompt, not on the batch. Not here: validation (`services`).
 
-use super::{engine_error, logprobs::Scores};
+use super::{engine_error, grammar::ActiveGrammar, logprobs::Scores};
 use candle_core::{DType, Device, Tensor};
 use mistralrs::core::Sampler;
 use rand::SeedableRng;
@@ -11,7 +11,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// As near to 1 as upstream's f32 can say.
@@ -25,6 +25,16 @@ pub(super) struct TokenSampler {
     bias: BTreeMap<u32, f32>,
     /// How many of the likeliest tokens are scored beside the sampled one.
     scored: Option<u32>,
+    grammar: Option<Mutex<ActiveGrammar>>,
+}
+
+/// To what a grammar applies at this place of a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GrammarScope {
+    /// Not to the next token.
+    Reasoning,
+    /// Reasoning may still be opened by this token.
+    Content { opener: Option<u32> },
 }
 
 pub(super) struct Sampled {
@@ -42,12 +52,29 @@ impl TokenSampler {
             plain: sampling.temperature <= 0.0 && penalties(sampling) == (None, None, None),
             bias: sampling.logit_bias.clone(),
             scored: sampling.logprobs,
+            grammar: match &sampling.grammar {
+                Some(grammar) => Some(Mutex::new(ActiveGrammar::start(grammar)?)),
+                None => None,
+            },
         })
     }
 
     /// The token after `tokens`, by the logits of their last.
-    pub fn sample(&self, logits: &[f32], tokens: &[u32]) -> Result<Sampled> {
-        let token = self.choose(&self.biased(logits), tokens)?;
+    pub fn sample(&self, logits: &[f32], tokens: &[u32], scope: GrammarScope) -> Result<Sampled> {
+        let biased = self.biased(logits);
+        let token = match (&self.grammar, scope) {
+            (Some(grammar), GrammarScope::Content { opener }) => {
+                let mut grammar = grammar.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut allowed = biased.into_owned();
+                grammar.restrict(&mut allowed, opener)?;
+                let token = self.choose(&allowed, tokens)?;
+                if opener != Some(token) {
+                    grammar.advance(token)?;
+                }
+                token
+            }
+            (None, _) | (Some(_), GrammarScope::Reasoning) => self.choose(&biased, tokens)?,
+        };
         Ok(Sampled {
             token,
             scores: self.scored.map(|top| Scores::of(logits, token, top)),
@@ -136,12 +163,14 @@ fn sampler(sampling: &Sampling) -> Result<Sampler> {
 mod tests {
     use super::*;
 
+    const FREE: GrammarScope = GrammarScope::Content { opener: None };
+
     #[test]
     fn the_greatest_logit_wins_and_the_last_of_equals() {
         assert_eq!(greatest(&[0.5, 3.0, -1.0, 3.0, 2.0]), 3);
         assert_eq!(greatest(&[f32::NAN, 1.0]), 1);
         let greedy = TokenSampler::new(&Sampling::greedy(1)).unwrap();
-        assert_eq!(greedy.sample(&[0.0, 2.0, 1.0], &[7]).unwrap().token, 1);
+        assert_eq!(greedy.sample(&[0.0, 2.0, 1.0], &[7], FREE).unwrap().token, 1);
     }
 
     #[test]
@@ -154,7 +183,7 @@ mod tests {
         let draw = |seed| -> Vec<u32> {
             let sampler = TokenSampler::new(&sampling(seed)).unwrap();
             (0..32)
-                .map(|_| sampler.sample(&[0.0; 50], &[7]).unwrap().token)
+                .map(|_| sampler.sample(&[0.0; 50], &[7], FREE).unwrap().token)
                 .collect()
         };
         assert_eq!(draw(1), draw(1));
@@ -168,7 +197,7 @@ mod tests {
             ..Sampling::greedy(1)
         };
         let sampler = TokenSampler::new(&sampling).unwrap();
-        assert_eq!(sampler.sample(&[1.0, 2.0], &[1]).unwrap().token, 0);
+        assert_eq!(sampler.sample(&[1.0, 2.0], &[1], FREE).unwrap().token, 0);
     }
 
     #[test]
@@ -185,7 +214,7 @@ mod tests {
                 };
                 let sampler = TokenSampler::new(&sampling).unwrap();
                 (0..64)
-                    .map(|_| sampler.sample(&logits, &[7]).unwrap())
+                    .map(|_| sampler.sample(&logits, &[7], FREE).unwrap())
                     .collect::<Vec<_>>()
             };
             assert!(sampled(2, -100.0).iter().all(|sampled| sampled.token != 2));
@@ -199,6 +228,6 @@ mod tests {
     #[test]
     fn nothing_is_scored_unless_it_is_asked_for() {
         let sampler = TokenSampler::new(&Sampling::greedy(1)).unwrap();
-        assert_eq!(sampler.sample(&[0.0, 2.0], &[7]).unwrap().scores, None);
+        assert_eq!(sampler.sample(&[0.0, 2.0], &[7], FREE).unwrap().scores, None);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     adapters::LoadedAdapter,
     logprobs::PendingLogprobs,
     reasoning::{Channel, ReasoningParser},
-    sampling::TokenSampler,
+    sampling::{GrammarScope, TokenSampler},
     stop::StopTrimmer,
 };
 use riad_core::{
@@ -69,6 +69,16 @@ impl ActiveSequence {
             _files: generation.adapter,
             _permit: permit,
         })
+    }
+
+    /// What the grammar, if there is one, may say about the next token.
+    pub fn grammar_scope(&self) -> GrammarScope {
+        match self.parser.is_content() {
+            true => GrammarScope::Content {
+                opener: self.parser.opener(),
+            },
+            false => GrammarScope::Reasoning,
+        }
     }
 
     /// Whether nobody reads the events any more.

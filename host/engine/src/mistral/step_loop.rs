@@ -334,7 +334,10 @@ fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) ->
             let logits = logits
                 .row(row)
                 .ok_or_else(|| engine_error("failed in a step", "a row without logits"));
-            (*id, logits.and_then(|logits| active.sampler.sample(logits, tokens)))
+            (
+                *id,
+                logits.and_then(|logits| active.sampler.sample(logits, tokens, active.grammar_scope())),
+            )
         })
         .collect()
 }

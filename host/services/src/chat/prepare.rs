@@ -8,7 +8,7 @@ use super::{
 use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
-    chat::Message,
+    chat::{Grammar, Message, OutputFormat},
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
     ports::{EncodedPrompt, GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
@@ -125,7 +125,10 @@ async fn start(
         .await;
     let encoded = meter.record_engine_result(encoded)?;
     let prompt_tokens = encoded.count();
-    let sampling = request.fit(prompt_tokens, profile.context_tokens)?;
+    let mut sampling = request.fit(prompt_tokens, profile.context_tokens)?;
+    if let Some(format) = request.format() {
+        sampling.grammar = Some(compile_grammar(shared, pass, &meter, format).await?);
+    }
 
     // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
     stage_request.max_tokens = sampling.max_tokens;
@@ -172,6 +175,18 @@ async fn encode(
     let (engine, messages) = (Arc::clone(&shared.engine), messages.to_vec());
     let mut work = shared.work(pass).keep(meter.handle());
     work.run(move || engine.encode(&messages)).await
+}
+
+async fn compile_grammar(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    format: &OutputFormat,
+) -> Result<Grammar> {
+    let (engine, format) = (Arc::clone(&shared.engine), format.clone());
+    let mut work = shared.work(pass).keep(meter.handle());
+    let compiled = work.run(move || engine.compile_grammar(&format)).await;
+    compiled.map_err(|error| error.with_param("response_format"))
 }
 
 /// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of

@@ -3,7 +3,7 @@
 use super::conversation::{ChatMessage, Conversation};
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, Result,
-    chat::{Message, Sampling},
+    chat::{Message, OutputFormat, Sampling},
     policy::{TenantLimits, Tier},
     profile::ModelProfile,
 };
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 const STOP_MAX: usize = 4;
 /// The engine looks for the beginnings of each sequence after every token.
 const STOP_BYTES: usize = 256;
+/// It is compiled for each request.
+const SCHEMA_BYTES: usize = 64 << 10;
 /// A smaller one makes logits infinite.
 const REPETITION_PENALTY_MIN: f32 = 0.01;
 /// OpenAI's bounds.
@@ -38,6 +40,8 @@ pub struct ChatRequest {
     pub top_logprobs: Option<u32>,
     /// By the tokens' numbers.
     pub logit_bias: BTreeMap<String, f32>,
+    /// `None` is any text.
+    pub format: Option<OutputFormat>,
     /// `None`: the best that is not above the standard one.
     pub service_tier: Option<Tier>,
 }
@@ -48,6 +52,7 @@ pub struct ValidRequest {
     model: ModelName,
     conversation: Conversation,
     sampling: Sampling,
+    format: Option<OutputFormat>,
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
     choices: u32,
@@ -117,11 +122,14 @@ impl ValidRequest {
             seed: request.seed,
             logit_bias: check_bias(&request.logit_bias)?,
             logprobs: check_logprobs(request.logprobs, request.top_logprobs)?,
+            // Compiled later, by a worker.
+            grammar: None,
         };
         Ok(Self {
             model,
             conversation,
             sampling,
+            format: check_format(request.format)?,
             max_tokens_given: request.max_tokens.is_some(),
             choices,
             tier: check_tier(request.service_tier, tenant.service_tier)?,
@@ -154,6 +162,12 @@ impl ValidRequest {
     #[must_use]
     pub fn choices(&self) -> u32 {
         self.choices
+    }
+
+    /// What the completion's text must be.
+    #[must_use]
+    pub fn format(&self) -> Option<&OutputFormat> {
+        self.format.as_ref()
     }
 
     /// Whether the client reads each token as the model wrote it.
@@ -223,6 +237,19 @@ fn check_logprobs(logprobs: Option<bool>, top: Option<u32>) -> Result<Option<u32
         (true, top) => Ok(Some(top)),
         (false, 0) => Ok(None),
         (false, _) => top_error("needs logprobs to be true"),
+    }
+}
+
+fn check_format(format: Option<OutputFormat>) -> Result<Option<OutputFormat>> {
+    let wrong = |message: String| Error::invalid(message).with_param("response_format");
+    match &format {
+        Some(OutputFormat::JsonSchema(schema)) if !schema.is_object() => {
+            Err(wrong("a schema must be an object".into()))
+        }
+        Some(OutputFormat::JsonSchema(schema)) if schema.to_string().len() > SCHEMA_BYTES => {
+            Err(wrong(format!("a schema may have up to {SCHEMA_BYTES} bytes")))
+        }
+        Some(_) | None => Ok(format),
     }
 }
 

@@ -92,6 +92,7 @@ async fn a_body_of_another_shape_names_the_field() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let unsupported = |name: &str, value: Value| chat(json!({name: value})).param(name).says(&[name, "leave it out"]);
+    let schema = |name: &str, schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}});
     let raw = |text: &str| Case::new(Method::POST, PATH, Body::Raw("application/json", text.into()));
     check_all(
         &tenant,
@@ -117,7 +118,20 @@ async fn a_body_of_another_shape_names_the_field() {
                 .says(&["a string or a list of strings"]),
             chat(json!({"stream_options": true})).param("stream_options"),
             unsupported("tools", json!([{"type": "function", "function": {"name": "f"}}])),
-            unsupported("response_format", json!({"type": "json_object"})),
+            chat(json!({"response_format": "json"})).param("response_format"),
+            chat(json!({"response_format": {"type": "yaml"}}))
+                .param("response_format")
+                .says(&["yaml", "json_schema"]),
+            chat(schema("", json!({"type": "object"})))
+                .param("response_format.json_schema.name")
+                .says(&["1 to 64"]),
+            chat(schema("x", json!([1]))).param("response_format").says(&["object"]),
+            chat(schema("x", json!({"not": {}})))
+                .param("response_format")
+                .says(&["not"]),
+            chat(schema("x", json!({"description": "a".repeat(70_000)})))
+                .param("response_format")
+                .says(&["65536 bytes"]),
             chat(json!({"logprobs": 5})).param("logprobs").says(&["boolean"]),
             chat(json!({"top_logprobs": -1})).param("top_logprobs"),
             chat(json!({"logit_bias": [1]})).param("logit_bias"),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Message, TokenUsage},
+    chat::{FinishReason, Grammar, Message, OutputFormat, TokenUsage},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EncodedPrompt, EnginePermit, Generation,
@@ -128,6 +128,10 @@ impl ChatEngine for ScriptedEngine {
 
     fn count_text(&self, text: &str) -> u32 {
         text.len() as u32
+    }
+
+    fn compile_grammar(&self, _: &OutputFormat) -> Result<Grammar> {
+        Ok(Grammar::new(()))
     }
 
     fn longest_token(&self) -> usize {

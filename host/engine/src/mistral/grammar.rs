@@ -1,0 +1,117 @@
+//! Completions that are JSON of a given schema: which tokens may come next. The schema is compiled by llguidance, in bounded time; its mask
+//! for each token too, because that is computed in the engine's step. Not here: which token is chosen (`sampling`).
+
+use super::engine_error;
+use mistralrs::core::llguidance::{
+    Logger, Matcher, ParserFactory,
+    api::{GrammarInit, ParserLimits, TopLevelGrammar},
+    toktrie::InferenceCapabilities,
+};
+use riad_core::{
+    Error, Result,
+    chat::{Grammar, OutputFormat},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Space between the parts of a JSON text. Without a bound a model may write nothing else until its tokens are used up.
+const SPACE: &str = r"[ \t\n\r]{1,16}";
+
+/// In llguidance's units; comments say what they are worth.
+fn limits() -> ParserLimits {
+    ParserLimits {
+        // 20 ms to compile.
+        initial_lexer_fuel: 1_000_000,
+        max_grammar_size: 100_000,
+        // 3 ms for a mask.
+        step_lexer_fuel: 50_000,
+        step_max_items: 10_000,
+        // 20 MB.
+        max_lexer_states: 10_000,
+        verbose_errors: false,
+        ..ParserLimits::default()
+    }
+}
+
+/// Compiles formats for one model's tokens.
+#[derive(Clone)]
+pub(super) struct GrammarCompiler(Arc<ParserFactory>);
+
+/// Nothing is written yet.
+struct Compiled(Matcher);
+
+/// The grammar of a sequence, as far as its text is.
+pub(super) struct ActiveGrammar(Matcher);
+
+impl GrammarCompiler {
+    pub fn new(factory: Arc<ParserFactory>) -> Self {
+        Self(factory)
+    }
+
+    pub fn compile(&self, format: &OutputFormat) -> Result<Grammar> {
+        let mut schema = match format {
+            OutputFormat::JsonObject => json!({"type": "object"}),
+            OutputFormat::JsonSchema(schema) => schema.clone(),
+        };
+        let refused = |why: String| Error::invalid(format!("this schema cannot be followed: {why}"));
+        let Value::Object(members) = &mut schema else {
+            return Err(refused("it must be an object".into()));
+        };
+        // llguidance's own settings.
+        let settings = json!({"whitespace_flexible": true, "whitespace_pattern": SPACE});
+        if members.insert("x-guidance".into(), settings).is_some() {
+            return Err(refused(
+                "the keyword \"x-guidance\" is not supported; leave it out".into(),
+            ));
+        }
+        let parser = self.0.create_parser_from_init_ext(
+            GrammarInit::Serialized(TopLevelGrammar::from_json_schema(schema)),
+            Logger::new(0, 0),
+            InferenceCapabilities::default(),
+            limits(),
+        );
+        let parser = parser.map_err(|error| refused(format!("{error:#}")))?;
+        let matcher = Matcher::new(Ok(parser));
+        match matcher.get_error() {
+            Some(error) => Err(refused(error)),
+            None => Ok(Grammar::new(Compiled(matcher))),
+        }
+    }
+}
+
+impl ActiveGrammar {
+    pub fn start(grammar: &Grammar) -> Result<Self> {
+        let compiled = grammar.compiled::<Compiled>();
+        let Compiled(matcher) =
+            compiled.ok_or_else(|| engine_error("got a grammar", "that another engine has compiled"))?;
+        Ok(Self(matcher.deep_clone()))
+    }
+
+    /// Gives the logits of tokens that may not come next no chance. At its end only tokens that end the completion may.
+    pub fn restrict(&mut self, logits: &mut [f32], allowed_besides: Option<u32>) -> Result<()> {
+        let mask = self.0.compute_mask_or_eos().map_err(too_costly)?;
+        for (token, logit) in (0..).zip(logits) {
+            let is_allowed = (token as usize) < mask.len() && mask.is_allowed(token);
+            if !is_allowed && allowed_besides != Some(token) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+        Ok(())
+    }
+
+    /// The token was chosen.
+    pub fn advance(&mut self, token: u32) -> Result<()> {
+        match self.0.is_stopped() && !self.0.is_error() {
+            true => Ok(()),
+            false => self.0.consume_token(token).map_err(too_costly),
+        }
+    }
+}
+
+fn too_costly(error: impl std::fmt::Display) -> Error {
+    Error::invalid(format!(
+        "the answer cannot be continued by the schema of response_format, whose limits of computation were reached; make the schema \
+         simpler: {error}"
+    ))
+    .with_param("response_format")
+}
