@@ -62,6 +62,7 @@ fn row(kind: ErrorKind) -> Row {
         ),
         ErrorKind::PluginFailed => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_failed")),
         ErrorKind::PluginLimit => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_limit_exceeded")),
+        ErrorKind::AdapterFailed => row(StatusCode::UNPROCESSABLE_ENTITY, INVALID, Some("adapter_failed")),
         ErrorKind::Cancelled => row(
             StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             INVALID,
@@ -104,6 +105,7 @@ impl ApiError {
             | ErrorKind::StorageFull
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
+            | ErrorKind::AdapterFailed
             | ErrorKind::Cancelled
             | ErrorKind::Timeout
             | ErrorKind::Unavailable => self.0.message().to_owned(),
@@ -240,6 +242,7 @@ mod tests {
             (ErrorKind::StorageFull, 507, Some("quota_exceeded")),
             (ErrorKind::PluginFailed, 422, Some("plugin_failed")),
             (ErrorKind::PluginLimit, 422, Some("plugin_limit_exceeded")),
+            (ErrorKind::AdapterFailed, 422, Some("adapter_failed")),
             (ErrorKind::Cancelled, 499, Some("cancelled")),
             (ErrorKind::Timeout, 504, Some("timeout")),
             (ErrorKind::Unavailable, 503, Some("unavailable")),

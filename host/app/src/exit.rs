@@ -25,6 +25,7 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Unavailable => 14,
         ErrorKind::Forbidden => 15,
         ErrorKind::StorageFull => 16,
+        ErrorKind::AdapterFailed => 17,
         // What a shell reports for a program that SIGINT ended.
         ErrorKind::Cancelled => 130,
     }
@@ -51,6 +52,7 @@ mod tests {
             ErrorKind::StorageFull,
             ErrorKind::PluginFailed,
             ErrorKind::PluginLimit,
+            ErrorKind::AdapterFailed,
             ErrorKind::Cancelled,
             ErrorKind::Timeout,
             ErrorKind::Unavailable,

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     PluginFailed,
     /// A plugin used more memory, stack, time, fuel, output, SQL or host calls than it may, or takes too much to compile.
     PluginLimit,
+    /// The numbers of an adapter are too large for the model to compute with.
+    AdapterFailed,
     /// The caller went away.
     Cancelled,
     /// The deadline of the request passed.

@@ -70,7 +70,11 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
             WitError::LimitExceeded(text())
         }
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
-        ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::PluginFailed | ErrorKind::Internal => {
+        ErrorKind::Unauthenticated
+        | ErrorKind::Forbidden
+        | ErrorKind::PluginFailed
+        | ErrorKind::AdapterFailed
+        | ErrorKind::Internal => {
             tracing::error!(?error, "a plugin's host call failed");
             WitError::Unavailable
         }

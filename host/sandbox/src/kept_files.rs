@@ -1,11 +1,13 @@
 //! Which compiled components stay on disk (`resources::COMPILED_FILES`): so many bytes, the least recently used goes first. An account takes a quarter at most, and then
-//! loses its own; what several accounts use is nobody's own. Not here: the files (`cache`).
+//! loses its own; what many accounts use is nobody's own. Not here: the files (`cache`).
 
 use riad_core::{Account, Digest};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One account's share of the bytes.
 const SHARE: u64 = 4;
+/// What more accounts than this use is nobody's own: a plugin that many tenants have.
+const FEW: usize = 4;
 
 pub(crate) struct KeptFiles {
     most: u64,
@@ -20,6 +22,13 @@ struct KeptFile {
     used: u64,
     /// Accounts that have used it since the server started.
     accounts: BTreeSet<Account>,
+}
+
+impl KeptFile {
+    /// Whether it counts for this account: it is one of few that use it. Files that two accounts use would else count for nobody.
+    fn is_share_of(&self, account: Account) -> bool {
+        self.accounts.len() <= FEW && self.accounts.contains(&account)
+    }
 }
 
 impl KeptFiles {
@@ -45,18 +54,20 @@ impl KeptFiles {
         self.pinned.insert(*digest);
     }
 
-    /// Adds a file; returns those for which there is no room. It may be among them, if it has more bytes than all may have.
+    /// Adds a file; returns those for which there is no room. It is among them, and alone, if it has more bytes than all may have.
     pub(crate) fn insert(&mut self, digest: Digest, bytes: u64, account: Option<Account>) -> Vec<Digest> {
+        if bytes > self.most {
+            self.files.remove(&digest);
+            return vec![digest];
+        }
         self.clock += 1;
-        let file = KeptFile {
-            bytes,
-            used: self.clock,
-            accounts: account.into_iter().collect(),
-        };
-        self.files.insert(digest, file);
+        let mut accounts = self.files.remove(&digest).map(|file| file.accounts).unwrap_or_default();
+        accounts.extend(account);
+        let used = self.clock;
+        self.files.insert(digest, KeptFile { bytes, used, accounts });
         let mut removed = Vec::new();
         if let Some(account) = account {
-            let own = |file: &KeptFile| file.accounts.len() == 1 && file.accounts.contains(&account);
+            let own = |file: &KeptFile| file.is_share_of(account);
             // The new one stays: a component may be larger than a share.
             removed.extend(self.shrink(self.most / SHARE, |other, file| *other != digest && own(file), own));
         }
@@ -121,6 +132,13 @@ mod tests {
             "nothing but the pinned one is left"
         );
         assert_eq!(kept.files.len(), 1);
+        kept.insert(digest(7), 20, account(7));
+        assert_eq!(
+            kept.insert(digest(8), 101, account(8)),
+            [digest(8)],
+            "it empties nothing"
+        );
+        assert_eq!(kept.files.len(), 2);
     }
 
     #[test]
@@ -134,13 +152,23 @@ mod tests {
             [digest(2)],
             "not the older one of another"
         );
-        // What another account uses too is not its own.
+        // Two accounts cannot evade it together: what both use counts for each.
         kept.used(&digest(3), account(1));
-        assert!(kept.insert(digest(5), 20, account(2)).is_empty());
         assert_eq!(
-            kept.insert(digest(6), 30, account(2)),
-            [digest(4), digest(5)],
+            kept.insert(digest(5), 20, account(2)),
+            [digest(4), digest(3)],
             "it stays itself"
+        );
+        // An insertion of what is there forgets nobody.
+        kept.used(&digest(5), account(1));
+        kept.insert(digest(5), 20, account(3));
+        assert_eq!(kept.files[&digest(5)].accounts.len(), 3);
+        for number in 4..=6 {
+            kept.used(&digest(5), account(number));
+        }
+        assert!(
+            kept.insert(digest(6), 20, account(2)).is_empty(),
+            "what many use is nobody's own"
         );
     }
 }

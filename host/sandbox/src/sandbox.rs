@@ -77,6 +77,7 @@ impl WasmSandbox {
             | ErrorKind::StorageFull
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
+            | ErrorKind::AdapterFailed
             | ErrorKind::Cancelled
             | ErrorKind::Timeout
             | ErrorKind::Unavailable

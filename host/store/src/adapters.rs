@@ -115,7 +115,10 @@ fn put(
         let after = bytes_after(connection, &alias, &generation, info.bytes, room.adapter_generations)?;
         Ok(after.saturating_sub(bytes_before(connection)?))
     })?;
-    room.storage(most).check(more)?;
+    // One of the same size can be replaced in a full room.
+    if more > 0 {
+        room.storage(most).check(more)?;
+    }
     let folder = generations::folder(&room.folder).join(generation.hex());
     if !is_whole(&folder, adapter) {
         files::remove_folder(&folder)?;

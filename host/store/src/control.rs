@@ -281,6 +281,20 @@ impl Control {
         }
     }
 
+    /// The id of the room of the account that had this name last, and is deleted.
+    pub(crate) fn deleted_room_id(&self, tenant: &TenantId) -> StoreResult<Option<String>> {
+        self.database.read(|connection| {
+            let id = connection
+                .query_row(
+                    "SELECT room FROM accounts WHERE tenant = ?1 ORDER BY account DESC LIMIT 1",
+                    [tenant.as_str()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(id.flatten())
+        })
+    }
+
     /// Rooms that must go, from deletions that were interrupted.
     pub(crate) fn deletions(&self) -> StoreResult<Vec<TenantId>> {
         let names = self.database.read(|connection| {

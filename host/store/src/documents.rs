@@ -87,7 +87,7 @@ fn insert(
             Ok((document, change))
         },
         |connection, (document, change)| {
-            room.index.follow(connection, change)?;
+            room.index.follow(connection, change);
             Ok(document)
         },
     )?;
@@ -220,7 +220,10 @@ fn delete(room: &RoomState, id: &DocumentId) -> StoreResult<()> {
             connection.execute("DELETE FROM documents WHERE number = ?1", [number])?;
             changes::record(connection, true, range.0.unwrap_or(0), range.1.unwrap_or(-1))
         },
-        |connection, change| room.index.follow(connection, change),
+        |connection, change| {
+            room.index.follow(connection, change);
+            Ok(())
+        },
     )?;
     save_if_due(room);
     Ok(())

@@ -94,9 +94,7 @@ impl KeyStore for ControlKeyStore {
         let (control, tenant, old) = (self.control.clone(), tenant.clone(), old.clone());
         run_with_permit(&self.control.database.write_permits, move || {
             control.change_identity(tenant.tenant(), |connection| {
-                let key = rotate(connection, &tenant, &old, plan)?;
-                check_count(connection, tenant.tenant(), control.keys_max, key.created)?;
-                Ok(key)
+                rotate(connection, &tenant, &old, plan, control.keys_max)
             })
         })
         .await
@@ -243,7 +241,13 @@ fn managed(connection: &Connection, tenant: &ManagedTenant) -> StoreResult<Accou
     Ok(account.ok_or_else(|| no_tenant(tenant.tenant()))?)
 }
 
-fn rotate(connection: &Connection, tenant: &ManagedTenant, old: &KeyId, plan: PlanRotation) -> StoreResult<Key> {
+fn rotate(
+    connection: &Connection,
+    tenant: &ManagedTenant,
+    old: &KeyId,
+    plan: PlanRotation,
+    most: u32,
+) -> StoreResult<Key> {
     let account = managed(connection, tenant)?;
     let KeyRotation {
         new,
@@ -263,6 +267,8 @@ fn rotate(connection: &Connection, tenant: &ManagedTenant, old: &KeyId, plan: Pl
                 ..KeyChange::default()
             };
             change_key(connection, tenant.tenant(), old, &change)?;
+            // A key more than before. Else there are as many, also where the limit was lowered below that.
+            check_count(connection, tenant.tenant(), most, new.key.created)?;
         }
     }
     for entry in audit {

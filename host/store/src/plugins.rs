@@ -102,8 +102,12 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
             false => Ok(()),
         }
     });
-    if stored.is_err() && is_new {
-        // Nothing names it.
+    // A commit that failed may be on the disk all the same, and then it needs the file.
+    let is_named = || {
+        let stored = room.database.read(|connection| is_stored(connection, version.version));
+        stored.unwrap_or(true)
+    };
+    if stored.is_err() && is_new && !is_named() {
         fs::remove_file(path(room, version.version))?;
     }
     stored

@@ -8,7 +8,7 @@ use crate::{
     index::RoomIndex,
     quota::{self, StoredBytes},
     sql::PluginDatabase,
-    sqlite::{Database, Schema},
+    sqlite::{self, Database, Schema},
     state::{get_state, set_state},
 };
 use riad_core::{
@@ -130,6 +130,16 @@ pub(crate) struct RoomState {
     writer: FolderWriter,
 }
 
+/// The id that the room in this folder has. `None` also if it cannot be read: a damaged room can be deleted.
+pub(crate) fn stored_id(folder: &Path) -> Option<String> {
+    let path = folder.join("room.db");
+    if !path.try_exists().unwrap_or(false) {
+        return None;
+    }
+    let connection = sqlite::open_reader(&path).ok()?;
+    get_state(&connection, ROOM_ID).ok().flatten()
+}
+
 impl RoomState {
     /// Makes the folder if it is not there, brings the index up to date, and sweeps what was left over.
     /// `check_id` says which id the room must have, given the one that it has.
@@ -209,7 +219,10 @@ impl RoomState {
     /// Refuses a change that has made the room larger than it may be. Called at the end of its transaction, which is undone then.
     pub(crate) fn check_quota(&self, connection: &Connection, most: u64) -> StoreResult<()> {
         let more = quota::count(connection, self.index.path())?.saturating_sub(self.stored.room());
-        Ok(self.storage(most).check(more)?)
+        match more {
+            0 => Ok(()),
+            more => Ok(self.storage(most).check(more)?),
+        }
     }
 
     /// Waits for the right to write into the folder; fails if the room is closed.

@@ -10,7 +10,7 @@ use crate::{
     generations::Pins,
     idempotency::RoomIdempotencyStore,
     plugins::RoomPlugins,
-    room::RoomState,
+    room::{self, RoomState},
     settings::RoomSettings,
     sql_store::RoomSql,
 };
@@ -80,7 +80,11 @@ impl Registry {
     pub(crate) fn finish_deletions(&self) -> StoreResult<()> {
         for tenant in self.control.deletions()? {
             tracing::info!(%tenant, "finishing the deletion of a room");
-            self.remove(&tenant)?;
+            match self.remove(&tenant) {
+                // The server starts for all others.
+                Err(Failure::Known(error)) => tracing::error!(%tenant, %error, "a room was not removed"),
+                removed => removed?,
+            }
         }
         Ok(())
     }
@@ -225,7 +229,20 @@ impl Registry {
         if let Some(room) = place.take() {
             room.state.discard();
         }
-        files::remove_folder(&self.room_folder(tenant))?;
+        let folder = self.room_folder(tenant);
+        // After an older control.db was restored, a later account may have the name on the disk.
+        if let Some(stored) = room::stored_id(&folder)
+            && self.control.deleted_room_id(tenant)?.as_ref() != Some(&stored)
+        {
+            return Err(Failure::Known(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "the room \"{tenant}\" on the disk belongs to another account than the one that is being deleted; the operator must \
+                     restore control.db and rooms of the same time"
+                ),
+            )));
+        }
+        files::remove_folder(&folder)?;
         files::sync_folder(&self.folder)?;
         self.control.finish_deletion(tenant)
     }

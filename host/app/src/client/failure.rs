@@ -59,6 +59,7 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         (_, "quota_exceeded") | (507, _) => ErrorKind::StorageFull,
         (_, "plugin_failed") => ErrorKind::PluginFailed,
         (_, "plugin_limit_exceeded") => ErrorKind::PluginLimit,
+        (_, "adapter_failed") => ErrorKind::AdapterFailed,
         (_, "rate_limit_exceeded") | (429, _) => ErrorKind::Busy,
         (_, "invalid_api_key") | (401, _) => ErrorKind::Unauthenticated,
         (403, _) => ErrorKind::Forbidden,

@@ -4,7 +4,7 @@
 use super::{blocking, engine_error};
 use crate::{
     checkpoint::ADAPTER_FAMILIES,
-    peft::{self, LayerShape},
+    peft::{self, LayerShape, Pair},
     pinned_lru::PinnedLru,
 };
 use candle_core::{DType, Device, Tensor, safetensors::Load};
@@ -222,6 +222,7 @@ impl Layers {
             let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
             let pair = LoraPair::new(&a, &b, names.scale, self.format)
                 .map_err(|e| peft::weights_error(format!("tensor {}: {e}", names.b)))?;
+            check_gain(&names, &a, &b)?;
             each(layer, pair);
         }
         Ok(read)
@@ -239,6 +240,26 @@ impl Layers {
             .map(|(shape, rank)| f64::from(rank) * (shape.in_dim + shape.out_dim) as f64)
             .sum();
         (adapter / all.max(1.0)) as f32
+    }
+}
+
+/// Frobenius norms bound how much longer a pair makes its input. More than this, squared as normalization squares it, is no f32 any more.
+const GAIN_MOST: f64 = 1e18;
+
+fn check_gain(names: &Pair, a: &Tensor, b: &Tensor) -> Result<()> {
+    let norm = |tensor: &Tensor| -> candle_core::Result<f64> {
+        let squares = tensor.to_dtype(DType::F64)?.sqr()?;
+        Ok(squares.sum_all()?.to_scalar::<f64>()?.sqrt())
+    };
+    let gain = norm(a).and_then(|a| Ok(a * norm(b)? * names.scale.abs()));
+    let gain = gain.map_err(|e| peft::weights_error(format!("tensor {} cannot be read: {e}", names.b)))?;
+    match gain <= GAIN_MOST {
+        true => Ok(()),
+        false => Err(peft::weights_error(format!(
+            "tensors {} and {} are too large: with lora_alpha they make their input up to {gain:.0e} times as long, and the model's \
+             numbers would overflow; train the adapter with a lower learning rate or alpha",
+            names.a, names.b
+        ))),
     }
 }
 

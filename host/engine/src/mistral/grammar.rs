@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Space between the parts of a JSON text. Without a bound a model may write nothing else until its tokens are used up.
-const SPACE: &str = r"[ \t\n\r]{1,16}";
+const SPACE: &str = r"[ \t\n\r]{1,8}";
 
 /// In llguidance's units; comments say what they are worth.
 fn limits() -> ParserLimits {
@@ -35,17 +35,28 @@ fn limits() -> ParserLimits {
 
 /// Compiles formats for one model's tokens.
 #[derive(Clone)]
-pub(super) struct GrammarCompiler(Arc<ParserFactory>);
+pub(super) struct GrammarCompiler {
+    factory: Arc<ParserFactory>,
+    end_tokens: Arc<[u32]>,
+}
 
 /// Nothing is written yet.
-struct Compiled(Matcher);
+struct Compiled(ActiveGrammar);
 
 /// The grammar of a sequence, as far as its text is.
-pub(super) struct ActiveGrammar(Matcher);
+pub(super) struct ActiveGrammar {
+    matcher: Matcher,
+    /// llguidance's token for the end, in whose place the model's own end a completion.
+    end: u32,
+    end_tokens: Arc<[u32]>,
+}
 
 impl GrammarCompiler {
-    pub fn new(factory: Arc<ParserFactory>) -> Self {
-        Self(factory)
+    pub fn new(factory: Arc<ParserFactory>, end_tokens: &[u32]) -> Self {
+        Self {
+            factory,
+            end_tokens: end_tokens.into(),
+        }
     }
 
     pub fn compile(&self, format: &OutputFormat) -> Result<Grammar> {
@@ -64,7 +75,7 @@ impl GrammarCompiler {
                 "the keyword \"x-guidance\" is not supported; leave it out".into(),
             ));
         }
-        let parser = self.0.create_parser_from_init_ext(
+        let parser = self.factory.create_parser_from_init_ext(
             GrammarInit::Serialized(TopLevelGrammar::from_json_schema(schema)),
             Logger::new(0, 0),
             InferenceCapabilities::default(),
@@ -74,7 +85,11 @@ impl GrammarCompiler {
         let matcher = Matcher::new(Ok(parser));
         match matcher.get_error() {
             Some(error) => Err(refused(error)),
-            None => Ok(Grammar::new(Compiled(matcher))),
+            None => Ok(Grammar::new(Compiled(ActiveGrammar {
+                matcher,
+                end: self.factory.tok_env().tok_trie().eos_token(),
+                end_tokens: Arc::clone(&self.end_tokens),
+            }))),
         }
     }
 }
@@ -82,16 +97,25 @@ impl GrammarCompiler {
 impl ActiveGrammar {
     pub fn start(grammar: &Grammar) -> Result<Self> {
         let compiled = grammar.compiled::<Compiled>();
-        let Compiled(matcher) =
+        let Compiled(grammar) =
             compiled.ok_or_else(|| engine_error("got a grammar", "that another engine has compiled"))?;
-        Ok(Self(matcher.deep_clone()))
+        Ok(Self {
+            matcher: grammar.matcher.deep_clone(),
+            end: grammar.end,
+            end_tokens: Arc::clone(&grammar.end_tokens),
+        })
     }
 
     /// Gives the logits of tokens that may not come next no chance. At its end only tokens that end the completion may.
     pub fn restrict(&mut self, logits: &mut [f32], allowed_besides: Option<u32>) -> Result<()> {
-        let mask = self.0.compute_mask_or_eos().map_err(too_costly)?;
+        let mask = self.matcher.compute_mask_or_eos().map_err(too_costly)?;
+        let has = |token: u32| (token as usize) < mask.len() && mask.is_allowed(token);
+        let may_end = has(self.end);
         for (token, logit) in (0..).zip(logits) {
-            let is_allowed = (token as usize) < mask.len() && mask.is_allowed(token);
+            let is_allowed = match self.end_tokens.contains(&token) {
+                true => may_end,
+                false => token != self.end && has(token),
+            };
             if !is_allowed && allowed_besides != Some(token) {
                 *logit = f32::NEG_INFINITY;
             }
@@ -101,9 +125,9 @@ impl ActiveGrammar {
 
     /// The token was chosen.
     pub fn advance(&mut self, token: u32) -> Result<()> {
-        match self.0.is_stopped() && !self.0.is_error() {
+        match self.end_tokens.contains(&token) {
             true => Ok(()),
-            false => self.0.consume_token(token).map_err(too_costly),
+            false => self.matcher.consume_token(token).map_err(too_costly),
         }
     }
 }

@@ -84,18 +84,12 @@ impl LoadedModel {
             .ok_or_else(|| missing("paged attention"))?;
         let token_bytes = metadata.tok_env().ok_or_else(|| missing("vocabulary"))?;
         let grammars = metadata.llg_factory.clone().ok_or_else(|| missing("vocabulary"))?;
-        let mut end_tokens = metadata.eos_tok.clone();
-        // A grammar ends with this one.
-        let end = token_bytes.tok_trie().eos_token();
-        if !end_tokens.contains(&end) {
-            end_tokens.push(end);
-        }
         Ok(Self {
             layers,
-            grammars: GrammarCompiler::new(grammars),
+            grammars: GrammarCompiler::new(grammars, &metadata.eos_tok),
             encoder: PromptEncoder::new(template, &tokenizer)?,
             device: locked.device(),
-            end_tokens,
+            end_tokens: metadata.eos_tok.clone(),
             context_tokens: metadata.max_seq_len,
             sliding_window: metadata.sliding_window,
             blocks: cache.num_gpu_blocks,

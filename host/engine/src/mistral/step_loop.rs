@@ -331,15 +331,31 @@ fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) ->
         .par_iter()
         .enumerate()
         .map(|(row, (id, tokens, active))| {
-            let logits = logits
+            let sampled = logits
                 .row(row)
-                .ok_or_else(|| engine_error("failed in a step", "a row without logits"));
-            (
-                *id,
-                logits.and_then(|logits| active.sampler.sample(logits, tokens, active.grammar_scope())),
-            )
+                .ok_or_else(|| engine_error("failed in a step", "a row without logits"))
+                .and_then(|logits| check_numbers(logits, active))
+                .and_then(|logits| active.sampler.sample(logits, tokens, active.grammar_scope()));
+            (*id, sampled)
         })
         .collect()
+}
+
+/// Numbers that overflowed are no probabilities.
+fn check_numbers<'a>(logits: &'a [f32], active: &ActiveSequence) -> Result<&'a [f32]> {
+    let is_broken = logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY);
+    match (is_broken, &active.adapter) {
+        (false, _) => Ok(logits),
+        (true, Some(_)) => Err(Error::new(
+            ErrorKind::AdapterFailed,
+            "its numbers are too large for this model, which computed no probabilities with them; train it with a lower learning rate \
+             or alpha, and upload it again",
+        )),
+        (true, None) => Err(engine_error(
+            "failed in a step",
+            "the base model computed no probabilities",
+        )),
+    }
 }
 
 fn limits(config: &EngineConfig, model: &LoadedModel) -> Limits {

@@ -55,7 +55,7 @@ async fn every_answer_is_json_of_the_schema() {
         let sampling = Sampling {
             temperature: 1.5,
             seed: Some(seed),
-            ..Sampling::greedy(200)
+            ..Sampling::greedy(600)
         };
         let (engine, sampling) = (&engine, in_format(&engine, &format, sampling));
         async move { answer(engine, &sampling).await }
@@ -94,9 +94,6 @@ async fn a_grammar_changes_nothing_for_its_neighbors() {
 async fn what_a_schema_has_that_cannot_be_followed_is_named() {
     let _exclusive = exclusive().await;
     let engine = ask::open(&shipped::base(), 16).await;
-    let deep = (0..400).fold(json!({"type": "string", "pattern": "^(a|b)*c{500}$"}), |schema, number: u32| {
-        json!({"anyOf": [schema, {"type": "string", "pattern": format!("^[a-f]{{{number},900}}(x|y|z)*$")}]})
-    });
     for (schema, named) in [
         (json!({"not": {"type": "string"}}), "not"),
         (
@@ -108,11 +105,9 @@ async fn what_a_schema_has_that_cannot_be_followed_is_named() {
         (json!({"type": "object", "x-guidance": {"lenient": true}}), "x-guidance"),
         (json!({"type": "string", "pattern": "("}), ""),
         (json!({"enum": []}), ""),
-        (deep, ""),
     ] {
-        let error = engine
-            .compile_grammar(&OutputFormat::JsonSchema(schema.clone()))
-            .unwrap_err();
+        let compiled = engine.compile_grammar(&OutputFormat::JsonSchema(schema.clone()));
+        let error = compiled.err().unwrap_or_else(|| panic!("{schema} is followed"));
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{schema}");
         assert!(error.message().contains(named), "{schema}: {error}");
     }

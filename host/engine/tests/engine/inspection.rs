@@ -196,6 +196,8 @@ async fn a_configuration_with_other_meaning_is_refused_by_field() {
     }
     let message = refusal(&engine, &with_option("lora_alpha", json!(1e300))).await;
     assert!(message.contains("not finite"), "{message}");
+    let message = refusal(&engine, &with_option("lora_alpha", json!(1e20))).await;
+    assert!(message.contains("too large"), "{message}");
     // The tensors have rank 8: whichever is met first is named.
     let message = refusal(&engine, &with_option("r", json!(4))).await;
     assert!(

@@ -45,7 +45,7 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
         usage_reporter: meter.usage_reporter(&progress),
     };
     let starting = prepared.shared.engine.generate(generation, permit);
-    let stream = meter.record_engine_result(starting.await)?;
+    let stream = prepared.record_engine_result(starting.await)?;
     // The generation holds it from here on.
     drop(adapter);
     meter.record_usage(|usage| usage.requests = 1);
@@ -126,7 +126,7 @@ async fn generate(
                 }
                 return Ok(end);
             }
-            Some(Err(error)) => return meter.record_engine_result(Err(error)),
+            Some(Err(error)) => return prepared.record_engine_result(Err(error)),
             None => return meter.record_engine_result(Err(Error::internal("a generation ended without an end event"))),
         }
     }

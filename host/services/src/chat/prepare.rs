@@ -150,6 +150,7 @@ async fn start(
         shared: Arc::clone(shared),
         pass: pass.clone(),
         adapter,
+        alias: request.model().adapter().cloned(),
         prompt,
         encoded,
         sampling,

@@ -2,7 +2,7 @@
 
 use crate::{metering::RequestMeter, shared::Shared};
 use riad_core::{
-    Error, ErrorKind, TenantPass,
+    AdapterAlias, Error, ErrorKind, Result, TenantPass,
     adapter::AdapterSource,
     chat::Sampling,
     plugin::Prompt,
@@ -17,6 +17,8 @@ pub(super) struct Prepared {
     pub shared: Arc<Shared>,
     pub pass: TenantPass,
     pub adapter: Option<AdapterSource>,
+    /// The adapter's name.
+    pub alias: Option<AdapterAlias>,
     pub prompt: Prompt,
     pub encoded: EncodedPrompt,
     pub sampling: Sampling,
@@ -28,6 +30,19 @@ pub(super) struct Prepared {
     pub filters: Vec<FilterId>,
     pub run: Arc<dyn PipelineRun>,
     pub meter: RequestMeter,
+}
+
+impl Prepared {
+    /// Records the engine's result. An error that is the adapter's names it.
+    pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
+        let named = result.map_err(|error| match (error.kind(), &self.alias) {
+            (ErrorKind::AdapterFailed, Some(alias)) => {
+                Error::new(error.kind(), format!("the adapter {alias}: {}", error.message())).with_param("model")
+            }
+            _ => error,
+        });
+        self.meter.record_engine_result(named)
+    }
 }
 
 pub(super) fn deadline_exceeded(shared: &Shared) -> Error {

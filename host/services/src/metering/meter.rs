@@ -378,7 +378,7 @@ fn outcome_of(error: &Error, fault: Outcome) -> Outcome {
         ErrorKind::Timeout => Outcome::TimedOut,
         ErrorKind::Cancelled => Outcome::Cancelled,
         ErrorKind::PluginFailed | ErrorKind::PluginLimit => Outcome::PluginFailed,
-        ErrorKind::Internal | ErrorKind::Unavailable => fault,
+        ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::AdapterFailed => fault,
         ErrorKind::InvalidRequest
         | ErrorKind::ContextTooLong
         | ErrorKind::Unauthenticated

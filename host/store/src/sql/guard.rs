@@ -206,6 +206,11 @@ pub(super) fn bytes(connection: &Connection) -> StoreResult<u64> {
 
 fn configure(connection: &Connection, limits: &Limits) -> StoreResult<()> {
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+    // Deleting rows makes the file smaller, and so room for what else the tenant stores. For a new file only: it would have to be written anew.
+    if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? <= 1 {
+        connection.pragma_update(None, "auto_vacuum", "FULL")?;
+        connection.execute_batch("VACUUM")?;
+    }
     set_max_pages(connection, limits.sql_bytes)?;
     connection.pragma_update(None, "cache_size", -2048)?;
     // Files: in memory, what a sort collects before the deadline would have no bound.

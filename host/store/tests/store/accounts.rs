@@ -223,6 +223,45 @@ async fn an_older_control_database_does_not_open_a_later_accounts_room() {
 }
 
 #[tokio::test]
+async fn a_deletion_in_an_older_control_database_does_not_remove_a_later_accounts_room() {
+    let host = Host::new().await;
+    let former = host.create_tenant("acme").await;
+    host.open(&former).await;
+    let id = former.tenant();
+    let deleted = host.store.tenant_store();
+    deleted
+        .delete(&host.operator, id, entry("tenant.delete", id.as_str()))
+        .await
+        .unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let backup = backup.path().join("control.db");
+    // The room is removed when the server starts again.
+    let host = host
+        .reopen(|data| {
+            fs::copy(data.join("control.db"), &backup).unwrap();
+        })
+        .await;
+    assert!(!host.room_folder("acme").exists());
+    let new = host.create_tenant("acme").await;
+    add(&host.open(&new).await, "new", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let host = host
+        .reopen(|data| {
+            fs::copy(&backup, data.join("control.db")).unwrap();
+        })
+        .await;
+    assert!(host.room_folder("acme").exists());
+    let refused = host
+        .store
+        .rooms()
+        .remove(&host.operator, new.tenant())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("belongs to another account"), "{refused}");
+    assert!(host.room_folder("acme").exists());
+}
+
+#[tokio::test]
 async fn a_room_from_before_rooms_had_ids_gets_one_when_it_is_opened() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;

@@ -66,6 +66,12 @@ impl Host {
         self.path.join("rooms").join(tenant)
     }
 
+    /// As after a restart with other limits.
+    pub async fn with_limits_changed(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self.reopen(|_| ()).await
+    }
+
     /// Closes the store, lets `change` do something to its folder, and opens it again.
     pub async fn reopen(self, change: impl FnOnce(&Path)) -> Self {
         self.store.close().await.unwrap();

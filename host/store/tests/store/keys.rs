@@ -572,4 +572,19 @@ async fn a_tenant_has_so_many_keys_and_what_has_expired_makes_room() {
         .await
         .unwrap();
     insert(key("k7", 7), &own).await.unwrap();
+    // Above a limit that was lowered, keys can still be replaced.
+    let host = host.with_limits_changed(|limits| limits.keys = 1).await;
+    let new = HashedKey {
+        key: key("k8", 8),
+        hash: hash("k8"),
+    };
+    let plan = move |_| {
+        Ok(KeyRotation {
+            new,
+            old_expires: None,
+            audit: [entry("key.create", "k8"), entry("key.revoke", "k7")],
+        })
+    };
+    let rotated = host.store.key_store().rotate(&own, &id("k7"), Box::new(plan)).await;
+    assert_eq!(rotated.unwrap().id, id("k8"));
 }

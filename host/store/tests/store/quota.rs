@@ -111,9 +111,20 @@ async fn an_adapter_beyond_the_quota_is_refused_and_its_alias_stays() {
     let third = put_adapter(&room, "tone", 3).await.unwrap();
     assert_full(put_adapter(&room, "other", 4).await);
     assert_full(insert(&room, "text", BIG).await);
-    let folders = || fs::read_dir(host.room_folder("acme").join("adapters")).unwrap().count();
+    let folder = host.room_folder("acme").join("adapters");
+    let folders = || fs::read_dir(&folder).unwrap().count();
     assert_eq!(folders(), 2);
     assert_eq!(room.adapters.list().await.unwrap(), [third]);
+    drop(room);
+    // A full room can replace one by another of the same size; a lowered limit changes nothing about that.
+    let host = host.with_limits_changed(|limits| limits.room_bytes = 1).await;
+    let room = host.open(&host.pass("acme").await).await;
+    put_adapter(&room, "tone", 5).await.unwrap();
+    assert_full(put_adapter(&room, "new", 6).await);
+    put_adapter(&room, "tone", 3).await.unwrap();
+    drop(room);
+    let host = host.with_limits_changed(|limits| limits.room_bytes = MOST).await;
+    let room = host.open(&host.pass("acme").await).await;
     // The same files under another alias take no bytes.
     put_adapter(&room, "other", 3).await.unwrap();
     room.adapters.delete(&alias("tone")).await.unwrap();
@@ -169,6 +180,13 @@ async fn the_sql_store_gets_what_the_rest_of_the_room_leaves() {
     let count = room.sql.query("SELECT count(*) FROM t", vec![]).await.unwrap();
     assert_eq!(count.rows, [[SqlValue::Integer(rows)]]);
     assert_full(insert(&room, "more", BIG).await);
+    // Deleted rows make room for documents.
+    room.sql.execute("DELETE FROM t", vec![]).await.unwrap();
+    let more = insert(&room, "more", BIG).await.unwrap();
+    room.documents.delete(&more.id).await.unwrap();
+    for _ in 0..rows {
+        insert_row().await.unwrap();
+    }
     room.documents.delete(&document.id).await.unwrap();
     insert_row().await.unwrap();
     // Also from the opening on.

@@ -5,6 +5,7 @@ use super::python::Python;
 use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result};
 use std::{
+    collections::BTreeSet,
     env, fs, io,
     path::{Path, PathBuf},
 };
@@ -89,7 +90,33 @@ fn toolkit(environment: &Environment) -> Result<PathBuf> {
         )?;
     }
     link("lib", &home.join("lib64"))?;
+    stub_driver(&home)?;
     Ok(home)
+}
+
+/// The driver's library comes with the driver, which only machines with a GPU have. As in NVIDIA's own toolkit, the linker gets one that
+/// has the names of its functions; a program that is started without the driver does not find it.
+fn stub_driver(home: &Path) -> Result<()> {
+    let header = home.join("include/cuda.h");
+    let declared = fs::read_to_string(&header).with_context(|| format!("cannot read {}", header.display()))?;
+    let words = declared.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let is_function = |word: &&str| {
+        word.strip_prefix("cu")
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+    };
+    let names: BTreeSet<&str> = words.filter(is_function).collect();
+    let source: String = names.iter().map(|name| format!("void {name}(void) {{}}\n")).collect();
+    let path = home.join("lib/driver_stub.c");
+    fs::write(&path, source).with_context(|| format!("cannot write {}", path.display()))?;
+    let arguments = [
+        "-shared",
+        "-nostdlib",
+        "-Wl,-soname,libcuda.so.1",
+        "-o",
+        "libcuda.so",
+        "driver_stub.c",
+    ];
+    process::run(&mut process::command("cc", &arguments, &home.join("lib")))
 }
 
 #[cfg(unix)]

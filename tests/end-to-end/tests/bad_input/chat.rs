@@ -120,7 +120,7 @@ async fn a_body_of_another_shape_names_the_field() {
             unsupported("tools", json!([{"type": "function", "function": {"name": "f"}}])),
             chat(json!({"response_format": "json"})).param("response_format"),
             chat(json!({"response_format": {"type": "yaml"}}))
-                .param("response_format")
+                .param("response_format.type")
                 .says(&["yaml", "json_schema"]),
             chat(schema("", json!({"type": "object"})))
                 .param("response_format.json_schema.name")
