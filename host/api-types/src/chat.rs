@@ -3,8 +3,11 @@
 mod request;
 mod response;
 
-pub use request::{ChatCompletionRequest, ChatMessage, Content, JsonSchemaFormat, ResponseFormat, Stop, StreamOptions};
+pub use request::{
+    ChatCompletionRequest, ChatMessage, Content, FunctionDefinition, FunctionName, JsonSchemaFormat, ResponseFormat,
+    Stop, StreamOptions, ToolChoice, ToolDefinition,
+};
 pub use response::{
-    AssistantMessage, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation,
-    CompletionTokensDetails, Delta, Logprobs, Riad, ScoredToken, TokenLogprobs, Usage,
+    AssistantMessage, CalledFunction, ChatCompletion, ChatCompletionChunk, Choice, ChoiceRiad, ChunkChoice, Citation,
+    CompletionTokensDetails, Delta, Logprobs, Riad, ScoredToken, TokenLogprobs, ToolCall, ToolCallDelta, Usage,
 };

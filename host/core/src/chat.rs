@@ -44,6 +44,37 @@ pub enum OutputFormat {
     JsonObject,
     /// JSON that this JSON Schema describes.
     JsonSchema(serde_json::Value),
+    /// Nothing but calls of these tools: one, or at least one if `parallel`.
+    ToolCalls { tools: Vec<Tool>, parallel: bool },
+}
+
+/// A function that the model may ask its caller to call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Letters, digits, `_` and `-`.
+    pub name: String,
+    pub description: Option<String>,
+    /// A JSON Schema of an object.
+    pub parameters: serde_json::Value,
+}
+
+/// What is to be found in a completion's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolUse {
+    pub names: Vec<String>,
+    /// Whether there may be several calls. Else the completion ends with the first.
+    pub parallel: bool,
+}
+
+/// A piece of a call, in the order in which it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCallPiece {
+    /// Counts the calls of a completion from 0.
+    pub call: u32,
+    /// In the first piece.
+    pub name: Option<String>,
+    /// The next part of the arguments, which are JSON if the model wrote it well and to its end.
+    pub arguments: String,
 }
 
 /// An [`OutputFormat`] as an engine has compiled it. Clones share it.
@@ -96,6 +127,8 @@ pub struct Sampling {
     pub logprobs: Option<u32>,
     /// Only tokens that it allows. A model's reasoning is free.
     pub grammar: Option<Grammar>,
+    /// `None`: what looks like a call is text.
+    pub tools: Option<ToolUse>,
 }
 
 /// A token and the logarithm of its probability.
@@ -139,6 +172,7 @@ impl Sampling {
             logit_bias: BTreeMap::new(),
             logprobs: None,
             grammar: None,
+            tools: None,
         }
     }
 }
@@ -150,6 +184,8 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` was reached.
     Length,
+    /// The model ended, and wants tools to be called.
+    ToolCalls,
 }
 
 /// Tokens of one generation, as the engine counted them.

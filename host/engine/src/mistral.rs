@@ -15,6 +15,7 @@ mod stats;
 mod step_loop;
 mod stop;
 mod text;
+mod tool_calls;
 
 use crate::{EngineConfig, checkpoint::Checkpoint};
 use adapters::AdapterCache;

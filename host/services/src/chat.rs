@@ -12,11 +12,13 @@ mod prepared;
 mod request;
 mod size;
 mod stream;
+mod tools;
 
 pub use conversation::{ChatMessage, ToolCall};
 pub use event::{AnswerUsage, ChatEvent};
 pub use request::{ChatRequest, ValidRequest};
 pub use stream::ChatStream;
+pub use tools::{OfferedTool, ToolChoice, Tools};
 
 use crate::shared::Shared;
 use riad_core::{

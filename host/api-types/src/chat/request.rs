@@ -66,12 +66,17 @@ pub struct ChatCompletionRequest {
     /// `auto` or `default`, `flex` (uses capacity that others leave), `priority` (if the tenant has it).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
-    #[schema(ignore)]
+    /// Functions that the model may ask for: the answer then has `tool_calls`. Up to 128, with 128 KiB together. Refused where a plugin of
+    /// the tenant's serves the stage `postprocessing`, which reads the content only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Value>,
-    #[schema(ignore)]
+    pub tools: Option<Vec<ToolDefinition>>,
+    /// `auto` (the model decides), `none`, `required`, or a function's name. Where a call is required, its arguments are written so that
+    /// they follow their schema.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_choice: Option<Value>,
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether there may be several calls in one answer; true if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub functions: Option<Value>,
@@ -118,6 +123,45 @@ pub struct JsonSchemaFormat {
     /// Changes nothing: every schema is followed strictly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ToolDefinition {
+    #[schema(example = "function")]
+    pub r#type: String,
+    pub function: FunctionDefinition,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct FunctionDefinition {
+    /// 1 to 64 letters, digits, `_` and `-`.
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A JSON Schema of an object; no arguments if it is not given.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Value>,
+    /// Changes nothing: a required call follows its schema in any case, and the model's own does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ToolChoice {
+    /// `none`, `auto` or `required`.
+    Mode(String),
+    Function {
+        #[schema(example = "function")]
+        r#type: String,
+        function: FunctionName,
+    },
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct FunctionName {
+    pub name: String,
 }
 
 #[derive(Default, Serialize, Deserialize, ToSchema)]

@@ -35,12 +35,45 @@ pub struct Choice {
 pub struct AssistantMessage {
     #[schema(example = "assistant")]
     pub role: Cow<'static, str>,
-    pub content: String,
+    /// Null if the answer has calls of tools and nothing else.
+    pub content: Option<String>,
     /// What a reasoning model thought before it answered, without the markers around it. Not there if it thought nothing, and where a
     /// plugin of the tenant's serves the stage `postprocessing`, which reads the content only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// Functions that the model wants to be called. `finish_reason` is `tool_calls`, or `length` if the last one is cut off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCall>>,
     pub refusal: Option<()>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ToolCall {
+    pub id: String,
+    #[schema(example = "function")]
+    pub r#type: Cow<'static, str>,
+    pub function: CalledFunction,
+}
+
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+pub struct CalledFunction {
+    /// In a stream, only where the call begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// JSON, if the model wrote it well; in a stream, the next piece of it.
+    pub arguments: String,
+}
+
+/// A piece of a call. Its id, type and name are in its first piece.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ToolCallDelta {
+    pub index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[schema(example = "function")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<Cow<'static, str>>,
+    pub function: CalledFunction,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -104,6 +137,8 @@ pub struct Delta {
     /// As in a whole answer; all of it comes before the content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCallDelta>>,
 }
 
 /// Sums over all choices.

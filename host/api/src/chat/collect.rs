@@ -1,8 +1,8 @@
 //! An answer as one JSON object, collected from the events that `stream` would write.
 
-use super::response::{AnswerHeader, citation_list, finish_reason, riad, usage};
+use super::response::{AnswerHeader, call_id, citation_list, finish_reason, riad, usage};
 use futures::{Stream, StreamExt};
-use riad_api_types::chat::{AssistantMessage, ChatCompletion, Choice, ChoiceRiad};
+use riad_api_types::chat::{AssistantMessage, CalledFunction, ChatCompletion, Choice, ChoiceRiad, ToolCall};
 use riad_core::{
     Error, Result,
     chat::{FinishReason, TokenLogprobs},
@@ -16,6 +16,7 @@ struct CollectedChoice {
     text: String,
     reasoning: String,
     logprobs: Vec<TokenLogprobs>,
+    calls: Vec<CalledFunction>,
     end: Option<(FinishReason, Vec<Citation>)>,
 }
 
@@ -43,6 +44,20 @@ pub(super) async fn collect(
                 if let Some(choice) = collected.get_mut(at(choice)) {
                     choice.text.push_str(&text);
                     choice.logprobs.extend(of_text);
+                }
+            }
+            Some(Ok(ChatEvent::ToolCall { choice, piece })) => {
+                let calls = collected.get_mut(at(choice)).map(|choice| &mut choice.calls);
+                if let Some(calls) = calls {
+                    if let Some(name) = piece.name {
+                        calls.push(CalledFunction {
+                            name: Some(name),
+                            ..CalledFunction::default()
+                        });
+                    }
+                    if let Some(call) = calls.get_mut(at(piece.call)) {
+                        call.arguments.push_str(&piece.arguments);
+                    }
                 }
             }
             Some(Ok(ChatEvent::ChoiceEnd {
@@ -81,8 +96,9 @@ pub(super) async fn collect(
             index,
             message: AssistantMessage {
                 role: "assistant".into(),
-                content: choice.text,
+                content: (choice.calls.is_empty() || !choice.text.is_empty()).then_some(choice.text),
                 reasoning_content: (!choice.reasoning.is_empty()).then_some(choice.reasoning),
+                tool_calls: tool_calls(&header, index, choice.calls),
                 refusal: None,
             },
             logprobs: logprobs.then(|| choice.logprobs.into()),
@@ -99,4 +115,13 @@ pub(super) async fn collect(
         usage: usage(counted, &receipt),
         riad: riad(receipt, passages, only_citations),
     })
+}
+
+fn tool_calls(header: &AnswerHeader, choice: u32, calls: Vec<CalledFunction>) -> Option<Vec<ToolCall>> {
+    let called = |(call, function)| ToolCall {
+        id: call_id(header, choice, call),
+        r#type: "function".into(),
+        function,
+    };
+    (!calls.is_empty()).then(|| (0..).zip(calls).map(called).collect())
 }

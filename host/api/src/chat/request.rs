@@ -3,7 +3,7 @@
 
 use riad_api_types::chat::{self as types, ChatCompletionRequest, JsonSchemaFormat, ResponseFormat};
 use riad_core::{Error, Result, chat::OutputFormat, policy::Tier};
-use riad_services::chat::{ChatMessage, ChatRequest, ToolCall};
+use riad_services::chat::{ChatMessage, ChatRequest, OfferedTool, ToolCall, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -48,6 +48,9 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         logprobs: body.logprobs,
         top_logprobs: body.top_logprobs,
         logit_bias: body.logit_bias.unwrap_or_default(),
+        tools: read_tools(body.tools.unwrap_or_default())?,
+        tool_choice: body.tool_choice.map(read_tool_choice).transpose()?,
+        parallel_tool_calls: body.parallel_tool_calls,
         format: body.response_format.map(read_format).transpose()?.flatten(),
         service_tier: body.service_tier.as_deref().map(read_tier).transpose()?.flatten(),
     };
@@ -60,8 +63,6 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
     let is_set =
         |value: &Option<Value>, harmless: &dyn Fn(&Value) -> bool| value.as_ref().is_some_and(|value| !harmless(value));
     for (name, is_set) in [
-        ("tools", is_set(&body.tools, &is_empty)),
-        ("tool_choice", is_set(&body.tool_choice, &|v| is_none(v) || v == "auto")),
         ("functions", is_set(&body.functions, &is_empty)),
         (
             "function_call",
@@ -129,6 +130,35 @@ impl From<Function> for ToolCall {
         Self {
             name: function.name,
             arguments,
+        }
+    }
+}
+
+fn read_tools(tools: Vec<types::ToolDefinition>) -> Result<Vec<OfferedTool>> {
+    let read = |(index, tool): (usize, types::ToolDefinition)| match tool.r#type.as_str() {
+        "function" => Ok(OfferedTool {
+            name: tool.function.name,
+            description: tool.function.description,
+            parameters: tool.function.parameters,
+        }),
+        other => {
+            let text = format!("tools of the type {other:?} are not supported; the type must be function");
+            Err(Error::invalid(text).with_param(format!("tools[{index}].type")))
+        }
+    };
+    tools.into_iter().enumerate().map(read).collect()
+}
+
+fn read_tool_choice(choice: types::ToolChoice) -> Result<ToolChoice> {
+    match choice {
+        types::ToolChoice::Function { r#type, function } if r#type == "function" => {
+            Ok(ToolChoice::Named(function.name))
+        }
+        types::ToolChoice::Mode(mode) if mode == "none" => Ok(ToolChoice::None),
+        types::ToolChoice::Mode(mode) if mode == "auto" => Ok(ToolChoice::Auto),
+        types::ToolChoice::Mode(mode) if mode == "required" => Ok(ToolChoice::Required),
+        types::ToolChoice::Function { .. } | types::ToolChoice::Mode(_) => {
+            Err(Error::invalid("tool_choice must be none, auto, required or a function").with_param("tool_choice"))
         }
     }
 }

@@ -23,10 +23,17 @@ impl AnswerHeader {
     }
 }
 
+/// The same in a stream and in an answer as a whole; no other answer has it.
+pub(super) fn call_id(header: &AnswerHeader, choice: u32, call: u32) -> String {
+    let answer = header.id.trim_start_matches("chatcmpl-");
+    format!("call_{answer}_{choice}_{call}")
+}
+
 pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
     match finish {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
     }
 }
 

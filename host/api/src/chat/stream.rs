@@ -2,14 +2,16 @@
 //! reason for each choice, the usage if it was asked for, `[DONE]`. An error after the first byte is one more event, and the
 //! stream then ends without `[DONE]`. Not here: answers as a whole (`collect`).
 
-use super::response::{AnswerHeader, citation_list, finish_reason, riad, usage};
+use super::response::{AnswerHeader, call_id, citation_list, finish_reason, riad, usage};
 use crate::error::ApiError;
 use axum::response::{
     IntoResponse,
     sse::{Event, KeepAlive, Sse},
 };
 use futures::{Stream, StreamExt, stream};
-use riad_api_types::chat::{ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, Usage};
+use riad_api_types::chat::{
+    CalledFunction, ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, ToolCallDelta, Usage,
+};
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
 use serde::Serialize;
@@ -60,7 +62,7 @@ impl ChunkWriter {
         let delta = Delta {
             role: Some("assistant".into()),
             content: Some(String::new()),
-            reasoning_content: None,
+            ..Delta::default()
         };
         self.chunk(vec![choice_chunk(choice, delta)], None, None)
     }
@@ -82,6 +84,23 @@ impl ChunkWriter {
                 let mut chunk = choice_chunk(choice, delta);
                 chunk.logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
                 self.events_for_text(chunk)
+            }
+            Ok(ChatEvent::ToolCall { choice, piece }) => {
+                let begins = piece.name.is_some();
+                let call = ToolCallDelta {
+                    index: piece.call,
+                    id: begins.then(|| call_id(&self.header, choice, piece.call)),
+                    r#type: begins.then(|| "function".into()),
+                    function: CalledFunction {
+                        name: piece.name,
+                        arguments: piece.arguments,
+                    },
+                };
+                let delta = Delta {
+                    tool_calls: Some(vec![call]),
+                    ..Delta::default()
+                };
+                self.events_for_text(choice_chunk(choice, delta))
             }
             Ok(ChatEvent::ChoiceEnd {
                 choice,

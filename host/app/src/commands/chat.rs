@@ -26,8 +26,11 @@ pub async fn run(args: &ChatArgs, client: &Client, out: &Output) -> Result<()> {
     if args.no_stream || out.is_json() {
         let answer = client.post("/v1/chat/completions", &request).await?;
         out.show(&answer, |answer: &ChatCompletion| {
-            let text = answer.choices.first().map(|choice| clean(&choice.message.content));
-            format!("{}\n{}", text.unwrap_or_default(), footer(&answer.riad))
+            let choice = answer.choices.first();
+            let text = choice
+                .and_then(|choice| choice.message.content.as_deref())
+                .unwrap_or_default();
+            format!("{}\n{}", clean(text), footer(&answer.riad))
         });
         return Ok(());
     }

@@ -4,7 +4,7 @@ use super::{BatchState, EnginePermit, Progress};
 use crate::{
     Account, Digest, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Grammar, Message, OutputFormat, Sampling, TokenLogprobs, TokenUsage},
+    chat::{FinishReason, Grammar, Message, OutputFormat, Sampling, TokenLogprobs, TokenUsage, ToolCallPiece},
     ledger::EngineTokens,
     profile::ModelProfile,
 };
@@ -81,6 +81,8 @@ pub enum GenerationEvent {
     Reasoning(String),
     /// Of the answer itself.
     Piece(Piece),
+    /// Of a call of a tool. No stop sequence applies to it.
+    ToolCall(ToolCallPiece),
     /// The last event.
     End(GenerationEnd),
 }

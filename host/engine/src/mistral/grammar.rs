@@ -1,4 +1,4 @@
-//! Completions that are JSON of a given schema: which tokens may come next. The schema is compiled by llguidance, in bounded time; its mask
+//! Completions that are JSON of a given schema, or calls of tools: which tokens may come next. The schema is compiled by llguidance, in bounded time; its mask
 //! for each token too, because that is computed in the engine's step. Not here: which token is chosen (`sampling`).
 
 use super::engine_error;
@@ -9,7 +9,7 @@ use mistralrs::core::llguidance::{
 };
 use riad_core::{
     Error, Result,
-    chat::{Grammar, OutputFormat},
+    chat::{Grammar, OutputFormat, Tool},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -60,23 +60,13 @@ impl GrammarCompiler {
     }
 
     pub fn compile(&self, format: &OutputFormat) -> Result<Grammar> {
-        let mut schema = match format {
-            OutputFormat::JsonObject => json!({"type": "object"}),
-            OutputFormat::JsonSchema(schema) => schema.clone(),
+        let grammar = match format {
+            OutputFormat::JsonObject => TopLevelGrammar::from_json_schema(configured(&json!({"type": "object"}))?),
+            OutputFormat::JsonSchema(schema) => TopLevelGrammar::from_json_schema(configured(schema)?),
+            OutputFormat::ToolCalls { tools, parallel } => TopLevelGrammar::from_lark(tool_calls(tools, *parallel)?),
         };
-        let refused = |why: String| Error::invalid(format!("this schema cannot be followed: {why}"));
-        let Value::Object(members) = &mut schema else {
-            return Err(refused("it must be an object".into()));
-        };
-        // llguidance's own settings.
-        let settings = json!({"whitespace_flexible": true, "whitespace_pattern": SPACE});
-        if members.insert("x-guidance".into(), settings).is_some() {
-            return Err(refused(
-                "the keyword \"x-guidance\" is not supported; leave it out".into(),
-            ));
-        }
         let parser = self.factory.create_parser_from_init_ext(
-            GrammarInit::Serialized(TopLevelGrammar::from_json_schema(schema)),
+            GrammarInit::Serialized(grammar),
             Logger::new(0, 0),
             InferenceCapabilities::default(),
             limits(),
@@ -92,6 +82,39 @@ impl GrammarCompiler {
             }))),
         }
     }
+}
+
+fn refused(why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("this schema cannot be followed: {why}"))
+}
+
+/// The schema with llguidance's settings, which are a keyword of its own.
+fn configured(schema: &Value) -> Result<Value> {
+    let Value::Object(members) = schema else {
+        return Err(refused("it must be an object"));
+    };
+    let mut members = members.clone();
+    let settings = json!({"whitespace_flexible": true, "whitespace_pattern": SPACE});
+    match members.insert("x-guidance".into(), settings) {
+        Some(_) => Err(refused("the keyword \"x-guidance\" is not supported; leave it out")),
+        None => Ok(Value::Object(members)),
+    }
+}
+
+/// Calls as `tool_calls` reads them, in llguidance's variant of Lark's language. Each schema is a document of its own, so that its
+/// references are its own.
+fn tool_calls(tools: &[Tool], parallel: bool) -> Result<String> {
+    let more = if parallel { " (\"\\n\" call)*" } else { "" };
+    let calls: Vec<_> = (0..tools.len()).map(|number| format!("call_{number}")).collect();
+    let mut grammar = format!("start: call{more}\ncall: {}\n", calls.join(" | "));
+    for (number, tool) in tools.iter().enumerate() {
+        let name = &tool.name;
+        let begin = json!(format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": "));
+        let end = json!("}\n</tool_call>");
+        let schema = configured(&tool.parameters).map_err(|error| refused(format!("{name}: {}", error.message())))?;
+        grammar += &format!("call_{number}: {begin} arguments_{number} {end}\narguments_{number}: %json {schema}\n");
+    }
+    Ok(grammar)
 }
 
 impl ActiveGrammar {
@@ -134,8 +157,6 @@ impl ActiveGrammar {
 
 fn too_costly(error: impl std::fmt::Display) -> Error {
     Error::invalid(format!(
-        "the answer cannot be continued by the schema of response_format, whose limits of computation were reached; make the schema \
-         simpler: {error}"
+        "the schema of response_format or of a tool needs more computation than an answer may have; make it simpler: {error}"
     ))
-    .with_param("response_format")
 }

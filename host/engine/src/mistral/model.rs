@@ -1,7 +1,7 @@
 //! The base model in memory: loading it, and one forward pass of a step's rows. Not here: which rows (`step_loop`), adapters
 //! (`adapters`).
 
-use super::{engine_error, grammar::GrammarCompiler, inputs::StepInputs, prompt::PromptEncoder};
+use super::{engine_error, grammar::GrammarCompiler, inputs::StepInputs, prompt::PromptEncoder, tool_calls};
 use crate::{
     Device as DeviceChoice, Dtype, EngineConfig, Quantization,
     checkpoint::Checkpoint,
@@ -15,7 +15,7 @@ use mistralrs::core::{
 };
 use riad_core::{Error, Result, chat::ScoredToken};
 use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard, WeightFormat};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
 const MEGABYTE: usize = 1 << 20;
@@ -33,6 +33,8 @@ pub(super) struct LoadedModel {
     /// Blocks of the KV cache.
     pub blocks: usize,
     token_bytes: TokEnv,
+    /// Texts of tokens that are around calls of tools.
+    tool_markers: HashMap<u32, &'static str>,
 }
 
 /// The logits of the rows that were sampled, one after another.
@@ -82,6 +84,9 @@ impl LoadedModel {
             .cache_config
             .as_ref()
             .ok_or_else(|| missing("paged attention"))?;
+        let added = tokenizer.get_added_vocabulary().get_vocab();
+        let marker = |text: &&'static str| Some((*added.get(*text)?, *text));
+        let tool_markers = tool_calls::MARKERS.iter().filter_map(marker).collect();
         let token_bytes = metadata.tok_env().ok_or_else(|| missing("vocabulary"))?;
         let grammars = metadata.llg_factory.clone().ok_or_else(|| missing("vocabulary"))?;
         Ok(Self {
@@ -94,6 +99,7 @@ impl LoadedModel {
             sliding_window: metadata.sliding_window,
             blocks: cache.num_gpu_blocks,
             token_bytes,
+            tool_markers,
             pipeline: {
                 drop(locked);
                 pipeline
@@ -108,6 +114,12 @@ impl LoadedModel {
     /// The bytes that a token adds to a text. Empty for a control token.
     pub fn bytes(&self, token: u32) -> Vec<u8> {
         self.token_bytes.tok_trie().decode_ext(&[token], false)
+    }
+
+    /// Like [`Self::bytes`], but with the texts of tokens around calls of tools.
+    pub fn bytes_with_markers(&self, token: u32) -> Vec<u8> {
+        let marker = self.tool_markers.get(&token);
+        marker.map_or_else(|| self.bytes(token), |text| text.as_bytes().to_vec())
     }
 
     /// A token as the caller reads it.

@@ -8,6 +8,7 @@ use super::{
     reasoning::{Channel, ReasoningParser},
     sampling::{GrammarScope, TokenSampler},
     stop::StopTrimmer,
+    tool_calls::ToolCallParser,
 };
 use riad_core::{
     Error, Result,
@@ -26,6 +27,7 @@ pub(super) struct ActiveSequence {
     pub adapter: Option<Arc<LoadedAdapter>>,
     parser: ReasoningParser,
     /// Of the content, as all that follows: stop sequences do not end a reasoning, and its tokens have no logprobs.
+    tools: Option<Tools>,
     trimmer: StopTrimmer,
     logprobs: PendingLogprobs,
     events: Events,
@@ -43,6 +45,11 @@ pub(super) struct ActiveSequence {
     _permit: EnginePermit,
 }
 
+struct Tools {
+    parser: ToolCallParser,
+    parallel: bool,
+}
+
 impl ActiveSequence {
     pub fn new(
         generation: Generation,
@@ -57,6 +64,10 @@ impl ActiveSequence {
             sampler: TokenSampler::new(&generation.sampling)?,
             adapter,
             parser,
+            tools: generation.sampling.tools.clone().map(|used| Tools {
+                parser: ToolCallParser::new(used.names),
+                parallel: used.parallel,
+            }),
             trimmer: StopTrimmer::new(&generation.sampling.stop),
             logprobs: PendingLogprobs::default(),
             events,
@@ -79,6 +90,10 @@ impl ActiveSequence {
             },
             false => GrammarScope::Reasoning,
         }
+    }
+
+    pub fn finds_tools(&self) -> bool {
+        self.tools.is_some()
     }
 
     /// Whether nobody reads the events any more.
@@ -124,8 +139,23 @@ impl ActiveSequence {
         (self.completion_tokens >= self.max_tokens).then_some(FinishReason::Length)
     }
 
-    /// Whether a stop sequence was met.
+    /// Whether a stop sequence was met, or a call has ended that is to be the only one.
     fn push_content(&mut self, text: &str, logprobs: Option<TokenLogprobs>) -> bool {
+        let Some(tools) = &mut self.tools else {
+            return self.push_text(text, logprobs);
+        };
+        let found = tools.parser.push(text);
+        let has_ended = !tools.parallel && tools.parser.calls() > 0;
+        // The tokens of a call are not those of the text.
+        let logprobs = logprobs.filter(|_| found.calls.is_empty());
+        let stopped = self.push_text(&found.content, logprobs);
+        for piece in found.calls {
+            let _ = self.events.send(Ok(GenerationEvent::ToolCall(piece)));
+        }
+        stopped || has_ended
+    }
+
+    fn push_text(&mut self, text: &str, logprobs: Option<TokenLogprobs>) -> bool {
         self.logprobs.push(text.len(), logprobs);
         let trimmed = self.trimmer.push(text);
         if trimmed.stopped {
@@ -143,6 +173,11 @@ impl ActiveSequence {
         if result.is_ok() {
             self.send_rest();
         }
+        let calls = self.tools.as_ref().map_or(0, |tools| tools.parser.calls());
+        let result = result.map(|finish| match finish {
+            FinishReason::Stop if calls > 0 => FinishReason::ToolCalls,
+            finish => finish,
+        });
         let usage = self.used();
         counted.add(usage);
         self.usage.report(usage);
@@ -167,8 +202,17 @@ impl ActiveSequence {
         if self.parser.is_reasoning() {
             return;
         }
-        let (text, logprobs) = (self.trimmer.finish(), self.logprobs.finish());
-        self.send(text, logprobs);
+        let held = self.tools.as_mut().map(|tools| tools.parser.finish().content);
+        let held = held.unwrap_or_default();
+        self.logprobs.push(held.len(), None);
+        let mut trimmed = self.trimmer.push(&held);
+        let logprobs = if trimmed.stopped {
+            self.logprobs.cut(trimmed.text.len())
+        } else {
+            trimmed.text += &self.trimmer.finish();
+            self.logprobs.finish()
+        };
+        self.send(trimmed.text, logprobs);
     }
 
     fn used(&self) -> TokenUsage {

@@ -267,7 +267,11 @@ impl StepLoop {
                     continue;
                 }
             };
-            let bytes = model.bytes(token);
+            let finds_tools = self.active.get(&id).is_some_and(ActiveSequence::finds_tools);
+            let bytes = match finds_tools {
+                true => model.bytes_with_markers(token),
+                false => model.bytes(token),
+            };
             let is_end = model.end_tokens.contains(&token);
             let logprobs = scores.map(|scores| scores.with_texts(token, |token, logprob| model.scored(token, logprob)));
             let active = self.active.get_mut(&id);

@@ -26,6 +26,8 @@ pub struct Answer {
     pub reasoning: String,
     pub text: String,
     pub logprobs: Vec<TokenLogprobs>,
+    /// Name and arguments of each call of a tool.
+    pub calls: Vec<(String, String)>,
     pub end: GenerationEnd,
 }
 
@@ -190,6 +192,7 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
         .expect("a generation that hangs");
     let (mut reasoning, mut text) = (String::new(), String::new());
     let mut logprobs = Vec::new();
+    let mut calls: Vec<(String, String)> = Vec::new();
     let mut end = None;
     for event in events {
         assert!(end.is_none(), "an event after the last one");
@@ -204,6 +207,10 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
                 text += &piece.text;
                 logprobs.extend(piece.logprobs);
             }
+            GenerationEvent::ToolCall(piece) => {
+                calls.extend(piece.name.map(|name| (name, String::new())));
+                calls[piece.call as usize].1 += &piece.arguments;
+            }
             GenerationEvent::End(last) => end = Some(last),
         }
     }
@@ -212,6 +219,7 @@ pub async fn read(stream: GenerationStream) -> Result<Answer> {
         reasoning,
         text,
         logprobs,
+        calls,
         end,
     })
 }

@@ -10,7 +10,7 @@ use super::{
 use futures::future::join_all;
 use riad_core::{
     ErrorKind,
-    chat::{FinishReason, Message, OutputFormat, Sampling},
+    chat::{FinishReason, Message, OutputFormat, Sampling, Tool, ToolUse},
 };
 use serde_json::{Value, json};
 
@@ -110,5 +110,61 @@ async fn what_a_schema_has_that_cannot_be_followed_is_named() {
         let error = compiled.err().unwrap_or_else(|| panic!("{schema} is followed"));
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{schema}");
         assert!(error.message().contains(named), "{schema}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn required_calls_have_arguments_of_their_schema() {
+    let _exclusive = exclusive().await;
+    let engine = ask::open(&shipped::base(), 16).await;
+    let tool = |name: &str, parameters: Value| Tool {
+        name: name.into(),
+        description: None,
+        parameters,
+    };
+    let tools = vec![
+        tool(
+            "find",
+            json!({"type": "object", "properties": {"word": {"$ref": "#/$defs/word"}}, "required": ["word"],
+                "additionalProperties": false, "$defs": {"word": {"type": "string", "maxLength": 5}}}),
+        ),
+        tool(
+            "count",
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
+    ];
+    let asking = (0..8).map(|seed| {
+        let parallel = seed % 2 == 0;
+        let format = OutputFormat::ToolCalls {
+            tools: tools.clone(),
+            parallel,
+        };
+        let sampling = Sampling {
+            temperature: 1.5,
+            seed: Some(seed),
+            tools: Some(ToolUse {
+                names: tools.iter().map(|tool| tool.name.clone()).collect(),
+                parallel,
+            }),
+            ..Sampling::greedy(300)
+        };
+        let (engine, sampling) = (&engine, in_format(&engine, &format, sampling));
+        async move { (parallel, answer(engine, &sampling).await) }
+    });
+    for (parallel, answer) in join_all(asking).await {
+        assert_eq!(answer.text, "");
+        if answer.end.finish == FinishReason::Length {
+            assert!(parallel, "one call is short");
+            continue;
+        }
+        assert_eq!(answer.end.finish, FinishReason::ToolCalls);
+        assert!(parallel || answer.calls.len() == 1, "{:?}", answer.calls);
+        for (name, arguments) in &answer.calls {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            match name.as_str() {
+                "find" => assert!(arguments["word"].as_str().unwrap().chars().count() <= 5),
+                _ => assert_eq!((name.as_str(), arguments), ("count", json!({}))),
+            }
+        }
     }
 }

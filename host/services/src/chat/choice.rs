@@ -120,6 +120,10 @@ async fn generate(
                 };
                 send_text(events, number, text, piece.logprobs)?;
             }
+            Some(Ok(GenerationEvent::ToolCall(piece))) => {
+                record_piece();
+                send(events, ChatEvent::ToolCall { choice: number, piece })?;
+            }
             Some(Ok(GenerationEvent::End(end))) => {
                 if choice == 0 {
                     meter.record_generation_end(&end);

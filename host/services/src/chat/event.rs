@@ -1,7 +1,7 @@
 //! What a chat request answers.
 
 use riad_core::{
-    chat::{FinishReason, TokenLogprobs},
+    chat::{FinishReason, TokenLogprobs, ToolCallPiece},
     document::Passage,
     plugin::Citation,
     receipt::SignedReceipt,
@@ -30,6 +30,8 @@ pub enum ChatEvent {
         text: String,
         logprobs: Vec<TokenLogprobs>,
     },
+    /// A piece of a call of a tool. No stream filter reads it.
+    ToolCall { choice: u32, piece: ToolCallPiece },
     /// The choice is complete.
     ChoiceEnd {
         choice: u32,

@@ -1,7 +1,7 @@
 //! From a valid request to a running generation: budget, room, adapter, pipeline, prompt, queue.
 
 use super::{
-    ValidRequest, choice,
+    Tools, ValidRequest, choice,
     prepared::{self, Prepared},
     size,
 };
@@ -72,6 +72,9 @@ async fn start(
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
     }
+    if request.tools().is_some() && !may_show_unfiltered {
+        return Err(calls_may_not_be_shown());
+    }
     meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
@@ -87,18 +90,27 @@ async fn start(
     meter.attach_guests(&run);
 
     let profile = shared.engine.profile();
-    let after = match request.after() {
-        [] => 0,
-        after => meter
-            .record_engine_result(encode(shared, pass, &meter, after).await)?
-            .count(),
+    // The pipeline fills what these leave.
+    let others: Vec<Message> = request
+        .tools()
+        .map(Tools::message)
+        .into_iter()
+        .chain(request.after().iter().cloned())
+        .collect();
+    let taken = match others.is_empty() {
+        true => 0,
+        false => {
+            size::check_prompt(shared.engine.as_ref(), &others)?;
+            meter
+                .record_engine_result(encode(shared, pass, &meter, &others).await)?
+                .count()
+        }
     };
     let mut stage_request = StageRequest {
         messages: request.asked().to_vec(),
-        // The pipeline fills what is left.
         profile: ModelProfile {
-            context_tokens: profile.context_tokens.saturating_sub(after),
-            prompt_tokens: profile.prompt_tokens.saturating_sub(after),
+            context_tokens: profile.context_tokens.saturating_sub(taken),
+            prompt_tokens: profile.prompt_tokens.saturating_sub(taken),
             ..profile.clone()
         },
         max_tokens: request.max_tokens(),
@@ -118,6 +130,9 @@ async fn start(
         ));
     }
     prompt.messages.extend_from_slice(request.after());
+    if let Some(tools) = request.tools() {
+        tools.offer(&mut prompt.messages);
+    }
     size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
     let encoding = encode(shared, pass, &meter, &prompt.messages);
     let encoded = encoding
@@ -127,7 +142,7 @@ async fn start(
     let prompt_tokens = encoded.count();
     let mut sampling = request.fit(prompt_tokens, profile.context_tokens)?;
     if let Some(format) = request.format() {
-        sampling.grammar = Some(compile_grammar(shared, pass, &meter, format).await?);
+        sampling.grammar = Some(compile_grammar(shared, pass, &meter, &request, format).await?);
     }
 
     // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
@@ -182,12 +197,17 @@ async fn compile_grammar(
     shared: &Arc<Shared>,
     pass: &TenantPass,
     meter: &RequestMeter,
+    request: &ValidRequest,
     format: &OutputFormat,
 ) -> Result<Grammar> {
     let (engine, format) = (Arc::clone(&shared.engine), format.clone());
     let mut work = shared.work(pass).keep(meter.handle());
     let compiled = work.run(move || engine.compile_grammar(&format)).await;
-    compiled.map_err(|error| error.with_param("response_format"))
+    let param = match request.tools() {
+        Some(_) => "tools",
+        None => "response_format",
+    };
+    compiled.map_err(|error| error.with_param(param))
 }
 
 /// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of
@@ -204,6 +224,14 @@ fn tokens_may_not_be_shown() -> Error {
          pipeline serve the stage postprocessing",
     )
     .with_param("logprobs")
+}
+
+fn calls_may_not_be_shown() -> Error {
+    Error::invalid(
+        "calls of tools would show what this room's postprocessing plugin takes out of an answer; leave the tools out, or have the \
+         standard pipeline serve the stage postprocessing",
+    )
+    .with_param("tools")
 }
 
 fn served_by((stage, component): (&Stage, &PlannedComponent)) -> (Stage, Digest) {

@@ -1,6 +1,9 @@
 //! Validation of a chat request. Whether its adapter exists and its prompt fits is known only later, in the room and after the pipeline.
 
-use super::conversation::{ChatMessage, Conversation};
+use super::{
+    conversation::{ChatMessage, Conversation},
+    tools::{OfferedTool, ToolChoice, Tools},
+};
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, Result,
     chat::{Message, OutputFormat, Sampling},
@@ -42,6 +45,9 @@ pub struct ChatRequest {
     pub logit_bias: BTreeMap<String, f32>,
     /// `None` is any text.
     pub format: Option<OutputFormat>,
+    pub tools: Vec<OfferedTool>,
+    pub tool_choice: Option<ToolChoice>,
+    pub parallel_tool_calls: Option<bool>,
     /// `None`: the best that is not above the standard one.
     pub service_tier: Option<Tier>,
 }
@@ -53,6 +59,7 @@ pub struct ValidRequest {
     conversation: Conversation,
     sampling: Sampling,
     format: Option<OutputFormat>,
+    tools: Option<Tools>,
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
     choices: u32,
@@ -96,6 +103,14 @@ impl ValidRequest {
             .with_param("stop"));
         }
         let top_p = within("top_p", request.top_p, 0.0..=1.0)?;
+        let tools = Tools::check(request.tools, request.tool_choice, request.parallel_tool_calls)?;
+        let format = check_format(request.format)?;
+        if tools.is_some() && format.is_some() {
+            return Err(Error::invalid(
+                "response_format cannot be used with tools, because an answer in it is no call; leave one of them out",
+            )
+            .with_param("response_format"));
+        }
         let temperature = within("temperature", request.temperature, 0.0..=2.0)?.unwrap_or(profile.temperature);
         let sampling = Sampling {
             // Of no probability there is only the likeliest token.
@@ -124,12 +139,14 @@ impl ValidRequest {
             logprobs: check_logprobs(request.logprobs, request.top_logprobs)?,
             // Compiled later, by a worker.
             grammar: None,
+            tools: tools.as_ref().map(Tools::used),
         };
         Ok(Self {
             model,
             conversation,
             sampling,
-            format: check_format(request.format)?,
+            format: format.or_else(|| tools.as_ref()?.format()),
+            tools,
             max_tokens_given: request.max_tokens.is_some(),
             choices,
             tier: check_tier(request.service_tier, tenant.service_tier)?,
@@ -162,6 +179,11 @@ impl ValidRequest {
     #[must_use]
     pub fn choices(&self) -> u32 {
         self.choices
+    }
+
+    #[must_use]
+    pub fn tools(&self) -> Option<&Tools> {
+        self.tools.as_ref()
     }
 
     /// What the completion's text must be.

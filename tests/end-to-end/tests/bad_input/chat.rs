@@ -92,6 +92,7 @@ async fn a_body_of_another_shape_names_the_field() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     let unsupported = |name: &str, value: Value| chat(json!({name: value})).param(name).says(&[name, "leave it out"]);
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
     let schema = |name: &str, schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}});
     let raw = |text: &str| Case::new(Method::POST, PATH, Body::Raw("application/json", text.into()));
     check_all(
@@ -117,7 +118,27 @@ async fn a_body_of_another_shape_names_the_field() {
                 .param("stop")
                 .says(&["a string or a list of strings"]),
             chat(json!({"stream_options": true})).param("stream_options"),
-            unsupported("tools", json!([{"type": "function", "function": {"name": "f"}}])),
+            unsupported("functions", json!([{"name": "f"}])),
+            chat(json!({"tools": [{"type": "custom", "function": {"name": "f"}}]}))
+                .param("tools[0].type")
+                .says(&["custom", "must be function"]),
+            chat(json!({"tools": [tool("a"), tool("a")]}))
+                .param("tools[1].function.name")
+                .says(&["two functions"]),
+            chat(json!({"tools": [tool("a b")]})).param("tools[0].function.name").says(&["1 to 64"]),
+            chat(json!({"tool_choice": "required"})).param("tool_choice").says(&["needs tools"]),
+            chat(json!({"tools": [tool("a")], "tool_choice": "maybe"}))
+                .param("tool_choice")
+                .says(&["none, auto, required"]),
+            chat(json!({"tools": [tool("a")], "tool_choice": {"type": "function", "function": {"name": "b"}}}))
+                .param("tool_choice")
+                .says(&["not among the tools"]),
+            chat(json!({"tools": [tool("a")], "response_format": {"type": "json_object"}}))
+                .param("response_format")
+                .says(&["tools"]),
+            chat(json!({"tools": [{"type": "function", "function": {"name": "a", "parameters": {"not": {}}}}], "tool_choice": "required"}))
+                .param("tools")
+                .says(&["not"]),
             chat(json!({"response_format": "json"})).param("response_format"),
             chat(json!({"response_format": {"type": "yaml"}}))
                 .param("response_format.type")

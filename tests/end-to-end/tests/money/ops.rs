@@ -108,7 +108,10 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
                 }
                 events += 1;
                 match stream.next().await.unwrap()? {
-                    ChatEvent::Reasoning { .. } | ChatEvent::Text { .. } | ChatEvent::ChoiceEnd { .. } => {}
+                    ChatEvent::Reasoning { .. }
+                    | ChatEvent::Text { .. }
+                    | ChatEvent::ToolCall { .. }
+                    | ChatEvent::ChoiceEnd { .. } => {}
                     ChatEvent::End { receipt, .. } => {
                         receipts.lock().push(receipt);
                         return Ok(());

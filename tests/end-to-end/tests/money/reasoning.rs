@@ -45,7 +45,7 @@ async fn ask(server: &Server, max_tokens: u32) -> (String, String, Option<u64>, 
         match stream.next().await.unwrap().unwrap() {
             ChatEvent::Reasoning { text, .. } => reasoning += &text,
             ChatEvent::Text { text, .. } => content += &text,
-            ChatEvent::ChoiceEnd { .. } => {}
+            ChatEvent::ToolCall { .. } | ChatEvent::ChoiceEnd { .. } => {}
             ChatEvent::End { receipt, usage, .. } => {
                 let billed = receipt.receipt.used.completion_tokens;
                 return (reasoning, content, usage.reasoning_tokens, billed);

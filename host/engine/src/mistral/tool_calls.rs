@@ -1,0 +1,248 @@
+//! Finds calls of tools in what a model writes, while it writes: the text around them is content, and a call's arguments are passed on piece
+//! by piece. The prompt asks for Hermes' format, and models fall back into the one that they were trained on.
+//! Not here: the prompt that offers the tools (`services`), answers that must be calls (`grammar`).
+
+mod call;
+
+use call::{CallReader, Read};
+use riad_core::chat::ToolCallPiece;
+
+/// How calls are written. Sources: the chat templates of the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Of Hermes and Qwen 2.5: `<tool_call>{"name": …, "arguments": …}</tool_call>`, once for each call.
+    Hermes,
+    /// Of Llama 3.1: the whole answer is `{"name": …, "parameters": …}`, or several with `;` between them, maybe after `<|python_tag|>`.
+    Llama,
+    /// Of Mistral since 7B 0.3: `[TOOL_CALLS]` and a list of objects, or `[TOOL_CALLS]name[ARGS]{…}` once for each call.
+    Mistral,
+}
+
+const HERMES: &str = "<tool_call>";
+const HERMES_END: &str = "</tool_call>";
+const PYTHON_TAG: &str = "<|python_tag|>";
+const TOOL_CALLS: &str = "[TOOL_CALLS]";
+const ARGS: &str = "[ARGS]";
+const STARTS: [(&str, Format); 3] = [
+    (HERMES, Format::Hermes),
+    (PYTHON_TAG, Format::Llama),
+    (TOOL_CALLS, Format::Mistral),
+];
+
+/// Texts of tokens that a tokenizer may have for them. They are no text elsewhere.
+pub(super) const MARKERS: [&str; 5] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, ARGS];
+
+/// A function's name is not longer.
+const NAME_BYTES: usize = 64;
+
+/// What the text so far has become.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub content: String,
+    pub calls: Vec<ToolCallPiece>,
+}
+
+pub(super) struct ToolCallParser {
+    /// Names of the tools.
+    names: Vec<String>,
+    state: State,
+    /// Text that may be the beginning of a marker, or of a call.
+    held: String,
+    calls: u32,
+    /// Whether content other than space has come.
+    has_content: bool,
+}
+
+enum State {
+    Content,
+    /// Before a call or between two.
+    Between(Format),
+    Call(Format, CallReader),
+    /// Calls have ended. Nothing but a marker matters any more.
+    After,
+}
+
+impl ToolCallParser {
+    pub fn new(names: Vec<String>) -> Self {
+        Self {
+            names,
+            state: State::Content,
+            held: String::new(),
+            calls: 0,
+            has_content: false,
+        }
+    }
+
+    /// Calls that have ended.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    pub fn push(&mut self, text: &str) -> Found {
+        self.held.push_str(text);
+        let mut found = Found::default();
+        while self.step(&mut found) {}
+        found
+    }
+
+    /// What was held back in vain is content. The rest of a call that was cut off is not.
+    pub fn finish(&mut self) -> Found {
+        let unread = match std::mem::replace(&mut self.state, State::After) {
+            State::Call(_, reader) => reader.unread(),
+            State::Content | State::Between(_) | State::After => String::new(),
+        };
+        let content = unread + &std::mem::take(&mut self.held);
+        Found {
+            content: if self.calls == 0 { content } else { String::new() },
+            calls: Vec::new(),
+        }
+    }
+
+    /// Whether there may be more to do.
+    fn step(&mut self, found: &mut Found) -> bool {
+        match &mut self.state {
+            State::Content => self.content(found),
+            State::After => self.start_marked(found),
+            State::Between(format) => {
+                let format = *format;
+                self.between(format, found)
+            }
+            State::Call(format, reader) => {
+                let format = *format;
+                match reader.push(&std::mem::take(&mut self.held)) {
+                    Read::More(pieces) => {
+                        found.calls.extend(pieces);
+                        false
+                    }
+                    Read::End { pieces, rest } => {
+                        found.calls.extend(pieces);
+                        self.calls += 1;
+                        self.held = rest;
+                        self.state = match format {
+                            Format::Hermes => State::After,
+                            Format::Llama | Format::Mistral => State::Between(format),
+                        };
+                        true
+                    }
+                    Read::NoCall(text) => {
+                        self.content_instead(&text, found);
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    fn content(&mut self, found: &mut Found) -> bool {
+        // The first letter decides whether the whole answer may be a call.
+        if !self.has_content && self.held.trim_start().starts_with('{') {
+            self.state = State::Between(Format::Llama);
+            return true;
+        }
+        self.start_marked(found)
+    }
+
+    /// Looks for the marker of a call. What comes before it is content, unless calls have come before.
+    fn start_marked(&mut self, found: &mut Found) -> bool {
+        let starts = STARTS
+            .iter()
+            .filter_map(|(marker, format)| Some((self.held.find(marker)?, *marker, *format)));
+        let first = starts.min_by_key(|(at, ..)| *at);
+        let (end, next) = match first {
+            Some((at, marker, format)) => (at, Some((at + marker.len(), format))),
+            None => (self.held.len() - self.unfinished_marker(), None),
+        };
+        // The space between an answer and its calls belongs to the format.
+        let text = self.held.get(..end).unwrap_or_default().trim_end().len();
+        let rest = self.held.split_off(text);
+        let content = std::mem::replace(&mut self.held, rest);
+        if self.calls == 0 {
+            self.has_content |= !content.trim().is_empty();
+            found.content += &content;
+        }
+        let Some((begins, format)) = next else {
+            return false;
+        };
+        self.held = self.held.split_off(begins - text);
+        self.state = State::Between(format);
+        true
+    }
+
+    /// Bytes at the end of the text with which a marker begins.
+    fn unfinished_marker(&self) -> usize {
+        let lengths = STARTS.iter().map(|(marker, _)| {
+            let ends = |length: &usize| marker.get(..*length).is_some_and(|start| self.held.ends_with(start));
+            (1..marker.len()).rev().find(ends).unwrap_or(0)
+        });
+        lengths.max().unwrap_or(0)
+    }
+
+    fn between(&mut self, format: Format, found: &mut Found) -> bool {
+        let held = std::mem::take(&mut self.held);
+        let text = held.trim_start();
+        // A marker begins with a bracket, like a list.
+        if format == Format::Mistral {
+            if let Some(rest) = text.strip_prefix(TOOL_CALLS) {
+                self.held = rest.to_owned();
+                return true;
+            }
+            if !text.is_empty() && TOOL_CALLS.starts_with(text) {
+                self.held = text.to_owned();
+                return false;
+            }
+        }
+        let text = text.trim_start_matches(|letter: char| letter.is_whitespace() || ",;[]".contains(letter));
+        if text.is_empty() {
+            return false;
+        }
+        if text.starts_with('{') {
+            // An answer in JSON is no call; a marker says that one comes.
+            let names = (format == Format::Llama).then(|| self.names.clone());
+            self.held = text.to_owned();
+            self.state = State::Call(format, CallReader::object(self.calls, names));
+            return true;
+        }
+        if format == Format::Mistral {
+            if let Some((name, arguments)) = self.call_by_name(text) {
+                let (reader, piece) = CallReader::arguments(self.calls, &name);
+                found.calls.push(piece);
+                self.held = arguments;
+                self.state = State::Call(format, reader);
+                return true;
+            }
+            if may_be_name(text) {
+                self.held = text.to_owned();
+                return false;
+            }
+        }
+        self.content_instead(text, found);
+        false
+    }
+
+    /// Text where a call was to come.
+    fn content_instead(&mut self, text: &str, found: &mut Found) {
+        self.state = State::After;
+        if self.calls == 0 {
+            found.content += text;
+            self.has_content = true;
+            self.state = State::Content;
+        }
+    }
+
+    /// `name[ARGS]{` or `name{`.
+    fn call_by_name(&self, text: &str) -> Option<(String, String)> {
+        let (name, arguments) = text.split_once('{')?;
+        let name = name.trim_end();
+        let name = name.strip_suffix(ARGS).unwrap_or(name).trim();
+        let is_known = self.names.iter().any(|known| known == name);
+        is_known.then(|| (name.to_owned(), format!("{{{arguments}")))
+    }
+}
+
+fn may_be_name(text: &str) -> bool {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "_-[]".contains(letter);
+    text.len() <= NAME_BYTES + ARGS.len() && text.chars().all(is_letter) && !text.starts_with(']')
+}
+
+#[cfg(test)]
+mod tests;

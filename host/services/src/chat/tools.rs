@@ -1,0 +1,272 @@
+//! Tools that a client offers to the model: what may be offered, what the prompt says about them, and what the answer may be.
+//! Not here: how calls are found in an answer (`engine`).
+
+use riad_core::{
+    Error, Result,
+    chat::{Message, OutputFormat, Role, Tool, ToolUse},
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// OpenAI's bounds.
+const TOOLS_MAX: usize = 128;
+const NAME_MAX: usize = 64;
+/// Of all tools together. They are a part of the prompt, and compiled where a call is required.
+const BYTES_MAX: usize = 128 << 10;
+
+/// A tool as the client sent it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OfferedTool {
+    pub name: String,
+    pub description: Option<String>,
+    /// `None` is no arguments.
+    pub parameters: Option<Value>,
+}
+
+/// Whether tools are called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    None,
+    /// As the model decides.
+    #[default]
+    Auto,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// Tools that the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tools {
+    tools: Vec<Tool>,
+    is_required: bool,
+    parallel: bool,
+}
+
+impl Tools {
+    /// `None`: there are none to call.
+    ///
+    /// # Errors
+    /// `InvalidRequest` names what is wrong.
+    pub(super) fn check(
+        offered: Vec<OfferedTool>,
+        choice: Option<ToolChoice>,
+        parallel: Option<bool>,
+    ) -> Result<Option<Self>> {
+        if offered.is_empty() {
+            return match choice {
+                None | Some(ToolChoice::None) => Ok(None),
+                Some(_) => {
+                    Err(Error::invalid("tool_choice needs tools; send them, or leave it out").with_param("tool_choice"))
+                }
+            };
+        }
+        if offered.len() > TOOLS_MAX {
+            return Err(Error::invalid(format!("tools may have up to {TOOLS_MAX} tools")).with_param("tools"));
+        }
+        let mut names = BTreeSet::new();
+        let mut bytes = 0;
+        let mut tools = Vec::new();
+        for (index, tool) in offered.into_iter().enumerate() {
+            let wrong = |member: &str, text: String| {
+                Err(Error::invalid(text).with_param(format!("tools[{index}].function.{member}")))
+            };
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            if !(1..=NAME_MAX).contains(&tool.name.len()) || !tool.name.bytes().all(is_allowed) {
+                return wrong(
+                    "name",
+                    format!("a function's name has 1 to {NAME_MAX} letters, digits, _ and -"),
+                );
+            }
+            if !names.insert(tool.name.clone()) {
+                return wrong(
+                    "name",
+                    format!("two functions have the name {:?}; give each its own", tool.name),
+                );
+            }
+            let none = || json!({"type": "object", "properties": {}, "additionalProperties": false});
+            let parameters = tool.parameters.unwrap_or_else(none);
+            if !parameters.is_object() {
+                return wrong(
+                    "parameters",
+                    "the parameters of a function are a JSON Schema, which is an object".into(),
+                );
+            }
+            bytes += parameters.to_string().len() + tool.description.as_ref().map_or(0, String::len);
+            tools.push(Tool {
+                name: tool.name,
+                description: tool.description,
+                parameters,
+            });
+        }
+        if bytes > BYTES_MAX {
+            let text = format!(
+                "the tools have {bytes} bytes, and may have {BYTES_MAX} together; send fewer, or describe them in fewer words"
+            );
+            return Err(Error::invalid(text).with_param("tools"));
+        }
+        let is_required = match choice.unwrap_or_default() {
+            // As if none had been sent.
+            ToolChoice::None => return Ok(None),
+            ToolChoice::Auto => false,
+            ToolChoice::Required => true,
+            ToolChoice::Named(name) => {
+                tools.retain(|tool| tool.name == name);
+                if tools.is_empty() {
+                    let text = format!("tool_choice names the function {name:?}, which is not among the tools");
+                    return Err(Error::invalid(text).with_param("tool_choice"));
+                }
+                true
+            }
+        };
+        Ok(Some(Self {
+            tools,
+            is_required,
+            parallel: parallel.unwrap_or(true),
+        }))
+    }
+
+    /// What the answer must be, if not any text.
+    pub fn format(&self) -> Option<OutputFormat> {
+        self.is_required.then(|| OutputFormat::ToolCalls {
+            tools: self.tools.clone(),
+            parallel: self.parallel,
+        })
+    }
+
+    /// What is looked for in the answer.
+    pub fn used(&self) -> ToolUse {
+        ToolUse {
+            names: self.tools.iter().map(|tool| tool.name.clone()).collect(),
+            parallel: self.parallel,
+        }
+    }
+
+    /// Tells the model about them, in the system message if there is one. The tags are those of Hermes' and Qwen's templates, on which many
+    /// models were trained.
+    pub fn offer(&self, messages: &mut Vec<Message>) {
+        let text = self.text();
+        match messages.first_mut() {
+            Some(first) if first.role == Role::System => {
+                first.content.push_str("\n\n");
+                first.content.push_str(&text);
+            }
+            Some(_) | None => messages.insert(
+                0,
+                Message {
+                    role: Role::System,
+                    content: text,
+                },
+            ),
+        }
+    }
+
+    /// The words about the tools alone.
+    pub fn message(&self) -> Message {
+        Message {
+            role: Role::System,
+            content: self.text(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text =
+            "These functions can be called. Each line describes one, with a JSON Schema of its arguments:\n<tools>\n"
+                .to_owned();
+        for tool in &self.tools {
+            let function = json!({
+                "name": tool.name, "description": tool.description.as_deref().unwrap_or_default(), "parameters": tool.parameters,
+            });
+            text += &json!({"type": "function", "function": function}).to_string();
+            text.push('\n');
+        }
+        text += "</tools>\nTo call a function, write its name and arguments as JSON between these tags";
+        text += match self.parallel {
+            true => ", once for each call:",
+            false => ", for one call only:",
+        };
+        text += "\n<tool_call>\n{\"name\": \"the function's name\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>";
+        if self.is_required {
+            text += "\nAnswer with such a call now.";
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &str) -> OfferedTool {
+        OfferedTool {
+            name: name.into(),
+            ..OfferedTool::default()
+        }
+    }
+
+    fn check(tools: &[&str], choice: Option<ToolChoice>) -> Result<Option<Tools>> {
+        Tools::check(tools.iter().map(|name| tool(name)).collect(), choice, None)
+    }
+
+    #[test]
+    fn a_choice_decides_what_the_answer_must_be() {
+        let named = ToolChoice::Named("b".into());
+        let names = |tools: &Tools| tools.used().names.join(" ");
+        for (choice, required, offered) in [
+            (None, false, "a b"),
+            (Some(ToolChoice::Auto), false, "a b"),
+            (Some(ToolChoice::Required), true, "a b"),
+            (Some(named), true, "b"),
+        ] {
+            let tools = check(&["a", "b"], choice).unwrap().unwrap();
+            assert_eq!((tools.format().is_some(), names(&tools).as_str()), (required, offered));
+        }
+        assert_eq!(check(&["a"], Some(ToolChoice::None)).unwrap(), None);
+        assert_eq!(check(&[], Some(ToolChoice::None)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let many: Vec<_> = (0..=TOOLS_MAX).map(|number| format!("f{number}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        for (tools, choice, param) in [
+            (&many[..], None, "tools"),
+            (&["a b"], None, "tools[0].function.name"),
+            (&["a", ""], None, "tools[1].function.name"),
+            (&["a", "a"], None, "tools[1].function.name"),
+            (&[], Some(ToolChoice::Required), "tool_choice"),
+            (&["a"], Some(ToolChoice::Named("b".into())), "tool_choice"),
+        ] {
+            assert_eq!(check(tools, choice).unwrap_err().param(), Some(param));
+        }
+        let list = OfferedTool {
+            parameters: Some(json!([])),
+            ..tool("a")
+        };
+        let error = Tools::check(vec![list], None, None).unwrap_err();
+        assert_eq!(error.param(), Some("tools[0].function.parameters"));
+        let long = OfferedTool {
+            description: Some("x".repeat(BYTES_MAX)),
+            ..tool("a")
+        };
+        assert_eq!(Tools::check(vec![long], None, None).unwrap_err().param(), Some("tools"));
+    }
+
+    #[test]
+    fn tools_are_described_in_the_system_message() {
+        let tools = check(&["find"], Some(ToolChoice::Required)).unwrap().unwrap();
+        let mut messages = vec![Message::user("Hello")];
+        tools.offer(&mut messages);
+        assert_eq!(messages[0].role, Role::System);
+        assert_eq!(messages[0], tools.message());
+        assert!(
+            messages[0].content.contains(r#""name":"find""#),
+            "{}",
+            messages[0].content
+        );
+        assert!(messages[0].content.contains("call now"));
+        tools.offer(&mut messages);
+        assert_eq!(messages.len(), 2, "there is one already");
+    }
+}
