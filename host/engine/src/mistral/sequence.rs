@@ -174,9 +174,9 @@ impl ActiveSequence {
             self.send_rest();
         }
         let calls = self.tools.as_ref().map_or(0, |tools| tools.parser.calls());
-        let result = result.map(|finish| match finish {
-            FinishReason::Stop if calls > 0 => FinishReason::ToolCalls,
-            finish => finish,
+        let result = result.map(|finish| match finish == FinishReason::Stop && calls > 0 {
+            true => FinishReason::ToolCalls,
+            false => finish,
         });
         let usage = self.used();
         counted.add(usage);

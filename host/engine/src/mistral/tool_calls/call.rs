@@ -149,7 +149,7 @@ impl CallReader {
     }
 
     fn more(&self, arguments: String) -> Option<ToolCallPiece> {
-        (!arguments.is_empty()).then(|| ToolCallPiece {
+        (!arguments.is_empty()).then_some(ToolCallPiece {
             call: self.number,
             name: None,
             arguments,
