@@ -266,7 +266,9 @@ impl Bench {
         let mut times = Vec::new();
         while let Some(event) = stream.next().await {
             match event.unwrap() {
-                GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) => times.push(begun.elapsed().as_secs_f64()),
+                GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) | GenerationEvent::ToolCall(_) => {
+                    times.push(begun.elapsed().as_secs_f64())
+                }
                 GenerationEvent::End(_) => break,
             }
         }

@@ -70,6 +70,7 @@ pub async fn bare(engine: &dyn ChatEngine, messages: Vec<Message>, max_tokens: u
     while let Some(event) = stream.next().await {
         match event? {
             GenerationEvent::Reasoning(text) => answer.push_str(&text),
+            GenerationEvent::ToolCall(piece) => answer.push_str(&piece.arguments),
             GenerationEvent::Piece(piece) => answer.push_str(&piece.text),
             GenerationEvent::End(end) => return Ok((answer, end.usage)),
         }

@@ -338,7 +338,7 @@ fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) ->
             let sampled = logits
                 .row(row)
                 .ok_or_else(|| engine_error("failed in a step", "a row without logits"))
-                .and_then(|logits| check_numbers(logits, active))
+                .and_then(|logits| check_numbers(logits, active.adapter.is_some()))
                 .and_then(|logits| active.sampler.sample(logits, tokens, active.grammar_scope()));
             (*id, sampled)
         })
@@ -346,16 +346,16 @@ fn sample(logits: &Logits, sampled: &[(SequenceId, &[u32], &ActiveSequence)]) ->
 }
 
 /// Numbers that overflowed are no probabilities.
-fn check_numbers<'a>(logits: &'a [f32], active: &ActiveSequence) -> Result<&'a [f32]> {
+fn check_numbers(logits: &[f32], has_adapter: bool) -> Result<&[f32]> {
     let is_broken = logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY);
-    match (is_broken, &active.adapter) {
+    match (is_broken, has_adapter) {
         (false, _) => Ok(logits),
-        (true, Some(_)) => Err(Error::new(
+        (true, true) => Err(Error::new(
             ErrorKind::AdapterFailed,
             "its numbers are too large for this model, which computed no probabilities with them; train it with a lower learning rate \
              or alpha, and upload it again",
         )),
-        (true, None) => Err(engine_error(
+        (true, false) => Err(engine_error(
             "failed in a step",
             "the base model computed no probabilities",
         )),
@@ -390,5 +390,24 @@ fn refused(refusal: &Refusal) -> Error {
             blocks * BLOCK_SIZE,
         ))
         .with_param("max_tokens"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overflow_is_the_adapters_fault_if_there_is_one() {
+        let kind = |logits: &[f32], has_adapter| check_numbers(logits, has_adapter).map_err(|error| error.kind()).err();
+        for broken in [f32::NAN, f32::INFINITY] {
+            assert_eq!(kind(&[1.0, broken], true), Some(ErrorKind::AdapterFailed));
+            assert_eq!(kind(&[broken, 1.0], false), Some(ErrorKind::Internal));
+        }
+        assert_eq!(
+            kind(&[f32::NEG_INFINITY, 1.0], true),
+            None,
+            "a token that is never written"
+        );
     }
 }

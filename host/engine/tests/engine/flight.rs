@@ -45,7 +45,7 @@ fn say(words: &str) -> Vec<Message> {
 fn has_ended(stream: &mut GenerationStream) -> bool {
     while let Some(event) = unconstrained(stream.next()).now_or_never() {
         match event.expect("read beyond the end").unwrap() {
-            GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) => {}
+            GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) | GenerationEvent::ToolCall(_) => {}
             GenerationEvent::End(_) => return true,
         }
     }

@@ -98,7 +98,7 @@ async fn usage_is_counted_then_reported_then_the_permit_returns() {
     let end = loop {
         match stream.next().await.unwrap().unwrap() {
             // At most a token behind: a piece that can be read has been counted.
-            GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) => {
+            GenerationEvent::Reasoning(_) | GenerationEvent::Piece(_) | GenerationEvent::ToolCall(_) => {
                 assert!(progress.completion_tokens() > last);
                 last += 1;
             }
