@@ -58,6 +58,12 @@ impl Services {
         Ok(Self(Arc::new(Shared::new(dependencies).await?)))
     }
 
+    /// Work for a request, such as parsing a large body.
+    #[must_use]
+    pub fn work(&self, pass: &TenantPass) -> riad_admission::Work {
+        self.0.work(pass)
+    }
+
     /// # Errors
     /// `Unauthenticated` for a key or token that is unknown, expired or revoked.
     pub async fn authorize(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {

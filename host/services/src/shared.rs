@@ -10,9 +10,9 @@ use crate::{
     workers,
 };
 use bytes::Bytes;
-use riad_admission::Workers;
+use riad_admission::{Work, Workers};
 use riad_core::{
-    Error, Limits, Result, Timestamp,
+    Error, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
         AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
@@ -75,6 +75,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Work that the pass's account pays for.
+    pub fn work(&self, pass: &TenantPass) -> Work {
+        self.workers.work_of(pass.account(), pass.policy().weight)
+    }
+
     pub async fn new(dependencies: Dependencies) -> Result<Self> {
         dependencies.limits.check()?;
         let info = dependencies

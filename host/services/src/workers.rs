@@ -1,9 +1,8 @@
 //! Workers for texts and adapters: splitting, embedding, tokenizing, parsing, checking.
 //! Not here: the engine's steps and guests, which have threads of their own; what waits for a disk runs on tokio's blocking threads.
 
-use crate::{Services, shared::Shared};
-use riad_admission::{Work, Workers};
-use riad_core::{Limits, Result, TenantPass, resources};
+use riad_admission::Workers;
+use riad_core::{Limits, Result, resources};
 use std::sync::Arc;
 
 /// Text in one slice: a few milliseconds of work.
@@ -16,19 +15,4 @@ const WAITING_LEAST: usize = 256;
 pub(crate) fn start(limits: &Limits) -> Result<Arc<Workers>> {
     let waiting = WAITING_LEAST.max(limits.queue as usize);
     Workers::new(&resources::WORKERS, "riad-worker", waiting)
-}
-
-impl Shared {
-    /// Work that the pass's account pays for.
-    pub fn work(&self, pass: &TenantPass) -> Work {
-        self.workers.work_of(pass.account(), pass.policy().weight)
-    }
-}
-
-impl Services {
-    /// Work for a request, such as parsing a large body.
-    #[must_use]
-    pub fn work(&self, pass: &TenantPass) -> Work {
-        self.0.work(pass)
-    }
 }

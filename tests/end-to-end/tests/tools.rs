@@ -45,7 +45,7 @@ fn check_arguments(text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_required_call_has_valid_arguments_and_streams_like_the_whole() {
+async fn a_required_call_is_valid_and_streams_like_the_whole() {
     let host = TestHost::start().await;
     let acme = host.tenant("acme").await;
     let whole = acme.chat(&question(named())).await;

@@ -1,3 +1,5 @@
+//! Whole answers, cut into pieces of any size.
+
 use super::*;
 
 /// Content, and name and arguments of each call; in pieces of `size` letters.
