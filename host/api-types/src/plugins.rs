@@ -25,6 +25,15 @@ pub struct Plugin {
     pub created: u64,
 }
 
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct DeletedPlugin {
+    #[schema(example = "plugin.deleted")]
+    pub object: Cow<'static, str>,
+    pub name: String,
+    pub version: String,
+    pub deleted: bool,
+}
+
 impl From<PluginVersion> for Plugin {
     fn from(version: PluginVersion) -> Self {
         let stages = version.stages.into_iter().map(|stage| stage.as_str());

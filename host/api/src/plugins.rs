@@ -2,13 +2,13 @@
 
 use crate::{
     auth::Tenant,
-    body::{PathParts, RawBody},
+    body::{self, PathParts, RawBody},
     error::{ApiError, ApiResult, Failures},
     state::AppState,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
-use riad_api_types::plugins::{Plugin, PluginList};
-use riad_core::PluginName;
+use riad_api_types::plugins::{DeletedPlugin, Plugin, PluginList};
+use riad_core::{Digest, PluginName};
 use riad_services::Kept;
 
 /// Upload a component; it serves nothing until a pipeline names it
@@ -37,5 +37,25 @@ pub(crate) async fn list_plugins(State(state): State<AppState>, Tenant(pass): Te
     Ok(Json(PluginList {
         object: "list".into(),
         data: versions.into_iter().map(Plugin::from).collect(),
+    }))
+}
+
+/// Delete a version that the pipeline does not name
+#[utoipa::path(delete, path = "/v1/plugins/{name}/versions/{version}", tag = "room", security(("tenant_key" = [])),
+    params(("name" = String, Path), ("version" = String, Path, description = "`sha256:…`")),
+    responses((status = 200, body = DeletedPlugin), Failures))]
+pub(crate) async fn delete_plugin(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts((name, version)): PathParts<(String, String)>,
+) -> ApiResult<Json<DeletedPlugin>> {
+    let id: PluginName = body::parse_id("plugin", &name)?;
+    let digest: Digest = body::parse_id("version", &version)?;
+    state.services.plugins().delete(&pass, &id, &digest).await?;
+    Ok(Json(DeletedPlugin {
+        object: "plugin.deleted".into(),
+        name,
+        version,
+        deleted: true,
     }))
 }

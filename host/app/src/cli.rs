@@ -12,7 +12,10 @@ pub use operations::{
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
-use riad_core::{AdapterAlias, Digest, DocumentId, PluginName, plugin::Stage};
+use riad_core::{
+    AdapterAlias, Digest, DocumentId, PluginName,
+    plugin::{Stage, StageChoice},
+};
 use std::path::PathBuf;
 use values::stage;
 
@@ -160,6 +163,12 @@ pub enum PluginCommand {
     },
     /// List the plugin versions
     List,
+    /// Delete a version that the pipeline does not name
+    Delete {
+        /// As in a pipeline: name@sha256:…
+        #[arg(value_name = "NAME@VERSION")]
+        version: StageChoice,
+    },
 }
 
 #[derive(Debug, Subcommand)]

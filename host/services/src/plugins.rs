@@ -1,9 +1,9 @@
-//! Plugin versions: uploading and listing them. Not here: who serves which stage (`pipeline`).
+//! Plugin versions: uploading, listing and deleting them. Not here: who serves which stage (`pipeline`).
 
 use crate::{audit, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
-    Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     plugin::PluginVersion,
 };
@@ -45,6 +45,23 @@ impl PluginService {
             let object = format!("{}@{}", version.name, version.version);
             audit::record(&shared, &pass, "plugin.put", &object).await?;
             Ok(version)
+        })
+        .await
+    }
+
+    /// Deletes a version, so that the room stores less. A request in flight whose pipeline named it may fail.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope and the role; `NotFound` if the tenant has no such version; `Conflict` while the pipeline names it;
+    /// `Busy` after too many changes.
+    pub async fn delete(&self, pass: &TenantPass, name: &PluginName, version: &Digest) -> Result<()> {
+        pass.require(Scope::Plugins, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, name, version) = (Arc::clone(&self.0), pass.clone(), name.clone(), *version);
+        audit::run_to_completion(async move {
+            room.plugins.delete(&name, &version).await?;
+            audit::record(&shared, &pass, "plugin.delete", &format!("{name}@{version}")).await
         })
         .await
     }

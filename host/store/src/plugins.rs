@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result,
-    plugin::{Pipeline, PluginVersion},
+    plugin::{Pipeline, PluginVersion, StageChoice},
     ports::PluginStore,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -48,23 +48,30 @@ impl PluginStore for RoomPlugins {
         run_with_permit(&self.0.database.read_permits, move || load(&room, &name, version)).await
     }
 
+    async fn delete(&self, name: &PluginName, version: &Digest) -> Result<()> {
+        let (room, name, version) = (self.0.clone(), name.clone(), *version);
+        run_with_permit(&self.0.file_permits, move || delete(&room, &name, version)).await
+    }
+
     async fn pipeline(&self) -> Result<Pipeline> {
         let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            match room.database.read(|connection| get_state(connection, PIPELINE))? {
-                Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
-                None => Ok(Pipeline::default()),
-            }
-        })
-        .await
+        run_with_permit(&self.0.database.read_permits, move || room.database.read(read_pipeline)).await
     }
 
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
         let (room, pipeline) = (self.0.clone(), pipeline.clone());
         run_with_permit(&self.0.database.write_permits, move || {
-            let pipeline = serde_json::to_string(&pipeline)?;
-            room.database
-                .write(|connection| set_state(connection, PIPELINE, &pipeline))
+            room.database.write(|connection| {
+                // A version may have been deleted since the caller looked.
+                for choice in pipeline.stages.values() {
+                    if let StageChoice::Plugin { name, version } = choice
+                        && !has_version(connection, name, *version)?
+                    {
+                        return Err(no_version(name, *version));
+                    }
+                }
+                set_state(connection, PIPELINE, &serde_json::to_string(&pipeline)?)
+            })
         })
         .await
     }
@@ -113,6 +120,58 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
     stored
 }
 
+fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
+    match get_state(connection, PIPELINE)? {
+        Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
+        None => Ok(Pipeline::default()),
+    }
+}
+
+/// The file goes after its last row: a crash in between leaves a file that nothing names, and the next upload of it takes over.
+fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<()> {
+    let _lock = room.lock_folder()?;
+    let is_last = room.write(|connection| {
+        if !has_version(connection, name, version)? {
+            return Err(no_version(name, version));
+        }
+        let is_this = |choice: &StageChoice| match choice {
+            StageChoice::Standard => false,
+            StageChoice::Plugin { name: n, version: v } => (n, *v) == (name, version),
+        };
+        let pipeline = read_pipeline(connection)?;
+        if let Some((stage, _)) = pipeline.stages.iter().find(|(_, choice)| is_this(choice)) {
+            return Err(Failure::Known(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "\"{name}@{version}\" serves the stage {stage}; name another in /v1/pipeline before you delete it"
+                ),
+            )));
+        }
+        connection.execute(
+            "DELETE FROM plugins WHERE name = ?1 AND version = ?2",
+            (name.as_str(), version.to_string()),
+        )?;
+        Ok(!is_stored(connection, version)?)
+    })?;
+    if is_last {
+        match fs::remove_file(path(room, version)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn has_version(connection: &Connection, name: &PluginName, version: Digest) -> StoreResult<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM plugins WHERE name = ?1 AND version = ?2)")?
+        .query_row((name.as_str(), version.to_string()), |row| row.get(0))?)
+}
+
+fn no_version(name: &PluginName, version: Digest) -> Failure {
+    Failure::Known(Error::not_found(format!("there is no plugin \"{name}@{version}\"")))
+}
+
 fn is_stored(connection: &Connection, version: Digest) -> StoreResult<bool> {
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM plugins WHERE version = ?1)")?
@@ -128,9 +187,7 @@ fn load(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(Pl
             .query_row((name.as_str(), version.to_string()), read_row)
             .optional()?)
     })?;
-    let found = found
-        .ok_or_else(|| Error::not_found(format!("there is no plugin \"{name}@{version}\"")))?
-        .finish()?;
+    let found = found.ok_or_else(|| no_version(name, version))?.finish()?;
     let component = match fs::read(path(room, version)) {
         Ok(component) if Digest::of(&component) == version => component,
         Ok(_) => return Err(lost(name, version, "is damaged")),

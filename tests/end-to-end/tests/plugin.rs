@@ -155,3 +155,28 @@ async fn a_pipeline_switches_at_once_and_back() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_deleted_by_its_owner_when_it_serves_nothing() {
+    let host = TestHost::start().await;
+    let (acme, globex) = host.neighbors().await;
+    let version = acme.deploy("desk", files::PRICE_DESK, &["prompting"]).await;
+    globex.deploy("desk", files::PRICE_DESK, &[]).await;
+    let path = format!("/v1/plugins/desk/versions/{version}");
+    let serving = acme.delete(&path).await;
+    assert_eq!(serving.status, 409, "{}", serving.body);
+    acme.reset_pipeline().await;
+    acme.delete(&path).await.ok();
+    assert_eq!(acme.delete(&path).await.status, 404);
+    assert_eq!(acme.get("/v1/plugins").await.ok()["data"], json!([]));
+    // The neighbor's own is the same bytes, and stays.
+    assert_eq!(globex.get("/v1/plugins").await.ok()["data"][0]["version"], version);
+    let audit = acme.get("/v1/audit").await.ok();
+    let actions: Vec<_> = audit["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["action"])
+        .collect();
+    assert!(actions.contains(&&json!("plugin.delete")), "{actions:?}");
+}

@@ -195,6 +195,10 @@ impl PluginStore for Timed<dyn PluginStore> {
         self.port.load(name, version).await
     }
 
+    async fn delete(&self, name: &PluginName, version: &Digest) -> Result<()> {
+        self.port.delete(name, version).await
+    }
+
     async fn pipeline(&self) -> Result<Pipeline> {
         self.watch.time(Part::Pipeline, self.port.pipeline()).await
     }

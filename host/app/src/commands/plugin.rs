@@ -7,7 +7,7 @@ use crate::{
     output::{Output, clean, progress, short_digest, table},
 };
 use bytes::Bytes;
-use riad_api_types::plugins::{Plugin, PluginList};
+use riad_api_types::plugins::{DeletedPlugin, Plugin, PluginList};
 use riad_core::{
     Error, PluginName, Result, Timestamp,
     plugin::{Stage, StageChoice},
@@ -51,6 +51,13 @@ pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Resul
                     .collect();
                 table::render(&["name", "version", "stages", "bytes", "created"], &rows)
             });
+        }
+        PluginCommand::Delete { version } => {
+            let StageChoice::Plugin { name, version } = version else {
+                return Err(Error::invalid("standard is no plugin; name one as name@sha256:…"));
+            };
+            let deleted = client.delete(&format!("/v1/plugins/{name}/versions/{version}")).await?;
+            out.show(&deleted, |_: &DeletedPlugin| format!("Deleted {name}@{version}."));
         }
     }
     Ok(())

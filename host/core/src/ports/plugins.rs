@@ -19,9 +19,12 @@ pub trait PluginStore: Send + Sync {
     /// The component of a version. `NotFound` if this room has none.
     async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)>;
 
+    /// Removes a version. `NotFound` if this room has none, `Conflict` if the active pipeline names it.
+    async fn delete(&self, name: &PluginName, version: &Digest) -> Result<()>;
+
     /// The active pipeline; all standard if none was ever set.
     async fn pipeline(&self) -> Result<Pipeline>;
 
-    /// Activates a pipeline for all later requests. The caller has checked that its versions exist.
+    /// Activates a pipeline for all later requests. `NotFound` if it names a version that this room does not have.
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()>;
 }

@@ -323,6 +323,10 @@ async fn pipeline_and_settings_survive_a_restart() {
     pipeline.stages.insert(Stage::Prompting, choice);
     let mut settings = Map::new();
     settings.insert("tone".into(), json!({"formal": true, "list": [1, null]}));
+    room.plugins
+        .put(&plugin("prices", b"one", 1), Bytes::from_static(b"one"))
+        .await
+        .unwrap();
     room.plugins.set_pipeline(&pipeline).await.unwrap();
     room.settings.put(&settings).await.unwrap();
     drop(room);

@@ -3,10 +3,10 @@
 use crate::host::{Host, add, metadata, query, titles};
 use bytes::Bytes;
 use riad_core::{
-    AdapterAlias, Digest, Error, ErrorKind, Limits, Result,
+    AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo},
     document::{Document, NewChunk, NewDocument, Page},
-    plugin::{PluginVersion, Stage},
+    plugin::{Pipeline, PluginVersion, Stage, StageChoice},
     ports::{Room, SqlValue, StoredResponse},
 };
 use serde_json::json;
@@ -154,8 +154,38 @@ async fn a_plugin_beyond_the_quota_is_refused_and_leaves_no_file() {
     put("p", 2).await.unwrap();
     put("q", 2).await.unwrap();
     assert_eq!(room.plugins.list().await.unwrap().len(), 3);
-    let files = fs::read_dir(host.room_folder("acme").join("plugins")).unwrap().count();
-    assert_eq!(files, 2);
+    let files = || fs::read_dir(host.room_folder("acme").join("plugins")).unwrap().count();
+    assert_eq!(files(), 2);
+    // Deleted versions make room; a file goes with the last that has it, and what serves stays.
+    let digest = |fill: u8| Digest::of(&[fill; BIG]);
+    let name = |name: &str| -> PluginName { name.parse().unwrap() };
+    let serving = StageChoice::Plugin {
+        name: name("q"),
+        version: digest(2),
+    };
+    let pipeline = Pipeline {
+        stages: [(Stage::Prompting, serving)].into(),
+    };
+    room.plugins.set_pipeline(&pipeline).await.unwrap();
+    room.plugins.delete(&name("p"), &digest(2)).await.unwrap();
+    assert_eq!(files(), 2, "q has it too");
+    let refused = room.plugins.delete(&name("q"), &digest(2)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    let absent = room.plugins.delete(&name("p"), &digest(2)).await.unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::NotFound);
+    room.plugins.delete(&name("p"), &digest(1)).await.unwrap();
+    assert_eq!(files(), 1);
+    put("p", 3).await.unwrap();
+    // A pipeline cannot name what is gone.
+    let gone = StageChoice::Plugin {
+        name: name("p"),
+        version: digest(1),
+    };
+    let pipeline = Pipeline {
+        stages: [(Stage::Prompting, gone)].into(),
+    };
+    let refused = room.plugins.set_pipeline(&pipeline).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

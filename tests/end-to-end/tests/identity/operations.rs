@@ -40,6 +40,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/search", Read("documents")),
     ("PUT", "/v1/plugins/{name}", Write("plugins")),
     ("GET", "/v1/plugins", Read("plugins")),
+    ("DELETE", "/v1/plugins/{name}/versions/{version}", Write("plugins")),
     ("GET", "/v1/pipeline", Read("plugins")),
     ("PUT", "/v1/pipeline", Write("plugins")),
     ("GET", "/v1/settings", Read("plugins")),

@@ -174,6 +174,11 @@ fn plugins(target: &Target<'_>) -> Vec<Attempt> {
             "A's plugin by a path",
             pipeline(format!("../{}/{}", target.a.tenant, target.choice())),
         ),
+        absent(
+            "DELETE /v1/plugins/{name}/versions/{version}",
+            "A's version",
+            Request::delete(format!("/v1/plugins/{}/versions/{}", target.plugin, target.a.version)),
+        ),
         served("PUT /v1/plugins/{name}", "a plugin of its own under A's name", own),
         absent(
             "PUT /v1/pipeline",
