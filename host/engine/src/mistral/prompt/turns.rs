@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn texts_keep_their_order_within_their_roles() {
         use Role::{Assistant, System, User};
-        type Turns<'a> = &'a [(Role, &'a str)];
-        let table: [(Turns, Turns, Turns); 4] = [
+        type Outline<'a> = &'a [(Role, &'a str)];
+        let table: [(Outline, Outline, Outline); 4] = [
             (
                 &[(User, "a"), (System, "b"), (User, "c"), (Assistant, "d"), (System, "e")],
                 &[(System, "b\n\ne"), (User, "a\n\nc"), (Assistant, "d")],
