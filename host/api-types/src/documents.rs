@@ -49,7 +49,7 @@ pub struct DocumentList {
     pub has_more: bool,
 }
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Document {
     #[schema(example = "document")]
     pub object: Cow<'static, str>,

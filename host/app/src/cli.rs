@@ -122,7 +122,7 @@ pub struct TenantCall<T: Subcommand> {
 
 #[derive(Debug, Subcommand)]
 pub enum DocumentCommand {
-    /// Add text or Markdown files; a file is searchable as soon as it has been added
+    /// Add text or Markdown files, but those that are there already; a file is searchable as soon as it has been added
     Add {
         /// UTF-8 text
         #[arg(required = true, value_name = "FILE")]

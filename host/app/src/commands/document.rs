@@ -1,24 +1,24 @@
 //! `riad document`.
 
-use super::{date, object, read_file};
+mod add;
+
+use super::date;
 use crate::{
-    cli::{DocumentCommand, Member},
+    cli::DocumentCommand,
     client::{Client, Response},
-    output::{Output, clean, progress, table},
+    output::{Output, clean, table},
 };
 use riad_api_types::documents::{
     DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument, TextFormat,
 };
 use riad_core::{DocumentId, Error, Result, Timestamp};
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
-
 /// Documents of one page of the listing.
 const PAGE: u32 = 100;
 
 pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Result<()> {
     match command {
-        DocumentCommand::Add { files, title, metadata } => add(&files, title, &metadata, client, out).await,
+        DocumentCommand::Add { files, title, metadata } => add::add(&files, title, &metadata, client, out).await,
         DocumentCommand::List => list(client, out).await,
         DocumentCommand::Show { id } => {
             let document = client.get(&format!("/v1/documents/{id}")).await?;
@@ -28,17 +28,6 @@ pub async fn run(command: DocumentCommand, client: &Client, out: &Output) -> Res
             Ok(())
         }
         DocumentCommand::Delete { ids } => delete(&ids, client, out).await,
-    }
-}
-
-fn format_of(path: &Path) -> TextFormat {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "md" | "markdown" => TextFormat::Markdown,
-        _ => TextFormat::Text,
     }
 }
 
@@ -61,6 +50,8 @@ pub async fn send(
 
 /// A Markdown text's first heading, if it begins with one.
 pub fn heading(text: &str) -> Option<&str> {
+    // Some editors put a mark before the text.
+    let text = text.trim_start_matches('\u{FEFF}');
     let first = text.lines().find(|line| !line.trim().is_empty())?;
     first
         .strip_prefix("# ")
@@ -68,55 +59,15 @@ pub fn heading(text: &str) -> Option<&str> {
         .filter(|title| !title.is_empty())
 }
 
-async fn add(
-    files: &[PathBuf],
-    title: Option<String>,
-    metadata: &[Member],
-    client: &Client,
-    out: &Output,
-) -> Result<()> {
-    if title.is_some() && files.len() > 1 {
-        return Err(Error::invalid(
-            "--title is for a single file; leave it out or add one file",
-        ));
-    }
-    let bar = progress::count(files.len() as u64, "adding documents");
-    let mut added = Vec::new();
-    for file in files {
-        let bytes = read_file(file).await?;
-        let content = std::str::from_utf8(&bytes)
-            .map_err(|_| Error::invalid(format!("{} is not UTF-8 text; convert it first", file.display())))?;
-        let title = title
-            .clone()
-            .or_else(|| heading(content).map(str::to_owned))
-            .unwrap_or_else(|| file_name(file));
-        let sent = send(client, &title, content, format_of(file), object(metadata)).await;
-        let document = sent.map_err(|error| {
-            let message = format!("{}: {}", file.display(), error.message());
-            Error::new(error.kind(), message)
-        });
-        match document {
-            Ok(document) if out.is_json() => out.show(&document, |_| String::new()),
-            Ok(document) => added.push(document.body),
-            Err(error) => {
-                // Documents added before the error stay on the server; the user must know their ids.
-                bar.finish_and_clear();
-                if !added.is_empty() {
-                    crate::output::line(rows(&added).trim_end());
-                }
-                return Err(error);
-            }
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if !out.is_json() {
-        crate::output::line(rows(&added).trim_end());
-    }
+async fn list(client: &Client, out: &Output) -> Result<()> {
+    let list = all(client).await?;
+    let json = serde_json::to_value(&list).map_err(Error::internal)?;
+    out.show_json(&json, || rows(&list.data));
     Ok(())
 }
 
-async fn list(client: &Client, out: &Output) -> Result<()> {
+/// Every document of the room, page by page.
+async fn all(client: &Client) -> Result<DocumentList> {
     let mut list = DocumentList {
         object: "list".into(),
         data: Vec::new(),
@@ -131,12 +82,9 @@ async fn list(client: &Client, out: &Output) -> Result<()> {
         let more = page.has_more && !page.data.is_empty();
         list.data.extend(page.data);
         if !more {
-            break;
+            return Ok(list);
         }
     }
-    let json = serde_json::to_value(&list).map_err(Error::internal)?;
-    out.show_json(&json, || rows(&list.data));
-    Ok(())
 }
 
 async fn delete(ids: &[DocumentId], client: &Client, out: &Output) -> Result<()> {
@@ -163,10 +111,6 @@ fn rows<'a>(documents: impl IntoIterator<Item = &'a Document>) -> String {
     table::render(&["id", "title", "chunks", "bytes", "created"], &rows)
 }
 
-fn file_name(file: &Path) -> String {
-    clean(&file.file_name().unwrap_or_default().to_string_lossy())
-}
-
 #[cfg(test)]
 mod tests {
     use super::heading;
@@ -174,6 +118,7 @@ mod tests {
     #[test]
     fn a_document_is_named_by_its_first_heading() {
         assert_eq!(heading("\n# Kestrel drill\n\ntext"), Some("Kestrel drill"));
+        assert_eq!(heading("\u{FEFF}# Merlin saw\r\n"), Some("Merlin saw"));
         assert_eq!(heading("text\n# later"), None);
         assert_eq!(heading("# \n"), None);
         assert_eq!(heading(""), None);
