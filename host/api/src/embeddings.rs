@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use riad_api_types::embeddings::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, Encoding, Vector};
+use riad_api_types::embeddings::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, Encoding, Text, Vector};
 use riad_core::Error;
 use riad_services::embeddings;
 
@@ -21,20 +21,20 @@ pub(crate) async fn create_embeddings(
     JsonBody(body): JsonBody<EmbeddingRequest>,
 ) -> ApiResult<Json<EmbeddingList>> {
     let service = state.services.embeddings();
-    if body
-        .dimensions
-        .is_some_and(|dimensions| dimensions != service.dimensions())
-    {
-        return Err(Error::invalid(format!(
-            "this model's vectors have {} dimensions and cannot be shortened",
-            service.dimensions()
-        ))
-        .with_param("dimensions")
-        .into());
+    let (most, dimensions) = (service.dimensions(), body.dimensions);
+    if dimensions.is_some_and(|dimensions| !(1..=most).contains(&dimensions)) {
+        let message = format!("dimensions must be 1 to {most}, which this model's vectors have");
+        return Err(Error::invalid(message).with_param("dimensions").into());
     }
+    let texts = body.input.0.into_iter().enumerate().map(|(index, text)| match text {
+        Text::Words(text) => Ok(text),
+        Text::Tokens(tokens) => service
+            .text_of(&tokens)
+            .map_err(|error| error.with_param(format!("input[{index}]"))),
+    });
     let request = embeddings::EmbeddingRequest {
         model: body.model,
-        input: body.input.0,
+        input: texts.collect::<Result<_, Error>>()?,
     };
     let embeddings = service.embed(&pass, request).await?;
     let data = embeddings.vectors.into_iter().enumerate();
@@ -44,7 +44,7 @@ pub(crate) async fn create_embeddings(
             .map(|(index, vector)| Embedding {
                 object: "embedding".into(),
                 index,
-                embedding: encode(body.encoding_format, vector),
+                embedding: encode(body.encoding_format, shorten(vector, dimensions)),
             })
             .collect(),
         model: embeddings.model,
@@ -55,6 +55,21 @@ pub(crate) async fn create_embeddings(
     }))
 }
 
+/// The first dimensions, as a unit vector.
+fn shorten(mut vector: Vec<f32>, dimensions: Option<usize>) -> Vec<f32> {
+    let Some(dimensions) = dimensions.filter(|dimensions| *dimensions < vector.len()) else {
+        return vector;
+    };
+    vector.truncate(dimensions);
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|number| *number /= length);
+    } else if let Some(first) = vector.first_mut() {
+        *first = 1.0;
+    }
+    vector
+}
+
 fn encode(encoding: Encoding, vector: Vec<f32>) -> Vector {
     match encoding {
         Encoding::Float => Vector::Float(vector),
@@ -62,5 +77,19 @@ fn encode(encoding: Encoding, vector: Vec<f32>) -> Vector {
             let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
             Vector::Base64(STANDARD.encode(bytes))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_vector_is_a_unit_vector_and_never_zero() {
+        let vector = vec![1.5, 2.0, 1.0];
+        assert_eq!(shorten(vector.clone(), None), vector);
+        assert_eq!(shorten(vector.clone(), Some(3)), vector);
+        assert_eq!(shorten(vector, Some(2)), [0.6, 0.8]);
+        assert_eq!(shorten(vec![0.0, 1.0], Some(1)), [1.0]);
     }
 }

@@ -1,6 +1,8 @@
 //! The `static` embedder: a Model2Vec table from a local folder. Small and quick; weaker than BM25 on its own, hence its
 //! weight in the fusion. Not here: chunking, the index.
 
+mod subwords;
+
 use model2vec_rs::model::StaticModel;
 use riad_core::{
     Error, Result,
@@ -80,6 +82,13 @@ impl Embedder for StaticEmbedder {
         FUSION_WEIGHT
     }
 
+    fn text_of(&self, tokens: &[u32]) -> Option<String> {
+        if tokens.iter().any(|token| self.tokenizer.id_to_token(*token).is_none()) {
+            return None;
+        }
+        self.tokenizer.decode(tokens, false).ok()
+    }
+
     fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
         let count = |text: &String| {
             let encoded = self.tokenizer.encode_fast(text.as_str(), false);
@@ -87,7 +96,12 @@ impl Embedder for StaticEmbedder {
         };
         let tokens: usize = texts.iter().map(count).sum();
         // No length limit: a chunk is short, and a query must not be cut silently.
-        let vectors = self.model.encode_with_args(texts, None, 1024);
+        let mut vectors = self.model.encode_with_args(texts, None, 1024);
+        for (vector, text) in vectors.iter_mut().zip(texts) {
+            if vector.iter().all(|number| *number == 0.0) {
+                *vector = subwords::vector(text, self.space.dimensions);
+            }
+        }
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         self.counted.fetch_add(u64::from(tokens), Ordering::Relaxed);
         Ok((vectors, tokens))
@@ -103,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_the_tokenizers_and_an_empty_text_gives_zeros() {
+    fn tokens_are_the_tokenizers_and_no_text_gives_zeros() {
         let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         // "unbelievably" is one word and several tokens.
@@ -111,8 +125,22 @@ mod tests {
         assert!(tokens > 1, "{tokens}");
         let (both, together) = embedder.embed(&["unbelievably".into(), String::new()]).unwrap();
         assert_eq!((together, &both[0]), (tokens, &one[0]));
-        assert!(both[1].iter().all(|x| *x == 0.0));
+        assert!(both[1].iter().any(|x| *x != 0.0));
         assert_eq!(embedder.counted(), u64::from(tokens + together));
+    }
+
+    #[test]
+    fn tokens_stand_for_their_text() {
+        let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
+        let embedder = StaticEmbedder::open(&folder).unwrap();
+        let encoded = embedder
+            .tokenizer
+            .encode_fast("a refund is unbelievably late", false)
+            .unwrap();
+        let text = embedder.text_of(encoded.get_ids()).unwrap();
+        let (vectors, _) = embedder.embed(&[text, "a refund is unbelievably late".into()]).unwrap();
+        assert_eq!(vectors[0], vectors[1]);
+        assert_eq!(embedder.text_of(&[u32::MAX]), None);
     }
 
     #[cfg(feature = "mistralrs")]

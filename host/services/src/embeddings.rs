@@ -51,7 +51,7 @@ impl EmbeddingService {
         if request.input.is_empty() || request.input.len() > most as usize {
             return Err(Error::invalid(format!("input must have 1 to {most} texts")).with_param("input"));
         }
-        if let Some(index) = request.input.iter().position(String::is_empty) {
+        if let Some(index) = request.input.iter().position(|text| text.trim().is_empty()) {
             return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
         }
         let meter = self.0.metering.admit(pass, purpose(&self.0, Kind::Embedding)).await?;
@@ -63,6 +63,20 @@ impl EmbeddingService {
             vectors,
             tokens,
             receipt: meter.settle().await?,
+        })
+    }
+
+    /// The text that these tokens of the embedding model stand for.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the model does not have one of them.
+    pub fn text_of(&self, tokens: &[u32]) -> Result<String> {
+        let embedder = self.0.embedder.as_ref();
+        embedder.text_of(tokens).ok_or_else(|| {
+            Error::invalid(format!(
+                "{} does not have one of these tokens; a tokenizer of another model made them, so send the text instead",
+                embedder.name()
+            ))
         })
     }
 

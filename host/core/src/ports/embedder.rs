@@ -21,7 +21,12 @@ pub trait Embedder: Send + Sync {
     /// Weight of this embedder's list in the rank fusion, where BM25 has 1. A property of the model, to be measured.
     fn fusion_weight(&self) -> f32;
 
-    /// Unit vectors in the order of the texts, and the number of tokens read. A text without a known token gives zeros.
+    /// The text that these tokens of the model's vocabulary stand for. `None` if one of them is not in it.
+    fn text_of(&self, _tokens: &[u32]) -> Option<String> {
+        None
+    }
+
+    /// Unit vectors in the order of the texts, and the number of tokens read. Also a text without a known token has one.
     /// Keeps a processor busy until it returns, and uses no other one.
     fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)>;
 

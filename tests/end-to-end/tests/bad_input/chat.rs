@@ -268,14 +268,19 @@ async fn embeddings_name_the_text_at_fault() {
                 .says(&["1 to 3"]),
             embed(json!({"input": ["a", ""]})).param("input[1]").says(&["empty"]),
             embed(json!({"input": ""})).param("input[0]").says(&["empty"]),
-            embed(json!({"input": [1, 2]}))
-                .param("input")
-                .says(&["token ids are not read"]),
+            embed(json!({"input": [1.5]})).param("input").says(&["tokens"]),
+            embed(json!({"input": [[1], [4_000_000]]}))
+                .param("input[1]")
+                .says(&["another model", "send the text"]),
+            embed(json!({"input": " \n"})).param("input[0]").says(&["empty"]),
             embed(json!({"input": [["a"]]})).param("input"),
             embed(json!({"encoding_format": "int8"}))
                 .param("encoding_format")
                 .says(&["float", "base64"]),
-            embed(json!({"dimensions": 64})).param("dimensions").says(&["256"]),
+            embed(json!({"dimensions": 0})).param("dimensions").says(&["1 to 256"]),
+            embed(json!({"dimensions": 257}))
+                .param("dimensions")
+                .says(&["1 to 256"]),
             Case::post("/v1/embeddings", json!({"model": EMBEDDER}))
                 .param("input")
                 .says(&["missing"]),

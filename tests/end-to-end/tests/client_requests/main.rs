@@ -11,4 +11,5 @@
 mod bodies;
 mod conversations;
 mod documents;
+mod embeddings;
 mod nulls;
