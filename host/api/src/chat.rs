@@ -19,6 +19,7 @@ use axum::{
 };
 use response::AnswerHeader;
 use riad_api_types::chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest};
+use std::time::Duration;
 
 /// Answer a conversation with the caller's documents, plugins and adapter
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", security(("tenant_key" = [])),
@@ -37,12 +38,14 @@ pub(crate) async fn create_chat_completion(
     let header = AnswerHeader::new(&request.model);
     let choices = request.n.unwrap_or(1);
     // The handler's future, then the response, owns the stream: a client that hangs up drops it, which ends the request.
-    let events = state.services.chat().start(&pass, request).await?;
-    Ok(if output.stream {
-        stream::respond(events, header, choices, output.include_usage).into_response()
-    } else {
-        Json(collect::collect(events, header, choices, output.logprobs).await?).into_response()
-    })
+    let services = state.services.clone();
+    let starting = async move { services.chat().start(&pass, request).await };
+    if output.stream {
+        let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+        return stream::respond(starting, silence, header, choices, output.include_usage).await;
+    }
+    let answer = collect::collect(starting.await?, header, choices, output.logprobs).await?;
+    Ok(Json(answer).into_response())
 }
 
 #[cfg(test)]

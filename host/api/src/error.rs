@@ -3,12 +3,12 @@
 
 use axum::{
     Json,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use riad_api_types::error::{ErrorBody, ErrorDetail};
 use riad_core::{Error, ErrorKind};
-use std::{any::Any, collections::BTreeMap};
+use std::{any::Any, collections::BTreeMap, time::Duration};
 use utoipa::{
     IntoResponses,
     openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response},
@@ -31,8 +31,9 @@ const SERVER: &str = "server_error";
 const PLUGIN: &str = "plugin_error";
 /// nginx's status for a client that has gone away; only logs show it.
 const CLIENT_CLOSED: u16 = 499;
-/// Read by OpenAI's clients.
+/// Read by OpenAI's clients, the second before `Retry-After`, which has whole seconds only.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 fn row(kind: ErrorKind) -> Row {
     let row = |status, r#type, code| Row { status, r#type, code };
@@ -120,17 +121,16 @@ impl ApiError {
         }
     }
 
-    /// Seconds after which the same request may be served, rounded up.
-    fn retry_after(&self, status: StatusCode) -> Option<u64> {
-        let seconds = self
-            .0
-            .retry_after()
-            .map(|after| after.as_secs() + u64::from(after.subsec_nanos() > 0));
+    /// How long it takes until the same request may be served.
+    fn retry_after(&self, status: StatusCode) -> Option<Duration> {
+        let after = self.0.retry_after();
         match status {
             // A budget may never renew: with a time to retry after, a client would retry forever.
-            StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => seconds,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(seconds.unwrap_or(1).max(1)),
-            _ => seconds,
+            StatusCode::TOO_MANY_REQUESTS if self.0.kind() == ErrorKind::QuotaExceeded => after,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Some(after.filter(|after| !after.is_zero()).unwrap_or(Duration::from_secs(1)))
+            }
+            _ => after,
         }
     }
 
@@ -149,8 +149,8 @@ impl IntoResponse for ApiError {
         self.log(row.status);
         let mut response = (row.status, Json(self.body(&row))).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after(row.status) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(after) = self.retry_after(row.status) {
+            insert_retry_after(headers, after);
         }
         if row.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -161,6 +161,13 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// In both forms that clients read, rounded up.
+pub(crate) fn insert_retry_after(headers: &mut HeaderMap, after: Duration) {
+    let milliseconds = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1000)));
+    headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
 }
 
 /// The answer to a path without a route.
@@ -268,8 +275,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn busy_has_a_retry_after_header() {
+    async fn a_time_to_retry_after_has_both_forms() {
         let (_, headers, _) = answer(Error::new(ErrorKind::Busy, "full")).await;
-        assert_eq!(headers["retry-after"], "1");
+        assert_eq!(
+            (&headers["retry-after"], &headers["retry-after-ms"]),
+            (&"1".parse().unwrap(), &"1000".parse().unwrap())
+        );
+        for (micros, seconds, milliseconds) in [(1_u64, "1", "1"), (250_000, "1", "250"), (1_000_001, "2", "1001")] {
+            let mut headers = HeaderMap::new();
+            insert_retry_after(&mut headers, Duration::from_micros(micros));
+            assert_eq!(
+                (
+                    headers["retry-after"].to_str().unwrap(),
+                    headers["retry-after-ms"].to_str().unwrap()
+                ),
+                (seconds, milliseconds)
+            );
+        }
     }
 }

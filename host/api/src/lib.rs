@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod chat;
 mod content_encoding;
+mod cors;
 mod documents;
 mod drain_body;
 mod embeddings;
@@ -43,6 +44,7 @@ mod uploads;
 mod usage;
 
 pub use auth::MetricsAccess;
+pub use cors::AllowedOrigins;
 #[doc(hidden)]
 pub use documents::fuzzing;
 pub use lifecycle::Lifecycle;

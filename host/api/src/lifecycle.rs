@@ -1,7 +1,7 @@
 //! Whether the server is ready: while the models load and while it drains, this answers in the router's place.
 //! Not here: when the phase changes (`app`).
 
-use crate::drain_body;
+use crate::{drain_body, error::insert_retry_after};
 use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
@@ -16,6 +16,7 @@ use std::{
     convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tower::Service;
 
@@ -80,20 +81,19 @@ impl Service<Request> for Lifecycle {
 
 struct Refusal {
     message: &'static str,
-    /// Seconds.
-    retry_after: &'static str,
+    retry_after: Duration,
     /// Whether the client must not use its connection again: the next server answers on another one.
     close: bool,
 }
 
 const LOADING: Refusal = Refusal {
     message: "the server is loading the models",
-    retry_after: "5",
+    retry_after: Duration::from_secs(5),
     close: false,
 };
 const DRAINING: Refusal = Refusal {
     message: "the server is shutting down",
-    retry_after: "1",
+    retry_after: Duration::from_secs(1),
     close: true,
 };
 
@@ -108,7 +108,7 @@ fn refuse(request: Request, refusal: &Refusal) -> Response {
     let body = ErrorBody::new(refusal.message, "server_error", "unavailable");
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(refusal.retry_after));
+    insert_retry_after(headers, refusal.retry_after);
     // HTTP/2 has no such header; hyper sends GOAWAY on its connections.
     if refusal.close && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -4,7 +4,9 @@
 use crate::{
     adapters, audit,
     auth::MetricsAccess,
-    body, chat, content_encoding, documents, drain_body, embeddings, error, health, keys, ledger, logs,
+    body, chat, content_encoding,
+    cors::{self, AllowedOrigins},
+    documents, drain_body, embeddings, error, health, keys, ledger, logs,
     memory::Memory,
     metrics,
     middleware::{Layer, LayerState, Upload},
@@ -37,7 +39,13 @@ use utoipa_axum::{
 };
 
 /// The whole HTTP surface over one set of services.
-pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSpanParent, tasks: Tasks) -> Router {
+pub fn router(
+    services: Services,
+    metrics: MetricsAccess,
+    origins: AllowedOrigins,
+    set_span_parent: SetSpanParent,
+    tasks: Tasks,
+) -> Router {
     let uploads = services.limits().uploads;
     let memory = Memory::new(services.limits());
     let layers = LayerState {
@@ -64,6 +72,7 @@ pub fn router(services: Services, metrics: MetricsAccess, set_span_parent: SetSp
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(content_encoding::refuse_encoded))
         .layer(from_fn(drain_body::drain_body))
+        .layer(from_fn_with_state(origins, cors::allow_origins))
         .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
         .with_state(AppState { services, memory })
 }

@@ -91,6 +91,9 @@ limits! {
     queue: u32 = 256, 1;
     /// Milliseconds a request may wait for the place of its first choice, as long for guest instances, and as long to load its adapter.
     queue_ms: u64 = 60_000, 1;
+    /// Milliseconds for which a streamed answer says nothing before it has a comment, which keeps proxies from closing the connection. A
+    /// request that waits for so long gets the head of its answer then.
+    stream_silence_ms: u64 = 10_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;
     /// Bytes of linear memory of one guest instance. A Python guest needs about 30 MB.

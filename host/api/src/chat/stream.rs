@@ -1,29 +1,57 @@
 //! An answer as server-sent events, in OpenAI's order: a chunk with the role for each choice, deltas, a chunk with the finish
 //! reason for each choice, the usage if it was asked for, `[DONE]`. An error after the first byte is one more event, and the
-//! stream then ends without `[DONE]`. Not here: answers as a whole (`collect`).
+//! stream then ends without `[DONE]`. Comments fill a silence. Not here: answers as a whole (`collect`).
 
 use super::response::{AnswerHeader, call_id, citation_list, finish_reason, riad, usage};
-use crate::error::ApiError;
-use axum::response::{
-    IntoResponse,
-    sse::{Event, KeepAlive, Sse},
+use crate::error::{ApiError, ApiResult};
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future::Either, stream};
 use riad_api_types::chat::{
     CalledFunction, ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, ToolCallDelta, Usage,
 };
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
 use serde::Serialize;
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
+use tokio::time::timeout;
+use tracing::Instrument;
 
-pub(super) fn respond(
-    events: impl Stream<Item = Result<ChatEvent>> + Send + 'static,
+/// Asks nginx and what is made of it to pass each event on as it comes.
+const UNBUFFERED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+
+/// Answers a request whose generation starts within `silence`, or is refused, with the status that fits. A longer wait begins the answer,
+/// because proxies close a connection that says nothing; what goes wrong then is an event.
+pub(super) async fn respond<S>(
+    starting: impl Future<Output = Result<S>> + Send + 'static,
+    silence: Duration,
     header: AnswerHeader,
     choices: u32,
     include_usage: bool,
-) -> impl IntoResponse {
-    Sse::new(write(events, header, choices, include_usage)).keep_alive(KeepAlive::default())
+) -> ApiResult<Response>
+where
+    S: Stream<Item = Result<ChatEvent>> + Send + 'static,
+{
+    let write = move |events| write(events, header, choices, include_usage);
+    // Also when it goes on outside of the handler.
+    let mut starting = Box::pin(starting.in_current_span());
+    let events = match timeout(silence, &mut starting).await {
+        Ok(started) => Either::Left(write(started?)),
+        Err(_) => Either::Right(stream::once(starting).flat_map(move |started| match started {
+            Ok(events) => Either::Left(write.clone()(events)),
+            Err(error) => Either::Right(stream::iter([Ok(failure(error))])),
+        })),
+    };
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(silence));
+    Ok(([UNBUFFERED], events).into_response())
 }
 
 fn write(

@@ -1,11 +1,12 @@
 //! Reasoning in OpenAI's JSON, whole and streamed.
 
 use super::{collect::collect, request, response::AnswerHeader, stream};
-use axum::{body::to_bytes, response::IntoResponse};
-use futures::stream::iter;
+use axum::body::to_bytes;
+use futures::{future::ready, stream::iter};
 use riad_core::{Result, chat::FinishReason, receipt::SignedReceipt};
 use riad_services::chat::{AnswerUsage, ChatEvent};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
     let receipt = json!({
@@ -71,7 +72,9 @@ async fn whole(events: Vec<Result<ChatEvent>>, choices: u32) -> Value {
 }
 
 async fn chunks(events: Vec<Result<ChatEvent>>, choices: u32) -> Vec<Value> {
-    let response = stream::respond(iter(events), AnswerHeader::new("m"), choices, true).into_response();
+    let starting = ready(Ok(iter(events)));
+    let response = stream::respond(starting, Duration::from_secs(60), AnswerHeader::new("m"), choices, true);
+    let response = response.await.unwrap();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let lines = str::from_utf8(&body).unwrap().lines();
     let data = lines.filter_map(|line| line.strip_prefix("data: "));

@@ -7,7 +7,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 use bytes::Bytes;
-use riad_api::{Lifecycle, MetricsAccess, ServeOptions, Serving, Tasks};
+use riad_api::{AllowedOrigins, Lifecycle, MetricsAccess, ServeOptions, Serving, Tasks};
 use riad_core::{
     Limits, OperatorPass, PlanName, Secret, TenantPass,
     audit::Origin,
@@ -80,6 +80,7 @@ impl Platform {
         lifecycle.set_ready(&riad_api::router(
             services.clone(),
             MetricsAccess::Operator,
+            AllowedOrigins::default(),
             |_, _| (),
             Tasks::default(),
         ));

@@ -48,6 +48,16 @@ fn server(server: &Server) -> Result<()> {
             ),
         );
     }
+    for origin in &server.cors_origins {
+        // A browser sends neither a path nor a slash at the end.
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        if origin != "*" && (host.is_empty() || host.contains(['/', ' ', '*'])) {
+            return wrong(
+                "server.cors_origins",
+                format!("has `{origin}`; an origin is a scheme, a host and perhaps a port, as in https://chat.example"),
+            );
+        }
+    }
     match (&server.tls_certificate, &server.tls_key) {
         (Some(_), None) => wrong(
             "server.tls_certificate",

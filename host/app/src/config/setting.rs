@@ -97,7 +97,7 @@ values! {
     Number: u32, u64, usize;
     Fraction: f32, f64;
     Flag: bool;
-    List: Vec<TenantId>;
+    List: Vec<TenantId>, Vec<String>;
 }
 
 impl<T: Setting> Setting for Option<T> {

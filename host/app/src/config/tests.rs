@@ -384,6 +384,15 @@ fn an_invalid_value_names_its_key_and_its_source() {
         ("[server]\nlisten = \"localhost\"", "server.listen"),
         ("[server]\ntls_certificate = \"c.pem\"", "server.tls_certificate"),
         ("[server]\ntls_key = \"k.pem\"", "server.tls_key"),
+        ("[server]\ncors_origins = [\"chat.example\"]", "server.cors_origins"),
+        (
+            "[server]\ncors_origins = [\"https://chat.example/\"]",
+            "server.cors_origins",
+        ),
+        (
+            "[server]\ncors_origins = [\"https://*.example\"]",
+            "server.cors_origins",
+        ),
         ("[auth]\njwks = \"keys.json\"\nissuer = \"x\"", "auth.jwks"),
         ("[auth]\njwks = \"keys.json\"\naudience = \"x\"", "auth.jwks"),
         ("[auth]\njwks = \" \"\nissuer = \"x\"\naudience = \"x\"", "auth.jwks"),

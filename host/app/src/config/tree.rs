@@ -42,6 +42,9 @@ section! {
         tls_certificate: Option<PathBuf> = None;
         /// PEM file with the certificate's private key.
         tls_key: Option<PathBuf> = None;
+        /// Origins whose pages may call the API from a browser, as in https://chat.example; `*` is every one. Whoever opens such a page
+        /// can read the key that it has.
+        cors_origins: Vec<String> = Vec::new();
     }
 }
 
