@@ -15,6 +15,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// Of a thread. Compilers of schemas and templates recurse.
+const STACK_BYTES: usize = 16 << 20;
 /// For which it may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// When less of an account's work may be waiting.
@@ -71,6 +73,7 @@ impl Workers {
             let receiver = Arc::clone(&receiver);
             thread::Builder::new()
                 .name(format!("{name}-{number}"))
+                .stack_size(STACK_BYTES)
                 .spawn(move || {
                     // Ends when the workers are dropped.
                     while let Some(job) = next(&receiver) {

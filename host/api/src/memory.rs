@@ -129,7 +129,8 @@ pub(crate) async fn count_bytes(
     next: Next,
 ) -> ApiResult<Response> {
     let account = pass.account();
-    if !request.body().is_end_stream() {
+    let may_cost = !request.body().is_end_stream();
+    if may_cost {
         // Its work may cost something, so an account with too many unread answers is refused here, not after it.
         drop(memory.answers.acquire(account, 1).await?);
         let permit = memory.bodies.acquire(account, body_bytes(&request, most)).await?;
@@ -143,7 +144,11 @@ pub(crate) async fn count_bytes(
         .map(|AnswerBytes(bytes)| *bytes);
     match bytes.or_else(|| response.body().size_hint().exact()) {
         Some(bytes) if bytes > SMALL_ANSWER => {
-            let permit = memory.answers.acquire_made(account, bytes).await?;
+            // An answer that costs nothing can be asked for again.
+            let permit = match may_cost {
+                true => memory.answers.acquire_made(account, bytes).await?,
+                false => memory.answers.acquire(account, bytes).await?,
+            };
             Ok(response.map(|body| keep(body, permit)))
         }
         _ => Ok(response),

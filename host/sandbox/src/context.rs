@@ -1,6 +1,9 @@
 //! The limits that the guests of one run share.
 
-use crate::{budget::Budget, clock::GuestClock, errors::StopReason, guest_threads, instance_limiter::InstancePermit};
+use crate::{
+    budget::Budget, clock::GuestClock, errors::StopReason, guest_threads, instance_limiter::InstancePermit,
+    limits::FUEL_SLICE,
+};
 use riad_admission::Work;
 use riad_core::{Limits, Result};
 use std::{
@@ -18,6 +21,8 @@ pub(crate) struct RunContext {
     pub(crate) clock: Arc<GuestClock>,
     pub(crate) budget: Arc<Budget>,
     fuel_left: AtomicU64,
+    /// Of the call that runs.
+    slices: AtomicU64,
     deadline: Instant,
     /// The account's work on the threads for guests.
     work: Work,
@@ -34,6 +39,7 @@ impl RunContext {
             ),
             budget: Arc::new(Budget::new(&limits)),
             fuel_left: AtomicU64::new(limits.guest_fuel),
+            slices: AtomicU64::new(0),
             deadline: Instant::now() + Duration::from_millis(limits.request_ms),
             limits,
             work,
@@ -46,11 +52,16 @@ impl RunContext {
     }
 
     pub(crate) fn set_fuel_left(&self, fuel: u64) {
+        self.slices.store(0, Ordering::Relaxed);
         self.fuel_left.store(fuel, Ordering::Relaxed);
     }
 
+    /// With the slices of the call that runs: whoever settles does not wait until a guest without a caller has ended.
     pub(crate) fn fuel_used(&self) -> u64 {
-        self.limits.guest_fuel - self.fuel_left()
+        let running = self.slices.load(Ordering::Relaxed).saturating_mul(FUEL_SLICE);
+        (self.limits.guest_fuel - self.fuel_left())
+            .saturating_add(running)
+            .min(self.limits.guest_fuel)
     }
 
     /// Runs a call, in turns with other accounts' guests if it takes long.
@@ -58,7 +69,7 @@ impl RunContext {
         &self,
         call: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        guest_threads::run(self.work.clone(), &self.clock, call).await
+        guest_threads::run(self.work.clone(), &self.clock, &self.slices, call).await
     }
 
     /// Runs a call until it ends or its time is up. The epoch callback stops a guest that computes; this stops one that sleeps,

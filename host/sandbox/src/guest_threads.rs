@@ -13,7 +13,7 @@ use std::{
     future::{Future, poll_fn},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -31,13 +31,14 @@ enum Turn<T> {
     Waits,
 }
 
-/// Runs a call of a guest. If this is dropped, the call ends with its slice.
+/// Runs a call of a guest, and counts its slices. If this is dropped, the call ends with its slice.
 ///
 /// # Errors
 /// The call's own.
 pub(crate) async fn run<T: Send + 'static>(
     work: Work,
     clock: &Arc<GuestClock>,
+    slices: &AtomicU64,
     call: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let mut call: BoxFuture<'static, _> = Box::pin(call);
@@ -45,7 +46,10 @@ pub(crate) async fn run<T: Send + 'static>(
     loop {
         match turn(&mut call, &woken) {
             Turn::Ended(result) => return result,
-            Turn::Yielded => break,
+            Turn::Yielded => {
+                slices.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
             Turn::Waits => woken.wait().await,
         }
     }
@@ -65,7 +69,9 @@ pub(crate) async fn run<T: Send + 'static>(
         let (returned, turn, pause) = work.run(slice).await?;
         match turn {
             Turn::Ended(result) => return result,
-            Turn::Yielded => {}
+            Turn::Yielded => {
+                slices.fetch_add(1, Ordering::Relaxed);
+            }
             Turn::Waits => woken.wait().await,
         }
         (call, waiting) = (returned, pause);
@@ -156,7 +162,9 @@ mod tests {
         let (sender, names) = mpsc::channel();
         let own = thread::current().id();
         let guest = yielding(2, move || sender.send(thread::current()).unwrap());
-        run(work(&threads(), 1), &clock(), guest).await.unwrap();
+        run(work(&threads(), 1), &clock(), &AtomicU64::new(0), guest)
+            .await
+            .unwrap();
         let threads: Vec<_> = names.iter().collect();
         assert_eq!(threads.first().unwrap().id(), own);
         let later: Vec<_> = threads
@@ -180,7 +188,12 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok(receiver.await.unwrap())
         };
-        assert_eq!(run(work(&threads(), 1), &clock(), guest).await.unwrap(), 7);
+        assert_eq!(
+            run(work(&threads(), 1), &clock(), &AtomicU64::new(0), guest)
+                .await
+                .unwrap(),
+            7
+        );
     }
 
     #[tokio::test]
@@ -188,7 +201,8 @@ mod tests {
         let (threads, clock) = (threads(), clock());
         clock.start();
         let before = clock.remaining();
-        let mut guest = Box::pin(run(work(&threads, 1), &clock, yielding(5, || {})));
+        let slices = AtomicU64::new(0);
+        let mut guest = Box::pin(run(work(&threads, 1), &clock, &slices, yielding(5, || {})));
         poll_fn(|context| {
             let result = guest.as_mut().poll(context);
             // The caller is slow to ask for the next slice.
@@ -197,6 +211,7 @@ mod tests {
         })
         .await
         .unwrap();
+        assert_eq!(slices.load(Ordering::Relaxed), 5);
         // The last one ran after the end.
         assert!(
             before - clock.remaining() < STEP * 3,
@@ -208,7 +223,9 @@ mod tests {
             tokio::time::sleep(STEP).await;
             Ok(())
         };
-        run(work(&threads, 1), &clock, sleeping).await.unwrap();
+        run(work(&threads, 1), &clock, &AtomicU64::new(0), sleeping)
+            .await
+            .unwrap();
         assert!(before - clock.remaining() >= STEP);
     }
 
@@ -228,7 +245,7 @@ mod tests {
             let _ = begin.send(());
         });
         let (threads, clock) = (threads(), clock());
-        let caller = tokio::spawn(async move { run(work(&threads, 1), &clock, endless).await });
+        let caller = tokio::spawn(async move { run(work(&threads, 1), &clock, &AtomicU64::new(0), endless).await });
         tokio::task::spawn_blocking(move || began.iter().nth(10))
             .await
             .unwrap()

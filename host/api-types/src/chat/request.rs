@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-/// Fields that are not listed are ignored, or refused if ignoring them would change the answer (such as `tools`).
+/// Fields that are not listed are ignored, or refused if ignoring them would change the answer (such as `functions`).
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 pub struct ChatCompletionRequest {
     /// `<base>` or `<base>:<adapter alias>`
@@ -129,7 +129,8 @@ pub struct JsonSchemaFormat {
 pub struct ToolDefinition {
     #[schema(example = "function")]
     pub r#type: String,
-    pub function: FunctionDefinition,
+    #[schema(required)]
+    pub function: Option<FunctionDefinition>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -157,6 +158,9 @@ pub enum ToolChoice {
         r#type: String,
         function: FunctionName,
     },
+    /// Refused.
+    #[schema(value_type = Object)]
+    Other(Value),
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]

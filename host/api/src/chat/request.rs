@@ -135,13 +135,17 @@ impl From<Function> for ToolCall {
 }
 
 fn read_tools(tools: Vec<types::ToolDefinition>) -> Result<Vec<OfferedTool>> {
-    let read = |(index, tool): (usize, types::ToolDefinition)| match tool.r#type.as_str() {
-        "function" => Ok(OfferedTool {
-            name: tool.function.name,
-            description: tool.function.description,
-            parameters: tool.function.parameters,
+    let read = |(index, tool): (usize, types::ToolDefinition)| match (tool.r#type.as_str(), tool.function) {
+        ("function", Some(function)) => Ok(OfferedTool {
+            name: function.name,
+            description: function.description,
+            parameters: function.parameters,
         }),
-        other => {
+        ("function", None) => {
+            let param = format!("tools[{index}].function");
+            Err(Error::invalid(format!("{param} is missing")).with_param(param))
+        }
+        (other, _) => {
             let text = format!("tools of the type {other:?} are not supported; the type must be function");
             Err(Error::invalid(text).with_param(format!("tools[{index}].type")))
         }
@@ -157,7 +161,7 @@ fn read_tool_choice(choice: types::ToolChoice) -> Result<ToolChoice> {
         types::ToolChoice::Mode(mode) if mode == "none" => Ok(ToolChoice::None),
         types::ToolChoice::Mode(mode) if mode == "auto" => Ok(ToolChoice::Auto),
         types::ToolChoice::Mode(mode) if mode == "required" => Ok(ToolChoice::Required),
-        types::ToolChoice::Function { .. } | types::ToolChoice::Mode(_) => {
+        types::ToolChoice::Function { .. } | types::ToolChoice::Mode(_) | types::ToolChoice::Other(_) => {
             Err(Error::invalid("tool_choice must be none, auto, required or a function").with_param("tool_choice"))
         }
     }

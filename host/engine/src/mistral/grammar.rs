@@ -1,5 +1,7 @@
-//! Completions that are JSON of a given schema, or calls of tools: which tokens may come next. The schema is compiled by llguidance, in bounded time; its mask
-//! for each token too, because that is computed in the engine's step. Not here: which token is chosen (`sampling`).
+//! Completions that are JSON of a given schema, or calls of tools: which tokens may come next. Schemas are compiled by llguidance, whose masks
+//! are computed in the engine's step, and are bounded. Not here: which schemas it gets (`schema`), which token is chosen (`sampling`).
+
+mod schema;
 
 use super::engine_error;
 use mistralrs::core::llguidance::{
@@ -17,15 +19,15 @@ use std::sync::Arc;
 /// Space between the parts of a JSON text. Without a bound a model may write nothing else until its tokens are used up.
 const SPACE: &str = r"[ \t\n\r]{1,8}";
 
-/// In llguidance's units; comments say what they are worth.
+/// In llguidance's units; comments say what they are worth, about. A mask is the first that needs them: it is computed when the grammar is.
 fn limits() -> ParserLimits {
     ParserLimits {
         // 20 ms to compile.
         initial_lexer_fuel: 1_000_000,
         max_grammar_size: 100_000,
-        // 3 ms for a mask.
-        step_lexer_fuel: 50_000,
-        step_max_items: 10_000,
+        // A millisecond or two for a mask.
+        step_lexer_fuel: 20_000,
+        step_max_items: 5_000,
         // 20 MB.
         max_lexer_states: 10_000,
         verbose_errors: false,
@@ -71,16 +73,21 @@ impl GrammarCompiler {
             InferenceCapabilities::default(),
             limits(),
         );
-        let parser = parser.map_err(|error| refused(format!("{error:#}")))?;
-        let matcher = Matcher::new(Ok(parser));
-        match matcher.get_error() {
-            Some(error) => Err(refused(error)),
-            None => Ok(Grammar::new(Compiled(ActiveGrammar {
-                matcher,
-                end: self.factory.tok_env().tok_trie().eos_token(),
-                end_tokens: Arc::clone(&self.end_tokens),
-            }))),
+        let parser = parser.map_err(|error| llguidance_refused(&format!("{error:#}")))?;
+        let mut matcher = Matcher::new(Ok(parser));
+        // Here and not in a step: it is the longest, and what is too much for one is found before anything is paid.
+        let mask = matcher
+            .compute_mask()
+            .map_err(|error| llguidance_refused(&error.to_string()))?;
+        if let Some(first) = mask.iter().next() {
+            let advanced = matcher.deep_clone().consume_token(first);
+            advanced.map_err(|error| llguidance_refused(&error.to_string()))?;
         }
+        Ok(Grammar::new(Compiled(ActiveGrammar {
+            matcher,
+            end: self.factory.tok_env().tok_trie().eos_token(),
+            end_tokens: Arc::clone(&self.end_tokens),
+        })))
     }
 }
 
@@ -88,11 +95,33 @@ fn refused(why: impl std::fmt::Display) -> Error {
     Error::invalid(format!("this schema cannot be followed: {why}"))
 }
 
+/// Bytes of llguidance's own words that are passed on: some of its errors have whole automata in them.
+const REASON_BYTES: usize = 200;
+
+fn llguidance_refused(reason: &str) -> Error {
+    if reason.starts_with("panic") {
+        return engine_error("could not compile a schema", reason.to_owned());
+    }
+    let end = reason
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|at| *at <= REASON_BYTES)
+        .last()
+        .unwrap_or(0);
+    let short = if reason.len() <= REASON_BYTES {
+        reason
+    } else {
+        reason.get(..end).unwrap_or_default()
+    };
+    refused(format!("{short}; leave that out, or make the schema simpler"))
+}
+
 /// The schema with llguidance's settings, which are a keyword of its own.
 fn configured(schema: &Value) -> Result<Value> {
     let Value::Object(members) = schema else {
         return Err(refused("it must be an object"));
     };
+    schema::check(schema)?;
     let mut members = members.clone();
     let settings = json!({"whitespace_flexible": true, "whitespace_pattern": SPACE});
     match members.insert("x-guidance".into(), settings) {
@@ -156,7 +185,5 @@ impl ActiveGrammar {
 }
 
 fn too_costly(error: impl std::fmt::Display) -> Error {
-    Error::invalid(format!(
-        "the schema of response_format or of a tool needs more computation than an answer may have; make it simpler: {error}"
-    ))
+    llguidance_refused(&error.to_string())
 }

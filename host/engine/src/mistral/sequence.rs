@@ -145,9 +145,10 @@ impl ActiveSequence {
             return self.push_text(text, logprobs);
         };
         let found = tools.parser.push(text);
-        let has_ended = !tools.parallel && tools.parser.calls() > 0;
+        let has_ended = !tools.parallel && tools.parser.complete() > 0;
         // The tokens of a call are not those of the text.
-        let logprobs = logprobs.filter(|_| found.calls.is_empty());
+        let in_content = tools.parser.is_in_content();
+        let logprobs = logprobs.filter(|_| in_content);
         let stopped = self.push_text(&found.content, logprobs);
         for piece in found.calls {
             let _ = self.events.send(Ok(GenerationEvent::ToolCall(piece)));
@@ -173,7 +174,7 @@ impl ActiveSequence {
         if result.is_ok() {
             self.send_rest();
         }
-        let calls = self.tools.as_ref().map_or(0, |tools| tools.parser.calls());
+        let calls = self.tools.as_ref().map_or(0, |tools| tools.parser.begun());
         let result = result.map(|finish| match finish == FinishReason::Stop && calls > 0 {
             true => FinishReason::ToolCalls,
             false => finish,

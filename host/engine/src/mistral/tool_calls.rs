@@ -32,6 +32,8 @@ const STARTS: [(&str, Format); 3] = [
 /// Texts of tokens that a tokenizer may have for them. They are no text elsewhere.
 pub(super) const MARKERS: [&str; 5] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, ARGS];
 
+/// Space that is held back before a call.
+const SPACE_BYTES: usize = 64;
 /// A function's name is not longer.
 const NAME_BYTES: usize = 64;
 
@@ -48,7 +50,9 @@ pub(super) struct ToolCallParser {
     state: State,
     /// Text that may be the beginning of a marker, or of a call.
     held: String,
-    calls: u32,
+    /// Calls that have begun, and those that have all of their arguments.
+    begun: u32,
+    complete: u32,
     /// Whether content other than space has come.
     has_content: bool,
 }
@@ -68,20 +72,32 @@ impl ToolCallParser {
             names,
             state: State::Content,
             held: String::new(),
-            calls: 0,
+            begun: 0,
+            complete: 0,
             has_content: false,
         }
     }
 
-    /// Calls that have ended.
-    pub fn calls(&self) -> u32 {
-        self.calls
+    /// Calls that have begun.
+    pub fn begun(&self) -> u32 {
+        self.begun
+    }
+
+    /// Calls that have all of their arguments.
+    pub fn complete(&self) -> u32 {
+        self.complete
+    }
+
+    /// Whether the text that comes now is content, as far as is known.
+    pub fn is_in_content(&self) -> bool {
+        matches!(self.state, State::Content)
     }
 
     pub fn push(&mut self, text: &str) -> Found {
         self.held.push_str(text);
         let mut found = Found::default();
         while self.step(&mut found) {}
+        self.begun += found.calls.iter().filter(|piece| piece.name.is_some()).count() as u32;
         found
     }
 
@@ -93,7 +109,7 @@ impl ToolCallParser {
         };
         let content = unread + &std::mem::take(&mut self.held);
         Found {
-            content: if self.calls == 0 { content } else { String::new() },
+            content: if self.complete == 0 { content } else { String::new() },
             calls: Vec::new(),
         }
     }
@@ -108,15 +124,16 @@ impl ToolCallParser {
                 self.between(format, found)
             }
             State::Call(format, reader) => {
-                let format = *format;
+                let (format, number) = (*format, reader.number());
                 match reader.push(&std::mem::take(&mut self.held)) {
                     Read::More(pieces) => {
                         found.calls.extend(pieces);
+                        self.complete = number + u32::from(reader.has_arguments());
                         false
                     }
                     Read::End { pieces, rest } => {
                         found.calls.extend(pieces);
-                        self.calls += 1;
+                        self.complete = number + 1;
                         self.held = rest;
                         self.state = match format {
                             Format::Hermes => State::After,
@@ -124,9 +141,10 @@ impl ToolCallParser {
                         };
                         true
                     }
-                    Read::NoCall(text) => {
+                    Read::NoCall { text, rest } => {
                         self.content_instead(&text, found);
-                        false
+                        self.held = rest;
+                        true
                     }
                 }
             }
@@ -152,11 +170,15 @@ impl ToolCallParser {
             Some((at, marker, format)) => (at, Some((at + marker.len(), format))),
             None => (self.held.len() - self.unfinished_marker(), None),
         };
-        // The space between an answer and its calls belongs to the format.
+        // The space between an answer and its calls belongs to the format; more of it is content.
         let text = self.held.get(..end).unwrap_or_default().trim_end().len();
+        let text = match end - text > SPACE_BYTES {
+            true => end,
+            false => text,
+        };
         let rest = self.held.split_off(text);
         let content = std::mem::replace(&mut self.held, rest);
-        if self.calls == 0 {
+        if self.complete == 0 {
             self.has_content |= !content.trim().is_empty();
             found.content += &content;
         }
@@ -199,12 +221,12 @@ impl ToolCallParser {
             // An answer in JSON is no call; a marker says that one comes.
             let names = (format == Format::Llama).then(|| self.names.clone());
             self.held = text.to_owned();
-            self.state = State::Call(format, CallReader::object(self.calls, names));
+            self.state = State::Call(format, CallReader::object(self.complete, names));
             return true;
         }
         if format == Format::Mistral {
             if let Some((name, arguments)) = self.call_by_name(text) {
-                let (reader, piece) = CallReader::arguments(self.calls, &name);
+                let (reader, piece) = CallReader::arguments(self.complete, &name);
                 found.calls.push(piece);
                 self.held = arguments;
                 self.state = State::Call(format, reader);
@@ -222,7 +244,7 @@ impl ToolCallParser {
     /// Text where a call was to come.
     fn content_instead(&mut self, text: &str, found: &mut Found) {
         self.state = State::After;
-        if self.calls == 0 {
+        if self.complete == 0 {
             found.content += text;
             self.has_content = true;
             self.state = State::Content;

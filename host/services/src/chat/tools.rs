@@ -86,11 +86,15 @@ impl Tools {
                 );
             }
             let none = || json!({"type": "object", "properties": {}, "additionalProperties": false});
-            let parameters = tool.parameters.unwrap_or_else(none);
-            if !parameters.is_object() {
+            let mut parameters = tool.parameters.unwrap_or_else(none);
+            // Many leave it out.
+            let r#type = parameters
+                .as_object_mut()
+                .map(|members| members.entry("type").or_insert(json!("object")));
+            if r#type.is_none_or(|r#type| *r#type != "object") {
                 return wrong(
                     "parameters",
-                    "the parameters of a function are a JSON Schema, which is an object".into(),
+                    "the parameters of a function are a JSON Schema of an object".into(),
                 );
             }
             bytes += parameters.to_string().len() + tool.description.as_ref().map_or(0, String::len);
@@ -240,12 +244,20 @@ mod tests {
         ] {
             assert_eq!(check(tools, choice).unwrap_err().param(), Some(param));
         }
-        let list = OfferedTool {
-            parameters: Some(json!([])),
+        for parameters in [json!([]), json!({"type": "string"})] {
+            let other = OfferedTool {
+                parameters: Some(parameters),
+                ..tool("a")
+            };
+            let error = Tools::check(vec![other], None, None).unwrap_err();
+            assert_eq!(error.param(), Some("tools[0].function.parameters"));
+        }
+        let untyped = OfferedTool {
+            parameters: Some(json!({})),
             ..tool("a")
         };
-        let error = Tools::check(vec![list], None, None).unwrap_err();
-        assert_eq!(error.param(), Some("tools[0].function.parameters"));
+        let tools = Tools::check(vec![untyped], None, None).unwrap().unwrap();
+        assert_eq!(tools.tools[0].parameters, json!({"type": "object"}));
         let long = OfferedTool {
             description: Some("x".repeat(BYTES_MAX)),
             ..tool("a")

@@ -33,8 +33,11 @@ pub(super) enum Read {
         pieces: Vec<ToolCallPiece>,
         rest: String,
     },
-    /// It is something else.
-    NoCall(String),
+    /// It is something else, with what came after it.
+    NoCall {
+        text: String,
+        rest: String,
+    },
 }
 
 /// An object whose members come in another order, or whose arguments are no object.
@@ -64,6 +67,15 @@ impl CallReader {
         };
         let piece = reader.begin(name.to_owned());
         (reader, piece)
+    }
+
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether nothing more comes of it that matters.
+    pub fn has_arguments(&self) -> bool {
+        self.stage == Stage::Tail
     }
 
     /// What was taken in vain.
@@ -106,6 +118,11 @@ impl CallReader {
                     }
                 }
                 Stage::Tail if depth == 0 => return Read::End { pieces, rest: rest() },
+                // A marker: the last bracket was forgotten.
+                Stage::Tail if letter == '<' && !self.scan.in_string => {
+                    let rest = text.get(index..).unwrap_or_default().to_owned();
+                    return Read::End { pieces, rest };
+                }
                 Stage::Tail => {}
             }
         }
@@ -117,7 +134,10 @@ impl CallReader {
     fn whole(&self, rest: &str) -> Read {
         let call = serde_json::from_str::<Whole>(&self.text).ok();
         let Some(call) = call.filter(|call| self.knows(&call.name)) else {
-            return Read::NoCall(format!("{}{rest}", self.text));
+            return Read::NoCall {
+                text: self.text.clone(),
+                rest: rest.to_owned(),
+            };
         };
         let arguments = match call.arguments {
             // Some models write the arguments as a JSON text.

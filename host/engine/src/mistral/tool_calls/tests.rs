@@ -23,7 +23,7 @@ fn parse(text: &str, size: usize) -> (String, Vec<(String, String)>) {
             calls[piece.call as usize].1 += &piece.arguments;
         }
     }
-    assert_eq!(parser.calls() as usize, calls.len());
+    assert_eq!(parser.begun() as usize, calls.len());
     (content, calls)
 }
 
@@ -63,6 +63,22 @@ fn hermes() {
         &[("add", r#"{"a": 1}"#)],
     );
     check(r#"<tool_call>{"name": "add"}</tool_call>"#, "", &[("add", "{}")]);
+    // A bracket too few costs no call, nor does what comes after JSON that is none.
+    check(
+        r#"<tool_call>
+{"name": "find", "arguments": {"a": 1}
+</tool_call>
+<tool_call>
+{"name": "add", "arguments": {"x": 2}}
+</tool_call>"#,
+        "",
+        &[("find", r#"{"a": 1}"#), ("add", r#"{"x": 2}"#)],
+    );
+    check(
+        r#"{"x":1}<tool_call>{"name":"find","arguments":{}}</tool_call>"#,
+        r#"{"x":1}"#,
+        &[("find", "{}")],
+    );
     // What is no call is what the model wrote.
     check(r#"<tool_call>{"x": 1}"#, r#"{"x": 1}"#, &[]);
     check(r#"<tool_call>{"name": "#, r#"{"name": "#, &[]);
@@ -104,6 +120,14 @@ fn mistral() {
 }
 
 #[test]
+fn space_is_not_held_back_for_ever() {
+    let mut parser = ToolCallParser::new(vec!["find".into()]);
+    let content: usize = (0..1000).map(|_| parser.push("   ").content.len()).sum();
+    assert!(content >= 3000 - SPACE_BYTES - 3, "{content}");
+    assert_eq!(content + parser.finish().content.len(), 3000);
+}
+
+#[test]
 fn arguments_are_passed_on_before_the_call_has_ended() {
     let mut parser = ToolCallParser::new(vec!["find".into()]);
     let begun = parser.push(r#"<tool_call>{"name": "find", "arguments": {"text": "ab"#);
@@ -111,4 +135,7 @@ fn arguments_are_passed_on_before_the_call_has_ended() {
     assert_eq!(begun.calls[0].name.as_deref(), Some("find"));
     assert_eq!(begun.calls[1].arguments, r#"{"text": "ab"#);
     assert_eq!(parser.push("cd").calls[0].arguments, "cd");
+    assert_eq!((parser.begun(), parser.complete()), (1, 0));
+    parser.push(r#""}"#);
+    assert_eq!((parser.begun(), parser.complete()), (1, 1));
 }
