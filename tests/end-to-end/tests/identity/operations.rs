@@ -87,7 +87,11 @@ const ROLES: [&str; 3] = ["admin", "user", "read-only"];
 const SCOPES: [&str; 5] = ["chat", "documents", "plugins", "adapters", "usage"];
 
 fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
-    let filled = path.replace('{', "absent-").replace('}', "");
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let filled = path
+        .replace("{version}", &absent)
+        .replace('{', "absent-")
+        .replace('}', "");
     let query = match path.rsplit('/').next() {
         Some("usage" | "costs" | "rollups") => "?start_time=0&end_time=3600",
         _ => "",
