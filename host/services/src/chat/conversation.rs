@@ -5,7 +5,7 @@ use riad_core::{
     Error, Limits, Result,
     chat::{Message, Role},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A message as the client sent it; its role is unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -122,7 +122,11 @@ fn at_fault(index: usize, member: &str, what: &str) -> Error {
 fn with_calls(mut content: String, calls: &[ToolCall]) -> String {
     for call in calls {
         let arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::String(call.arguments.clone()));
-        let call = json!({"name": call.name, "arguments": arguments});
+        // The name first, as models write it; a JSON object of ours may have its members in another order.
+        let call = format!(
+            "{{\"name\":{},\"arguments\":{arguments}}}",
+            Value::from(call.name.as_str())
+        );
         if !content.is_empty() {
             content.push('\n');
         }
