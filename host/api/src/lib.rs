@@ -37,6 +37,7 @@ mod scale;
 mod search;
 mod serve;
 mod settings;
+mod sse;
 mod state;
 mod tasks;
 mod tenants;

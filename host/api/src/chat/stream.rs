@@ -3,33 +3,20 @@
 //! stream then ends without `[DONE]`. Comments fill a silence. Not here: answers as a whole (`collect`).
 
 use super::response::{AnswerHeader, call_id, citation_list, finish_reason, riad, usage};
-use crate::error::{ApiError, ApiResult};
-use axum::{
-    http::{HeaderName, HeaderValue},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+use crate::{
+    error::ApiResult,
+    sse::{self, data, done, failure},
 };
-use futures::{Stream, StreamExt, future::Either, stream};
+use axum::response::{Response, sse::Event};
+use futures::{Stream, StreamExt, stream};
 use riad_api_types::chat::{
     CalledFunction, ChatCompletionChunk, ChoiceRiad, ChunkChoice, Delta, Riad, ToolCallDelta, Usage,
 };
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
-use serde::Serialize;
-use std::{convert::Infallible, time::Duration};
-use tokio::time::timeout;
-use tracing::Instrument;
+use std::time::Duration;
 
-/// Asks nginx and what is made of it to pass each event on as it comes.
-const UNBUFFERED: (HeaderName, HeaderValue) = (
-    HeaderName::from_static("x-accel-buffering"),
-    HeaderValue::from_static("no"),
-);
-
-/// Answers a request whose generation starts within `silence`, or is refused, with the status that fits. A longer wait begins the answer,
-/// because proxies close a connection that says nothing; what goes wrong then is an event.
+/// As [`sse::respond`], in OpenAI's chunks.
 pub(super) async fn respond<S>(
     starting: impl Future<Output = Result<S>> + Send + 'static,
     silence: Duration,
@@ -41,17 +28,7 @@ where
     S: Stream<Item = Result<ChatEvent>> + Send + 'static,
 {
     let write = move |events| write(events, header, choices, include_usage);
-    // Also when it goes on outside of the handler.
-    let mut starting = Box::pin(starting.in_current_span());
-    let events = match timeout(silence, &mut starting).await {
-        Ok(started) => Either::Left(write(started?)),
-        Err(_) => Either::Right(stream::once(starting).flat_map(move |started| match started {
-            Ok(events) => Either::Left(write.clone()(events)),
-            Err(error) => Either::Right(stream::iter([Ok(failure(error))])),
-        })),
-    };
-    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(silence));
-    Ok(([UNBUFFERED], events).into_response())
+    sse::respond(starting, silence, write, failure).await
 }
 
 fn write(
@@ -59,7 +36,7 @@ fn write(
     header: AnswerHeader,
     choices: u32,
     include_usage: bool,
-) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+) -> impl Stream<Item = Event> + Send + 'static {
     let mut writer = ChunkWriter {
         header,
         single: choices == 1,
@@ -68,7 +45,7 @@ fn write(
     };
     let opening: Vec<_> = (0..choices).map(|choice| writer.role_chunk(choice)).collect();
     let rest = events.flat_map(move |event| stream::iter(writer.events_for(event)));
-    stream::iter(opening).chain(rest).map(Ok)
+    stream::iter(opening).chain(rest)
 }
 
 struct ChunkWriter {
@@ -161,7 +138,7 @@ impl ChunkWriter {
                 } else {
                     events.push(self.chunk(vec![choice], None, Some(riad)));
                 }
-                events.push(Event::default().data("[DONE]"));
+                events.push(done());
                 events
             }
             Err(error) => vec![failure(error)],
@@ -213,20 +190,5 @@ fn choice_chunk(index: u32, delta: Delta) -> ChunkChoice {
         logprobs: None,
         finish_reason: None,
         riad: None,
-    }
-}
-
-fn failure(error: Error) -> Event {
-    data(&ApiError::from(error).into_body())
-}
-
-/// JSON has no line ends in it, so that it is one `data:` line.
-fn data(value: &impl Serialize) -> Event {
-    match serde_json::to_string(value) {
-        Ok(json) => Event::default().data(json),
-        Err(error) => {
-            tracing::error!(%error, "a chunk could not be written");
-            Event::default().comment("a chunk could not be written")
-        }
     }
 }

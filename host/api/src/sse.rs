@@ -1,0 +1,74 @@
+//! Answers as server-sent events: the response, its comments while nothing is said, and a start that takes long. Not here: what an event
+//! says (`chat`, `completions`).
+
+use crate::error::{ApiError, ApiResult};
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{Stream, StreamExt, future::Either, stream};
+use riad_core::{Error, Result};
+use serde::Serialize;
+use std::{convert::Infallible, time::Duration};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+/// Asks nginx and what is made of it to pass each event on as it comes.
+const UNBUFFERED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+
+/// Answers a request whose generation starts within `silence`, or is refused, with the status that fits. A longer wait begins the answer,
+/// because proxies close a connection that says nothing; what goes wrong then is what `fail` makes of it.
+pub(crate) async fn respond<S, W>(
+    starting: impl Future<Output = Result<S>> + Send + 'static,
+    silence: Duration,
+    write: impl FnOnce(S) -> W + Send + 'static,
+    fail: impl FnOnce(Error) -> Event + Send + 'static,
+) -> ApiResult<Response>
+where
+    S: Send + 'static,
+    W: Stream<Item = Event> + Send + 'static,
+{
+    // Also when it goes on outside of the handler.
+    let mut starting = Box::pin(starting.in_current_span());
+    let events = match timeout(silence, &mut starting).await {
+        Ok(started) => Either::Left(write(started?)),
+        Err(_) => {
+            let late = async move {
+                match starting.await {
+                    Ok(started) => Either::Left(write(started)),
+                    Err(error) => Either::Right(stream::iter([fail(error)])),
+                }
+            };
+            Either::Right(stream::once(late).flatten())
+        }
+    };
+    let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(silence));
+    Ok(([UNBUFFERED], events).into_response())
+}
+
+/// An event in OpenAI's older shape, without a name. JSON has no line ends in it, so that it is one `data:` line.
+pub(crate) fn data(value: &impl Serialize) -> Event {
+    match serde_json::to_string(value) {
+        Ok(json) => Event::default().data(json),
+        Err(error) => {
+            tracing::error!(%error, "an event could not be written");
+            Event::default().comment("an event could not be written")
+        }
+    }
+}
+
+/// An error in OpenAI's shape, as an event.
+pub(crate) fn failure(error: Error) -> Event {
+    data(&ApiError::from(error).into_body())
+}
+
+/// The last event of a stream in OpenAI's older shape.
+pub(crate) fn done() -> Event {
+    Event::default().data("[DONE]")
+}
