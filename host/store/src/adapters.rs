@@ -6,8 +6,7 @@
 
 use crate::{
     error::{Failure, StoreResult, run_with_permit},
-    files,
-    generations::{self, FolderLock},
+    files, generations,
     room::RoomState,
 };
 use async_trait::async_trait;
@@ -95,7 +94,7 @@ impl AdapterStore for RoomAdapters {
                 connection.execute("DELETE FROM adapter_generations WHERE alias = ?1", [alias.as_str()])?;
                 Ok(())
             })?;
-            sweep_later(&room, &lock);
+            room.sweep_later(&lock);
             Ok(())
         })
         .await
@@ -148,7 +147,7 @@ fn put(
         Ok(adapter)
     });
     // Of a refused one too.
-    sweep_later(room, &lock);
+    room.sweep_later(&lock);
     stored
 }
 
@@ -305,13 +304,6 @@ fn find(connection: &Connection, alias: &AdapterAlias) -> StoreResult<Option<Ada
 
 fn no_such_alias(alias: &AdapterAlias) -> Failure {
     Failure::Known(Error::not_found(format!("there is no adapter \"{alias}\"")))
-}
-
-/// The alias is stored; a folder that cannot be deleted now is deleted at a later sweep.
-fn sweep_later(room: &RoomState, lock: &FolderLock<'_>) {
-    if let Err(error) = generations::sweep(&room.folder, &room.database, &room.pins, lock) {
-        tracing::warn!(%error, "adapter files that nobody uses were not deleted");
-    }
 }
 
 fn is_whole(folder: &Path, adapter: &AdapterFiles) -> bool {

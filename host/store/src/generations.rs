@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use riad_core::Digest;
 use std::{
     collections::{HashMap, HashSet},
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
@@ -66,29 +67,101 @@ pub(crate) fn folder(room: &Path) -> PathBuf {
     room.join("adapters")
 }
 
-/// Deletes generations that no alias keeps and no request holds, and files whose writing was interrupted. The lock
-/// proves that no file is being written.
+/// Deletes generations that no alias keeps and no request holds, components that no version names, and files whose writing was interrupted.
+/// The lock proves that no file is being written.
 pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &FolderLock<'_>) -> StoreResult<()> {
-    let kept: HashSet<String> = database.read(|connection| {
-        let mut statement = connection.prepare_cached("SELECT generation FROM adapter_generations")?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.map(|row| Ok(row?.parse::<Digest>()?.hex())).collect()
-    })?;
+    if database.is_in_doubt() {
+        return Ok(());
+    }
+    let generations = named(database, "SELECT generation FROM adapter_generations")?;
     for entry in fs::read_dir(folder(room))? {
         let entry = entry?;
         let name = entry.file_name();
         let keep = name
             .to_str()
-            .is_some_and(|name| kept.contains(name) || pins.holds(name));
+            .is_some_and(|name| generations.contains(name) || pins.holds(name));
         if !keep {
             files::remove_folder(&entry.path())?;
         }
     }
-    for entry in fs::read_dir(room.join("plugins"))?.chain(fs::read_dir(room)?) {
+    let components = named(database, "SELECT version FROM plugins")?;
+    for entry in fs::read_dir(room.join("plugins"))? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(OsStr::to_str);
+        if !name.is_some_and(|name| components.contains(name)) {
+            fs::remove_file(&path)?;
+        }
+    }
+    for entry in fs::read_dir(room)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(files::UNFINISHED) {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// The digests that a question answers, as names of files.
+fn named(database: &Database, sql: &str) -> StoreResult<HashSet<String>> {
+    database.read(|connection| {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        rows.map(|row| Ok(row?.parse::<Digest>()?.hex())).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::Schema;
+
+    const SCHEMA: Schema = Schema {
+        what: "the test database",
+        steps: &[
+            "CREATE TABLE adapter_generations (generation TEXT); CREATE TABLE plugins (version TEXT);
+            CREATE TABLE parents (id INTEGER PRIMARY KEY);
+            CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
+        ],
+    };
+
+    #[test]
+    fn files_of_a_failed_commit_stay_until_the_next_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = folder.path();
+        let [generation, component, left_over] = ["a", "b", "c"].map(|text| Digest::of(text.as_bytes()));
+        let path_of = |component: &Digest| room.join("plugins").join(format!("{}.wasm", component.hex()));
+        let database = Database::open(&room.join("room.db"), &SCHEMA).unwrap();
+        fs::create_dir_all(super::folder(room).join(generation.hex())).unwrap();
+        fs::create_dir(room.join("plugins")).unwrap();
+        for component in [&component, &left_over] {
+            fs::write(path_of(component), "component").unwrap();
+        }
+        fs::write(room.join(format!("{}x", files::UNFINISHED)), "half").unwrap();
+        let writer = FolderWriter::default();
+        let files = || {
+            sweep(room, &database, &Pins::default(), &writer.lock().unwrap()).unwrap();
+            let generation = super::folder(room).join(generation.hex());
+            [generation, path_of(&component), path_of(&left_over)].map(|path| path.exists())
+        };
+        let write = |fails: bool| {
+            database.write(|connection| {
+                if fails {
+                    // Found when the transaction is committed.
+                    connection.execute("INSERT INTO children VALUES (1)", [])?;
+                }
+                let (generation, component) = (generation.to_string(), component.to_string());
+                connection.execute("INSERT INTO adapter_generations VALUES (?1)", [generation])?;
+                Ok(connection.execute("INSERT INTO plugins VALUES (?1)", [component])?)
+            })
+        };
+        assert!(write(true).is_err());
+        assert_eq!(files(), [true, true, true], "nobody knows what is on the disk");
+        write(false).unwrap();
+        assert_eq!(files(), [true, true, false]);
+        assert!(!room.join(format!("{}x", files::UNFINISHED)).exists());
+        database
+            .write(|connection| Ok(connection.execute_batch("DELETE FROM adapter_generations; DELETE FROM plugins")?))
+            .unwrap();
+        assert_eq!(files(), [false, false, false]);
+    }
 }

@@ -83,7 +83,7 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
             "a component does not have the digest of its version".into(),
         ));
     }
-    let _lock = room.lock_folder()?;
+    let lock = room.lock_folder()?;
     // Written again even if it is there: that mends a damaged one.
     let is_new = !room
         .database
@@ -109,13 +109,9 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
             false => Ok(()),
         }
     });
-    // A commit that failed may be on the disk all the same, and then it needs the file.
-    let is_named = || {
-        let stored = room.database.read(|connection| is_stored(connection, version.version));
-        stored.unwrap_or(true)
-    };
-    if stored.is_err() && is_new && !is_named() {
-        fs::remove_file(path(room, version.version))?;
+    // Of a refused one.
+    if stored.is_err() {
+        room.sweep_later(&lock);
     }
     stored
 }
@@ -127,10 +123,10 @@ fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
     }
 }
 
-/// The file goes after its last row: a crash in between leaves a file that nothing names, and the next upload of it takes over.
+/// The file goes with its last row.
 fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<()> {
-    let _lock = room.lock_folder()?;
-    let is_last = room.write(|connection| {
+    let lock = room.lock_folder()?;
+    room.write(|connection| {
         if !has_version(connection, name, version)? {
             return Err(no_version(name, version));
         }
@@ -151,14 +147,9 @@ fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(
             "DELETE FROM plugins WHERE name = ?1 AND version = ?2",
             (name.as_str(), version.to_string()),
         )?;
-        Ok(!is_stored(connection, version)?)
+        Ok(())
     })?;
-    if is_last {
-        match fs::remove_file(path(room, version)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
+    room.sweep_later(&lock);
     Ok(())
 }
 

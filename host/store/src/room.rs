@@ -230,6 +230,13 @@ impl RoomState {
         self.writer.lock()
     }
 
+    /// Deletes files that nothing names and nobody uses. Those that cannot be deleted now are deleted at a later sweep.
+    pub(crate) fn sweep_later(&self, lock: &FolderLock<'_>) {
+        if let Err(error) = generations::sweep(&self.folder, &self.database, &self.pins, lock) {
+            tracing::warn!(%error, "files that nobody uses were not deleted");
+        }
+    }
+
     pub(crate) fn save_index(&self) -> StoreResult<()> {
         let _lock = self.lock_folder()?;
         self.index.save(&self.database)

@@ -8,7 +8,14 @@ use crate::{
 use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use riad_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// A database's schema: step n brings it from version n to n + 1 and is never changed after a release.
 pub(crate) struct Schema {
@@ -68,6 +75,8 @@ impl WriteConnection {
 pub(crate) struct Database {
     lock: WriterLock,
     writer: Mutex<Option<WriteConnection>>,
+    /// Whether the last commit failed. It may be on the disk all the same, where the next start would find it; the next commit overwrites it.
+    in_doubt: AtomicBool,
     reader: Mutex<Option<Connection>>,
     /// For async callers, whose work reads, or reads and writes (`resources::ROOM_THREADS`): they wait here and not for the connection's lock.
     pub(crate) read_permits: BlockingPermits,
@@ -83,6 +92,7 @@ impl Database {
         Ok(Self {
             lock,
             writer: Mutex::new(Some(writer)),
+            in_doubt: AtomicBool::new(false),
             reader: Mutex::new(Some(reader)),
             read_permits: BlockingPermits::default(),
             write_permits: BlockingPermits::default(),
@@ -117,8 +127,15 @@ impl Database {
         let connection = writer.as_ref().ok_or_else(closed)?;
         let transaction = connection.begin(&guard)?;
         let result = work(&transaction)?;
-        transaction.commit()?;
+        let committed = transaction.commit();
+        self.in_doubt.store(committed.is_err(), Ordering::Relaxed);
+        committed?;
         then(&connection.0, result)
+    }
+
+    /// Whether the disk has something else than [`Self::read`] reads: then nothing that it may name can be deleted.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Relaxed)
     }
 
     /// Waits for what runs; calls that come later fail.

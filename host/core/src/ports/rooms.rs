@@ -37,7 +37,7 @@ impl Storage {
         Err(Error::new(
             ErrorKind::StorageFull,
             format!(
-                "this tenant stores {} bytes and may store {}, so that {more} more do not fit; delete documents or adapters, or ask \
+                "this tenant stores {} bytes and may store {}, so that {more} more do not fit; delete documents, adapters or versions of plugins, or ask \
                  the operator for more (stored_bytes)",
                 self.stored, self.most
             ),

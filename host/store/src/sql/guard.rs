@@ -137,7 +137,7 @@ impl Guard {
         let code = error.sqlite_error_code();
         if code == Some(ErrorCode::DiskFull) {
             if self.max_bytes.load(Ordering::Relaxed) < limits.sql_bytes {
-                let words = "this tenant stores as many bytes as it may; delete documents or adapters, or rows of the SQL store";
+                let words = "this tenant stores as many bytes as it may; delete documents, adapters or versions of plugins, or rows of the SQL store";
                 return Failure::Known(Error::new(ErrorKind::StorageFull, words));
             }
             return limit(format!("the SQL store is full: it may have {} bytes", limits.sql_bytes));
