@@ -24,8 +24,8 @@ pub(crate) fn start(limits: &Limits) -> Result<Arc<Workers>> {
     Workers::new(&resources::GUEST_THREADS, "riad-guest", limits.guest_instances as usize)
 }
 
-/// What a call does after it was polled.
-enum Turn<T> {
+/// What a call did when it was polled.
+enum Polled<T> {
     Ended(T),
     Yielded,
     Waits,
@@ -44,13 +44,13 @@ pub(crate) async fn run<T: Send + 'static>(
     let mut call: BoxFuture<'static, _> = Box::pin(call);
     let woken = Arc::new(Woken::default());
     loop {
-        match turn(&mut call, &woken) {
-            Turn::Ended(result) => return result,
-            Turn::Yielded => {
+        match poll(&mut call, &woken) {
+            Polled::Ended(result) => return result,
+            Polled::Yielded => {
                 slices.fetch_add(1, Ordering::Relaxed);
                 break;
             }
-            Turn::Waits => woken.wait().await,
+            Polled::Waits => woken.wait().await,
         }
     }
     let mut work = work.of_admitted();
@@ -62,29 +62,29 @@ pub(crate) async fn run<T: Send + 'static>(
             // Host calls use the runtime's timers and threads.
             let _runtime = runtime.enter();
             drop(pause);
-            let turn = turn(&mut call, &waker);
-            let pause = matches!(turn, Turn::Yielded).then(|| guest_clock.pause());
-            Ok((call, turn, pause))
+            let polled = poll(&mut call, &waker);
+            let pause = matches!(polled, Polled::Yielded).then(|| guest_clock.pause());
+            Ok((call, polled, pause))
         };
-        let (returned, turn, pause) = work.run(slice).await?;
-        match turn {
-            Turn::Ended(result) => return result,
-            Turn::Yielded => {
+        let (returned, polled, pause) = work.run(slice).await?;
+        match polled {
+            Polled::Ended(result) => return result,
+            Polled::Yielded => {
                 slices.fetch_add(1, Ordering::Relaxed);
             }
-            Turn::Waits => woken.wait().await,
+            Polled::Waits => woken.wait().await,
         }
         (call, waiting) = (returned, pause);
     }
 }
 
-fn turn<T>(call: &mut BoxFuture<'static, T>, woken: &Arc<Woken>) -> Turn<T> {
+fn poll<T>(call: &mut BoxFuture<'static, T>, woken: &Arc<Woken>) -> Polled<T> {
     woken.already.store(false, Ordering::SeqCst);
     let waker = Waker::from(Arc::clone(woken));
     match call.as_mut().poll(&mut Context::from_waker(&waker)) {
-        Poll::Ready(result) => Turn::Ended(result),
-        Poll::Pending if woken.already.load(Ordering::SeqCst) => Turn::Yielded,
-        Poll::Pending => Turn::Waits,
+        Poll::Ready(result) => Polled::Ended(result),
+        Poll::Pending if woken.already.load(Ordering::SeqCst) => Polled::Yielded,
+        Poll::Pending => Polled::Waits,
     }
 }
 
