@@ -219,10 +219,11 @@ impl Layers {
             row_cost: self.row_cost(names.iter().map(|(layer, pair)| (layer.as_str(), pair.rank))),
         };
         for (layer, names) in names {
-            let (a, b) = (tensor(&weights, &names.a)?, tensor(&weights, &names.b)?);
+            let (a, norm_of_a) = tensor(&weights, &names.a)?;
+            let (b, norm_of_b) = tensor(&weights, &names.b)?;
             let pair = LoraPair::new(&a, &b, names.scale, self.format)
                 .map_err(|e| peft::weights_error(format!("tensor {}: {e}", names.b)))?;
-            check_gain(&names, &a, &b)?;
+            check_gain(&names, norm_of_a * norm_of_b * names.scale.abs())?;
             each(layer, pair);
         }
         Ok(read)
@@ -246,13 +247,7 @@ impl Layers {
 /// Frobenius norms bound how much longer a pair makes its input. More than this, squared as normalization squares it, is no f32 any more.
 const GAIN_MOST: f64 = 1e18;
 
-fn check_gain(names: &Pair, a: &Tensor, b: &Tensor) -> Result<()> {
-    let norm = |tensor: &Tensor| -> candle_core::Result<f64> {
-        let squares = tensor.to_dtype(DType::F64)?.sqr()?;
-        Ok(squares.sum_all()?.to_scalar::<f64>()?.sqrt())
-    };
-    let gain = norm(a).and_then(|a| Ok(a * norm(b)? * names.scale.abs()));
-    let gain = gain.map_err(|e| peft::weights_error(format!("tensor {} cannot be read: {e}", names.b)))?;
+fn check_gain(names: &Pair, gain: f64) -> Result<()> {
     match gain <= GAIN_MOST {
         true => Ok(()),
         false => Err(peft::weights_error(format!(
@@ -263,8 +258,8 @@ fn check_gain(names: &Pair, a: &Tensor, b: &Tensor) -> Result<()> {
     }
 }
 
-/// A tensor as f32. A value that is not finite would make every answer noise, so its tensor is refused by name.
-fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
+/// A tensor as f32, and its Frobenius norm. A value that is not finite would make every answer noise, so its tensor is refused by name.
+fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<(Tensor, f64)> {
     let unreadable = |e: candle_core::Error| peft::weights_error(format!("tensor {name} cannot be read: {e}"));
     let view = weights
         .tensor(name)
@@ -273,13 +268,14 @@ fn tensor(weights: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
         .load(&Device::Cpu)
         .and_then(|t| t.to_dtype(DType::F32))
         .map_err(unreadable)?;
-    let sum = tensor
-        .abs()
-        .and_then(|t| t.sum_all())
-        .and_then(|t| t.to_scalar::<f32>())
+    let values = tensor
+        .flatten_all()
+        .and_then(|t| t.to_vec1::<f32>())
         .map_err(unreadable)?;
-    if sum.is_finite() {
-        Ok(tensor)
+    // The squares of all f32 are finite as f64.
+    let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+    if squares.is_finite() {
+        Ok((tensor, squares.sqrt()))
     } else {
         Err(peft::weights_error(format!(
             "tensor {name} has values that are not finite"
