@@ -14,7 +14,8 @@ enum Format {
     Hermes,
     /// Of Llama 3.1: the whole answer is `{"name": …, "parameters": …}`, or several with `;` between them, maybe after `<|python_tag|>`.
     Llama,
-    /// Of Mistral since 7B 0.3: `[TOOL_CALLS]` and a list of objects, or `[TOOL_CALLS]name[ARGS]{…}` once for each call.
+    /// Of Mistral since 7B 0.3: `[TOOL_CALLS]` and a list of objects, or `[TOOL_CALLS]name[ARGS]{…}` once for each call, with
+    /// `[CALL_ID]` and an id before `[ARGS]` in Small 3.2.
     Mistral,
 }
 
@@ -22,6 +23,7 @@ const HERMES: &str = "<tool_call>";
 const HERMES_END: &str = "</tool_call>";
 const PYTHON_TAG: &str = "<|python_tag|>";
 const TOOL_CALLS: &str = "[TOOL_CALLS]";
+const CALL_ID: &str = "[CALL_ID]";
 const ARGS: &str = "[ARGS]";
 const STARTS: [(&str, Format); 3] = [
     (HERMES, Format::Hermes),
@@ -30,12 +32,14 @@ const STARTS: [(&str, Format); 3] = [
 ];
 
 /// Texts of tokens that a tokenizer may have for them. They are no text elsewhere.
-pub(super) const MARKERS: [&str; 5] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, ARGS];
+pub(super) const MARKERS: [&str; 6] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, CALL_ID, ARGS];
 
 /// Space that is held back before a call.
 const SPACE_BYTES: usize = 64;
 /// A function's name is not longer.
 const NAME_BYTES: usize = 64;
+/// A call's id is not longer. Mistral's have 9 letters.
+const ID_BYTES: usize = 64;
 
 /// What the text so far has become.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub(super) struct ToolCallParser {
     state: State,
     /// Text that may be the beginning of a marker, or of a call.
     held: String,
+    /// A marker and what else was read since the content, until there is a call.
+    unproven: String,
     /// Calls that have begun, and those that have all of their arguments.
     begun: u32,
     complete: u32,
@@ -72,6 +78,7 @@ impl ToolCallParser {
             names,
             state: State::Content,
             held: String::new(),
+            unproven: String::new(),
             begun: 0,
             complete: 0,
             has_content: false,
@@ -107,7 +114,7 @@ impl ToolCallParser {
             State::Call(_, reader) => reader.unread(),
             State::Content | State::Between(_) | State::After => String::new(),
         };
-        let content = unread + &std::mem::take(&mut self.held);
+        let content = std::mem::take(&mut self.unproven) + &unread + &std::mem::take(&mut self.held);
         Found {
             content: if self.complete == 0 { content } else { String::new() },
             calls: Vec::new(),
@@ -127,11 +134,15 @@ impl ToolCallParser {
                 let (format, number) = (*format, reader.number());
                 match reader.push(&std::mem::take(&mut self.held)) {
                     Read::More(pieces) => {
+                        if !pieces.is_empty() {
+                            self.unproven.clear();
+                        }
                         found.calls.extend(pieces);
                         self.complete = number + u32::from(reader.has_arguments());
                         false
                     }
                     Read::End { pieces, rest } => {
+                        self.unproven.clear();
                         found.calls.extend(pieces);
                         self.complete = number + 1;
                         self.held = rest;
@@ -185,7 +196,8 @@ impl ToolCallParser {
         let Some((begins, format)) = next else {
             return false;
         };
-        self.held = self.held.split_off(begins - text);
+        let rest = self.held.split_off(begins - text);
+        self.unproven = std::mem::replace(&mut self.held, rest);
         self.state = State::Between(format);
         true
     }
@@ -205,15 +217,18 @@ impl ToolCallParser {
         // A marker begins with a bracket, like a list.
         if format == Format::Mistral {
             if let Some(rest) = text.strip_prefix(TOOL_CALLS) {
+                self.unproven += held.strip_suffix(rest).unwrap_or_default();
                 self.held = rest.to_owned();
                 return true;
             }
             if !text.is_empty() && TOOL_CALLS.starts_with(text) {
+                self.unproven += held.strip_suffix(text).unwrap_or_default();
                 self.held = text.to_owned();
                 return false;
             }
         }
         let text = text.trim_start_matches(|letter: char| letter.is_whitespace() || ",;[]".contains(letter));
+        self.unproven += held.strip_suffix(text).unwrap_or_default();
         if text.is_empty() {
             return false;
         }
@@ -226,6 +241,7 @@ impl ToolCallParser {
         }
         if format == Format::Mistral {
             if let Some((name, arguments)) = self.call_by_name(text) {
+                self.unproven.clear();
                 let (reader, piece) = CallReader::arguments(self.complete, &name);
                 found.calls.push(piece);
                 self.held = arguments;
@@ -244,18 +260,21 @@ impl ToolCallParser {
     /// Text where a call was to come.
     fn content_instead(&mut self, text: &str, found: &mut Found) {
         self.state = State::After;
+        let before = std::mem::take(&mut self.unproven);
         if self.complete == 0 {
+            found.content += &before;
             found.content += text;
             self.has_content = true;
             self.state = State::Content;
         }
     }
 
-    /// `name[ARGS]{` or `name{`.
+    /// `name[ARGS]{`, `name[CALL_ID]id[ARGS]{` or `name{`.
     fn call_by_name(&self, text: &str) -> Option<(String, String)> {
         let (name, arguments) = text.split_once('{')?;
         let name = name.trim_end();
-        let name = name.strip_suffix(ARGS).unwrap_or(name).trim();
+        let name = name.strip_suffix(ARGS).unwrap_or(name);
+        let name = name.split_once(CALL_ID).map_or(name, |(name, _)| name).trim();
         let is_known = self.names.iter().any(|known| known == name);
         is_known.then(|| (name.to_owned(), format!("{{{arguments}")))
     }
@@ -263,7 +282,9 @@ impl ToolCallParser {
 
 fn may_be_name(text: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "_-[]".contains(letter);
-    text.len() <= NAME_BYTES + ARGS.len() && text.chars().all(is_letter) && !text.starts_with(']')
+    text.len() <= NAME_BYTES + CALL_ID.len() + ID_BYTES + ARGS.len()
+        && text.chars().all(is_letter)
+        && !text.starts_with(']')
 }
 
 #[cfg(test)]

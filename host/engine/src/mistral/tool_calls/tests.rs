@@ -80,9 +80,20 @@ fn hermes() {
         &[("find", "{}")],
     );
     // What is no call is what the model wrote.
-    check(r#"<tool_call>{"x": 1}"#, r#"{"x": 1}"#, &[]);
-    check(r#"<tool_call>{"name": "#, r#"{"name": "#, &[]);
-    check("No calls here. ", "No calls here. ", &[]);
+    for text in [
+        r#"<tool_call>{"x": 1}"#,
+        r#"<tool_call>{"name": "#,
+        "No calls here. ",
+        "Write \n <tool_call>, then the call, then </tool_call>.",
+        "It ends with <tool_call> ",
+    ] {
+        check(text, text, &[]);
+    }
+    check(
+        r#"First <tool_call> , then <tool_call>{"name": "add"}"#,
+        "First <tool_call> , then",
+        &[("add", "{}")],
+    );
 }
 
 #[test]
@@ -101,6 +112,8 @@ fn llama() {
         r#"{"months": 37}"#,
         "It is {so}.",
         " 37",
+        " {\"months\": 37}",
+        "<|python_tag|>print(1)",
     ] {
         check(answer, answer, &[]);
     }
@@ -116,7 +129,19 @@ fn mistral() {
         &[("find", r#"{"text": "x"}"#), ("add", r#"{"a": {"b": 1}}"#)],
     );
     check(r#"[TOOL_CALLS]add{"a": 1}"#, "", &[("add", r#"{"a": 1}"#)]);
-    check("[1, 2] and [TOOL", "[1, 2] and [TOOL", &[]);
+    check(
+        r#"[TOOL_CALLS]find[CALL_ID]Ab3dEf9hI[ARGS]{"text": "x"}[TOOL_CALLS]add[CALL_ID]123456789[ARGS]{}"#,
+        "",
+        &[("find", r#"{"text": "x"}"#), ("add", "{}")],
+    );
+    for text in [
+        "[1, 2] and [TOOL",
+        "[TOOL_CALLS] is a marker",
+        "[TOOL_CALLS][ 1, 2]",
+        "[TOOL_CALLS]sum[ARGS]{}",
+    ] {
+        check(text, text, &[]);
+    }
 }
 
 #[test]
