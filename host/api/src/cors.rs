@@ -26,6 +26,18 @@ impl AllowedOrigins {
         Self(Arc::new(origins.into_iter().collect()))
     }
 
+    /// Who asks. `None` if no origins are allowed at all.
+    pub(crate) fn page(&self, request: &Request) -> Option<Page> {
+        let headers = request.headers();
+        let is_preflight = request.method() == Method::OPTIONS
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+            && headers.contains_key(header::ORIGIN);
+        (!self.0.is_empty()).then(|| Page {
+            allowed: self.allowed(headers),
+            preflight: is_preflight.then(|| headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned()),
+        })
+    }
+
     /// What the answer says of a page of this origin.
     fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
@@ -36,43 +48,55 @@ impl AllowedOrigins {
     }
 }
 
-pub(crate) async fn allow_origins(State(origins): State<AllowedOrigins>, request: Request, next: Next) -> Response {
-    if origins.0.is_empty() {
-        return next.run(request).await;
-    }
-    let allowed = origins.allowed(request.headers());
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-        && request.headers().contains_key(header::ORIGIN);
-    let mut response = match is_preflight {
-        // Browsers take an answer without an allowed origin for a no.
-        true => preflight(request.headers(), allowed.is_some()),
-        false => next.run(request).await,
-    };
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static(VARY));
-    if let Some(origin) = allowed {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANY));
-    }
-    response
+/// A page of a browser, or another client.
+pub(crate) struct Page {
+    /// Its origin, if it is allowed.
+    allowed: Option<HeaderValue>,
+    /// The headers that it wants to send, if the browser asks first.
+    preflight: Option<Option<HeaderValue>>,
 }
 
-/// Before the request itself, and without a key.
-fn preflight(asked: &HeaderMap, allowed: bool) -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    if !allowed {
-        return response;
+impl Page {
+    /// The answer before the request itself, and without a key.
+    pub(crate) fn preflight(&self) -> Option<Response> {
+        let asked = self.preflight.as_ref()?;
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        if self.allowed.is_none() {
+            return Some(response);
+        }
+        let mut insert = |name: HeaderName, value| response.headers_mut().insert(name, value);
+        insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+        insert(
+            header::ACCESS_CONTROL_MAX_AGE,
+            HeaderValue::from_static(PREFLIGHT_SECONDS),
+        );
+        // Clients have many of their own.
+        if let Some(names) = asked {
+            insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+        Some(response)
     }
-    let mut insert = |name: HeaderName, value| response.headers_mut().insert(name, value);
-    insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-    insert(
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static(PREFLIGHT_SECONDS),
-    );
-    // Clients have many of their own.
-    if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-        insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+}
+
+pub(crate) async fn allow_origins(State(origins): State<AllowedOrigins>, request: Request, next: Next) -> Response {
+    let page = origins.page(&request);
+    // Browsers take an answer without an allowed origin for a no.
+    let response = match page.as_ref().and_then(Page::preflight) {
+        Some(answer) => answer,
+        None => next.run(request).await,
+    };
+    with_headers(response, page)
+}
+
+/// An answer that the page may read, if it may.
+pub(crate) fn with_headers(mut response: Response, page: Option<Page>) -> Response {
+    if let Some(page) = page {
+        let headers = response.headers_mut();
+        headers.append(header::VARY, HeaderValue::from_static(VARY));
+        if let Some(origin) = page.allowed {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANY));
+        }
     }
     response
 }

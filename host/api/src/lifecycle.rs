@@ -1,7 +1,11 @@
 //! Whether the server is ready: while the models load and while it drains, this answers in the router's place.
 //! Not here: when the phase changes (`app`).
 
-use crate::{drain_body, error::insert_retry_after};
+use crate::{
+    cors::{self, AllowedOrigins, Page},
+    drain_body,
+    error::insert_retry_after,
+};
 use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
@@ -22,7 +26,10 @@ use tower::Service;
 
 /// Begins with the models still loading. Clones share one phase.
 #[derive(Clone, Default)]
-pub struct Lifecycle(Arc<ArcSwap<Phase>>);
+pub struct Lifecycle {
+    phase: Arc<ArcSwap<Phase>>,
+    origins: AllowedOrigins,
+}
 
 #[derive(Default)]
 enum Phase {
@@ -34,9 +41,18 @@ enum Phase {
 }
 
 impl Lifecycle {
+    /// Pages of these origins may read why they are refused.
+    #[must_use]
+    pub fn new(origins: AllowedOrigins) -> Self {
+        Self {
+            origins,
+            ..Self::default()
+        }
+    }
+
     /// From now on the router answers, unless the server drains already.
     pub fn set_ready(&self, router: &Router) {
-        self.0.rcu(|phase| match phase.as_ref() {
+        self.phase.rcu(|phase| match phase.as_ref() {
             Phase::Loading | Phase::Ready(_) => Arc::new(Phase::Ready(router.clone())),
             Phase::Draining(_) => phase.clone(),
         });
@@ -44,7 +60,7 @@ impl Lifecycle {
 
     /// From now on new requests are refused, except for `/metrics`. Requests that the router has already go on.
     pub fn start_draining(&self) {
-        self.0.rcu(|phase| match phase.as_ref() {
+        self.phase.rcu(|phase| match phase.as_ref() {
             Phase::Loading => Phase::Draining(None),
             Phase::Ready(router) => Phase::Draining(Some(router.clone())),
             Phase::Draining(router) => Phase::Draining(router.clone()),
@@ -53,7 +69,7 @@ impl Lifecycle {
 
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(**self.0.load(), Phase::Ready(_))
+        matches!(**self.phase.load(), Phase::Ready(_))
     }
 }
 
@@ -67,13 +83,13 @@ impl Service<Request> for Lifecycle {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let response = match self.0.load().as_ref() {
+        let response = match self.phase.load().as_ref() {
             Phase::Ready(router) => return Either::Left(router.clone().call(request)),
-            Phase::Loading => refuse(request, &LOADING),
+            Phase::Loading => refuse(request, &LOADING, &self.origins),
             Phase::Draining(Some(router)) if request.uri().path() == "/metrics" => {
                 return Either::Left(router.clone().call(request));
             }
-            Phase::Draining(_) => refuse(request, &DRAINING),
+            Phase::Draining(_) => refuse(request, &DRAINING, &self.origins),
         };
         Either::Right(ready(Ok(response)))
     }
@@ -97,7 +113,11 @@ const DRAINING: Refusal = Refusal {
     close: true,
 };
 
-fn refuse(request: Request, refusal: &Refusal) -> Response {
+fn refuse(request: Request, refusal: &Refusal, origins: &AllowedOrigins) -> Response {
+    let page = origins.page(&request);
+    if let Some(preflight) = page.as_ref().and_then(Page::preflight) {
+        return cors::with_headers(preflight, page);
+    }
     if request.uri().path() == "/healthz" {
         return Json(Health { status: "ok".into() }).into_response();
     }
@@ -113,5 +133,5 @@ fn refuse(request: Request, refusal: &Refusal) -> Response {
     if refusal.close && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    cors::with_headers(response, page)
 }

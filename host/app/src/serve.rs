@@ -92,7 +92,7 @@ impl Listening {
             Error::invalid(message).with_source(error)
         })?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        let lifecycle = Lifecycle::default();
+        let lifecycle = Lifecycle::new(config.server.origins());
         let options = ServeOptions::new(&config.limits, tls.clone());
         Ok(Self {
             address,

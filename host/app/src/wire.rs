@@ -7,7 +7,7 @@ use crate::{
 use axum::Router;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use riad_api::{AllowedOrigins, MetricsAccess, Tasks};
+use riad_api::{MetricsAccess, Tasks};
 use riad_core::{
     Error, Result, Secret,
     ports::{ChatEngine, Embedder, Scheduler, Tokens},
@@ -110,7 +110,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let tasks = Tasks::default();
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
-    let origins = AllowedOrigins::new(config.server.cors_origins.iter().cloned());
+    let origins = config.server.origins();
     let router = riad_api::router(
         services.clone(),
         metrics,

@@ -2,8 +2,8 @@
 
 use crate::support::{Wire, listen, options};
 use axum::{Router, routing::get};
-use reqwest::{Client, StatusCode};
-use riad_api::{Lifecycle, serve};
+use reqwest::{Client, Method, Response, StatusCode};
+use riad_api::{AllowedOrigins, Lifecycle, serve};
 use serde_json::Value;
 
 #[tokio::test]
@@ -42,6 +42,31 @@ async fn while_models_load_only_healthz_succeeds() {
     assert!(lifecycle.is_ready());
     assert_eq!(ask("/readyz").await.text().await.unwrap(), "ready");
     assert_eq!(ask("/no/such/path").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_page_reads_why_it_is_refused() {
+    let origins = AllowedOrigins::new(["https://chat.example".to_owned()]);
+    let draining = Lifecycle::new(origins.clone());
+    draining.start_draining();
+    for lifecycle in [Lifecycle::new(origins), draining] {
+        let (listener, address) = listen().await;
+        let _serving = serve(listener, lifecycle, options());
+        let url = format!("http://{address}/v1/models");
+        let ask = async |method: Method, origin: &str| {
+            let request = Client::new().request(method, &url).header("origin", origin);
+            let request = request.header("access-control-request-method", "GET");
+            request.send().await.unwrap()
+        };
+        let allowed = |answer: &Response| answer.headers().get("access-control-allow-origin").cloned();
+        let answer = ask(Method::GET, "https://chat.example").await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(allowed(&answer).unwrap(), "https://chat.example");
+        let preflight = ask(Method::OPTIONS, "https://chat.example").await;
+        assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
+        assert_eq!(allowed(&preflight).unwrap(), "https://chat.example");
+        assert_eq!(allowed(&ask(Method::GET, "https://other.example").await), None);
+    }
 }
 
 #[tokio::test]

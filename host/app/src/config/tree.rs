@@ -2,6 +2,7 @@
 //! `riad.example.toml` follow from it.
 
 use super::setting::{section, values};
+use riad_api::AllowedOrigins;
 use riad_core::{Limits, TenantId};
 use riad_engine::{Device, Dtype, Quantization};
 use riad_telemetry::LogFormat;
@@ -53,6 +54,12 @@ impl Server {
     #[must_use]
     pub fn tls(&self) -> Option<(&Path, &Path)> {
         self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// Whose pages may read answers.
+    #[must_use]
+    pub fn origins(&self) -> AllowedOrigins {
+        AllowedOrigins::new(self.cors_origins.iter().cloned())
     }
 }
 
