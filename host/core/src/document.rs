@@ -6,6 +6,21 @@ use serde_json::{Map, Value};
 
 pub type Metadata = Map<String, Value>;
 
+pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
+/// A text as it is stored: without a byte order mark, and with lines that end as everywhere else, because a passage is quoted as the
+/// model reads it.
+#[must_use]
+pub fn normalize_text(mut text: String) -> String {
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n"),
+        false => text,
+    }
+}
+
 /// A document as a tenant sends it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewDocument {

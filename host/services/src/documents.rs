@@ -11,7 +11,7 @@ use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{Document, Metadata, NewChunk, NewDocument, Page},
+    document::{BYTE_ORDER_MARK, Document, Metadata, NewChunk, NewDocument, Page, normalize_text},
     grants::{Access, Scope},
     ledger::Kind,
     ports::{RequestMark, Room},
@@ -20,7 +20,6 @@ use riad_core::{
 use std::sync::Arc;
 
 const TITLE_MAX: usize = 512;
-const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// Documents in one page of a listing.
 const PAGE_MAX: u32 = 100;
 /// Texts that go to the embedder at once: bounds what one document adds to memory.
@@ -71,7 +70,7 @@ impl DocumentService {
         let title = check_title(&request.title)?;
         self.check_size(&request.text)?;
         let request = DocumentRequest {
-            text: clean_text(request.text)?,
+            text: check_text(request.text)?,
             ..request
         };
         self.check_metadata(&request.metadata)?;
@@ -265,20 +264,13 @@ impl DocumentText {
     }
 }
 
-/// Without a byte order mark, and with lines that end as everywhere else: a passage is quoted as the model reads it.
-fn clean_text(mut text: String) -> Result<String> {
+fn check_text(text: String) -> Result<String> {
     if text.contains('\0') {
         return Err(
             Error::invalid("the text has NUL characters in it; was it read in the wrong encoding?").with_param("text"),
         );
     }
-    if text.starts_with(BYTE_ORDER_MARK) {
-        text.drain(..BYTE_ORDER_MARK.len_utf8());
-    }
-    match text.contains('\r') {
-        true => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
-        false => Ok(text),
-    }
+    Ok(normalize_text(text))
 }
 
 fn check_title(title: &str) -> Result<String> {
@@ -304,9 +296,9 @@ mod tests {
             ("\r\n\r\n", "\n\n"),
             ("", ""),
         ] {
-            assert_eq!(clean_text(text.to_owned()).unwrap(), clean);
+            assert_eq!(check_text(text.to_owned()).unwrap(), clean);
         }
-        assert_eq!(clean_text("a\0b".to_owned()).unwrap_err().param(), Some("text"));
+        assert_eq!(check_text("a\0b".to_owned()).unwrap_err().param(), Some("text"));
         assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
     }
 }

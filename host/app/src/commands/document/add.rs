@@ -9,7 +9,7 @@ use crate::{
 };
 use indicatif::ProgressBar;
 use riad_api_types::documents::{Document, DocumentWithText, TextFormat};
-use riad_core::{Error, ErrorKind, Result};
+use riad_core::{Error, ErrorKind, Result, document::normalize_text};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -87,10 +87,7 @@ impl Adding<'_> {
         let bytes = read_file(file).await?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::invalid("is not UTF-8 text; convert it first"))?;
         // As the server keeps it, so that it is found again.
-        let text = text
-            .trim_start_matches('\u{FEFF}')
-            .replace("\r\n", "\n")
-            .replace('\r', "\n");
+        let text = normalize_text(text.to_owned());
         let title = self.title.clone().or_else(|| heading(&text).map(str::to_owned));
         let title = title.unwrap_or_else(|| clean(&file.file_name().unwrap_or_default().to_string_lossy()));
         if let Some(there) = self.find(title.trim(), &text).await? {
