@@ -54,7 +54,7 @@ impl TryFrom<Value> for Input {
     }
 }
 
-fn input_schema() -> RefOr<Schema> {
+pub(crate) fn input_schema() -> RefOr<Schema> {
     let text = || ObjectBuilder::new().schema_type(Type::String).build();
     let tokens = || {
         let token = ObjectBuilder::new().schema_type(Type::Integer).build();

@@ -8,6 +8,7 @@
 pub mod adapters;
 pub mod audit;
 pub mod chat;
+pub mod completions;
 pub mod documents;
 pub mod embeddings;
 pub mod error;
@@ -26,4 +27,5 @@ pub mod scale;
 pub mod search;
 mod strings;
 pub mod tenants;
+pub mod tokens;
 pub mod usage;

@@ -20,4 +20,8 @@ pub struct Model {
     pub created: u64,
     /// `riad` for the base model and the embedding model, `tenant` for one with the tenant's adapter.
     pub owned_by: Cow<'static, str>,
+    /// Tokens that prompt and answer may have together, under vLLM's name. Not there for the embedding model, which reads a text of any
+    /// length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u32>,
 }

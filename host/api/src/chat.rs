@@ -17,7 +17,9 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+pub(crate) use request::{read_message, read_tier};
 use response::AnswerHeader;
+pub(crate) use response::{finish_reason, riad, usage};
 use riad_api_types::chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest};
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ pub(crate) async fn create_chat_completion(
     JsonBody(body): JsonBody<ChatCompletionRequest>,
 ) -> ApiResult<Response> {
     let (request, output) = request::read(body)?;
-    let header = AnswerHeader::new(&request.model);
+    let header = AnswerHeader::new(&request.model, state.services.fingerprint());
     let choices = request.n.unwrap_or(1);
     // The handler's future, then the response, owns the stream: a client that hangs up drops it, which ends the request.
     let services = state.services.clone();
@@ -49,4 +51,4 @@ pub(crate) async fn create_chat_completion(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,12 +3,13 @@
 use crate::{
     auth::Tenant,
     body::JsonBody,
+    completions::read_texts,
     error::{ApiResult, Failures},
     state::AppState,
 };
 use axum::{Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use riad_api_types::embeddings::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, Encoding, Text, Vector};
+use riad_api_types::embeddings::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, Encoding, Vector};
 use riad_core::Error;
 use riad_services::embeddings;
 
@@ -26,15 +27,9 @@ pub(crate) async fn create_embeddings(
         let message = format!("dimensions must be 1 to {most}, which this model's vectors have");
         return Err(Error::invalid(message).with_param("dimensions").into());
     }
-    let texts = body.input.0.into_iter().enumerate().map(|(index, text)| match text {
-        Text::Words(text) => Ok(text),
-        Text::Tokens(tokens) => service
-            .text_of(&tokens)
-            .map_err(|error| error.with_param(format!("input[{index}]"))),
-    });
     let request = embeddings::EmbeddingRequest {
         model: body.model,
-        input: texts.collect::<Result<_, Error>>()?,
+        input: read_texts(body.input),
     };
     let embeddings = service.embed(&pass, request).await?;
     let data = embeddings.vectors.into_iter().enumerate();

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod chat;
+mod completions;
 mod content_encoding;
 mod cors;
 mod documents;
@@ -41,6 +42,7 @@ mod sse;
 mod state;
 mod tasks;
 mod tenants;
+mod tokens;
 mod uploads;
 mod usage;
 

@@ -51,5 +51,6 @@ fn model_body(entry: ModelEntry) -> Model {
         object: "model".into(),
         created: entry.created,
         owned_by: if entry.adapter { "tenant" } else { "riad" }.into(),
+        max_model_len: entry.context_tokens,
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     adapters, audit,
     auth::MetricsAccess,
-    body, chat, content_encoding,
+    body, chat, completions, content_encoding,
     cors::{self, AllowedOrigins},
     documents, drain_body, embeddings, error, health, keys, ledger, logs,
     memory::Memory,
@@ -15,7 +15,7 @@ use crate::{
     rollups, scale, search, settings,
     state::AppState,
     tasks::Tasks,
-    tenants,
+    tenants, tokens,
     uploads::UploadLimiter,
     usage,
 };
@@ -133,6 +133,13 @@ fn routes(limits: &Limits) -> Vec<Route> {
             routes!(chat::create_chat_completion),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
         ),
+        route(
+            routes!(completions::create_completion),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
+        // These change nothing and cost no money.
+        route(routes!(tokens::tokenize), &[Tenant]),
+        route(routes!(tokens::detokenize), &[Tenant]),
         route(
             routes!(embeddings::create_embeddings),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],

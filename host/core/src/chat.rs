@@ -48,10 +48,17 @@ pub enum OutputFormat {
     ToolCalls { tools: Vec<Tool>, parallel: bool },
 }
 
+/// Whether functions and schemas may have this name: OpenAI's 1 to 64 letters, digits, `_` and `-`.
+#[must_use]
+pub fn is_function_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
 /// A function that the model may ask its caller to call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
-    /// Letters, digits, `_` and `-`.
+    /// As [`is_function_name`] allows it.
     pub name: String,
     pub description: Option<String>,
     /// A JSON Schema of an object.

@@ -130,6 +130,14 @@ impl ChatEngine for MistralEngine {
         self.encoder.encode(messages)
     }
 
+    fn encode_text(&self, text: &str) -> Result<EncodedPrompt> {
+        self.encoder.encode_text(text)
+    }
+
+    fn text_of(&self, tokens: &[u32]) -> Option<String> {
+        self.encoder.text_of(tokens)
+    }
+
     fn count_text(&self, text: &str) -> u32 {
         u32::try_from(self.encoder.count_text(text)).unwrap_or(u32::MAX)
     }
@@ -155,7 +163,7 @@ impl ChatEngine for MistralEngine {
         let prompt = prompt.tokens;
         if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
             return Err(Error::invalid(format!(
-                "the messages have the token {unknown}, which the model does not know; leave its text out"
+                "the prompt has the token {unknown}, which the model does not know; leave its text out"
             ))
             .with_param("messages"));
         }

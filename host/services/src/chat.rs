@@ -9,14 +9,16 @@ mod conversation;
 mod event;
 mod prepare;
 mod prepared;
+mod prompt;
 mod request;
-mod size;
+pub(crate) mod size;
 mod stream;
 mod tools;
 
+pub(crate) use conversation::Conversation;
 pub use conversation::{ChatMessage, ToolCall};
 pub use event::{AnswerUsage, ChatEvent};
-pub use request::{ChatRequest, ValidRequest};
+pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;
 pub use tools::{OfferedTool, ToolChoice, Tools};
 
@@ -44,6 +46,29 @@ impl ChatService {
         let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
         size::check_request(self.0.engine.as_ref(), valid.messages())?;
         let started = prepare::prepare(&self.0, pass, valid, deadline).await?;
+        Ok(stream::spawn(started))
+    }
+
+    /// As [`Self::start`], for texts that the model continues as they are: without retrieval, prompt building and a template. `n` choices
+    /// for each, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`]; `InvalidRequest` if a plugin of the tenant's builds the room's prompts, which this would pass by.
+    pub async fn complete(&self, pass: &TenantPass, request: CompletionRequest) -> Result<ChatStream> {
+        pass.require(Scope::Chat, Access::Write)?;
+        let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
+        let limits = &pass.policy().limits;
+        let valid = ValidRequest::check_completion(request, self.0.engine.profile(), &self.0.limits, limits)?;
+        for prompt in valid.prompts() {
+            prompt
+                .check_size(self.0.engine.as_ref())
+                .map_err(|error| error.with_param("prompt"))?;
+        }
+        let started = prepare::prepare(&self.0, pass, valid, deadline).await;
+        let started = started.map_err(|error| match error.param() {
+            Some("messages") => error.with_param("prompt"),
+            Some(_) | None => error,
+        })?;
         Ok(stream::spawn(started))
     }
 }

@@ -1,6 +1,11 @@
 //! Texts to vectors, metered. Not here: the models (`engine`), and what documents are embedded as (`documents`).
 
-use crate::{metering::UsageHandle, shared::Shared, workers::SLICE_BYTES};
+use crate::{
+    metering::UsageHandle,
+    shared::Shared,
+    text::{Text, unknown_token},
+    workers::SLICE_BYTES,
+};
 use parking_lot::Mutex;
 use riad_admission::Work;
 use riad_core::{
@@ -17,7 +22,7 @@ const MARKERS_PER_TEXT: u64 = 2;
 
 pub struct EmbeddingRequest {
     pub model: String,
-    pub input: Vec<String>,
+    pub input: Vec<Text>,
 }
 
 pub struct Embeddings {
@@ -51,13 +56,13 @@ impl EmbeddingService {
         if request.input.is_empty() || request.input.len() > most as usize {
             return Err(Error::invalid(format!("input must have 1 to {most} texts")).with_param("input"));
         }
-        if let Some(index) = request.input.iter().position(|text| text.trim().is_empty()) {
-            return Err(Error::invalid("a text to embed must not be empty").with_param(format!("input[{index}]")));
-        }
         let meter = self.0.metering.admit(pass, purpose(&self.0, Kind::Embedding)).await?;
         let mut work = self.0.work(pass);
-        let embedded = embed(&self.0, &mut work, meter.handle(), request.input, 1).await;
-        let (vectors, tokens) = meter.record_engine_result(embedded)?;
+        let embedded = async {
+            let texts = read_texts(&self.0, &mut work, request.input).await?;
+            embed(&self.0, &mut work, meter.handle(), texts, 1).await
+        };
+        let (vectors, tokens) = meter.record_engine_result(embedded.await)?;
         Ok(Embeddings {
             model: model.to_owned(),
             vectors,
@@ -66,25 +71,33 @@ impl EmbeddingService {
         })
     }
 
-    /// The text that these tokens of the embedding model stand for.
-    ///
-    /// # Errors
-    /// `InvalidRequest` if the model does not have one of them.
-    pub fn text_of(&self, tokens: &[u32]) -> Result<String> {
-        let embedder = self.0.embedder.as_ref();
-        embedder.text_of(tokens).ok_or_else(|| {
-            Error::invalid(format!(
-                "{} does not have one of these tokens; a tokenizer of another model made them, so send the text instead",
-                embedder.name()
-            ))
-        })
-    }
-
     /// The dimensions of every vector.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.0.embedder.space().dimensions
     }
+}
+
+/// The texts, none of them empty. A text of tokens is a slice of its own.
+async fn read_texts(shared: &Shared, work: &mut Work, input: Vec<Text>) -> Result<Vec<String>> {
+    let mut texts = Vec::with_capacity(input.len());
+    for (index, text) in input.into_iter().enumerate() {
+        let at_fault = |error: Error| error.with_param(format!("input[{index}]"));
+        let text = match text {
+            Text::Words(text) => text,
+            Text::Tokens(tokens) => {
+                let embedder = Arc::clone(&shared.embedder);
+                work.run(move || embedder.text_of(&tokens).ok_or_else(|| unknown_token(embedder.name())))
+                    .await
+                    .map_err(at_fault)?
+            }
+        };
+        if text.trim().is_empty() {
+            return Err(at_fault(Error::invalid("a text to embed must not be empty")));
+        }
+        texts.push(text);
+    }
+    Ok(texts)
 }
 
 /// The purpose of a request that only embeds.

@@ -33,6 +33,8 @@ pub mod search;
 pub mod settings;
 mod shared;
 pub mod tenants;
+pub mod text;
+pub mod tokens;
 pub mod usage;
 mod workers;
 
@@ -135,6 +137,17 @@ impl Services {
     #[must_use]
     pub fn adapters(&self) -> adapters::AdapterService {
         adapters::AdapterService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn tokens(&self) -> tokens::TokenService {
+        tokens::TokenService(Arc::clone(&self.0))
+    }
+
+    /// The same as long as the version of the server and its model are: with the same seed, answers are then the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
     }
 
     #[must_use]

@@ -16,6 +16,8 @@ pub struct ModelEntry {
     pub created: u64,
     /// Whether the tenant's adapter is part of it.
     pub adapter: bool,
+    /// Tokens that prompt and answer may have together. `None` for the embedding model, which reads a text of any length.
+    pub context_tokens: Option<u32>,
 }
 
 pub struct ModelService(pub(crate) Arc<Shared>);
@@ -26,7 +28,10 @@ impl ModelService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<ModelEntry>> {
-        let base = &self.0.engine.profile().id;
+        let profile = self.0.engine.profile();
+        let base = &profile.id;
+        let limit = pass.policy().limits.context_tokens.unwrap_or(u32::MAX);
+        let context_tokens = Some(profile.context_tokens.min(limit));
         // Adapter names are visible only to those who may use or list them.
         let may_see = [Scope::Chat, Scope::Adapters]
             .iter()
@@ -39,16 +44,19 @@ impl ModelService {
             id: base.clone(),
             created: self.0.started,
             adapter: false,
+            context_tokens,
         }];
         models.push(ModelEntry {
             id: self.0.embedder.name().to_owned(),
             created: self.0.started,
             adapter: false,
+            context_tokens: None,
         });
         models.extend(adapters.into_iter().map(|adapter| ModelEntry {
             created: adapter.created,
             id: ModelName::new(base, Some(adapter.alias)).to_string(),
             adapter: true,
+            context_tokens,
         }));
         Ok(models)
     }

@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use riad_admission::{Work, Workers};
 use riad_core::{
-    Error, Limits, Result, TenantPass, Timestamp,
+    Digest, Error, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
         AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub control: ControlAdmission,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
+    /// OpenAI's `system_fingerprint`.
+    pub fingerprint: String,
 }
 
 impl Shared {
@@ -104,6 +106,8 @@ impl Shared {
         ));
         let workers = workers::start(&dependencies.limits)?;
         let control = ControlAdmission::new(&dependencies.limits);
+        let system = format!("{} {:?}", env!("CARGO_PKG_VERSION"), dependencies.engine.profile());
+        let digest = Digest::of(system.as_bytes()).hex();
         Ok(Self {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,
@@ -132,6 +136,7 @@ impl Shared {
             workers,
             control,
             started: Timestamp::now().as_seconds(),
+            fingerprint: format!("fp_{}", digest.chars().take(10).collect::<String>()),
         })
     }
 }

@@ -13,6 +13,8 @@ pub struct ChatCompletion {
     pub object: Cow<'static, str>,
     pub created: u64,
     pub model: String,
+    /// The same for answers of the same model from the same version of the server: then a `seed` gives the same answer.
+    pub system_fingerprint: String,
     pub choices: Vec<Choice>,
     pub usage: Usage,
     pub riad: Riad,
@@ -83,6 +85,7 @@ pub struct ChatCompletionChunk {
     pub object: Cow<'static, str>,
     pub created: u64,
     pub model: String,
+    pub system_fingerprint: String,
     pub choices: Vec<ChunkChoice>,
     /// Only with `stream_options.include_usage`: null in all chunks but the last.
     #[serde(skip_serializing_if = "Option::is_none")]

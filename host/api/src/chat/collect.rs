@@ -111,6 +111,7 @@ pub(super) async fn collect(
         object: "chat.completion".into(),
         created: header.created,
         model: header.model,
+        system_fingerprint: header.fingerprint,
         choices: out,
         usage: usage(counted, &receipt),
         riad: riad(receipt, passages, only_citations),

@@ -2,7 +2,11 @@
 //! ignored, because clients send many. Not here: ranges and limits (`services`).
 
 use riad_api_types::chat::{self as types, ChatCompletionRequest, JsonSchemaFormat, ResponseFormat};
-use riad_core::{Error, Result, chat::OutputFormat, policy::Tier};
+use riad_core::{
+    Error, Result,
+    chat::{OutputFormat, is_function_name},
+    policy::Tier,
+};
 use riad_services::chat::{ChatMessage, ChatRequest, OfferedTool, ToolCall, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
@@ -52,7 +56,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         tool_choice: body.tool_choice.map(read_tool_choice).transpose()?,
         parallel_tool_calls: body.parallel_tool_calls,
         format: body.response_format.map(read_format).transpose()?.flatten(),
-        service_tier: body.service_tier.as_deref().map(read_tier).transpose()?.flatten(),
+        service_tier: read_tier(body.service_tier.as_deref())?,
     };
     Ok((request, output))
 }
@@ -79,7 +83,7 @@ fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
     Ok(())
 }
 
-fn read_message(index: usize, message: types::ChatMessage) -> Result<ChatMessage> {
+pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<ChatMessage> {
     let wrong = |member: &str| {
         let param = format!("messages[{index}].{member}");
         let text = format!("{param} must have a function with a name and arguments");
@@ -173,8 +177,7 @@ fn read_format(format: ResponseFormat) -> Result<Option<OutputFormat>> {
         ResponseFormat::JsonObject => return Ok(Some(OutputFormat::JsonObject)),
         ResponseFormat::JsonSchema { json_schema } => json_schema,
     };
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(is_allowed) {
+    if !is_function_name(&name) {
         let message = "the name of a schema has 1 to 64 letters, digits, _ and -";
         return Err(Error::invalid(message).with_param("response_format.json_schema.name"));
     }
@@ -182,10 +185,10 @@ fn read_format(format: ResponseFormat) -> Result<Option<OutputFormat>> {
 }
 
 /// OpenAI's names; `auto` leaves the choice to the server.
-fn read_tier(name: &str) -> Result<Option<Tier>> {
-    if name == "auto" {
+pub(crate) fn read_tier(name: Option<&str>) -> Result<Option<Tier>> {
+    let Some(name) = name.filter(|name| *name != "auto") else {
         return Ok(None);
-    }
+    };
     Tier::ALL
         .into_iter()
         .find(|tier| tier.as_str() == name)

@@ -11,14 +11,17 @@ pub(super) struct AnswerHeader {
     pub id: String,
     pub created: u64,
     pub model: String,
+    /// Of the server and its model.
+    pub fingerprint: String,
 }
 
 impl AnswerHeader {
-    pub fn new(model: &str) -> Self {
+    pub fn new(model: &str, fingerprint: &str) -> Self {
         Self {
             id: format!("chatcmpl-{}", Uuid::now_v7().simple()),
             created: Timestamp::now().as_seconds(),
             model: model.to_owned(),
+            fingerprint: fingerprint.to_owned(),
         }
     }
 }
@@ -29,7 +32,7 @@ pub(super) fn call_id(header: &AnswerHeader, choice: u32, call: u32) -> String {
     format!("call_{answer}_{choice}_{call}")
 }
 
-pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
+pub(crate) fn finish_reason(finish: FinishReason) -> &'static str {
     match finish {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
@@ -38,7 +41,7 @@ pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
 }
 
 /// The completion's tokens are those of all choices, as they are billed.
-pub(super) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> Usage {
+pub(crate) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> Usage {
     Usage::new(
         usage.prompt_tokens,
         usage.cached_tokens,
@@ -48,7 +51,7 @@ pub(super) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> Usage {
 }
 
 /// `citations` only if the answer has one choice: else each choice has its own.
-pub(super) fn riad(receipt: SignedReceipt, passages: Vec<Passage>, citations: Option<Vec<plugin::Citation>>) -> Riad {
+pub(crate) fn riad(receipt: SignedReceipt, passages: Vec<Passage>, citations: Option<Vec<plugin::Citation>>) -> Riad {
     Riad {
         receipt: receipt.into(),
         passages: passages.into_iter().map(Into::into).collect(),

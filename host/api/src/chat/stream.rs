@@ -176,6 +176,7 @@ impl ChunkWriter {
             object: "chat.completion.chunk".into(),
             created: header.created,
             model: header.model,
+            system_fingerprint: header.fingerprint,
             choices,
             usage: self.include_usage.then_some(usage),
             riad,

@@ -8,7 +8,7 @@ use riad_services::chat::{AnswerUsage, ChatEvent};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
+pub(crate) fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
     let receipt = json!({
         "tenant": "acme", "account": 1, "number": 1, "previous": null, "request": "req", "at_ms": 0, "kind": "chat",
         "outcome": "completed", "key": null, "model": "m", "adapter_generation": null, "adapter_tensors": 0, "plugins": {},
@@ -67,13 +67,19 @@ fn events() -> Vec<Result<ChatEvent>> {
 }
 
 async fn whole(events: Vec<Result<ChatEvent>>, choices: u32) -> Value {
-    let answer = collect(iter(events), AnswerHeader::new("m"), choices, false).await;
+    let answer = collect(iter(events), AnswerHeader::new("m", "fp_0"), choices, false).await;
     serde_json::to_value(answer.unwrap()).unwrap()
 }
 
 async fn chunks(events: Vec<Result<ChatEvent>>, choices: u32) -> Vec<Value> {
     let starting = ready(Ok(iter(events)));
-    let response = stream::respond(starting, Duration::from_secs(60), AnswerHeader::new("m"), choices, true);
+    let response = stream::respond(
+        starting,
+        Duration::from_secs(60),
+        AnswerHeader::new("m", "fp_0"),
+        choices,
+        true,
+    );
     let response = response.await.unwrap();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let lines = str::from_utf8(&body).unwrap().lines();

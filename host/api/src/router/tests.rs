@@ -11,6 +11,7 @@ const COSTLY: &[(&str, &[Layer])] = &[
         "POST /v1/chat/completions",
         &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
     ),
+    ("POST /v1/completions", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     ("POST /v1/embeddings", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     (
         "POST /v1/documents",
@@ -36,6 +37,8 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "GET /v1/models",
             "GET /v1/models/{model}",
             "GET /v1/models/{owner}/{model}",
+            "POST /v1/tokenize",
+            "POST /v1/detokenize",
             "GET /v1/documents",
             "GET /v1/documents/{id}",
             "DELETE /v1/documents/{id}",

@@ -153,6 +153,14 @@ impl ChatEngine for FixedEngine {
         })
     }
 
+    fn encode_text(&self, text: &str) -> Result<EncodedPrompt> {
+        self.encode(&[Message::user(text)])
+    }
+
+    fn text_of(&self, _: &[u32]) -> Option<String> {
+        None
+    }
+
     fn count_text(&self, text: &str) -> u32 {
         tokens(text)
     }

@@ -149,6 +149,14 @@ pub trait ChatEngine: Send + Sync {
     /// The whole prompt, template included. Keeps a processor busy until it returns.
     fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt>;
 
+    /// A text as it is, without a template: behind the control tokens that the tokenizer puts before every text. What looks like a control
+    /// token in it is text. Keeps a processor busy until it returns.
+    fn encode_text(&self, text: &str) -> Result<EncodedPrompt>;
+
+    /// The text that these tokens stand for, control tokens too. `None` if the model does not have one of them. Keeps a processor busy until
+    /// it returns.
+    fn text_of(&self, tokens: &[u32]) -> Option<String>;
+
     /// Tokens of a text alone. Keeps a processor busy until it returns.
     fn count_text(&self, text: &str) -> u32;
 

@@ -3,6 +3,7 @@
 mod turns;
 
 use super::{
+    engine_error,
     prompt_tokenizer::PromptTokenizer,
     reasoning::{ReasoningMarkers, ReasoningParser},
 };
@@ -22,6 +23,8 @@ pub(super) struct PromptEncoder {
     template: Arc<ChatTemplate>,
     tokenizer: Arc<PromptTokenizer>,
     reasoning: Option<ReasoningMarkers>,
+    /// What the tokenizer puts before a text. Templates write it themselves.
+    prefix: Vec<u32>,
     longest_token: usize,
 }
 
@@ -31,6 +34,7 @@ impl PromptEncoder {
         let ends: Vec<_> = ends.collect();
         Ok(Self {
             reasoning: ReasoningMarkers::find(tokenizer),
+            prefix: prefix(tokenizer).map_err(|e| engine_error("cannot use the model's tokenizer", e))?,
             longest_token: longest_token(tokenizer),
             tokenizer: Arc::new(PromptTokenizer::new(tokenizer, &ends, &texts(&template))?),
             template,
@@ -41,6 +45,23 @@ impl PromptEncoder {
     pub fn count_text(&self, text: &str) -> usize {
         let text = self.tokenizer.hide(text);
         self.tokenizer.encode(&text).map_or(0, |tokens| tokens.len())
+    }
+
+    /// A text without the template.
+    pub fn encode_text(&self, text: &str) -> Result<EncodedPrompt> {
+        let text = self.tokenizer.hide(text);
+        let tokens = self
+            .tokenizer
+            .encode(&text)
+            .map_err(|e| engine_error("cannot read a text", e))?;
+        Ok(EncodedPrompt {
+            tokens: self.prefix.iter().copied().chain(tokens).collect(),
+            opens_reasoning: false,
+        })
+    }
+
+    pub fn text_of(&self, tokens: &[u32]) -> Option<String> {
+        self.tokenizer.text_of(tokens)
     }
 
     /// Bytes of the longest text that one token stands for, at least 1.
@@ -107,6 +128,15 @@ fn texts(template: &ChatTemplate) -> Vec<&str> {
 fn longest_token(tokenizer: &Tokenizer) -> usize {
     let tokens = tokenizer.get_vocab(true);
     tokens.keys().map(String::len).max().unwrap_or_default().max(1)
+}
+
+/// The tokens that are added before any text, such as the one for its beginning.
+fn prefix(tokenizer: &Tokenizer) -> tokenizers::Result<Vec<u32>> {
+    const TEXT: &str = "a";
+    let (with, without) = (tokenizer.encode_fast(TEXT, true)?, tokenizer.encode_fast(TEXT, false)?);
+    let (with, without) = (with.get_ids(), without.get_ids());
+    let at = with.windows(without.len().max(1)).position(|tokens| tokens == without);
+    Ok(with.get(..at.unwrap_or(0)).unwrap_or_default().to_vec())
 }
 
 fn refused(why: impl std::fmt::Display) -> Error {

@@ -87,6 +87,15 @@ impl PromptTokenizer {
     pub fn encode(&self, text: &str) -> tokenizers::Result<Vec<u32>> {
         Ok(self.tokenizer.encode_fast(text, false)?.get_ids().to_vec())
     }
+
+    /// The text of tokens, control tokens too. `None` if one of them is not in the vocabulary.
+    pub fn text_of(&self, tokens: &[u32]) -> Option<String> {
+        let model = self.tokenizer.get_model();
+        if tokens.iter().any(|token| model.id_to_token(*token).is_none()) {
+            return None;
+        }
+        model.tokenizer.decode(tokens, false).ok()
+    }
 }
 
 /// Whether only a template should write it. A tokenizer need not call all of them special: Qwen's for tools and reasoning are not. Other

@@ -4,7 +4,7 @@
 //! again, where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's
 //! budget and by how many may be kept (`AdapterLoads`).
 
-use super::prepared::Prepared;
+use super::prepared::{Prepared, PreparedChoice};
 use crate::adapter_loads::KeptAdapter;
 use riad_core::{
     Result,
@@ -21,15 +21,19 @@ pub(super) struct BatchPermit {
 }
 
 /// Waits for the permit of a choice.
-pub(super) async fn acquire(prepared: &Prepared, choice: usize, progress: &Arc<Progress>) -> Result<BatchPermit> {
+pub(super) async fn acquire(
+    prepared: &Prepared,
+    choice: &PreparedChoice,
+    progress: &Arc<Progress>,
+) -> Result<BatchPermit> {
     let mut request = QueueRequest {
         pass: &prepared.pass,
         tier: prepared.tier,
-        prompt_tokens: prepared.encoded.count(),
+        prompt_tokens: choice.prompt.count(),
         max_tokens: prepared.sampling.max_tokens,
         adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
         deadline: prepared.deadline.into_std(),
-        continuation: choice > 0,
+        continuation: choice.number > 0,
         progress: Arc::clone(progress),
     };
     let permit = turn(prepared, &request).await?;

@@ -3,13 +3,13 @@
 use super::{
     batch_permit::{self, BatchPermit},
     event::ChatEvent,
-    prepared::Prepared,
+    prepared::{Prepared, PreparedChoice},
 };
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{Sampling, TokenLogprobs},
-    ports::{FilterId, Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress},
+    ports::{Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress},
 };
 use std::sync::Arc;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
@@ -27,17 +27,17 @@ pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
 /// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client
 /// learns early that the server is full; the others belong to a request that already runs and wait until its deadline.
-pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<GenerationStream> {
+pub(super) async fn begin(prepared: &Prepared, choice: &PreparedChoice) -> Result<GenerationStream> {
     let arrived = Instant::now();
     let progress = Arc::new(Progress::default());
     let meter = &prepared.meter;
     let BatchPermit { permit, adapter } = batch_permit::acquire(prepared, choice, &progress).await?;
-    if choice == 0 {
+    if choice.number == 0 {
         meter.record_queue_time(arrived.elapsed());
     }
     let generation = Generation {
-        prompt: prepared.encoded.clone(),
-        sampling: sampling_for_choice(&prepared.sampling, choice as u64),
+        prompt: choice.prompt.as_ref().clone(),
+        sampling: sampling_for_choice(&prepared.sampling, choice.of_prompt),
         adapter: prepared.adapter.clone(),
         account: prepared.pass.account(),
         weight: prepared.pass.policy().weight,
@@ -52,10 +52,10 @@ pub(super) async fn begin(prepared: &Prepared, choice: usize) -> Result<Generati
     Ok(stream)
 }
 
-/// Derives a choice's seed from the request's: choices differ from each other and are reproducible.
-fn sampling_for_choice(sampling: &Sampling, choice: u64) -> Sampling {
+/// Derives a choice's seed from the request's: the choices of a prompt differ from each other and are reproducible.
+fn sampling_for_choice(sampling: &Sampling, choice: u32) -> Sampling {
     Sampling {
-        seed: sampling.seed.map(|seed| seed.wrapping_add(choice)),
+        seed: sampling.seed.map(|seed| seed.wrapping_add(choice.into())),
         ..sampling.clone()
     }
 }
@@ -63,28 +63,36 @@ fn sampling_for_choice(sampling: &Sampling, choice: u64) -> Sampling {
 /// Sends the filtered text of a generation, to its end.
 pub(super) async fn follow(
     prepared: &Prepared,
-    choice: usize,
-    filter: FilterId,
+    choice: &PreparedChoice,
     generation: GenerationStream,
     events: &Events,
 ) -> Result<GenerationEnd> {
-    let number = u32::try_from(choice).map_err(Error::internal)?;
+    let number = choice.number;
     let meter = &prepared.meter;
-    let generating = generate(prepared, choice, filter, generation, events)
-        .instrument(info_span!(target: "riad_services", "generate"));
+    if let Some(text) = &choice.echo {
+        send_text(events, number, text.to_string(), Vec::new())?;
+    }
+    let generating =
+        generate(prepared, choice, generation, events).instrument(info_span!(target: "riad_services", "generate"));
     let end = generating.await?;
-    let finishing = prepared
-        .run
-        .finish(filter)
-        .instrument(info_span!(target: "riad_services", "postprocess"));
-    let ending = meter.record_result(finishing.await)?;
-    send_text(events, number, ending.text, Vec::new())?;
+    let citations = match choice.filter {
+        None => Vec::new(),
+        Some(filter) => {
+            let finishing = prepared
+                .run
+                .finish(filter)
+                .instrument(info_span!(target: "riad_services", "postprocess"));
+            let ending = meter.record_result(finishing.await)?;
+            send_text(events, number, ending.text, Vec::new())?;
+            ending.citations
+        }
+    };
     send(
         events,
         ChatEvent::ChoiceEnd {
             choice: number,
             finish: end.finish,
-            citations: ending.citations,
+            citations,
         },
     )?;
     Ok(end)
@@ -92,15 +100,14 @@ pub(super) async fn follow(
 
 async fn generate(
     prepared: &Prepared,
-    choice: usize,
-    filter: FilterId,
+    choice: &PreparedChoice,
     mut generation: GenerationStream,
     events: &Events,
 ) -> Result<GenerationEnd> {
-    let number = u32::try_from(choice).map_err(Error::internal)?;
+    let number = choice.number;
     let meter = &prepared.meter;
     let record_piece = || {
-        if choice == 0 {
+        if number == 0 {
             meter.record_piece();
         }
     };
@@ -114,9 +121,11 @@ async fn generate(
             }
             Some(Ok(GenerationEvent::Piece(piece))) => {
                 record_piece();
-                let text = match piece.text.is_empty() {
-                    true => String::new(),
-                    false => meter.record_result(prepared.run.push(filter, &piece.text).await)?,
+                let text = match choice.filter {
+                    Some(filter) if !piece.text.is_empty() => {
+                        meter.record_result(prepared.run.push(filter, &piece.text).await)?
+                    }
+                    Some(_) | None => piece.text,
                 };
                 send_text(events, number, text, piece.logprobs)?;
             }
@@ -125,7 +134,7 @@ async fn generate(
                 send(events, ChatEvent::ToolCall { choice: number, piece })?;
             }
             Some(Ok(GenerationEvent::End(end))) => {
-                if choice == 0 {
+                if number == 0 {
                     meter.record_generation_end(&end);
                 }
                 return Ok(end);

@@ -26,7 +26,7 @@ pub struct ToolCall {
 
 /// A conversation, and where it was last asked something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     messages: Vec<Message>,
     /// Messages up to the last question, which is the user's. What follows it is what was done for an answer so far.
     asked: usize,

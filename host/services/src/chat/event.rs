@@ -7,11 +7,11 @@ use riad_core::{
     receipt::SignedReceipt,
 };
 
-/// Tokens as OpenAI counts them: of the prompt once, however many choices there are. The receipt has what the engine read.
+/// Tokens as OpenAI counts them: of each prompt once, however many choices it has. The receipt has what the engine read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AnswerUsage {
     pub prompt_tokens: u64,
-    /// Of the prompt, those that the first choice found in the prefix cache.
+    /// Of the prompts, those that their first choices found in the prefix cache.
     pub cached_tokens: u64,
     /// Of the completion's tokens in all choices. `None` if the model does not reason.
     pub reasoning_tokens: Option<u64>,

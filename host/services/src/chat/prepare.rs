@@ -1,23 +1,21 @@
 //! From a valid request to a running generation: budget, room, adapter, pipeline, prompt, queue.
 
 use super::{
-    Tools, ValidRequest, choice,
-    prepared::{self, Prepared},
-    size,
+    ValidRequest, choice,
+    prepared::{self, Prepared, PreparedChoice},
+    prompt::{self, BuiltPrompt},
 };
 use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
-    Digest, Error, ErrorKind, Result, TenantPass,
-    chat::{Grammar, Message, OutputFormat},
+    Digest, Error, Result, TenantPass,
+    chat::{Grammar, OutputFormat},
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
-    ports::{EncodedPrompt, GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
+    ports::{GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
     price::Usage,
-    profile::ModelProfile,
 };
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument, info_span};
 
 /// A request whose first generation runs.
 pub(super) struct Started {
@@ -75,6 +73,9 @@ async fn start(
     if request.tools().is_some() && !may_show_unfiltered {
         return Err(calls_may_not_be_shown());
     }
+    if !request.prompts().is_empty() && !is_standard(shared, &plan, Stage::Prompting) {
+        return Err(prompts_may_not_be_passed_by());
+    }
     meter.set_plugins(plugins);
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
@@ -89,108 +90,77 @@ async fn start(
         .into();
     meter.attach_guests(&run);
 
-    let profile = shared.engine.profile();
-    // The pipeline fills what these leave.
-    let others: Vec<Message> = request
-        .tools()
-        .map(Tools::message)
-        .into_iter()
-        .chain(request.after().iter().cloned())
-        .collect();
-    let taken = match others.is_empty() {
-        true => 0,
-        false => {
-            size::check_prompt(shared.engine.as_ref(), &others)?;
-            meter
-                .record_engine_result(encode(shared, pass, &meter, &others).await)?
-                .count()
-        }
-    };
-    let mut stage_request = StageRequest {
-        messages: request.asked().to_vec(),
-        profile: ModelProfile {
-            context_tokens: profile.context_tokens.saturating_sub(taken),
-            prompt_tokens: profile.prompt_tokens.saturating_sub(taken),
-            ..profile.clone()
-        },
-        max_tokens: request.max_tokens(),
-    };
-    let passages = run
-        .retrieve(&stage_request)
-        .instrument(info_span!(target: "riad_services", "retrieve"))
-        .await?;
-    let building = run.build_prompt(&stage_request, &passages);
-    let mut prompt = building
-        .instrument(info_span!(target: "riad_services", "build_prompt"))
-        .await?;
-    if prompt.messages.is_empty() {
-        return Err(Error::new(
-            ErrorKind::PluginFailed,
-            "the prompting stage of this room returned no messages",
-        ));
-    }
-    prompt.messages.extend_from_slice(request.after());
-    if let Some(tools) = request.tools() {
-        tools.offer(&mut prompt.messages);
-    }
-    size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
-    let encoding = encode(shared, pass, &meter, &prompt.messages);
-    let encoded = encoding
-        .instrument(info_span!(target: "riad_services", "count_prompt"))
-        .await;
-    let encoded = meter.record_engine_result(encoded)?;
-    let prompt_tokens = encoded.count();
-    let mut sampling = request.fit(prompt_tokens, profile.context_tokens)?;
+    let prompts = prompt::build(shared, pass, &meter, run.as_ref(), &request).await?;
+    let counts = || prompts.iter().map(|prompt| prompt.encoded.count());
+    let longest = counts().max().unwrap_or(0);
+    let mut sampling = request.fit(longest, shared.engine.profile().context_tokens)?;
     if let Some(format) = request.format() {
         sampling.grammar = Some(compile_grammar(shared, pass, &meter, &request, format).await?);
     }
 
     // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
-    stage_request.max_tokens = sampling.max_tokens;
-    let choices = u64::from(request.choices());
     let holding = meter.hold(Usage {
-        prompt_tokens: u64::from(prompt_tokens) * choices,
-        completion_tokens: u64::from(sampling.max_tokens) * choices,
+        prompt_tokens: counts().map(u64::from).sum::<u64>() * u64::from(request.n()),
+        completion_tokens: u64::from(sampling.max_tokens) * u64::from(request.choices()),
         ..Usage::default()
     });
-    let opening = async {
-        let mut filters = Vec::new();
-        for _ in 0..request.choices() {
-            filters.push(run.open_filter(&stage_request, &prompt).await?);
-        }
-        Ok(filters)
-    };
-    let ((), filters) = futures::try_join!(holding, opening)?;
+    // The standard stage is for answers to questions: it takes the space away with which a text goes on.
+    let filtered = request.prompts().is_empty() || !may_show_unfiltered;
+    let opening = open_choices(run.as_ref(), &prompts, &request, filtered, sampling.max_tokens);
+    let ((), choices) = futures::try_join!(holding, opening)?;
+    let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages).collect();
     let prepared = Prepared {
         shared: Arc::clone(shared),
         pass: pass.clone(),
         adapter,
         alias: request.model().adapter().cloned(),
-        prompt,
-        encoded,
+        passages,
         sampling,
         tier: request.tier(),
         deadline,
         shows_reasoning: may_show_unfiltered,
-        filters,
+        choices,
         run,
         meter,
     };
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
-    let first = choice::begin(&prepared, 0).await?;
+    let first = prepared.choices.first();
+    let first = first.ok_or_else(|| Error::internal("a request has no choices"))?;
+    let first = choice::begin(&prepared, first).await?;
     Ok(Started { prepared, first })
 }
 
-/// The tokens of a prompt. The handle keeps the request open as long as a processor works for it.
-async fn encode(
-    shared: &Arc<Shared>,
-    pass: &TenantPass,
-    meter: &RequestMeter,
-    messages: &[Message],
-) -> Result<EncodedPrompt> {
-    let (engine, messages) = (Arc::clone(&shared.engine), messages.to_vec());
-    let mut work = shared.work(pass).keep(meter.handle());
-    work.run(move || engine.encode(&messages)).await
+/// The choices of each prompt, with their stream filters.
+async fn open_choices(
+    run: &dyn PipelineRun,
+    prompts: &[BuiltPrompt],
+    request: &ValidRequest,
+    filtered: bool,
+    max_tokens: u32,
+) -> Result<Vec<PreparedChoice>> {
+    let mut choices = Vec::new();
+    for prompt in prompts {
+        let stage_request = StageRequest {
+            max_tokens,
+            ..prompt.request.clone()
+        };
+        let encoded = Arc::new(prompt.encoded.clone());
+        let text = prompt.prompt.messages.first().filter(|_| request.echo());
+        let text: Option<Arc<str>> = text.map(|message| message.content.as_str().into());
+        for of_prompt in 0..request.n() {
+            choices.push(PreparedChoice {
+                number: u32::try_from(choices.len()).map_err(Error::internal)?,
+                of_prompt,
+                prompt: Arc::clone(&encoded),
+                echo: text.clone(),
+                filter: match filtered {
+                    true => Some(run.open_filter(&stage_request, &prompt.prompt).await?),
+                    false => None,
+                },
+            });
+        }
+    }
+    Ok(choices)
 }
 
 async fn compile_grammar(
@@ -213,8 +183,12 @@ async fn compile_grammar(
 /// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of
 /// the tenant's may take words out of the answer, which they would still show. The standard stage changes no word.
 fn may_show_unfiltered(shared: &Shared, plan: &PipelinePlan) -> bool {
-    let postprocessing = plan.stages.get(&Stage::Postprocessing);
-    postprocessing.is_some_and(|planned| planned.digest == shared.standard.digest)
+    is_standard(shared, plan, Stage::Postprocessing)
+}
+
+fn is_standard(shared: &Shared, plan: &PipelinePlan, stage: Stage) -> bool {
+    let planned = plan.stages.get(&stage);
+    planned.is_some_and(|planned| planned.digest == shared.standard.digest)
 }
 
 /// A request that asks for logprobs is refused. The reasoning is left out instead, because no request asks for it.
@@ -232,6 +206,15 @@ fn calls_may_not_be_shown() -> Error {
          standard pipeline serve the stage postprocessing",
     )
     .with_param("tools")
+}
+
+/// What a tenant's plugin tells the model, no key of the tenant's may leave out.
+fn prompts_may_not_be_passed_by() -> Error {
+    Error::invalid(
+        "a text that is continued as it is would pass by this room's prompting plugin; use /v1/chat/completions, or have the standard \
+         pipeline serve the stage prompting",
+    )
+    .with_param("prompt")
 }
 
 fn served_by((stage, component): (&Stage, &PlannedComponent)) -> (Stage, Digest) {

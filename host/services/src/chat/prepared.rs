@@ -5,7 +5,7 @@ use riad_core::{
     AdapterAlias, Error, ErrorKind, Result, TenantPass,
     adapter::AdapterSource,
     chat::Sampling,
-    plugin::Prompt,
+    document::Passage,
     policy::Tier,
     ports::{EncodedPrompt, FilterId, PipelineRun},
 };
@@ -19,17 +19,29 @@ pub(super) struct Prepared {
     pub adapter: Option<AdapterSource>,
     /// The adapter's name.
     pub alias: Option<AdapterAlias>,
-    pub prompt: Prompt,
-    pub encoded: EncodedPrompt,
+    /// That the prompt has.
+    pub passages: Vec<Passage>,
     pub sampling: Sampling,
     pub tier: Tier,
     pub deadline: Instant,
     /// Whether the client may read what no stream filter has read.
     pub shows_reasoning: bool,
-    /// One per choice.
-    pub filters: Vec<FilterId>,
+    /// At least one; those of a prompt follow each other.
+    pub choices: Vec<PreparedChoice>,
     pub run: Arc<dyn PipelineRun>,
     pub meter: RequestMeter,
+}
+
+pub(super) struct PreparedChoice {
+    /// Counts the request's choices from 0.
+    pub number: u32,
+    /// Counts those of its prompt from 0.
+    pub of_prompt: u32,
+    pub prompt: Arc<EncodedPrompt>,
+    /// The prompt's text, if the answer begins with it.
+    pub echo: Option<Arc<str>>,
+    /// `None` lets every text through.
+    pub filter: Option<FilterId>,
 }
 
 impl Prepared {

@@ -4,6 +4,7 @@ use super::{
     conversation::{ChatMessage, Conversation},
     tools::{OfferedTool, ToolChoice, Tools},
 };
+use crate::text::Text;
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, Result,
     chat::{Message, OutputFormat, Sampling},
@@ -52,28 +53,103 @@ pub struct ChatRequest {
     pub service_tier: Option<Tier>,
 }
 
+/// Texts to continue as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletionRequest {
+    pub prompts: Vec<Text>,
+    /// Whether each choice begins with its prompt.
+    pub echo: bool,
+    /// The rest of it. What it says of messages and tools is not used.
+    pub sampling: ChatRequest,
+}
+
 /// A chat request that was found to be well-formed; only [`ValidRequest::check`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidRequest {
     model: ModelName,
-    conversation: Conversation,
+    input: Input,
     sampling: Sampling,
     format: Option<OutputFormat>,
     tools: Option<Tools>,
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
-    choices: u32,
+    /// Of each prompt.
+    n: u32,
     tier: Tier,
     /// Tokens that prompt and completion may have together, if the tenant may have fewer than the model.
     context_limit: Option<u32>,
 }
 
+/// What is to be answered or continued.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Input {
+    Conversation(Conversation),
+    Prompts {
+        /// At least one text, each to be continued as it is.
+        texts: Vec<Text>,
+        echo: bool,
+    },
+}
+
 impl ValidRequest {
     /// # Errors
     /// `ModelNotFound`, `ContextTooLong` or `InvalidRequest` with the field as its param.
-    pub fn check(request: ChatRequest, profile: &ModelProfile, limits: &Limits, tenant: &TenantLimits) -> Result<Self> {
+    pub fn check(
+        mut request: ChatRequest,
+        profile: &ModelProfile,
+        limits: &Limits,
+        tenant: &TenantLimits,
+    ) -> Result<Self> {
+        let messages = std::mem::take(&mut request.messages);
+        let conversation = || Ok(Input::Conversation(Conversation::read(messages, limits)?));
+        Self::check_input(conversation, request, profile, limits, tenant)
+    }
+
+    /// A request to continue texts. Its messages are not used.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_completion(
+        request: CompletionRequest,
+        profile: &ModelProfile,
+        limits: &Limits,
+        tenant: &TenantLimits,
+    ) -> Result<Self> {
+        let most = limits.choices;
+        let CompletionRequest {
+            prompts: texts,
+            echo,
+            sampling,
+        } = request;
+        let input = || {
+            let is_empty = |prompt: &Text| match prompt {
+                Text::Words(words) => words.is_empty(),
+                Text::Tokens(tokens) => tokens.is_empty(),
+            };
+            if texts.is_empty() || texts.iter().any(is_empty) {
+                return Err(Error::invalid("prompt must have text in it").with_param("prompt"));
+            }
+            Ok(Input::Prompts { texts, echo })
+        };
+        let valid = Self::check_input(input, sampling, profile, limits, tenant)?;
+        match valid.choices() > most {
+            true => Err(Error::invalid(format!(
+                "prompt may have up to {most} texts, times n; send the others in requests of their own"
+            ))
+            .with_param("prompt")),
+            false => Ok(valid),
+        }
+    }
+
+    fn check_input(
+        input: impl FnOnce() -> Result<Input>,
+        request: ChatRequest,
+        profile: &ModelProfile,
+        limits: &Limits,
+        tenant: &TenantLimits,
+    ) -> Result<Self> {
         let model = ModelName::parse(&profile.id, &request.model)?;
-        let conversation = Conversation::read(request.messages, limits)?;
+        let input = input()?;
         let context = profile.context_tokens;
         if request.max_tokens == Some(0) {
             return Err(Error::invalid("max_tokens must be at least 1").with_param("max_tokens"));
@@ -91,8 +167,8 @@ impl ValidRequest {
             );
         }
         let context_limit = tenant.context_tokens.filter(|most| *most < context);
-        let choices = request.n.unwrap_or(1);
-        if !(1..=limits.choices).contains(&choices) {
+        let n = request.n.unwrap_or(1);
+        if !(1..=limits.choices).contains(&n) {
             return Err(Error::invalid(format!("n must be 1 to {}", limits.choices)).with_param("n"));
         }
         let is_usable = |stop: &String| (1..=STOP_BYTES).contains(&stop.len());
@@ -143,12 +219,12 @@ impl ValidRequest {
         };
         Ok(Self {
             model,
-            conversation,
+            input,
             sampling,
             format: format.or_else(|| tools.as_ref()?.format()),
             tools,
             max_tokens_given: request.max_tokens.is_some(),
-            choices,
+            n,
             tier: check_tier(request.service_tier, tenant.service_tier)?,
             context_limit,
         })
@@ -159,26 +235,59 @@ impl ValidRequest {
         &self.model
     }
 
+    pub(super) fn input(&self) -> &Input {
+        &self.input
+    }
+
+    fn conversation(&self) -> Option<&Conversation> {
+        match &self.input {
+            Input::Conversation(conversation) => Some(conversation),
+            Input::Prompts { .. } => None,
+        }
+    }
+
     #[must_use]
     pub fn messages(&self) -> &[Message] {
-        self.conversation.messages()
+        self.conversation().map(Conversation::messages).unwrap_or_default()
     }
 
     /// What a pipeline is given: the messages up to the last question, which is the user's.
     #[must_use]
     pub fn asked(&self) -> &[Message] {
-        self.conversation.asked()
+        self.conversation().map(Conversation::asked).unwrap_or_default()
     }
 
     /// What came after the question, and goes behind the pipeline's prompt.
     #[must_use]
     pub fn after(&self) -> &[Message] {
-        self.conversation.after()
+        self.conversation().map(Conversation::after).unwrap_or_default()
+    }
+
+    /// Texts to continue. None if a conversation is to be answered.
+    #[must_use]
+    pub fn prompts(&self) -> &[Text] {
+        match &self.input {
+            Input::Conversation(_) => &[],
+            Input::Prompts { texts, .. } => texts,
+        }
     }
 
     #[must_use]
+    pub fn echo(&self) -> bool {
+        matches!(self.input, Input::Prompts { echo: true, .. })
+    }
+
+    /// Of each prompt; a conversation has one.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        self.n
+    }
+
+    /// Of all prompts together.
+    #[must_use]
     pub fn choices(&self) -> u32 {
-        self.choices
+        let prompts = u32::try_from(self.prompts().len().max(1)).unwrap_or(u32::MAX);
+        self.n.saturating_mul(prompts)
     }
 
     #[must_use]

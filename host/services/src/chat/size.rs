@@ -21,7 +21,7 @@ pub(super) fn check_request(engine: &dyn ChatEngine, messages: &[Message]) -> Re
 ///
 /// # Errors
 /// `ContextTooLong` with both numbers.
-pub(super) fn check_prompt(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
+pub(crate) fn check_prompt(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
     check(engine, total(messages), most(engine))
 }
 

@@ -83,23 +83,26 @@ pub(super) fn spawn(started: Started) -> ChatStream {
 
 async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) -> Result<AnswerUsage> {
     let mut first = Some(first);
-    let choices = prepared.filters.iter().enumerate().map(|(choice, filter)| {
+    let choices = prepared.choices.iter().map(|choice| {
         let running = first.take();
         async move {
             let generation = match running {
                 Some(generation) => generation,
                 None => choice::begin(prepared, choice).await?,
             };
-            choice::follow(prepared, choice, *filter, generation, events).await
+            choice::follow(prepared, choice, generation, events).await
         }
     });
     // The first error drops the other choices, which cancels them.
     let ends = try_join_all(choices).await?;
     let reasoning_tokens = ends.iter().filter_map(|end| end.reasoning_tokens.map(u64::from));
-    let first = ends.first().map(|end| end.usage).unwrap_or_default();
+    let of_prompts = || {
+        let choices = prepared.choices.iter().zip(&ends);
+        choices.filter_map(|(choice, end)| (choice.of_prompt == 0).then_some(end.usage))
+    };
     Ok(AnswerUsage {
-        prompt_tokens: first.prompt_tokens.into(),
-        cached_tokens: first.cached_tokens.into(),
+        prompt_tokens: of_prompts().map(|usage| u64::from(usage.prompt_tokens)).sum(),
+        cached_tokens: of_prompts().map(|usage| u64::from(usage.cached_tokens)).sum(),
         reasoning_tokens: reasoning_tokens.reduce(u64::saturating_add),
     })
 }
@@ -107,7 +110,7 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
 async fn end(prepared: &Prepared, usage: AnswerUsage) -> Result<ChatEvent> {
     Ok(ChatEvent::End {
         receipt: prepared.meter.settle().await?,
-        passages: prepared.prompt.passages.clone(),
+        passages: prepared.passages.clone(),
         usage,
     })
 }

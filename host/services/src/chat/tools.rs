@@ -3,14 +3,13 @@
 
 use riad_core::{
     Error, Result,
-    chat::{Message, OutputFormat, Role, Tool, ToolUse},
+    chat::{Message, OutputFormat, Role, Tool, ToolUse, is_function_name},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// OpenAI's bounds.
+/// OpenAI's bound.
 const TOOLS_MAX: usize = 128;
-const NAME_MAX: usize = 64;
 /// Of all tools together. They are a part of the prompt, and compiled where a call is required.
 const BYTES_MAX: usize = 128 << 10;
 
@@ -72,12 +71,8 @@ impl Tools {
             let wrong = |member: &str, text: String| {
                 Err(Error::invalid(text).with_param(format!("tools[{index}].function.{member}")))
             };
-            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-            if !(1..=NAME_MAX).contains(&tool.name.len()) || !tool.name.bytes().all(is_allowed) {
-                return wrong(
-                    "name",
-                    format!("a function's name has 1 to {NAME_MAX} letters, digits, _ and -"),
-                );
+            if !is_function_name(&tool.name) {
+                return wrong("name", "a function's name has 1 to 64 letters, digits, _ and -".into());
             }
             if !names.insert(tool.name.clone()) {
                 return wrong(

@@ -4,7 +4,7 @@ use reqwest::{
     Method, RequestBuilder,
     multipart::{Form, Part},
 };
-use riad_end_to_end::{Caller, EMBEDDER, Tenant, TestHost, files};
+use riad_end_to_end::{Caller, EMBEDDER, MODEL, Tenant, TestHost, files};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -31,6 +31,9 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/v1/models/{model}", Needs::Tenant),
     ("GET", "/v1/models/{owner}/{model}", Needs::Tenant),
     ("POST", "/v1/chat/completions", Write("chat")),
+    ("POST", "/v1/completions", Write("chat")),
+    ("POST", "/v1/tokenize", Read("chat")),
+    ("POST", "/v1/detokenize", Read("chat")),
     ("POST", "/v1/embeddings", Write("chat")),
     ("POST", "/v1/documents", Write("documents")),
     ("GET", "/v1/documents", Read("documents")),
@@ -99,6 +102,10 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
     let request = caller.request(method.parse::<Method>().unwrap(), &format!("{filled}{query}"));
     match (method, path) {
         ("POST", "/v1/chat/completions") => request.json(&super::hello().body(false)),
+        ("POST", "/v1/completions" | "/v1/tokenize") => {
+            request.json(&json!({"model": MODEL, "prompt": "x", "max_tokens": 1}))
+        }
+        ("POST", "/v1/detokenize") => request.json(&json!({"model": MODEL, "tokens": [1]})),
         ("POST", "/v1/embeddings") => request.json(&json!({"model": EMBEDDER, "input": "x"})),
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
         ("POST", "/v1/search") => request.json(&json!({"query": "text"})),

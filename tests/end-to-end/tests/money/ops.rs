@@ -14,6 +14,7 @@ use riad_services::{
     documents::DocumentRequest,
     embeddings::EmbeddingRequest,
     search::SearchRequest,
+    text::Text,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -126,7 +127,7 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
             }
             let request = EmbeddingRequest {
                 model: "words".into(),
-                input,
+                input: input.into_iter().map(Text::Words).collect(),
             };
             let embeddings = services.embeddings().embed(pass, request).await?;
             assert_eq!(

@@ -36,6 +36,7 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
     ));
     attempts.extend(searches(target));
     attempts.extend(chats(target));
+    attempts.extend(completions(target));
     if let Some(embedder) = &own.embedder {
         let body = json!({"model": embedder, "input": target.question()});
         attempts.push(served(
@@ -99,6 +100,30 @@ fn chats(target: &Target<'_>) -> Vec<Attempt> {
         Request::post("/v1/chat/completions", &many),
     ));
     attempts
+}
+
+fn completions(target: &Target<'_>) -> Vec<Attempt> {
+    let model = &target.own.model;
+    let body = json!({"model": model, "prompt": target.question(), "temperature": 0, "max_tokens": 32});
+    let text = json!({"model": model, "prompt": target.needle});
+    let tokens = json!({"model": model, "tokens": [1, 2, 3, 40, 41]});
+    vec![
+        served(
+            "POST /v1/completions",
+            "continue a question about A",
+            Request::post("/v1/completions", &body),
+        ),
+        served(
+            "POST /v1/tokenize",
+            "the tokens of A's word",
+            Request::post("/v1/tokenize", &text),
+        ),
+        served(
+            "POST /v1/detokenize",
+            "some tokens",
+            Request::post("/v1/detokenize", &tokens),
+        ),
+    ]
 }
 
 pub fn served(endpoint: &'static str, what: &str, request: Request) -> Attempt {

@@ -104,6 +104,18 @@ fn models(target: &Target<'_>) -> Vec<Attempt> {
             &format!("the model {name:?} behind its owner"),
             Request::get(format!("/v1/models/{}/{}", a.tenant, name.replace('/', "%2F"))),
         ));
+        let text = json!({"model": name, "prompt": "Hello", "tokens": [1]});
+        for (endpoint, path) in [
+            ("POST /v1/completions", "/v1/completions"),
+            ("POST /v1/tokenize", "/v1/tokenize"),
+            ("POST /v1/detokenize", "/v1/detokenize"),
+        ] {
+            attempts.push(absent(
+                endpoint,
+                &format!("the model {name:?}"),
+                Request::post(path, &text),
+            ));
+        }
         let embed = Request::post("/v1/embeddings", &json!({"model": name, "input": "Hello"}));
         attempts.push(absent("POST /v1/embeddings", &format!("embed with {name:?}"), embed));
     }

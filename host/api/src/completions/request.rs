@@ -1,0 +1,86 @@
+//! Reads a request to continue texts. A member that would change the answer and is not supported is refused by name.
+
+use riad_api_types::{
+    completions::CompletionRequest,
+    embeddings::{Input, Text},
+};
+use riad_core::{Error, Result};
+use riad_services::{
+    chat::{self, ChatRequest},
+    text,
+};
+
+/// OpenAI's, where a request does not say how many tokens it wants.
+const MAX_TOKENS: u32 = 16;
+
+/// How the answer is to be sent.
+pub(super) struct Output {
+    pub stream: bool,
+    pub logprobs: bool,
+    pub include_usage: bool,
+    pub choices: u32,
+}
+
+/// # Errors
+/// `InvalidRequest` names a member that would change the answer and is not supported.
+pub(super) fn read(body: CompletionRequest) -> Result<(chat::CompletionRequest, Output)> {
+    let n = body.n.unwrap_or(1);
+    let is_none = |value: &serde_json::Value| value.as_str().is_some_and(str::is_empty);
+    if body.suffix.is_some_and(|suffix| !is_none(&suffix)) {
+        return Err(Error::invalid("suffix is not supported; leave it out").with_param("suffix"));
+    }
+    if body.best_of.is_some_and(|best_of| best_of != n) {
+        return Err(
+            Error::invalid("best_of is not supported; leave it out, or give it n's value").with_param("best_of"),
+        );
+    }
+    let echo = body.echo.unwrap_or(false);
+    if echo && body.logprobs.is_some() {
+        let message = "echo cannot be used with logprobs, because the prompt's are not known; leave one of them out";
+        return Err(Error::invalid(message).with_param("echo"));
+    }
+    let prompts = read_texts(body.prompt);
+    let output = Output {
+        stream: body.stream.unwrap_or(false),
+        logprobs: body.logprobs.is_some(),
+        include_usage: body
+            .stream_options
+            .and_then(|options| options.include_usage)
+            .unwrap_or(false),
+        choices: n.saturating_mul(u32::try_from(prompts.len()).unwrap_or(u32::MAX)),
+    };
+    let sampling = ChatRequest {
+        model: body.model,
+        max_tokens: Some(body.max_tokens.unwrap_or(MAX_TOKENS)),
+        temperature: body.temperature,
+        top_p: body.top_p,
+        top_k: body.top_k,
+        min_p: body.min_p,
+        frequency_penalty: body.frequency_penalty,
+        presence_penalty: body.presence_penalty,
+        repetition_penalty: body.repetition_penalty,
+        stop: body.stop.map(|stop| stop.0).unwrap_or_default(),
+        n: Some(n),
+        // Any 64 bits are a seed.
+        seed: body.seed.map(i64::cast_unsigned),
+        logprobs: Some(body.logprobs.is_some()),
+        top_logprobs: body.logprobs,
+        logit_bias: body.logit_bias.unwrap_or_default(),
+        service_tier: crate::chat::read_tier(body.service_tier.as_deref())?,
+        ..ChatRequest::default()
+    };
+    let request = chat::CompletionRequest {
+        prompts,
+        echo,
+        sampling,
+    };
+    Ok((request, output))
+}
+
+pub(crate) fn read_texts(input: Input) -> Vec<text::Text> {
+    let read = |text| match text {
+        Text::Words(words) => text::Text::Words(words),
+        Text::Tokens(tokens) => text::Text::Tokens(tokens),
+    };
+    input.0.into_iter().map(read).collect()
+}

@@ -1,0 +1,143 @@
+//! The prompts of a request: what the room's pipeline builds of a conversation, or texts as they are. Not here: what follows them
+//! (`choice`).
+
+use super::{Tools, ValidRequest, request::Input, size};
+use crate::{metering::RequestMeter, shared::Shared, text::Text};
+use riad_core::{
+    Error, ErrorKind, Result, TenantPass,
+    chat::Message,
+    plugin::{Prompt, StageRequest},
+    ports::{ChatEngine, EncodedPrompt, PipelineRun},
+    profile::ModelProfile,
+};
+use std::sync::Arc;
+use tracing::{Instrument, info_span};
+
+/// A prompt as the model reads it, and what the stream filters of its answers are told.
+pub(super) struct BuiltPrompt {
+    pub request: StageRequest,
+    pub prompt: Prompt,
+    pub encoded: EncodedPrompt,
+}
+
+/// The prompts of the request, at least one.
+pub(super) async fn build(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    run: &dyn PipelineRun,
+    request: &ValidRequest,
+) -> Result<Vec<BuiltPrompt>> {
+    match request.input() {
+        Input::Conversation(_) => Ok(vec![of_conversation(shared, pass, meter, run, request).await?]),
+        Input::Prompts { texts, .. } => {
+            let mut prompts = Vec::with_capacity(texts.len());
+            for text in texts {
+                prompts.push(of_text(shared, pass, meter, text, request.max_tokens()).await?);
+            }
+            Ok(prompts)
+        }
+    }
+}
+
+async fn of_conversation(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    run: &dyn PipelineRun,
+    request: &ValidRequest,
+) -> Result<BuiltPrompt> {
+    let profile = shared.engine.profile();
+    // The pipeline fills what these leave.
+    let others: Vec<Message> = request
+        .tools()
+        .map(Tools::message)
+        .into_iter()
+        .chain(request.after().iter().cloned())
+        .collect();
+    let taken = match others.is_empty() {
+        true => 0,
+        false => {
+            size::check_prompt(shared.engine.as_ref(), &others)?;
+            encode(shared, pass, meter, move |engine| engine.encode(&others))
+                .await?
+                .count()
+        }
+    };
+    let stage_request = StageRequest {
+        messages: request.asked().to_vec(),
+        profile: ModelProfile {
+            context_tokens: profile.context_tokens.saturating_sub(taken),
+            prompt_tokens: profile.prompt_tokens.saturating_sub(taken),
+            ..profile.clone()
+        },
+        max_tokens: request.max_tokens(),
+    };
+    let passages = run
+        .retrieve(&stage_request)
+        .instrument(info_span!(target: "riad_services", "retrieve"))
+        .await?;
+    let building = run.build_prompt(&stage_request, &passages);
+    let mut prompt = building
+        .instrument(info_span!(target: "riad_services", "build_prompt"))
+        .await?;
+    if prompt.messages.is_empty() {
+        return Err(Error::new(
+            ErrorKind::PluginFailed,
+            "the prompting stage of this room returned no messages",
+        ));
+    }
+    prompt.messages.extend_from_slice(request.after());
+    if let Some(tools) = request.tools() {
+        tools.offer(&mut prompt.messages);
+    }
+    size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
+    let messages = prompt.messages.clone();
+    let encoded = encode(shared, pass, meter, move |engine| engine.encode(&messages)).await?;
+    Ok(BuiltPrompt {
+        request: stage_request,
+        prompt,
+        encoded,
+    })
+}
+
+async fn of_text(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    text: &Text,
+    max_tokens: u32,
+) -> Result<BuiltPrompt> {
+    let text = text.clone();
+    let read = move |engine: &dyn ChatEngine| text.read(engine).map_err(|error| error.with_param("prompt"));
+    let (words, encoded) = encode(shared, pass, meter, read).await?;
+    let messages = vec![Message::user(words)];
+    Ok(BuiltPrompt {
+        request: StageRequest {
+            messages: messages.clone(),
+            profile: shared.engine.profile().clone(),
+            max_tokens,
+        },
+        prompt: Prompt {
+            messages,
+            passages: Vec::new(),
+        },
+        encoded,
+    })
+}
+
+/// Has a worker encode something. The handle keeps the request open as long as a processor works for it.
+async fn encode<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: &RequestMeter,
+    encode: impl FnOnce(&dyn ChatEngine) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let engine = Arc::clone(&shared.engine);
+    let mut work = shared.work(pass).keep(meter.handle());
+    let encoding = work.run(move || encode(engine.as_ref()));
+    let encoded = encoding
+        .instrument(info_span!(target: "riad_services", "count_prompt"))
+        .await;
+    meter.record_engine_result(encoded)
+}
