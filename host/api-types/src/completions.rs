@@ -7,11 +7,12 @@ use crate::{
 };
 use riad_core::chat::TokenLogprobs;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap};
 use utoipa::ToSchema;
 
-/// A text that the model continues as it is: without retrieval, prompt building and a chat template.
+/// A text that the model continues as it is: without retrieval, prompt building and a chat template. Members that are not listed are
+/// ignored or refused as in a chat; `suffix` and `best_of` are refused.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct CompletionRequest {
     /// `<base>` or `<base>:<adapter alias>`
@@ -64,12 +65,10 @@ pub struct CompletionRequest {
     /// As in a chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// Members that are not listed, so that the server can refuse some of them by name.
     #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suffix: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best_of: Option<u32>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// An answer, or a piece of one.

@@ -2,7 +2,7 @@
 
 use crate::nulls;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use utoipa::{
     ToSchema,
@@ -12,7 +12,9 @@ use utoipa::{
     },
 };
 
-/// Fields of OpenAI's that are not listed are ignored.
+/// Members that are not listed are ignored (OpenAI's `user` is the only one of its own), but for those of other servers that would
+/// change the vectors, such as `instruction`, `normalize: false` or `output_dimension`: they are refused with 400. The model makes no
+/// difference between questions and passages, so that `input_type` changes nothing.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct EmbeddingRequest {
     pub model: String,
@@ -24,6 +26,10 @@ pub struct EmbeddingRequest {
     /// At most what the model has: the first so many, made a unit vector again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<usize>,
+    /// Members that are not listed, so that the server can refuse some of them by name.
+    #[schema(ignore)]
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Texts to embed. Read from a string, a list of strings, or tokens: a list of numbers, or a list of such lists.

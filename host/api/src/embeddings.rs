@@ -6,6 +6,7 @@ use crate::{
     completions::read_texts,
     error::{ApiResult, Failures},
     state::AppState,
+    unsupported,
 };
 use axum::{Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -21,6 +22,7 @@ pub(crate) async fn create_embeddings(
     Tenant(pass): Tenant,
     JsonBody(body): JsonBody<EmbeddingRequest>,
 ) -> ApiResult<Json<EmbeddingList>> {
+    unsupported::refuse(&body.other, unsupported::EMBEDDINGS)?;
     let service = state.services.embeddings();
     let (most, dimensions) = (service.dimensions(), body.dimensions);
     if dimensions.is_some_and(|dimensions| !(1..=most).contains(&dimensions)) {

@@ -43,6 +43,7 @@ mod state;
 mod tasks;
 mod tenants;
 mod tokens;
+mod unsupported;
 mod uploads;
 mod usage;
 

@@ -1,8 +1,8 @@
-//! What a chat request says. Members that the server refuses are named here too, so that it can say which one it was.
+//! What a chat request says. Which of the members that have no field are refused, the server decides (`api`).
 
 use crate::strings;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use utoipa::{
     ToSchema,
@@ -12,7 +12,15 @@ use utoipa::{
     },
 };
 
-/// Fields that are not listed are ignored, or refused if ignoring them would change the answer (such as `functions`).
+/// Members that are not listed:
+///
+/// - Ignored, because they change nothing here: `user`, `metadata`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`,
+///   `stream_options.include_obfuscation`, `name` and `tool_call_id` of a message.
+/// - Refused with 400, where ignoring them would change what the client gets: others of OpenAI's (`functions`, `function_call`,
+///   `modalities`, `audio`, `prediction`, `reasoning_effort`, `store`, `verbosity`, `web_search_options`), and those of other servers
+///   (such as `min_tokens`, `ignore_eos`, `guided_json`, `chat_template_kwargs`). Their defaults are accepted: `store: false`,
+///   `verbosity: "medium"`, `modalities: ["text"]`, `min_tokens: 0`.
+/// - Ignored, because nobody's request type is known to have them: all others, since clients send many.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 pub struct ChatCompletionRequest {
     /// `<base>` or `<base>:<adapter alias>`
@@ -77,29 +85,18 @@ pub struct ChatCompletionRequest {
     /// Whether there may be several calls in one answer; true if it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub functions: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub function_call: Option<Value>,
     /// What the answer must be. It is written so that it cannot be anything else, but may be cut off by `max_tokens`
     /// (`finish_reason` is `length` then). A model's reasoning is free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
+    /// Members that are not listed, so that the server can refuse some of them by name.
     #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modalities: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audio: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub web_search_options: Option<Value>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "ReadFormat")]
 pub enum ResponseFormat {
     Text,
     /// Any JSON object.
@@ -107,6 +104,35 @@ pub enum ResponseFormat {
     JsonSchema {
         json_schema: JsonSchemaFormat,
     },
+}
+
+/// A [`ResponseFormat`] as it is read: serde does not tell where inside of a tagged enum an error is.
+#[derive(Deserialize)]
+struct ReadFormat {
+    r#type: FormatType,
+    json_schema: Option<JsonSchemaFormat>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FormatType {
+    Text,
+    JsonObject,
+    JsonSchema,
+}
+
+impl TryFrom<ReadFormat> for ResponseFormat {
+    type Error = &'static str;
+
+    fn try_from(format: ReadFormat) -> Result<Self, Self::Error> {
+        match (format.r#type, format.json_schema) {
+            (FormatType::Text, _) => Ok(Self::Text),
+            (FormatType::JsonObject, _) => Ok(Self::JsonObject),
+            (FormatType::JsonSchema, Some(json_schema)) => Ok(Self::JsonSchema { json_schema }),
+            // In serde's words, of which the server makes the name of the member.
+            (FormatType::JsonSchema, None) => Err("missing field `json_schema`"),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -186,6 +212,17 @@ pub struct ChatMessage {
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<Value>,
+    /// Of an assistant's message, as OpenAI answers it: the model reads it where there is no content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// OpenAI's, for an answer that was spoken. Refused.
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Value>,
+    /// Of other servers: whether the answer goes on where this message ends. Refused.
+    #[schema(ignore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Value>,
 }
 
 #[derive(Default, Serialize, Deserialize, ToSchema)]

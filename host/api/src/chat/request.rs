@@ -1,6 +1,6 @@
-//! Reads a chat request. A field that would change the answer and is not supported is refused by name; other unknown fields are
-//! ignored, because clients send many. Not here: ranges and limits (`services`).
+//! Reads a chat request. Not here: members that are refused (`unsupported`), ranges and limits (`services`).
 
+use crate::unsupported;
 use riad_api_types::chat::{self as types, ChatCompletionRequest, JsonSchemaFormat, ResponseFormat};
 use riad_core::{
     Error, Result,
@@ -23,7 +23,7 @@ pub(super) struct Output {
 /// # Errors
 /// `InvalidRequest` names a field that would change the answer and is not supported.
 pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)> {
-    reject_unsupported_fields(&body)?;
+    unsupported::refuse(&body.other, unsupported::CHAT)?;
     let output = Output {
         stream: body.stream.unwrap_or(false),
         logprobs: body.logprobs.unwrap_or(false),
@@ -61,34 +61,21 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
     Ok((request, output))
 }
 
-fn reject_unsupported_fields(body: &ChatCompletionRequest) -> Result<()> {
-    let is_none = |value: &Value| value == "none" || is_empty(value);
-    let only_text = |value: &Value| *value == serde_json::json!(["text"]) || is_empty(value);
-    let is_set =
-        |value: &Option<Value>, harmless: &dyn Fn(&Value) -> bool| value.as_ref().is_some_and(|value| !harmless(value));
-    for (name, is_set) in [
-        ("functions", is_set(&body.functions, &is_empty)),
-        (
-            "function_call",
-            is_set(&body.function_call, &|v| is_none(v) || v == "auto"),
-        ),
-        ("modalities", is_set(&body.modalities, &only_text)),
-        ("audio", is_set(&body.audio, &is_empty)),
-        ("web_search_options", is_set(&body.web_search_options, &|_| false)),
-    ] {
-        if is_set {
-            return Err(unsupported(name));
-        }
-    }
-    Ok(())
-}
-
 pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<ChatMessage> {
     let wrong = |member: &str| {
         let param = format!("messages[{index}].{member}");
         let text = format!("{param} must have a function with a name and arguments");
         Error::invalid(text).with_param(param)
     };
+    for (name, is_set) in [
+        ("audio", message.audio.is_some()),
+        ("prefix", message.prefix.is_some_and(|value| value != false)),
+    ] {
+        if is_set {
+            let param = format!("messages[{index}].{name}");
+            return Err(Error::invalid(format!("{param} is not supported; leave it out")).with_param(param));
+        }
+    }
     let mut tool_calls = match message.tool_calls {
         None => Vec::new(),
         Some(calls) => {
@@ -102,7 +89,7 @@ pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<
     }
     Ok(ChatMessage {
         role: message.role,
-        content: message.content.map(|content| content.0),
+        content: message.content.map(|content| content.0).or(message.refusal),
         tool_calls,
     })
 }
@@ -196,12 +183,4 @@ pub(crate) fn read_tier(name: Option<&str>) -> Result<Option<Tier>> {
         .ok_or_else(|| {
             Error::invalid("service_tier must be auto, default, flex or priority").with_param("service_tier")
         })
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
-}
-
-fn unsupported(name: &str) -> Error {
-    Error::invalid(format!("{name} is not supported; leave it out")).with_param(name)
 }

@@ -1,5 +1,6 @@
-//! Reads a request to continue texts. A member that would change the answer and is not supported is refused by name.
+//! Reads a request to continue texts. Not here: members that are refused (`unsupported`), ranges and limits (`services`).
 
+use crate::unsupported;
 use riad_api_types::{
     completions::CompletionRequest,
     embeddings::{Input, Text},
@@ -25,15 +26,7 @@ pub(super) struct Output {
 /// `InvalidRequest` names a member that would change the answer and is not supported.
 pub(super) fn read(body: CompletionRequest) -> Result<(chat::CompletionRequest, Output)> {
     let n = body.n.unwrap_or(1);
-    let is_none = |value: &serde_json::Value| value.as_str().is_some_and(str::is_empty);
-    if body.suffix.is_some_and(|suffix| !is_none(&suffix)) {
-        return Err(Error::invalid("suffix is not supported; leave it out").with_param("suffix"));
-    }
-    if body.best_of.is_some_and(|best_of| best_of != n) {
-        return Err(
-            Error::invalid("best_of is not supported; leave it out, or give it n's value").with_param("best_of"),
-        );
-    }
+    unsupported::refuse(&body.other, unsupported::COMPLETION)?;
     let echo = body.echo.unwrap_or(false);
     if echo && body.logprobs.is_some() {
         let message = "echo cannot be used with logprobs, because the prompt's are not known; leave one of them out";

@@ -91,7 +91,6 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
 async fn a_body_of_another_shape_names_the_field() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
-    let unsupported = |name: &str, value: Value| chat(json!({name: value})).param(name).says(&[name, "leave it out"]);
     let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
     let schema = |name: &str, schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}});
     let raw = |text: &str| Case::new(Method::POST, PATH, Body::Raw("application/json", text.into()));
@@ -118,7 +117,9 @@ async fn a_body_of_another_shape_names_the_field() {
                 .param("stop")
                 .says(&["a string or a list of strings"]),
             chat(json!({"stream_options": true})).param("stream_options"),
-            unsupported("functions", json!([{"name": "f"}])),
+            chat(json!({"functions": [{"name": "f"}]}))
+                .param("functions")
+                .says(&["functions is not supported; use tools instead"]),
             chat(json!({"tools": [{"type": "custom", "function": {"name": "f"}}]}))
                 .param("tools[0].type")
                 .says(&["custom", "must be function"]),
@@ -143,6 +144,12 @@ async fn a_body_of_another_shape_names_the_field() {
             chat(json!({"response_format": {"type": "yaml"}}))
                 .param("response_format.type")
                 .says(&["yaml", "json_schema"]),
+            chat(json!({"response_format": {"type": "json_schema"}}))
+                .param("response_format.json_schema")
+                .says(&["missing"]),
+            chat(json!({"response_format": {"type": "json_schema", "json_schema": {}}}))
+                .param("response_format.json_schema.name")
+                .says(&["missing"]),
             chat(schema("", json!({"type": "object"})))
                 .param("response_format.json_schema.name")
                 .says(&["1 to 64"]),
