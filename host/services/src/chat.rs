@@ -24,7 +24,7 @@ pub use tools::{OfferedTool, ToolChoice, Tools};
 
 use crate::shared::Shared;
 use riad_core::{
-    Result, TenantPass,
+    Error, Result, TenantPass,
     grants::{Access, Scope},
 };
 use std::{sync::Arc, time::Duration};
@@ -58,17 +58,20 @@ impl ChatService {
         pass.require(Scope::Chat, Access::Write)?;
         let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
         let limits = &pass.policy().limits;
-        let valid = ValidRequest::check_completion(request, self.0.engine.profile(), &self.0.limits, limits)?;
+        // Members have other names than in a chat.
+        let named = |error: Error| match error.param() {
+            Some("messages") => error.with_param("prompt"),
+            Some("top_logprobs") => error.with_param("logprobs"),
+            Some(_) | None => error,
+        };
+        let valid = ValidRequest::check_completion(request, self.0.engine.profile(), &self.0.limits, limits);
+        let valid = valid.map_err(named)?;
         for prompt in valid.prompts() {
             prompt
                 .check_size(self.0.engine.as_ref())
                 .map_err(|error| error.with_param("prompt"))?;
         }
         let started = prepare::prepare(&self.0, pass, valid, deadline).await;
-        let started = started.map_err(|error| match error.param() {
-            Some("messages") => error.with_param("prompt"),
-            Some(_) | None => error,
-        })?;
-        Ok(stream::spawn(started))
+        Ok(stream::spawn(started.map_err(named)?))
     }
 }

@@ -144,7 +144,7 @@ async fn what_cannot_be_continued_is_refused_by_name() {
         (json!({"suffix": "end"}), "suffix"),
         (json!({"best_of": 3}), "best_of"),
         (json!({"echo": true, "logprobs": 1}), "echo"),
-        (json!({"logprobs": 21}), "top_logprobs"),
+        (json!({"logprobs": 21}), "logprobs"),
         (json!({"prompt": ""}), "prompt"),
         (json!({"prompt": []}), "prompt"),
         (json!({"prompt": ["a", ""]}), "prompt"),
