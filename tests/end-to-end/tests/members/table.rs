@@ -129,7 +129,6 @@ fn assert_is_named(case: &str, answer: &Answer, pointer: &str) {
     }
     let param = answer.text("/error/param");
     assert!(!param.is_empty() && name.starts_with(&param), "{case}\n{}", answer.body);
-    assert!(answer.message().contains(&param), "{case}\n{}", answer.body);
 }
 
 /// The body with another value at the member's place.
