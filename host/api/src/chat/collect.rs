@@ -64,6 +64,7 @@ pub(super) async fn collect(
                 choice,
                 finish,
                 citations,
+                ..
             })) => {
                 if let Some(choice) = collected.get_mut(at(choice)) {
                     choice.end = Some((finish, citations));

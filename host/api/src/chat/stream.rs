@@ -111,6 +111,7 @@ impl ChunkWriter {
                 choice,
                 finish,
                 citations,
+                ..
             }) => {
                 let before = self.take_pending_end();
                 self.pending_end = Some(ChoiceEnd {

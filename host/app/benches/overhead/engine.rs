@@ -107,6 +107,7 @@ impl Running {
                 true => FinishReason::Length,
                 false => FinishReason::Stop,
             },
+            stop: None,
             usage: self.usage,
             reasoning_tokens: None,
             adapter_tensors: 0,

@@ -108,6 +108,8 @@ impl From<&str> for Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationEnd {
     pub finish: FinishReason,
+    /// The stop sequence that was met, if `finish` is `Stop` because of one.
+    pub stop: Option<String>,
     pub usage: TokenUsage,
     /// Of the completion's tokens, those of the reasoning and its markers. `None` if the model does not reason.
     pub reasoning_tokens: Option<u32>,

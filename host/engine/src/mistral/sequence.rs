@@ -29,6 +29,8 @@ pub(super) struct ActiveSequence {
     /// Of the content, as all that follows: stop sequences do not end a reasoning, and its tokens have no logprobs.
     tools: Option<Tools>,
     trimmer: StopTrimmer,
+    /// The stop sequence that ended the content.
+    stop: Option<String>,
     logprobs: PendingLogprobs,
     events: Events,
     max_tokens: usize,
@@ -69,6 +71,7 @@ impl ActiveSequence {
                 parallel: used.parallel,
             }),
             trimmer: StopTrimmer::new(&generation.sampling.stop),
+            stop: None,
             logprobs: PendingLogprobs::default(),
             events,
             max_tokens,
@@ -159,14 +162,16 @@ impl ActiveSequence {
     fn push_text(&mut self, text: &str, logprobs: Option<TokenLogprobs>) -> bool {
         self.logprobs.push(text.len(), logprobs);
         let trimmed = self.trimmer.push(text);
-        if trimmed.stopped {
+        let stopped = trimmed.stop.is_some();
+        if stopped {
+            self.stop = trimmed.stop;
             let logprobs = self.logprobs.cut(trimmed.text.len());
             self.send(trimmed.text, logprobs);
         } else if !trimmed.text.is_empty() {
             let logprobs = self.logprobs.sent(trimmed.text.len());
             self.send(trimmed.text, logprobs);
         }
-        trimmed.stopped
+        stopped
     }
 
     /// Reports the usage, tells the caller how it ended, and gives everything back.
@@ -185,6 +190,7 @@ impl ActiveSequence {
         let event = result.map(|finish| {
             GenerationEvent::End(GenerationEnd {
                 finish,
+                stop: self.stop.take().filter(|_| finish == FinishReason::Stop),
                 usage,
                 reasoning_tokens: self.parser.reasoning_tokens(),
                 adapter_tensors: self.adapter.as_ref().map_or(0, |loaded| loaded.tensors),
@@ -207,7 +213,8 @@ impl ActiveSequence {
         let held = held.unwrap_or_default();
         self.logprobs.push(held.len(), None);
         let mut trimmed = self.trimmer.push(&held);
-        let logprobs = if trimmed.stopped {
+        let logprobs = if trimmed.stop.is_some() {
+            self.stop = trimmed.stop;
             self.logprobs.cut(trimmed.text.len())
         } else {
             trimmed.text += &self.trimmer.finish();

@@ -11,8 +11,8 @@ pub(super) struct StopTrimmer {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Trimmed {
     pub text: String,
-    /// A stop sequence was met; nothing after it counts.
-    pub stopped: bool,
+    /// The stop sequence that was met; nothing after it counts.
+    pub stop: Option<String>,
 }
 
 impl StopTrimmer {
@@ -25,11 +25,12 @@ impl StopTrimmer {
 
     pub fn push(&mut self, piece: &str) -> Trimmed {
         self.held.push_str(piece);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+        let found = self.stops.iter().filter_map(|stop| Some((self.held.find(stop.as_str())?, stop)));
+        if let Some((at, stop)) = found.min_by_key(|(at, _)| *at) {
             self.held.truncate(at);
             return Trimmed {
                 text: std::mem::take(&mut self.held),
-                stopped: true,
+                stop: Some(stop.clone()),
             };
         }
         let keep = self
@@ -41,7 +42,7 @@ impl StopTrimmer {
         let tail = self.held.split_off(self.held.len() - keep);
         Trimmed {
             text: std::mem::replace(&mut self.held, tail),
-            stopped: false,
+            stop: None,
         }
     }
 
@@ -72,15 +73,15 @@ mod tests {
             for second in (first..=text.len()).filter(|&i| text.is_char_boundary(i)) {
                 let mut trimmer = StopTrimmer::new(&stops);
                 let mut out = String::new();
-                let mut stopped = false;
+                let mut stop = None;
                 for piece in [&text[..first], &text[first..second], &text[second..]] {
-                    if !stopped {
+                    if stop.is_none() {
                         let trimmed = trimmer.push(piece);
                         out += &trimmed.text;
-                        stopped = trimmed.stopped;
+                        stop = trimmed.stop;
                     }
                 }
-                assert_eq!((out.as_str(), stopped), ("One é. Two ", true));
+                assert_eq!((out.as_str(), stop.as_deref()), ("One é. Two ", Some("STOP")));
             }
         }
     }
@@ -101,7 +102,7 @@ mod tests {
             trimmer.push("axbyz"),
             Trimmed {
                 text: "a".into(),
-                stopped: true
+                stop: Some("x".into())
             }
         );
     }

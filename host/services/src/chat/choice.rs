@@ -92,6 +92,7 @@ pub(super) async fn follow(
         ChatEvent::ChoiceEnd {
             choice: number,
             finish: end.finish,
+            stop: end.stop.clone().filter(|_| prepared.shows_reasoning),
             citations,
         },
     )?;

@@ -36,6 +36,9 @@ pub enum ChatEvent {
     ChoiceEnd {
         choice: u32,
         finish: FinishReason,
+        /// The stop sequence that was met. `None` also where a plugin of the tenant's serves `postprocessing`, because it would show words
+        /// that the plugin may take out.
+        stop: Option<String>,
         citations: Vec<Citation>,
     },
     /// The last event: every choice has ended and the request is settled.

@@ -276,6 +276,7 @@ impl State {
             } else {
                 FinishReason::Length
             },
+            stop: None,
             usage,
             reasoning_tokens: Some(usage.completion_tokens.min(REASONING)),
             adapter_tensors: generation.adapter.map_or(0, |adapter| adapter.tensors),
