@@ -209,6 +209,9 @@ pub struct ChatMessage {
     #[schema(value_type = Option<Vec<Object>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
+    /// Of a tool's message: the call that it answers. Results are given to the model in the order of their calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
     #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_call: Option<Value>,

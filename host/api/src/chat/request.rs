@@ -80,7 +80,13 @@ pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<
         None => Vec::new(),
         Some(calls) => {
             let calls: Vec<Call> = serde_json::from_value(calls).map_err(|_| wrong("tool_calls"))?;
-            calls.into_iter().map(|call| call.function.into()).collect()
+            calls
+                .into_iter()
+                .map(|call| ToolCall {
+                    id: call.id,
+                    ..call.function.into()
+                })
+                .collect()
         }
     };
     if let Some(call) = message.function_call {
@@ -91,12 +97,14 @@ pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<
         role: message.role,
         content: message.content.map(|content| content.0).or(message.refusal),
         tool_calls,
+        tool_call_id: message.tool_call_id,
     })
 }
 
 /// OpenAI's custom tools have a text where functions have arguments.
 #[derive(Deserialize)]
 struct Call {
+    id: Option<String>,
     #[serde(alias = "custom")]
     function: Function,
 }
@@ -119,6 +127,7 @@ impl From<Function> for ToolCall {
             Value::Null => "{}".to_owned(),
         };
         Self {
+            id: None,
             name: function.name,
             arguments,
         }

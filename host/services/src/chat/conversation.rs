@@ -6,6 +6,7 @@ use riad_core::{
     chat::{Message, Role},
 };
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// A message as the client sent it; its role is unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +16,14 @@ pub struct ChatMessage {
     pub content: Option<String>,
     /// What an assistant asked tools for.
     pub tool_calls: Vec<ToolCall>,
+    /// Of a tool's result: the call that it answers.
+    pub tool_call_id: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolCall {
+    /// `None` if the client left it out.
+    pub id: Option<String>,
     pub name: String,
     /// JSON, if the model wrote it well.
     pub arguments: String,
@@ -35,12 +40,13 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// # Errors
     /// `InvalidRequest` names the message at fault.
-    pub fn read(messages: Vec<ChatMessage>, limits: &Limits) -> Result<Self> {
+    pub fn read(mut messages: Vec<ChatMessage>, limits: &Limits) -> Result<Self> {
         if messages.is_empty() || messages.len() > limits.messages as usize {
             return Err(
                 Error::invalid(format!("messages must have 1 to {} messages", limits.messages)).with_param("messages"),
             );
         }
+        order_results(&mut messages);
         let question = messages.iter().rposition(|message| message.role == "user");
         let messages = messages
             .into_iter()
@@ -90,6 +96,48 @@ impl Conversation {
     }
 }
 
+/// Puts the results of tools into the order of their calls. The model reads both as texts without ids, so that their order is all that tells
+/// which result is whose. A result without a call stays where it is.
+fn order_results(messages: &mut [ChatMessage]) {
+    let mut rest = messages;
+    while let Some((message, after)) = rest.split_first_mut() {
+        if message.tool_calls.len() > 1 {
+            let results = after.iter().take_while(|message| is_result(message)).count();
+            if let Some(results) = after.get_mut(..results) {
+                order_by_calls(results, &message.tool_calls);
+            }
+        }
+        rest = after;
+    }
+}
+
+fn order_by_calls(results: &mut [ChatMessage], calls: &[ToolCall]) {
+    // A call's place by its id. Of two calls with one id, the first.
+    let mut places = HashMap::new();
+    for (place, call) in calls.iter().enumerate() {
+        if let Some(id) = call.id.as_deref() {
+            places.entry(id).or_insert(place);
+        }
+    }
+    let place = |result: &ChatMessage| places.get(result.tool_call_id.as_deref()?).copied();
+    let (slots, mut ordered): (Vec<_>, Vec<_>) = results
+        .iter()
+        .enumerate()
+        .filter_map(|(slot, result)| Some((slot, (place(result)?, result.clone()))))
+        .unzip();
+    ordered.sort_by_key(|(place, _)| *place);
+    for (slot, (_, result)) in slots.into_iter().zip(ordered) {
+        if let Some(there) = results.get_mut(slot) {
+            *there = result;
+        }
+    }
+}
+
+/// OpenAI's older name is the second.
+fn is_result(message: &ChatMessage) -> bool {
+    matches!(message.role.as_str(), "tool" | "function")
+}
+
 fn read(index: usize, message: ChatMessage) -> Result<Message> {
     let needs_text = || at_fault(index, "content", "is missing; a message of this role needs text");
     let (role, content) = match message.role.as_str() {
@@ -100,8 +148,7 @@ fn read(index: usize, message: ChatMessage) -> Result<Message> {
             Role::Assistant,
             with_calls(message.content.unwrap_or_default(), &message.tool_calls),
         ),
-        // OpenAI's older name is the second.
-        "tool" | "function" => (Role::User, result(&message.content.unwrap_or_default())),
+        _ if is_result(&message) => (Role::User, result(&message.content.unwrap_or_default())),
         _ => {
             return Err(at_fault(
                 index,
@@ -157,6 +204,7 @@ mod tests {
             tool_calls: vec![ToolCall {
                 name: "look_up".into(),
                 arguments: arguments.into(),
+                ..ToolCall::default()
             }],
             ..ChatMessage::default()
         }
@@ -223,6 +271,57 @@ mod tests {
         // What a model wrote badly is passed on as a text.
         let conversation = read(vec![message("user", "x"), call("assistant", "{\"key")]).unwrap();
         assert!(conversation.messages()[1].content.contains(r#""arguments":"{\"key""#));
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_their_calls() {
+        let calls = |ids: &[&str]| ChatMessage {
+            role: "assistant".into(),
+            tool_calls: ids
+                .iter()
+                .map(|id| ToolCall {
+                    id: (!id.is_empty()).then(|| (*id).to_owned()),
+                    name: "look_up".into(),
+                    arguments: "{}".into(),
+                })
+                .collect(),
+            ..ChatMessage::default()
+        };
+        for (ids, results, expected) in [
+            (&["a", "b", "c"][..], &["c", "a", "b"][..], "a b c"),
+            (&["a", "b"], &["a", "b"], "a b"),
+            (&["a", "b", "c"], &["c", "b"], "b c"),
+            // Nothing is known of a result without its call: it stays where the client put it.
+            (&["a", "b"], &["x", "b", "a"], "x a b"),
+            (&["a", "b"], &["b", "x", "a"], "a x b"),
+            (&["a", "b"], &["b", "", "a"], "a  b"),
+            (&["", ""], &["b", "a"], "b a"),
+            // Two results of one call keep their order.
+            (&["a", "b"], &["b", "a", "b"], "a b b"),
+            (&["a", "a", "b"], &["b", "a", "a"], "a a b"),
+        ] {
+            let result = |id: &&str| ChatMessage {
+                tool_call_id: (!id.is_empty()).then(|| (*id).to_owned()),
+                ..message("tool", id)
+            };
+            let mut messages = vec![message("user", "x"), calls(ids)];
+            messages.extend(results.iter().map(result));
+            // The next run of results belongs to other calls.
+            messages.extend([calls(&["b", "a"]), result(&"a"), result(&"b"), message("user", "y")]);
+            messages.extend([result(&"b"), result(&"a")]);
+            order_results(&mut messages);
+            let texts = |from: usize, count: usize| {
+                let texts = messages[from..from + count].iter();
+                texts
+                    .map(|message| message.content.clone().unwrap())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            assert_eq!(texts(2, results.len()), expected, "{ids:?} {results:?}");
+            assert_eq!(texts(results.len() + 3, 2), "b a");
+            // Behind a user's message they have no calls before them.
+            assert_eq!(texts(results.len() + 6, 2), "b a");
+        }
     }
 
     #[test]
