@@ -16,6 +16,7 @@ pub mod health;
 pub mod keys;
 pub mod ledger;
 pub mod logs;
+pub mod messages;
 pub mod models;
 mod nulls;
 pub mod pipeline;

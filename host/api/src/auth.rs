@@ -1,14 +1,15 @@
-//! Who sends a request: the layers that turn its bearer key into a pass, and the extractors that hand the pass to a handler.
+//! Who sends a request: the layers that turn its key into a pass, and the extractors that hand the pass to a handler.
 //! Not here: what a key is (`riad_core::pass`), what a pass allows (`services`).
 
 use crate::{
+    anthropic,
     error::{ApiError, ApiResult},
     request_id::RequestId,
     serve::ClientConnection,
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -18,7 +19,7 @@ use riad_core::{
     pass::{KeyHash, hash_key},
 };
 use riad_services::Services;
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 use subtle::ConstantTimeEq;
 use tracing::{Instrument, info_span};
 
@@ -52,7 +53,7 @@ pub(crate) async fn authenticate_tenant(
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let authorizing = services.authorize(bearer(request.headers())?, origin(&request));
+    let authorizing = services.authorize(tenant_key(&request)?, origin(&request));
     let pass = authorizing.instrument(info_span!("authorize")).await?;
     record_authenticated(&request);
     request.extensions_mut().insert(pass);
@@ -134,19 +135,49 @@ fn origin(request: &Request) -> Origin {
     }
 }
 
+fn tenant_key(request: &Request) -> Result<Secret<String>, Error> {
+    match anthropic::is_route(request.uri().path()) {
+        true => bearer_or_api_key(request.headers()),
+        false => bearer(request.headers()),
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Result<Secret<String>, Error> {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| Secret::new(key.trim().to_owned()))
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unauthenticated,
-                "the request has no key; send one as `Authorization: Bearer <key>`",
-            )
-        })
+    let key = headers.get(header::AUTHORIZATION).and_then(bearer_of);
+    key.map(|key| Secret::new(key.to_owned())).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unauthenticated,
+            "the request has no key; send one as `Authorization: Bearer <key>`",
+        )
+    })
+}
+
+/// Anthropic's clients send the key in either header, or in both. No rule says which one would count, so two keys are refused.
+fn bearer_or_api_key(headers: &HeaderMap) -> Result<Secret<String>, Error> {
+    let refused = |text: &str| Error::new(ErrorKind::Unauthenticated, text);
+    let mut keys = BTreeSet::new();
+    for value in headers.get_all(anthropic::KEY) {
+        let key = value
+            .to_str()
+            .map_err(|_| refused("the key in `x-api-key` has characters that no key has"))?;
+        keys.insert(key.trim());
+    }
+    keys.extend(headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer_of));
+    keys.remove("");
+    let key = keys.pop_first().ok_or_else(|| {
+        refused("the request has no key; send one as `x-api-key: <key>` or `Authorization: Bearer <key>`")
+    })?;
+    if !keys.is_empty() {
+        return Err(refused(
+            "the request has two keys that differ, in `x-api-key` and `Authorization`; send one of them",
+        ));
+    }
+    Ok(Secret::new(key.to_owned()))
+}
+
+fn bearer_of(value: &HeaderValue) -> Option<&str> {
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 #[cfg(test)]
@@ -158,6 +189,44 @@ mod tests {
         let (mut parts, ()) = axum::http::Request::new(()).into_parts();
         assert!(Tenant::from_request_parts(&mut parts, &()).await.is_err());
         assert!(Operator::from_request_parts(&mut parts, &()).await.is_err());
+    }
+
+    #[test]
+    fn exactly_one_key_decides_at_anthropics_routes() {
+        for (api_keys, authorization, key) in [
+            (&["a"][..], &[][..], Ok("a")),
+            (&[" a "], &[], Ok("a")),
+            (&[], &["Bearer a"], Ok("a")),
+            (&["a"], &["bearer a"], Ok("a")),
+            (&["a", "a"], &["Bearer a", "Bearer a"], Ok("a")),
+            (&[""], &["Bearer a"], Ok("a")),
+            // Of a proxy, and no key.
+            (&["a"], &["Basic b"], Ok("a")),
+            (&["a"], &["Bearer b"], Err("two keys")),
+            (&["a", "b"], &[], Err("two keys")),
+            (&[], &["Bearer a", "Bearer b"], Err("two keys")),
+            (&[], &[], Err("no key")),
+            (&[""], &["Bearer "], Err("no key")),
+            (&[], &["Basic a"], Err("no key")),
+            (&["\u{e9}"], &["Bearer a"], Err("characters")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in api_keys {
+                headers.append(anthropic::KEY, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            for value in authorization {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            let read = bearer_or_api_key(&headers);
+            match (key, read) {
+                (Ok(key), Ok(read)) => assert_eq!(read.reveal(), key),
+                (Err(words), Err(error)) => {
+                    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+                    assert!(error.message().contains(words), "{words}: {error}");
+                }
+                (expected, read) => panic!("{api_keys:?} {authorization:?}: {expected:?}, {:?}", read.err()),
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod collect;
 mod request;
-mod response;
+pub(crate) mod response;
 mod stream;
 
 use crate::{

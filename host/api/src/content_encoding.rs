@@ -1,11 +1,11 @@
 //! Layer: compressed bodies are refused, since a small one may become a large one, and bodies are counted as they arrive.
 
+use crate::error;
 use axum::{
-    Json,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use riad_api_types::error::ErrorBody;
 
@@ -21,7 +21,7 @@ pub(crate) async fn refuse_encoded(request: Request, next: Next) -> Response {
     };
     let message = format!("a body with Content-Encoding {encoding:?} is not read; send it without compression");
     let body = ErrorBody::new(message, "invalid_request_error", "unsupported_content_encoding");
-    let mut response = (StatusCode::UNSUPPORTED_MEDIA_TYPE, Json(body)).into_response();
+    let mut response = error::respond(StatusCode::UNSUPPORTED_MEDIA_TYPE, body);
     let identity = HeaderValue::from_static("identity");
     response.headers_mut().insert(header::ACCEPT_ENCODING, identity);
     response

@@ -1,5 +1,5 @@
 //! The one table from `ErrorKind` to HTTP status and OpenAI's type and code, and the envelope around every error.
-//! Not here: an error's message, which is written where it is found.
+//! Not here: an error's message, which is written where it is found, and Anthropic's shape (`anthropic`).
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use axum::{
 };
 use riad_api_types::error::{ErrorBody, ErrorDetail};
 use riad_core::{Error, ErrorKind};
-use std::{any::Any, collections::BTreeMap, time::Duration};
+use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 use utoipa::{
     IntoResponses,
     openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response},
@@ -19,6 +19,10 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 /// An error on its way to a client.
 #[derive(Debug)]
 pub(crate) struct ApiError(Error);
+
+/// In the extensions of a response that is an error: what its body says, for a layer that writes it in another shape.
+#[derive(Clone)]
+pub(crate) struct WrittenError(pub Arc<ErrorBody>);
 
 struct Row {
     status: StatusCode,
@@ -84,9 +88,14 @@ impl From<Error> for ApiError {
 impl ApiError {
     /// The envelope, for the end of a stream whose status is already sent. Logs what is the server's fault.
     pub fn into_body(self) -> ErrorBody {
+        self.into_parts().1
+    }
+
+    /// As [`Self::into_body`], with the status that it would have had.
+    pub fn into_parts(self) -> (StatusCode, ErrorBody) {
         let row = row(self.0.kind());
         self.log(row.status);
-        self.body(&row)
+        (row.status, self.body(&row))
     }
 
     fn body(&self, row: &Row) -> ErrorBody {
@@ -147,7 +156,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let row = row(self.0.kind());
         self.log(row.status);
-        let mut response = (row.status, Json(self.body(&row))).into_response();
+        let mut response = respond(row.status, self.body(&row));
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after(row.status) {
             insert_retry_after(headers, after);
@@ -161,6 +170,13 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Every error's response but its headers.
+pub(crate) fn respond(status: StatusCode, body: ErrorBody) -> Response {
+    let mut response = (status, Json(&body)).into_response();
+    response.extensions_mut().insert(WrittenError(Arc::new(body)));
+    response
 }
 
 /// In both forms that clients read, rounded up.
@@ -179,7 +195,7 @@ pub(crate) async fn no_such_route() -> ApiError {
 pub(crate) async fn no_such_method() -> Response {
     let message = "this path does not have this method; GET /openapi.json lists those that it has";
     let body = ErrorBody::new(message, INVALID, "method_not_allowed");
-    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+    respond(StatusCode::METHOD_NOT_ALLOWED, body)
 }
 
 /// A panic is a bug: the client gets the same message as for any internal error.

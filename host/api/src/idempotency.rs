@@ -22,8 +22,11 @@ use tracing::Instrument;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const EVENT_STREAM: &str = "text/event-stream";
-/// The end of a stream that has not failed.
-const DONE: &[u8] = b"data: [DONE]\n\n";
+/// The ends of streams that have not failed: OpenAI's and Anthropic's.
+const ENDS: [&[u8]; 2] = [
+    b"data: [DONE]\n\n",
+    b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+];
 
 /// Runs a request without the header as usual.
 pub(crate) async fn run_once(
@@ -115,7 +118,7 @@ impl KeptResponse {
             let _ = client.send(chunk);
         }
         // A stream that failed half-way must not be repeated for a day.
-        complete &= !self.content_type.starts_with(EVENT_STREAM) || whole.ends_with(DONE);
+        complete &= !self.content_type.starts_with(EVENT_STREAM) || ENDS.iter().any(|end| whole.ends_with(end));
         if !complete {
             return;
         }

@@ -4,6 +4,7 @@
 //! every route with its layers. Handlers convert and call `riad-services`; no rule lives here.
 
 mod adapters;
+mod anthropic;
 mod audit;
 mod auth;
 mod body;
@@ -23,6 +24,7 @@ mod ledger;
 mod lifecycle;
 mod logs;
 mod memory;
+mod messages;
 mod metrics;
 mod middleware;
 mod models;

@@ -2,9 +2,10 @@
 //! Not here: when the phase changes (`app`).
 
 use crate::{
+    anthropic,
     cors::{self, AllowedOrigins, Page},
     drain_body,
-    error::insert_retry_after,
+    error::{self, insert_retry_after},
 };
 use arc_swap::ArcSwap;
 use axum::{
@@ -122,11 +123,15 @@ fn refuse(request: Request, refusal: &Refusal, origins: &AllowedOrigins) -> Resp
         return Json(Health { status: "ok".into() }).into_response();
     }
     let version = request.version();
+    let is_anthropics = anthropic::is_route(request.uri().path());
     // Dropped, and by that drained: a client that is still writing must be able to read the answer.
     drop(drain_body::with_drained_body(request));
     // As `error.rs` writes `Unavailable`, but not logged: it is no failure, and there may be many.
     let body = ErrorBody::new(refusal.message, "server_error", "unavailable");
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    let mut response = error::respond(StatusCode::SERVICE_UNAVAILABLE, body);
+    if is_anthropics {
+        response = anthropic::shape(response, None);
+    }
     let headers = response.headers_mut();
     insert_retry_after(headers, refusal.retry_after);
     // HTTP/2 has no such header; hyper sends GOAWAY on its connections.

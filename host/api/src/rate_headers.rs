@@ -1,5 +1,6 @@
-//! Layer: OpenAI's `x-ratelimit-*` headers on every answer of a route that spends tokens.
+//! Layer: OpenAI's `x-ratelimit-*` headers on every answer of a route that spends tokens, and Anthropic's on Anthropic's.
 
+use crate::anthropic;
 use axum::{
     Extension,
     extract::{Request, State},
@@ -19,8 +20,13 @@ pub(crate) async fn add_rate_headers(
     request: Request,
     next: Next,
 ) -> Response {
+    let is_anthropics = anthropic::is_route(request.uri().path());
     let mut response = next.run(request).await;
-    insert(response.headers_mut(), &services.rates(&pass));
+    let rates = services.rates(&pass);
+    insert(response.headers_mut(), &rates);
+    if is_anthropics {
+        anthropic::insert_rates(response.headers_mut(), &rates);
+    }
     response
 }
 

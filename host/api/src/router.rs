@@ -2,13 +2,13 @@
 //! (`middleware`), what a handler does (a file for each resource).
 
 use crate::{
-    adapters, audit,
+    adapters, anthropic, audit,
     auth::MetricsAccess,
     body, chat, completions, content_encoding,
     cors::{self, AllowedOrigins},
     documents, drain_body, embeddings, error, health, keys, ledger, logs,
     memory::Memory,
-    metrics,
+    messages, metrics,
     middleware::{Layer, LayerState, Upload},
     models, pipeline, plans, plugins, receipts,
     request_id::{self, SetSpanParent},
@@ -73,6 +73,7 @@ pub fn router(
         .layer(from_fn(content_encoding::refuse_encoded))
         .layer(from_fn(drain_body::drain_body))
         .layer(from_fn_with_state(origins, cors::allow_origins))
+        .layer(from_fn(anthropic::shape_errors))
         .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
         .with_state(AppState { services, memory })
 }
@@ -144,6 +145,13 @@ fn routes(limits: &Limits) -> Vec<Route> {
             routes!(embeddings::create_embeddings),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
         ),
+        // Anthropic's
+        route(
+            routes!(messages::create_message),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
+        // It changes nothing: there is nothing to run once.
+        route(routes!(messages::count_message_tokens), &[Tenant, RateHeaders]),
         // A tenant's own
         route(
             routes!(documents::create_document),
@@ -210,6 +218,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
     modifiers(&Keys),
     tags(
         (name = "openai", description = "OpenAI's endpoints; existing clients work by changing `base_url` and the key"),
+        (name = "anthropic", description = "Anthropic's endpoints; its clients work by changing `base_url` and the key, which may be sent as `x-api-key`"),
         (name = "room", description = "What a tenant keeps in its room"),
         (name = "usage", description = "What a tenant used and paid, and its keys"),
         (name = "operator", description = "Tenants, their keys, prices and bills, for the operator of the server"),

@@ -52,10 +52,20 @@ where
     Ok(([UNBUFFERED], events).into_response())
 }
 
-/// An event in OpenAI's older shape, without a name. JSON has no line ends in it, so that it is one `data:` line.
+/// An event in OpenAI's older shape, without a name.
 pub(crate) fn data(value: &impl Serialize) -> Event {
+    with_data(Event::default(), value)
+}
+
+/// An event with its name before its data.
+pub(crate) fn named(name: &str, value: &impl Serialize) -> Event {
+    with_data(Event::default().event(name), value)
+}
+
+/// JSON has no line ends in it, so that it is one `data:` line.
+fn with_data(event: Event, value: &impl Serialize) -> Event {
     match serde_json::to_string(value) {
-        Ok(json) => Event::default().data(json),
+        Ok(json) => event.data(json),
         Err(error) => {
             tracing::error!(%error, "an event could not be written");
             Event::default().comment("an event could not be written")

@@ -6,6 +6,7 @@
 mod batch_permit;
 mod choice;
 mod conversation;
+mod count;
 mod event;
 mod prepare;
 mod prepared;
@@ -42,9 +43,7 @@ impl ChatService {
     pub async fn start(&self, pass: &TenantPass, request: ChatRequest) -> Result<ChatStream> {
         pass.require(Scope::Chat, Access::Write)?;
         let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
-        let limits = &pass.policy().limits;
-        let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
-        size::check_request(self.0.engine.as_ref(), valid.messages())?;
+        let valid = self.check(pass, request)?;
         let started = prepare::prepare(&self.0, pass, valid, deadline).await?;
         Ok(stream::spawn(started))
     }
@@ -73,5 +72,24 @@ impl ChatService {
         }
         let started = prepare::prepare(&self.0, pass, valid, deadline).await;
         Ok(stream::spawn(started.map_err(named)?))
+    }
+
+    /// Tokens of the request's prompt, as it is before the pipeline: without passages, and with all of its messages. Without documents, and
+    /// with the standard pipeline, those are the tokens that the request is billed for, if it fits into the context. Costs nothing, but is
+    /// admitted as a chat is.
+    ///
+    /// # Errors
+    /// As for [`Self::start`], as far as it is known without running the pipeline.
+    pub async fn count_tokens(&self, pass: &TenantPass, request: ChatRequest) -> Result<u32> {
+        pass.require(Scope::Chat, Access::Write)?;
+        let valid = self.check(pass, request)?;
+        count::count(&self.0, pass, valid).await
+    }
+
+    fn check(&self, pass: &TenantPass, request: ChatRequest) -> Result<ValidRequest> {
+        let limits = &pass.policy().limits;
+        let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
+        size::check_request(self.0.engine.as_ref(), valid.messages())?;
+        Ok(valid)
     }
 }

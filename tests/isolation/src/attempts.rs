@@ -3,6 +3,7 @@
 //! Not here: judging the answers (`attempt`).
 
 mod listing;
+mod messages;
 mod money;
 mod naming;
 mod objects;
@@ -64,6 +65,7 @@ impl<'a> Target<'a> {
 pub fn all(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = listing::attempts(target);
     attempts.extend(naming::attempts(target));
+    attempts.extend(messages::attempts(target));
     attempts.extend(paths::attempts(target));
     attempts.extend(operator::attempts(target));
     attempts.extend(money::attempts(target));

@@ -123,7 +123,11 @@ impl StoredResponse {
         let deltas: String = self
             .events()
             .iter()
-            .filter_map(|event| Some(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned()))
+            .filter_map(|event| {
+                let text = event.pointer("/choices/0/delta/content");
+                // Anthropic's.
+                Some(text.or_else(|| event.pointer("/delta/text"))?.as_str()?.to_owned())
+            })
             .collect();
         format!("{}\n{}\n{deltas}", self.headers, self.body)
     }

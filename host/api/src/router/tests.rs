@@ -12,6 +12,8 @@ const COSTLY: &[(&str, &[Layer])] = &[
         &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
     ),
     ("POST /v1/completions", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
+    ("POST /v1/messages", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
+    ("POST /v1/messages/count_tokens", &[Tenant, RateHeaders]),
     ("POST /v1/embeddings", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     (
         "POST /v1/documents",

@@ -1,12 +1,12 @@
 //! One request: its peer's address, the deadline of its body, and until when it counts as in flight.
 //! Not here: the connection it comes on (`connection`), what is answered (the service).
 
+use crate::{anthropic, error};
 use axum::{
-    Json,
     body::{Body, Bytes, HttpBody},
     extract::{ConnectInfo, Request},
     http::{HeaderValue, StatusCode, Version, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hyper::body::{Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
@@ -345,10 +345,12 @@ where
         request
             .extensions_mut()
             .insert(ClientConnection(Arc::clone(&self.connection)));
+        let is_anthropics = anthropic::is_route(request.uri().path());
         Box::pin(async move {
             let response = service.oneshot(request).await?;
             // The handler saw a body that broke off, and its answer says only that; this is the reason.
             let response = match timed_out.load(Ordering::SeqCst) && !response.status().is_success() {
+                true if is_anthropics => anthropic::shape(body_timeout_response(timeout), None),
                 true => body_timeout_response(timeout),
                 false => response,
             };
@@ -364,7 +366,7 @@ fn body_timeout_response(timeout: Duration) -> Response {
         timeout.as_millis()
     );
     let body = ErrorBody::new(message, "invalid_request_error", "request_timeout");
-    let mut response = (StatusCode::REQUEST_TIMEOUT, Json(body)).into_response();
+    let mut response = error::respond(StatusCode::REQUEST_TIMEOUT, body);
     // The rest of the body may still arrive, so no other request can be read from this connection. On HTTP/2 only the stream
     // ends, and hyper removes the header.
     let close = HeaderValue::from_static("close");

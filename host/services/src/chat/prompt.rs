@@ -127,7 +127,7 @@ async fn of_text(
 }
 
 /// Has a worker encode something. The handle keeps the request open as long as a processor works for it.
-async fn encode<T: Send + 'static>(
+pub(super) async fn encode<T: Send + 'static>(
     shared: &Arc<Shared>,
     pass: &TenantPass,
     meter: &RequestMeter,

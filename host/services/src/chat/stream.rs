@@ -25,6 +25,15 @@ pub struct ChatStream {
     events: UnboundedReceiver<Result<ChatEvent>>,
     task: AbortHandle,
     finished: bool,
+    prompt_tokens: u32,
+}
+
+impl ChatStream {
+    /// Of the prompt that the model reads, whatever the prefix cache has of it. [`ChatEvent::End`] tells them again, with what it had.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt_tokens
+    }
 }
 
 impl Stream for ChatStream {
@@ -52,6 +61,7 @@ impl Drop for ChatStream {
 pub(super) fn spawn(started: Started) -> ChatStream {
     // resources::ANSWERS
     let (sender, events) = unbounded_channel();
+    let prompt_tokens = started.prepared.encoded.count();
     let task = async move {
         let Started { prepared, first } = started;
         let served = timeout_at(prepared.deadline, serve(&prepared, first, &sender)).await;
@@ -78,6 +88,7 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         events,
         task: task.abort_handle(),
         finished: false,
+        prompt_tokens,
     }
 }
 

@@ -241,6 +241,12 @@ impl RequestMeter {
         self.0.state.lock().outcome.get_or_insert(outcome);
     }
 
+    /// Ends a request that costs nothing, such as counting tokens. It was admitted as every other, and leaves neither an entry nor a record
+    /// in telemetry.
+    pub fn end_free(self) {
+        self.0.state.lock().outcome.get_or_insert(Outcome::Completed);
+    }
+
     /// Waits until every handle has reported, and settles the request as completed. The entry is on the disk when this returns.
     ///
     /// # Errors

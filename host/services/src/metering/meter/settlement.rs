@@ -185,7 +185,11 @@ impl Inner {
         let Some((key, ended, entry)) = ended else {
             return Ok(None);
         };
-        self.report_to_telemetry(ended);
+        // Only `settle` completes what cost something.
+        let is_free = outcome == Outcome::Completed && matches!(entry, Ok(None));
+        if !is_free {
+            self.report_to_telemetry(ended);
+        }
         for (webhook, notices) in notices {
             self.writer.notify(webhook.as_deref(), notices);
         }

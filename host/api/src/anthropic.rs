@@ -1,0 +1,241 @@
+//! What Anthropic's endpoints have of their own around their handlers: which routes they are, the header with the key, the shape of errors,
+//! whichever layer wrote them, and the names of rate headers. Not here: what they answer (`messages`).
+
+use crate::{
+    error::{ApiError, WrittenError},
+    export::rfc3339,
+    request_id::RequestId,
+};
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use riad_api_types::{
+    error::ErrorBody,
+    messages::{MessagesError, MessagesErrorDetail},
+};
+use riad_core::{Error, Timestamp};
+use riad_services::metering::{Rate, RateState};
+use std::time::Duration;
+
+const ROUTE: &str = "/v1/messages";
+pub(crate) const KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Anthropic's clients read the request's id from it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Whether a path is below Anthropic's, also if there is nothing at it.
+pub(crate) fn is_route(path: &str) -> bool {
+    path.strip_prefix(ROUTE)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Layer: errors below Anthropic's paths have Anthropic's shape.
+pub(crate) async fn shape_errors(request: Request, next: Next) -> Response {
+    if !is_route(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let mut response = next.run(request).await;
+    if let Some(id) = id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    shape(response, id)
+}
+
+/// An error in Anthropic's shape; every other answer as it is.
+pub(crate) fn shape(mut response: Response, request_id: Option<String>) -> Response {
+    let Some(WrittenError(body)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let (status, body) = translate(response.status(), &body, request_id);
+    let (mut parts, _) = response.into_parts();
+    // It is that of the other body.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.status = status;
+    Response::from_parts(parts, Json(body).into_response().into_body())
+}
+
+/// An error after the first byte of a stream, whose status is already sent.
+pub(crate) fn stream_error(error: Error) -> MessagesError {
+    let (status, body) = ApiError::from(error).into_parts();
+    translate(status, &body, None).1
+}
+
+fn translate(status: StatusCode, body: &ErrorBody, request_id: Option<String>) -> (StatusCode, MessagesError) {
+    let spent = body.error.r#type == "insufficient_quota" && status == StatusCode::TOO_MANY_REQUESTS;
+    let (status, r#type) = match status {
+        // A budget is none of Anthropic's rate limits, which renew within a minute.
+        _ if spent => (StatusCode::PAYMENT_REQUIRED, "billing_error"),
+        StatusCode::UNAUTHORIZED => (status, "authentication_error"),
+        StatusCode::FORBIDDEN => (status, "permission_error"),
+        StatusCode::NOT_FOUND => (status, "not_found_error"),
+        StatusCode::PAYLOAD_TOO_LARGE => (status, "request_too_large"),
+        StatusCode::TOO_MANY_REQUESTS => (status, "rate_limit_error"),
+        // Anthropic's own is 529. Its clients try again after both, and load balancers know this one.
+        StatusCode::SERVICE_UNAVAILABLE => (status, "overloaded_error"),
+        StatusCode::GATEWAY_TIMEOUT => (status, "timeout_error"),
+        _ if status.is_server_error() => (status, "api_error"),
+        _ => (status, "invalid_request_error"),
+    };
+    let detail = &body.error;
+    let message = match &detail.param {
+        // There is no member for it.
+        Some(param) if !detail.message.contains(param.as_str()) => format!("{param}: {}", detail.message),
+        Some(_) | None => detail.message.clone(),
+    };
+    let error = MessagesErrorDetail {
+        r#type: r#type.into(),
+        message,
+    };
+    let body = MessagesError {
+        r#type: "error".into(),
+        error,
+        request_id,
+    };
+    (status, body)
+}
+
+/// Anthropic's rate headers, whose times of reset are points in time.
+pub(crate) fn insert_rates(headers: &mut HeaderMap, rates: &RateState) {
+    let names = [
+        (
+            &rates.requests,
+            [
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            ],
+        ),
+        (
+            &rates.tokens,
+            [
+                "anthropic-ratelimit-tokens-limit",
+                "anthropic-ratelimit-tokens-remaining",
+                "anthropic-ratelimit-tokens-reset",
+            ],
+        ),
+    ];
+    for (rate, [limit_name, remaining_name, reset_name]) in names {
+        let Some(Rate {
+            limit,
+            remaining,
+            reset,
+        }) = rate
+        else {
+            continue;
+        };
+        headers.insert(HeaderName::from_static(limit_name), HeaderValue::from(*limit));
+        headers.insert(HeaderName::from_static(remaining_name), HeaderValue::from(*remaining));
+        if let Ok(text) = HeaderValue::from_str(&rfc3339(seconds_after_now(*reset).saturating_mul(1000))) {
+            headers.insert(HeaderName::from_static(reset_name), text);
+        }
+    }
+}
+
+/// In whole seconds since 1970, rounded up.
+fn seconds_after_now(after: Duration) -> u64 {
+    let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::now().as_millis().saturating_add(milliseconds).div_ceil(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::to_bytes;
+    use riad_core::ErrorKind;
+    use serde_json::{Value, json};
+
+    async fn shaped(error: Error) -> (StatusCode, HeaderMap, Value) {
+        let response = shape(ApiError::from(error).into_response(), Some("id".into()));
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (status, headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_kind_has_anthropics_status_and_type() {
+        for (kind, status, r#type) in [
+            (ErrorKind::InvalidRequest, 400, "invalid_request_error"),
+            (ErrorKind::ContextTooLong, 400, "invalid_request_error"),
+            (ErrorKind::Unauthenticated, 401, "authentication_error"),
+            (ErrorKind::Forbidden, 403, "permission_error"),
+            (ErrorKind::NotFound, 404, "not_found_error"),
+            (ErrorKind::ModelNotFound, 404, "not_found_error"),
+            (ErrorKind::Conflict, 409, "invalid_request_error"),
+            (ErrorKind::TooLarge, 413, "request_too_large"),
+            (ErrorKind::Busy, 429, "rate_limit_error"),
+            (ErrorKind::QuotaExceeded, 402, "billing_error"),
+            (ErrorKind::StorageFull, 507, "api_error"),
+            (ErrorKind::PluginFailed, 422, "invalid_request_error"),
+            (ErrorKind::PluginLimit, 422, "invalid_request_error"),
+            (ErrorKind::AdapterFailed, 422, "invalid_request_error"),
+            (ErrorKind::Cancelled, 499, "invalid_request_error"),
+            (ErrorKind::Timeout, 504, "timeout_error"),
+            (ErrorKind::Unavailable, 503, "overloaded_error"),
+            (ErrorKind::Internal, 500, "api_error"),
+        ] {
+            let (got, headers, body) = shaped(Error::new(kind, "words").with_param("member")).await;
+            assert_eq!(got.as_u16(), status, "{kind:?}");
+            assert_eq!((&body["type"], &body["request_id"]), (&json!("error"), &json!("id")));
+            assert_eq!(body["error"]["type"], r#type, "{kind:?}");
+            assert!(body["error"]["message"].as_str().unwrap().starts_with("member: "));
+            assert_eq!(headers["content-type"], "application/json");
+            assert_eq!(
+                headers.contains_key("retry-after"),
+                [429, 503].contains(&status),
+                "{kind:?}"
+            );
+            let streamed = serde_json::to_value(stream_error(Error::new(kind, "words"))).unwrap();
+            assert_eq!(streamed["error"]["type"], r#type, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_names_the_member_stays_as_it_is() {
+        let (_, _, body) = shaped(Error::invalid("top_p must be at most 1").with_param("top_p")).await;
+        assert_eq!(body["error"]["message"], "top_p must be at most 1");
+    }
+
+    #[test]
+    fn only_anthropics_paths_are_its_own() {
+        for (path, expected) in [
+            ("/v1/messages", true),
+            ("/v1/messages/", true),
+            ("/v1/messages/count_tokens", true),
+            ("/v1/messages/batches", true),
+            ("/v1/messagesx", false),
+            ("/v1/chat/completions", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_route(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn rates_are_told_with_a_point_in_time() {
+        let mut headers = HeaderMap::new();
+        let rate = Rate {
+            limit: 60,
+            remaining: 58,
+            reset: Duration::from_secs(2),
+        };
+        insert_rates(
+            &mut headers,
+            &RateState {
+                requests: Some(rate),
+                tokens: None,
+            },
+        );
+        assert_eq!(headers["anthropic-ratelimit-requests-limit"], "60");
+        assert_eq!(headers["anthropic-ratelimit-requests-remaining"], "58");
+        let reset = headers["anthropic-ratelimit-requests-reset"].to_str().unwrap();
+        assert!(
+            reset.ends_with('Z') && reset.len() == "2026-01-01T00:00:00Z".len(),
+            "{reset}"
+        );
+        assert_eq!(headers.len(), 3);
+    }
+}

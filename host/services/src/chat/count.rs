@@ -1,0 +1,39 @@
+//! Counts a prompt's tokens without running a pipeline or the model.
+
+use super::{ValidRequest, prompt, size};
+use crate::{models, shared::Shared};
+use riad_core::{
+    Result, TenantPass,
+    ledger::{Kind, Purpose},
+};
+use std::sync::Arc;
+
+pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: ValidRequest) -> Result<u32> {
+    let purpose = Purpose {
+        kind: Kind::Chat,
+        model: shared.engine.profile().id.clone(),
+        adapter: None,
+        plugin: String::new(),
+    };
+    // Before anything is read: a tenant over its limits costs nothing.
+    let meter = shared.metering.admit(pass, purpose).await?;
+    let counted = async {
+        let room = shared.rooms.open(pass).await?;
+        // It counts the same for every adapter, but one that is not there has no prompts.
+        models::pin(&room, request.model()).await?;
+        let mut messages = request.asked().to_vec();
+        // As the standard pipeline gives the question on.
+        if let Some(question) = messages.last_mut() {
+            question.content = question.content.trim().to_owned();
+        }
+        messages.extend_from_slice(request.after());
+        if let Some(tools) = request.tools() {
+            tools.offer(&mut messages);
+        }
+        size::check_prompt(shared.engine.as_ref(), &messages)?;
+        prompt::encode(shared, pass, &meter, move |engine| engine.encode(&messages)).await
+    };
+    let encoded = meter.record_result(counted.await)?;
+    meter.end_free();
+    Ok(encoded.count())
+}
