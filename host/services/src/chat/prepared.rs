@@ -45,6 +45,12 @@ pub(super) struct PreparedChoice {
 }
 
 impl Prepared {
+    /// Of each prompt once.
+    pub fn prompt_tokens(&self) -> u32 {
+        let firsts = self.choices.iter().filter(|choice| choice.of_prompt == 0);
+        firsts.fold(0, |sum, choice| sum.saturating_add(choice.prompt.count()))
+    }
+
     /// Records the engine's result. An error that is the adapter's names it.
     pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
         let named = result.map_err(|error| match (error.kind(), &self.alias) {

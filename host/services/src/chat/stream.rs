@@ -61,7 +61,7 @@ impl Drop for ChatStream {
 pub(super) fn spawn(started: Started) -> ChatStream {
     // resources::ANSWERS
     let (sender, events) = unbounded_channel();
-    let prompt_tokens = started.prepared.encoded.count();
+    let prompt_tokens = started.prepared.prompt_tokens();
     let task = async move {
         let Started { prepared, first } = started;
         let served = timeout_at(prepared.deadline, serve(&prepared, first, &sender)).await;
