@@ -14,7 +14,7 @@ pub struct Environment {
     /// Cargo's home, which source paths in a build begin with.
     pub cargo_home: PathBuf,
     /// Where the user's programs keep what they can make again.
-    pub cache: Option<PathBuf>,
+    cache: Option<PathBuf>,
     /// The cargo that runs this task.
     pub cargo: PathBuf,
     /// The compiler that cargo would use.
@@ -38,6 +38,15 @@ impl Environment {
             rustc: path("RUSTC").unwrap_or_else(|| "rustc".into()),
             root,
         })
+    }
+
+    /// Riad's folder in the user's cache.
+    ///
+    /// # Errors
+    /// When the user has none.
+    pub fn cache(&self) -> Result<PathBuf> {
+        let cache = self.cache.as_ref().context("neither XDG_CACHE_HOME nor HOME is set")?;
+        Ok(cache.join("riad"))
     }
 }
 

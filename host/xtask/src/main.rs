@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `model`, `cuda`, `tidy`, `test`. A task is a file in `tasks/` and a variant
-//! of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `tidy`, `test`. A task is a
+//! file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -28,6 +28,10 @@ enum Task {
     Model(tasks::model::Arguments),
     /// Build with CUDA, without a GPU
     Cuda(tasks::cuda::Arguments),
+    /// Run real clients against a server, with nothing changed but URL and key
+    Clients(tasks::clients::Arguments),
+    /// Compare what the server answers with the document that it serves about itself
+    Schemathesis(tasks::schemathesis::Arguments),
     /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
     Tidy,
     /// Everything that must pass before a commit, in order, up to the first failure
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
         Task::Model(arguments) => tasks::model::run(&environment, &arguments),
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
+        Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
+        Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),
     });

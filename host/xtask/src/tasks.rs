@@ -1,10 +1,13 @@
 //! The tasks, one file each.
 
 pub mod bench;
+pub mod clients;
 pub mod cuda;
 pub mod fuzz;
 pub mod guests;
 pub mod model;
 mod python;
+pub mod schemathesis;
+mod server;
 pub mod test;
 pub mod tidy;

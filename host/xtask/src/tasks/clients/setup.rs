@@ -1,0 +1,168 @@
+//! Installs what a client's script needs, from the registries of its language, in the user's cache. Not here: running it (`run`).
+
+use super::{Client, Kind};
+use crate::{environment::Environment, process, tasks::python::Python};
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Names of Chromium in Linux's distributions.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+pub struct Setup<'a> {
+    environment: &'a Environment,
+    scripts: PathBuf,
+    /// The folder with the scripts and their packages, or why there is none; both are made for the first that needs them.
+    node: Option<Result<PathBuf, String>>,
+    rust: Option<Result<PathBuf, String>>,
+}
+
+impl<'a> Setup<'a> {
+    pub fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            scripts: environment.root.join("tests/clients"),
+            node: None,
+            rust: None,
+        }
+    }
+
+    /// The command that runs a client's script.
+    ///
+    /// # Errors
+    /// When something it needs cannot be had.
+    pub fn command(&mut self, client: &Client) -> Result<Command> {
+        let (environment, name) = (self.environment, client.name);
+        let script = self.scripts.join(format!("python/check_{}.py", name.replace('-', "_")));
+        let mut command = match client.kind {
+            Kind::Python => {
+                let requirements = self.scripts.join(format!("python/requirements/{name}.txt"));
+                let python = Python::with_requirements(environment, name, &requirements)?;
+                let mut command = Command::new(python.program("python"));
+                command.arg(script);
+                command
+            }
+            Kind::Node => {
+                let folder = once(&mut self.node, || node(environment, &self.scripts.join("node")))?;
+                let mut command = Command::new("node");
+                command.arg(folder.join(format!("check-{name}.mjs")));
+                command
+            }
+            Kind::Rust => {
+                let folder = once(&mut self.rust, || rust(environment, &self.scripts.join("rust")))?;
+                Command::new(folder.join(format!("check-{name}")))
+            }
+            Kind::Program { version } => {
+                let program = program(environment, name, version)?;
+                let mut command = python3(environment)?;
+                command.arg(script).env("RIAD_CLIENT", program);
+                command
+            }
+            Kind::Browser => {
+                let browser = BROWSERS.iter().find_map(|name| find(name));
+                let browser = browser.context("there is no Chromium; Debian's package is chromium")?;
+                let mut command = python3(environment)?;
+                command
+                    .arg(self.scripts.join("browser/check.py"))
+                    .env("RIAD_CLIENT", browser);
+                command
+            }
+        };
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(command)
+    }
+}
+
+fn once(made: &mut Option<Result<PathBuf, String>>, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    match made.get_or_insert_with(|| make().map_err(|error| format!("{error:#}"))) {
+        Ok(folder) => Ok(folder.clone()),
+        Err(error) => bail!("{error}"),
+    }
+}
+
+fn python3(environment: &Environment) -> Result<Command> {
+    let version = &mut process::command("python3", &["--version"], &environment.root);
+    ensure!(process::succeeds(version), "python3 is not installed");
+    Ok(Command::new("python3"))
+}
+
+/// A folder with the scripts and `node_modules` beside them, where Node looks for packages.
+fn node(environment: &Environment, scripts: &Path) -> Result<PathBuf> {
+    let folder = environment.cache()?.join("clients/node");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = scripts.join("package-lock.json");
+    let wanted = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    for file in fs::read_dir(scripts)? {
+        let file = file?;
+        // What `npm install` beside the scripts leaves.
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), folder.join(file.file_name()))?;
+        }
+    }
+    let stamp = folder.join("packages");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    let npm = |arguments: &[&str]| process::command("npm", arguments, &folder);
+    ensure!(process::succeeds(&mut npm(&["--version"])), "npm is not installed");
+    let install = [
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+        "--fetch-retries=1",
+    ];
+    process::run(&mut npm(&install)).context("the packages cannot be installed; is npm's registry reachable?")?;
+    fs::write(&stamp, wanted)?;
+    Ok(folder)
+}
+
+/// The folder with the binaries of the workspace of Rust's clients.
+fn rust(environment: &Environment, workspace: &Path) -> Result<PathBuf> {
+    let target = environment.target.join("clients");
+    let build = ["build", "--release", "--locked", "--quiet"];
+    process::run(process::command(&environment.cargo, &build, workspace).env("CARGO_TARGET_DIR", &target))
+        .context("the clients in Rust cannot be built; is crates.io reachable?")?;
+    Ok(target.join("release"))
+}
+
+/// A program, installed from its crate.
+fn program(environment: &Environment, name: &str, version: &str) -> Result<PathBuf> {
+    let root = environment.cache()?.join("clients").join(format!("{name}-{version}"));
+    let program = root.join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    let mut install = process::command(
+        &environment.cargo,
+        &[
+            "install",
+            name,
+            "--version",
+            &format!("={version}"),
+            "--locked",
+            "--quiet",
+            "--root",
+        ],
+        &environment.root,
+    );
+    process::run(
+        install
+            .arg(&root)
+            .env("CARGO_TARGET_DIR", environment.target.join("clients")),
+    )
+    .with_context(|| format!("{name} cannot be installed; is crates.io reachable?"))?;
+    Ok(program)
+}
+
+/// A program of the path.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}

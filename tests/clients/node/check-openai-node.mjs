@@ -1,0 +1,116 @@
+// OpenAI's client for Node.
+import OpenAI from "openai";
+import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
+import { z } from "zod";
+import {
+  assert, BASE_URL, checkVectors, checkWeather, EMBEDDER, expectError, feature, KEY, LIMITED_KEY, MODEL, QUESTION, SPENT_KEY, TEXTS,
+  untilRefused, version, WEATHER, WRONG_KEY,
+} from "./common.mjs";
+
+const connect = (apiKey = KEY, more = {}) => new OpenAI({ baseURL: BASE_URL, apiKey, maxRetries: 0, ...more });
+const client = connect();
+const asked = { model: MODEL, messages: [{ role: "user", content: QUESTION }], temperature: 0, max_tokens: 128 };
+const hello = { model: MODEL, messages: [{ role: "user", content: "Hello" }], max_tokens: 2 };
+const tools = [{ type: "function", function: { name: "weather", parameters: WEATHER, strict: true } }];
+const Verdict = z.object({ mood: z.enum(["good", "bad"]), sure: z.boolean() });
+
+version("openai");
+await feature("models", async () => {
+  const models = [];
+  for await (const model of client.models.list()) models.push(model.id);
+  assert(models.includes(MODEL) && models.includes(EMBEDDER), models);
+  assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
+});
+await feature("chat", async () => {
+  const { data, response } = await client.chat.completions.create({ ...asked, user: "somebody" }).withResponse();
+  assert(data.choices[0].message.content && data.usage.completion_tokens > 0);
+  assert(response.headers.get("x-request-id"));
+});
+await feature("stream", async () => {
+  const whole = await client.chat.completions.create(asked);
+  const stream = await client.chat.completions.create({ ...asked, stream: true, stream_options: { include_usage: true } });
+  let text = "";
+  let usage;
+  for await (const chunk of stream) {
+    text += chunk.choices[0]?.delta.content ?? "";
+    usage = chunk.usage ?? usage;
+  }
+  assert.equal(text, whole.choices[0].message.content);
+  assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
+  const helper = client.chat.completions.stream(asked);
+  assert.equal(await helper.finalContent(), text);
+});
+await feature("tools", async () => {
+  const one = { ...asked, tools, parallel_tool_calls: false };
+  for (const tool_choice of ["required", { type: "function", function: { name: "weather" } }]) {
+    const answer = await client.chat.completions.create({ ...one, tool_choice });
+    checkWeather(JSON.parse(answer.choices[0].message.tool_calls[0].function.arguments));
+  }
+  // The client's loop of calls and results, up to the first call.
+  const runner = client.chat.completions.runTools({
+    ...one,
+    tool_choice: { type: "function", function: { name: "weather" } },
+    tools: [{ type: "function", function: { ...tools[0].function, parse: JSON.parse, function: checkWeather } }],
+  });
+  assert.equal(JSON.parse(JSON.stringify(await runner.finalFunctionToolCall())).name, "weather");
+});
+await feature("structured", async () => {
+  const response_format = zodResponseFormat(Verdict, "verdict");
+  const answer = await client.chat.completions.parse({ ...asked, response_format });
+  Verdict.parse(answer.choices[0].message.parsed);
+});
+await feature("embeddings", async () => {
+  const made = await client.embeddings.create({ model: EMBEDDER, input: TEXTS });
+  checkVectors(made.data.map((item) => item.embedding));
+});
+await feature("completions", async () => {
+  const prompt = { model: MODEL, prompt: "The refund window is", temperature: 0, max_tokens: 8 };
+  const whole = await client.completions.create(prompt);
+  let text = "";
+  for await (const chunk of await client.completions.create({ ...prompt, stream: true })) text += chunk.choices[0]?.text ?? "";
+  assert(text && text === whole.choices[0].text, text);
+});
+await feature("responses", async () => {
+  const question = { model: MODEL, input: QUESTION, temperature: 0, max_output_tokens: 128, store: false };
+  const whole = await client.responses.create(question);
+  assert(whole.output_text, JSON.stringify(whole));
+  const stream = client.responses.stream(question);
+  let text = "";
+  for await (const event of stream) if (event.type === "response.output_text.delta") text += event.delta;
+  assert.equal(text, whole.output_text);
+  assert.equal((await stream.finalResponse()).output_text, text);
+  const parsed = await client.responses.parse({ ...question, text: { format: zodTextFormat(Verdict, "verdict") } });
+  Verdict.parse(parsed.output_parsed);
+  const tool = { type: "function", name: "weather", parameters: WEATHER, strict: true };
+  const called = await client.responses.create({ ...question, tools: [tool], tool_choice: "required", parallel_tool_calls: false });
+  checkWeather(JSON.parse(called.output.find((item) => item.type === "function_call").arguments));
+});
+await feature("errors", async () => {
+  const refused = (kind, code, call) => expectError((error) => error instanceof kind && error.code === code, call);
+  await refused(OpenAI.AuthenticationError, "invalid_api_key", () => connect(WRONG_KEY).models.list());
+  const chat = (more) => () => client.chat.completions.create({ ...hello, ...more });
+  await refused(OpenAI.NotFoundError, "model_not_found", chat({ model: "gpt-none" }));
+  const error = await refused(OpenAI.BadRequestError, null, chat({ temperature: 3 }));
+  assert.equal(error.param, "temperature");
+});
+await feature("retries", async () => {
+  const isLimit = (error) => error instanceof OpenAI.RateLimitError;
+  let sent = 0;
+  const counting = (...given) => {
+    sent += 1;
+    return fetch(...given);
+  };
+  const ask = (one) => () => one.chat.completions.create(hello);
+  await untilRefused(isLimit, ask(connect(SPENT_KEY)));
+  const spent = connect(SPENT_KEY, { maxRetries: 2, fetch: counting });
+  assert.equal((await expectError(isLimit, ask(spent))).code, "insufficient_quota");
+  assert.equal(sent, 1, "requests for a budget that is spent");
+  const patient = connect(LIMITED_KEY, { maxRetries: 2, fetch: counting });
+  for (let tried = 0; tried < 10; tried += 1) {
+    await untilRefused(isLimit, ask(connect(LIMITED_KEY)));
+    sent = 0;
+    assert((await ask(patient)()).usage.completion_tokens);
+    if (sent > 1) return;
+  }
+  assert.fail("the client never had to wait");
+});

@@ -1,0 +1,244 @@
+"""OpenAI's client for Python."""
+
+import base64
+import json
+import struct
+from typing import Literal
+
+import openai
+import pydantic
+
+from common import *
+
+
+class Verdict(pydantic.BaseModel):
+    mood: Literal["good", "bad"]
+    sure: bool
+
+
+ASKED = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 128}
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
+
+
+def connect(key=KEY, **more):
+    return openai.OpenAI(base_url=BASE_URL, api_key=key, **{"max_retries": 0, **more})
+
+
+client = connect()
+
+
+def check_models():
+    models = [model.id for model in client.models.list()]
+    assert {MODEL, EMBEDDER} <= set(models), models
+    model = client.models.retrieve(MODEL)
+    assert model.id == MODEL and model.object == "model" and model.created > 0 and model.owned_by
+
+
+def check_chat():
+    whole = client.chat.completions.create(**ASKED)
+    choice = whole.choices[0]
+    assert whole.object == "chat.completion" and whole.id.startswith("chatcmpl-") and whole.model == MODEL
+    assert choice.index == 0 and choice.message.role == "assistant" and choice.message.content
+    assert choice.finish_reason in ("stop", "length")
+    assert whole.usage.prompt_tokens > 0 and whole.usage.completion_tokens > 0
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+    # What OpenAI's format has no place for; the client hands it on.
+    assert whole.riad["receipt"]["prompt_tokens"] == whole.usage.prompt_tokens
+    assert any("Heron" in passage["text"] for passage in whole.riad["passages"]), whole.riad
+
+    several = client.chat.completions.create(**ASKED, n=2, stop=["days"], seed=1, user="somebody")
+    assert [choice.index for choice in several.choices] == [0, 1]
+    assert all("days" not in choice.message.content for choice in several.choices)
+
+    scored = client.chat.completions.create(**ASKED, logprobs=True, top_logprobs=2).choices[0].logprobs.content
+    assert scored and all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in scored)
+
+    warm = {**ASKED, "temperature": 2, "max_tokens": 24}
+    ask = lambda **more: client.chat.completions.create(**warm, **more).choices[0].message.content
+    one = ask(seed=7)
+    assert ask(seed=7) == one, "the same seed, another answer"
+    assert any(ask(seed=seed) != one for seed in range(8, 16)), "a seed changes nothing"
+    for tier in ("auto", "default", "flex"):
+        assert ask(service_tier=tier, seed=7) == one, tier
+
+
+def check_stream():
+    whole = client.chat.completions.create(**ASKED)
+    text, usage, finish = "", None, None
+    for chunk in client.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True}):
+        assert chunk.object == "chat.completion.chunk" and chunk.model == MODEL
+        if chunk.choices:
+            assert usage is None, "a choice after the usage"
+            text += chunk.choices[0].delta.content or ""
+            finish = chunk.choices[0].finish_reason or finish
+        if chunk.usage is not None:
+            assert not chunk.choices
+            usage = chunk.usage
+    assert text == whole.choices[0].message.content and finish == whole.choices[0].finish_reason
+    assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tokens, whole.usage.completion_tokens)
+    # The same prompt again.
+    assert 0 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens, usage
+
+    bare = list(client.chat.completions.create(**ASKED, stream=True))
+    assert all(chunk.usage is None for chunk in bare)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in bare) == text
+
+    # The client's own accumulation.
+    with client.chat.completions.stream(**ASKED) as stream:
+        deltas = [event.delta for event in stream if event.type == "content.delta"]
+        assert "".join(deltas) == text == stream.get_final_completion().choices[0].message.content
+
+
+def check_tools():
+    asked = {**ASKED, "tools": [TOOL]}
+    for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
+        answer = client.chat.completions.create(**asked, tool_choice=choice, parallel_tool_calls=False)
+        calls = answer.choices[0].message.tool_calls
+        assert answer.choices[0].finish_reason in ("tool_calls", "stop") and len(calls) == 1, answer
+        assert calls[0].type == "function" and calls[0].id and calls[0].function.name == "weather"
+        check_weather(json.loads(calls[0].function.arguments))
+
+    with client.chat.completions.stream(**asked, tool_choice="required", parallel_tool_calls=False) as stream:
+        streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert [call.function.arguments for call in streamed] == [call.function.arguments for call in calls]
+
+    result = {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains."}
+    said = answer.choices[0].message.model_dump(exclude_none=True)
+    after = client.chat.completions.create(**{**asked, "messages": [*ASKED["messages"], said, result]})
+    assert after.choices[0].message.role == "assistant"
+
+
+def check_structured():
+    parsed = client.chat.completions.parse(**ASKED, response_format=Verdict)
+    assert isinstance(parsed.choices[0].message.parsed, Verdict), parsed
+    # A tool that the client parses, too.
+    tool = openai.pydantic_function_tool(Verdict)
+    called = client.chat.completions.parse(**ASKED, tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    assert isinstance(called.choices[0].message.tool_calls[0].function.parsed_arguments, Verdict)
+    answer = client.chat.completions.create(**ASKED, response_format={"type": "json_object"})
+    if answer.choices[0].finish_reason == "stop":
+        assert isinstance(json.loads(answer.choices[0].message.content), dict)
+
+
+def check_embeddings():
+    # The client asks for base64 by itself and decodes it.
+    made = client.embeddings.create(model=EMBEDDER, input=TEXTS)
+    vectors = [item.embedding for item in made.data]
+    assert [item.index for item in made.data] == [0, 1, 2] and made.model == EMBEDDER
+    assert made.usage.prompt_tokens > 0
+    check_vectors(vectors)
+    floats = client.embeddings.create(model=EMBEDDER, input=TEXTS[0], encoding_format="float").data[0].embedding
+    assert all(abs(a - b) < 1e-6 for a, b in zip(floats, vectors[0]))
+    raw = client.embeddings.with_raw_response.create(model=EMBEDDER, input=TEXTS[0], encoding_format="base64")
+    packed = base64.b64decode(raw.http_response.json()["data"][0]["embedding"])
+    assert len(packed) == 4 * len(floats) and abs(struct.unpack("<f", packed[:4])[0] - floats[0]) < 1e-6
+    assert len(client.embeddings.create(model=EMBEDDER, input="a lamp", dimensions=64).data[0].embedding) == 64
+
+
+def check_completions():
+    asked = {"model": MODEL, "prompt": "The refund window is", "temperature": 0, "max_tokens": 16}
+    whole = client.completions.create(**asked)
+    assert whole.object == "text_completion" and whole.choices[0].text and whole.usage.completion_tokens > 0
+    pieces = list(client.completions.create(**asked, stream=True))
+    assert "".join(chunk.choices[0].text for chunk in pieces if chunk.choices) == whole.choices[0].text
+
+
+def check_responses():
+    asked = {"model": MODEL, "input": QUESTION, "temperature": 0, "max_output_tokens": 128, "store": False}
+    whole = client.responses.create(**asked)
+    assert whole.object == "response" and whole.output_text, whole
+    assert whole.usage.total_tokens == whole.usage.input_tokens + whole.usage.output_tokens
+    with client.responses.stream(**asked) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        assert "".join(deltas) == whole.output_text == stream.get_final_response().output_text
+    parsed = client.responses.parse(**asked, text_format=Verdict)
+    assert isinstance(parsed.output_parsed, Verdict), parsed
+    tool = {"type": "function", "name": "weather", "parameters": WEATHER, "strict": True}
+    called = client.responses.create(**asked, tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    calls = [item for item in called.output if item.type == "function_call"]
+    assert len(calls) == 1 and calls[0].name == "weather" and calls[0].call_id, called
+    check_weather(json.loads(calls[0].arguments))
+    conversation = [
+        {"role": "user", "content": QUESTION},
+        {"type": "function_call", "call_id": calls[0].call_id, "name": "weather", "arguments": calls[0].arguments},
+        {"type": "function_call_output", "call_id": calls[0].call_id, "output": "It rains."},
+    ]
+    assert client.responses.create(**{**asked, "input": conversation}).output_text
+    error = expect(openai.NotFoundError, lambda: client.responses.create(**{**asked, "model": "gpt-4o"}))
+    assert error.code == "model_not_found"
+
+
+def refused(kind, status, code, call):
+    error = expect(kind, call)
+    assert (error.status_code, error.code) == (status, code) and error.message, error
+    return error
+
+
+def check_errors():
+    chat = client.chat.completions.create
+    error = refused(openai.NotFoundError, 404, "model_not_found", lambda: chat(**{**HELLO, "model": "gpt-4o"}))
+    assert error.param == "model"
+    refused(openai.NotFoundError, 404, "model_not_found", lambda: chat(**{**HELLO, "model": f"{MODEL}:nobody"}))
+    refused(openai.NotFoundError, 404, "model_not_found", lambda: client.models.retrieve("gpt-4o"))
+    refused(openai.NotFoundError, 404, "model_not_found", lambda: client.embeddings.create(model="?", input="a"))
+    refused(openai.AuthenticationError, 401, "invalid_api_key", connect(WRONG_KEY).models.list)
+    for member, value in (("temperature", 3), ("service_tier", "priority"), ("reasoning_effort", "low")):
+        error = refused(openai.BadRequestError, 400, None, lambda: chat(**HELLO, **{member: value}))
+        assert error.param == member
+    refused(openai.BadRequestError, 400, None, lambda: chat(**{**HELLO, "messages": []}))
+    long = [{"role": "user", "content": "lamp " * 20000}]
+    code = "context_length_exceeded"
+    refused(openai.BadRequestError, 400, code, lambda: chat(**{**HELLO, "messages": long}, stream=True))
+    made = client.post("/keys", body={"name": "reader", "role": "read-only"}, cast_to=object)
+    reader = connect(made["key"])
+    assert list(reader.models.list())
+    ask = lambda: reader.chat.completions.create(**HELLO)
+    refused(openai.PermissionDeniedError, 403, "insufficient_permissions", ask)
+    client.delete(f"/keys/{made['id']}", cast_to=object)
+
+
+def check_retries():
+    sent = []
+    http = openai.DefaultHttpxClient(event_hooks={"request": [sent.append]})
+    # A budget that is spent is no matter of waiting: the client asks once.
+    spent = connect(SPENT_KEY, max_retries=2, http_client=http)
+    for stream in (False, True):
+        sent.clear()
+        ask = lambda: spent.chat.completions.create(**HELLO, stream=stream)
+        assert refused(openai.RateLimitError, 429, "insufficient_quota", ask).type == "insufficient_quota"
+        assert len(sent) == 1, f"{len(sent)} requests for a budget that is spent"
+
+    # Requests that come too fast are told when to come again; the client waits as long, by itself.
+    hasty = connect(LIMITED_KEY)
+    patient = hasty.with_options(max_retries=2)
+    first = hasty.chat.completions.with_raw_response.create(**HELLO)
+    assert first.headers["x-ratelimit-limit-requests"] == "20"
+    # Until a retry was seen: a request may come just when there is room again.
+    for _ in range(10):
+        error = until_refused(openai.RateLimitError, lambda: hasty.chat.completions.create(**HELLO))
+        assert error.code == "rate_limit_exceeded" and 1 <= int(error.response.headers["retry-after"]) <= 4, error
+        raw = patient.chat.completions.with_raw_response.create(**HELLO)
+        assert raw.parse().usage.completion_tokens > 0
+        if raw.retries_taken:
+            return
+    raise AssertionError("the client never had to wait")
+
+
+version("openai")
+text = "The refund window of the Heron shop is 23 days. Refunds are paid to the original card."
+client.post("/documents", body={"title": "Heron", "text": text}, cast_to=object)
+for name, check in {
+    "models": check_models,
+    "chat": check_chat,
+    "stream": check_stream,
+    "tools": check_tools,
+    "structured": check_structured,
+    "embeddings": check_embeddings,
+    "completions": check_completions,
+    "responses": check_responses,
+    "errors": check_errors,
+    "retries": check_retries,
+}.items():
+    with feature(name):
+        check()
+finish()
