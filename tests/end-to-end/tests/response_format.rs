@@ -61,3 +61,27 @@ async fn an_object_may_be_cut_off_and_text_is_free() {
         assert_eq!(content(&answer), plain);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_no_properties_that_its_schema_lacks() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    // As pydantic and zod make it, which do not say that there are no others.
+    let mut format = warranty();
+    let schema = format["json_schema"]["schema"].as_object_mut().unwrap();
+    schema.remove("additionalProperties");
+    let parameters = schema.clone();
+    for seed in 1..=4 {
+        let warm = question().with("temperature", 2).with("seed", seed);
+        let answer = acme.chat(&warm.clone().with("response_format", format.clone())).await;
+        check(&content(&answer));
+        let tool = json!([{"type": "function", "function": {"name": "warranty", "parameters": parameters}}]);
+        let calling = warm.with("tools", tool).with("tool_choice", "required");
+        let called = acme.chat(&calling.with("parallel_tool_calls", false)).await;
+        check(
+            called["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+                .as_str()
+                .unwrap(),
+        );
+    }
+}

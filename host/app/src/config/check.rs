@@ -50,8 +50,11 @@ fn server(server: &Server) -> Result<()> {
     }
     for origin in &server.cors_origins {
         // A browser sends neither a path nor a slash at the end.
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
-        if origin != "*" && (host.is_empty() || host.contains(['/', ' ', '*'])) {
+        let (scheme, host) = origin.split_once("://").unwrap_or_default();
+        let is_scheme = scheme
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
+        if origin != "*" && (!is_scheme || host.is_empty() || host.contains(['/', ' ', '*', '"', ']'])) {
             return wrong(
                 "server.cors_origins",
                 format!("has `{origin}`; an origin is a scheme, a host and perhaps a port, as in https://chat.example"),

@@ -393,6 +393,11 @@ fn an_invalid_value_names_its_key_and_its_source() {
             "[server]\ncors_origins = [\"https://*.example\"]",
             "server.cors_origins",
         ),
+        // A list in the form of JSON, in a variable whose lists are separated by commas.
+        (
+            "[server]\ncors_origins = ['[\"https://chat.example\"]']",
+            "server.cors_origins",
+        ),
         ("[auth]\njwks = \"keys.json\"\nissuer = \"x\"", "auth.jwks"),
         ("[auth]\njwks = \"keys.json\"\naudience = \"x\"", "auth.jwks"),
         ("[auth]\njwks = \" \"\nissuer = \"x\"\naudience = \"x\"", "auth.jwks"),

@@ -118,11 +118,12 @@ fn llguidance_refused(reason: &str) -> Error {
 
 /// The schema with llguidance's settings, which are a keyword of its own.
 fn configured(schema: &Value) -> Result<Value> {
-    let Value::Object(members) = schema else {
+    schema::check(schema)?;
+    let mut schema = schema.clone();
+    schema::close(&mut schema);
+    let Value::Object(mut members) = schema else {
         return Err(refused("it must be an object"));
     };
-    schema::check(schema)?;
-    let mut members = members.clone();
     let settings = json!({"whitespace_flexible": true, "whitespace_pattern": SPACE});
     match members.insert("x-guidance".into(), settings) {
         Some(_) => Err(refused("the keyword \"x-guidance\" is not supported; leave it out")),

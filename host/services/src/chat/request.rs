@@ -18,6 +18,8 @@ const STOP_MAX: usize = 4;
 const STOP_BYTES: usize = 256;
 /// It is compiled for each request.
 const SCHEMA_BYTES: usize = 64 << 10;
+/// OpenAI's words, by which clients know the error: not all of them look at its code.
+const CONTEXT_LENGTH: &str = "this model's maximum context length is";
 /// A smaller one makes logits infinite.
 const REPETITION_PENALTY_MIN: f32 = 0.01;
 /// OpenAI's bounds.
@@ -157,7 +159,10 @@ impl ValidRequest {
         if let Some(max_tokens) = request.max_tokens.filter(|max_tokens| *max_tokens >= context) {
             return Err(Error::new(
                 ErrorKind::ContextTooLong,
-                format!("max_tokens is {max_tokens}, but this model's context has {context} tokens with the prompt"),
+                format!(
+                    "this model's maximum context length is {context} tokens with the prompt, and max_tokens is \
+                     {max_tokens}; lower max_tokens"
+                ),
             )
             .with_param("max_tokens"));
         }
@@ -325,7 +330,7 @@ impl ValidRequest {
     pub fn fit(&self, prompt_tokens: u32, context_tokens: u32) -> Result<Sampling> {
         let (scope, context_tokens) = match self.context_limit {
             Some(limit) if limit < context_tokens => ("this tenant's limit for the context is", limit),
-            Some(_) | None => ("this model's context has", context_tokens),
+            Some(_) | None => (CONTEXT_LENGTH, context_tokens),
         };
         let left = context_tokens.saturating_sub(prompt_tokens);
         let needed = if self.max_tokens_given {

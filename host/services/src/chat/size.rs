@@ -39,7 +39,8 @@ fn check(engine: &dyn ChatEngine, bytes: u64, most: u64) -> Result<()> {
     }
     let context = engine.profile().context_tokens;
     let text = format!(
-        "the messages have {bytes} bytes, and this model's context of {context} tokens holds at most {most}; shorten the messages"
+        "this model's maximum context length is {context} tokens, which are at most {most} bytes, and the messages have {bytes} bytes; \
+         shorten the messages"
     );
     Err(Error::new(ErrorKind::ContextTooLong, text).with_param("messages"))
 }

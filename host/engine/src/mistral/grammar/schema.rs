@@ -145,10 +145,78 @@ fn bounded(keyword: &str, value: &Value, most: u64) -> Result<()> {
     }
 }
 
+/// Lets an object have the properties that its schema names and no others, where the schema does not say. What is written is valid either way;
+/// a model that may write more properties does not stop where a client expects it, and clients' schemas rarely say so.
+pub(super) fn close(schema: &mut Value) {
+    let Value::Object(members) = schema else {
+        return;
+    };
+    for (keyword, value) in members.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties" | "$defs" | "definitions", Value::Object(schemas)) => schemas.values_mut().for_each(close),
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(schemas)) => {
+                schemas.iter_mut().for_each(close);
+            }
+            ("items" | "additionalItems" | "additionalProperties", schema) => close(schema),
+            _ => {}
+        }
+    }
+    let Some(Value::Object(properties)) = members.get("properties") else {
+        return;
+    };
+    // A schema may demand more than it names.
+    let names = members.get("required").and_then(Value::as_array);
+    let is_named = |name: &Value| name.as_str().is_some_and(|name| properties.contains_key(name));
+    let least = members.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
+    if names.is_none_or(|names| names.iter().all(is_named)) && least <= properties.len() as u64 {
+        members.entry("additionalProperties").or_insert(Value::Bool(false));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn objects_are_closed_unless_the_schema_says_otherwise() {
+        let object = |more: Value| {
+            let mut schema = json!({"properties": {"a": {"type": "string"}}});
+            schema
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            schema
+        };
+        let closed = object(json!({"additionalProperties": false}));
+        for (mut schema, expected) in [
+            (object(json!({})), closed.clone()),
+            (closed.clone(), closed.clone()),
+            (
+                json!({"anyOf": [object(json!({})), {"type": "null"}]}),
+                json!({"anyOf": [closed, {"type": "null"}]}),
+            ),
+            (
+                json!({"items": {"$ref": "#/$defs/A"}, "$defs": {"A": object(json!({}))}}),
+                json!({"items": {"$ref": "#/$defs/A"}, "$defs": {"A": closed}}),
+            ),
+        ] {
+            close(&mut schema);
+            assert_eq!(schema, expected);
+        }
+        for open in [
+            json!({"type": "object"}),
+            object(json!({"additionalProperties": true})),
+            object(json!({"required": ["a", "b"]})),
+            object(json!({"minProperties": 2})),
+            // A value, not a schema.
+            json!({"enum": [{"properties": {}}]}),
+        ] {
+            let mut schema = open.clone();
+            close(&mut schema);
+            assert_eq!(schema, open);
+        }
+    }
 
     #[test]
     fn what_clients_generate_is_accepted() {

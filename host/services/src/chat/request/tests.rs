@@ -227,5 +227,8 @@ fn a_limit_above_the_models_context_changes_nothing() {
     let valid = check_for(request(), &tenant).unwrap();
     assert_eq!(valid.tier(), Tier::Default, "the default tier needs no request");
     let error = valid.fit(100, 100).unwrap_err();
-    assert!(error.message().contains("this model's context has 100"), "{error}");
+    assert!(
+        error.message().contains("this model's maximum context length is 100"),
+        "{error}"
+    );
 }
