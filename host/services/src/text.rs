@@ -28,6 +28,7 @@ impl Text {
                 let encoded = EncodedPrompt {
                     tokens,
                     opens_reasoning: false,
+                    is_continued: true,
                 };
                 Ok((words, encoded))
             }

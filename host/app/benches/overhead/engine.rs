@@ -150,7 +150,7 @@ impl ChatEngine for FixedEngine {
     fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
         Ok(EncodedPrompt {
             tokens: vec![0; prompt(messages) as usize],
-            opens_reasoning: false,
+            ..EncodedPrompt::default()
         })
     }
 

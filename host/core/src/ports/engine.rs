@@ -18,6 +18,8 @@ pub struct EncodedPrompt {
     pub tokens: Vec<u32>,
     /// Whether the answer begins inside of the model's reasoning.
     pub opens_reasoning: bool,
+    /// Whether it is a text that the answer continues: then all of the answer is its text, with the space that it begins with.
+    pub is_continued: bool,
 }
 
 impl EncodedPrompt {

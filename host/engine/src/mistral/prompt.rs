@@ -57,6 +57,7 @@ impl PromptEncoder {
         Ok(EncodedPrompt {
             tokens: self.prefix.iter().copied().chain(tokens).collect(),
             opens_reasoning: false,
+            is_continued: true,
         })
     }
 
@@ -71,7 +72,10 @@ impl PromptEncoder {
 
     /// Reads the answer to a prompt.
     pub fn answer_parser(&self, prompt: &EncodedPrompt) -> ReasoningParser {
-        ReasoningParser::new(self.reasoning, prompt.opens_reasoning)
+        match prompt.is_continued {
+            true => ReasoningParser::of_text(),
+            false => ReasoningParser::new(self.reasoning, prompt.opens_reasoning),
+        }
     }
 
     /// The whole prompt, to the place where the answer begins. A conversation whose order the template refuses is put in one that every
@@ -92,6 +96,7 @@ impl PromptEncoder {
         Ok(EncodedPrompt {
             tokens: self.tokenizer.encode(&text).map_err(refused)?,
             opens_reasoning,
+            is_continued: false,
         })
     }
 

@@ -76,6 +76,14 @@ impl ReasoningParser {
         }
     }
 
+    /// For an answer that goes on where a text ends: nothing of it is reasoning, and nothing is taken away.
+    pub fn of_text() -> Self {
+        Self {
+            begun: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether the next token belongs to the content, or to a reasoning that is open.
     pub fn is_content(&self) -> bool {
         !self.is_open

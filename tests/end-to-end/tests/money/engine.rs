@@ -122,7 +122,7 @@ impl ChatEngine for ScriptedEngine {
         // Each token is the number of the script.
         Ok(EncodedPrompt {
             tokens: vec![u32::try_from(scripts.len() - 1).unwrap(); script.prompt as usize],
-            opens_reasoning: false,
+            ..EncodedPrompt::default()
         })
     }
 
