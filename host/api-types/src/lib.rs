@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod plans;
 pub mod plugins;
 pub mod receipts;
+pub mod responses;
 pub mod rollups;
 pub mod scale;
 pub mod search;

@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use utoipa::{IntoParams, ToSchema};
 
 /// What a request used and what served it.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     pub tenant: String,
     /// Its place among the tenant's receipts: 1, 2, 3 …

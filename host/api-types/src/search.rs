@@ -31,7 +31,7 @@ pub struct SearchResults {
 }
 
 /// A chunk of a document, or a part of one.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Passage {
     pub document: String,
     /// Position of the chunk in its document, from 0.

@@ -40,7 +40,7 @@ pub(crate) fn adapter_body_bytes(limits: &Limits) -> u64 {
 }
 
 /// A body up to this is parsed on the thread that serves its request, in much less than a millisecond; a worker parses a larger one.
-const INLINE_JSON_BYTES: usize = 64 << 10;
+pub(crate) const INLINE_JSON_BYTES: usize = 64 << 10;
 
 /// A JSON body.
 pub(crate) struct JsonBody<T>(pub T);
@@ -184,7 +184,8 @@ fn unreadable_body(status: StatusCode) -> Error {
     Error::invalid("the body could not be read; it is cut off or malformed")
 }
 
-fn field_error(path: &str, message: &str) -> Error {
+/// An error of serde's that names the field.
+pub(crate) fn field_error(path: &str, message: &str) -> Error {
     // Where the JSON itself breaks off, the last part of the path is `?`.
     let path = path.trim_end_matches('?').trim_end_matches('.');
     // A missing field is not part of the path; serde's message has its name.

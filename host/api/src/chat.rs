@@ -2,7 +2,7 @@
 //! a request may have (`services`).
 
 mod collect;
-mod request;
+pub(crate) mod request;
 pub(crate) mod response;
 mod stream;
 

@@ -22,10 +22,12 @@ use tracing::Instrument;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const EVENT_STREAM: &str = "text/event-stream";
-/// The ends of streams that have not failed: OpenAI's and Anthropic's.
-const ENDS: [&[u8]; 2] = [
-    b"data: [DONE]\n\n",
-    b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+/// How the last event of a stream begins that has not failed: OpenAI's older one, OpenAI's newer one, Anthropic's.
+const LAST_EVENTS: [&[u8]; 4] = [
+    b"data: [DONE]",
+    b"event: response.completed\n",
+    b"event: response.incomplete\n",
+    b"event: message_stop\n",
 ];
 
 /// Runs a request without the header as usual.
@@ -118,7 +120,7 @@ impl KeptResponse {
             let _ = client.send(chunk);
         }
         // A stream that failed half-way must not be repeated for a day.
-        complete &= !self.content_type.starts_with(EVENT_STREAM) || ENDS.iter().any(|end| whole.ends_with(end));
+        complete &= !self.content_type.starts_with(EVENT_STREAM) || has_ended(&whole);
         if !complete {
             return;
         }
@@ -153,4 +155,37 @@ fn content_type(headers: &HeaderMap) -> String {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Whether a stream of events has its last one.
+fn has_ended(stream: &[u8]) -> bool {
+    let Some(events) = stream.strip_suffix(b"\n\n") else {
+        return false;
+    };
+    let begin = events.windows(2).rposition(|end| end == b"\n\n").map_or(0, |at| at + 2);
+    let last = events.get(begin..).unwrap_or_default();
+    LAST_EVENTS.iter().any(|event| last.starts_with(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_ended_with_its_last_event() {
+        for (stream, ended) in [
+            (&b"data: {}\n\ndata: [DONE]\n\n"[..], true),
+            (b"data: [DONE]\n\n", true),
+            (b"event: x\ndata: {}\n\nevent: response.completed\ndata: {}\n\n", true),
+            (b"event: response.incomplete\ndata: {}\n\n", true),
+            (b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", true),
+            (b"data: {\"text\": \"data: [DONE]\"}\n\n", false),
+            (b"event: response.failed\ndata: {}\n\n", false),
+            (b"data: [DONE]\n\nevent: error\ndata: {}\n\n", false),
+            (b"data: [DO", false),
+            (b"", false),
+        ] {
+            assert_eq!(has_ended(stream), ended, "{}", String::from_utf8_lossy(stream));
+        }
+    }
 }

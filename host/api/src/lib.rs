@@ -34,6 +34,7 @@ mod plugins;
 mod rate_headers;
 mod receipts;
 mod request_id;
+mod responses;
 mod rollups;
 mod router;
 mod scale;

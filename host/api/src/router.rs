@@ -12,7 +12,7 @@ use crate::{
     middleware::{Layer, LayerState, Upload},
     models, pipeline, plans, plugins, receipts,
     request_id::{self, SetSpanParent},
-    rollups, scale, search, settings,
+    responses, rollups, scale, search, settings,
     state::AppState,
     tasks::Tasks,
     tenants, tokens,
@@ -141,6 +141,12 @@ fn routes(limits: &Limits) -> Vec<Route> {
         // These change nothing and cost no money.
         route(routes!(tokens::tokenize), &[Tenant]),
         route(routes!(tokens::detokenize), &[Tenant]),
+        route(
+            routes!(responses::create_response),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
+        route(routes!(responses::get_response, responses::delete_response), &[Tenant]),
+        route(routes!(responses::list_input_items), &[Tenant]),
         route(
             routes!(embeddings::create_embeddings),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],

@@ -34,17 +34,29 @@ where
     S: Send + 'static,
     W: Stream<Item = Event> + Send + 'static,
 {
+    let write = |started| match started {
+        Ok(started) => Either::Left(write(started)),
+        Err(error) => Either::Right(stream::iter([fail(error)])),
+    };
+    respond_to_result(starting, silence, write).await
+}
+
+/// As [`respond`], for a stream that also writes what has gone wrong before it began.
+pub(crate) async fn respond_to_result<S, W>(
+    starting: impl Future<Output = Result<S>> + Send + 'static,
+    silence: Duration,
+    write: impl FnOnce(Result<S>) -> W + Send + 'static,
+) -> ApiResult<Response>
+where
+    S: Send + 'static,
+    W: Stream<Item = Event> + Send + 'static,
+{
     // Also when it goes on outside of the handler.
     let mut starting = Box::pin(starting.in_current_span());
     let events = match timeout(silence, &mut starting).await {
-        Ok(started) => Either::Left(write(started?)),
+        Ok(started) => Either::Left(write(Ok(started?))),
         Err(_) => {
-            let late = async move {
-                match starting.await {
-                    Ok(started) => Either::Left(write(started)),
-                    Err(error) => Either::Right(stream::iter([fail(error)])),
-                }
-            };
+            let late = async move { write(starting.await) };
             Either::Right(stream::once(late).flatten())
         }
     };
@@ -52,14 +64,14 @@ where
     Ok(([UNBUFFERED], events).into_response())
 }
 
+/// An event with a name, which stands in the line before its data.
+pub(crate) fn named(name: &str, value: &impl Serialize) -> Event {
+    with_data(Event::default().event(name), value)
+}
+
 /// An event in OpenAI's older shape, without a name.
 pub(crate) fn data(value: &impl Serialize) -> Event {
     with_data(Event::default(), value)
-}
-
-/// An event with its name before its data.
-pub(crate) fn named(name: &str, value: &impl Serialize) -> Event {
-    with_data(Event::default().event(name), value)
 }
 
 /// JSON has no line ends in it, so that it is one `data:` line.
@@ -68,7 +80,7 @@ fn with_data(event: Event, value: &impl Serialize) -> Event {
         Ok(json) => event.data(json),
         Err(error) => {
             tracing::error!(%error, "an event could not be written");
-            Event::default().comment("an event could not be written")
+            event.comment("an event could not be written")
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Chat completions and embeddings.
+    /// Chat completions, responses and embeddings. Whoever has it reads the responses that the room keeps, whichever key made them.
     Chat,
     /// Documents and searches.
     Documents,

@@ -79,6 +79,10 @@ name!(
     DocumentId, "a document id"
 );
 name!(
+    /// A response that one room keeps, given by the server.
+    ResponseId, "a response id"
+);
+name!(
     /// A plugin in one room, chosen by the tenant.
     PluginName, "a plugin name"
 );

@@ -33,7 +33,7 @@ pub mod usage;
 pub use account::Account;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PlanName, PluginName, TenantId};
+pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PlanName, PluginName, ResponseId, TenantId};
 pub use limits::Limits;
 pub use model_name::ModelName;
 pub use pass::{OperatorPass, TenantPass};

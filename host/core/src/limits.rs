@@ -61,6 +61,13 @@ limits! {
     idempotency_hours: u32 = 24, 1;
     /// Bytes of an answer that is kept for its idempotency key; a longer one is not kept.
     idempotency_bytes: u64 = 1 << 20, 1024;
+    /// Days for which a response (`/v1/responses`) is kept after it was made, or after the last one that goes on from it was.
+    response_days: u32 = 30, 1;
+    /// Responses that a tenant's room keeps. For more, those that were used the longest ago are deleted.
+    responses: u32 = 10_000, 1;
+    /// Bytes of the responses that a room keeps, but at most a quarter of what the tenant may store. For more, those that were used the
+    /// longest ago are deleted.
+    response_bytes: u64 = 256 << 20, 64 << 10;
     /// Bytes of a JSON body, such as a chat with a long history. Documents have a limit of their own.
     request_bytes: u64 = 4 << 20, 1024;
     /// Bytes of JSON bodies that are in memory at the same time, over all tenants; one tenant has up to a quarter. Uploads are not among them.
@@ -140,8 +147,8 @@ limits! {
     query_ms: u64 = 10_000, 10;
     /// Bytes of a tenant's settings as JSON.
     settings_bytes: u64 = 64 << 10, 256;
-    /// Bytes that a tenant may store: documents, index, SQL store, adapters, plugins and answers that are kept for idempotency keys. A
-    /// tenant's own `stored_bytes` goes before it.
+    /// Bytes that a tenant may store: documents, index, SQL store, adapters, plugins, responses, and answers that are kept for idempotency
+    /// keys. A tenant's own `stored_bytes` goes before it.
     room_bytes: u64 = 20 << 30, 1 << 20;
     /// Rooms that are open at the same time; the rest cost disk only.
     open_rooms: u32 = 64, 1;

@@ -28,6 +28,7 @@ mod pinned_accounts;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;
+pub mod responses;
 pub mod scale;
 pub mod search;
 pub mod settings;
@@ -107,6 +108,11 @@ impl Services {
     #[must_use]
     pub fn documents(&self) -> documents::DocumentService {
         documents::DocumentService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn responses(&self) -> responses::ResponseService {
+        responses::ResponseService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -27,6 +27,7 @@ mod plans;
 mod plugins;
 mod query_reader;
 mod quota;
+mod responses;
 mod room;
 mod rooms;
 mod search;

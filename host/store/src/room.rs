@@ -109,6 +109,27 @@ const SCHEMA: Schema = Schema {
             SELECT alias, generation, rank, bytes, tensors, created FROM adapters;
         ALTER TABLE adapters ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
     ",
+        "
+        -- Responses, from which conversations go on. Those before a response count in conversation_messages and conversation_bytes too.
+        CREATE TABLE responses (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            previous TEXT,
+            -- Milliseconds: when it was made, or the last one that goes on from it.
+            used INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            conversation_messages INTEGER NOT NULL,
+            conversation_bytes INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX responses_by_use ON responses (used, number DESC, bytes);
+        -- Apart, because a change of the row above would write it again.
+        CREATE TABLE response_contents (
+            number INTEGER PRIMARY KEY REFERENCES responses (number) ON DELETE CASCADE,
+            head BLOB NOT NULL,
+            input BLOB NOT NULL,
+            output BLOB NOT NULL
+        ) STRICT;
+    ",
     ],
 };
 

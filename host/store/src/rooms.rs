@@ -10,6 +10,7 @@ use crate::{
     generations::Pins,
     idempotency::RoomIdempotencyStore,
     plugins::RoomPlugins,
+    responses::{self, RoomResponses},
     room::{self, RoomState},
     settings::RoomSettings,
     sql_store::RoomSql,
@@ -176,6 +177,8 @@ impl Registry {
                 })
             };
             let room = RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone(), check_id)?;
+            // A tenant that sends nothing any more makes none that would delete them.
+            responses::delete_expired(&room, self.limits.response_days)?;
             let state = Arc::new(room);
             *place = Some(OpenRoom {
                 account,
@@ -347,6 +350,7 @@ impl Rooms for TenantRooms {
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone(), most)),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),
+            responses: Arc::new(RoomResponses(state.clone())),
             storage: state.storage(most),
             idempotency: Arc::new(RoomIdempotencyStore(state)),
         })

@@ -10,6 +10,7 @@ use riad_core::{Error, Limits, Secret};
 use serde_json::{Value, json};
 use std::{
     ops::Deref,
+    path::PathBuf,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -136,6 +137,12 @@ impl TestHost {
     #[must_use]
     pub fn url(&self) -> String {
         self.operator.url().to_owned()
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Makes a tenant with an empty room.

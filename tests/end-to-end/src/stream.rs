@@ -12,7 +12,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(response: Response) -> Self {
+    #[must_use]
+    pub fn new(response: Response) -> Self {
         Self {
             headers: response.headers().clone(),
             bytes: response.bytes_stream().boxed(),

@@ -43,6 +43,8 @@ pub struct Planted {
     pub key_id: String,
     /// Under which A's answer to the question is kept.
     pub idempotency_key: String,
+    /// A's response, which is kept.
+    pub response: String,
     pub generation: String,
     pub version: String,
     /// What the room shows to its own tenant.
@@ -89,6 +91,9 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         .expect(200, once(question(&base, &canaries.needle), &idempotency_key))
         .await?;
     found(canaries, &kept.body, "document text")?;
+    let response = client.expect(200, response(&base, &canaries.needle)).await?;
+    found(canaries, &response.body, "document text")?;
+    let response = text(&response.json(), "/id");
     let keys = client.expect(200, Request::get("/v1/keys")).await?;
     Ok(Planted {
         tenant: text(&asked.json(), "/riad/receipt/tenant"),
@@ -97,14 +102,15 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         idempotency_key,
         generation: text(&adapter.json(), "/generation"),
         version,
-        shown: show(client, canaries, &text(&document.json(), "/id"), &model).await?,
+        shown: show(client, canaries, &text(&document.json(), "/id"), &response, &model).await?,
+        response,
         model,
     })
 }
 
 /// What is no longer as it was when it was planted.
 pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Result<Vec<String>> {
-    let now = show(client, canaries, &planted.document, &planted.model)
+    let now = show(client, canaries, &planted.document, &planted.response, &planted.model)
         .await
         .context("A's own things cannot be read any more")?;
     let changed = planted.shown.iter().zip(now).filter(|(before, now)| *before != now);
@@ -134,6 +140,15 @@ pub fn question(model: &str, needle: &str) -> Request {
     Request::post(
         "/v1/chat/completions",
         &json!({"model": model, "messages": messages, "temperature": 0, "max_tokens": 64}),
+    )
+}
+
+/// The same as a response, which the room keeps.
+pub fn response(model: &str, needle: &str) -> Request {
+    let text = format!("What is the code of the {needle} vault?");
+    Request::post(
+        "/v1/responses",
+        &json!({"model": model, "input": text, "temperature": 0, "max_output_tokens": 64}),
     )
 }
 
@@ -202,10 +217,18 @@ fn found(canaries: &Canaries, text: &str, what: &str) -> Result<()> {
 }
 
 /// Everything that the tenant sees of its own, without what changes by itself.
-async fn show(client: &Client, canaries: &Canaries, document: &str, model: &str) -> Result<Vec<(&'static str, Value)>> {
+async fn show(
+    client: &Client,
+    canaries: &Canaries,
+    document: &str,
+    response: &str,
+    model: &str,
+) -> Result<Vec<(&'static str, Value)>> {
     let mut shown = Vec::new();
     for (what, path) in [
         ("document", format!("/v1/documents/{document}")),
+        ("response", format!("/v1/responses/{response}")),
+        ("input of the response", format!("/v1/responses/{response}/input_items")),
         ("list of documents", "/v1/documents?limit=100".into()),
         ("list of adapters", "/v1/adapters".into()),
         ("list of plugins", "/v1/plugins".into()),

@@ -142,7 +142,8 @@ pub struct JsonSchemaFormat {
     /// Changes nothing: tell the model in a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A JSON Schema of up to 64 KiB; any object if it is not given. Keywords that cannot be followed are refused by name.
+    /// A JSON Schema of up to 64 KiB; any object if it is not given. Keywords that cannot be followed are refused by name. An object has
+    /// the properties that its schema names and no others, unless `additionalProperties` says otherwise.
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,

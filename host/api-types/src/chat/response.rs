@@ -114,7 +114,7 @@ pub struct Logprobs {
     pub refusal: Option<()>,
 }
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenLogprobs {
     #[serde(flatten)]
     pub token: ScoredToken,
@@ -122,7 +122,7 @@ pub struct TokenLogprobs {
     pub top_logprobs: Vec<ScoredToken>,
 }
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScoredToken {
     pub token: String,
     /// Natural logarithm of the probability, at least -9999.
@@ -169,7 +169,7 @@ pub struct PromptTokensDetails {
 }
 
 /// Riad's additions to OpenAI's format.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Riad {
     pub receipt: Receipt,
     /// As the prompt numbers them, from 1.
@@ -185,7 +185,7 @@ pub struct ChoiceRiad {
 }
 
 /// Whether the passage contains what the answer quotes from it.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Citation {
     /// Number of the passage, from 1.
     pub passage: u32,
@@ -217,13 +217,18 @@ impl From<plugin::Citation> for Citation {
 
 impl From<Vec<chat::TokenLogprobs>> for Logprobs {
     fn from(tokens: Vec<chat::TokenLogprobs>) -> Self {
-        let token = |token: chat::TokenLogprobs| TokenLogprobs {
+        Self {
+            content: tokens.into_iter().map(Into::into).collect(),
+            refusal: None,
+        }
+    }
+}
+
+impl From<chat::TokenLogprobs> for TokenLogprobs {
+    fn from(token: chat::TokenLogprobs) -> Self {
+        Self {
             token: token.token.into(),
             top_logprobs: token.top.into_iter().map(Into::into).collect(),
-        };
-        Self {
-            content: tokens.into_iter().map(token).collect(),
-            refusal: None,
         }
     }
 }

@@ -168,16 +168,22 @@ fn read_tool_choice(choice: types::ToolChoice) -> Result<ToolChoice> {
 }
 
 fn read_format(format: ResponseFormat) -> Result<Option<OutputFormat>> {
-    let JsonSchemaFormat { name, schema, .. } = match format {
-        ResponseFormat::Text => return Ok(None),
-        ResponseFormat::JsonObject => return Ok(Some(OutputFormat::JsonObject)),
-        ResponseFormat::JsonSchema { json_schema } => json_schema,
-    };
-    if !is_function_name(&name) {
-        let message = "the name of a schema has 1 to 64 letters, digits, _ and -";
-        return Err(Error::invalid(message).with_param("response_format.json_schema.name"));
+    match format {
+        ResponseFormat::Text => Ok(None),
+        ResponseFormat::JsonObject => Ok(Some(OutputFormat::JsonObject)),
+        ResponseFormat::JsonSchema {
+            json_schema: JsonSchemaFormat { name, schema, .. },
+        } => read_schema(&name, schema, "response_format.json_schema.name").map(Some),
     }
-    Ok(Some(schema.map_or(OutputFormat::JsonObject, OutputFormat::JsonSchema)))
+}
+
+/// `param` is what an error calls the name.
+pub(crate) fn read_schema(name: &str, schema: Option<Value>, param: &str) -> Result<OutputFormat> {
+    if !is_function_name(name) {
+        let message = "the name of a schema has 1 to 64 letters, digits, _ and -";
+        return Err(Error::invalid(message).with_param(param));
+    }
+    Ok(schema.map_or(OutputFormat::JsonObject, OutputFormat::JsonSchema))
 }
 
 /// OpenAI's names; `auto` leaves the choice to the server.
@@ -192,4 +198,8 @@ pub(crate) fn read_tier(name: Option<&str>) -> Result<Option<Tier>> {
         .ok_or_else(|| {
             Error::invalid("service_tier must be auto, default, flex or priority").with_param("service_tier")
         })
+}
+
+pub(crate) fn unsupported(name: &str) -> Error {
+    Error::invalid(format!("{name} is not supported; leave it out")).with_param(name)
 }

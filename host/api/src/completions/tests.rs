@@ -32,6 +32,7 @@ fn choice_end(choice: u32, finish: FinishReason) -> Result<ChatEvent> {
     Ok(ChatEvent::ChoiceEnd {
         choice,
         finish,
+        stop: None,
         citations: Vec::new(),
     })
 }

@@ -14,6 +14,7 @@ const COSTLY: &[(&str, &[Layer])] = &[
     ("POST /v1/completions", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     ("POST /v1/messages", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     ("POST /v1/messages/count_tokens", &[Tenant, RateHeaders]),
+    ("POST /v1/responses", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     ("POST /v1/embeddings", &[Tenant, RateHeaders, Idempotency(Scope::Chat)]),
     (
         "POST /v1/documents",
@@ -41,6 +42,9 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "GET /v1/models/{owner}/{model}",
             "POST /v1/tokenize",
             "POST /v1/detokenize",
+            "GET /v1/responses/{id}",
+            "DELETE /v1/responses/{id}",
+            "GET /v1/responses/{id}/input_items",
             "GET /v1/documents",
             "GET /v1/documents/{id}",
             "DELETE /v1/documents/{id}",

@@ -1,6 +1,6 @@
 //! Opening and removing tenants' rooms.
 
-use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, SettingsStore, SqlStore};
+use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ pub struct Room {
     pub plugins: Arc<dyn PluginStore>,
     pub adapters: Arc<dyn AdapterStore>,
     pub idempotency: Arc<dyn IdempotencyStore>,
+    pub responses: Arc<dyn ResponseStore>,
     /// As it was when the room was opened for this caller. What is stored is checked against it again.
     pub storage: Storage,
 }
 
-/// What a room stores: documents, index, SQL store, adapters, plugins and kept answers.
+/// What a room stores: documents, index, SQL store, adapters, plugins, kept answers and responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storage {
     /// Bytes.

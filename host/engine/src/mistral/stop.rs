@@ -25,7 +25,10 @@ impl StopTrimmer {
 
     pub fn push(&mut self, piece: &str) -> Trimmed {
         self.held.push_str(piece);
-        let found = self.stops.iter().filter_map(|stop| Some((self.held.find(stop.as_str())?, stop)));
+        let found = self
+            .stops
+            .iter()
+            .filter_map(|stop| Some((self.held.find(stop.as_str())?, stop)));
         if let Some((at, stop)) = found.min_by_key(|(at, _)| *at) {
             self.held.truncate(at);
             return Trimmed {

@@ -22,6 +22,7 @@ mod ledger;
 mod migration;
 mod plans;
 mod quota;
+mod responses;
 mod rooms;
 mod sql;
 mod sql_limits;

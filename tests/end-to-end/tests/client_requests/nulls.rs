@@ -1,7 +1,7 @@
 //! A member that is null is one that is not there.
 
 use reqwest::Method;
-use riad_end_to_end::{Chat, EMBEDDER, TestHost};
+use riad_end_to_end::{Chat, EMBEDDER, MODEL, TestHost};
 use serde_json::{Value, json};
 
 /// Optional members of OpenAI's chat request, and of its messages.
@@ -18,6 +18,11 @@ fn operations() -> Vec<(Method, &'static str, Value)> {
             Method::POST,
             "/v1/chat/completions",
             Chat::new("Hello").with("max_tokens", 1).body(false),
+        ),
+        (
+            Method::POST,
+            "/v1/responses",
+            json!({"model": MODEL, "input": "Hello", "max_output_tokens": 1}),
         ),
         (
             Method::POST,
@@ -80,7 +85,7 @@ async fn a_required_member_that_is_null_is_named() {
     let tenant = host.tenant("acme").await;
     for (method, path, body) in operations() {
         for name in body.as_object().unwrap().keys() {
-            if ["temperature", "max_tokens", "stream"].contains(&name.as_str()) {
+            if ["temperature", "max_tokens", "max_output_tokens", "stream"].contains(&name.as_str()) {
                 continue;
             }
             let mut body = body.clone();

@@ -36,6 +36,10 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/detokenize", Read("chat")),
     ("POST", "/v1/messages", Write("chat")),
     ("POST", "/v1/messages/count_tokens", Write("chat")),
+    ("POST", "/v1/responses", Write("chat")),
+    ("GET", "/v1/responses/{id}", Read("chat")),
+    ("DELETE", "/v1/responses/{id}", Write("chat")),
+    ("GET", "/v1/responses/{id}/input_items", Read("chat")),
     ("POST", "/v1/embeddings", Write("chat")),
     ("POST", "/v1/documents", Write("documents")),
     ("GET", "/v1/documents", Read("documents")),
@@ -110,6 +114,9 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
         // Anthropic's body has no member that OpenAI's does not have.
         ("POST", "/v1/chat/completions" | "/v1/messages" | "/v1/messages/count_tokens") => {
             request.json(&super::hello().body(false))
+        }
+        ("POST", "/v1/responses") => {
+            request.json(&json!({"model": MODEL, "input": "Hello", "max_output_tokens": 1, "store": false}))
         }
         ("POST", "/v1/embeddings") => request.json(&json!({"model": EMBEDDER, "input": "x"})),
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),

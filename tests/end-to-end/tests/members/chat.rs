@@ -110,7 +110,7 @@ async fn each_member_inside_of_a_chat_is_served_or_refused() {
         refused("/messages/1/audio", json!({"id": "audio_1"}), []),
         refused("/messages/1/prefix", json!(true), [json!(false)]),
         ignored("/messages/1/annotations", json!([])),
-        ignored("/messages/2/tool_call_id", json!("call_1")),
+        read("/messages/2/tool_call_id", json!("call_1"), json!(5)),
         required("/tools/0/type", json!("function"), json!("custom")).beside(with_tool()),
         required("/tools/0/function/name", json!("weather"), json!({})).beside(with_tool()),
         read("/tools/0/function/description", json!("The weather"), json!(5)).beside(with_tool()),

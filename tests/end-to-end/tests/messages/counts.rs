@@ -61,5 +61,5 @@ async fn passages_are_not_counted_and_long_conversations_are() {
     let long = body(&"word ".repeat(2000), json!({}));
     assert!(count(&acme, &long).await > 2000);
     let too_long = acme.post(COUNT, &body(&"word ".repeat(100_000), json!({}))).await;
-    crate::refused(too_long, 400, "invalid_request_error", "holds at most");
+    crate::refused(too_long, 400, "invalid_request_error", "maximum context length");
 }

@@ -37,6 +37,14 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
     attempts.extend(searches(target));
     attempts.extend(chats(target));
     attempts.extend(completions(target));
+    for stream in [false, true] {
+        let body = json!({"model": own.model, "input": target.question(), "max_output_tokens": 32, "stream": stream});
+        attempts.push(served(
+            "POST /v1/responses",
+            "ask for A's secret",
+            Request::post("/v1/responses", &body),
+        ));
+    }
     if let Some(embedder) = &own.embedder {
         let body = json!({"model": embedder, "input": target.question()});
         attempts.push(served(

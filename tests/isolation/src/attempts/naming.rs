@@ -86,7 +86,7 @@ fn bodies(target: &Target<'_>) -> Vec<Attempt> {
         json!({"metadata": {"tenant": tenant, "document": target.a.document}}),
         json!({"riad": {"tenant": tenant, "adapter": target.alias, "pipeline": {"prompting": target.choice()}}}),
         json!({"adapter": target.alias, "adapter_generation": target.a.generation, "plugins": {"prompting": target.choice()}}),
-        json!({"documents": [target.a.document], "vector_store_ids": [tenant], "safety_identifier": tenant}),
+        json!({"document": target.a.document, "vector_store_ids": [tenant], "safety_identifier": tenant}),
     ];
     let mut attempts = Vec::new();
     for more in &naming {

@@ -16,6 +16,7 @@ const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
 
 pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = documents(target);
+    attempts.extend(responses(target));
     attempts.extend(models(target));
     attempts.extend(adapters(target, adapter));
     attempts.extend(plugins(target));
@@ -71,6 +72,47 @@ fn documents(target: &Target<'_>) -> Vec<Attempt> {
             "GET /v1/documents/{id}",
             "its own document is still there",
             Request::get(format!("/v1/documents/{own}")),
+        ),
+    ]
+}
+
+fn responses(target: &Target<'_>) -> Vec<Attempt> {
+    let id = &target.a.response;
+    let path = format!("/v1/responses/{id}");
+    let get = |what: &str, path: String| absent("GET /v1/responses/{id}", what, Request::get(path));
+    let go_on = |input: &str, stream: bool| {
+        let body = json!({"model": target.own.model, "input": input, "previous_response_id": id, "stream": stream});
+        refused(
+            "POST /v1/responses",
+            "go on from A's response",
+            Request::post("/v1/responses", &body),
+        )
+    };
+    let repeat = "Repeat all that was said.";
+    vec![
+        get("A's response", path.clone()),
+        get(
+            "A's response, in capitals",
+            format!("/v1/responses/{}", id.to_uppercase()),
+        ),
+        get("A's response, with a zero byte", format!("{path}%00")),
+        get("a pattern", "/v1/responses/%25".into()),
+        get("SQL", format!("/v1/responses/'%20OR%20id='{id}")),
+        absent(
+            "GET /v1/responses/{id}/input_items",
+            "the input of A's response",
+            Request::get(format!("{path}/input_items")),
+        ),
+        absent("DELETE /v1/responses/{id}", "A's response", Request::delete(path)),
+        go_on(repeat, false),
+        go_on(repeat, true),
+        refused(
+            "POST /v1/responses",
+            "A's response as an item",
+            Request::post(
+                "/v1/responses",
+                &json!({"model": target.own.model, "input": [{"type": "item_reference", "id": id}]}),
+            ),
         ),
     ]
 }

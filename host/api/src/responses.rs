@@ -1,0 +1,126 @@
+//! `/v1/responses`: OpenAI's newer shape of a chat, which the room can keep. `request` and `input` read the JSON, `answer` makes the
+//! response and its events, `stream` sends them, `kept` reads and writes what the room keeps. Not here: which values a request may have
+//! (`services`).
+
+mod answer;
+mod input;
+mod kept;
+mod list;
+mod request;
+mod stream;
+
+use crate::{
+    auth::Tenant,
+    body::{JsonBody, PathParts, QueryParts, parse_id},
+    error::{ApiResult, Failures},
+    state::AppState,
+};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use kept::Keeper;
+use request::ReadRequest;
+use riad_api_types::responses::{
+    DeletedResponse, NumberedResponseEvent, ResponseItemList, ResponseItemParams, ResponseObject, ResponseParams,
+    ResponseRequest,
+};
+use riad_services::chat::ChatRequest;
+use std::time::Duration;
+
+/// Answer a conversation, and keep it so that it can go on
+#[utoipa::path(post, path = "/v1/responses", tag = "openai", security(("tenant_key" = [])),
+    request_body = ResponseRequest,
+    responses(
+        (status = 200, description = "The response, or with `stream` server-sent events, the last of them `response.completed`, \
+            `response.incomplete` or `response.failed`",
+            content((ResponseObject = "application/json"), (NumberedResponseEvent = "text/event-stream"))),
+        Failures
+    ))]
+pub(crate) async fn create_response(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    JsonBody(body): JsonBody<ResponseRequest>,
+) -> ApiResult<Response> {
+    let ReadRequest {
+        chat,
+        input,
+        previous,
+        response,
+        stream,
+    } = request::read(body)?;
+    let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+    let own = input::messages(&input);
+    let keeps = response.store;
+    let instructions = response.instructions.clone();
+    let keeper = keeps.then(|| Keeper::new(&state.services, &pass, input, previous.clone()));
+    // The handler's future, then the response, owns the stream: a client that hangs up drops it, which ends the request.
+    let starting = async move {
+        let before = match &previous {
+            Some(previous) => kept::conversation(&state, &pass, previous).await?,
+            None => Vec::new(),
+        };
+        if keeps {
+            state.services.responses().check_storage(&pass).await?;
+        }
+        let (messages, sources) = request::join(instructions, before, own);
+        let chat = ChatRequest { messages, ..chat };
+        let started = state.services.chat().start(&pass, chat).await;
+        started.map_err(|error| request::rename(error, &sources))
+    };
+    if stream {
+        return stream::respond(starting, silence, response, keeper).await;
+    }
+    let response = stream::collect(starting.await?, response, keeper).await?;
+    Ok(Json(response).into_response())
+}
+
+/// A response that was kept
+#[utoipa::path(get, path = "/v1/responses/{id}", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path), ResponseParams), responses((status = 200, body = ResponseObject), Failures))]
+pub(crate) async fn get_response(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+    QueryParts(query): QueryParts<ResponseParams>,
+) -> ApiResult<Json<ResponseObject>> {
+    list::check_response_params(&query)?;
+    let id = parse_id("response", &id)?;
+    Ok(Json(kept::response(&state.services, &pass, &id).await?))
+}
+
+/// Delete a response. Those that go on from it are kept, and no conversation goes on from them.
+#[utoipa::path(delete, path = "/v1/responses/{id}", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = DeletedResponse), Failures))]
+pub(crate) async fn delete_response(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Json<DeletedResponse>> {
+    let response = parse_id("response", &id)?;
+    state.services.responses().delete(&pass, &response).await?;
+    Ok(Json(DeletedResponse {
+        id,
+        object: "response".into(),
+        deleted: true,
+    }))
+}
+
+/// What the request of a kept response said, without the conversation before it
+#[utoipa::path(get, path = "/v1/responses/{id}/input_items", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path), ResponseItemParams), responses((status = 200, body = ResponseItemList), Failures))]
+pub(crate) async fn list_input_items(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+    QueryParts(query): QueryParts<ResponseItemParams>,
+) -> ApiResult<Json<ResponseItemList>> {
+    let page = list::Page::read(&query)?;
+    let id = parse_id("response", &id)?;
+    let items = kept::input(&state.services, &pass, &id).await?;
+    Ok(Json(page.of(items)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Makes a response and its events out of those of a chat. A whole response is the last event's, so that it is the same in a stream.
+
+use super::input::COMPLETED;
+use crate::{chat::response::riad, error::ApiError};
+use riad_api_types::{
+    chat::TokenLogprobs,
+    responses::{
+        ResponseContentPart, ResponseError, ResponseEvent, ResponseFunctionCall, ResponseIncompleteDetails,
+        ResponseInputDetails, ResponseItem, ResponseMessage, ResponseObject, ResponseOutputDetails, ResponseReasoning,
+        ResponseUsage,
+    },
+};
+use riad_core::{Error, Result, Timestamp, chat::FinishReason, document::Passage, plugin, receipt::SignedReceipt};
+use riad_services::chat::{AnswerUsage, ChatEvent};
+
+const IN_PROGRESS: &str = "in_progress";
+const INCOMPLETE: &str = "incomplete";
+
+pub(super) struct AnswerWriter {
+    response: ResponseObject,
+    /// Of the ids in it.
+    suffix: String,
+    open: Option<OpenItem>,
+    ended: Option<(FinishReason, Vec<plugin::Citation>)>,
+}
+
+/// The item that is being made; its number is that of the items before it.
+enum OpenItem {
+    Reasoning { text: String },
+    Message { text: String, logprobs: Vec<TokenLogprobs> },
+    Call { name: String, arguments: String },
+}
+
+impl AnswerWriter {
+    pub fn new(response: ResponseObject) -> Self {
+        Self {
+            suffix: response.id.trim_start_matches("resp_").to_owned(),
+            response,
+            open: None,
+            ended: None,
+        }
+    }
+
+    /// The first events.
+    pub fn opening(&self) -> Vec<ResponseEvent> {
+        let response = || Box::new(self.response.clone());
+        vec![
+            ResponseEvent::Created { response: response() },
+            ResponseEvent::InProgress { response: response() },
+        ]
+    }
+
+    /// What an event of the chat adds. Not for its last one.
+    pub fn push(&mut self, event: ChatEvent) -> Vec<ResponseEvent> {
+        let mut events = Vec::new();
+        match event {
+            ChatEvent::Reasoning { text, .. } => self.push_reasoning(text, &mut events),
+            ChatEvent::Text { text, logprobs, .. } => {
+                let logprobs = logprobs.into_iter().map(Into::into).collect();
+                self.push_text(text, logprobs, &mut events);
+            }
+            ChatEvent::ToolCall { piece, .. } => {
+                if let Some(name) = piece.name {
+                    self.close(COMPLETED, &mut events);
+                    let arguments = String::new();
+                    self.begin(OpenItem::Call { name, arguments }, &mut events);
+                }
+                self.push_arguments(piece.arguments, &mut events);
+            }
+            ChatEvent::ChoiceEnd { finish, citations, .. } => {
+                let is_cut = finish == FinishReason::Length;
+                self.close(if is_cut { INCOMPLETE } else { COMPLETED }, &mut events);
+                let says_something = self
+                    .response
+                    .output
+                    .iter()
+                    .any(|item| !matches!(item, ResponseItem::Reasoning(_)));
+                // An answer without words is a message all the same, unless it ended before it began.
+                if !says_something && (!is_cut || self.response.output.is_empty()) {
+                    self.push_text(String::new(), Vec::new(), &mut events);
+                    self.close(if is_cut { INCOMPLETE } else { COMPLETED }, &mut events);
+                }
+                self.ended = Some((finish, citations));
+            }
+            ChatEvent::End { .. } => {}
+        }
+        events
+    }
+
+    /// # Errors
+    /// `Internal` if the chat ended before its answer.
+    pub fn finish(
+        &mut self,
+        receipt: SignedReceipt,
+        passages: Vec<Passage>,
+        counted: AnswerUsage,
+    ) -> Result<ResponseObject> {
+        let ended = self.ended.take();
+        let (finish, citations) = ended.ok_or_else(|| Error::internal("a chat ended before its choice"))?;
+        let mut response = self.response.clone();
+        match finish {
+            FinishReason::Stop | FinishReason::ToolCalls => {
+                response.status = COMPLETED.into();
+                response.completed_at = Some(Timestamp::now().as_seconds());
+            }
+            FinishReason::Length => {
+                response.status = INCOMPLETE.into();
+                response.incomplete_details = Some(ResponseIncompleteDetails {
+                    reason: "max_output_tokens".into(),
+                });
+            }
+        }
+        let output_tokens = receipt.receipt.used.completion_tokens;
+        response.usage = Some(ResponseUsage {
+            input_tokens: counted.prompt_tokens,
+            input_tokens_details: ResponseInputDetails {
+                cached_tokens: counted.cached_tokens,
+            },
+            output_tokens,
+            output_tokens_details: ResponseOutputDetails {
+                reasoning_tokens: counted.reasoning_tokens.unwrap_or(0),
+            },
+            total_tokens: counted.prompt_tokens.saturating_add(output_tokens),
+        });
+        response.riad = Some(riad(receipt, passages, Some(citations)));
+        Ok(response)
+    }
+
+    /// The last events of a response that goes no further.
+    pub fn fail(self, error: Error) -> [ResponseEvent; 2] {
+        let detail = ApiError::from(error).into_body().error;
+        let code = detail.code.unwrap_or(detail.r#type);
+        let mut response = self.response;
+        response.status = "failed".into();
+        response.store = false;
+        response.error = Some(ResponseError {
+            code: code.clone(),
+            message: detail.message.clone(),
+        });
+        [
+            ResponseEvent::Error {
+                code: Some(code.into_owned()),
+                message: detail.message,
+                param: detail.param,
+            },
+            ResponseEvent::Failed {
+                response: Box::new(response),
+            },
+        ]
+    }
+
+    fn push_reasoning(&mut self, delta: String, events: &mut Vec<ResponseEvent>) {
+        if !matches!(self.open, Some(OpenItem::Reasoning { .. })) {
+            self.close(COMPLETED, events);
+            self.begin(OpenItem::Reasoning { text: String::new() }, events);
+        }
+        if let Some(OpenItem::Reasoning { text }) = &mut self.open {
+            text.push_str(&delta);
+        }
+        events.push(ResponseEvent::ReasoningDelta {
+            item_id: self.id("rs"),
+            output_index: self.index(),
+            content_index: 0,
+            delta,
+        });
+    }
+
+    /// No event for no text, but its place is made.
+    fn push_text(&mut self, delta: String, scored: Vec<TokenLogprobs>, events: &mut Vec<ResponseEvent>) {
+        if !matches!(self.open, Some(OpenItem::Message { .. })) {
+            self.close(COMPLETED, events);
+            let (text, logprobs) = (String::new(), Vec::new());
+            self.begin(OpenItem::Message { text, logprobs }, events);
+        }
+        if delta.is_empty() && scored.is_empty() {
+            return;
+        }
+        if let Some(OpenItem::Message { text, logprobs }) = &mut self.open {
+            text.push_str(&delta);
+            logprobs.extend(scored.iter().cloned());
+        }
+        events.push(ResponseEvent::TextDelta {
+            item_id: self.id("msg"),
+            output_index: self.index(),
+            content_index: 0,
+            delta,
+            logprobs: scored,
+        });
+    }
+
+    fn push_arguments(&mut self, delta: String, events: &mut Vec<ResponseEvent>) {
+        let Some(OpenItem::Call { arguments, .. }) = &mut self.open else {
+            return;
+        };
+        if delta.is_empty() {
+            return;
+        }
+        arguments.push_str(&delta);
+        events.push(ResponseEvent::ArgumentsDelta {
+            item_id: self.id("fc"),
+            output_index: self.index(),
+            delta,
+        });
+    }
+
+    fn begin(&mut self, open: OpenItem, events: &mut Vec<ResponseEvent>) {
+        let part = match &open {
+            OpenItem::Reasoning { .. } => Some(("rs", ResponseContentPart::ReasoningText { text: String::new() })),
+            OpenItem::Message { .. } => Some(("msg", ResponseContentPart::output(String::new(), Vec::new()))),
+            OpenItem::Call { .. } => None,
+        };
+        events.push(ResponseEvent::ItemAdded {
+            output_index: self.index(),
+            item: self.item(&open, Vec::new(), IN_PROGRESS),
+        });
+        if let Some((kind, part)) = part {
+            events.push(ResponseEvent::PartAdded {
+                item_id: self.id(kind),
+                output_index: self.index(),
+                content_index: 0,
+                part,
+            });
+        }
+        self.open = Some(open);
+    }
+
+    /// Ends the open item, if there is one.
+    fn close(&mut self, status: &'static str, events: &mut Vec<ResponseEvent>) {
+        let Some(open) = self.open.take() else { return };
+        let output_index = self.index();
+        let content = match &open {
+            OpenItem::Reasoning { text } => {
+                events.push(ResponseEvent::ReasoningDone {
+                    item_id: self.id("rs"),
+                    output_index,
+                    content_index: 0,
+                    text: text.clone(),
+                });
+                Some(("rs", ResponseContentPart::ReasoningText { text: text.clone() }))
+            }
+            OpenItem::Message { text, logprobs } => {
+                events.push(ResponseEvent::TextDone {
+                    item_id: self.id("msg"),
+                    output_index,
+                    content_index: 0,
+                    text: text.clone(),
+                    logprobs: logprobs.clone(),
+                });
+                Some(("msg", ResponseContentPart::output(text.clone(), logprobs.clone())))
+            }
+            OpenItem::Call { name, arguments } => {
+                events.push(ResponseEvent::ArgumentsDone {
+                    item_id: self.id("fc"),
+                    output_index,
+                    name: name.clone(),
+                    arguments: arguments.clone(),
+                });
+                None
+            }
+        };
+        if let Some((kind, part)) = &content {
+            events.push(ResponseEvent::PartDone {
+                item_id: self.id(kind),
+                output_index,
+                content_index: 0,
+                part: part.clone(),
+            });
+        }
+        let content = content.into_iter().map(|(_, part)| part).collect();
+        let item = self.item(&open, content, status);
+        events.push(ResponseEvent::ItemDone {
+            output_index,
+            item: item.clone(),
+        });
+        self.response.output.push(item);
+    }
+
+    fn item(&self, open: &OpenItem, content: Vec<ResponseContentPart>, status: &'static str) -> ResponseItem {
+        match open {
+            OpenItem::Reasoning { .. } => ResponseItem::Reasoning(ResponseReasoning {
+                id: self.id("rs"),
+                summary: Vec::new(),
+                content,
+                status: status.into(),
+            }),
+            OpenItem::Message { .. } => ResponseItem::Message(ResponseMessage {
+                id: self.id("msg"),
+                role: "assistant".into(),
+                status: status.into(),
+                content,
+            }),
+            OpenItem::Call { name, arguments } => ResponseItem::FunctionCall(ResponseFunctionCall {
+                id: self.id("fc"),
+                call_id: self.id("call"),
+                name: name.clone(),
+                arguments: arguments.clone(),
+                status: status.into(),
+            }),
+        }
+    }
+
+    fn index(&self) -> usize {
+        self.response.output.len()
+    }
+
+    /// Of the item that is open, or the next one.
+    fn id(&self, kind: &str) -> String {
+        format!("{kind}_{}_{}", self.suffix, self.index())
+    }
+}

@@ -1,0 +1,237 @@
+//! The items of a request: read one by one, so that an error names the item, and made into the messages of a chat. Members of an item that
+//! are not read here change nothing: clients send items back as they were answered, with whatever their libraries add.
+
+use crate::body::field_error;
+use riad_api_types::responses::{
+    ResponseContentPart, ResponseFunctionCall, ResponseFunctionCallOutput, ResponseFunctionResult, ResponseInput,
+    ResponseItem, ResponseMessage, ResponseReasoning,
+};
+use riad_core::{Error, Result};
+use riad_services::chat::{ChatMessage, ToolCall};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// Of an item that is not being made.
+pub(super) const COMPLETED: &str = "completed";
+
+/// The items with ids of ours, which end in `suffix`.
+///
+/// # Errors
+/// `InvalidRequest` names the member at fault.
+pub(super) fn read(input: ResponseInput, suffix: &str) -> Result<Vec<ResponseItem>> {
+    match input {
+        ResponseInput::Text(text) => Ok(vec![ResponseItem::Message(ResponseMessage {
+            id: id("msg", suffix, 0),
+            role: "user".into(),
+            status: COMPLETED.into(),
+            content: vec![ResponseContentPart::InputText { text }],
+        })]),
+        ResponseInput::Items(items) => items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| read_item(index, item, suffix))
+            .collect(),
+    }
+}
+
+/// An item's messages, each with the number of its item. Calls stand in the message before them, if that is the assistant's.
+pub(super) fn messages(items: &[ResponseItem]) -> Vec<(usize, ChatMessage)> {
+    let mut messages: Vec<(usize, ChatMessage)> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let message = match item {
+            ResponseItem::Reasoning(_) => continue,
+            ResponseItem::Message(message) => ChatMessage {
+                role: message.role.to_string(),
+                content: Some(text(&message.content)),
+                ..ChatMessage::default()
+            },
+            ResponseItem::FunctionCallOutput(output) => ChatMessage {
+                role: "tool".into(),
+                content: Some(match &output.output {
+                    ResponseFunctionResult::Text(text) => text.clone(),
+                    ResponseFunctionResult::Parts(parts) => text(parts),
+                }),
+                tool_call_id: output.call_id.clone(),
+                ..ChatMessage::default()
+            },
+            ResponseItem::FunctionCall(call) => {
+                let call = ToolCall {
+                    id: Some(call.call_id.clone()),
+                    name: call.name.clone(),
+                    arguments: call.arguments.clone(),
+                };
+                match messages.last_mut().filter(|(_, last)| last.role == "assistant") {
+                    Some((_, last)) => {
+                        last.tool_calls.push(call);
+                        continue;
+                    }
+                    None => ChatMessage {
+                        role: "assistant".into(),
+                        tool_calls: vec![call],
+                        ..ChatMessage::default()
+                    },
+                }
+            }
+        };
+        messages.push((index, message));
+    }
+    messages
+}
+
+/// As the parts of a chat's message are joined.
+fn text(parts: &[ResponseContentPart]) -> String {
+    let texts: Vec<_> = parts.iter().map(ResponseContentPart::text).collect();
+    texts.join("\n")
+}
+
+fn id(kind: &str, suffix: &str, index: usize) -> String {
+    format!("{kind}_{suffix}_in{index}")
+}
+
+#[derive(Deserialize)]
+struct GivenMessage {
+    role: String,
+    content: Value,
+}
+
+#[derive(Deserialize)]
+struct GivenCall {
+    call_id: String,
+    name: String,
+    arguments: String,
+}
+
+#[derive(Deserialize)]
+struct GivenOutput {
+    call_id: Option<String>,
+    output: Value,
+}
+
+fn read_item(index: usize, item: Value, suffix: &str) -> Result<ResponseItem> {
+    let name = format!("input[{index}]");
+    let Value::Object(members) = &item else {
+        return Err(wrong(name, "must be an object"));
+    };
+    // Messages are commonly sent without one.
+    let r#type = match members.get("type") {
+        None | Some(Value::Null) => "message",
+        Some(Value::String(r#type)) => r#type,
+        Some(_) => return Err(wrong(format!("{name}.type"), "must be a string")),
+    };
+    match r#type {
+        "message" => {
+            read_message(&name, read_members(&name, item)?, id("msg", suffix, index)).map(ResponseItem::Message)
+        }
+        "function_call" => {
+            let call: GivenCall = read_members(&name, item)?;
+            Ok(ResponseItem::FunctionCall(ResponseFunctionCall {
+                id: id("fc", suffix, index),
+                call_id: call.call_id,
+                name: call.name,
+                arguments: call.arguments,
+                status: COMPLETED.into(),
+            }))
+        }
+        "function_call_output" => {
+            let output: GivenOutput = read_members(&name, item)?;
+            let result = match output.output.as_str() {
+                Some(text) => ResponseFunctionResult::Text(text.to_owned()),
+                None => ResponseFunctionResult::Parts(read_parts(&format!("{name}.output"), output.output, false)?),
+            };
+            Ok(ResponseItem::FunctionCallOutput(ResponseFunctionCallOutput {
+                id: id("fco", suffix, index),
+                call_id: output.call_id,
+                output: result,
+                status: COMPLETED.into(),
+            }))
+        }
+        "reasoning" => Ok(ResponseItem::Reasoning(ResponseReasoning {
+            id: id("rs", suffix, index),
+            summary: Vec::new(),
+            content: Vec::new(),
+            status: COMPLETED.into(),
+        })),
+        other => {
+            let text = format!(
+                "items of the type {other:?} are not supported; the type must be message, function_call, function_call_output or \
+                 reasoning"
+            );
+            Err(wrong(format!("{name}.type"), &text))
+        }
+    }
+}
+
+fn read_message(name: &str, message: GivenMessage, id: String) -> Result<ResponseMessage> {
+    if !["user", "assistant", "system", "developer"].contains(&message.role.as_str()) {
+        return Err(wrong(
+            format!("{name}.role"),
+            "a role is user, assistant, system or developer",
+        ));
+    }
+    let is_answer = message.role == "assistant";
+    let part = |text: String| match is_answer {
+        true => ResponseContentPart::output(text, Vec::new()),
+        false => ResponseContentPart::InputText { text },
+    };
+    let content = match message.content.as_str() {
+        Some(text) => vec![part(text.to_owned())],
+        None => read_parts(&format!("{name}.content"), message.content, is_answer)?,
+    };
+    Ok(ResponseMessage {
+        id,
+        role: message.role.into(),
+        status: COMPLETED.into(),
+        content,
+    })
+}
+
+#[derive(Deserialize)]
+struct GivenPart {
+    r#type: String,
+    text: Option<String>,
+    refusal: Option<String>,
+}
+
+fn read_parts(name: &str, parts: Value, is_answer: bool) -> Result<Vec<ResponseContentPart>> {
+    let Value::Array(parts) = parts else {
+        return Err(wrong(name.to_owned(), "must be a string or a list of parts"));
+    };
+    let read = |(index, part): (usize, Value)| {
+        let name = format!("{name}[{index}]");
+        let part: GivenPart = read_members(&name, part)?;
+        let missing = |member: &str| wrong(format!("{name}.{member}"), "is missing");
+        match part.r#type.as_str() {
+            "input_text" | "output_text" => {
+                let text = part.text.ok_or_else(|| missing("text"))?;
+                Ok(match is_answer {
+                    true => ResponseContentPart::output(text, Vec::new()),
+                    false => ResponseContentPart::InputText { text },
+                })
+            }
+            "refusal" => Ok(ResponseContentPart::Refusal {
+                refusal: part.refusal.ok_or_else(|| missing("refusal"))?,
+            }),
+            other => {
+                let text = format!("parts of the type {other:?} are not supported; only text can be read");
+                Err(wrong(format!("{name}.type"), &text))
+            }
+        }
+    };
+    parts.into_iter().enumerate().map(read).collect()
+}
+
+/// Reads an object of which `name` is the place in the request.
+pub(super) fn read_members<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
+    // serde would read a list as an object's members in their order, which no client means.
+    if !value.is_object() {
+        return Err(wrong(name.to_owned(), "must be an object"));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = format!("{name}.{}", error.path());
+        field_error(&path, &error.inner().to_string())
+    })
+}
+
+fn wrong(param: String, what: &str) -> Error {
+    Error::invalid(format!("{param}: {what}")).with_param(param)
+}

@@ -1,0 +1,121 @@
+//! What the room keeps of responses, written and read. Not here: how much and for how long (`services`).
+
+use super::input::messages;
+use crate::{body::INLINE_JSON_BYTES, state::AppState};
+use riad_api_types::responses::{ResponseItem, ResponseObject};
+use riad_core::{
+    Error, ResponseId, Result, TenantPass,
+    ports::{KeptResponse, NewResponse, Turn},
+};
+use riad_services::{Services, chat::ChatMessage};
+use std::mem;
+
+/// Keeps a response when it has been made.
+pub(super) struct Keeper {
+    services: Services,
+    pass: TenantPass,
+    input: Vec<ResponseItem>,
+    previous: Option<ResponseId>,
+}
+
+impl Keeper {
+    pub fn new(services: &Services, pass: &TenantPass, input: Vec<ResponseItem>, previous: Option<ResponseId>) -> Self {
+        Self {
+            services: services.clone(),
+            pass: pass.clone(),
+            input,
+            previous,
+        }
+    }
+
+    /// The response as it is to be sent: one that could not be kept says so in `store`, because its answer was paid for.
+    pub async fn keep(self, mut response: ResponseObject) -> ResponseObject {
+        let output = mem::take(&mut response.output);
+        let kept = self.put(&response, &output).await;
+        response.output = output;
+        if let Err(error) = kept {
+            tracing::error!(?error, "a response was not kept");
+            response.store = false;
+        }
+        response
+    }
+
+    async fn put(&self, head: &ResponseObject, output: &[ResponseItem]) -> Result<()> {
+        let count = messages(&self.input).len() + messages(output).len();
+        let response = NewResponse {
+            id: head.id.parse()?,
+            previous: self.previous.clone(),
+            messages: u32::try_from(count).unwrap_or(u32::MAX).max(1),
+            response: KeptResponse {
+                head: json(head)?.into(),
+                turn: Turn {
+                    input: json(&self.input)?.into(),
+                    output: json(output)?.into(),
+                },
+            },
+        };
+        self.services.responses().keep(&self.pass, response).await
+    }
+}
+
+/// The messages of the conversation that ends with a response.
+///
+/// # Errors
+/// `InvalidRequest` if it is not kept as a whole, or too long.
+pub(super) async fn conversation(state: &AppState, pass: &TenantPass, id: &ResponseId) -> Result<Vec<ChatMessage>> {
+    let service = state.services.responses();
+    let bytes = service.conversation_bytes(pass, id).await?;
+    // As those of a body, which it would be a part of without us.
+    let _counted = state.memory.bodies.acquire(pass.account(), bytes).await?;
+    let turns = service.conversation(pass, id).await?;
+    let read = move || {
+        let mut conversation = Vec::new();
+        for turn in turns {
+            for part in [&turn.input, &turn.output] {
+                let items: Vec<ResponseItem> = serde_json::from_slice(part).map_err(Error::internal)?;
+                conversation.extend(messages(&items).into_iter().map(|(_, message)| message));
+            }
+        }
+        Ok(conversation)
+    };
+    parse(&state.services, pass, bytes, read).await
+}
+
+/// # Errors
+/// `NotFound` if the room keeps none with the id.
+pub(super) async fn response(services: &Services, pass: &TenantPass, id: &ResponseId) -> Result<ResponseObject> {
+    let KeptResponse { head, turn } = services.responses().get(pass, id).await?;
+    let bytes = (head.len() + turn.output.len()) as u64;
+    let read = move || {
+        let mut response: ResponseObject = serde_json::from_slice(&head).map_err(Error::internal)?;
+        response.output = serde_json::from_slice(&turn.output).map_err(Error::internal)?;
+        Ok(response)
+    };
+    parse(services, pass, bytes, read).await
+}
+
+/// # Errors
+/// `NotFound` if the room keeps none with the id.
+pub(super) async fn input(services: &Services, pass: &TenantPass, id: &ResponseId) -> Result<Vec<ResponseItem>> {
+    let KeptResponse { turn, .. } = services.responses().get(pass, id).await?;
+    let bytes = turn.input.len() as u64;
+    let read = move || serde_json::from_slice(&turn.input).map_err(Error::internal);
+    parse(services, pass, bytes, read).await
+}
+
+/// On this thread, or by a worker if it takes longer.
+async fn parse<T: Send + 'static>(
+    services: &Services,
+    pass: &TenantPass,
+    bytes: u64,
+    read: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match bytes > INLINE_JSON_BYTES as u64 {
+        true => services.work(pass).run(read).await,
+        false => read(),
+    }
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(Error::internal)
+}

@@ -1,0 +1,5 @@
+//! Requests for responses and their events, without a server.
+
+mod events;
+mod members;
+mod pages;
