@@ -253,8 +253,10 @@ impl ToolCallParser {
                 return false;
             }
         }
-        self.content_instead(text, found);
-        false
+        // A call may still come in it.
+        self.content_instead("", found);
+        self.held = text.to_owned();
+        true
     }
 
     /// Text where a call was to come.
