@@ -19,6 +19,7 @@ pub mod logs;
 pub mod messages;
 pub mod models;
 mod nulls;
+mod parts;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;

@@ -2,7 +2,7 @@
 
 use crate::chat::ChatMessage;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// Either `prompt` or `messages`.
@@ -27,18 +27,10 @@ pub struct TokenizeRequest {
     /// Must be true if it is given: the place where the answer begins is a part of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_generation_prompt: Option<bool>,
+    /// Members that are not listed, so that the server can refuse some of them by name.
     #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub continue_final_message: Option<bool>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chat_template: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chat_template_kwargs: Option<Value>,
-    #[schema(ignore)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Value>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]

@@ -1,15 +1,14 @@
-//! What Anthropic's endpoints have of their own around their handlers: which routes they are, the header with the key, the shape of errors,
-//! whichever layer wrote them, and the names of rate headers. Not here: what they answer (`messages`).
+//! What Anthropic's endpoints have of their own around their handlers: which routes they are, the header with the key, and the shape of
+//! errors, whichever layer wrote them. Not here: what they answer (`messages`), rate headers (`rate_headers`).
 
 use crate::{
     error::{ApiError, WrittenError},
-    export::rfc3339,
     request_id::RequestId,
 };
 use axum::{
     Json,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,9 +16,7 @@ use riad_api_types::{
     error::ErrorBody,
     messages::{MessagesError, MessagesErrorDetail},
 };
-use riad_core::{Error, Timestamp};
-use riad_services::metering::{Rate, RateState};
-use std::time::Duration;
+use riad_core::Error;
 
 const ROUTE: &str = "/v1/messages";
 pub(crate) const KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -98,53 +95,10 @@ fn translate(status: StatusCode, body: &ErrorBody, request_id: Option<String>) -
     (status, body)
 }
 
-/// Anthropic's rate headers, whose times of reset are points in time.
-pub(crate) fn insert_rates(headers: &mut HeaderMap, rates: &RateState) {
-    let names = [
-        (
-            &rates.requests,
-            [
-                "anthropic-ratelimit-requests-limit",
-                "anthropic-ratelimit-requests-remaining",
-                "anthropic-ratelimit-requests-reset",
-            ],
-        ),
-        (
-            &rates.tokens,
-            [
-                "anthropic-ratelimit-tokens-limit",
-                "anthropic-ratelimit-tokens-remaining",
-                "anthropic-ratelimit-tokens-reset",
-            ],
-        ),
-    ];
-    for (rate, [limit_name, remaining_name, reset_name]) in names {
-        let Some(Rate {
-            limit,
-            remaining,
-            reset,
-        }) = rate
-        else {
-            continue;
-        };
-        headers.insert(HeaderName::from_static(limit_name), HeaderValue::from(*limit));
-        headers.insert(HeaderName::from_static(remaining_name), HeaderValue::from(*remaining));
-        if let Ok(text) = HeaderValue::from_str(&rfc3339(seconds_after_now(*reset).saturating_mul(1000))) {
-            headers.insert(HeaderName::from_static(reset_name), text);
-        }
-    }
-}
-
-/// In whole seconds since 1970, rounded up.
-fn seconds_after_now(after: Duration) -> u64 {
-    let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::now().as_millis().saturating_add(milliseconds).div_ceil(1000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::to_bytes;
+    use axum::{body::to_bytes, http::HeaderMap};
     use riad_core::ErrorKind;
     use serde_json::{Value, json};
 
@@ -212,30 +166,5 @@ mod tests {
         ] {
             assert_eq!(is_route(path), expected, "{path}");
         }
-    }
-
-    #[test]
-    fn rates_are_told_with_a_point_in_time() {
-        let mut headers = HeaderMap::new();
-        let rate = Rate {
-            limit: 60,
-            remaining: 58,
-            reset: Duration::from_secs(2),
-        };
-        insert_rates(
-            &mut headers,
-            &RateState {
-                requests: Some(rate),
-                tokens: None,
-            },
-        );
-        assert_eq!(headers["anthropic-ratelimit-requests-limit"], "60");
-        assert_eq!(headers["anthropic-ratelimit-requests-remaining"], "58");
-        let reset = headers["anthropic-ratelimit-requests-reset"].to_str().unwrap();
-        assert!(
-            reset.ends_with('Z') && reset.len() == "2026-01-01T00:00:00Z".len(),
-            "{reset}"
-        );
-        assert_eq!(headers.len(), 3);
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     chat::read_message,
     error::{ApiResult, Failures},
     state::AppState,
+    unsupported,
 };
 use axum::{Json, extract::State};
 use riad_api_types::tokens::{DetokenizeRequest, Detokenized, TokenizeRequest, Tokenized};
@@ -49,16 +50,7 @@ pub(crate) async fn detokenize(
 }
 
 fn read(body: TokenizeRequest) -> Result<Untokenized> {
-    for (name, is_set) in [
-        ("continue_final_message", body.continue_final_message == Some(true)),
-        ("chat_template", body.chat_template.is_some()),
-        ("chat_template_kwargs", body.chat_template_kwargs.is_some()),
-        ("tools", body.tools.is_some()),
-    ] {
-        if is_set {
-            return Err(Error::invalid(format!("{name} is not supported; leave it out")).with_param(name));
-        }
-    }
+    unsupported::refuse(&body.other, unsupported::TOKENIZE)?;
     match (body.prompt, body.messages) {
         (Some(text), None) => Ok(Untokenized::Text {
             text,

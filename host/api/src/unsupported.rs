@@ -16,6 +16,8 @@ const USE_ADAPTER: &str = "name the adapter in model, as <base>:<alias>";
 pub(crate) const CHAT: &[&[Row]] = &[SAMPLING, OUTPUT, CONVERSATION];
 /// Of `/v1/completions`.
 pub(crate) const COMPLETION: &[&[Row]] = &[SAMPLING, OUTPUT, TEXTS];
+/// Of `/v1/tokenize`.
+pub(crate) const TOKENIZE: &[&[Row]] = &[TOKENS];
 /// Of `/v1/embeddings`.
 pub(crate) const EMBEDDINGS: &[&[Row]] = &[VECTORS];
 
@@ -141,6 +143,14 @@ const TEXTS: &[Row] = &[
     ("truncate_prompt_tokens", never, LEAVE_OUT),
 ];
 
+/// What is made tokens of.
+const TOKENS: &[Row] = &[
+    ("chat_template", never, LEAVE_OUT),
+    ("chat_template_kwargs", never, LEAVE_OUT),
+    ("continue_final_message", is_off, LEAVE_OUT),
+    ("tools", never, LEAVE_OUT),
+];
+
 /// What a vector is of, and how it is written.
 const VECTORS: &[Row] = &[
     ("embed_dtype", is_float, LEAVE_OUT),
@@ -166,10 +176,19 @@ pub(crate) fn refuse(members: &Map<String, Value>, tables: &[&[Row]]) -> Result<
             .get(*name)
             .is_some_and(|value| !value.is_null() && !changes_nothing(value))
         {
-            return Err(Error::invalid(format!("{name} is not supported; {instead}")).with_param(*name));
+            return Err(error(name, instead));
         }
     }
     Ok(())
+}
+
+/// For a member that is found elsewhere, by its place in the request.
+pub(crate) fn leave_out(name: &str) -> Error {
+    error(name, LEAVE_OUT)
+}
+
+fn error(name: &str, instead: &str) -> Error {
+    Error::invalid(format!("{name} is not supported; {instead}")).with_param(name)
 }
 
 fn never(_: &Value) -> bool {
@@ -275,7 +294,7 @@ mod tests {
 
     #[test]
     fn each_member_has_one_row() {
-        for tables in [CHAT, COMPLETION, EMBEDDINGS] {
+        for tables in [CHAT, COMPLETION, TOKENIZE, EMBEDDINGS] {
             let names: Vec<&str> = tables.iter().flat_map(|rows| rows.iter().map(|row| row.0)).collect();
             assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         }

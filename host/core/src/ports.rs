@@ -39,7 +39,7 @@ pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;
-pub use responses::{ConversationSize, KeptResponse, NewResponse, ResponseStore, Retention, Turn};
+pub use responses::{ConversationSize, Exchange, KeptResponse, NewResponse, ResponseStore, Retention};
 pub use rooms::{Room, Rooms, Storage, StoredBytes};
 pub use sandbox::{ComponentInfo, ComponentSource, FilterId, PipelinePlan, PipelineRun, PlannedComponent, Sandbox};
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};

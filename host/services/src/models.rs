@@ -28,10 +28,8 @@ impl ModelService {
     /// # Errors
     /// When the room cannot be read.
     pub async fn list(&self, pass: &TenantPass) -> Result<Vec<ModelEntry>> {
-        let profile = self.0.engine.profile();
-        let base = &profile.id;
-        let limit = pass.policy().limits.context_tokens.unwrap_or(u32::MAX);
-        let context_tokens = Some(profile.context_tokens.min(limit));
+        let base = &self.0.engine.profile().id;
+        let context_tokens = Some(self.0.context_tokens(pass));
         // Adapter names are visible only to those who may use or list them.
         let may_see = [Scope::Chat, Scope::Adapters]
             .iter()

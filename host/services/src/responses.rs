@@ -5,7 +5,7 @@ use crate::{audit, shared::Shared};
 use riad_core::{
     Error, ErrorKind, ResponseId, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    ports::{KeptResponse, NewResponse, Retention, Turn},
+    ports::{Exchange, KeptResponse, NewResponse, Retention},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ impl ResponseService {
         let found = room.responses.conversation_size(id, self.not_before()).await;
         let size = found.map_err(cannot_go_on)?;
         let limits = &self.0.limits;
-        // A new turn has one message at least.
+        // A new exchange has one message at least.
         if size.messages >= limits.messages || size.bytes > limits.request_bytes {
             let text = format!(
                 "the conversation that ends with \"{id}\" has {} messages and {} bytes, and may have {} and {}; begin a new one",
@@ -53,17 +53,17 @@ impl ResponseService {
         Ok(size.bytes)
     }
 
-    /// The turns of that conversation, the first one first.
+    /// The exchanges of that conversation, the first one first.
     ///
     /// # Errors
     /// `Forbidden` if the pass may not chat; `InvalidRequest` if the response, or one before it, is not kept.
-    pub async fn conversation(&self, pass: &TenantPass, id: &ResponseId) -> Result<Vec<Turn>> {
+    pub async fn conversation(&self, pass: &TenantPass, id: &ResponseId) -> Result<Vec<Exchange>> {
         pass.require(Scope::Chat, Access::Write)?;
         let room = self.0.rooms.open(pass).await?;
-        let turns = room
+        let exchanges = room
             .responses
             .conversation(id, self.not_before(), self.0.limits.messages);
-        turns.await.map_err(cannot_go_on)
+        exchanges.await.map_err(cannot_go_on)
     }
 
     /// # Errors
@@ -76,7 +76,7 @@ impl ResponseService {
             not_before: self.not_before(),
             responses: limits.responses,
             bytes: limits.response_bytes.min(room.storage.most / SHARE_OF_ROOM),
-            turns: limits.messages,
+            exchanges: limits.messages,
         };
         room.responses.put(response, retention).await
     }

@@ -82,6 +82,12 @@ impl Shared {
         self.workers.work_of(pass.account(), pass.policy().weight)
     }
 
+    /// Tokens that prompt and answer of the pass's tenant may have together.
+    pub fn context_tokens(&self, pass: &TenantPass) -> u32 {
+        let limit = pass.policy().limits.context_tokens.unwrap_or(u32::MAX);
+        self.engine.profile().context_tokens.min(limit)
+    }
+
     pub async fn new(dependencies: Dependencies) -> Result<Self> {
         dependencies.limits.check()?;
         let info = dependencies

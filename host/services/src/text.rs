@@ -42,11 +42,7 @@ impl Text {
     pub(crate) fn check_size(&self, engine: &dyn ChatEngine) -> Result<()> {
         let context = u64::from(engine.profile().context_tokens);
         let (length, most, unit) = match self {
-            Self::Words(words) => (
-                words.len(),
-                context.saturating_mul(engine.longest_token() as u64),
-                "bytes",
-            ),
+            Self::Words(words) => (words.len(), context_bytes(engine), "bytes"),
             Self::Tokens(tokens) => (tokens.len(), context, "tokens"),
         };
         if length as u64 <= most {
@@ -57,6 +53,11 @@ impl Text {
         );
         Err(Error::new(ErrorKind::ContextTooLong, text))
     }
+}
+
+/// Bytes that a whole context may have.
+pub(crate) fn context_bytes(engine: &dyn ChatEngine) -> u64 {
+    u64::from(engine.profile().context_tokens).saturating_mul(engine.longest_token() as u64)
 }
 
 /// Keeps a processor busy until it returns.

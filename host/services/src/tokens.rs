@@ -66,8 +66,6 @@ impl TokenService {
                 Box::new(move |engine| Ok(engine.encode(conversation.messages())?.tokens))
             }
         };
-        let limit = pass.policy().limits.context_tokens.unwrap_or(u32::MAX);
-        let context_tokens = engine.profile().context_tokens.min(limit);
         let (tokens, texts) = self
             .0
             .work(pass)
@@ -81,7 +79,7 @@ impl TokenService {
         Ok(Tokenized {
             tokens,
             texts,
-            context_tokens,
+            context_tokens: self.0.context_tokens(pass),
         })
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Error, ResponseId, Result, Timestamp,
-    ports::{ConversationSize, KeptResponse, NewResponse, ResponseStore, Retention, Turn},
+    ports::{ConversationSize, Exchange, KeptResponse, NewResponse, ResponseStore, Retention},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,7 @@ impl ResponseStore for RoomResponses {
             .await
     }
 
-    async fn conversation(&self, id: &ResponseId, not_before: Timestamp, most: u32) -> Result<Vec<Turn>> {
+    async fn conversation(&self, id: &ResponseId, not_before: Timestamp, most: u32) -> Result<Vec<Exchange>> {
         let id = id.clone();
         self.read(move |connection| conversation(connection, &id, not_before, most))
             .await
@@ -130,41 +130,46 @@ fn get(connection: &Connection, id: &ResponseId, not_before: Timestamp) -> Store
         .query_row([number], |row| row.get(0))?;
     Ok(KeptResponse {
         head: Bytes::from(head),
-        turn: turn(connection, number)?,
+        exchange: exchange(connection, number)?,
     })
 }
 
-fn turn(connection: &Connection, number: i64) -> StoreResult<Turn> {
+fn exchange(connection: &Connection, number: i64) -> StoreResult<Exchange> {
     let (input, output): (Vec<u8>, Vec<u8>) = connection
         .prepare_cached("SELECT input, output FROM response_contents WHERE number = ?1")?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Turn {
+    Ok(Exchange {
         input: Bytes::from(input),
         output: Bytes::from(output),
     })
 }
 
-fn conversation(connection: &Connection, id: &ResponseId, not_before: Timestamp, most: u32) -> StoreResult<Vec<Turn>> {
-    let mut turns = Vec::new();
+fn conversation(
+    connection: &Connection,
+    id: &ResponseId,
+    not_before: Timestamp,
+    most: u32,
+) -> StoreResult<Vec<Exchange>> {
+    let mut exchanges = Vec::new();
     let mut next = Some(id.clone());
     while let Some(id) = next {
-        if turns.len() >= most as usize {
+        if exchanges.len() >= most as usize {
             return Err(Error::not_found(format!("the conversation has more than {most} responses")).into());
         }
         let row = find_kept(connection, &id, not_before)?;
-        turns.push(turn(connection, row.number)?);
+        exchanges.push(exchange(connection, row.number)?);
         next = row.previous;
     }
-    turns.reverse();
-    Ok(turns)
+    exchanges.reverse();
+    Ok(exchanges)
 }
 
 fn put(connection: &Connection, new: &NewResponse, retention: &Retention) -> StoreResult<()> {
     let now = Timestamp::now();
-    let before = use_again(connection, new.previous.as_ref(), now, retention.turns)?;
-    let KeptResponse { head, turn } = &new.response;
-    let turn_bytes = (turn.input.len() + turn.output.len()) as u64;
-    let bytes = turn_bytes.saturating_add(head.len() as u64);
+    let before = use_again(connection, new.previous.as_ref(), now, retention.exchanges)?;
+    let KeptResponse { head, exchange } = &new.response;
+    let exchange_bytes = (exchange.input.len() + exchange.output.len()) as u64;
+    let bytes = exchange_bytes.saturating_add(head.len() as u64);
     connection
         .prepare_cached(
             "INSERT INTO responses (id, previous, used, bytes, conversation_messages, conversation_bytes)
@@ -176,12 +181,12 @@ fn put(connection: &Connection, new: &NewResponse, retention: &Retention) -> Sto
             now.as_millis().cast_signed(),
             bytes.cast_signed(),
             before.messages.saturating_add(new.messages),
-            before.bytes.saturating_add(turn_bytes).cast_signed(),
+            before.bytes.saturating_add(exchange_bytes).cast_signed(),
         ))?;
     let number = connection.last_insert_rowid();
     connection
         .prepare_cached("INSERT INTO response_contents (number, head, input, output) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((number, &head[..], &turn.input[..], &turn.output[..]))?;
+        .execute((number, &head[..], &exchange.input[..], &exchange.output[..]))?;
     delete_surplus(connection, number, retention)
 }
 

@@ -96,14 +96,12 @@ version("anthropic")
 lacks("embeddings", "it makes no embeddings")
 with feature("models"):
     assert MODEL in [model.id for model in client.models.list()]
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
     "structured": check_structured,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

@@ -94,7 +94,7 @@ def check_retries():
 
 version("haystack-ai")
 lacks("models", "it lists no models")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
@@ -102,7 +102,5 @@ for name, check in {
     "embeddings": check_embeddings,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

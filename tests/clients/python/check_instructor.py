@@ -87,14 +87,12 @@ def check_retries():
 version("instructor")
 lacks("models", "it lists no models")
 lacks("embeddings", "it makes no embeddings")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
     "structured": check_structured,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

@@ -105,7 +105,7 @@ def check_retries():
 
 version("langchain-openai")
 lacks("models", "it lists no models")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
@@ -115,7 +115,5 @@ for name, check in {
     "responses": check_responses,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

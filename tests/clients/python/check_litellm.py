@@ -143,7 +143,7 @@ def check_through_proxy(client):
 
 
 version("litellm")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
@@ -153,9 +153,7 @@ for name, check in {
     "responses": check_responses,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 # All of it again in short, with the proxy's list of models.
 with feature("models"), Proxy() as proxy:
     check_through_proxy(openai.OpenAI(base_url=proxy.url, api_key=proxy.key, max_retries=0))

@@ -92,7 +92,7 @@ def check_retries():
 
 version("llama-index-llms-openai-like")
 lacks("models", "it lists no models")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
@@ -101,7 +101,5 @@ for name, check in {
     "completions": check_completions,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

@@ -67,13 +67,11 @@ def check_errors():
 version("llm")
 lacks("models", "it lists the models of its own file")
 lacks("embeddings", "of OpenAI's models only")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "structured": check_structured,
     "tools": check_tools,
     "errors": check_errors,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

@@ -227,7 +227,7 @@ def check_retries():
 version("openai")
 text = "The refund window of the Heron shop is 23 days. Refunds are paid to the original card."
 client.post("/documents", body={"title": "Heron", "text": text}, cast_to=object)
-for name, check in {
+check_features({
     "models": check_models,
     "chat": check_chat,
     "stream": check_stream,
@@ -238,7 +238,5 @@ for name, check in {
     "responses": check_responses,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

@@ -96,7 +96,7 @@ def check_retries():
 
 version("pydantic-ai-slim")
 lacks("models", "it lists no models")
-for name, check in {
+check_features({
     "chat": check_chat,
     "stream": check_stream,
     "tools": check_tools,
@@ -105,7 +105,5 @@ for name, check in {
     "responses": check_responses,
     "errors": check_errors,
     "retries": check_retries,
-}.items():
-    with feature(name):
-        check()
+})
 finish()

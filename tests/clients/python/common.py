@@ -51,6 +51,12 @@ def feature(name):
         print(f"@ {name} ok", flush=True)
 
 
+def check_features(checks):
+    for name, check in checks.items():
+        with feature(name):
+            check()
+
+
 def lacks(name, why=""):
     print(f"@ {name} none {why}", flush=True)
 

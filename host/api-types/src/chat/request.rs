@@ -1,16 +1,10 @@
 //! What a chat request says. Which of the members that have no field are refused, the server decides (`api`).
 
-use crate::strings;
+use crate::{parts, strings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use utoipa::{
-    ToSchema,
-    openapi::{
-        ArrayBuilder, ObjectBuilder, RefOr, Schema,
-        schema::{OneOfBuilder, Type},
-    },
-};
+use utoipa::ToSchema;
 
 /// Members that are not listed:
 ///
@@ -200,7 +194,7 @@ pub struct ChatMessage {
     /// `system` (or `developer`), `user`, `assistant`, `tool` (or `function`)
     pub role: String,
     /// An assistant's message and a tool's may have none.
-    #[schema(schema_with = content_schema)]
+    #[schema(schema_with = parts::schema)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
     /// Of an assistant's message, as it was answered: accepted, and not given to the model.
@@ -283,26 +277,6 @@ impl TryFrom<Value> for Content {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(WRONG),
         }
     }
-}
-
-fn content_schema() -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(Type::String).build();
-    let part = ObjectBuilder::new()
-        .property(
-            "type",
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .enum_values(Some(["text"])),
-        )
-        .property("text", text())
-        .required("type")
-        .required("text")
-        .build();
-    OneOfBuilder::new()
-        .item(text())
-        .item(ArrayBuilder::new().items(part).build())
-        .item(ObjectBuilder::new().schema_type(Type::Null).build())
-        .into()
 }
 
 #[cfg(test)]

@@ -1,18 +1,13 @@
 //! What a request of Anthropic's says. Members that the server refuses are named here too, so that it can say which one it was.
 
+use crate::parts;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 use serde_json::Value;
 use std::fmt;
-use utoipa::{
-    ToSchema,
-    openapi::{
-        ArrayBuilder, ObjectBuilder, RefOr, Schema,
-        schema::{OneOfBuilder, Type},
-    },
-};
+use utoipa::ToSchema;
 
 /// Members that are not listed are ignored, or refused if ignoring them would change the answer (such as `mcp_servers`).
 #[derive(Default, Serialize, Deserialize, ToSchema)]
@@ -152,7 +147,7 @@ pub struct MessagesInputBlock {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_use_id: Option<String>,
     /// A result's: a string, or blocks of text.
-    #[schema(schema_with = text_schema)]
+    #[schema(schema_with = parts::schema)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<MessagesContent>,
     /// Whether the tool failed, which the model is told.
@@ -228,26 +223,6 @@ pub struct MessagesOutputFormat {
 pub struct MessagesMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-}
-
-fn text_schema() -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(Type::String).build();
-    let block = ObjectBuilder::new()
-        .property(
-            "type",
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .enum_values(Some(["text"])),
-        )
-        .property("text", text())
-        .required("type")
-        .required("text")
-        .build();
-    OneOfBuilder::new()
-        .item(text())
-        .item(ArrayBuilder::new().items(block).build())
-        .item(ObjectBuilder::new().schema_type(Type::Null).build())
-        .into()
 }
 
 #[cfg(test)]

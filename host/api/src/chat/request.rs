@@ -73,7 +73,7 @@ pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<
     ] {
         if is_set {
             let param = format!("messages[{index}].{name}");
-            return Err(Error::invalid(format!("{param} is not supported; leave it out")).with_param(param));
+            return Err(unsupported::leave_out(&param));
         }
     }
     let mut tool_calls = match message.tool_calls {
@@ -198,8 +198,4 @@ pub(crate) fn read_tier(name: Option<&str>) -> Result<Option<Tier>> {
         .ok_or_else(|| {
             Error::invalid("service_tier must be auto, default, flex or priority").with_param("service_tier")
         })
-}
-
-pub(crate) fn unsupported(name: &str) -> Error {
-    Error::invalid(format!("{name} is not supported; leave it out")).with_param(name)
 }

@@ -5,7 +5,7 @@ use crate::{body::INLINE_JSON_BYTES, state::AppState};
 use riad_api_types::responses::{ResponseItem, ResponseObject};
 use riad_core::{
     Error, ResponseId, Result, TenantPass,
-    ports::{KeptResponse, NewResponse, Turn},
+    ports::{Exchange, KeptResponse, NewResponse},
 };
 use riad_services::{Services, chat::ChatMessage};
 use std::mem;
@@ -48,7 +48,7 @@ impl Keeper {
             messages: u32::try_from(count).unwrap_or(u32::MAX).max(1),
             response: KeptResponse {
                 head: json(head)?.into(),
-                turn: Turn {
+                exchange: Exchange {
                     input: json(&self.input)?.into(),
                     output: json(output)?.into(),
                 },
@@ -67,11 +67,11 @@ pub(super) async fn conversation(state: &AppState, pass: &TenantPass, id: &Respo
     let bytes = service.conversation_bytes(pass, id).await?;
     // As those of a body, which it would be a part of without us.
     let _counted = state.memory.bodies.acquire(pass.account(), bytes).await?;
-    let turns = service.conversation(pass, id).await?;
+    let exchanges = service.conversation(pass, id).await?;
     let read = move || {
         let mut conversation = Vec::new();
-        for turn in turns {
-            for part in [&turn.input, &turn.output] {
+        for exchange in exchanges {
+            for part in [&exchange.input, &exchange.output] {
                 let items: Vec<ResponseItem> = serde_json::from_slice(part).map_err(Error::internal)?;
                 conversation.extend(messages(&items).into_iter().map(|(_, message)| message));
             }
@@ -84,11 +84,11 @@ pub(super) async fn conversation(state: &AppState, pass: &TenantPass, id: &Respo
 /// # Errors
 /// `NotFound` if the room keeps none with the id.
 pub(super) async fn response(services: &Services, pass: &TenantPass, id: &ResponseId) -> Result<ResponseObject> {
-    let KeptResponse { head, turn } = services.responses().get(pass, id).await?;
-    let bytes = (head.len() + turn.output.len()) as u64;
+    let KeptResponse { head, exchange } = services.responses().get(pass, id).await?;
+    let bytes = (head.len() + exchange.output.len()) as u64;
     let read = move || {
         let mut response: ResponseObject = serde_json::from_slice(&head).map_err(Error::internal)?;
-        response.output = serde_json::from_slice(&turn.output).map_err(Error::internal)?;
+        response.output = serde_json::from_slice(&exchange.output).map_err(Error::internal)?;
         Ok(response)
     };
     parse(services, pass, bytes, read).await
@@ -97,9 +97,9 @@ pub(super) async fn response(services: &Services, pass: &TenantPass, id: &Respon
 /// # Errors
 /// `NotFound` if the room keeps none with the id.
 pub(super) async fn input(services: &Services, pass: &TenantPass, id: &ResponseId) -> Result<Vec<ResponseItem>> {
-    let KeptResponse { turn, .. } = services.responses().get(pass, id).await?;
-    let bytes = turn.input.len() as u64;
-    let read = move || serde_json::from_slice(&turn.input).map_err(Error::internal);
+    let KeptResponse { exchange, .. } = services.responses().get(pass, id).await?;
+    let bytes = exchange.input.len() as u64;
+    let read = move || serde_json::from_slice(&exchange.input).map_err(Error::internal);
     parse(services, pass, bytes, read).await
 }
 

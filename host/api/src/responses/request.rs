@@ -5,7 +5,10 @@ use super::{
     input::{self, read_members},
     list::{LOGPROBS, check_include},
 };
-use crate::chat::request::{read_schema, read_tier, unsupported};
+use crate::{
+    chat::request::{read_schema, read_tier},
+    unsupported,
+};
 use riad_api_types::responses::{
     ResponseItem, ResponseObject, ResponseReasoningOptions, ResponseRequest, ResponseTextFormat, ResponseTextOptions,
     ResponseTool, ResponseToolChoice,
@@ -183,7 +186,7 @@ fn reject_unsupported_members(body: &ResponseRequest) -> Result<()> {
         ("prompt_cache_options", &body.prompt_cache_options),
     ] {
         if member.is_some() {
-            return Err(unsupported(name));
+            return Err(unsupported::leave_out(name));
         }
     }
     let reasoning = body.reasoning.as_ref();
@@ -217,7 +220,7 @@ fn reject_unsupported_members(body: &ResponseRequest) -> Result<()> {
         ),
     ] {
         if is_set {
-            return Err(unsupported(name));
+            return Err(unsupported::leave_out(name));
         }
     }
     match body.truncation.as_deref() {
@@ -280,7 +283,7 @@ fn read_tools(tools: Vec<Value>) -> Result<Vec<ResponseTool>> {
             ("output_schema", tool.output_schema.is_some()),
         ] {
             if is_set {
-                return Err(unsupported(&format!("{name}.{member}")));
+                return Err(unsupported::leave_out(&format!("{name}.{member}")));
             }
         }
         Ok(tool)

@@ -9,12 +9,12 @@ use bytes::Bytes;
 pub struct KeptResponse {
     /// All but its input and output.
     pub head: Bytes,
-    pub turn: Turn,
+    pub exchange: Exchange,
 }
 
 /// What a request said and what it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct Exchange {
     pub input: Bytes,
     pub output: Bytes,
 }
@@ -25,12 +25,12 @@ pub struct NewResponse {
     pub id: ResponseId,
     /// The one that it goes on from.
     pub previous: Option<ResponseId>,
-    /// Messages in its turn: at least one.
+    /// Messages in its exchange: at least one.
     pub messages: u32,
     pub response: KeptResponse,
 }
 
-/// A response's turn and all turns before it.
+/// A response's exchange and all exchanges before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConversationSize {
     pub messages: u32,
@@ -46,7 +46,7 @@ pub struct Retention {
     /// Of all responses together.
     pub bytes: u64,
     /// Of one conversation.
-    pub turns: u32,
+    pub exchanges: u32,
 }
 
 /// The implementation is bound to one room. What has expired is not there, whether it was deleted already or not.
@@ -55,12 +55,12 @@ pub trait ResponseStore: Send + Sync {
     /// `NotFound` if this room keeps none with the id.
     async fn get(&self, id: &ResponseId, not_before: Timestamp) -> Result<KeptResponse>;
 
-    /// The size of the conversation that ends with a response. Reads none of its turns. `NotFound` as above.
+    /// The size of the conversation that ends with a response. Reads none of its exchanges. `NotFound` as above.
     async fn conversation_size(&self, id: &ResponseId, not_before: Timestamp) -> Result<ConversationSize>;
 
-    /// The turns of the conversation that ends with a response, the first one first. `NotFound` if the response or one before it is not
-    /// kept, or if there are more turns than `most`.
-    async fn conversation(&self, id: &ResponseId, not_before: Timestamp, most: u32) -> Result<Vec<Turn>>;
+    /// The exchanges of the conversation that ends with a response, the first one first. `NotFound` if the response or one before it is not
+    /// kept, or if there are more exchanges than `most`.
+    async fn conversation(&self, id: &ResponseId, not_before: Timestamp, most: u32) -> Result<Vec<Exchange>>;
 
     /// Keeps a response, and what it goes on from for as long. Deletes some of what has expired or is beyond the bounds, the least recently
     /// used first. A caller that goes away does not cancel it half-way.

@@ -1,22 +1,12 @@
 //! Counts a prompt's tokens without running a pipeline or the model.
 
-use super::{ValidRequest, prompt, size};
+use super::{ValidRequest, prepare, prompt, size};
 use crate::{models, shared::Shared};
-use riad_core::{
-    Result, TenantPass,
-    ledger::{Kind, Purpose},
-};
+use riad_core::{Result, TenantPass};
 use std::sync::Arc;
 
 pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: ValidRequest) -> Result<u32> {
-    let purpose = Purpose {
-        kind: Kind::Chat,
-        model: shared.engine.profile().id.clone(),
-        adapter: None,
-        plugin: String::new(),
-    };
-    // Before anything is read: a tenant over its limits costs nothing.
-    let meter = shared.metering.admit(pass, purpose).await?;
+    let meter = prepare::admit(shared, pass).await?;
     let counted = async {
         let room = shared.rooms.open(pass).await?;
         // It counts the same for every adapter, but one that is not there has no prompts.

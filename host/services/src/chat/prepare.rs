@@ -29,14 +29,7 @@ pub(super) async fn prepare(
     request: ValidRequest,
     deadline: Instant,
 ) -> Result<Started> {
-    let purpose = Purpose {
-        kind: Kind::Chat,
-        model: shared.engine.profile().id.clone(),
-        adapter: None,
-        plugin: String::new(),
-    };
-    // Before anything is read: a tenant over its limits costs nothing.
-    let meter = shared.metering.admit(pass, purpose).await?;
+    let meter = admit(shared, pass).await?;
     // Keeps the request open until the outcome of this is recorded, also when the deadline drops the future that owns the meter.
     let outcome = meter.handle();
     let starting = timeout_at(deadline, start(shared, pass, request, deadline, meter));
@@ -44,6 +37,17 @@ pub(super) async fn prepare(
         .await
         .unwrap_or_else(|_| Err(prepared::deadline_exceeded(shared)));
     outcome.record_result(started)
+}
+
+/// Before anything is read: a tenant over its limits costs nothing.
+pub(super) async fn admit(shared: &Shared, pass: &TenantPass) -> Result<RequestMeter> {
+    let purpose = Purpose {
+        kind: Kind::Chat,
+        model: shared.engine.profile().id.clone(),
+        adapter: None,
+        plugin: String::new(),
+    };
+    shared.metering.admit(pass, purpose).await
 }
 
 async fn start(
@@ -144,14 +148,13 @@ async fn open_choices(
             max_tokens,
             ..prompt.request.clone()
         };
-        let encoded = Arc::new(prompt.encoded.clone());
         let text = prompt.prompt.messages.first().filter(|_| request.echo());
         let text: Option<Arc<str>> = text.map(|message| message.content.as_str().into());
         for of_prompt in 0..request.n() {
             choices.push(PreparedChoice {
                 number: u32::try_from(choices.len()).map_err(Error::internal)?,
                 of_prompt,
-                prompt: Arc::clone(&encoded),
+                prompt: Arc::clone(&prompt.encoded),
                 echo: text.clone(),
                 filter: match filtered {
                     true => Some(run.open_filter(&stage_request, &prompt.prompt).await?),

@@ -17,7 +17,7 @@ use tracing::{Instrument, info_span};
 pub(super) struct BuiltPrompt {
     pub request: StageRequest,
     pub prompt: Prompt,
-    pub encoded: EncodedPrompt,
+    pub encoded: Arc<EncodedPrompt>,
 }
 
 /// The prompts of the request, at least one.
@@ -97,7 +97,7 @@ async fn of_conversation(
     Ok(BuiltPrompt {
         request: stage_request,
         prompt,
-        encoded,
+        encoded: Arc::new(encoded),
     })
 }
 
@@ -122,7 +122,7 @@ async fn of_text(
             messages,
             passages: Vec::new(),
         },
-        encoded,
+        encoded: Arc::new(encoded),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Whether messages can fit into the context, by their bytes: known at once, before anybody counts tokens.
 
+use crate::text::context_bytes;
 use riad_core::{Error, ErrorKind, Result, chat::Message, ports::ChatEngine};
 
 /// By how much a pipeline may shorten a conversation: one that is longer than so many contexts is refused before a guest reads it.
@@ -10,7 +11,7 @@ const SHORTENED_BY: u64 = 8;
 /// # Errors
 /// `ContextTooLong` with both numbers.
 pub(super) fn check_request(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
-    let most = most(engine);
+    let most = context_bytes(engine);
     for message in messages {
         check(engine, message.content.len() as u64, most)?;
     }
@@ -22,15 +23,11 @@ pub(super) fn check_request(engine: &dyn ChatEngine, messages: &[Message]) -> Re
 /// # Errors
 /// `ContextTooLong` with both numbers.
 pub(crate) fn check_prompt(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
-    check(engine, total(messages), most(engine))
+    check(engine, total(messages), context_bytes(engine))
 }
 
 fn total(messages: &[Message]) -> u64 {
     messages.iter().map(|message| message.content.len() as u64).sum()
-}
-
-fn most(engine: &dyn ChatEngine) -> u64 {
-    u64::from(engine.profile().context_tokens).saturating_mul(engine.longest_token() as u64)
 }
 
 fn check(engine: &dyn ChatEngine, bytes: u64, most: u64) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::host::{Host, secret};
 use bytes::Bytes;
 use riad_core::{
     ErrorKind, Limits, ResponseId, Result, Timestamp,
-    ports::{ConversationSize, KeptResponse, NewResponse, ResponseStore, Retention, Turn},
+    ports::{ConversationSize, Exchange, KeptResponse, NewResponse, ResponseStore, Retention},
 };
 use rusqlite::Connection;
 use std::{path::Path, time::Duration};
@@ -23,7 +23,7 @@ fn response(name: &str, previous: Option<&str>) -> NewResponse {
         messages: 2,
         response: KeptResponse {
             head: bytes("head"),
-            turn: Turn {
+            exchange: Exchange {
                 input: bytes("input"),
                 output: bytes("output"),
             },
@@ -36,7 +36,7 @@ fn retention() -> Retention {
         not_before: ANY_AGE,
         responses: 100,
         bytes: 1 << 20,
-        turns: 10,
+        exchanges: 10,
     }
 }
 
@@ -57,9 +57,9 @@ async fn is_kept(store: &dyn ResponseStore, name: &str) -> bool {
 }
 
 async fn inputs(store: &dyn ResponseStore, name: &str) -> Result<Vec<String>> {
-    let turns = store.conversation(&id(name), ANY_AGE, 10).await?;
-    let input = |turn: Turn| String::from_utf8(turn.input.into()).unwrap();
-    Ok(turns.into_iter().map(input).collect())
+    let exchanges = store.conversation(&id(name), ANY_AGE, 10).await?;
+    let input = |exchange: Exchange| String::from_utf8(exchange.input.into()).unwrap();
+    Ok(exchanges.into_iter().map(input).collect())
 }
 
 fn connect(data: &Path) -> Connection {
@@ -95,7 +95,7 @@ async fn a_conversation_is_kept_in_its_room_also_after_a_restart() {
     assert_eq!(size, ConversationSize { messages: 4, bytes });
     assert!(
         room.responses.conversation(&id("b"), ANY_AGE, 1).await.is_err(),
-        "more turns than were asked for"
+        "more exchanges than were asked for"
     );
 }
 
@@ -142,8 +142,8 @@ async fn an_expired_response_is_not_there_and_goes_later() {
     put(&*room.responses, "new", Some("root"), retention).await;
     assert!(!is_kept(&*room.responses, "old").await, "gone for every age");
     assert!(room.responses.get(&id("root"), not_before).await.is_ok());
-    let turns = room.responses.conversation(&id("new"), not_before, 10).await.unwrap();
-    assert_eq!(turns.len(), 2);
+    let exchanges = room.responses.conversation(&id("new"), not_before, 10).await.unwrap();
+    assert_eq!(exchanges.len(), 2);
 }
 
 #[tokio::test]
