@@ -166,6 +166,29 @@ def check_responses():
     assert client.responses.create(**{**asked, "input": conversation}).output_text
     error = expect(openai.NotFoundError, lambda: client.responses.create(**{**asked, "model": "gpt-4o"}))
     assert error.code == "model_not_found"
+    check_kept_responses({"model": MODEL, "temperature": 0, "max_output_tokens": 128}, tool)
+
+
+def check_kept_responses(asked, tool):
+    first = client.responses.create(**asked, input=QUESTION, metadata={"case": "1"})
+    assert client.responses.retrieve(first.id).to_dict() == first.to_dict(), "it is not read as it was answered"
+    items = list(client.responses.input_items.list(first.id, order="asc"))
+    assert [(item.role, item.content[0].text) for item in items] == [("user", QUESTION)]
+    # By the id, and with all items sent again, as the client has them.
+    required = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False}
+    called = client.responses.create(**asked, input="And the weather?", previous_response_id=first.id, **required)
+    result = {"type": "function_call_output", "call_id": called.output[-1].call_id, "output": "It rains."}
+    by_id = client.responses.create(**asked, input=[result], previous_response_id=called.id)
+    history = [{"role": "user", "content": QUESTION}, *first.output]
+    history += [{"role": "user", "content": "And the weather?"}, *called.output, result]
+    sent_again = client.responses.create(**asked, input=history, store=False)
+    assert (by_id.output_text, by_id.usage.input_tokens) == (sent_again.output_text, sent_again.usage.input_tokens)
+    client.responses.delete(first.id)
+    refused(openai.NotFoundError, 404, "not_found", lambda: client.responses.retrieve(first.id))
+    gone = lambda: client.responses.create(**asked, input="And?", previous_response_id=first.id)
+    assert refused(openai.BadRequestError, 400, None, gone).param == "previous_response_id"
+    hosted = lambda: client.responses.create(**asked, input=QUESTION, tools=[{"type": "web_search"}])
+    assert refused(openai.BadRequestError, 400, None, hosted).param == "tools[0].type"
 
 
 def refused(kind, status, code, call):
