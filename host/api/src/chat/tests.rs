@@ -30,14 +30,14 @@ pub(crate) fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
     }
 }
 
-fn reasoning(choice: u32, text: &str) -> Result<ChatEvent> {
+pub(crate) fn reasoning(choice: u32, text: &str) -> Result<ChatEvent> {
     Ok(ChatEvent::Reasoning {
         choice,
         text: text.into(),
     })
 }
 
-fn text(choice: u32, text: &str) -> Result<ChatEvent> {
+pub(crate) fn text(choice: u32, text: &str) -> Result<ChatEvent> {
     Ok(ChatEvent::Text {
         choice,
         text: text.into(),
@@ -45,7 +45,7 @@ fn text(choice: u32, text: &str) -> Result<ChatEvent> {
     })
 }
 
-fn choice_end(choice: u32, finish: FinishReason) -> Result<ChatEvent> {
+pub(crate) fn choice_end(choice: u32, finish: FinishReason) -> Result<ChatEvent> {
     Ok(ChatEvent::ChoiceEnd {
         choice,
         finish,

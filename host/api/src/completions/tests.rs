@@ -1,7 +1,10 @@
 //! How an answer is written, whole and streamed.
 
 use super::{request, response::CompletionWriter};
-use crate::{chat::tests::end, sse};
+use crate::{
+    chat::tests::{choice_end, end},
+    sse,
+};
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
 use riad_core::{
@@ -25,15 +28,6 @@ fn text(choice: u32, text: &str) -> Result<ChatEvent> {
             token: token(text, -0.5),
             top: vec![token("other", -0.25)],
         }],
-    })
-}
-
-fn choice_end(choice: u32, finish: FinishReason) -> Result<ChatEvent> {
-    Ok(ChatEvent::ChoiceEnd {
-        choice,
-        finish,
-        stop: None,
-        citations: Vec::new(),
     })
 }
 

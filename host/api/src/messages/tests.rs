@@ -1,7 +1,7 @@
 //! Requests as they are read, and answers as a whole and streamed.
 
 use super::{AnswerHeader, blocks::BlockOptions, collect::collect, request, stream};
-use crate::chat::tests::end;
+use crate::chat::tests::{end, reasoning, text};
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
 use riad_core::{
@@ -258,21 +258,6 @@ fn what_a_chat_has_under_another_name_is_mapped() {
     }
 }
 
-fn reasoning(text: &str) -> Result<ChatEvent> {
-    Ok(ChatEvent::Reasoning {
-        choice: 0,
-        text: text.into(),
-    })
-}
-
-fn text(text: &str) -> Result<ChatEvent> {
-    Ok(ChatEvent::Text {
-        choice: 0,
-        text: text.into(),
-        logprobs: Vec::new(),
-    })
-}
-
 fn call(call: u32, name: Option<&str>, arguments: &str) -> Result<ChatEvent> {
     Ok(ChatEvent::ToolCall {
         choice: 0,
@@ -296,10 +281,10 @@ fn choice_end(finish: FinishReason, stop: Option<&str>) -> Result<ChatEvent> {
 /// Thinking, a text and two calls.
 fn events() -> Vec<Result<ChatEvent>> {
     vec![
-        reasoning("I "),
-        reasoning("think"),
-        text("Let me"),
-        text(" look."),
+        reasoning(0, "I "),
+        reasoning(0, "think"),
+        text(0, "Let me"),
+        text(0, " look."),
         call(0, Some("look_up"), ""),
         call(0, None, "{\"a\":"),
         call(0, None, "1}"),
@@ -451,7 +436,7 @@ async fn the_reason_says_which_stop_sequence_was_met() {
         (FinishReason::Stop, Some("END"), "stop_sequence", json!("END")),
         (FinishReason::Length, None, "max_tokens", json!(null)),
     ] {
-        let events = || vec![text("Yes"), choice_end(finish, stop), Ok(end(None))];
+        let events = || vec![text(0, "Yes"), choice_end(finish, stop), Ok(end(None))];
         let answer = whole(events(), SHOWN).await;
         assert_eq!(
             (&answer["stop_reason"], &answer["stop_sequence"]),
@@ -469,7 +454,7 @@ async fn the_reason_says_which_stop_sequence_was_met() {
 #[tokio::test]
 async fn a_stream_that_fails_says_so_and_ends() {
     let failed = Err(Error::new(ErrorKind::Unavailable, "gone"));
-    let events = streamed(vec![text("Yes"), failed], SHOWN).await;
+    let events = streamed(vec![text(0, "Yes"), failed], SHOWN).await;
     let error = events.last().unwrap();
     assert_eq!(error["error"], json!({"type": "overloaded_error", "message": "gone"}));
     assert!(events.iter().all(|event| event["type"] != "message_stop"));

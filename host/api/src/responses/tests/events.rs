@@ -1,7 +1,7 @@
 //! Responses made of a chat's events, whole and streamed.
 
 use crate::{
-    chat::tests::end,
+    chat::tests::{choice_end, end, reasoning},
     responses::{request, stream},
 };
 use axum::body::to_bytes;
@@ -14,11 +14,6 @@ use riad_core::{
 use riad_services::chat::ChatEvent;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
-
-fn reasoning(text: &str) -> Result<ChatEvent> {
-    let text = text.into();
-    Ok(ChatEvent::Reasoning { choice: 0, text })
-}
 
 fn text(text: &str) -> Result<ChatEvent> {
     let token = ScoredToken {
@@ -44,27 +39,18 @@ fn call(call: u32, name: Option<&str>, arguments: &str) -> Result<ChatEvent> {
     })
 }
 
-fn choice_end(finish: FinishReason) -> Result<ChatEvent> {
-    Ok(ChatEvent::ChoiceEnd {
-        choice: 0,
-        finish,
-        stop: None,
-        citations: Vec::new(),
-    })
-}
-
 /// One of each kind, and two calls.
 fn all_kinds() -> Vec<Result<ChatEvent>> {
     vec![
-        reasoning("I "),
-        reasoning("think"),
+        reasoning(0, "I "),
+        reasoning(0, "think"),
         text("Let me "),
         text("look."),
         call(0, Some("look_up"), ""),
         call(0, None, "{\"a\""),
         call(0, None, ":1}"),
         call(1, Some("ask"), "{}"),
-        choice_end(FinishReason::ToolCalls),
+        choice_end(0, FinishReason::ToolCalls),
         Ok(end(Some(2))),
     ]
 }
@@ -176,7 +162,7 @@ async fn a_streamed_response_ends_as_the_whole_one() {
 #[tokio::test]
 async fn an_answer_that_is_cut_off_is_incomplete() {
     let cut = |before: Vec<Result<ChatEvent>>| {
-        let end = [choice_end(FinishReason::Length), Ok(end(None))];
+        let end = [choice_end(0, FinishReason::Length), Ok(end(None))];
         before.into_iter().chain(end).collect::<Vec<_>>()
     };
     let events = streamed(cut(vec![text("Once upon")])).await;
@@ -192,7 +178,7 @@ async fn an_answer_that_is_cut_off_is_incomplete() {
         (&json!("incomplete"), &json!("incomplete"), &Value::Null)
     );
     // Inside of its reasoning there is no message yet.
-    let response = whole(cut(vec![reasoning("Hm")])).await;
+    let response = whole(cut(vec![reasoning(0, "Hm")])).await;
     assert_eq!(response["output"].as_array().unwrap().len(), 1);
     assert_eq!(response["output"][0]["type"], "reasoning");
     let response = whole(cut(vec![])).await;
@@ -201,7 +187,7 @@ async fn an_answer_that_is_cut_off_is_incomplete() {
 
 #[tokio::test]
 async fn an_answer_without_words_is_an_empty_message() {
-    let events = vec![reasoning("Hm"), choice_end(FinishReason::Stop), Ok(end(Some(1)))];
+    let events = vec![reasoning(0, "Hm"), choice_end(0, FinishReason::Stop), Ok(end(Some(1)))];
     let response = whole(events).await;
     assert_eq!(response["output"][1]["type"], "message");
     assert_eq!(response["output"][1]["content"][0]["text"], "");
