@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// `model_type` of the families whose layer names and arithmetic are tested with adapters
-/// (`tests/families.rs`). Others run without adapters.
+/// (`tests/engine/families.rs`). Others run without adapters.
 pub const ADAPTER_FAMILIES: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma2"];
 
 /// Families whose checkpoints mistral.rs reads as another kind of model than this engine runs.

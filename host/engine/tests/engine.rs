@@ -14,10 +14,14 @@ mod common;
 mod adapters;
 #[path = "engine/answers.rs"]
 mod answers;
+#[path = "engine/batch_equals_alone.rs"]
+mod batch_equals_alone;
 #[path = "engine/endings.rs"]
 mod endings;
 #[path = "engine/failures.rs"]
 mod failures;
+#[path = "engine/families.rs"]
+mod families;
 #[path = "engine/flight.rs"]
 mod flight;
 #[path = "engine/grammar.rs"]
@@ -34,6 +38,8 @@ mod prefix_cache;
 mod quantization;
 #[path = "engine/reasoning.rs"]
 mod reasoning;
+#[path = "engine/reference.rs"]
+mod reference;
 #[path = "engine/seeds.rs"]
 mod seeds;
 #[path = "engine/tally.rs"]

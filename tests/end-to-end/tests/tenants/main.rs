@@ -1,0 +1,20 @@
+//! What belongs to a tenant, what it may use and what it pays: keys, rooms, adapters, plugins, limits, bills; that nobody gets anything
+//! of another's; and what an operator does with a running server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod adapters;
+mod billing;
+mod chat_under_load;
+mod hostile_guests;
+mod identity;
+mod isolation;
+mod limits;
+mod operations;
+mod plugin;
+mod rooms;

@@ -1,0 +1,22 @@
+//! The HTTP surface as clients use it: what they send, how answers look, and how each wrong request is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod bad_input;
+mod browsers;
+mod client_requests;
+mod completions;
+mod idempotency;
+mod members;
+mod messages;
+mod openapi;
+mod response_format;
+mod responses;
+mod special_tokens;
+mod streaming;
+mod tools;
