@@ -9,5 +9,5 @@ pub use request::{
 };
 pub use response::{
     Message, MessageBlock, MessageBlockDelta, MessageEnd, MessageEvent, MessageUsage, MessagesError,
-    MessagesErrorDetail, MessagesThinkingTokens, MessagesTokenCount,
+    MessagesErrorDetail, MessagesErrorDetails, MessagesThinkingTokens, MessagesTokenCount,
 };

@@ -14,7 +14,7 @@ use axum::{
 };
 use riad_api_types::{
     error::ErrorBody,
-    messages::{MessagesError, MessagesErrorDetail},
+    messages::{MessagesError, MessagesErrorDetail, MessagesErrorDetails},
 };
 use riad_core::Error;
 
@@ -83,9 +83,14 @@ fn translate(status: StatusCode, body: &ErrorBody, request_id: Option<String>) -
         Some(param) if !detail.message.contains(param.as_str()) => format!("{param}: {}", detail.message),
         Some(_) | None => detail.message.clone(),
     };
+    // Tool runners ask the server to keep the conversation. Told in these words that it keeps none, they send all of it each time.
+    let details = (detail.param.as_deref() == Some("thread")).then(|| MessagesErrorDetails {
+        error_code: "thread_unsupported_request".into(),
+    });
     let error = MessagesErrorDetail {
         r#type: r#type.into(),
         message,
+        details,
     };
     let body = MessagesError {
         r#type: "error".into(),
@@ -151,6 +156,17 @@ mod tests {
     async fn a_message_that_names_the_member_stays_as_it_is() {
         let (_, _, body) = shaped(Error::invalid("top_p must be at most 1").with_param("top_p")).await;
         assert_eq!(body["error"]["message"], "top_p must be at most 1");
+    }
+
+    #[tokio::test]
+    async fn a_runner_learns_that_no_conversation_is_kept() {
+        for (member, details) in [
+            ("thread", json!({"error_code": "thread_unsupported_request"})),
+            ("container", Value::Null),
+        ] {
+            let (_, _, body) = shaped(Error::invalid("is not supported").with_param(member)).await;
+            assert_eq!(body["error"]["details"], details, "{member}");
+        }
     }
 
     #[test]

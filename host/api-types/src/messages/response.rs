@@ -141,4 +141,13 @@ pub struct MessagesErrorDetail {
     pub r#type: Cow<'static, str>,
     /// What happened and what to change, for people. It names the member at fault.
     pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<MessagesErrorDetails>,
+}
+
+/// For programs, where Anthropic's clients act by it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessagesErrorDetails {
+    #[schema(example = "thread_unsupported_request")]
+    pub error_code: Cow<'static, str>,
 }

@@ -9,13 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Crates whose unit tests run a second time, with debug assertions: those that can be built without mistral.rs. Their
-/// dependencies keep their profile, but some are built once more, with fewer features than the whole workspace asks for.
+/// Crates whose unit tests run with debug assertions; all other tests see the crates as they ship. Crates of other projects are built
+/// once for both, because both ask for the whole workspace with the same features.
 const ASSERTED: &[&str] = &[
     "riad-core",
     "riad-admission",
     "riad-batch",
-    "riad-kernels",
     "riad-engine",
     "riad-store",
     "riad-sandbox",
@@ -27,6 +26,11 @@ const ASSERTED: &[&str] = &[
     "riad-app",
     "riad-isolation",
 ];
+
+/// Below mistral.rs, which would be built once more for it: its unit tests with debug assertions are a run of their own.
+const KERNELS: &str = "riad-kernels";
+/// Unit tests take less time than their compilation does with all optimizations.
+const LITTLE_OPTIMIZED: &str = "opt-level=1";
 
 pub fn run(environment: &Environment) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -61,9 +65,14 @@ pub fn run(environment: &Environment) -> Result<()> {
         say::line("== licenses: skipped, cargo-deny is not installed (`cargo install cargo-deny`)");
     }
     steps.step("tests", || {
-        cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
+        let test = ["test", "--release", "--workspace", "--no-fail-fast"];
+        cargo(&[&test[..], &["--bins", "--test", "*"]].concat())?;
+        cargo(&[&test[..], &["--doc"]].concat())
     })?;
-    steps.step("tests with debug assertions", || with_debug_assertions(environment))?;
+    steps.step("unit tests with debug assertions", || {
+        with_debug_assertions(environment, &["--workspace"], ASSERTED)?;
+        with_debug_assertions(environment, &["--package", KERNELS], &[KERNELS])
+    })?;
     match model::download(environment) {
         Ok(source) => steps.step("real model", || {
             model::compare(environment, &model::make(environment, source)?)
@@ -87,16 +96,18 @@ pub fn run(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// Runs the unit tests of [`ASSERTED`], after a look at what cargo built: a switch that stops working would go unnoticed, since
+/// Runs the unit tests of what is selected, those of `packages` with debug assertions, after a look at what cargo built: a switch that stops working would go unnoticed, since
 /// the tests pass without it.
-fn with_debug_assertions(environment: &Environment) -> Result<()> {
-    let mut words: Vec<String> = ["test", "--release", "--lib", "--no-default-features"]
-        .map(str::to_owned)
-        .into();
-    for package in ASSERTED {
-        words.extend(["--package".to_owned(), (*package).to_owned()]);
-        let switch = format!("profile.release.package.{package}.debug-assertions=true");
-        words.extend(["--config".to_owned(), switch]);
+fn with_debug_assertions(environment: &Environment, selected: &[&str], packages: &[&str]) -> Result<()> {
+    let test = [&["test", "--release", "--lib"], selected].concat();
+    let mut words: Vec<String> = test.into_iter().map(str::to_owned).collect();
+    for package in packages {
+        for setting in ["debug-assertions=true", LITTLE_OPTIMIZED] {
+            words.extend([
+                "--config".to_owned(),
+                format!("profile.release.package.{package}.{setting}"),
+            ]);
+        }
     }
     let cargo = |more: &[&str]| {
         let mut command = process::command(&environment.cargo, &[], &environment.root);
@@ -108,7 +119,7 @@ fn with_debug_assertions(environment: &Environment) -> Result<()> {
     };
     let built = process::read(&mut cargo(&["--no-run", "--message-format", "json-render-diagnostics"]))?;
     let asserted = asserted(&built)?;
-    let missing: Vec<&str> = ASSERTED
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|package| !asserted.contains(&package.replace('-', "_")))
         .copied()
