@@ -12,7 +12,7 @@ mod setup;
 
 use crate::{
     cli::DemoArgs,
-    config::Config,
+    config::{Config, Secrets},
     output,
     serve::{self, Running},
 };
@@ -31,7 +31,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     config.plugins.allow_unconfined_compiler = true;
 
     let spinner = output::progress::spinner("loading the models");
-    let started = Running::start(&config, None, serve::compiler(&config)?).await;
+    let started = Running::start(&config, Secrets::default(), serve::compiler(&config)?).await;
     spinner.finish_and_clear();
     let server = started?;
     let result = play(&server).await;

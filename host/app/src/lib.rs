@@ -17,10 +17,10 @@ use clap::Parser;
 use cli::{Cli, Command};
 use output::Output;
 use riad_core::{Error, Result};
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{env::ArgsOs, io, process::ExitCode};
 
 /// Parses the command line, runs it and says with the exit code how it went.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(args: ArgsOs) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

@@ -8,6 +8,7 @@ use crate::{
     output,
     wire::{self, App, Finish},
 };
+use futures::future::BoxFuture;
 use riad_api::{
     Lifecycle, ServeOptions, Serving,
     tls::{self, Tls},
@@ -137,11 +138,9 @@ impl Running {
     /// # Errors
     /// `InvalidRequest` for an address that cannot be used or TLS files that cannot be used; whatever
     /// [`wire::build`] fails with.
-    pub async fn start(config: &Config, secrets: impl Into<Secrets>, compiler: Compiler) -> Result<Self> {
-        Listening::bind(config)
-            .await?
-            .load(config, secrets.into(), compiler)
-            .await
+    pub fn start(config: &Config, secrets: Secrets, compiler: Compiler) -> BoxFuture<'_, Result<Self>> {
+        // In a box, so that the whole server is compiled here, once, and not into each program that starts one.
+        Box::pin(async move { Listening::bind(config).await?.load(config, secrets, compiler).await })
     }
 
     #[must_use]
@@ -158,19 +157,21 @@ impl Running {
     ///
     /// # Errors
     /// The first step that failed, and `Timeout` if requests were cut off. Acknowledged changes are never lost.
-    pub async fn stop(self) -> Result<()> {
-        self.listening.lifecycle.start_draining();
-        let in_flight = self.listening.serving.in_flight();
-        tracing::info!(in_flight, "draining");
-        let cut = self.listening.serving.drain(self.drain).await;
-        (self.finish)().await?;
-        match cut {
-            0 => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Timeout,
-                format!("{cut} requests were still running after limits.drain_ms; they were cut off and settled"),
-            )),
-        }
+    pub fn stop(self) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            self.listening.lifecycle.start_draining();
+            let in_flight = self.listening.serving.in_flight();
+            tracing::info!(in_flight, "draining");
+            let cut = self.listening.serving.drain(self.drain).await;
+            (self.finish)().await?;
+            match cut {
+                0 => Ok(()),
+                _ => Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("{cut} requests were still running after limits.drain_ms; they were cut off and settled"),
+                )),
+            }
+        })
     }
 }
 

@@ -65,13 +65,3 @@ impl Secrets {
             .collect()
     }
 }
-
-/// For callers that need only an operator's key.
-impl From<Option<Secret<String>>> for Secrets {
-    fn from(operator_key: Option<Secret<String>>) -> Self {
-        Self {
-            operator_key,
-            ..Self::default()
-        }
-    }
-}
