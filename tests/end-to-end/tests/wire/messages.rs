@@ -69,6 +69,10 @@ fn refused(answer: Answer, status: u16, r#type: &str, words: &str) -> Answer {
     );
     assert!(answer.message().contains(words), "{body} lacks {words:?}");
     assert_eq!(body["request_id"], answer.header("x-request-id"), "{body}");
-    assert!(body["error"].as_object().unwrap().len() == 2, "{body}");
+    let mut names = body["error"].as_object().unwrap().keys();
+    assert!(
+        names.all(|name| ["type", "message", "details"].contains(&name.as_str())),
+        "{body}"
+    );
     answer
 }

@@ -100,7 +100,12 @@ async fn every_member_is_served_or_refused_by_name() {
         );
         for path in [MESSAGES, COUNT] {
             let more = json!({ name: {"edits": [{"type": "clear_tool_uses_20250919"}]} });
-            refused(acme.post(path, &short(more)).await, 400, "invalid_request_error", name);
+            let answer = refused(acme.post(path, &short(more)).await, 400, "invalid_request_error", name);
+            assert_eq!(
+                answer.json()["error"].get("details").is_some(),
+                name == "thread",
+                "{name}"
+            );
         }
     }
     for name in ["model", "messages", "max_tokens"] {
