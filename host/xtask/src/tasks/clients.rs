@@ -9,7 +9,7 @@ use super::server::{self, Server};
 use crate::{environment::Environment, say};
 use anyhow::{Result, bail, ensure};
 use report::Outcome;
-use setup::Setup;
+use setup::{Setup, Unready};
 use std::net::SocketAddr;
 
 #[derive(clap::Args)]
@@ -75,7 +75,8 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     for client in chosen {
         match setup.command(client) {
             Ok(command) => ready.push((client, command)),
-            Err(error) => {
+            Err(Unready::Broken(error)) => return Err(error),
+            Err(Unready::Missing(error)) => {
                 say::line(&format!("== {}: SKIPPED, {error:#}", client.name));
                 outcomes.push(Outcome::skipped(client.name));
             }

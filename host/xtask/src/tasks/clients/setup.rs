@@ -2,7 +2,7 @@
 
 use super::{Client, Kind};
 use crate::{environment::Environment, process, tasks::python::Python};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -15,9 +15,23 @@ const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 pub struct Setup<'a> {
     environment: &'a Environment,
     scripts: PathBuf,
-    /// The folder with the scripts and their packages, or why there is none; both are made for the first that needs them.
+    /// The folder with the scripts and their packages, or why there is none, after the first that needs it.
     node: Option<Result<PathBuf, String>>,
-    rust: Option<Result<PathBuf, String>>,
+}
+
+/// Why there is no command.
+#[derive(Debug)]
+pub enum Unready {
+    /// Something it needs cannot be had here.
+    Missing(Error),
+    /// What is ours does not compile, which is no reason to skip it.
+    Broken(Error),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Missing(error)
+    }
 }
 
 impl<'a> Setup<'a> {
@@ -26,15 +40,14 @@ impl<'a> Setup<'a> {
             environment,
             scripts: environment.root.join("tests/clients"),
             node: None,
-            rust: None,
         }
     }
 
     /// The command that runs a client's script.
     ///
     /// # Errors
-    /// When something it needs cannot be had.
-    pub fn command(&mut self, client: &Client) -> Result<Command> {
+    /// [`Unready`].
+    pub fn command(&mut self, client: &Client) -> Result<Command, Unready> {
         let (environment, name) = (self.environment, client.name);
         let script = self.scripts.join(format!("python/check_{}.py", name.replace('-', "_")));
         let mut command = match client.kind {
@@ -52,7 +65,9 @@ impl<'a> Setup<'a> {
                 command
             }
             Kind::Rust => {
-                let folder = once(&mut self.rust, || rust(environment, &self.scripts.join("rust")))?;
+                let workspace = self.scripts.join("rust");
+                fetch(environment, &workspace)?;
+                let folder = rust(environment, &workspace).map_err(Unready::Broken)?;
                 Command::new(folder.join(format!("check-{name}")))
             }
             Kind::Program { version } => {
@@ -121,12 +136,18 @@ fn node(environment: &Environment, scripts: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+fn fetch(environment: &Environment, workspace: &Path) -> Result<()> {
+    let fetch = ["fetch", "--locked", "--quiet"];
+    process::run(&mut process::command(&environment.cargo, &fetch, workspace))
+        .context("the crates of the clients in Rust cannot be had; is crates.io reachable?")
+}
+
 /// The folder with the binaries of the workspace of Rust's clients.
 fn rust(environment: &Environment, workspace: &Path) -> Result<PathBuf> {
     let target = environment.target.join("clients");
     let build = ["build", "--release", "--locked", "--quiet"];
     process::run(process::command(&environment.cargo, &build, workspace).env("CARGO_TARGET_DIR", &target))
-        .context("the clients in Rust cannot be built; is crates.io reachable?")?;
+        .context("the clients in Rust cannot be built")?;
     Ok(target.join("release"))
 }
 
