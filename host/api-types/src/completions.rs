@@ -12,7 +12,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use utoipa::ToSchema;
 
 /// A text that the model continues as it is: without retrieval, prompt building and a chat template. Members that are not listed are
-/// ignored or refused as in a chat; `suffix` and `best_of` are refused.
+/// ignored or refused as in a chat; `suffix` is refused, and `best_of` if it is not `n`.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct CompletionRequest {
     /// `<base>` or `<base>:<adapter alias>`

@@ -23,6 +23,9 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use subtle::ConstantTimeEq;
 use tracing::{Instrument, info_span};
 
+const MODELS: &str = "/v1/models";
+const A_MODEL: &str = "/v1/models/";
+
 /// Who may read `/metrics`, besides the operator.
 #[derive(Clone, Default)]
 pub enum MetricsAccess {
@@ -136,10 +139,15 @@ fn origin(request: &Request) -> Origin {
 }
 
 fn tenant_key(request: &Request) -> Result<Secret<String>, Error> {
-    match anthropic::is_route(request.uri().path()) {
-        true => bearer_or_api_key(request.headers()),
-        false => bearer(request.headers()),
+    let (path, headers) = (request.uri().path(), request.headers());
+    if anthropic::is_route(path) {
+        return bearer_or_api_key(headers);
     }
+    // Anthropic's clients list models where OpenAI's do. Beside another key, `x-api-key` may be a gateway's.
+    bearer(headers).or_else(|error| match path == MODELS || path.starts_with(A_MODEL) {
+        true => bearer_or_api_key(headers),
+        false => Err(error),
+    })
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Secret<String>, Error> {

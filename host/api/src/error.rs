@@ -125,7 +125,7 @@ impl ApiError {
                 message,
                 r#type: row.r#type.into(),
                 param: self.0.param().map(str::to_owned),
-                code: row.code.map(Into::into),
+                code: self.0.code().or(row.code).map(Into::into),
             },
         }
     }

@@ -59,6 +59,10 @@ pub(crate) async fn create_message(
     if body.max_tokens.is_none() {
         return Err(Error::invalid("max_tokens is missing").with_param("max_tokens").into());
     }
+    if body.messages.last().is_some_and(|last| last.role == "assistant") {
+        let text = "messages: the conversation must end with a message of the user; the beginning of an answer cannot be given";
+        return Err(Error::invalid(text).with_param("messages").into());
+    }
     let request::Read {
         request,
         stream,

@@ -1,9 +1,11 @@
-//! `/v1/models`: what a tenant can name as `model`, in chats and in embeddings.
+//! `/v1/models`: what a tenant can name as `model`, in chats and in embeddings; with the members that OpenAI's clients read and those
+//! that Anthropic's read.
 
 use crate::{
     auth::Tenant,
     body::PathParts,
     error::{ApiResult, Failures},
+    export::rfc3339,
     state::AppState,
 };
 use axum::{Json, extract::State};
@@ -15,9 +17,14 @@ use riad_services::models::ModelEntry;
     responses((status = 200, body = ModelList), Failures))]
 pub(crate) async fn list_models(State(state): State<AppState>, Tenant(pass): Tenant) -> ApiResult<Json<ModelList>> {
     let models = state.services.models().list(&pass).await?;
+    let data: Vec<Model> = models.into_iter().map(model_body).collect();
+    let id = |model: Option<&Model>| model.map(|model| model.id.clone());
     Ok(Json(ModelList {
         object: "list".into(),
-        data: models.into_iter().map(model_body).collect(),
+        has_more: false,
+        first_id: id(data.first()),
+        last_id: id(data.last()),
+        data,
     }))
 }
 
@@ -47,9 +54,12 @@ pub(crate) async fn get_model_of_owner(
 
 fn model_body(entry: ModelEntry) -> Model {
     Model {
+        display_name: entry.id.clone(),
         id: entry.id,
         object: "model".into(),
+        r#type: "model".into(),
         created: entry.created,
+        created_at: rfc3339(entry.created.saturating_mul(1000)),
         owned_by: if entry.adapter { "tenant" } else { "riad" }.into(),
         max_model_len: entry.context_tokens,
     }

@@ -51,6 +51,7 @@ pub(crate) async fn create_response(
         stream,
     } = request::read(body)?;
     let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+    let input = kept::resolve(&state, &pass, input).await?;
     let own = input::messages(&input);
     let keeps = response.store;
     let instructions = response.instructions.clone();

@@ -148,7 +148,7 @@ const TOKENS: &[Row] = &[
     ("chat_template", never, LEAVE_OUT),
     ("chat_template_kwargs", never, LEAVE_OUT),
     ("continue_final_message", is_off, LEAVE_OUT),
-    ("tools", never, LEAVE_OUT),
+    ("tools", is_off, LEAVE_OUT),
 ];
 
 /// What a vector is of, and how it is written.

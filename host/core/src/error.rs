@@ -51,6 +51,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     param: Option<String>,
+    code: Option<&'static str>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -61,6 +62,7 @@ impl Error {
             kind,
             message: message.into(),
             param: None,
+            code: None,
             retry_after: None,
             source: None,
         }
@@ -80,9 +82,17 @@ impl Error {
             kind: ErrorKind::Internal,
             message: "the server failed to do this; its log says why".into(),
             param: None,
+            code: None,
             retry_after: None,
             source: Some(source.into().into()),
         }
+    }
+
+    /// A word for programs, where that of the kind does not say enough.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Names the field of the request that is at fault.
@@ -119,6 +129,11 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     #[must_use]

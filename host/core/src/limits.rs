@@ -59,7 +59,7 @@ limits! {
     uploads: u32 = 4, 1;
     /// Hours for which an answer with an idempotency key is kept.
     idempotency_hours: u32 = 24, 1;
-    /// Bytes of an answer that is kept for its idempotency key; a longer one is not kept.
+    /// Bytes of an answer that is kept for its idempotency key. Of a longer one is only known that there was one: a repetition gets 409.
     idempotency_bytes: u64 = 1 << 20, 1024;
     /// Days for which a response (`/v1/responses`) is kept after it was made, or after the last one that goes on from it was.
     response_days: u32 = 30, 1;

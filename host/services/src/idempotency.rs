@@ -34,7 +34,7 @@ impl IdempotencyService {
     ///
     /// # Errors
     /// `Forbidden` if the pass may not send the request itself; `InvalidRequest` for a malformed key, or one that was used with another
-    /// request; `Conflict` while the first request is being answered; `StorageFull` if the room has more than it may have.
+    /// request; `Conflict` while the first request is being answered, and if its answer was too long to be kept; `StorageFull` if the room has more than it may have.
     pub async fn begin(&self, pass: &TenantPass, scope: Scope, key: &str, request: Digest) -> Result<IdempotentStart> {
         pass.require(scope, Access::Write)?;
         if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -57,6 +57,13 @@ impl IdempotencyService {
         let room = self.0.rooms.open(pass).await?;
         match room.idempotency.get(key, not_before(&self.0)).await? {
             Some(KeptRequest::Answered(response)) if response.request == request => {
+                if response.content_type.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        "a request with this Idempotency-Key was answered, and the answer was too long to be kept; it is not made and \
+                         billed again without a new key",
+                    ));
+                }
                 Ok(IdempotentStart::Replay(response))
             }
             Some(KeptRequest::Stored {
@@ -85,22 +92,27 @@ impl Claim {
         }
     }
 
-    /// Stores the response. One that is too long is not stored, so a repeated request runs again.
+    /// Stores the response, or of one that is too long, that there was one. What has stored a document is known by it.
     ///
     /// # Errors
     /// When the room cannot be written.
     pub async fn store(self, request: Digest, status: u16, content_type: String, body: bytes::Bytes) -> Result<()> {
-        if body.len() as u64 > self.shared.limits.idempotency_bytes {
-            return Ok(());
-        }
-        let response = StoredResponse {
+        let room = self.shared.rooms.open(&self.pass).await?;
+        let mut response = StoredResponse {
             request,
             status,
             content_type,
             body,
             created: Timestamp::now().as_seconds(),
         };
-        let room = self.shared.rooms.open(&self.pass).await?;
+        if response.body.len() as u64 > self.shared.limits.idempotency_bytes {
+            let kept = room.idempotency.get(&self.key, not_before(&self.shared)).await?;
+            if matches!(kept, Some(KeptRequest::Stored { .. })) {
+                return Ok(());
+            }
+            response.content_type.clear();
+            response.body.clear();
+        }
         room.idempotency
             .put(&self.key, &response, not_before(&self.shared))
             .await

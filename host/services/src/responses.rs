@@ -12,6 +12,8 @@ use std::{sync::Arc, time::Duration};
 /// Of what a room may store, its responses have up to one part in so many.
 const SHARE_OF_ROOM: u64 = 4;
 const PREVIOUS: &str = "previous_response_id";
+/// OpenAI's code. Clients send the whole conversation instead.
+pub const PREVIOUS_NOT_FOUND: &str = "previous_response_not_found";
 
 pub struct ResponseService(pub(crate) Arc<Shared>);
 
@@ -66,8 +68,19 @@ impl ResponseService {
         exchanges.await.map_err(cannot_go_on)
     }
 
+    /// Bytes that are read for a response, at most.
+    ///
     /// # Errors
-    /// When the room cannot be written.
+    /// `Forbidden` if the pass may not chat; `NotFound` if the room keeps none with the id.
+    pub async fn bytes(&self, pass: &TenantPass, id: &ResponseId) -> Result<u64> {
+        pass.require(Scope::Chat, Access::Read)?;
+        let room = self.0.rooms.open(pass).await?;
+        let size = room.responses.conversation_size(id, self.not_before()).await?;
+        Ok(size.bytes)
+    }
+
+    /// # Errors
+    /// `TooLarge` for a response that would have more than all of a room's responses may have; when the room cannot be written.
     pub async fn keep(&self, pass: &TenantPass, response: NewResponse) -> Result<()> {
         pass.require(Scope::Chat, Access::Write)?;
         let room = self.0.rooms.open(pass).await?;
@@ -78,6 +91,11 @@ impl ResponseService {
             bytes: limits.response_bytes.min(room.storage.most / SHARE_OF_ROOM),
             exchanges: limits.messages,
         };
+        let KeptResponse { head, exchange } = &response.response;
+        if (head.len() + exchange.input.len() + exchange.output.len()) as u64 > retention.bytes {
+            let text = format!("a response may have up to {} bytes here to be kept", retention.bytes);
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
         room.responses.put(response, retention).await
     }
 
@@ -115,5 +133,7 @@ fn cannot_go_on(error: Error) -> Error {
     if error.kind() != ErrorKind::NotFound {
         return error;
     }
-    Error::invalid(format!("the conversation cannot go on: {}", error.message())).with_param(PREVIOUS)
+    Error::invalid(format!("the conversation cannot go on: {}", error.message()))
+        .with_param(PREVIOUS)
+        .with_code(PREVIOUS_NOT_FOUND)
 }

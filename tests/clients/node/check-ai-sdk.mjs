@@ -18,6 +18,18 @@ const weather = tool({
   description: "The weather of a city",
   inputSchema: z.object({ city: z.enum(CITIES), tomorrow: z.boolean() }),
 });
+// The loop: a call that is required, its result, and an answer with it.
+const loop = async (asked) => {
+  const running = { ...weather, execute: async ({ city }) => `It rains in ${city}.` };
+  const answer = await generateText({
+    ...asked,
+    tools: { weather: running },
+    prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
+    stopWhen: ({ steps }) => steps.length === 2,
+  });
+  assert.equal(answer.steps.length, 2);
+  return answer;
+};
 const read = async (stream) => {
   let text = "";
   for await (const piece of stream.textStream) text += piece;
@@ -43,15 +55,7 @@ await feature("tools", async () => {
     const streamed = await streamText({ ...asked, tools: { weather }, toolChoice }).toolCalls;
     assert.deepEqual(streamed[0].input, answer.toolCalls[0].input);
   }
-  // The loop: a call that is required, its result, and an answer with it.
-  const running = { ...weather, execute: async ({ city }) => `It rains in ${city}.` };
-  const answer = await generateText({
-    ...asked,
-    tools: { weather: running },
-    prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
-    stopWhen: ({ steps }) => steps.length === 2,
-  });
-  assert.equal(answer.steps.length, 2);
+  await loop(asked);
 });
 await feature("structured", async () => {
   const output = Output.object({ schema: Verdict });
@@ -75,6 +79,12 @@ await feature("responses", async () => {
   const answer = await generateText({ ...question, tools: { weather }, toolChoice: "required" });
   checkWeather(answer.toolCalls[0].input);
   Verdict.parse((await generateText({ ...question, output: Output.object({ schema: Verdict }) })).output);
+  // What the server keeps is sent as references to it.
+  const looped = await loop(question);
+  const { prompt, ...without } = question;
+  const messages = [{ role: "user", content: prompt }, ...looped.response.messages, { role: "user", content: "And tomorrow?" }];
+  const { text: next, request } = await generateText({ ...without, messages });
+  assert(next && JSON.stringify(request.body).includes("item_reference"), JSON.stringify(request.body));
 });
 const hasStatus = (status) => (error) => APICallError.isInstance(error) && error.statusCode === status;
 await feature("errors", async () => {

@@ -10,6 +10,7 @@ use riad_services::{
     chat::{self, ChatRequest},
     text,
 };
+use serde_json::Value;
 
 /// OpenAI's, where a request does not say how many tokens it wants.
 const MAX_TOKENS: u32 = 16;
@@ -24,8 +25,12 @@ pub(super) struct Output {
 
 /// # Errors
 /// `InvalidRequest` names a member that would change the answer and is not supported.
-pub(super) fn read(body: CompletionRequest) -> Result<(chat::CompletionRequest, Output)> {
+pub(super) fn read(mut body: CompletionRequest) -> Result<(chat::CompletionRequest, Output)> {
     let n = body.n.unwrap_or(1);
+    // The best of as many as are asked for are all of them.
+    if body.other.get("best_of").and_then(Value::as_u64) == Some(u64::from(n)) {
+        body.other.remove("best_of");
+    }
     unsupported::refuse(&body.other, unsupported::COMPLETION)?;
     let echo = body.echo.unwrap_or(false);
     if echo && body.logprobs.is_some() {

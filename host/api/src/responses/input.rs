@@ -6,7 +6,7 @@ use riad_api_types::responses::{
     ResponseContentPart, ResponseFunctionCall, ResponseFunctionCallOutput, ResponseFunctionResult, ResponseInput,
     ResponseItem, ResponseMessage, ResponseReasoning,
 };
-use riad_core::{Error, Result};
+use riad_core::{Error, ResponseId, Result};
 use riad_services::chat::{ChatMessage, ToolCall};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -14,18 +14,58 @@ use serde_json::Value;
 /// Of an item that is not being made.
 pub(super) const COMPLETED: &str = "completed";
 
+/// An item of a request.
+pub(super) enum GivenItem {
+    Item(ResponseItem),
+    Reference(Reference),
+}
+
+/// To an item of a kept response.
+pub(super) struct Reference {
+    /// Its place in the request.
+    name: String,
+    pub response: ResponseId,
+    pub id: String,
+}
+
+impl GivenItem {
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            Self::Item(_) => None,
+            Self::Reference(reference) => Some(reference),
+        }
+    }
+}
+
+impl Reference {
+    pub fn missing(&self) -> Error {
+        missing_item(&self.name, &self.id)
+    }
+
+    pub fn wrong(&self, text: &str) -> Error {
+        wrong(self.name.clone(), text)
+    }
+}
+
+fn missing_item(name: &str, id: &str) -> Error {
+    Error::not_found(format!(
+        "{name}: there is no item {id:?}; its response was not kept, has expired or was deleted, or the item was named before"
+    ))
+    .with_param(name)
+}
+
 /// The items with ids of ours, which end in `suffix`.
 ///
 /// # Errors
 /// `InvalidRequest` names the member at fault.
-pub(super) fn read(input: ResponseInput, suffix: &str) -> Result<Vec<ResponseItem>> {
+pub(super) fn read(input: ResponseInput, suffix: &str) -> Result<Vec<GivenItem>> {
     match input {
-        ResponseInput::Text(text) => Ok(vec![ResponseItem::Message(ResponseMessage {
+        ResponseInput::Text(text) => Ok(vec![GivenItem::Item(ResponseItem::Message(ResponseMessage {
             id: id("msg", suffix, 0),
             role: "user".into(),
             status: COMPLETED.into(),
             content: vec![ResponseContentPart::InputText { text }],
-        })]),
+        }))]),
         ResponseInput::Items(items) => items
             .into_iter()
             .enumerate()
@@ -107,7 +147,12 @@ struct GivenOutput {
     output: Value,
 }
 
-fn read_item(index: usize, item: Value, suffix: &str) -> Result<ResponseItem> {
+#[derive(Deserialize)]
+struct GivenReference {
+    id: String,
+}
+
+fn read_item(index: usize, item: Value, suffix: &str) -> Result<GivenItem> {
     let name = format!("input[{index}]");
     let Value::Object(members) = &item else {
         return Err(wrong(name, "must be an object"));
@@ -118,19 +163,26 @@ fn read_item(index: usize, item: Value, suffix: &str) -> Result<ResponseItem> {
         Some(Value::String(r#type)) => r#type,
         Some(_) => return Err(wrong(format!("{name}.type"), "must be a string")),
     };
-    match r#type {
-        "message" => {
-            read_message(&name, read_members(&name, item)?, id("msg", suffix, index)).map(ResponseItem::Message)
+    let item = match r#type {
+        "message" => ResponseItem::Message(read_message(
+            &name,
+            read_members(&name, item)?,
+            id("msg", suffix, index),
+        )?),
+        "item_reference" => {
+            let GivenReference { id } = read_members(&name, item)?;
+            let response = response_of(&id).ok_or_else(|| missing_item(&name, &id))?;
+            return Ok(GivenItem::Reference(Reference { name, response, id }));
         }
         "function_call" => {
             let call: GivenCall = read_members(&name, item)?;
-            Ok(ResponseItem::FunctionCall(ResponseFunctionCall {
+            ResponseItem::FunctionCall(ResponseFunctionCall {
                 id: id("fc", suffix, index),
                 call_id: call.call_id,
                 name: call.name,
                 arguments: call.arguments,
                 status: COMPLETED.into(),
-            }))
+            })
         }
         "function_call_output" => {
             let output: GivenOutput = read_members(&name, item)?;
@@ -138,27 +190,35 @@ fn read_item(index: usize, item: Value, suffix: &str) -> Result<ResponseItem> {
                 Some(text) => ResponseFunctionResult::Text(text.to_owned()),
                 None => ResponseFunctionResult::Parts(read_parts(&format!("{name}.output"), output.output, false)?),
             };
-            Ok(ResponseItem::FunctionCallOutput(ResponseFunctionCallOutput {
+            ResponseItem::FunctionCallOutput(ResponseFunctionCallOutput {
                 id: id("fco", suffix, index),
                 call_id: output.call_id,
                 output: result,
                 status: COMPLETED.into(),
-            }))
+            })
         }
-        "reasoning" => Ok(ResponseItem::Reasoning(ResponseReasoning {
+        "reasoning" => ResponseItem::Reasoning(ResponseReasoning {
             id: id("rs", suffix, index),
             summary: Vec::new(),
             content: Vec::new(),
             status: COMPLETED.into(),
-        })),
+        }),
         other => {
             let text = format!(
-                "items of the type {other:?} are not supported; the type must be message, function_call, function_call_output or \
-                 reasoning"
+                "items of the type {other:?} are not supported; the type must be message, function_call, function_call_output, \
+                 reasoning or item_reference"
             );
-            Err(wrong(format!("{name}.type"), &text))
+            return Err(wrong(format!("{name}.type"), &text));
         }
-    }
+    };
+    Ok(GivenItem::Item(item))
+}
+
+/// The response that has an item, by the item's id, which [`id`] or an answer has made.
+fn response_of(id: &str) -> Option<ResponseId> {
+    let mut parts = id.split('_');
+    let (_kind, suffix, _number) = (parts.next()?, parts.next()?, parts.next()?);
+    format!("resp_{suffix}").parse().ok()
 }
 
 fn read_message(name: &str, message: GivenMessage, id: String) -> Result<ResponseMessage> {

@@ -1,14 +1,14 @@
 //! What the room keeps of responses, written and read. Not here: how much and for how long (`services`).
 
-use super::input::messages;
+use super::input::{GivenItem, messages};
 use crate::{body::INLINE_JSON_BYTES, state::AppState};
 use riad_api_types::responses::{ResponseItem, ResponseObject};
 use riad_core::{
-    Error, ResponseId, Result, TenantPass,
+    Error, ErrorKind, ResponseId, Result, TenantPass,
     ports::{Exchange, KeptResponse, NewResponse},
 };
 use riad_services::{Services, chat::ChatMessage};
-use std::mem;
+use std::{collections::HashMap, mem};
 
 /// Keeps a response when it has been made.
 pub(super) struct Keeper {
@@ -34,7 +34,10 @@ impl Keeper {
         let kept = self.put(&response, &output).await;
         response.output = output;
         if let Err(error) = kept {
-            tracing::error!(?error, "a response was not kept");
+            match error.kind() == ErrorKind::TooLarge {
+                true => tracing::debug!(%error, "a response was not kept"),
+                false => tracing::error!(?error, "a response was not kept"),
+            }
             response.store = false;
         }
         response
@@ -56,6 +59,49 @@ impl Keeper {
         };
         self.services.responses().keep(&self.pass, response).await
     }
+}
+
+/// Puts the items of kept responses in the place of references to them. Clients that know a conversation by the ids of its items send
+/// these instead.
+///
+/// # Errors
+/// `NotFound` names the reference to what is not kept; `InvalidRequest` if there is more to read than a request may have.
+pub(super) async fn resolve(state: &AppState, pass: &TenantPass, given: Vec<GivenItem>) -> Result<Vec<ResponseItem>> {
+    let service = state.services.responses();
+    let limits = state.services.limits();
+    let mut sizes = HashMap::new();
+    for reference in given.iter().filter_map(GivenItem::reference) {
+        if !sizes.contains_key(&reference.response) {
+            let bytes = service.bytes(pass, &reference.response).await;
+            sizes.insert(reference.response.clone(), bytes.map_err(|_| reference.missing())?);
+        }
+        let total: u64 = sizes.values().sum();
+        // A response has one message at least.
+        if total > limits.request_bytes || sizes.len() > limits.messages as usize {
+            let text = format!(
+                "refers, with those before it, to responses with more than {} messages or {} bytes; begin a new conversation",
+                limits.messages, limits.request_bytes
+            );
+            return Err(reference.wrong(&text));
+        }
+    }
+    // As those of a body, which they would be a part of without us.
+    let _counted = match sizes.values().sum() {
+        0 => None,
+        bytes => Some(state.memory.bodies.acquire(pass.account(), bytes).await?),
+    };
+    let mut kept = HashMap::new();
+    for response in sizes.into_keys() {
+        let mut items = input(&state.services, pass, &response).await?;
+        items.extend(self::response(&state.services, pass, &response).await?.output);
+        kept.extend(items.into_iter().map(|item| (item.id().to_owned(), item)));
+    }
+    let item = |given| match given {
+        GivenItem::Item(item) => Ok(item),
+        // Once, as in OpenAI's conversations: a short list of references must not become a long text.
+        GivenItem::Reference(reference) => kept.remove(&reference.id).ok_or_else(|| reference.missing()),
+    };
+    given.into_iter().map(item).collect()
 }
 
 /// The messages of the conversation that ends with a response.

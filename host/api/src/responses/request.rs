@@ -2,7 +2,7 @@
 //! and limits (`services`).
 
 use super::{
-    input::{self, read_members},
+    input::{self, GivenItem, read_members},
     list::{LOGPROBS, check_include},
 };
 use crate::{
@@ -10,11 +10,14 @@ use crate::{
     unsupported,
 };
 use riad_api_types::responses::{
-    ResponseItem, ResponseObject, ResponseReasoningOptions, ResponseRequest, ResponseTextFormat, ResponseTextOptions,
-    ResponseTool, ResponseToolChoice,
+    ResponseObject, ResponseReasoningOptions, ResponseRequest, ResponseTextFormat, ResponseTextOptions, ResponseTool,
+    ResponseToolChoice,
 };
 use riad_core::{Error, ErrorKind, ResponseId, Result, Timestamp, chat::OutputFormat};
-use riad_services::chat::{ChatMessage, ChatRequest, OfferedTool, ToolChoice};
+use riad_services::{
+    chat::{ChatMessage, ChatRequest, OfferedTool, ToolChoice},
+    responses::PREVIOUS_NOT_FOUND,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -27,7 +30,7 @@ const METADATA_TEXT: usize = 512;
 pub(super) struct ReadRequest {
     /// Without its messages.
     pub chat: ChatRequest,
-    pub input: Vec<ResponseItem>,
+    pub input: Vec<GivenItem>,
     pub previous: Option<ResponseId>,
     /// As it is before anything is answered.
     pub response: ResponseObject,
@@ -49,6 +52,16 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
     }
     let metadata = body.metadata.unwrap_or_default();
     check_metadata(&metadata)?;
+    for (name, text) in [
+        ("user", &body.user),
+        ("safety_identifier", &body.safety_identifier),
+        ("prompt_cache_key", &body.prompt_cache_key),
+    ] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > METADATA_TEXT) {
+            let text = format!("{name} may have up to {METADATA_TEXT} characters");
+            return Err(Error::invalid(text).with_param(name));
+        }
+    }
     let tools = read_tools(body.tools.unwrap_or_default())?;
     let tool_choice = body
         .tool_choice
@@ -235,7 +248,11 @@ fn reject_unsupported_members(body: &ResponseRequest) -> Result<()> {
 }
 
 fn read_previous(id: &str) -> Result<ResponseId> {
-    let missing = |_| Error::invalid(format!("there is no response {id:?}")).with_param("previous_response_id");
+    let missing = |_| {
+        Error::invalid(format!("there is no response {id:?}"))
+            .with_param("previous_response_id")
+            .with_code(PREVIOUS_NOT_FOUND)
+    };
     id.parse().map_err(missing)
 }
 

@@ -10,6 +10,7 @@ pub struct StoredResponse {
     /// Of method, path and body of the request that it answers.
     pub request: Digest,
     pub status: u16,
+    /// Empty if the answer was too long to be kept, as is the body then.
     pub content_type: String,
     pub body: Bytes,
     /// Seconds since 1970-01-01 UTC.

@@ -13,7 +13,7 @@ use riad_core::{
 };
 use std::collections::BTreeMap;
 
-const STOP_MAX: usize = 4;
+const STOP_MAX: usize = 16;
 /// The engine looks for the beginnings of each sequence after every token.
 const STOP_BYTES: usize = 256;
 /// It is compiled for each request.

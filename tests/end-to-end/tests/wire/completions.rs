@@ -154,6 +154,7 @@ async fn what_cannot_be_continued_is_refused_by_name() {
     }
     for harmless in [
         json!({"suffix": "", "best_of": 1}),
+        json!({"n": 2, "best_of": 2}),
         json!({"suffix": null, "user": "u", "logprobs": null}),
     ] {
         complete(&acme, harmless).await;

@@ -285,6 +285,38 @@ async fn a_stored_answer_needs_the_scope_of_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_answer_was_too_long_to_keep_is_not_billed_again() {
+    let host = TestHost::builder()
+        .max_sequences(1)
+        .limits(|limits| limits.idempotency_bytes = 1024)
+        .start()
+        .await;
+    let (acme, globex) = host.neighbors().await;
+    for (key, body) in [("streamed", warm().body(true)), ("metadata", embeddings())] {
+        let path = if body.get("input").is_some() {
+            "/v1/embeddings"
+        } else {
+            CHAT
+        };
+        let first = acme.post_once(path, &body, key).await;
+        assert!(first.status.is_success() && first.body.len() > 1024, "{}", first.body);
+        let entries = host.entries("acme").await.len();
+        let again = acme.post_once(path, &body, key).await.refused(409, "conflict");
+        assert!(again.message().contains("too long"), "{}", again.body);
+        assert_eq!(host.entries("acme").await.len(), entries);
+        acme.post_once(path, &warm().with("seed", 5).body(false), key)
+            .await
+            .refused(400, "");
+        let theirs = globex.post_once(path, &body, key).await;
+        assert!(theirs.status.is_success(), "{}", theirs.body);
+    }
+}
+
+fn embeddings() -> Value {
+    json!({"model": EMBEDDER, "input": ["a text", "another"]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_stored_once_also_if_its_answer_was_not_kept() {
     let host = TestHost::builder()
         .max_sequences(1)

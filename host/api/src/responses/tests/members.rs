@@ -2,9 +2,12 @@
 
 use crate::{
     body::parse,
-    responses::request::{self, ReadRequest},
+    responses::{
+        input::GivenItem,
+        request::{self, ReadRequest},
+    },
 };
-use riad_api_types::responses::ResponseRequest;
+use riad_api_types::responses::{ResponseItem, ResponseRequest};
 use riad_core::{Error, ErrorKind, Result, chat::OutputFormat};
 use riad_services::chat::{ToolCall, ToolChoice};
 use serde_json::{Value, json};
@@ -157,10 +160,7 @@ fn what_is_not_supported_is_named() {
             "text.format.name",
         ),
         (text(json!({"format": {"type": "grammar"}})), "text.format.type"),
-        (
-            with("input", json!([{"type": "item_reference", "id": "x"}])),
-            "input[0].type",
-        ),
+        (with("input", json!([{"type": "mcp_call", "id": "x"}])), "input[0].type"),
         (
             with(
                 "input",
@@ -197,6 +197,13 @@ fn what_is_not_supported_is_named() {
     }
 }
 
+fn own_item(given: GivenItem) -> ResponseItem {
+    match given {
+        GivenItem::Item(item) => item,
+        GivenItem::Reference(reference) => panic!("refers to {}", reference.id),
+    }
+}
+
 #[test]
 fn items_become_the_messages_of_a_chat() {
     let body = with(
@@ -214,7 +221,8 @@ fn items_become_the_messages_of_a_chat() {
         ]),
     );
     let read = read(&body).unwrap();
-    let own = super::super::input::messages(&read.input);
+    let items: Vec<_> = read.input.into_iter().map(own_item).collect();
+    let own = super::super::input::messages(&items);
     let (messages, sources) = request::join(Some("Be kind.".into()), Vec::new(), own);
     let outline: Vec<_> = messages
         .iter()
@@ -251,7 +259,7 @@ fn items_become_the_messages_of_a_chat() {
             "input[7]"
         ]
     );
-    assert!(read.input.iter().all(|item| item.id().contains("_in")));
+    assert!(items.iter().all(|item| item.id().contains("_in")));
 }
 
 #[test]

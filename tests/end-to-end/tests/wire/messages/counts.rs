@@ -1,6 +1,6 @@
 //! Counting tokens: the number that a request is billed for, without a bill.
 
-use super::{COUNT, ask, body};
+use super::{COUNT, MESSAGES, ask, body, refused};
 use riad_end_to_end::{Caller, TestHost};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn what_is_counted_is_what_is_billed() {
         json!({"tools": tools}),
         json!({"tools": tools, "tool_choice": {"type": "any"}}),
         json!({"messages": conversation, "tools": tools, "system": [{"type": "text", "text": "Be kind."}]}),
-        json!({"messages": [{"role": "user", "content": " Hello\n"}, {"role": "assistant", "content": "Hel"}]}),
+        json!({"messages": [{"role": "assistant", "content": "Hel"}, {"role": "user", "content": " Hello\n"}]}),
     ] {
         let body = body("Hello", more);
         let counted = count(&acme, &body).await;
@@ -36,6 +36,18 @@ async fn what_is_counted_is_what_is_billed() {
         assert_eq!(answer["riad"]["receipt"]["prompt_tokens"], counted, "{body}");
     }
     assert_eq!(host.entries("acme").await.len(), 6, "counting is not billed");
+    // The beginning of an answer can be counted, and not gone on from: another answer would come, unnoticed.
+    let begun = body(
+        "Hello",
+        json!({"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hel"}]}),
+    );
+    count(&acme, &begun).await;
+    refused(
+        acme.post(MESSAGES, &begun).await,
+        400,
+        "invalid_request_error",
+        "must end with a message of the user",
+    );
     let metrics = host.operator.get("/metrics").await.body;
     let chats: Vec<_> = metrics
         .lines()

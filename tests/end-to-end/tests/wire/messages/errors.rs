@@ -2,7 +2,7 @@
 
 use super::{COUNT, MESSAGES, body, refused};
 use reqwest::{Method, RequestBuilder, header::HeaderValue};
-use riad_end_to_end::{Caller, Chat, TestHost};
+use riad_end_to_end::{Caller, Chat, MODEL, TestHost};
 use serde_json::{Value, json};
 
 fn short() -> Value {
@@ -195,9 +195,22 @@ async fn exactly_one_key_decides() {
             "",
         );
     }
+    // Anthropic's clients list models too, and find their own members.
+    let get = |path: &str| nobody.request(Method::GET, path).header("x-api-key", a);
+    let models = nobody.send(get("/v1/models")).await.ok();
+    let model = &models["data"][0];
+    assert_eq!(
+        (&models["has_more"], &models["first_id"]),
+        (&json!(false), &model["id"])
+    );
+    assert_eq!(
+        (&model["type"], &model["display_name"]),
+        (&json!("model"), &json!(MODEL))
+    );
+    assert!(model["created_at"].as_str().unwrap().ends_with('Z'), "{model}");
+    assert_eq!(nobody.send(get(&format!("/v1/models/{MODEL}"))).await.ok(), *model);
     // No other endpoint reads the header, which may be a gateway's.
-    let models = nobody.request(Method::GET, "/v1/models").header("x-api-key", a);
-    nobody.send(models).await.refused(401, "invalid_api_key");
+    nobody.send(get("/v1/documents")).await.refused(401, "invalid_api_key");
     acme.send(acme.request(Method::GET, "/v1/models").header("x-api-key", "other"))
         .await
         .ok();

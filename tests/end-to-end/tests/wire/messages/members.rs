@@ -159,8 +159,8 @@ async fn the_member_at_fault_has_the_clients_name() {
             "messages[0].role",
         ),
         (
-            json!({"stop_sequences": ["a", "b", "c", "d", "e"]}),
-            "stop_sequences may have up to 4",
+            json!({"stop_sequences": vec!["a"; 17]}),
+            "stop_sequences may have up to 16",
         ),
         (json!({"stop_sequences": [""]}), "stop_sequences may"),
         (json!({"temperature": 1.1}), "temperature"),

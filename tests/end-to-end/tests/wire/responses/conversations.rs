@@ -59,6 +59,10 @@ async fn nothing_goes_on_from_what_is_not_kept() {
     let unkept = respond(&acme, &with(request("One"), &json!({"store": false}))).await;
     assert_eq!(unkept["store"], false);
     assert_eq!(refused(&acme, &next("Two", &unkept)).await, "previous_response_id");
+    for missing in [&unkept, &json!({"id": "resp_x"})] {
+        let answer = acme.post("/v1/responses", &next("Two", missing)).await;
+        answer.refused(400, "previous_response_not_found");
+    }
     let first = respond(&acme, &request("One")).await;
     let second = respond(&acme, &next("Two", &first)).await;
     let deleted = acme.delete(&format!("/v1/responses/{}", id(&first))).await.ok();
@@ -68,4 +72,65 @@ async fn nothing_goes_on_from_what_is_not_kept() {
     );
     assert_eq!(refused(&acme, &next("Two", &first)).await, "previous_response_id");
     assert_eq!(refused(&acme, &next("Three", &second)).await, "previous_response_id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_to_kept_items_are_the_items() {
+    let host = TestHost::start().await;
+    let (acme, globex) = host.neighbors().await;
+    let first = respond(&acme, &request("My drill is called Kestrel.")).await;
+    let events = stream(&acme, &request("What do you sell?")).await;
+    let second = events.last().unwrap()["response"].clone();
+    let conversation = |one: Value, two: Value| {
+        request(json!([
+            {"role": "user", "content": "My drill is called Kestrel."}, one,
+            {"role": "user", "content": "What do you sell?"}, two,
+            {"role": "user", "content": "And its name?"},
+        ]))
+    };
+    let reference = |response: &Value| json!({"type": "item_reference", "id": response["output"][0]["id"]});
+    let said = |response: &Value| json!({"role": "assistant", "content": text(response)});
+    let referring = conversation(reference(&first), reference(&second));
+    let third = respond(&acme, &referring).await;
+    let sent = respond(&acme, &conversation(said(&first), said(&second))).await;
+    assert_eq!(text(&third), text(&sent));
+    assert_eq!(third["usage"]["input_tokens"], sent["usage"]["input_tokens"]);
+    // What a response was asked is kept too, and what it referred to.
+    let items = acme
+        .get(&format!("/v1/responses/{}/input_items?order=asc", id(&third)))
+        .await
+        .ok();
+    assert_eq!(items["data"][1]["id"], first["output"][0]["id"]);
+    let asked = json!({"type": "item_reference", "id": items["data"][4]["id"]});
+    respond(&acme, &request(json!([asked]))).await;
+
+    let unkept = respond(&acme, &with(request("One"), &json!({"store": false}))).await;
+    for (caller, body, at_fault) in [
+        (&globex, referring, "input[1]"),
+        (&acme, conversation(reference(&first), reference(&first)), "input[3]"),
+        (&acme, conversation(reference(&first), reference(&unkept)), "input[3]"),
+        (
+            &acme,
+            request(json!([{"type": "item_reference", "id": "msg_x"}])),
+            "input[0]",
+        ),
+    ] {
+        let answer = caller.post("/v1/responses", &body).await.refused(404, "not_found");
+        assert_eq!(answer.text("/error/param"), at_fault, "{body}");
+    }
+    acme.delete(&format!("/v1/responses/{}", id(&first))).await.ok();
+    let deleted = request(json!([reference(&first), {"role": "user", "content": "And?"}]));
+    acme.post("/v1/responses", &deleted).await.refused(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn references_are_bounded_as_what_they_refer_to() {
+    let host = TestHost::builder().limits(|limits| limits.messages = 2).start().await;
+    let acme = host.tenant("acme").await;
+    let mut items = Vec::new();
+    for question in ["One", "Two", "Three"] {
+        let response = respond(&acme, &request(question)).await;
+        items.push(json!({"type": "item_reference", "id": response["output"][0]["id"]}));
+    }
+    assert_eq!(refused(&acme, &request(json!(items))).await, "input[2]");
 }

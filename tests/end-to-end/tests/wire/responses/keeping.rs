@@ -107,6 +107,26 @@ async fn a_full_room_keeps_no_more_and_answers_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_all_could_have_no_place_for_is_not_kept() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    let policy = json!({"limits": {"stored_bytes": 400_000}});
+    host.operator.patch("/operator/v1/tenants/acme", &policy).await.ok();
+    let long = with(
+        request("Hello"),
+        &json!({"instructions": "x ".repeat(200), "tools": [
+        {"type": "function", "name": "f", "description": "y".repeat(120_000)},
+    ], "tool_choice": "none"}),
+    );
+    let response = respond(&acme, &long).await;
+    assert_eq!(response["store"], false, "{response}");
+    get(&acme, &id(&response)).await.refused(404, "not_found");
+    let next = respond(&acme, &request("Hello")).await;
+    assert_eq!(next["store"], true);
+    get(&acme, &id(&next)).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_request_is_one_response() {
     let host = TestHost::start().await;
     let acme = host.tenant("acme").await;
