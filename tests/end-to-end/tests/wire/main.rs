@@ -17,6 +17,7 @@ mod messages;
 mod openapi;
 mod response_format;
 mod responses;
+mod shapes;
 mod special_tokens;
 mod streaming;
 mod tools;
