@@ -108,9 +108,13 @@ impl KeptResponse {
         max_bytes: u64,
     ) {
         let mut whole = Vec::new();
+        let mut last = Bytes::new();
         let mut chunks = self.body.into_data_stream();
         let mut complete = self.status.is_success();
         while let Some(chunk) = chunks.next().await {
+            if let Ok(bytes) = &chunk {
+                last = bytes.clone();
+            }
             match &chunk {
                 // The store refuses what is longer than its limit: nothing beyond that needs to be in memory.
                 Ok(bytes) if whole.len() as u64 <= max_bytes => whole.extend_from_slice(bytes),
@@ -120,7 +124,12 @@ impl KeptResponse {
             let _ = client.send(chunk);
         }
         // A stream that failed half-way must not be repeated for a day.
-        complete &= !self.content_type.starts_with(EVENT_STREAM) || has_ended(&whole);
+        let end = match whole.len() as u64 > max_bytes {
+            // It may have been cut. Each chunk of a stream is one event at least.
+            true => &last[..],
+            false => &whole,
+        };
+        complete &= !self.content_type.starts_with(EVENT_STREAM) || has_ended(end);
         if !complete {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::{ValidRequest, prepare, prompt, size};
 use crate::{models, shared::Shared};
-use riad_core::{Result, TenantPass};
+use riad_core::{Result, TenantPass, chat::Role};
 use std::sync::Arc;
 
 pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: ValidRequest) -> Result<u32> {
@@ -12,7 +12,12 @@ pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: Vali
         // It counts the same for every adapter, but one that is not there has no prompts.
         models::pin(&room, request.model()).await?;
         let mut messages = request.asked().to_vec();
-        // As the standard pipeline gives the question on.
+        // As the standard pipeline gives them on: a conversation begins with the user, and the question stands alone.
+        let mut has_begun = false;
+        messages.retain(|message| {
+            has_begun |= message.role == Role::User;
+            has_begun || message.role == Role::System
+        });
         if let Some(question) = messages.last_mut() {
             question.content = question.content.trim().to_owned();
         }

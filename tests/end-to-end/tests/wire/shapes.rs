@@ -35,6 +35,10 @@ fn shape(name: &str, value: &Value) -> Value {
             shapes.dedup();
             shapes.into()
         }
+        // By their texts.
+        Value::Object(tokens) if name == "top_logprobs" && tokens.values().all(Value::is_number) => {
+            json!({"text of a token": "number"})
+        }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(name, _)| *name);

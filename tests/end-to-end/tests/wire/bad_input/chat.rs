@@ -49,7 +49,7 @@ async fn a_chat_that_cannot_be_served_names_the_field() {
             chat(json!({"n": 9})).param("n").says(&["1 to 8"]),
             chat(json!({"stop": vec!["a"; 17]}))
                 .param("stop")
-                .says(&["up to 4"]),
+                .says(&["up to 16"]),
             chat(json!({"stop": [""]})).param("stop").says(&["1 to 256 bytes"]),
             chat(json!({"stop": ["x".repeat(257)]}))
                 .param("stop")
