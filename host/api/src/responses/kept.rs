@@ -73,7 +73,11 @@ pub(super) async fn resolve(state: &AppState, pass: &TenantPass, given: Vec<Give
     for reference in given.iter().filter_map(GivenItem::reference) {
         if !sizes.contains_key(&reference.response) {
             let bytes = service.bytes(pass, &reference.response).await;
-            sizes.insert(reference.response.clone(), bytes.map_err(|_| reference.missing())?);
+            let bytes = bytes.map_err(|error| match error.kind() == ErrorKind::NotFound {
+                true => reference.missing(),
+                false => error,
+            });
+            sizes.insert(reference.response.clone(), bytes?);
         }
         let total: u64 = sizes.values().sum();
         // A response has one message at least.

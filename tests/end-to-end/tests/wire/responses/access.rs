@@ -47,6 +47,8 @@ async fn a_key_needs_the_scope_and_to_write_the_role() {
         caller.delete(&format!("{PATH}/{response}")).await.refused(403, denied);
     }
     get(&other, &response).await.refused(403, denied);
+    let referring = request(json!([{"type": "item_reference", "id": format!("msg_{}_0", &response["resp_".len()..])}]));
+    other.post(PATH, &referring).await.refused(403, denied);
     get(&other, "resp_x").await.refused(403, denied);
 }
 
