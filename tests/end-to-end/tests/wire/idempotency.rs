@@ -285,7 +285,7 @@ async fn a_stored_answer_needs_the_scope_of_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_answer_was_too_long_to_keep_is_not_billed_again() {
+async fn an_answer_too_long_to_keep_is_not_billed_again() {
     let host = TestHost::builder()
         .max_sequences(1)
         .limits(|limits| limits.idempotency_bytes = 1024)
