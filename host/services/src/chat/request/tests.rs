@@ -70,7 +70,7 @@ fn values_out_of_range_are_rejected_with_the_fields_name() {
         ("repetition_penalty", |r| r.repetition_penalty = Some(0.0)),
         ("repetition_penalty", |r| r.repetition_penalty = Some(f32::MIN_POSITIVE)),
         ("stop", |r| r.stop = vec![String::new()]),
-        ("stop", |r| r.stop = vec!["x".into(); 5]),
+        ("stop", |r| r.stop = vec!["x".into(); 17]),
         ("stop", |r| r.stop = vec!["x".repeat(257)]),
         ("top_logprobs", |r| {
             (r.logprobs, r.top_logprobs) = (Some(true), Some(21));
@@ -108,7 +108,7 @@ fn the_ends_of_the_ranges_are_allowed() {
         frequency_penalty: Some(-2.0),
         presence_penalty: Some(2.0),
         repetition_penalty: Some(2.0),
-        stop: vec!["x".into(); 4],
+        stop: vec!["x".into(); 16],
         n: Some(8),
         logprobs: Some(true),
         top_logprobs: Some(20),
