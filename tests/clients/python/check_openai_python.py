@@ -186,7 +186,7 @@ def check_kept_responses(asked, tool):
     client.responses.delete(first.id)
     refused(openai.NotFoundError, 404, "not_found", lambda: client.responses.retrieve(first.id))
     gone = lambda: client.responses.create(**asked, input="And?", previous_response_id=first.id)
-    assert refused(openai.BadRequestError, 400, None, gone).param == "previous_response_id"
+    assert refused(openai.BadRequestError, 400, "previous_response_not_found", gone).param == "previous_response_id"
     hosted = lambda: client.responses.create(**asked, input=QUESTION, tools=[{"type": "web_search"}])
     assert refused(openai.BadRequestError, 400, None, hosted).param == "tools[0].type"
 
