@@ -70,16 +70,18 @@ pub(super) async fn resolve(state: &AppState, pass: &TenantPass, given: Vec<Give
     let service = state.services.responses();
     let limits = state.services.limits();
     let mut sizes = HashMap::new();
+    let mut total = 0;
     for reference in given.iter().filter_map(GivenItem::reference) {
-        if !sizes.contains_key(&reference.response) {
-            let bytes = service.bytes(pass, &reference.response).await;
-            let bytes = bytes.map_err(|error| match error.kind() == ErrorKind::NotFound {
-                true => reference.missing(),
-                false => error,
-            });
-            sizes.insert(reference.response.clone(), bytes?);
+        if sizes.contains_key(&reference.response) {
+            continue;
         }
-        let total: u64 = sizes.values().sum();
+        let bytes = service.bytes(pass, &reference.response).await;
+        let bytes = bytes.map_err(|error| match error.kind() == ErrorKind::NotFound {
+            true => reference.missing(),
+            false => error,
+        })?;
+        sizes.insert(reference.response.clone(), bytes);
+        total += bytes;
         // A response has one message at least.
         if total > limits.request_bytes || sizes.len() > limits.messages as usize {
             let text = format!(
@@ -90,14 +92,20 @@ pub(super) async fn resolve(state: &AppState, pass: &TenantPass, given: Vec<Give
         }
     }
     // As those of a body, which they would be a part of without us.
-    let _counted = match sizes.values().sum() {
+    let _counted = match total {
         0 => None,
         bytes => Some(state.memory.bodies.acquire(pass.account(), bytes).await?),
     };
     let mut kept = HashMap::new();
-    for response in sizes.into_keys() {
-        let mut items = input(&state.services, pass, &response).await?;
-        items.extend(self::response(&state.services, pass, &response).await?.output);
+    for (response, bytes) in sizes {
+        let KeptResponse { exchange, .. } = service.get(pass, &response).await?;
+        let read = move || {
+            let mut items: Vec<ResponseItem> = serde_json::from_slice(&exchange.input).map_err(Error::internal)?;
+            let output: Vec<ResponseItem> = serde_json::from_slice(&exchange.output).map_err(Error::internal)?;
+            items.extend(output);
+            Ok(items)
+        };
+        let items = parse(&state.services, pass, bytes, read).await?;
         kept.extend(items.into_iter().map(|item| (item.id().to_owned(), item)));
     }
     let item = |given| match given {

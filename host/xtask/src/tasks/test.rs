@@ -96,8 +96,8 @@ pub fn run(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// Runs the unit tests of what is selected, those of `packages` with debug assertions, after a look at what cargo built: a switch that stops working would go unnoticed, since
-/// the tests pass without it.
+/// Runs the unit tests of what is selected, those of `packages` with debug assertions, after a look at what cargo built: a switch that
+/// stops working would go unnoticed, since the tests pass without it.
 fn with_debug_assertions(environment: &Environment, selected: &[&str], packages: &[&str]) -> Result<()> {
     let test = [&["test", "--release", "--lib"], selected].concat();
     let mut words: Vec<String> = test.into_iter().map(str::to_owned).collect();

@@ -286,11 +286,7 @@ async fn a_stored_answer_needs_the_scope_of_its_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_too_long_to_keep_is_not_billed_again() {
-    let host = TestHost::builder()
-        .max_sequences(1)
-        .limits(|limits| limits.idempotency_bytes = 1024)
-        .start()
-        .await;
+    let host = keeping_little().await;
     let (acme, globex) = host.neighbors().await;
     for (key, body) in [("streamed", warm().body(true)), ("metadata", embeddings())] {
         let path = if body.get("input").is_some() {
@@ -312,17 +308,22 @@ async fn an_answer_too_long_to_keep_is_not_billed_again() {
     }
 }
 
+/// A server whose answers of more than 1 KiB are too long for their keys.
+async fn keeping_little() -> TestHost {
+    TestHost::builder()
+        .max_sequences(1)
+        .limits(|limits| limits.idempotency_bytes = 1024)
+        .start()
+        .await
+}
+
 fn embeddings() -> Value {
     json!({"model": EMBEDDER, "input": ["a text", "another"]})
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_stored_once_also_if_its_answer_was_not_kept() {
-    let host = TestHost::builder()
-        .max_sequences(1)
-        .limits(|limits| limits.idempotency_bytes = 1024)
-        .start()
-        .await;
+    let host = keeping_little().await;
     let (acme, globex) = host.neighbors().await;
     let before = acme.get("/v1/documents").await.ok()["data"].as_array().unwrap().len();
     // An answer that is too long to be kept, as it is missing after a kill.
