@@ -57,5 +57,5 @@ pub use documents::fuzzing;
 pub use lifecycle::Lifecycle;
 pub use request_id::SetSpanParent;
 pub use router::{openapi, router};
-pub use serve::{ServeOptions, Serving, serve, tls};
+pub use serve::{ServeOptions, Serving, listen, serve, tls};
 pub use tasks::Tasks;

@@ -1,7 +1,8 @@
 //! The listener: accepts connections, bounds them in number and in time, and ends them in order.
 //!
 //! An accept loop of our own over hyper, because a router sees none of what is bounded here: how many connections are open, how
-//! long a head may take, what happens to a request when the server stops.
+//! long a head may take, what happens to a request when the server stops. It has a thread of its own: behind the requests of a busy
+//! server it would leave new connections in the system's queue, which drops what is over its length, and a client comes back a second later.
 //! Not here: one connection (`connection`), one request (`request`), certificates (`tls`), what is answered (`lifecycle`, `router`).
 
 mod connection;
@@ -19,9 +20,10 @@ use connection::Bounds;
 use connections::Connections;
 use request::InFlight;
 use shutdown::ShutdownStage;
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    runtime::{Builder, Handle},
     sync::watch,
     time::{sleep, timeout},
 };
@@ -32,6 +34,31 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Time for the last bytes when all requests have ended, and for aborted connections to go.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Connections that the system keeps until they are accepted. It may keep fewer (Linux: `net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
+/// A listener on this address, `HOST:PORT`.
+///
+/// # Errors
+/// The address cannot be read, or is in use.
+pub async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the address has no number");
+    for address in lookup_host(address).await? {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A server that is started again can have its address at once. On Windows it would be a second one on the same address.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
 /// A listener that serves. Dropping it aborts every connection.
 pub struct Serving {
     stage: watch::Sender<ShutdownStage>,
@@ -39,16 +66,33 @@ pub struct Serving {
 }
 
 /// Serves connections of `listener` with `service` until [`Serving::drain`]. Each request carries its peer's address as
-/// axum's `ConnectInfo<SocketAddr>`. Must be called in a runtime.
-pub fn serve<S>(listener: TcpListener, service: S, options: ServeOptions) -> Serving
+/// axum's `ConnectInfo<SocketAddr>`. Must be called in a runtime, which serves them.
+///
+/// # Errors
+/// The system has no thread or no handles left.
+pub fn serve<S>(listener: TcpListener, service: S, options: ServeOptions) -> io::Result<Serving>
 where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let (stage, watched) = watch::channel(ShutdownStage::Serving);
     let in_flight = Arc::new(InFlight::default());
-    tokio::spawn(accept(listener, service, options, in_flight.clone(), watched));
-    Serving { stage, in_flight }
+    let accepting = Builder::new_current_thread().enable_all().build()?;
+    let listener = listener.into_std()?;
+    let connections = accept(
+        listener,
+        service,
+        options,
+        in_flight.clone(),
+        watched,
+        Handle::current(),
+    );
+    thread::Builder::new().name("accept".into()).spawn(move || {
+        if let Err(error) = accepting.block_on(connections) {
+            tracing::error!(%error, "connections cannot be accepted");
+        }
+    })?;
+    Ok(Serving { stage, in_flight })
 }
 
 impl Serving {
@@ -80,43 +124,51 @@ impl Serving {
 }
 
 async fn accept<S>(
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     service: S,
     options: ServeOptions,
     in_flight: Arc<InFlight>,
     mut stage: watch::Receiver<ShutdownStage>,
-) where
+    serving: Handle,
+) -> io::Result<()>
+where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let connections = Connections::new(options.max_connections, options.max_connections_per_address);
     let bounds = Arc::new(Bounds::new(options));
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, peer) = tokio::select! {
-            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return Ok(()),
             accepted = accept_one(&listener) => accepted,
         };
         let requests = request::RequestService::new(service.clone(), peer, bounds.body_timeout(), in_flight.clone());
         let activity = Arc::clone(&requests.connection);
         // Those after it stay in the system's queue while it waits.
         let open = tokio::select! {
-            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return,
+            _ = stage.wait_for(|stage| *stage != ShutdownStage::Serving) => return Ok(()),
             open = connections.open(peer.ip(), &activity) => open,
         };
         let Some(open) = open else { continue };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "Nagle's algorithm could not be switched off for a connection");
         }
-        let serving = connection::run(stream, requests, bounds.clone(), stage.clone());
-        tokio::spawn(async move {
-            serving.await;
+        // Its events go to the runtime that serves it, not to this one.
+        let stream = stream.into_std();
+        let (bounds, stage) = (bounds.clone(), stage.clone());
+        serving.spawn(async move {
+            match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => connection::run(stream, requests, bounds, stage).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
             drop(open);
         });
     }
 }
 
 /// The next connection. Errors before it are logged and survived.
-async fn accept_one(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
+async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,

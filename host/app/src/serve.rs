@@ -19,7 +19,7 @@ use riad_sandbox::Unconfined;
 use riad_telemetry::{Guard, TelemetryConfig};
 use signals::Signals;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 /// Runs until SIGINT or SIGTERM, then waits for running requests. A second signal stops at once, and so does one that
 /// arrives while the models load. The exit code is 0, or what a shell reports for the signal that stopped it at once.
@@ -85,7 +85,7 @@ impl Listening {
             Some((certificate, key)) => Some(Arc::new(Tls::open(certificate, key)?)),
             None => None,
         };
-        let listener = TcpListener::bind(&config.server.listen).await.map_err(|error| {
+        let listener = riad_api::listen(&config.server.listen).await.map_err(|error| {
             let message = format!(
                 "cannot listen on {}: {error}; choose another address with --listen or server.listen",
                 config.server.listen
@@ -97,7 +97,7 @@ impl Listening {
         let options = ServeOptions::new(&config.limits, tls.clone());
         Ok(Self {
             address,
-            serving: riad_api::serve(listener, lifecycle.clone(), options),
+            serving: riad_api::serve(listener, lifecycle.clone(), options).map_err(Error::internal)?,
             lifecycle,
             tls: tls.map(CertificateWatcher::start),
         })

@@ -49,11 +49,19 @@ fn escape(text: &[u8]) -> Bytes {
             b'\n' => escaped.extend_from_slice(b"\\n"),
             b'\r' => escaped.extend_from_slice(b"\\r"),
             b'\t' => escaped.extend_from_slice(b"\\t"),
-            0..0x20 => escaped.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            // Below 0x20 the first digit is 0 or 1.
+            0..0x20 => escaped.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + byte / 16, hex_digit(byte % 16)]),
             _ => escaped.push(*byte),
         }
     }
     escaped.into()
+}
+
+const fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..10 => b'0' + value,
+        _ => b'a' + value - 10,
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,14 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How often connections are looked at again while none is idle and there is no room.
+/// How soon connections are looked at again when none was idle.
 const RECHECK: Duration = Duration::from_millis(100);
 /// Connections among which the one that is closed is chosen, if one of them is idle.
 const SAMPLE: usize = 64;
+/// Without an authenticated request, for so long a connection does not make room for others of its address. It bounds how many
+/// connections a second are served to one address, which refuses the rest for next to nothing: a flood of them would else keep
+/// the listener from everybody's.
+const ANONYMOUS_STAY: Duration = Duration::from_secs(1);
 /// How often the log says that an address has too many.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -47,6 +51,8 @@ struct Candidates {
     numbers: BTreeSet<u64>,
     /// Where the next search begins.
     next: u64,
+    /// When all were looked at and none was idle.
+    all_busy: Option<Instant>,
 }
 
 struct Connection {
@@ -126,6 +132,10 @@ impl Candidates {
     /// The first in this order, of some of those that have one.
     fn choose<O: Ord>(&mut self, order: impl Fn(u64) -> Option<O>) -> Option<u64> {
         let mut first = None;
+        // Else each connection that is refused would cost a look at all that are open.
+        if self.all_busy.is_some_and(|at| at.elapsed() < RECHECK) {
+            return None;
+        }
         let (before, after) = (self.numbers.range(..self.next), self.numbers.range(self.next..));
         for (looked_at, number) in after.chain(before).enumerate() {
             if looked_at >= SAMPLE && first.is_some() {
@@ -138,6 +148,7 @@ impl Candidates {
                 (first, found) => first.or(found),
             };
         }
+        self.all_busy = first.is_none().then(Instant::now);
         first.map(|(_, number)| number)
     }
 }
@@ -158,6 +169,10 @@ impl Open {
         let number = candidates.choose(|number| {
             let connection = self.connections.get(&number)?;
             let idle = connection.activity.idle()?;
+            let is_recent = !idle.authenticated && idle.since.elapsed() < ANONYMOUS_STAY;
+            if network.is_some() && is_recent {
+                return None;
+            }
             let of_network = self.count_of(connection.network);
             Some((idle.authenticated, Reverse(of_network), idle.since))
         });
@@ -283,14 +298,14 @@ mod tests {
         );
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn newcomers_do_not_close_each_other() {
         let connections = Connections::new(10, 1);
         let (first, second, third) = (idle(false), idle(false), idle(false));
         let _first = open(&connections, "10.0.0.1", &first).await.unwrap();
         assert!(open(&connections, "10.0.0.1", &second).await.is_none());
         assert!(!first.is_closed());
-        first.end_grace_for_test();
+        tokio::time::advance(ANONYMOUS_STAY).await;
         assert!(open(&connections, "10.0.0.1", &third).await.is_some());
         assert!(first.is_closed());
     }

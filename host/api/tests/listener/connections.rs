@@ -10,6 +10,8 @@ use tokio::{
 };
 
 const SHORT: Duration = Duration::from_millis(200);
+/// Longer than a connection without a key stays before it makes room for others of its address.
+const STAY: Duration = Duration::from_millis(1200);
 
 /// Requests for `/busy`.
 #[derive(Clone)]
@@ -105,6 +107,8 @@ async fn an_address_whose_connections_are_busy_gets_no_more() {
     busy.ends.add_permits(2);
     first.until("done").await;
     second.until("done").await;
+    assert_eq!(Wire::open(address).await.rest().await, "", "they are not idle for long enough");
+    sleep(STAY).await;
     hello(&mut Wire::open(address).await).await;
 }
 

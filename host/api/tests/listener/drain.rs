@@ -195,7 +195,7 @@ async fn a_server_that_is_dropped_ends_everything() {
         dropped,
     } = scene();
     let (listener, address) = crate::support::listen().await;
-    let serving = serve(listener, router, options());
+    let serving = serve(listener, router, options()).unwrap();
     let mut wire = Wire::open(address).await;
     wire.get("/stream").await;
     until_in_flight(&serving, 1).await;

@@ -10,7 +10,7 @@ use serde_json::Value;
 async fn while_models_load_only_healthz_succeeds() {
     let (listener, address) = listen().await;
     let lifecycle = Lifecycle::default();
-    let _serving = serve(listener, lifecycle.clone(), options());
+    let _serving = serve(listener, lifecycle.clone(), options()).unwrap();
     let http = Client::new();
     let ask = async |path: &str| http.get(format!("http://{address}{path}")).send().await.unwrap();
 
@@ -51,7 +51,7 @@ async fn a_page_reads_why_it_is_refused() {
     draining.start_draining();
     for lifecycle in [Lifecycle::new(origins), draining] {
         let (listener, address) = listen().await;
-        let _serving = serve(listener, lifecycle, options());
+        let _serving = serve(listener, lifecycle, options()).unwrap();
         let url = format!("http://{address}/v1/models");
         let ask = async |method: Method, origin: &str| {
             let request = Client::new().request(method, &url).header("origin", origin);
@@ -79,7 +79,7 @@ async fn a_client_that_writes_before_it_reads_learns_the_refusal() {
         (draining, "shutting down"),
     ] {
         let (listener, address) = listen().await;
-        let _serving = serve(listener, lifecycle, options());
+        let _serving = serve(listener, lifecycle, options()).unwrap();
         let mut wire = Wire::open(address).await;
         wire.write(format!(
             "PUT /x HTTP/1.1\r\nhost: riad\r\ncontent-length: {BYTES}\r\n\r\n"
@@ -94,7 +94,7 @@ async fn a_client_that_writes_before_it_reads_learns_the_refusal() {
 async fn a_connection_made_while_loading_is_served_afterwards() {
     let (listener, address) = listen().await;
     let lifecycle = Lifecycle::default();
-    let _serving = serve(listener, lifecycle.clone(), options());
+    let _serving = serve(listener, lifecycle.clone(), options()).unwrap();
     let mut wire = Wire::open(address).await;
     wire.get("/").await;
     assert!(wire.until("models").await.starts_with("HTTP/1.1 503"));

@@ -39,7 +39,7 @@ pub fn start_with_small_buffers(router: &Router, options: ServeOptions) -> (Serv
     let address = listener.local_addr().unwrap();
     let lifecycle = Lifecycle::default();
     lifecycle.set_ready(router);
-    (serve(listener, lifecycle.clone(), options), lifecycle, address)
+    (serve(listener, lifecycle.clone(), options).unwrap(), lifecycle, address)
 }
 
 /// A ready server over `router`.
@@ -47,7 +47,7 @@ pub async fn start(router: &Router, options: ServeOptions) -> (Serving, Lifecycl
     let (listener, address) = listen().await;
     let lifecycle = Lifecycle::default();
     lifecycle.set_ready(router);
-    (serve(listener, lifecycle.clone(), options), lifecycle, address)
+    (serve(listener, lifecycle.clone(), options).unwrap(), lifecycle, address)
 }
 
 /// A connection that writes and reads HTTP/1 by hand.

@@ -88,7 +88,7 @@ impl Platform {
             url,
             empty,
             filled,
-            serving: riad_api::serve(listener, lifecycle, ServeOptions::new(&limits, None)),
+            serving: riad_api::serve(listener, lifecycle, ServeOptions::new(&limits, None)).unwrap(),
             services,
             store,
             _folder: folder,
