@@ -1,6 +1,7 @@
 //! The host functions of one request's guests: one room, through the same use cases as HTTP. Not here: WIT (`sandbox`).
 
 use crate::{
+    chat::generations::Generations,
     embeddings,
     metering::GuestMeter,
     search::{self, SearchRequest},
@@ -19,7 +20,8 @@ use std::sync::Arc;
 const INLINE_COUNT_BYTES: usize = 16 << 10;
 
 /// What they embed is metered to the request that they serve.
-pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, meter: GuestMeter) -> Capabilities {
+pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestMeter) -> Capabilities {
+    let (shared, pass) = (&generations.shared, &generations.pass);
     let room_capabilities = Arc::new(RoomCapabilities {
         shared: Arc::clone(shared),
         pass: pass.clone(),

@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use riad_admission::{Work, Workers};
 use riad_core::{
-    Digest, Error, Limits, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
         AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
@@ -80,6 +80,14 @@ impl Shared {
     /// Work that the pass's account pays for.
     pub fn work(&self, pass: &TenantPass) -> Work {
         self.workers.work_of(pass.account(), pass.policy().weight)
+    }
+
+    /// The error of a request that is ended by its deadline.
+    pub fn deadline_exceeded(&self) -> Error {
+        Error::new(
+            ErrorKind::Timeout,
+            format!("the request took longer than {} ms", self.limits.request_ms),
+        )
     }
 
     /// Tokens that prompt and answer of the pass's tenant may have together.

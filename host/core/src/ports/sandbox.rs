@@ -48,6 +48,15 @@ pub struct PipelinePlan {
     pub stages: BTreeMap<Stage, PlannedComponent>,
 }
 
+impl PipelinePlan {
+    /// The component that serves each stage.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<Stage, Digest> {
+        let digest = |(stage, planned): (&Stage, &PlannedComponent)| (*stage, planned.digest);
+        self.stages.iter().map(digest).collect()
+    }
+}
+
 /// Index of a filter of a run, in the order of opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilterId(pub usize);
@@ -80,6 +89,9 @@ pub trait PipelineRun: Send + Sync {
 
     /// Tells the filter that the model's output has ended.
     async fn finish(&self, filter: FilterId) -> Result<Ending>;
+
+    async fn offer_tools(&self) -> Result<Vec<crate::chat::Tool>> { Ok(Vec::new()) }
+    async fn call_tool(&self, _name: &str, _arguments: &str) -> Result<String> { Err(crate::Error::internal("x")) }
 
     /// Fuel used by the guests so far.
     fn fuel(&self) -> u64;

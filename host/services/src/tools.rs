@@ -1,0 +1,116 @@
+//! The tools of a room's plugin, for clients that run the model's calls themselves. Not here: the model's own loop (`chat/tool_rounds`).
+
+use crate::{
+    capabilities::capabilities, chat::generations::Generations, metering::RequestMeter, models, pipeline, shared::Shared,
+};
+use riad_core::{
+    Error, ModelName, Result, TenantPass,
+    chat::Tool,
+    grants::{Access, Scope},
+    ledger::{Kind, Purpose},
+    plugin::Stage,
+    policy::Tier,
+    ports::PipelineRun,
+    price::Usage,
+};
+use serde_json::{Map, Value};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+pub struct ToolService(pub(crate) Arc<Shared>);
+
+impl ToolService {
+    /// The tools that the room's plugin has; none where no plugin serves the stage. Its guests are billed as a request's.
+    ///
+    /// # Errors
+    /// `PluginFailed` and `PluginLimit` for the plugin's faults; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat.
+    pub async fn list(&self, pass: &TenantPass) -> Result<Vec<Tool>> {
+        pass.require(Scope::Chat, Access::Read)?;
+        self.serve(pass, async |run| match run {
+            Some(run) => run.offer_tools().await,
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
+    /// Runs a tool in the room, and returns what a model would read.
+    ///
+    /// # Errors
+    /// `NotFound` for a tool that the room does not have; else as [`Self::list`].
+    pub async fn call(&self, pass: &TenantPass, name: &str, arguments: &Map<String, Value>) -> Result<String> {
+        pass.require(Scope::Chat, Access::Write)?;
+        let arguments = serde_json::to_string(arguments).map_err(Error::internal)?;
+        self.serve(pass, async |run| {
+            let missing = || Error::not_found(format!("this room has no tool {name:?}; GET /v1/tools lists them"));
+            let run = run.ok_or_else(missing)?;
+            let tools = run.offer_tools().await?;
+            match tools.iter().any(|tool| tool.name == name) {
+                true => run.call_tool(name, &arguments).await,
+                false => Err(missing()),
+            }
+        })
+        .await
+    }
+
+    /// Admits a request that runs the room's tools and nothing else, and settles it.
+    async fn serve<T>(&self, pass: &TenantPass, serve: impl AsyncFnOnce(Option<&dyn PipelineRun>) -> Result<T>) -> Result<T> {
+        let shared = &self.0;
+        let purpose = Purpose {
+            kind: Kind::Tool,
+            model: shared.engine.profile().id.clone(),
+            adapter: None,
+            plugin: String::new(),
+        };
+        let meter = shared.metering.admit(pass, purpose).await?;
+        let deadline = Instant::now() + Duration::from_millis(shared.limits.request_ms);
+        let served = timeout_at(deadline, async {
+            let run = self.start(pass, &meter, deadline).await?;
+            meter.record_usage(|usage| usage.requests = 1);
+            serve(run.as_deref()).await
+        });
+        let served = served.await.unwrap_or_else(|_| Err(shared.deadline_exceeded()));
+        let served = meter.record_result(served)?;
+        meter.settle().await?;
+        Ok(served)
+    }
+
+    async fn start(
+        &self,
+        pass: &TenantPass,
+        meter: &RequestMeter,
+        deadline: Instant,
+    ) -> Result<Option<Arc<dyn PipelineRun>>> {
+        let shared = &self.0;
+        meter
+            .hold(Usage {
+                requests: 1,
+                fuel: shared.limits.guest_fuel,
+                ..Usage::default()
+            })
+            .await?;
+        let room = shared.rooms.open(pass).await?;
+        let (mut plan, plugins) = pipeline::plan(shared, pass, &room).await?;
+        plan.stages.retain(|stage, _| *stage == Stage::Tools);
+        if plan.stages.is_empty() {
+            return Ok(None);
+        }
+        meter.set_plugins(plugins);
+        meter.update_served_by(|served| served.plugins = plan.digests());
+        let generations = Generations {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+            // What a tool generates, the base model writes.
+            adapter: None,
+            alias: None,
+            tier: Tier::default().min(pass.policy().limits.service_tier),
+            deadline,
+        };
+        let run: Arc<dyn PipelineRun> = shared
+            .sandbox
+            .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
+            .await?
+            .into();
+        meter.attach_guests(&run);
+        Ok(Some(run))
+    }
+}
