@@ -53,4 +53,6 @@ pub struct ToolResult {
     pub name: String,
     /// What goes to the model, as the content of a message with the role `tool`.
     pub content: String,
+    /// Whether the tool refused the call: the content says why, and the model may try again.
+    pub is_error: bool,
 }

@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, State},
 };
 use riad_api_types::tools::{RoomFunction, RoomTool, ToolArguments, ToolCallRequest, ToolList, ToolResult};
-use riad_core::Error;
+use riad_core::{Error, plugin::ToolOutcome};
 
 /// List the tools of the room's plugin
 #[utoipa::path(get, path = "/v1/tools", tag = "room", security(("tenant_key" = [])),
@@ -44,13 +44,19 @@ pub(crate) async fn call_tool(
 ) -> ApiResult<Json<ToolResult>> {
     let arguments = match body.arguments {
         ToolArguments::Object(arguments) => arguments,
-        ToolArguments::Json(json) => serde_json::from_str(&json)
-            .map_err(|error| Error::invalid(format!("arguments must be a JSON object: {error}")).with_param("arguments"))?,
+        ToolArguments::Json(json) => serde_json::from_str(&json).map_err(|error| {
+            Error::invalid(format!("arguments must be a JSON object: {error}")).with_param("arguments")
+        })?,
     };
-    let content = state.services.tools().call(&pass, &name, &arguments).await?;
+    let outcome = state.services.tools().call(&pass, &name, &arguments).await?;
+    let (content, is_error) = match outcome {
+        ToolOutcome::Result(content) => (content, false),
+        ToolOutcome::Refused(why) => (why, true),
+    };
     Ok(Json(ToolResult {
         object: "tool.result".into(),
         name,
         content,
+        is_error,
     }))
 }

@@ -25,7 +25,9 @@ impl HttpHost {
     #[must_use]
     pub fn allows(&self, is_tls: bool, host: &str, port: u16) -> bool {
         let is_meant = match self.below {
-            true => host.strip_suffix(&self.name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            true => host
+                .strip_suffix(&self.name)
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
             false => host == self.name,
         };
         is_meant && self.is_tls == is_tls && self.port == port
@@ -62,7 +64,10 @@ impl FromStr for HttpHost {
         };
         let is_label = |label: &str| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            (1..=63).contains(&label.len()) && label.bytes().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(allowed)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         let labels = name.split('.').count();
         // `*.com` would be half of the internet; a bare `*`, all of it.
@@ -130,13 +135,23 @@ mod tests {
             ("http://api.acme.com", false, "api.acme.com", 80, true),
             ("http://api.acme.com", true, "api.acme.com", 443, false),
         ] {
-            assert_eq!(host(granted).allows(tls, name, port), allowed, "{granted} {name}:{port}");
+            assert_eq!(
+                host(granted).allows(tls, name, port),
+                allowed,
+                "{granted} {name}:{port}"
+            );
         }
     }
 
     #[test]
     fn a_host_is_written_as_it_was_read() {
-        for text in ["api.acme.com", "*.acme.com", "api.acme.com:8443", "http://api.acme.com", "http://a.b:81"] {
+        for text in [
+            "api.acme.com",
+            "*.acme.com",
+            "api.acme.com:8443",
+            "http://api.acme.com",
+            "http://a.b:81",
+        ] {
             assert_eq!(host(text).to_string(), text);
         }
     }
@@ -144,7 +159,19 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         for text in [
-            "", "*", "*.com", "ftp://a.com", "a.com/path", "a..com", "-a.com", "a.com:0", "a.com:x", "a b.com", "user@a.com", "[::1]", "a*.com",
+            "",
+            "*",
+            "*.com",
+            "ftp://a.com",
+            "a.com/path",
+            "a..com",
+            "-a.com",
+            "a.com:0",
+            "a.com:x",
+            "a b.com",
+            "user@a.com",
+            "[::1]",
+            "a*.com",
         ] {
             assert!(text.parse::<HttpHost>().is_err(), "{text}");
         }

@@ -193,7 +193,10 @@ impl Budget {
 impl PluginGrants {
     #[must_use]
     pub fn allows(&self, capability: Capability) -> bool {
-        let is_named = self.capabilities.as_ref().is_none_or(|granted| granted.contains(&capability));
+        let is_named = self
+            .capabilities
+            .as_ref()
+            .is_none_or(|granted| granted.contains(&capability));
         is_named && (capability != Capability::Http || !self.http_hosts.is_empty())
     }
 
@@ -209,14 +212,17 @@ impl PluginGrants {
         };
         Err(Error::new(
             ErrorKind::Forbidden,
-            format!("the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"),
+            format!(
+                "the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"
+            ),
         ))
     }
 
     fn check(&self) -> Result<()> {
         if self.http_hosts.len() > HTTP_HOSTS_MAX {
             return Err(
-                Error::invalid(format!("a tenant may have up to {HTTP_HOSTS_MAX} hosts")).with_param("plugins.http_hosts")
+                Error::invalid(format!("a tenant may have up to {HTTP_HOSTS_MAX} hosts"))
+                    .with_param("plugins.http_hosts"),
             );
         }
         Ok(())

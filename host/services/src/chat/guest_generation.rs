@@ -72,7 +72,11 @@ impl GuestGenerations {
         let shared = &self.generations.shared;
         self.check(&asked)?;
         let one_less = |left: u32| left.checked_sub(1);
-        if self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+        if self
+            .left
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_err()
+        {
             return Err(Error::new(
                 ErrorKind::Busy,
                 format!(
@@ -91,7 +95,10 @@ impl GuestGenerations {
         let encoded = encoding.await?;
         let left = engine.profile().context_tokens.saturating_sub(encoded.count());
         if left == 0 {
-            let text = format!("the prompt has {} tokens, as many as the context or more", encoded.count());
+            let text = format!(
+                "the prompt has {} tokens, as many as the context or more",
+                encoded.count()
+            );
             return Err(Error::new(ErrorKind::ContextTooLong, text));
         }
         let grammar = match asked.schema {

@@ -35,9 +35,7 @@ pub(super) async fn prepare(
     // Keeps the request open until the outcome of this is recorded, also when the deadline drops the future that owns the meter.
     let outcome = meter.handle();
     let starting = timeout_at(deadline, start(shared, pass, request, deadline, meter));
-    let started = starting
-        .await
-        .unwrap_or_else(|_| Err(shared.deadline_exceeded()));
+    let started = starting.await.unwrap_or_else(|_| Err(shared.deadline_exceeded()));
     outcome.record_result(started)
 }
 
@@ -105,7 +103,7 @@ async fn start(
     meter.attach_guests(&run);
 
     // Where the answer has a form, it is no call; and a text that is continued has no place to tell of tools.
-    let offers_plugins = plan.stages.len() > 3
+    let offers_plugins = plan.stages.contains_key(&Stage::Tools)
         && request.tools().may_be_called()
         && request.format().is_none()
         && request.prompts().is_empty();

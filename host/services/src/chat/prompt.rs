@@ -2,7 +2,11 @@
 //! (`choice`).
 
 use super::{ValidRequest, request::Input, size, tools::Tools};
-use crate::{metering::{RequestMeter, UsageHandle}, shared::Shared, text::Text};
+use crate::{
+    metering::{RequestMeter, UsageHandle},
+    shared::Shared,
+    text::Text,
+};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     chat::Message,

@@ -11,6 +11,7 @@ use super::{
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{FinishReason, Message, Role, Sampling, TokenUsage, ToolCallPiece},
+    plugin::ToolOutcome,
     ports::{GenerationEnd, GenerationStream, LogLevel},
     price::Usage,
 };
@@ -67,7 +68,12 @@ impl<'a> ToolRounds<'a> {
 
     /// What the client reads of a piece of a call: nothing, if the room's plugin runs it.
     pub fn add_call(&mut self, piece: ToolCallPiece) -> Option<ToolCallPiece> {
-        let is_of_plugin = |name: &String| self.prepared.tools.as_ref().is_some_and(|tools| tools.is_of_plugin(name));
+        let is_of_plugin = |name: &String| {
+            self.prepared
+                .tools
+                .as_ref()
+                .is_some_and(|tools| tools.is_of_plugin(name))
+        };
         if let Some(name) = piece.name.clone().filter(is_of_plugin) {
             let call = ToolCall {
                 name,
@@ -111,19 +117,31 @@ impl<'a> ToolRounds<'a> {
             role: Role::Assistant,
             content,
         });
-        let log = self.prepared.generations.shared.logs.open(&self.prepared.generations.pass);
+        let log = self
+            .prepared
+            .generations
+            .shared
+            .logs
+            .open(&self.prepared.generations.pass);
         for call in calls {
             let answer = match serde_json::from_str::<Map<String, Value>>(&call.arguments) {
                 Ok(_) => {
                     let calling = self.prepared.run.call_tool(&call.name, &call.arguments);
                     let calling = calling.instrument(info_span!(target: "riad_services", "call_tool"));
-                    self.prepared.meter.record_result(calling.await)?
+                    match self.prepared.meter.record_result(calling.await)? {
+                        ToolOutcome::Result(text) => text,
+                        ToolOutcome::Refused(why) => format!("Error: {why}"),
+                    }
                 }
                 Err(_) => "Error: the arguments are not a JSON object.".to_owned(),
             };
             log.write(
                 LogLevel::Info,
-                &format!("the model called the tool {}, which answered {} bytes", call.name, answer.len()),
+                &format!(
+                    "the model called the tool {}, which answered {} bytes",
+                    call.name,
+                    answer.len()
+                ),
             );
             self.messages.push(Message::user(conversation::result(&answer)));
         }

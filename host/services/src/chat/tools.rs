@@ -56,11 +56,7 @@ pub struct Tools {
 impl ClientTools {
     /// # Errors
     /// `InvalidRequest` names what is wrong.
-    pub(super) fn check(
-        offered: Vec<OfferedTool>,
-        choice: Option<ToolChoice>,
-        parallel: Option<bool>,
-    ) -> Result<Self> {
+    pub(super) fn check(offered: Vec<OfferedTool>, choice: Option<ToolChoice>, parallel: Option<bool>) -> Result<Self> {
         if offered.len() > TOOLS_MAX {
             return Err(Error::invalid(format!("tools may have up to {TOOLS_MAX} tools")).with_param("tools"));
         }
@@ -334,7 +330,10 @@ mod tests {
             description: Some("x".repeat(BYTES_MAX)),
             ..tool("a")
         };
-        assert_eq!(ClientTools::check(vec![long], None, None).unwrap_err().param(), Some("tools"));
+        assert_eq!(
+            ClientTools::check(vec![long], None, None).unwrap_err().param(),
+            Some("tools")
+        );
     }
 
     #[test]
