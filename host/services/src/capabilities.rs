@@ -1,7 +1,7 @@
 //! The host functions of one request's guests: one room, through the same use cases as HTTP. Not here: WIT (`sandbox`).
 
 use crate::{
-    chat::generations::Generations,
+    chat::{generations::Generations, guest_generation::GuestGenerations},
     embeddings,
     metering::GuestMeter,
     search::{self, SearchRequest},
@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use riad_core::{
     DocumentId, Error, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
-    ports::{Capabilities, DOCUMENTS_LISTED, DocumentReader, Room, TextEmbedder, TokenCounter},
+    ports::{
+        Capabilities, DOCUMENTS_LISTED, DocumentReader, HttpClient, HttpFailure, HttpRequest, HttpResponse, Room,
+        TextEmbedder, TokenCounter,
+    },
 };
 use std::sync::Arc;
 
@@ -26,12 +29,18 @@ pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestM
         shared: Arc::clone(shared),
         pass: pass.clone(),
         room: room.clone(),
-        meter,
+        meter: meter.clone(),
     });
     Capabilities {
         documents: Arc::clone(&room_capabilities) as Arc<dyn DocumentReader>,
         sql: Arc::clone(&room.sql),
+        kv: Arc::clone(&room.kv),
         embeddings: room_capabilities,
+        generation: Arc::new(GuestGenerations::new(generations.clone(), meter)),
+        http: Arc::new(GrantedHttp {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+        }),
         settings: Arc::clone(&room.settings),
         tokens: Arc::new(EngineTokenCounter {
             shared: Arc::clone(shared),
@@ -88,6 +97,20 @@ impl TextEmbedder for RoomCapabilities {
         let mut work = self.shared.work(&self.pass);
         let (vectors, _) = embeddings::embed(&self.shared, &mut work, self.meter.handle()?, texts, 0).await?;
         Ok(vectors)
+    }
+}
+
+/// Requests to the hosts that the operator has granted.
+struct GrantedHttp {
+    shared: Arc<Shared>,
+    pass: TenantPass,
+}
+
+#[async_trait]
+impl HttpClient for GrantedHttp {
+    async fn send(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
+        let granted = &self.pass.policy().plugins.http_hosts;
+        self.shared.http.send(self.pass.account(), granted, request).await
     }
 }
 

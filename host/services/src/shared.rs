@@ -15,8 +15,8 @@ use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
-        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
-        Telemetry, TenantStore, Tokens, Webhooks,
+        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Rooms, Sandbox,
+        Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -34,6 +34,7 @@ pub struct Dependencies {
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
+    pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub webhooks: Arc<dyn Webhooks>,
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
+    pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub metering: Metering,
@@ -133,6 +135,7 @@ impl Shared {
             engine: dependencies.engine,
             embedder: dependencies.embedder,
             sandbox: dependencies.sandbox,
+            http: dependencies.http,
             scheduler: dependencies.scheduler,
             telemetry: dependencies.telemetry,
             metering,
