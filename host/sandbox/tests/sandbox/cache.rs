@@ -9,6 +9,7 @@ use crate::{
 use riad_core::{
     Account, ErrorKind, Result,
     plugin::Stage,
+    policy::PluginGrants,
     ports::{PipelinePlan, PlannedComponent, Sandbox},
 };
 use std::{
@@ -21,6 +22,7 @@ fn all(planned: &PlannedComponent) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
+        grants: PluginGrants::default(),
         stages: Stage::STANDARD.map(|stage| (stage, planned.clone())).into(),
     }
 }

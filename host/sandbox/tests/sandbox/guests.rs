@@ -4,6 +4,7 @@ use bytes::Bytes;
 use riad_core::{
     Account, Digest,
     plugin::{Stage, StageRequest},
+    policy::PluginGrants,
     ports::{PipelinePlan, PlannedComponent},
 };
 use std::{fs, path::Path, sync::Arc};
@@ -118,6 +119,7 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
+        grants: PluginGrants::default(),
         stages: stages.into(),
     }
 }
@@ -134,6 +136,7 @@ pub fn of(account: u64, plan: &PipelinePlan) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(account),
         weight: plan.weight,
+        grants: PluginGrants::default(),
         stages: plan.stages.clone(),
     }
 }
