@@ -62,9 +62,14 @@ pub(crate) fn check(
     let engine = linker.engine();
     let ty = component.component_type();
     let mut capabilities = BTreeSet::new();
-    for (name, _) in ty.imports(engine) {
+    for (name, import) in ty.imports(engine) {
         versions::check_import(name)?;
-        capabilities.extend(Capability::of_interface(name));
+        // One without functions is imported for its types: those of a stage name some of `riad:model`.
+        if let ComponentItem::ComponentInstance(instance) = import.ty
+            && instance.exports(engine).any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+        {
+            capabilities.extend(Capability::of_interface(name));
+        }
     }
     check_resources(component, limits)?;
     let stages = exported_stages(&ty, engine)?;
