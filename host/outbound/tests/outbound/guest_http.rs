@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use riad_core::{
-    Account, Limits,
-    http_grants::HostPattern,
+    Account, HttpHost, Limits,
     ports::{HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp},
 };
 use riad_outbound::{GuestHttp, LookUp, is_public};
@@ -20,7 +19,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
@@ -71,7 +73,7 @@ fn request(url: &str) -> HttpRequest {
 }
 
 async fn send(http: &GuestHttp, granted: &str, url: &str) -> Result<HttpResponse, HttpFailure> {
-    let granted: HostPattern = granted.parse().unwrap();
+    let granted: HttpHost = granted.parse().unwrap();
     http.send(Account::new(1), &[granted], request(url)).await
 }
 
@@ -262,7 +264,7 @@ async fn what_does_not_answer_as_http_does_is_said_without_addresses() {
 #[tokio::test]
 async fn an_account_over_its_rate_is_told_at_once() {
     let server = Server::start([Answer::Json("{}".into())]).await;
-    let granted: HostPattern = format!("http://api.acme.example:{}", server.address.port())
+    let granted: HttpHost = format!("http://api.acme.example:{}", server.address.port())
         .parse()
         .unwrap();
     let limits = Limits {
