@@ -117,6 +117,10 @@ limits! {
     guest_output_bytes: u64 = 1 << 20, 4096;
     /// Host calls of a whole request.
     guest_host_calls: u32 = 10_000, 10;
+    /// Generations that the guests of a request may ask for (`riad:generation`).
+    guest_generations: u32 = 8, 0;
+    /// Tokens of the answer of one of them.
+    guest_generation_tokens: u32 = 1024, 1;
     /// Times that the model may go on from what a room's own tools answered. The answer after the last is made without tools.
     tool_rounds: u32 = 8, 1;
     /// Bytes that a request's guests may log.
@@ -145,10 +149,6 @@ limits! {
     kv_values: u32 = 10_000, 1;
     /// Milliseconds that a plugin's calls of `riad:kv` in one request may take together.
     kv_request_ms: u64 = 5_000, 1;
-    /// Generations of a plugin's own (`riad:generation`) in one request.
-    guest_generations: u32 = 8, 0;
-    /// Tokens that one of them may have.
-    guest_generation_tokens: u32 = 512, 1;
     /// Requests of plugins to other hosts (`riad:http`) in one request.
     guest_http_requests: u32 = 16, 0;
     /// Milliseconds that one of them may take, from looking its host up to the last byte of its answer.

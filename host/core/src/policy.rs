@@ -1,7 +1,7 @@
 //! What the operator lets a tenant use: plan, weight, prefix cache, budget, limits, what plugins reach. Not here: what was used (`ledger`), and enforcing it
 //! (`services`).
 
-use crate::{Error, ErrorKind, PlanName, Result, http_grants::HostPattern, manifest::Capability};
+use crate::{Error, ErrorKind, HttpHost, PlanName, Result, manifest::Capability};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -45,8 +45,8 @@ pub struct PluginGrants {
     /// Absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<BTreeSet<Capability>>,
-    /// Hosts that plugins may send HTTP requests to, as [`HostPattern`] reads them. Without one, `http` is not granted.
-    pub http_hosts: Vec<HostPattern>,
+    /// Hosts that plugins may send HTTP requests to, as [`HttpHost`] reads them. Without one, `http` is not granted.
+    pub http_hosts: Vec<HttpHost>,
 }
 
 /// What a tenant or a key may spend. Days and months are UTC. Tokens are prompt, completion and embedded tokens together.

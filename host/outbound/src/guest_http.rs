@@ -17,8 +17,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Limits,
-    http_grants::HostPattern,
+    Account, HttpHost, Limits,
     ports::{HttpFailure, HttpRequest, HttpResponse, OutboundHttp},
 };
 use std::{
@@ -111,7 +110,7 @@ impl OutboundHttp for GuestHttp {
     async fn send(
         &self,
         account: Account,
-        granted: &[HostPattern],
+        granted: &[HttpHost],
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpFailure> {
         let request = request::check(request, granted, self.resolver.permits())?;

@@ -1,7 +1,7 @@
 //! Requests of plugins to hosts outside, as a guest sees them, and what sends them. Not here: which hosts a tenant's operator has granted
-//! (`services`), and what a pattern means (`riad_core::http_grants`).
+//! (`services`), and what a host of the grants means (`HttpHost`).
 
-use crate::{Account, http_grants::HostPattern};
+use crate::{Account, HttpHost};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -72,7 +72,7 @@ pub trait OutboundHttp: Send + Sync {
     async fn send(
         &self,
         account: Account,
-        granted: &[HostPattern],
+        granted: &[HttpHost],
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpFailure>;
 }

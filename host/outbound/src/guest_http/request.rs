@@ -7,7 +7,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use riad_core::{
-    http_grants::HostPattern,
+    HttpHost,
     ports::{HttpFailure, HttpMethod, HttpRequest},
 };
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ pub(super) struct CheckedRequest {
 /// `permits`: the addresses that may be connected to, if the URL names one instead of a host.
 pub(super) fn check(
     request: HttpRequest,
-    granted: &[HostPattern],
+    granted: &[HttpHost],
     permits: fn(IpAddr) -> bool,
 ) -> Result<CheckedRequest, HttpFailure> {
     let url = check_url(&request.url)?;
@@ -98,18 +98,20 @@ fn check_url(text: &str) -> Result<Url, HttpFailure> {
 }
 
 /// The host's name, as the parsed URL has it: in lower case, and an address of IPv4 in its usual form, however it was written.
-fn check_grant(url: &Url, granted: &[HostPattern]) -> Result<String, HttpFailure> {
+fn check_grant(url: &Url, granted: &[HttpHost]) -> Result<String, HttpFailure> {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Err(invalid("the URL has no host"));
     };
-    let is_plain = url.scheme() == "http";
-    if granted.iter().any(|pattern| pattern.permits(is_plain, host, port)) {
+    let is_tls = url.scheme() == "https";
+    // A dot at its end makes a name another text, and not another host.
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if granted.iter().any(|pattern| pattern.allows(is_tls, name, port)) {
         return Ok(host.to_owned());
     }
-    let scheme = if is_plain { "http://" } else { "" };
+    let scheme = if is_tls { "" } else { "http://" };
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     Err(HttpFailure::NotGranted(format!(
-        "`{scheme}{host}{port}` is not among the hosts that this server's operator has granted to this tenant's plugins"
+        "`{scheme}{host}{port}` is not granted to this tenant's plugins; its operator grants it with plugins.http_hosts"
     )))
 }
 
@@ -146,7 +148,7 @@ mod tests {
     use crate::guest_http::is_public;
 
     fn checked(url: &str, granted: &[&str], headers: &[(&str, &str)]) -> Result<CheckedRequest, HttpFailure> {
-        let granted: Vec<HostPattern> = granted.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        let granted: Vec<HttpHost> = granted.iter().map(|pattern| pattern.parse().unwrap()).collect();
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let request = HttpRequest {
             method: HttpMethod::Get,

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use riad_core::{
-    Account, Limits,
-    http_grants::HostPattern,
+    Account, HttpHost, Limits,
     ports::{HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp},
 };
 use riad_outbound::{GuestHttp, LookUp, is_public};
@@ -74,7 +73,7 @@ fn request(url: &str) -> HttpRequest {
 }
 
 async fn send(http: &GuestHttp, granted: &str, url: &str) -> Result<HttpResponse, HttpFailure> {
-    let granted: HostPattern = granted.parse().unwrap();
+    let granted: HttpHost = granted.parse().unwrap();
     http.send(Account::new(1), &[granted], request(url)).await
 }
 
@@ -265,7 +264,7 @@ async fn what_does_not_answer_as_http_does_is_said_without_addresses() {
 #[tokio::test]
 async fn an_account_over_its_rate_is_told_at_once() {
     let server = Server::start([Answer::Json("{}".into())]).await;
-    let granted: HostPattern = format!("http://api.acme.example:{}", server.address.port())
+    let granted: HttpHost = format!("http://api.acme.example:{}", server.address.port())
         .parse()
         .unwrap();
     let limits = Limits {
