@@ -10,10 +10,10 @@ pub struct Pipeline {
     pub stages: Stages,
 }
 
-/// Each stage is `standard` or `name@sha256:…`; one that is not given is `standard`.
+/// Each stage is `standard` or `name@sha256:…`; one that is not given is `standard`. The tools, which the model may call while it answers, are
+/// `none` or `name@sha256:…`; if they are not given, `none`.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-#[derive(Default)]
 pub struct Stages {
     #[schema(value_type = String, example = "standard")]
     pub retrieval: StageChoice,
@@ -21,6 +21,14 @@ pub struct Stages {
     pub prompting: StageChoice,
     #[schema(value_type = String, example = "standard")]
     pub postprocessing: StageChoice,
+    #[schema(value_type = String, example = "none")]
+    pub tools: StageChoice,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Pipeline::from(plugin::Pipeline::default()).stages
+    }
 }
 
 impl From<plugin::Pipeline> for Pipeline {
@@ -30,6 +38,7 @@ impl From<plugin::Pipeline> for Pipeline {
                 retrieval: pipeline.choice(Stage::Retrieval),
                 prompting: pipeline.choice(Stage::Prompting),
                 postprocessing: pipeline.choice(Stage::Postprocessing),
+                tools: pipeline.choice(Stage::Tools),
             },
         }
     }
@@ -42,6 +51,7 @@ impl From<Pipeline> for plugin::Pipeline {
                 (Stage::Retrieval, body.stages.retrieval),
                 (Stage::Prompting, body.stages.prompting),
                 (Stage::Postprocessing, body.stages.postprocessing),
+                (Stage::Tools, body.stages.tools),
             ]
             .into(),
         }

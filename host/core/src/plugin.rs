@@ -10,10 +10,13 @@ pub enum Stage {
     Retrieval,
     Prompting,
     Postprocessing,
+    Tools,
 }
 
 impl Stage {
-    pub const ALL: [Self; 3] = [Self::Retrieval, Self::Prompting, Self::Postprocessing];
+    pub const ALL: [Self; 4] = [Self::Retrieval, Self::Prompting, Self::Postprocessing, Self::Tools];
+    /// The stages of every request, which the standard pipeline serves where no plugin does.
+    pub const STANDARD: [Self; 3] = [Self::Retrieval, Self::Prompting, Self::Postprocessing];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -21,6 +24,7 @@ impl Stage {
             Self::Retrieval => "retrieval",
             Self::Prompting => "prompting",
             Self::Postprocessing => "postprocessing",
+            Self::Tools => "tools",
         }
     }
 }
@@ -42,27 +46,57 @@ pub struct PluginVersion {
     pub created: u64,
 }
 
-/// The component that serves a stage: `standard`, or `name@sha256:…`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The component that serves a stage: `standard`, `name@sha256:…`, or for the tools `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StageChoice {
-    #[default]
+    /// For a stage of [`Stage::STANDARD`] only.
     Standard,
+    /// For the others only.
+    None,
     Plugin {
         name: PluginName,
         version: Digest,
     },
 }
 
+impl StageChoice {
+    /// What serves a stage that the tenant has chosen nothing for.
+    #[must_use]
+    pub fn default_of(stage: Stage) -> Self {
+        match Stage::STANDARD.contains(&stage) {
+            true => Self::Standard,
+            false => Self::None,
+        }
+    }
+
+    /// # Errors
+    /// `InvalidRequest` if the stage cannot be served so.
+    pub fn check(&self, stage: Stage) -> Result<()> {
+        match self {
+            Self::Plugin { .. } => Ok(()),
+            Self::Standard | Self::None if *self == Self::default_of(stage) => Ok(()),
+            Self::Standard => Err(Error::invalid(format!(
+                "there is no standard for the stage {stage}; it is served by \"none\" or by \"name@sha256:…\""
+            ))),
+            Self::None => Err(Error::invalid(format!(
+                "every request needs the stage {stage}; it is served by \"standard\" or by \"name@sha256:…\""
+            ))),
+        }
+    }
+}
+
 impl FromStr for StageChoice {
     type Err = Error;
     fn from_str(value: &str) -> Result<Self> {
-        if value == "standard" {
-            return Ok(Self::Standard);
+        match value {
+            "standard" => return Ok(Self::Standard),
+            "none" => return Ok(Self::None),
+            _ => {}
         }
         let (name, version) = value
             .split_once('@')
-            .ok_or_else(|| Error::invalid("a stage is served by \"standard\" or by \"name@sha256:…\""))?;
+            .ok_or_else(|| Error::invalid("a stage is served by \"standard\", by \"none\", or by \"name@sha256:…\""))?;
         Ok(Self::Plugin {
             name: name.parse()?,
             version: version.parse()?,
@@ -87,12 +121,13 @@ impl fmt::Display for StageChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Standard => f.write_str("standard"),
+            Self::None => f.write_str("none"),
             Self::Plugin { name, version } => write!(f, "{name}@{version}"),
         }
     }
 }
 
-/// A room's choice per stage. A stage without an entry is served by the standard pipeline.
+/// A room's choice per stage. A stage without an entry is served by its default: the standard pipeline, or for the tools nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
@@ -102,7 +137,10 @@ pub struct Pipeline {
 impl Pipeline {
     #[must_use]
     pub fn choice(&self, stage: Stage) -> StageChoice {
-        self.stages.get(&stage).cloned().unwrap_or_default()
+        self.stages
+            .get(&stage)
+            .cloned()
+            .unwrap_or_else(|| StageChoice::default_of(stage))
     }
 }
 
@@ -136,4 +174,45 @@ pub struct Ending {
     /// Text that the filter had held back.
     pub text: String,
     pub citations: Vec<Citation>,
+}
+
+/// Tools that a plugin may offer (`wit/riad-pipeline`).
+pub const TOOLS_OFFERED: usize = 32;
+
+/// What a plugin's tool answered to the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolOutcome {
+    Result(String),
+    /// The tool cannot be called like this. The text says why to the model, which may try again.
+    Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stage_has_a_default_that_it_accepts() {
+        for stage in Stage::ALL {
+            let default = StageChoice::default_of(stage);
+            default.check(stage).unwrap();
+            assert_eq!(default.to_string().parse::<StageChoice>().unwrap(), default);
+            assert_eq!(Pipeline::default().choice(stage), default);
+        }
+        assert_eq!(StageChoice::default_of(Stage::Tools), StageChoice::None);
+    }
+
+    #[test]
+    fn only_tools_are_served_by_none() {
+        let refused = StageChoice::None.check(Stage::Retrieval).unwrap_err();
+        assert!(
+            refused.message().contains("every request needs the stage retrieval"),
+            "{refused}"
+        );
+        let refused = StageChoice::Standard.check(Stage::Tools).unwrap_err();
+        assert!(
+            refused.message().contains("no standard for the stage tools"),
+            "{refused}"
+        );
+    }
 }

@@ -27,7 +27,9 @@ mod webhooks;
 pub use adapters::AdapterStore;
 pub use audit::AuditLog;
 pub use batch::{BatchState, Buckets, Histogram};
-pub use capabilities::{Capabilities, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter};
+pub use capabilities::{
+    Capabilities, DOCUMENTS_LISTED, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter,
+};
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use engine::{

@@ -1,5 +1,6 @@
-//! Generated bindings of `wit/`. One world has every capability and every stage, so that shared types exist once; `check.rs`
-//! finds which stages a component exports. Not here: conversions (`convert.rs`, `capabilities/`).
+//! Generated bindings of the capabilities and types in `wit/`, at their newest versions. A stage's functions are found by name
+//! (`stages.rs`), so that one code serves every version of it. Not here: conversions (`convert.rs`, `capabilities/`), older versions of a
+//! capability (`capabilities/`).
 
 wasmtime::component::bindgen!({
     // In the order of their dependencies.
@@ -12,23 +13,23 @@ wasmtime::component::bindgen!({
         "../../wit/riad-settings",
         "../../wit/riad-logging",
         "../../wit/riad-pipeline",
-        "../../wit/riad-plugin",
     ],
     inline: "
         package riad:host;
         world plugin {
-            include riad:plugin/capabilities@0.1.0;
-            export riad:pipeline/retrieval@0.1.0;
-            export riad:pipeline/prompting@0.1.0;
-            export riad:pipeline/postprocessing@0.1.0;
+            import riad:documents/documents@0.2.0;
+            import riad:store/store@0.1.0;
+            import riad:embeddings/embeddings@0.1.0;
+            import riad:settings/settings@0.1.0;
+            import riad:logging/logging@0.1.0;
+            import riad:model/model@0.1.0;
+            import riad:pipeline/types@0.2.0;
         }
     ",
     imports: { default: async | trappable },
-    exports: { default: async },
 });
 
-pub(crate) use exports::riad::pipeline::{postprocessing, prompting, retrieval};
-pub(crate) use riad::pipeline::types::{Ending, Message, Prompt, Request, Role, StageError};
+pub(crate) use riad::pipeline::types::{Ending, FinishReason, Message, Prompt, Request, Role, StageError};
 pub(crate) use riad::types::types::Error as WitError;
 // `pub` for the fuzz targets, which get it from `fuzzing`.
 pub use riad::types::types::Passage;

@@ -2,11 +2,11 @@
 //! function is called (`run.rs`).
 
 use crate::{
-    bindings::StageError,
     context::RunContext,
     convert::{InvalidOutput, OutputReader},
     errors,
     guest::Guest,
+    stages::StageResult,
 };
 use riad_core::{Error, ErrorKind, Result, plugin::Stage, ports::LogLevel};
 
@@ -67,12 +67,12 @@ impl<'a> Call<'a> {
     /// Ends a call that may return a `StageError`, and whose output `read` checks.
     pub(crate) fn end_stage<T, U>(
         self,
-        result: wasmtime::Result<Result<T, StageError>>,
+        result: wasmtime::Result<StageResult<T>>,
         reader: &mut OutputReader,
         read: impl FnOnce(&mut OutputReader, T) -> Result<U, InvalidOutput>,
     ) -> Result<U> {
         let answer = match result {
-            Ok(answer) => answer,
+            Ok((answer,)) => answer,
             Err(error) => return self.end(Err(error)),
         };
         self.guest.dead = false;

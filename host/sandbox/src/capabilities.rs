@@ -9,6 +9,14 @@ mod settings;
 mod store;
 
 use crate::{bindings, state::GuestState};
+use wasmtime::component::Linker;
+
+/// Links older versions of capabilities, each to the functions of the newest.
+pub(crate) fn link_older(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    documents::link_0_1(linker)?;
+    // It only names types, which are compared by their shape.
+    linker.instance("riad:pipeline/types@0.1.0").map(drop)
+}
 
 // These interfaces only have types.
 impl bindings::types::types::Host for GuestState {}

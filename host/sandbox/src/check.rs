@@ -1,43 +1,28 @@
 //! Checks what a component imports and exports. The errors are for whoever uploads it.
 
 use crate::{
-    bindings::{Ending, Passage, Prompt, Request, StageError, postprocessing, prompting, retrieval},
+    bindings::{Ending, FinishReason, Passage, Prompt, Request},
     limits::{MEMORIES, TABLES},
+    stages::{FilterIndices, StageIndices, StageResult, Tool, ToolIndices},
     state::GuestState,
-    wasi,
+    versions::{self, StageVersion},
 };
 use riad_core::{Digest, Error, Limits, Result, plugin::Stage};
+use std::collections::BTreeMap;
 use wasmtime::{
     Engine,
     component::{
-        Component, ComponentNamedList, InstancePre, Lift, Linker, Lower, ResourceAny,
+        Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Linker, Lower, ResourceAny,
         types::{self, ComponentItem},
     },
 };
-
-/// Version of every package in `wit/`.
-const VERSION: &str = "0.1.0";
-/// Interfaces that a component may import at [`VERSION`]. The last two only name types.
-const GRANTED: [&str; 8] = [
-    "riad:documents/documents",
-    "riad:store/store",
-    "riad:embeddings/embeddings",
-    "riad:settings/settings",
-    "riad:logging/logging",
-    "riad:model/model",
-    "riad:types/types",
-    "riad:pipeline/types",
-];
-const STAGE_PREFIX: &str = "riad:pipeline/";
 
 /// A component that has passed all checks and can be instantiated.
 pub(crate) struct CheckedComponent {
     pub(crate) digest: Digest,
     pub(crate) stages: Vec<Stage>,
     pub(crate) instance: InstancePre<GuestState>,
-    pub(crate) retrieval: Option<retrieval::GuestIndices>,
-    pub(crate) prompting: Option<prompting::GuestIndices>,
-    pub(crate) postprocessing: Option<postprocessing::GuestIndices>,
+    pub(crate) indices: StageIndices,
 }
 
 /// Checks the first bytes only, before anything is compiled.
@@ -72,7 +57,7 @@ pub(crate) fn check(
     let engine = linker.engine();
     let ty = component.component_type();
     for (name, _) in ty.imports(engine) {
-        check_import(name)?;
+        versions::check_import(name)?;
     }
     check_resources(component, limits)?;
     let stages = exported_stages(&ty, engine)?;
@@ -82,18 +67,16 @@ pub(crate) fn check(
             describe(&error)
         ))
     })?;
-    let mut checked = CheckedComponent {
-        digest,
-        stages: stages.clone(),
-        instance,
-        retrieval: None,
-        prompting: None,
-        postprocessing: None,
-    };
-    for stage in stages {
-        check_stage(&mut checked, &ty, engine, stage)?;
+    let mut indices = StageIndices::default();
+    for (stage, version) in &stages {
+        find_stage(&mut indices, &instance, &ty, *stage, *version)?;
     }
-    Ok(checked)
+    Ok(CheckedComponent {
+        digest,
+        stages: stages.into_keys().collect(),
+        instance,
+        indices,
+    })
 }
 
 /// wasmtime's description of what is wrong with a component.
@@ -103,33 +86,6 @@ pub(crate) fn describe(error: &wasmtime::Error) -> String {
 
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     Error::invalid(message)
-}
-
-fn check_import(name: &str) -> Result<()> {
-    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    let package = interface.split_once('/').map_or(interface, |(package, _)| package);
-    if GRANTED.contains(&interface) {
-        if version == VERSION {
-            return Ok(());
-        }
-        return Err(invalid(format!(
-            "the component imports `{name}`; this server has that interface at version {VERSION}"
-        )));
-    }
-    // The linker knows the interfaces of these packages and names a missing one.
-    if wasi::PACKAGES.contains(&package) && version.starts_with("0.2.") {
-        return Ok(());
-    }
-    let why = match package {
-        "wasi:filesystem" => ": a plugin has no files; its SQL store is `riad:store`",
-        "wasi:sockets" | "wasi:http" => ": a plugin has no network",
-        _ => "",
-    };
-    Err(invalid(format!(
-        "the component imports `{name}`, which is not granted{why}. Granted are {} at version {VERSION}, and of WASI 0.2: {}",
-        GRANTED.join(", "),
-        wasi::PACKAGES.join(", ")
-    )))
 }
 
 fn check_resources(component: &Component, limits: &Limits) -> Result<()> {
@@ -159,88 +115,97 @@ fn check_resources(component: &Component, limits: &Limits) -> Result<()> {
     }
 }
 
-fn exported_stages(ty: &types::Component, engine: &Engine) -> Result<Vec<Stage>> {
-    let mut stages = Vec::new();
+fn exported_stages(ty: &types::Component, engine: &Engine) -> Result<BTreeMap<Stage, StageVersion>> {
+    let mut stages = BTreeMap::new();
     for (name, _) in ty.exports(engine) {
-        let Some((interface, version)) = name.strip_prefix(STAGE_PREFIX).and_then(|name| name.split_once('@')) else {
-            continue;
-        };
-        let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.as_str() == interface) else {
-            continue;
-        };
-        if version != VERSION {
-            return Err(invalid(format!(
-                "the component exports `{name}`; the versions of that stage that this server supports are: {VERSION}"
-            )));
+        if let Some((stage, version)) = versions::exported_stage(name)? {
+            let found = stages.entry(stage).or_insert(version);
+            *found = versions::newest(*found, version);
         }
-        stages.push(stage);
     }
-    stages.sort();
     if stages.is_empty() {
         return Err(invalid(format!(
             "the component exports no stage; it must export at least one of {}",
-            Stage::ALL.map(interface_name).join(", ")
+            versions::newest_interfaces()
         )));
     }
     Ok(stages)
 }
 
-fn check_stage(checked: &mut CheckedComponent, ty: &types::Component, engine: &Engine, stage: Stage) -> Result<()> {
-    let interface = interface_name(stage);
-    let Some(ComponentItem::ComponentInstance(exports)) = ty.get_export(engine, &interface).map(|found| found.ty)
-    else {
+fn find_stage(
+    indices: &mut StageIndices,
+    instance: &InstancePre<GuestState>,
+    ty: &types::Component,
+    stage: Stage,
+    version: StageVersion,
+) -> Result<()> {
+    let interface = versions::interface_name(stage, version);
+    let engine = instance.engine();
+    let found = ty.get_export(engine, &interface).map(|found| found.ty);
+    let index = instance.component().get_export_index(None, &interface);
+    let (Some(ComponentItem::ComponentInstance(exports)), Some(index)) = (found, index) else {
         return Err(invalid(format!(
             "the component exports `{interface}`, but not as an interface"
         )));
     };
     let exports = Exports {
         interface,
+        index,
         exports,
         engine,
-        instance: &checked.instance,
+        instance,
     };
     match stage {
         Stage::Retrieval => {
-            exports.function::<(&Request,), (Result<Vec<Passage>, StageError>,)>("retrieve")?;
-            checked.retrieval = Some(exports.indices(retrieval::GuestIndices::new)?);
+            indices.retrieve = Some(exports.function::<(Request,), StageResult<Vec<Passage>>>("retrieve")?);
         }
         Stage::Prompting => {
-            exports.function::<(&Request, &[Passage]), (Result<Prompt, StageError>,)>("build-prompt")?;
-            checked.prompting = Some(exports.indices(prompting::GuestIndices::new)?);
+            let build_prompt = exports.function::<(Request, Vec<Passage>), StageResult<Prompt>>("build-prompt")?;
+            indices.build_prompt = Some(build_prompt);
         }
         Stage::Postprocessing => {
-            exports.function::<(&Request, &Prompt), (ResourceAny,)>("[constructor]filter")?;
-            exports.function::<(ResourceAny, &str), (Result<String, StageError>,)>("[method]filter.push")?;
-            exports.function::<(ResourceAny,), (Result<Ending, StageError>,)>("[method]filter.finish")?;
-            checked.postprocessing = Some(exports.indices(postprocessing::GuestIndices::new)?);
+            let takes_reason = version != StageVersion::V0_1;
+            let finish = "[method]filter.finish";
+            indices.filter = Some(FilterIndices {
+                open: exports.function::<(Request, Prompt), (ResourceAny,)>("[constructor]filter")?,
+                push: exports.function::<(ResourceAny, String), StageResult<String>>("[method]filter.push")?,
+                finish: match takes_reason {
+                    true => exports.function::<(ResourceAny, FinishReason), StageResult<Ending>>(finish)?,
+                    false => exports.function::<(ResourceAny,), StageResult<Ending>>(finish)?,
+                },
+                takes_reason,
+            });
+        }
+        Stage::Tools => {
+            indices.tools = Some(ToolIndices {
+                offer: exports.function::<(), StageResult<Vec<Tool>>>("offer")?,
+                call: exports.function::<(String, String), StageResult<String>>("call")?,
+            });
         }
     }
     Ok(())
 }
 
-fn interface_name(stage: Stage) -> String {
-    format!("{STAGE_PREFIX}{stage}@{VERSION}")
-}
-
 /// One exported interface of a component, in types.
 struct Exports<'a> {
     interface: String,
+    index: ComponentExportIndex,
     exports: types::ComponentInstance,
     engine: &'a Engine,
     instance: &'a InstancePre<GuestState>,
 }
 
 impl Exports<'_> {
-    /// There is a function with this name and exactly these types.
-    fn function<Params, Return>(&self, name: &str) -> Result<()>
+    /// Where the function with this name is, which must have exactly these types.
+    fn function<Params, Return>(&self, name: &str) -> Result<ComponentExportIndex>
     where
         Params: ComponentNamedList + Lower,
         Return: ComponentNamedList + Lift,
     {
         let interface = &self.interface;
-        let Some(ComponentItem::ComponentFunc(function)) =
-            self.exports.get_export(self.engine, name).map(|found| found.ty)
-        else {
+        let found = self.exports.get_export(self.engine, name).map(|found| found.ty);
+        let index = self.instance.component().get_export_index(Some(&self.index), name);
+        let (Some(ComponentItem::ComponentFunc(function)), Some(index)) = (found, index) else {
             return Err(invalid(format!(
                 "the component exports `{interface}` without the function `{name}`"
             )));
@@ -252,44 +217,14 @@ impl Exports<'_> {
                     "the component exports `{interface}`, but its function `{name}` has another type: {}",
                     describe(&error)
                 ))
-            })
-    }
-
-    fn indices<T>(&self, find: impl FnOnce(&InstancePre<GuestState>) -> wasmtime::Result<T>) -> Result<T> {
-        find(self.instance).map_err(|error| invalid(format!("the component lacks an export: {}", describe(&error))))
+            })?;
+        Ok(index)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_denied_import_is_named_beside_those_granted() {
-        let message = |name| check_import(name).unwrap_err().message().to_owned();
-        assert!(
-            message("wasi:sockets/tcp@0.2.3")
-                .contains("`wasi:sockets/tcp@0.2.3`, which is not granted: a plugin has no network")
-        );
-        assert!(message("wasi:filesystem/types@0.2.0").contains("no files"));
-        assert!(
-            message("acme:tools/secrets")
-                .contains("`acme:tools/secrets`, which is not granted. Granted are riad:documents")
-        );
-        assert!(message("riad:documents/documents@0.2.0").contains("at version 0.1.0"));
-        assert!(message("wasi:cli/environment@0.3.0").contains("not granted"));
-    }
-
-    #[test]
-    fn capabilities_and_the_empty_wasi_are_granted() {
-        for name in [
-            "riad:store/store@0.1.0",
-            "riad:pipeline/types@0.1.0",
-            "wasi:io/poll@0.2.6",
-        ] {
-            check_import(name).unwrap();
-        }
-    }
 
     #[test]
     fn core_modules_and_other_files_are_named() {

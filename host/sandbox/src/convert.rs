@@ -1,13 +1,14 @@
 //! Converts between the types of `riad_core` and of WIT, and checks a guest's output: ids, JSON, numbers of passages, size.
 
-use crate::bindings;
+use crate::{bindings, stages};
 use riad_core::{
-    chat::{Message, Role},
+    chat::{FinishReason, Message, Role, Tool, is_function_name},
     document::{Metadata, Passage},
     json::{VALUES_MAX, count_values},
-    plugin::{Citation, Ending, Prompt, StageRequest},
+    plugin::{Citation, Ending, Prompt, StageRequest, TOOLS_OFFERED},
     profile::ModelProfile,
 };
+use std::collections::BTreeSet;
 
 /// Why a guest's output is rejected.
 #[derive(Debug)]
@@ -83,15 +84,59 @@ impl OutputReader {
         })
     }
 
+    pub(crate) fn tools(&mut self, tools: Vec<stages::Tool>) -> Result<Vec<Tool>, InvalidOutput> {
+        if tools.len() > TOOLS_OFFERED {
+            return Err(InvalidOutput::Malformed(format!(
+                "{} tools, at most {TOOLS_OFFERED} are accepted",
+                tools.len()
+            )));
+        }
+        let mut names = BTreeSet::new();
+        let mut read = Vec::with_capacity(tools.len());
+        for tool in tools {
+            let tool = self.tool(tool)?;
+            if !names.insert(tool.name.clone()) {
+                return Err(InvalidOutput::Malformed(format!(
+                    "two tools with the name `{}`",
+                    tool.name
+                )));
+            }
+            read.push(tool);
+        }
+        Ok(read)
+    }
+
+    fn tool(&mut self, tool: stages::Tool) -> Result<Tool, InvalidOutput> {
+        let name = self.text(tool.name)?;
+        if !is_function_name(&name) {
+            return Err(InvalidOutput::Malformed(
+                "a tool whose name is not 1 to 64 letters, digits, `_` and `-`".into(),
+            ));
+        }
+        let parameters = self.text(tool.parameters)?;
+        self.count_values(&parameters, "tools whose `parameters` have")?;
+        let parameters = parse_object(&parameters).ok_or_else(|| {
+            InvalidOutput::Malformed(format!("the tool `{name}` whose `parameters` are not a JSON object"))
+        })?;
+        Ok(Tool {
+            description: Some(self.text(tool.description)?).filter(|text| !text.is_empty()),
+            parameters: parameters.into(),
+            name,
+        })
+    }
+
+    /// Counts the values of a JSON text among those of this output. `what` completes "… more than 7 JSON values together".
+    fn count_values(&mut self, json: &str, what: &str) -> Result<(), InvalidOutput> {
+        let values = count_values(json.as_bytes(), self.values_left)
+            .ok_or_else(|| InvalidOutput::Malformed(format!("{what} more than {VALUES_MAX} JSON values together")))?;
+        self.values_left -= values;
+        Ok(())
+    }
+
     fn passage(&mut self, passage: bindings::Passage) -> Result<Passage, InvalidOutput> {
         let document = self.text(passage.document)?;
         let metadata = self.text(passage.metadata)?;
-        let values = count_values(metadata.as_bytes(), self.values_left).ok_or_else(|| {
-            InvalidOutput::Malformed(format!(
-                "passages whose `metadata` has more than {VALUES_MAX} JSON values together"
-            ))
-        })?;
-        self.values_left -= values;
+        self.count_values(&metadata, "passages whose `metadata` has")?;
         if !passage.score.is_finite() {
             return Err(InvalidOutput::Malformed(
                 "a passage whose score is not a finite number".into(),
@@ -155,6 +200,14 @@ pub(crate) fn passage(passage: &Passage) -> bindings::Passage {
         text: passage.text.clone(),
         score: passage.score,
         metadata: json(&passage.metadata),
+    }
+}
+
+pub(crate) fn finish_reason(reason: FinishReason) -> bindings::FinishReason {
+    match reason {
+        FinishReason::Stop => bindings::FinishReason::Stop,
+        FinishReason::Length => bindings::FinishReason::Length,
+        FinishReason::ToolCalls => bindings::FinishReason::ToolCalls,
     }
 }
 
@@ -246,6 +299,33 @@ mod tests {
         assert!(matches!(refused, InvalidOutput::Malformed(text) if text.contains("JSON values")));
         assert!(parse_object(&metadata).is_some());
         assert!(parse_object(&format!(r#"{{"a":[{}1]}}"#, "1,".repeat(VALUES_MAX))).is_none());
+    }
+
+    fn tool(name: &str, parameters: &str) -> stages::Tool {
+        stages::Tool {
+            name: name.into(),
+            description: "finds".into(),
+            parameters: parameters.into(),
+        }
+    }
+
+    #[test]
+    fn tools_are_checked_as_the_clients_own_are() {
+        let read = |tools: Vec<stages::Tool>| OutputReader::new(10_000).tools(tools);
+        let refused = |tools: Vec<stages::Tool>| match read(tools).unwrap_err() {
+            InvalidOutput::Malformed(text) => text,
+            InvalidOutput::TooLarge => panic!("they are small enough"),
+        };
+        let taken = read(vec![tool("find-order_1", r#"{"type":"object"}"#)]).unwrap();
+        assert_eq!(taken[0].parameters, serde_json::json!({"type": "object"}));
+        assert!(refused(vec![tool("", "{}")]).contains("1 to 64 letters"));
+        assert!(refused(vec![tool("find order", "{}")]).contains("1 to 64 letters"));
+        assert!(refused(vec![tool("find", "[]")]).contains("`find` whose `parameters`"));
+        assert!(refused(vec![tool("find", "{}"), tool("find", "{}")]).contains("two tools"));
+        let many = (0..=TOOLS_OFFERED).map(|number| tool(&format!("t{number}"), "{}"));
+        assert!(refused(many.collect()).contains("33 tools"));
+        let large = tool("find", &format!(r#"{{"a":"{}"}}"#, "x".repeat(10_000)));
+        assert!(matches!(read(vec![large]), Err(InvalidOutput::TooLarge)));
     }
 
     #[test]

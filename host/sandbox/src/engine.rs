@@ -2,6 +2,7 @@
 
 use crate::{
     bindings::Plugin,
+    capabilities,
     limits::{CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES},
     state::GuestState,
     wasi,
@@ -51,6 +52,7 @@ fn config(limits: &Limits) -> Config {
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(Error::internal)?;
+    capabilities::link_older(&mut linker).map_err(Error::internal)?;
     wasi::link(&mut linker).map_err(Error::internal)?;
     Ok(linker)
 }

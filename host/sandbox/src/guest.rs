@@ -1,10 +1,10 @@
 //! One instance of a component, for one request. Not here: its start (`instantiate.rs`), the limits of a call (`call.rs`).
 
 use crate::{
-    bindings::{postprocessing, prompting, retrieval},
     context::RunContext,
     errors::{PluginStage, StopReason},
     limits::{FUEL_SLICE, HANDLES, RECORD_BYTES},
+    stages::StageFunctions,
     state::GuestState,
 };
 use riad_core::{Digest, plugin::Stage, ports::Capabilities};
@@ -14,17 +14,9 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 pub(crate) struct Guest {
     pub(crate) digest: Digest,
     pub(crate) store: Store<GuestState>,
-    pub(crate) exports: Exports,
+    pub(crate) stages: StageFunctions,
     /// A call trapped or was dropped midway: the guest's memory may be in any state.
     pub(crate) dead: bool,
-}
-
-/// The stages that the component exports.
-#[derive(Default)]
-pub(crate) struct Exports {
-    pub(crate) retrieval: Option<retrieval::Guest>,
-    pub(crate) prompting: Option<prompting::Guest>,
-    pub(crate) postprocessing: Option<postprocessing::Guest>,
 }
 
 impl Guest {
@@ -38,7 +30,7 @@ impl Guest {
         Ok(Self {
             digest,
             store: new_store(engine, context, capabilities)?,
-            exports: Exports::default(),
+            stages: StageFunctions::default(),
             dead: false,
         })
     }

@@ -1,6 +1,6 @@
 //! The plugin host: wasmtime, WIT bindings, limits and the compile cache.
 //!
-//! `loader` loads an uploaded component: `compiler` compiles it, `check` checks its imports and exports, `cache` keeps the code on
+//! `loader` loads an uploaded component: `compiler` compiles it, `versions` and `check` check its imports and exports, `cache` keeps the code on
 //! disk. A request gets a run of [`WasmSandbox`]: one fresh `guest` per component, called by `run` within the limits of `call` and
 //! `context`. Host calls go through `capabilities/` to the ports of `riad_core`.
 //!
@@ -31,8 +31,10 @@ mod loader;
 mod run;
 mod sandbox;
 mod single_flight;
+mod stages;
 mod state;
 mod ticker;
+mod versions;
 mod wasi;
 
 pub use compiler::{Compiler, Unconfined, compile_child};

@@ -9,6 +9,7 @@ use crate::{
     limits::LOADED_COMPONENTS,
     single_flight::SingleFlight,
     state::GuestState,
+    versions,
 };
 use bytes::Bytes;
 use lru::LruCache;
@@ -148,5 +149,6 @@ fn verify(digest: Digest, bytes: Bytes) -> Result<Bytes> {
         return Err(Error::internal("a component's bytes do not have its digest"));
     }
     check::check_header(&bytes)?;
+    versions::check_names(&bytes)?;
     Ok(bytes)
 }

@@ -1,18 +1,20 @@
 //! The guests of one request behind the port `PipelineRun`.
 
 use crate::{
-    bindings,
+    bindings::{self, StageError},
     call::Call,
     context::RunContext,
     convert::{self, OutputReader},
+    errors,
     guest::Guest,
     ticker::EpochTicker,
 };
 use async_trait::async_trait;
 use riad_core::{
     Error, Result,
+    chat::{FinishReason, Tool},
     document::Passage,
-    plugin::{Ending, Prompt, Stage, StageRequest},
+    plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
     ports::{FilterId, PipelineRun},
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
@@ -73,9 +75,9 @@ impl Inner {
     async fn retrieve(&self, request: bindings::Request) -> Result<Vec<Passage>> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Retrieval)?;
-        let api = guest.exports.retrieval.clone().ok_or_else(not_exported)?;
+        let retrieve = guest.stages.retrieve.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Retrieval)?;
-        let answer = api.call_retrieve(&mut call.guest.store, &request);
+        let answer = retrieve.call_async(&mut call.guest.store, (request,));
         let answer = self.context.limit_time(answer).await;
         call.end_stage(answer, &mut self.output_reader(), OutputReader::passages)
     }
@@ -83,9 +85,9 @@ impl Inner {
     async fn build_prompt(&self, request: bindings::Request, passages: Vec<bindings::Passage>) -> Result<Prompt> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Prompting)?;
-        let api = guest.exports.prompting.clone().ok_or_else(not_exported)?;
+        let build_prompt = guest.stages.build_prompt.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Prompting)?;
-        let answer = api.call_build_prompt(&mut call.guest.store, &request, &passages);
+        let answer = build_prompt.call_async(&mut call.guest.store, (request, passages));
         let answer = self.context.limit_time(answer).await;
         call.end_stage(answer, &mut self.output_reader(), OutputReader::prompt)
     }
@@ -98,12 +100,11 @@ impl Inner {
     ) -> Result<FilterId> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Postprocessing)?;
-        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let functions = guest.stages.filter.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
-        let filter = api.filter();
-        let answer = filter.call_constructor(&mut call.guest.store, &request, &prompt);
+        let answer = functions.open.call_async(&mut call.guest.store, (request, prompt));
         let answer = self.context.limit_time(answer).await;
-        let resource = call.end(answer)?;
+        let (resource,) = call.end(answer)?;
         guests.filters.push(Some(Filter {
             resource,
             passages,
@@ -118,10 +119,9 @@ impl Inner {
             resource, output_left, ..
         } = *guests.filter(filter)?;
         let guest = guests.guest_for(Stage::Postprocessing)?;
-        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let functions = guest.stages.filter.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
-        let methods = api.filter();
-        let answer = methods.call_push(&mut call.guest.store, resource, &piece);
+        let answer = functions.push.call_async(&mut call.guest.store, (resource, piece));
         let answer = self.context.limit_time(answer).await;
         let mut reader = OutputReader::new(output_left);
         let text = call.end_stage(answer, &mut reader, OutputReader::text)?;
@@ -129,7 +129,7 @@ impl Inner {
         Ok(text)
     }
 
-    async fn finish(&self, filter: FilterId) -> Result<Ending> {
+    async fn finish(&self, filter: FilterId, reason: bindings::FinishReason) -> Result<Ending> {
         let mut guests = self.guests.lock().await;
         let Filter {
             resource,
@@ -137,12 +137,11 @@ impl Inner {
             output_left,
         } = *guests.filter(filter)?;
         let guest = guests.guest_for(Stage::Postprocessing)?;
-        let api = guest.exports.postprocessing.clone().ok_or_else(not_exported)?;
+        let functions = guest.stages.filter.clone().ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Postprocessing)?;
-        let methods = api.filter();
         let store = &mut call.guest.store;
         let finish = async {
-            let answer = methods.call_finish(&mut *store, resource).await?;
+            let answer = functions.finish(&mut *store, resource, reason).await?;
             // Runs the guest's destructor: it belongs to the call.
             resource.resource_drop_async(&mut *store).await?;
             Ok(answer)
@@ -155,6 +154,34 @@ impl Inner {
             *slot = None;
         }
         ending
+    }
+
+    async fn offer_tools(&self) -> Result<Vec<Tool>> {
+        let mut guests = self.guests.lock().await;
+        let guest = guests.guest_for(Stage::Tools)?;
+        let tools = guest.stages.tools.clone().ok_or_else(not_exported)?;
+        let call = Call::begin(guest, &self.context, Stage::Tools)?;
+        let answer = tools.offer.call_async(&mut call.guest.store, ());
+        let answer = self.context.limit_time(answer).await;
+        call.end_stage(answer, &mut self.output_reader(), OutputReader::tools)
+    }
+
+    async fn call_tool(&self, name: String, arguments: String) -> Result<ToolOutcome> {
+        let mut guests = self.guests.lock().await;
+        let guest = guests.guest_for(Stage::Tools)?;
+        let tools = guest.stages.tools.clone().ok_or_else(not_exported)?;
+        let call = Call::begin(guest, &self.context, Stage::Tools)?;
+        let answer = tools.call.call_async(&mut call.guest.store, (name, arguments));
+        let answer = match self.context.limit_time(answer).await {
+            // The model's mistake, not the client's: the request goes on.
+            Ok((Err(StageError::InvalidRequest(text)),)) => {
+                call.end(Ok(()))?;
+                return Ok(ToolOutcome::Refused(errors::truncate(&text)));
+            }
+            answer => answer,
+        };
+        call.end_stage(answer, &mut self.output_reader(), OutputReader::text)
+            .map(ToolOutcome::Result)
     }
 }
 
@@ -184,8 +211,19 @@ impl PipelineRun for Run {
         self.run(|run| async move { run.push(filter, piece).await }).await
     }
 
-    async fn finish(&self, filter: FilterId) -> Result<Ending> {
-        self.run(|run| async move { run.finish(filter).await }).await
+    async fn finish(&self, filter: FilterId, reason: FinishReason) -> Result<Ending> {
+        let reason = convert::finish_reason(reason);
+        self.run(|run| async move { run.finish(filter, reason).await }).await
+    }
+
+    async fn offer_tools(&self) -> Result<Vec<Tool>> {
+        self.run(|run| async move { run.offer_tools().await }).await
+    }
+
+    async fn call_tool(&self, name: &str, arguments: &str) -> Result<ToolOutcome> {
+        let (name, arguments) = (name.to_owned(), arguments.to_owned());
+        self.run(|run| async move { run.call_tool(name, arguments).await })
+            .await
     }
 
     fn fuel(&self) -> u64 {

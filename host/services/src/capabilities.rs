@@ -9,8 +9,8 @@ use crate::{
 use async_trait::async_trait;
 use riad_core::{
     DocumentId, Error, Result, TenantPass,
-    document::{DocumentWithText, Metadata, Passage},
-    ports::{Capabilities, DocumentReader, Room, TextEmbedder, TokenCounter},
+    document::{Document, DocumentWithText, Metadata, Page, Passage},
+    ports::{Capabilities, DOCUMENTS_LISTED, DocumentReader, Room, TextEmbedder, TokenCounter},
 };
 use std::sync::Arc;
 
@@ -63,6 +63,13 @@ impl DocumentReader for RoomCapabilities {
         let (document, text) = self.room.documents.get(id, 0..u64::MAX).await?;
         let text = String::from_utf8(text.into()).map_err(Error::internal)?;
         Ok(DocumentWithText { document, text })
+    }
+
+    async fn list(&self, page: &Page) -> Result<Vec<Document>> {
+        if page.limit == 0 || page.limit > DOCUMENTS_LISTED {
+            return Err(Error::invalid(format!("`limit` must be 1 to {DOCUMENTS_LISTED}")));
+        }
+        self.room.documents.list(page).await
     }
 }
 

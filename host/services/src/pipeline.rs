@@ -23,7 +23,7 @@ impl PipelineService {
         Ok(complete(&self.0.rooms.open(pass).await?.plugins.pipeline().await?))
     }
 
-    /// Replaces the pipeline for the requests that come after. A stage that is not named is served by the standard one.
+    /// Replaces the pipeline for the requests that come after. A stage that is not named is served by its default.
     ///
     /// # Errors
     /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage, `Busy` after too
@@ -34,6 +34,9 @@ impl PipelineService {
         let room = self.0.rooms.open(pass).await?;
         let versions = room.plugins.list().await?;
         for (stage, choice) in &pipeline.stages {
+            choice
+                .check(*stage)
+                .map_err(|error| error.with_param(format!("stages.{stage}")))?;
             let StageChoice::Plugin { name, version } = choice else {
                 continue;
             };
@@ -69,7 +72,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
     let names: BTreeSet<PluginName> = Stage::ALL
         .into_iter()
         .filter_map(|stage| match pipeline.choice(stage) {
-            StageChoice::Standard => None,
+            StageChoice::Standard | StageChoice::None => None,
             StageChoice::Plugin { name, .. } => Some(name),
         })
         .collect();
@@ -78,8 +81,9 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
         false => names.iter().map(PluginName::as_str).collect::<Vec<_>>().join("+"),
     };
     let planned = |stage| match pipeline.choice(stage) {
-        StageChoice::Standard => shared.standard.clone(),
-        StageChoice::Plugin { name, version } => PlannedComponent {
+        StageChoice::Standard => Some(shared.standard.clone()),
+        StageChoice::None => None,
+        StageChoice::Plugin { name, version } => Some(PlannedComponent {
             digest: version,
             source: Arc::new(StoredPlugin {
                 plugins: Arc::clone(&room.plugins),
@@ -87,12 +91,15 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
                 version,
                 stage,
             }),
-        },
+        }),
     };
     let plan = PipelinePlan {
         account: pass.account(),
         weight: pass.policy().weight,
-        stages: Stage::ALL.into_iter().map(|stage| (stage, planned(stage))).collect(),
+        stages: Stage::ALL
+            .into_iter()
+            .filter_map(|stage| Some((stage, planned(stage)?)))
+            .collect(),
     };
     Ok((plan, names))
 }

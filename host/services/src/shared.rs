@@ -94,7 +94,7 @@ impl Shared {
             .sandbox
             .compile(None, dependencies.standard_component.clone())
             .await?;
-        if let Some(stage) = Stage::ALL.iter().find(|stage| !info.stages.contains(stage)) {
+        if let Some(stage) = Stage::STANDARD.iter().find(|stage| !info.stages.contains(stage)) {
             return Err(Error::internal(format!(
                 "the standard component does not serve the stage {stage}"
             )));

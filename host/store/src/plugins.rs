@@ -131,7 +131,7 @@ fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(
             return Err(no_version(name, version));
         }
         let is_this = |choice: &StageChoice| match choice {
-            StageChoice::Standard => false,
+            StageChoice::Standard | StageChoice::None => false,
             StageChoice::Plugin { name: n, version: v } => (n, *v) == (name, version),
         };
         let pipeline = read_pipeline(connection)?;

@@ -8,7 +8,9 @@ mod table;
 
 use redact::Redactor;
 use riad_pipeline::AnswerCheck;
-use riad_sdk::{Ending, Filter, Passage, Postprocessing, Prompt, Prompting, Request, StageError, log, model};
+use riad_sdk::{
+    Ending, Filter, FinishReason, Passage, Postprocessing, Prompt, Prompting, Request, StageError, log, model,
+};
 
 pub struct PriceDesk;
 
@@ -55,7 +57,7 @@ impl Filter for Redacted {
         Ok(self.redactor.push(piece))
     }
 
-    fn finish(&mut self) -> Result<Ending, StageError> {
+    fn finish(&mut self, _reason: FinishReason) -> Result<Ending, StageError> {
         Ok(Ending {
             text: self.redactor.finish(),
             citations: self.check.finish(),

@@ -4,8 +4,8 @@
 
 use riad_pipeline::AnswerCheck;
 use riad_sdk::{
-    Ending, Filter, Passage, Postprocessing, Prompt, Prompting, Request, Retrieval, StageError, documents, model,
-    settings,
+    Ending, Filter, FinishReason, Passage, Postprocessing, Prompt, Prompting, Request, Retrieval, StageError,
+    documents, model, settings,
 };
 
 /// Characters of a message that are searched for. A longer one is a text to work on rather than a question.
@@ -51,7 +51,7 @@ impl Filter for CheckedAnswer {
         Ok(piece.to_string())
     }
 
-    fn finish(&mut self) -> Result<Ending, StageError> {
+    fn finish(&mut self, _reason: FinishReason) -> Result<Ending, StageError> {
         Ok(Ending {
             text: String::new(),
             citations: self.0.finish(),

@@ -8,18 +8,23 @@ pub mod capabilities {
         inline: "
             package riad:sdk-rust;
             world everything {
-                include riad:plugin/capabilities@0.1.0;
-                import riad:pipeline/types@0.1.0;
+                include riad:plugin/capabilities@0.2.0;
+                import riad:pipeline/types@0.2.0;
             }
         ",
         path: [
             "../../wit/riad-types",
             "../../wit/riad-documents",
             "../../wit/riad-store",
+            "../../wit/riad-kv",
             "../../wit/riad-embeddings",
+            "../../wit/riad-generation",
+            "../../wit/riad-http",
             "../../wit/riad-settings",
             "../../wit/riad-logging",
             "../../wit/riad-model",
+            "../../wit/riad-clock",
+            "../../wit/riad-random",
             "../../wit/riad-pipeline",
             "../../wit/riad-plugin",
         ],
@@ -38,23 +43,34 @@ macro_rules! stage {
                     "../../wit/riad-types",
                     "../../wit/riad-documents",
                     "../../wit/riad-store",
+                    "../../wit/riad-kv",
                     "../../wit/riad-embeddings",
+                    "../../wit/riad-generation",
+                    "../../wit/riad-http",
                     "../../wit/riad-settings",
                     "../../wit/riad-logging",
                     "../../wit/riad-model",
+                    "../../wit/riad-clock",
+                    "../../wit/riad-random",
                     "../../wit/riad-pipeline",
                     "../../wit/riad-plugin",
                 ],
                 with: {
                     "riad:types/types@0.1.0": crate::bindings::capabilities::riad::types::types,
-                    "riad:documents/documents@0.1.0": crate::bindings::capabilities::riad::documents::documents,
+                    "riad:documents/documents@0.2.0": crate::bindings::capabilities::riad::documents::documents,
                     "riad:store/store@0.1.0": crate::bindings::capabilities::riad::store::store,
+                    "riad:kv/kv@0.1.0": crate::bindings::capabilities::riad::kv::kv,
                     "riad:embeddings/embeddings@0.1.0": crate::bindings::capabilities::riad::embeddings::embeddings,
+                    "riad:generation/generation@0.1.0": crate::bindings::capabilities::riad::generation::generation,
+                    "riad:http/http@0.1.0": crate::bindings::capabilities::riad::http::http,
                     "riad:settings/settings@0.1.0": crate::bindings::capabilities::riad::settings::settings,
                     "riad:logging/logging@0.1.0": crate::bindings::capabilities::riad::logging::logging,
                     "riad:model/model@0.1.0": crate::bindings::capabilities::riad::model::model,
-                    "riad:pipeline/types@0.1.0": crate::bindings::capabilities::riad::pipeline::types,
+                    "riad:clock/clock@0.1.0": crate::bindings::capabilities::riad::clock::clock,
+                    "riad:random/random@0.1.0": crate::bindings::capabilities::riad::random::random,
+                    "riad:pipeline/types@0.2.0": crate::bindings::capabilities::riad::pipeline::types,
                 },
+                additional_derives: [PartialEq],
                 pub_export_macro: true,
                 default_bindings_module: $bindings,
                 export_macro_name: $export,
@@ -66,19 +82,25 @@ macro_rules! stage {
 
 stage!(
     retrieval,
-    "riad:plugin/retrieval-plugin@0.1.0",
+    "riad:plugin/retrieval-plugin@0.2.0",
     "riad_sdk::bindings::retrieval",
     "export_retrieval"
 );
 stage!(
     prompting,
-    "riad:plugin/prompting-plugin@0.1.0",
+    "riad:plugin/prompting-plugin@0.2.0",
     "riad_sdk::bindings::prompting",
     "export_prompting"
 );
 stage!(
     postprocessing,
-    "riad:plugin/postprocessing-plugin@0.1.0",
+    "riad:plugin/postprocessing-plugin@0.2.0",
     "riad_sdk::bindings::postprocessing",
     "export_postprocessing"
+);
+stage!(
+    tools,
+    "riad:plugin/tools-plugin@0.2.0",
+    "riad_sdk::bindings::tools",
+    "export_tools"
 );

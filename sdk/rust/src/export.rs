@@ -1,6 +1,6 @@
 //! `export!`: makes a type's stages the exports of the component. Not here: the stages (`stages`).
 
-/// Exports the named stages of a type: `riad_sdk::export!(MyPlugin => retrieval, prompting, postprocessing);`. A component
+/// Exports the named stages of a type: `riad_sdk::export!(MyPlugin => retrieval, prompting, postprocessing, tools);`. A component
 /// exports what is named and nothing else; call it once per component. Elsewhere than on WebAssembly it only checks the
 /// types, so that a plugin's unit tests link.
 #[macro_export]
@@ -42,5 +42,18 @@ macro_rules! __export_stage {
         $crate::bindings::postprocessing::export_postprocessing!(
             $plugin with_types_in $crate::bindings::postprocessing
         );
+    };
+    (tools $plugin:ident) => {
+        impl $crate::bindings::tools::exports::riad::pipeline::tools::Guest for $plugin {
+            fn offer() -> Result<Vec<$crate::Tool>, $crate::StageError> {
+                <$plugin as $crate::Tools>::offer()
+            }
+
+            fn call(name: String, arguments: String) -> Result<String, $crate::StageError> {
+                <$plugin as $crate::Tools>::call(&name, &arguments)
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::tools::export_tools!($plugin with_types_in $crate::bindings::tools);
     };
 }

@@ -29,12 +29,14 @@ mod request;
 pub mod settings;
 mod stages;
 pub mod store;
+pub mod tools;
 
 pub use bindings::capabilities::riad::{
     model::model::Profile,
-    pipeline::types::{Citation, Ending, Message, Prompt, Request, Role, StageError},
+    pipeline::types::{Citation, Ending, FinishReason, Message, Prompt, Request, Role, StageError},
     types::types::{Error, Passage},
 };
+pub use bindings::tools::exports::riad::pipeline::tools::Tool;
 #[doc(hidden)]
 pub use stages::FilterCell;
-pub use stages::{Filter, Postprocessing, Prompting, Retrieval};
+pub use stages::{Filter, Postprocessing, Prompting, Retrieval, Tools};

@@ -1,7 +1,9 @@
 //! The stages as traits, and the cell that lets a filter be an ordinary `&mut self` type.
 //! Not here: the types that they speak of (`bindings`), the macro that exports them (`export`).
 
-use crate::{Ending, Passage, Prompt, Request, StageError, bindings::postprocessing::exports::riad::pipeline};
+use crate::{
+    Ending, FinishReason, Passage, Prompt, Request, StageError, Tool, bindings::postprocessing::exports::riad::pipeline,
+};
 use std::cell::RefCell;
 
 /// From a chat request to passages.
@@ -38,11 +40,27 @@ pub trait Filter: Sized + 'static {
     /// Ends the answer with an error.
     fn push(&mut self, piece: &str) -> Result<String, StageError>;
 
-    /// The output has ended: what was still held back, and the citations.
+    /// The output has ended, for this reason: what was still held back, and the citations.
     ///
     /// # Errors
     /// Ends the answer with an error.
-    fn finish(&mut self) -> Result<Ending, StageError>;
+    fn finish(&mut self, reason: FinishReason) -> Result<Ending, StageError>;
+}
+
+/// Functions that the model may call while it answers. They run in the tenant's room, in the request that the model serves.
+pub trait Tools {
+    /// The tools of this plugin, at most 32. Called once per request.
+    ///
+    /// # Errors
+    /// `InvalidRequest` answers the client with 400, `Failed` with 422.
+    fn offer() -> Result<Vec<Tool>, StageError>;
+
+    /// Runs a tool. `arguments` is a JSON object as the model wrote it, which need not follow the tool's schema:
+    /// [`crate::tools::arguments`] reads it. What is returned goes to the model as text.
+    ///
+    /// # Errors
+    /// `InvalidRequest` goes to the model, which may try again; `Failed` ends the request.
+    fn call(name: &str, arguments: &str) -> Result<String, StageError>;
 }
 
 /// The resource behind `riad:pipeline/postprocessing`. The host serves one call at a time, so that the borrow is free.
@@ -58,7 +76,7 @@ impl<F: Filter> pipeline::postprocessing::GuestFilter for FilterCell<F> {
         self.0.borrow_mut().push(&piece)
     }
 
-    fn finish(&self) -> Result<Ending, StageError> {
-        self.0.borrow_mut().finish()
+    fn finish(&self, reason: FinishReason) -> Result<Ending, StageError> {
+        self.0.borrow_mut().finish(reason)
     }
 }

@@ -21,6 +21,7 @@ guests! {
     ENDLESS_SQL = "endless-sql";
     LOOP = "loop";
     MEMORY_BOMB = "memory-bomb";
+    ORDER_TOOLS = "order-tools";
     RECURSION = "recursion";
     STATEMENT = "statement";
     TRAP_IN_STREAM = "trap-in-stream";

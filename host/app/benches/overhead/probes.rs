@@ -7,10 +7,11 @@ use futures::future::BoxFuture;
 use riad_core::{
     Account, Digest, DocumentId, KeyId, OperatorPass, PlanName, PluginName, Result, Secret, TenantId, TenantPass,
     audit::AuditEntry,
+    chat::{FinishReason, Tool},
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
-    plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest},
+    plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest, ToolOutcome},
     ports::{
         Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
         Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,
@@ -340,8 +341,16 @@ impl PipelineRun for TimedRun {
         self.watch.time(Part::Push, self.run().push(filter, piece)).await
     }
 
-    async fn finish(&self, filter: FilterId) -> Result<Ending> {
-        self.watch.time(Part::Finish, self.run().finish(filter)).await
+    async fn finish(&self, filter: FilterId, reason: FinishReason) -> Result<Ending> {
+        self.watch.time(Part::Finish, self.run().finish(filter, reason)).await
+    }
+
+    async fn offer_tools(&self) -> Result<Vec<Tool>> {
+        self.run().offer_tools().await
+    }
+
+    async fn call_tool(&self, name: &str, arguments: &str) -> Result<ToolOutcome> {
+        self.run().call_tool(name, arguments).await
     }
 
     fn fuel(&self) -> u64 {

@@ -53,7 +53,7 @@ impl FromStr for StageSetting {
         let (name, choice) = text
             .split_once('=')
             .ok_or_else(|| Error::invalid("write STAGE=CHOICE, for example prompting=price-desk"))?;
-        let choice = if choice == "standard" || choice.contains('@') {
+        let choice = if matches!(choice, "standard" | "none") || choice.contains('@') {
             WantedChoice::Exact(choice.parse()?)
         } else {
             WantedChoice::Newest(choice.parse()?)
@@ -69,7 +69,7 @@ pub fn stage(text: &str) -> Result<Stage> {
     Stage::ALL
         .into_iter()
         .find(|stage| stage.as_str() == text)
-        .ok_or_else(|| Error::invalid("a stage is one of retrieval, prompting, postprocessing"))
+        .ok_or_else(|| Error::invalid("a stage is one of retrieval, prompting, postprocessing, tools"))
 }
 
 /// A member at a dotted path and its new value: JSON, or a bare word.

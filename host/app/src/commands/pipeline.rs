@@ -28,6 +28,7 @@ pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Res
                     Stage::Retrieval => &stages.retrieval,
                     Stage::Prompting => &stages.prompting,
                     Stage::Postprocessing => &stages.postprocessing,
+                    Stage::Tools => &stages.tools,
                 };
                 vec![stage.to_string(), choice.to_string()]
             })

@@ -158,7 +158,7 @@ fn adapter(receipt: &Receipt) -> String {
 /// The stages of each component: `prompting, postprocessing: price-desk 0123456789ab`.
 fn served(receipt: &Receipt, plugin: &str) -> Vec<String> {
     let mut by_digest: Vec<(&str, Vec<&str>)> = Vec::new();
-    for stage in Stage::ALL {
+    for stage in Stage::STANDARD {
         let digest = receipt.plugins.get(stage.as_str()).map_or("", String::as_str);
         match by_digest.iter_mut().find(|(known, _)| *known == digest) {
             Some((_, stages)) => stages.push(stage.as_str()),
@@ -169,7 +169,7 @@ fn served(receipt: &Receipt, plugin: &str) -> Vec<String> {
         .into_iter()
         .map(|(digest, stages)| {
             let name = if digest == plugin { PLUGIN } else { "standard" };
-            let stages = if stages.len() == Stage::ALL.len() {
+            let stages = if stages.len() == Stage::STANDARD.len() {
                 "all stages".into()
             } else {
                 stages.join(", ")

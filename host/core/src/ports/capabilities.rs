@@ -4,10 +4,13 @@
 use super::{SettingsStore, SqlStore};
 use crate::{
     DocumentId, Result,
-    document::{DocumentWithText, Metadata, Passage},
+    document::{Document, DocumentWithText, Metadata, Page, Passage},
 };
 use async_trait::async_trait;
 use std::sync::Arc;
+
+/// Documents that a guest may list at once (`wit/riad-documents`).
+pub const DOCUMENTS_LISTED: u32 = 100;
 
 #[async_trait]
 pub trait DocumentReader: Send + Sync {
@@ -16,6 +19,9 @@ pub trait DocumentReader: Send + Sync {
 
     /// `NotFound` if the room has none with the id.
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText>;
+
+    /// In the order of their ids. `InvalidRequest` for a limit of 0 or over [`DOCUMENTS_LISTED`].
+    async fn list(&self, page: &Page) -> Result<Vec<Document>>;
 }
 
 #[async_trait]

@@ -3,8 +3,9 @@
 use super::Capabilities;
 use crate::{
     Account, Digest, Result,
+    chat::{FinishReason, Tool},
     document::Passage,
-    plugin::{Ending, Prompt, Stage, StageRequest},
+    plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,7 +39,8 @@ pub struct PlannedComponent {
     pub source: Arc<dyn ComponentSource>,
 }
 
-/// The component of each stage; every stage has an entry. Stages with the same digest share one instance.
+/// The component of each stage; every stage of [`Stage::STANDARD`] has an entry, the tools have one if the room has any. Stages with the same
+/// digest share one instance.
 #[derive(Clone)]
 pub struct PipelinePlan {
     /// The account that the instances are counted against while they are scarce.
@@ -78,8 +80,16 @@ pub trait PipelineRun: Send + Sync {
     /// Takes a piece of the model's output and returns the text for the client, which may be empty.
     async fn push(&self, filter: FilterId, piece: &str) -> Result<String>;
 
-    /// Tells the filter that the model's output has ended.
-    async fn finish(&self, filter: FilterId) -> Result<Ending>;
+    /// Tells the filter that the model's output has ended, and why.
+    async fn finish(&self, filter: FilterId, reason: FinishReason) -> Result<Ending>;
+
+    /// The tools that the model may be offered: at most [`crate::plugin::TOOLS_OFFERED`], with names as functions have them, all different, and a
+    /// JSON object as the schema of their arguments. Only for a plan with [`Stage::Tools`].
+    async fn offer_tools(&self) -> Result<Vec<Tool>>;
+
+    /// Runs a tool of the plugin's. `arguments` is a JSON object. A guest that refuses the call is an outcome; one that fails is
+    /// `PluginFailed`.
+    async fn call_tool(&self, name: &str, arguments: &str) -> Result<ToolOutcome>;
 
     /// Fuel used by the guests so far.
     fn fuel(&self) -> u64;

@@ -3,12 +3,24 @@
 use crate::{
     bindings::{
         Passage, WitError,
-        documents::documents::{Document, Host},
+        documents::documents::{Document, Host, Summary},
     },
     convert, errors,
     state::GuestState,
 };
-use riad_core::json::VALUES_MAX;
+use riad_core::{document::Page, json::VALUES_MAX};
+use wasmtime::component::Linker;
+
+/// Links 0.1.0, which has the same functions but `list-documents`: types are compared by their shape.
+pub(crate) fn link_0_1(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    let mut instance = linker.instance("riad:documents/documents@0.1.0")?;
+    instance.func_wrap_async("search", |mut store, (query, limit, filter): (String, u32, String)| {
+        Box::new(async move { Ok((Host::search(store.data_mut(), query, limit, filter).await?,)) })
+    })?;
+    instance.func_wrap_async("get", |mut store, (id,): (String,)| {
+        Box::new(async move { Ok((Host::get(store.data_mut(), id).await?,)) })
+    })
+}
 
 impl Host for GuestState {
     async fn search(
@@ -44,5 +56,31 @@ impl Host for GuestState {
                 metadata: convert::json(&found.document.metadata),
             })
             .map_err(|error| errors::to_wit(&error)))
+    }
+    async fn list_documents(
+        &mut self,
+        after: Option<String>,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<Summary>, WitError>> {
+        let _pause = self.begin_host_call()?;
+        let Ok(after) = after.map(|id| id.parse()).transpose() else {
+            return Ok(Err(WitError::InvalidArgument(
+                "`after` must be the id of a document".into(),
+            )));
+        };
+        let found = self.capabilities.documents.list(&Page { after, limit }).await;
+        Ok(found
+            .map(|documents| documents.into_iter().map(summary).collect())
+            .map_err(|error| errors::to_wit(&error)))
+    }
+}
+
+fn summary(document: riad_core::document::Document) -> Summary {
+    Summary {
+        id: document.id.to_string(),
+        title: document.title,
+        metadata: convert::json(&document.metadata),
+        bytes: document.bytes,
+        chunks: document.chunks,
     }
 }

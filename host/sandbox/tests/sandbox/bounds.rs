@@ -8,6 +8,7 @@ use crate::{
 };
 use riad_core::{
     Error, ErrorKind, Result,
+    chat::FinishReason,
     plugin::Prompt,
     ports::{LogLevel, PipelineRun},
 };
@@ -43,7 +44,7 @@ async fn used_fuel_grows_with_the_work_and_is_reproducible() {
         fuel.push(run.fuel());
         run.push(filter, &"a".repeat(10_000)).await.unwrap();
         fuel.push(run.fuel());
-        run.finish(filter).await.unwrap();
+        run.finish(filter, FinishReason::Stop).await.unwrap();
         fuel.push(run.fuel());
         assert!(fuel.is_sorted_by(|before, after| before < after), "{fuel:?}");
         all.push(fuel);

@@ -50,6 +50,11 @@ pub fn guest(name: &str) -> Component {
     committed(&format!("tests/guests/{name}.wasm"))
 }
 
+/// One of those that were built against 0.1.0 of the contracts.
+pub fn released(name: &str) -> Component {
+    committed(&format!("tests/guests/released-0.1/{name}.wasm"))
+}
+
 /// One of `plugins`.
 pub fn plugin(name: &str) -> Component {
     committed(&format!("plugins/{name}/{name}.wasm"))
@@ -115,6 +120,13 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
         weight: 1,
         stages: stages.into(),
     }
+}
+
+/// The component for the tools, `echo` for the rest.
+pub fn with_tools(component: &Component) -> PipelinePlan {
+    let mut plan = plan_of(&guest("echo"));
+    plan.stages.insert(Stage::Tools, component.planned());
+    plan
 }
 
 /// The same plan for another account.

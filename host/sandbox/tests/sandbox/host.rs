@@ -4,7 +4,7 @@
 use crate::room::Room;
 use riad_core::{
     Limits, Result,
-    chat::Message,
+    chat::{FinishReason, Message},
     document::Passage,
     plugin::{Citation, Prompt, StageRequest},
     ports::{PipelinePlan, PipelineRun, Sandbox},
@@ -116,7 +116,7 @@ pub async fn answer(run: &dyn PipelineRun, request: &StageRequest, output: &[&st
     for piece in output {
         pieces.push(run.push(filter, piece).await?);
     }
-    let ending = run.finish(filter).await?;
+    let ending = run.finish(filter, FinishReason::Stop).await?;
     pieces.push(ending.text);
     Ok(Answer {
         passages: prompt.passages.clone(),

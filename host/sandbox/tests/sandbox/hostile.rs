@@ -8,6 +8,7 @@ use crate::{
 };
 use riad_core::{
     Error, ErrorKind, Limits, Result,
+    chat::FinishReason,
     plugin::Prompt,
     ports::{LogLevel, PipelinePlan, Sandbox},
 };
@@ -196,7 +197,7 @@ async fn a_trap_in_a_stream_lets_through_what_came_before_it() {
     assert_eq!(room.log(), [(LogLevel::Error, error.message().to_owned())]);
     // Its memory may be in any state: nothing of it is used again.
     for error in [
-        run.finish(filter).await.unwrap_err(),
+        run.finish(filter, FinishReason::Stop).await.unwrap_err(),
         run.push(other, "x").await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::PluginFailed);

@@ -20,4 +20,6 @@ mod instances;
 mod pipeline;
 mod room;
 mod shared_compiler;
+mod tools;
 mod uploads;
+mod versions;

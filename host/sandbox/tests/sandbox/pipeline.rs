@@ -7,7 +7,7 @@ use crate::{
 };
 use riad_core::{
     ErrorKind,
-    chat::{Message, Role},
+    chat::{FinishReason, Message, Role},
     plugin::{Citation, Stage},
     ports::{LogLevel, Sandbox},
 };
@@ -151,10 +151,10 @@ async fn each_choice_has_a_filter_of_its_own() {
     assert_eq!(run.push(one, "bob@exam").await.unwrap(), "");
     assert_eq!(run.push(other, "nobody ").await.unwrap(), "nobody ");
     assert_eq!(run.push(one, "ple.com ").await.unwrap(), "[redacted e-mail] ");
-    assert_eq!(run.finish(one).await.unwrap().text, "");
+    assert_eq!(run.finish(one, FinishReason::Stop).await.unwrap().text, "");
     assert_eq!(run.push(other, "at all ").await.unwrap(), "at all ");
     assert_eq!(run.push(one, "late").await.unwrap_err().kind(), ErrorKind::Internal);
-    run.finish(other).await.unwrap();
+    run.finish(other, FinishReason::Stop).await.unwrap();
 }
 
 #[tokio::test]

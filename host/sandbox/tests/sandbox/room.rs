@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, ErrorKind, Result,
-    document::{Document, DocumentWithText, Metadata, Passage},
+    document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
         Capabilities, DocumentReader, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue, TenantLog, TextEmbedder,
         TokenCounter,
@@ -179,6 +179,12 @@ impl DocumentReader for State {
             .find(|found| found.document.id == *id)
             .cloned()
             .ok_or_else(|| Error::not_found("there is no such document"))
+    }
+
+    async fn list(&self, page: &Page) -> Result<Vec<Document>> {
+        let documents = self.documents.iter().map(|found| found.document.clone());
+        let after = documents.filter(|found| page.after.as_ref().is_none_or(|after| found.id > *after));
+        Ok(after.take(page.limit as usize).collect())
     }
 }
 

@@ -37,6 +37,7 @@ async fn the_committed_components_are_taken_with_their_stages() {
     takes(&host, &plugin("standard"), &[Retrieval, Prompting, Postprocessing]).await;
     takes(&host, &plugin("price-desk"), &[Prompting, Postprocessing]).await;
     takes(&host, &guest("echo"), &[Retrieval, Prompting, Postprocessing]).await;
+    takes(&host, &guest("order-tools"), &[Stage::Tools]).await;
     for name in ["big-output", "endless-sql", "loop", "memory-bomb", "recursion", "spy"] {
         takes(&host, &guest(name), &[Prompting]).await;
     }
@@ -65,7 +66,7 @@ async fn what_is_no_component_is_refused() {
         says(&host, &Component::of(bytes), &[words]).await;
     }
     // And the sandbox goes on.
-    takes(&host, &guest("echo"), &Stage::ALL).await;
+    takes(&host, &guest("echo"), &Stage::STANDARD).await;
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn compiled_code_is_no_component() {
 #[tokio::test]
 async fn a_component_without_a_stage_is_refused() {
     let host = Host::new();
-    let all = "riad:pipeline/retrieval@0.1.0, riad:pipeline/prompting@0.1.0, riad:pipeline/postprocessing@0.1.0";
+    let all = "riad:pipeline/retrieval@0.2.0, riad:pipeline/prompting@0.2.0, riad:pipeline/postprocessing@0.2.0, riad:pipeline/tools@0.2.0";
     for wat in [
         "(component)",
         r#"(component (instance $i) (export "riad:pipeline/baking@0.1.0" (instance $i)))"#,
@@ -97,10 +98,10 @@ async fn a_component_without_a_stage_is_refused() {
 #[tokio::test]
 async fn a_stage_of_another_version_is_refused() {
     let host = Host::new();
-    for version in ["0.2.0", "0.1.1", "1.0.0"] {
+    for version in ["0.3.0", "0.1.1", "1.0.0"] {
         let name = format!("riad:pipeline/retrieval@{version}");
         let wat = format!(r#"(component (instance $i) (export "{name}" (instance $i)))"#);
-        says(&host, &text(&wat), &[&name, "supports are: 0.1.0"]).await;
+        says(&host, &text(&wat), &[&name, "supports are: 0.2.0, 0.1.0"]).await;
     }
 }
 
@@ -114,7 +115,7 @@ async fn a_stage_of_another_type_is_refused() {
                 (core instance $m (instantiate $m))
                 (func $f (param "n" u64) (canon lift (core func $m "f")))
                 (instance $i {exports})
-                (export "riad:pipeline/{name}@0.1.0" (instance $i)))"#
+                (export "riad:pipeline/{name}@0.2.0" (instance $i)))"#
         );
         text(&wat)
     };
@@ -122,16 +123,21 @@ async fn a_stage_of_another_type_is_refused() {
         ("retrieval", "retrieve"),
         ("prompting", "build-prompt"),
         ("postprocessing", "[constructor]filter"),
+        ("tools", "offer"),
     ] {
         let words = format!("without the function `{function}`");
         says(
             &host,
             &stage(name, ""),
-            &[&format!("riad:pipeline/{name}@0.1.0"), &words],
+            &[&format!("riad:pipeline/{name}@0.2.0"), &words],
         )
         .await;
     }
-    for (name, function) in [("retrieval", "retrieve"), ("prompting", "build-prompt")] {
+    for (name, function) in [
+        ("retrieval", "retrieve"),
+        ("prompting", "build-prompt"),
+        ("tools", "offer"),
+    ] {
         let export = format!(r#"(export "{function}" (func $f))"#);
         says(
             &host,
@@ -175,12 +181,12 @@ async fn an_import_that_is_not_granted_is_refused() {
         (r#""host-call" (func)"#, "`host-call`, which is not granted"),
         (r#""riad:documents/admin@0.1.0" (instance)"#, "which is not granted"),
         (
-            r#""riad:documents/documents@0.2.0" (instance)"#,
-            "has that interface at version 0.1.0",
+            r#""riad:documents/documents@0.3.0" (instance)"#,
+            "has that interface at version 0.2.0 and 0.1.0",
         ),
         (
             r#""riad:documents/documents" (instance)"#,
-            "has that interface at version 0.1.0",
+            "has that interface at version 0.2.0 and 0.1.0",
         ),
         (
             r#""riad:store/store@0.1.0" (instance (export "drop-everything" (func)))"#,

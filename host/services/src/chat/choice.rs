@@ -80,7 +80,7 @@ pub(super) async fn follow(
         Some(filter) => {
             let finishing = prepared
                 .run
-                .finish(filter)
+                .finish(filter, end.finish)
                 .instrument(info_span!(target: "riad_services", "postprocess"));
             let ending = meter.record_result(finishing.await)?;
             send_text(events, number, ending.text, Vec::new())?;

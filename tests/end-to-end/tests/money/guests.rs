@@ -6,8 +6,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
+    chat::{FinishReason, Tool},
     document::{Metadata, Passage},
-    plugin::{Ending, Prompt, Stage, StageRequest},
+    plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
     ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
     price::Usage,
 };
@@ -118,11 +119,21 @@ impl PipelineRun for Run {
         Ok(piece.to_owned())
     }
 
-    async fn finish(&self, _: FilterId) -> Result<Ending> {
+    async fn finish(&self, _: FilterId, _: FinishReason) -> Result<Ending> {
         if self.call() == Some(Guest::TrapsInFinish) {
             return Err(trap());
         }
         Ok(Ending::default())
+    }
+
+    async fn offer_tools(&self) -> Result<Vec<Tool>> {
+        self.call();
+        Ok(Vec::new())
+    }
+
+    async fn call_tool(&self, name: &str, _: &str) -> Result<ToolOutcome> {
+        self.call();
+        Ok(ToolOutcome::Refused(format!("there is no tool {name}")))
     }
 
     fn fuel(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! All stages, each doing nothing: no passage, the messages as they are, the answer as it is.
 
-use riad_sdk::{Ending, Filter, Passage, Postprocessing, Prompt, Prompting, Request, Retrieval, StageError};
+use riad_sdk::{
+    Ending, Filter, FinishReason, Passage, Postprocessing, Prompt, Prompting, Request, Retrieval, StageError,
+};
 
 pub struct Echo;
 
@@ -34,7 +36,7 @@ impl Filter for Identity {
         Ok(piece.to_string())
     }
 
-    fn finish(&mut self) -> Result<Ending, StageError> {
+    fn finish(&mut self, _reason: FinishReason) -> Result<Ending, StageError> {
         Ok(Ending {
             text: String::new(),
             citations: Vec::new(),

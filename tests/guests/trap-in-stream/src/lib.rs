@@ -1,6 +1,6 @@
 //! Postprocessing that lets the first piece of the answer through and traps at the second.
 
-use riad_sdk::{Ending, Filter, Postprocessing, Prompt, Request, StageError};
+use riad_sdk::{Ending, Filter, FinishReason, Postprocessing, Prompt, Request, StageError};
 
 pub struct TrapInStream;
 
@@ -23,7 +23,7 @@ impl Filter for Trap {
         Ok(piece.to_string())
     }
 
-    fn finish(&mut self) -> Result<Ending, StageError> {
+    fn finish(&mut self, _reason: FinishReason) -> Result<Ending, StageError> {
         Ok(Ending {
             text: String::new(),
             citations: Vec::new(),
