@@ -12,6 +12,7 @@ pub mod clock;
 pub mod document;
 pub mod error;
 pub mod grants;
+pub mod http_grants;
 pub mod ids;
 pub mod json;
 mod key_hash;

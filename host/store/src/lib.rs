@@ -19,6 +19,7 @@ mod index;
 mod key_cache;
 mod key_store;
 mod key_uses;
+mod kv;
 mod ledger;
 mod metadata;
 mod names;
