@@ -64,7 +64,7 @@ run riad plugin deploy
 chat_has "$before"
 
 printf '\n$ riad plugin dev &\n'
-riad plugin dev >"$log" 2>&1 &
+"$RIAD" plugin dev >"$log" 2>&1 &
 dev=$!
 trap 'kill "$dev" 2>/dev/null || true' EXIT
 deployed 1

@@ -50,7 +50,8 @@ pub fn write_sdk(language: Language, folder: &Path) -> Result<()> {
     let support = folder.join(SUPPORT);
     let own = sdk(language);
     let wanted = || {
-        let sdk = files(&own).filter(|(path, _)| !path.starts_with("template/"));
+        let is_used = |path: &str| !path.starts_with("template/") && !path.starts_with("tests/");
+        let sdk = files(&own).filter(|(path, _)| is_used(path));
         let sdk = sdk.map(|(path, content)| (format!("{own}/{path}"), content));
         sdk.chain(files("wit").map(|(path, content)| (format!("wit/{path}"), content)))
     };
@@ -104,10 +105,14 @@ mod tests {
             write_template(language, &name, folder.path()).unwrap();
             let manifest = project::read_manifest(folder.path()).unwrap();
             assert_eq!((&manifest.name, manifest.language), (&name, language));
-            for file in ["README.md", ".gitignore"] {
+            for file in ["README.md", "riad.toml", "tests/answers.json"] {
                 let text = fs::read_to_string(folder.path().join(file)).unwrap();
-                assert!(!text.contains("{{"), "{language}: {text}");
+                assert!(
+                    text.contains("price-desk") && !text.contains("{{"),
+                    "{language}: {text}"
+                );
             }
+            assert!(folder.path().join(".gitignore").is_file());
         }
     }
 }

@@ -82,7 +82,8 @@ impl Component {
     /// # Errors
     /// `InvalidRequest` says what to change in `riad.toml` or in the source.
     pub fn check(&self, manifest: &Manifest) -> Result<()> {
-        if let Some(more) = self.capabilities().difference(&manifest.capabilities).next() {
+        let more = self.capabilities();
+        if let Some(more) = more.iter().find(|capability| !may_import(manifest, **capability)) {
             return Err(Error::invalid(format!(
                 "the component imports {}, which {} does not name; add \"{more}\" to `capabilities`",
                 more.interface(),
@@ -104,6 +105,12 @@ impl Component {
             ))),
         }
     }
+}
+
+/// Requests have a type of `riad:model`, so that the tools of some languages import that interface with every stage that reads one.
+fn may_import(manifest: &Manifest, capability: Capability) -> bool {
+    let reads_requests = Stage::STANDARD.iter().any(|stage| manifest.stages.contains(stage));
+    manifest.capabilities.contains(&capability) || (capability == Capability::Model && reads_requests)
 }
 
 #[cfg(test)]
@@ -152,7 +159,7 @@ mod tests {
             &["riad:pipeline/retrieval@0.2.0"],
         )
         .unwrap();
-        check(&[], &["riad:pipeline/retrieval@0.2.0"]).unwrap();
+        check(&["riad:model/model@0.1.0"], &["riad:pipeline/retrieval@0.2.0"]).unwrap();
         let error = check(&["riad:kv/kv@0.1.0"], &["riad:pipeline/retrieval@0.2.0"]).unwrap_err();
         assert!(error.ends_with("add \"kv\" to `capabilities`"), "{error}");
         let error = check(&[], &["riad:pipeline/prompting@0.2.0"]).unwrap_err();
