@@ -200,22 +200,12 @@ impl PluginGrants {
         is_named && (capability != Capability::Http || !self.http_hosts.is_empty())
     }
 
-    /// # Errors
-    /// `Forbidden` names the capability that is missing, and the key with which the operator grants it.
-    pub fn require(&self, used: &BTreeSet<Capability>) -> Result<()> {
-        let Some(missing) = used.iter().copied().find(|capability| !self.allows(*capability)) else {
-            return Ok(());
-        };
-        let key = match missing {
-            Capability::Http if self.http_hosts.is_empty() => "plugins.http_hosts",
-            _ => "plugins.capabilities",
-        };
-        Err(Error::new(
-            ErrorKind::Forbidden,
-            format!(
-                "the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"
-            ),
-        ))
+    #[must_use]
+    pub fn granted(&self) -> BTreeSet<Capability> {
+        Capability::ALL
+            .into_iter()
+            .filter(|capability| self.allows(*capability))
+            .collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -227,6 +217,24 @@ impl PluginGrants {
         }
         Ok(())
     }
+}
+
+/// # Errors
+/// `Forbidden` names the first capability that is used and not granted, and the key with which the operator grants it.
+pub fn check_granted(granted: &BTreeSet<Capability>, used: &BTreeSet<Capability>) -> Result<()> {
+    let Some(missing) = used.difference(granted).next() else {
+        return Ok(());
+    };
+    let key = match missing {
+        Capability::Http => "plugins.http_hosts, and plugins.capabilities if that is set",
+        _ => "plugins.capabilities",
+    };
+    Err(Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"
+        ),
+    ))
 }
 
 impl TenantLimits {

@@ -66,7 +66,9 @@ pub(crate) fn check(
         versions::check_import(name)?;
         // One without functions is imported for its types: those of a stage name some of `riad:model`.
         if let ComponentItem::ComponentInstance(instance) = import.ty
-            && instance.exports(engine).any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+            && instance
+                .exports(engine)
+                .any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
         {
             capabilities.extend(Capability::of_interface(name));
         }

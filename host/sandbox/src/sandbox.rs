@@ -17,6 +17,7 @@ use riad_admission::Workers;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result, manifest,
     plugin::Stage,
+    policy,
     ports::{Capabilities, ComponentInfo, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -130,7 +131,7 @@ impl Sandbox for WasmSandbox {
             let checked = self.load(plan.account, *stage, planned).await?;
             // It may have been granted when it was uploaded.
             if !self.loader.is_own(&checked.digest) {
-                plan.grants.require(&checked.capabilities)?;
+                policy::check_granted(&plan.granted, &checked.capabilities)?;
             }
             let known = components.iter().position(|(known, _)| known.digest == checked.digest);
             let index = known.unwrap_or_else(|| {

@@ -6,6 +6,7 @@ use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     plugin::PluginVersion,
+    policy,
 };
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl PluginService {
         self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
-        pass.policy().plugins.require(&info.capabilities)?;
+        policy::check_granted(&pass.policy().plugins.granted(), &info.capabilities)?;
         let version = PluginVersion {
             name: name.clone(),
             version: info.digest,

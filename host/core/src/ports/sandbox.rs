@@ -7,7 +7,6 @@ use crate::{
     document::Passage,
     manifest::{Capability, Manifest},
     plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
-    policy::PluginGrants,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,7 +58,7 @@ pub struct PipelinePlan {
     pub weight: u32,
     pub stages: BTreeMap<Stage, PlannedComponent>,
     /// What the tenant's components may import. The server's own may import everything.
-    pub grants: PluginGrants,
+    pub granted: BTreeSet<Capability>,
 }
 
 impl PipelinePlan {

@@ -8,8 +8,8 @@ use crate::{
 };
 use riad_core::{
     Account, ErrorKind, Result,
+    manifest::Capability,
     plugin::Stage,
-    policy::PluginGrants,
     ports::{PipelinePlan, PlannedComponent, Sandbox},
 };
 use std::{
@@ -22,7 +22,7 @@ fn all(planned: &PlannedComponent) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
-        grants: PluginGrants::default(),
+        granted: Capability::ALL.into(),
         stages: Stage::STANDARD.map(|stage| (stage, planned.clone())).into(),
     }
 }

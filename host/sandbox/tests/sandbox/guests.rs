@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use riad_core::{
     Account, Digest,
+    manifest::Capability,
     plugin::{Stage, StageRequest},
-    policy::PluginGrants,
     ports::{PipelinePlan, PlannedComponent},
 };
 use std::{fs, path::Path, sync::Arc};
@@ -119,7 +119,7 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
-        grants: PluginGrants::default(),
+        granted: Capability::ALL.into(),
         stages: stages.into(),
     }
 }
@@ -136,7 +136,7 @@ pub fn of(account: u64, plan: &PipelinePlan) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(account),
         weight: plan.weight,
-        grants: PluginGrants::default(),
+        granted: Capability::ALL.into(),
         stages: plan.stages.clone(),
     }
 }

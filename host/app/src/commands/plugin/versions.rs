@@ -180,6 +180,7 @@ mod tests {
             name: "desk".into(),
             version: Digest::of(&[byte]).to_string(),
             stages: vec!["retrieval".into()],
+            manifest: None,
             bytes: 1,
             created: u64::from(byte),
         }

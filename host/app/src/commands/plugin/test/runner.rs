@@ -93,6 +93,7 @@ impl Runner {
                 account: Account::new(1),
                 weight: 1,
                 stages: plan,
+                granted: project.manifest.capabilities.clone(),
             },
         })
     }
