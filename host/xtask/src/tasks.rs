@@ -11,3 +11,4 @@ pub mod schemathesis;
 mod server;
 pub mod test;
 pub mod tidy;
+pub mod wit;
