@@ -31,4 +31,5 @@ pub mod search;
 mod strings;
 pub mod tenants;
 pub mod tokens;
+pub mod tools;
 pub mod usage;

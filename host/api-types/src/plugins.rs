@@ -1,7 +1,8 @@
 //! `/v1/plugins`. An upload's body is the component itself.
 
-use riad_core::plugin::PluginVersion;
+use riad_core::{manifest::Manifest, plugin::PluginVersion};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
@@ -21,8 +22,28 @@ pub struct Plugin {
     pub version: String,
     /// The stages that it can serve.
     pub stages: Vec<Cow<'static, str>>,
+    /// What the author says of it; a component that was built without one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<PluginManifest>,
     pub bytes: u64,
     pub created: u64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct PluginManifest {
+    /// The plugin's own name, under which it need not be uploaded.
+    pub name: String,
+    /// The author's own count.
+    #[schema(example = "1.0.0")]
+    pub version: String,
+    #[schema(example = "rust")]
+    pub language: Cow<'static, str>,
+    /// What it may import.
+    pub capabilities: Vec<Cow<'static, str>>,
+    /// JSON Schema of the settings that it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub configuration: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -41,8 +62,22 @@ impl From<PluginVersion> for Plugin {
             name: version.name.into(),
             version: version.version.into(),
             stages: stages.map(Cow::Borrowed).collect(),
+            manifest: version.manifest.map(PluginManifest::from),
             bytes: version.bytes,
             created: version.created,
+        }
+    }
+}
+
+impl From<Manifest> for PluginManifest {
+    fn from(manifest: Manifest) -> Self {
+        let capabilities = manifest.capabilities.into_iter().map(|capability| capability.as_str());
+        Self {
+            name: manifest.name.into(),
+            version: manifest.version.to_string(),
+            language: manifest.language.as_str().into(),
+            capabilities: capabilities.map(Cow::Borrowed).collect(),
+            configuration: manifest.configuration,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use riad_core::{
     TenantId,
-    policy::{Budget, TenantLimits},
+    policy::{Budget, PluginGrants, TenantLimits},
     tenant,
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -57,6 +57,11 @@ pub struct PolicyPatch {
     #[schema(value_type = Option<Object>, example = json!({"requests_per_minute": 600, "service_tier": "priority"}))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub limits: Option<Value>,
+    /// What plugins reach: `capabilities`, a list (null: all), and `http_hosts`, the hosts to which they may send requests (`api.acme.com`,
+    /// `*.acme.com`, with a port `api.acme.com:8443`, without TLS `http://api.acme.com`).
+    #[schema(value_type = Option<Object>, example = json!({"http_hosts": ["api.acme.com"]}))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Value>,
     /// Unknown members, which the server refuses by name.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -79,6 +84,7 @@ impl PolicyPatch {
             ("prefix_cache", self.prefix_cache),
             ("budget", self.budget),
             ("limits", self.limits),
+            ("plugins", self.plugins),
         ];
         for (name, value) in named {
             if let Some(value) = value {
@@ -111,6 +117,8 @@ pub struct Tenant {
     pub budget: Budget,
     #[schema(value_type = Object)]
     pub limits: TenantLimits,
+    #[schema(value_type = Object)]
+    pub plugins: PluginGrants,
 }
 
 /// A tenant with its first key, which is shown this once.
@@ -143,6 +151,7 @@ impl From<tenant::Tenant> for Tenant {
             prefix_cache: tenant.policy.prefix_cache,
             budget: tenant.policy.budget,
             limits: tenant.policy.limits,
+            plugins: tenant.policy.plugins,
         }
     }
 }

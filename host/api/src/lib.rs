@@ -46,6 +46,7 @@ mod state;
 mod tasks;
 mod tenants;
 mod tokens;
+mod tools;
 mod unsupported;
 mod uploads;
 mod usage;

@@ -15,7 +15,7 @@ use crate::{
     responses, rollups, scale, search, settings,
     state::AppState,
     tasks::Tasks,
-    tenants, tokens,
+    tenants, tokens, tools,
     uploads::UploadLimiter,
     usage,
 };
@@ -173,6 +173,11 @@ fn routes(limits: &Limits) -> Vec<Route> {
         route(routes!(documents::get_document, documents::delete_document), &[Tenant]),
         // A search changes nothing: there is nothing to run once.
         route(routes!(search::search), &[Tenant, RateHeaders]),
+        route(routes!(tools::list_tools), &[Tenant, RateHeaders]),
+        route(
+            routes!(tools::call_tool),
+            &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+        ),
         route(routes!(plugins::put_plugin), &[Tenant, plugin_body, artifact_permit]),
         route(routes!(plugins::list_plugins), &[Tenant]),
         route(routes!(plugins::delete_plugin), &[Tenant]),

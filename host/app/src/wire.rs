@@ -13,7 +13,7 @@ use riad_core::{
     ports::{ChatEngine, Embedder, Scheduler, Tokens},
 };
 use riad_engine::{EngineConfig, StaticEmbedder};
-use riad_outbound::{HttpWebhooks, IdentityConfig, IdentityTokens};
+use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Dependencies, FairQueue, FifoQueue, Services, accrual};
 use riad_store::Store;
@@ -90,6 +90,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         engine,
         embedder,
         sandbox: Arc::new(sandbox),
+        http: Arc::new(GuestHttp::new(&config.limits)),
         telemetry: Arc::new(Metrics::new(MetricsConfig {
             tenant_label: config.telemetry.tenant_label,
             max_tenants: config.telemetry.max_tenants,

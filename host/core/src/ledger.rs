@@ -13,6 +13,8 @@ pub enum Kind {
     /// Embedding the chunks of a document that was added.
     Document,
     Search,
+    /// Tools of the room's plugin that the client asked for.
+    Tool,
     /// A room's bytes on disk over time.
     Storage,
     /// Adapters in the engine's memory over time.
@@ -75,6 +77,7 @@ words!(Kind {
     Embedding = "embedding",
     Document = "document",
     Search = "search",
+    Tool = "tool",
     Storage = "storage",
     Residency = "residency",
 });

@@ -18,6 +18,7 @@ pub mod json;
 mod key_hash;
 pub mod ledger;
 pub mod limits;
+pub mod manifest;
 mod model_name;
 pub mod pass;
 pub mod plugin;

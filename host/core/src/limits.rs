@@ -44,8 +44,8 @@ macro_rules! limits {
 limits! {
     /// Connections that are open at the same time. For more, the one that is idle for the longest is closed; if none is, more wait.
     connections: u32 = 4096, 1;
-    /// Connections from one address, of IPv6 from one /64 network. For more, its idle ones are closed; if none is, more are refused. A proxy
-    /// in front of this server is one address: raise it to limits.connections then.
+    /// Connections from one address, of IPv6 from one /64 network. For more, its idle ones are closed (without a key, those that are idle for
+    /// a second); if none is, more are refused. A proxy in front of this server is one address: raise it to limits.connections then.
     connections_per_address: u32 = 1024, 1;
     /// Bytes of a request's head.
     header_bytes: u64 = 64 << 10, 8192;
@@ -121,6 +121,8 @@ limits! {
     guest_generations: u32 = 8, 0;
     /// Tokens of the answer of one of them.
     guest_generation_tokens: u32 = 1024, 1;
+    /// Times that the model may go on from what a room's own tools answered. The answer after the last is made without tools.
+    tool_rounds: u32 = 8, 1;
     /// Bytes that a request's guests may log.
     guest_log_bytes: u64 = 64 << 10, 256;
     /// Bytes of stack of a guest.

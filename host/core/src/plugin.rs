@@ -1,6 +1,8 @@
 //! Stages, plugin versions, a room's pipeline, and the values that pass between stages.
 
-use crate::{Digest, Error, PluginName, Result, chat::Message, document::Passage, profile::ModelProfile};
+use crate::{
+    Digest, Error, PluginName, Result, chat::Message, document::Passage, manifest::Manifest, profile::ModelProfile,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -36,11 +38,13 @@ impl fmt::Display for Stage {
 }
 
 /// An uploaded component: its digest is its version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PluginVersion {
     pub name: PluginName,
     pub version: Digest,
     pub stages: Vec<Stage>,
+    /// `None` for a component that was built without one.
+    pub manifest: Option<Manifest>,
     pub bytes: u64,
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,

@@ -1,12 +1,14 @@
-//! What the operator lets a tenant use: plan, weight, prefix cache, budget, limits. Not here: what was used (`ledger`), and enforcing it
+//! What the operator lets a tenant use: plan, weight, prefix cache, budget, limits, what plugins reach. Not here: what was used (`ledger`), and enforcing it
 //! (`services`).
 
-use crate::{Error, PlanName, Result};
+use crate::{Error, ErrorKind, HttpHost, PlanName, Result, manifest::Capability};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const WEIGHT_MAX: u32 = 1000;
 const WEBHOOK_BYTES: usize = 2048;
+const HTTP_HOSTS_MAX: usize = 64;
 
 /// Absent members of budget and limits are not limited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,7 @@ pub struct Policy {
     pub prefix_cache: bool,
     pub budget: Budget,
     pub limits: TenantLimits,
+    pub plugins: PluginGrants,
 }
 
 impl Default for Policy {
@@ -30,8 +33,20 @@ impl Default for Policy {
             prefix_cache: true,
             budget: Budget::default(),
             limits: TenantLimits::default(),
+            plugins: PluginGrants::default(),
         }
     }
+}
+
+/// What the tenant's plugins may reach. A plugin has of it what its manifest names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginGrants {
+    /// Absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<BTreeSet<Capability>>,
+    /// Hosts that plugins may send HTTP requests to, as [`HttpHost`] reads them. Without one, `http` is not granted.
+    pub http_hosts: Vec<HttpHost>,
 }
 
 /// What a tenant or a key may spend. Days and months are UTC. Tokens are prompt, completion and embedded tokens together.
@@ -137,7 +152,8 @@ impl Policy {
             return Err(Error::invalid(format!("weight must be 1 to {WEIGHT_MAX}")).with_param("weight"));
         }
         self.budget.check()?;
-        self.limits.check()
+        self.limits.check()?;
+        self.plugins.check()
     }
 }
 
@@ -172,6 +188,53 @@ impl Budget {
         }
         Ok(())
     }
+}
+
+impl PluginGrants {
+    #[must_use]
+    pub fn allows(&self, capability: Capability) -> bool {
+        let is_named = self
+            .capabilities
+            .as_ref()
+            .is_none_or(|granted| granted.contains(&capability));
+        is_named && (capability != Capability::Http || !self.http_hosts.is_empty())
+    }
+
+    #[must_use]
+    pub fn granted(&self) -> BTreeSet<Capability> {
+        Capability::ALL
+            .into_iter()
+            .filter(|capability| self.allows(*capability))
+            .collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.http_hosts.len() > HTTP_HOSTS_MAX {
+            return Err(
+                Error::invalid(format!("a tenant may have up to {HTTP_HOSTS_MAX} hosts"))
+                    .with_param("plugins.http_hosts"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// `Forbidden` names the first capability that is used and not granted, and the key with which the operator grants it.
+pub fn check_granted(granted: &BTreeSet<Capability>, used: &BTreeSet<Capability>) -> Result<()> {
+    let Some(missing) = used.difference(granted).next() else {
+        return Ok(());
+    };
+    let key = match missing {
+        Capability::Http => "plugins.http_hosts, and plugins.capabilities if that is set",
+        _ => "plugins.capabilities",
+    };
+    Err(Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"
+        ),
+    ))
 }
 
 impl TenantLimits {

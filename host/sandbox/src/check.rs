@@ -7,8 +7,12 @@ use crate::{
     state::GuestState,
     versions::{self, StageVersion},
 };
-use riad_core::{Digest, Error, Limits, Result, plugin::Stage};
-use std::collections::BTreeMap;
+use riad_core::{
+    Digest, Error, Limits, Result,
+    manifest::{Capability, FILE, Manifest},
+    plugin::Stage,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use wasmtime::{
     Engine,
     component::{
@@ -21,6 +25,7 @@ use wasmtime::{
 pub(crate) struct CheckedComponent {
     pub(crate) digest: Digest,
     pub(crate) stages: Vec<Stage>,
+    pub(crate) capabilities: BTreeSet<Capability>,
     pub(crate) instance: InstancePre<GuestState>,
     pub(crate) indices: StageIndices,
 }
@@ -56,8 +61,17 @@ pub(crate) fn check(
 ) -> Result<CheckedComponent> {
     let engine = linker.engine();
     let ty = component.component_type();
-    for (name, _) in ty.imports(engine) {
+    let mut capabilities = BTreeSet::new();
+    for (name, import) in ty.imports(engine) {
         versions::check_import(name)?;
+        // One without functions is imported for its types: those of a stage name some of `riad:model`.
+        if let ComponentItem::ComponentInstance(instance) = import.ty
+            && instance
+                .exports(engine)
+                .any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+        {
+            capabilities.extend(Capability::of_interface(name));
+        }
     }
     check_resources(component, limits)?;
     let stages = exported_stages(&ty, engine)?;
@@ -74,9 +88,37 @@ pub(crate) fn check(
     Ok(CheckedComponent {
         digest,
         stages: stages.into_keys().collect(),
+        capabilities,
         instance,
         indices,
     })
+}
+
+/// Checks that a component imports and exports what its manifest says, so that whoever reads the manifest knows.
+pub(crate) fn check_manifest(manifest: &Manifest, checked: &CheckedComponent) -> Result<()> {
+    if let Some(capability) = checked.capabilities.difference(&manifest.capabilities).next() {
+        return Err(invalid(format!(
+            "the component imports `{}`, which its manifest does not name; add \"{capability}\" to `capabilities` in {FILE}, and build it again",
+            capability.interface()
+        )));
+    }
+    let words = |stages: Vec<Stage>| {
+        stages
+            .into_iter()
+            .map(|stage| stage.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (named, exported): (Vec<_>, _) = (manifest.stages.iter().copied().collect(), checked.stages.clone());
+    match named == exported {
+        true => Ok(()),
+        false => Err(invalid(format!(
+            "the component exports the stages {}, and its manifest names {}; make `stages` in {FILE} say what the plugin exports, and build \
+             it again",
+            words(exported),
+            words(named)
+        ))),
+    }
 }
 
 /// wasmtime's description of what is wrong with a component.

@@ -126,6 +126,11 @@ impl ComponentLoader {
             .ok()
     }
 
+    /// Whether a component is the server's own.
+    pub fn is_own(&self, digest: &Digest) -> bool {
+        self.own.lock().contains_key(digest)
+    }
+
     fn check_and_remember(
         &self,
         account: Option<Account>,

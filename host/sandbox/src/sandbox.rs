@@ -1,7 +1,7 @@
 //! The port `Sandbox` on wasmtime: compiles and checks uploads, and starts the guests of requests.
 
 use crate::{
-    check::CheckedComponent,
+    check::{self, CheckedComponent},
     compiler::Compiler,
     context::RunContext,
     errors, guest_threads,
@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_admission::Workers;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Limits, Result,
+    Account, Digest, Error, ErrorKind, Limits, Result, manifest,
     plugin::Stage,
+    policy,
     ports::{Capabilities, ComponentInfo, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -110,10 +111,16 @@ impl Sandbox for WasmSandbox {
             ));
         }
         let digest = Digest::of(&component);
-        let checked = self.loader.load(account, digest, Arc::new(component)).await?;
+        let checked = self.loader.load(account, digest, Arc::new(component.clone())).await?;
+        let manifest = manifest::read_section(&component)?;
+        if let Some(manifest) = &manifest {
+            check::check_manifest(manifest, &checked)?;
+        }
         Ok(ComponentInfo {
             digest,
             stages: checked.stages.clone(),
+            capabilities: checked.capabilities.clone(),
+            manifest,
         })
     }
 
@@ -122,6 +129,10 @@ impl Sandbox for WasmSandbox {
         let mut guest_of_stage = BTreeMap::new();
         for (stage, planned) in &plan.stages {
             let checked = self.load(plan.account, *stage, planned).await?;
+            // It may have been granted when it was uploaded.
+            if !self.loader.is_own(&checked.digest) {
+                policy::check_granted(&plan.granted, &checked.capabilities)?;
+            }
             let known = components.iter().position(|(known, _)| known.digest == checked.digest);
             let index = known.unwrap_or_else(|| {
                 components.push((checked, *stage));

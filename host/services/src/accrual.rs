@@ -72,7 +72,7 @@ impl Accrual {
                     },
                     shared.engine.profile().id.clone(),
                 ),
-                Kind::Storage | Kind::Chat | Kind::Embedding | Kind::Document | Kind::Search => (
+                Kind::Storage | Kind::Chat | Kind::Embedding | Kind::Document | Kind::Search | Kind::Tool => (
                     Usage {
                         stored_byte_hours: hours,
                         ..Usage::default()

@@ -1,6 +1,7 @@
 //! The host functions of one request's guests: one room, through the same use cases as HTTP. Not here: WIT (`sandbox`).
 
 use crate::{
+    chat::{generations::Generations, guest_generation::GuestGenerations},
     embeddings,
     metering::GuestMeter,
     search::{self, SearchRequest},
@@ -8,11 +9,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use riad_core::{
-    DocumentId, Error, ErrorKind, Result, TenantPass,
+    DocumentId, Error, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
-        Capabilities, DOCUMENTS_LISTED, DocumentReader, Generated, Generator, GuestPrompt, HttpClient, HttpFailure,
-        HttpRequest, HttpResponse, Room, TextEmbedder, TokenCounter,
+        Capabilities, DOCUMENTS_LISTED, DocumentReader, HttpClient, HttpFailure, HttpRequest, HttpResponse, Room,
+        TextEmbedder, TokenCounter,
     },
 };
 use std::sync::Arc;
@@ -22,20 +23,24 @@ use std::sync::Arc;
 const INLINE_COUNT_BYTES: usize = 16 << 10;
 
 /// What they embed is metered to the request that they serve.
-pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, meter: GuestMeter) -> Capabilities {
+pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestMeter) -> Capabilities {
+    let (shared, pass) = (&generations.shared, &generations.pass);
     let room_capabilities = Arc::new(RoomCapabilities {
         shared: Arc::clone(shared),
         pass: pass.clone(),
         room: room.clone(),
-        meter,
+        meter: meter.clone(),
     });
     Capabilities {
         documents: Arc::clone(&room_capabilities) as Arc<dyn DocumentReader>,
         sql: Arc::clone(&room.sql),
         kv: Arc::clone(&room.kv),
         embeddings: room_capabilities,
-        generation: Arc::new(NoGenerator),
-        http: Arc::new(NoHttp),
+        generation: Arc::new(GuestGenerations::new(generations.clone(), meter)),
+        http: Arc::new(GrantedHttp {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+        }),
         settings: Arc::clone(&room.settings),
         tokens: Arc::new(EngineTokenCounter {
             shared: Arc::clone(shared),
@@ -95,28 +100,17 @@ impl TextEmbedder for RoomCapabilities {
     }
 }
 
-/// Until this server can generate for plugins.
-struct NoGenerator;
-
-#[async_trait]
-impl Generator for NoGenerator {
-    async fn generate(&self, _: GuestPrompt) -> Result<Generated> {
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "this server does not generate for plugins",
-        ))
-    }
+/// Requests to the hosts that the operator has granted.
+struct GrantedHttp {
+    shared: Arc<Shared>,
+    pass: TenantPass,
 }
 
-/// Of a tenant whose operator has granted no host.
-struct NoHttp;
-
 #[async_trait]
-impl HttpClient for NoHttp {
-    async fn send(&self, _: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
-        Err(HttpFailure::NotGranted(
-            "the operator has granted this tenant's plugins no hosts".to_owned(),
-        ))
+impl HttpClient for GrantedHttp {
+    async fn send(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
+        let granted = &self.pass.policy().plugins.http_hosts;
+        self.shared.http.send(self.pass.account(), granted, request).await
     }
 }
 

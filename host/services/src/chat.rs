@@ -8,12 +8,15 @@ mod choice;
 mod conversation;
 mod count;
 mod event;
+pub(crate) mod generations;
+pub(crate) mod guest_generation;
 mod prepare;
 mod prepared;
 mod prompt;
 mod request;
 pub(crate) mod size;
 mod stream;
+mod tool_rounds;
 mod tools;
 
 pub(crate) use conversation::Conversation;
@@ -21,7 +24,7 @@ pub use conversation::{ChatMessage, ToolCall};
 pub use event::{AnswerUsage, ChatEvent};
 pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;
-pub use tools::{OfferedTool, ToolChoice, Tools};
+pub use tools::{ClientTools, OfferedTool, ToolChoice};
 
 use crate::shared::Shared;
 use riad_core::{

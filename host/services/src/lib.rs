@@ -36,6 +36,7 @@ mod shared;
 pub mod tenants;
 pub mod text;
 pub mod tokens;
+pub mod tools;
 pub mod usage;
 mod workers;
 
@@ -133,6 +134,11 @@ impl Services {
     #[must_use]
     pub fn pipeline(&self) -> pipeline::PipelineService {
         pipeline::PipelineService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn tools(&self) -> tools::ToolService {
+        tools::ToolService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -96,6 +96,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
     let plan = PipelinePlan {
         account: pass.account(),
         weight: pass.policy().weight,
+        granted: pass.policy().plugins.granted(),
         stages: Stage::ALL
             .into_iter()
             .filter_map(|stage| Some((stage, planned(stage)?)))

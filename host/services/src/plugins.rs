@@ -6,6 +6,7 @@ use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
     plugin::PluginVersion,
+    policy,
 };
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ impl PluginService {
     /// Checks, compiles and keeps a component. It serves nothing until a pipeline names it. Dropping the future stops the compiler.
     ///
     /// # Errors
-    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component;
+    /// `Forbidden` without the scope and the role; `TooLarge` over the limit; `InvalidRequest` says why the sandbox refuses the component,
+    /// `Forbidden` which capability the operator has not granted;
     /// `Busy` while too many of the tenant's components wait for the compiler, or after too many changes.
     pub async fn put(&self, pass: &TenantPass, name: &PluginName, component: Bytes) -> Result<PluginVersion> {
         pass.require(Scope::Plugins, Access::Write)?;
@@ -32,10 +34,12 @@ impl PluginService {
         self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
+        policy::check_granted(&pass.policy().plugins.granted(), &info.capabilities)?;
         let version = PluginVersion {
             name: name.clone(),
             version: info.digest,
             stages: info.stages,
+            manifest: info.manifest,
             bytes: component.len() as u64,
             created: Timestamp::now().as_seconds(),
         };

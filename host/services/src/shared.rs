@@ -12,11 +12,11 @@ use crate::{
 use bytes::Bytes;
 use riad_admission::{Work, Workers};
 use riad_core::{
-    Digest, Error, Limits, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
-        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, PlannedComponent, Plans, Rooms, Sandbox, Scheduler,
-        Telemetry, TenantStore, Tokens, Webhooks,
+        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Rooms, Sandbox,
+        Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -34,6 +34,7 @@ pub struct Dependencies {
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
+    pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub webhooks: Arc<dyn Webhooks>,
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
     pub sandbox: Arc<dyn Sandbox>,
+    pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub metering: Metering,
@@ -80,6 +82,14 @@ impl Shared {
     /// Work that the pass's account pays for.
     pub fn work(&self, pass: &TenantPass) -> Work {
         self.workers.work_of(pass.account(), pass.policy().weight)
+    }
+
+    /// The error of a request that is ended by its deadline.
+    pub fn deadline_exceeded(&self) -> Error {
+        Error::new(
+            ErrorKind::Timeout,
+            format!("the request took longer than {} ms", self.limits.request_ms),
+        )
     }
 
     /// Tokens that prompt and answer of the pass's tenant may have together.
@@ -125,6 +135,7 @@ impl Shared {
             engine: dependencies.engine,
             embedder: dependencies.embedder,
             sandbox: dependencies.sandbox,
+            http: dependencies.http,
             scheduler: dependencies.scheduler,
             telemetry: dependencies.telemetry,
             metering,

@@ -31,6 +31,7 @@ mod quota;
 mod responses;
 mod room;
 mod rooms;
+mod scratch;
 mod search;
 mod settings;
 mod sql;
@@ -43,6 +44,7 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
+pub use scratch::ScratchSql;
 #[doc(hidden)]
 pub use sql::fuzzing;
 

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result,
+    manifest::Manifest,
     plugin::{Pipeline, PluginVersion, StageChoice},
     ports::PluginStore,
 };
@@ -34,7 +35,7 @@ impl PluginStore for RoomPlugins {
         run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT name, version, stages, bytes, created FROM plugins ORDER BY created DESC, number DESC",
+                    "SELECT name, version, stages, bytes, created, manifest FROM plugins ORDER BY created DESC, number DESC",
                 )?;
                 let rows = statement.query_map([], read_row)?;
                 rows.map(|row| row?.finish()).collect()
@@ -95,13 +96,14 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
     files::write_file(&room.folder.join("plugins"), &file_name(version.version), component)?;
     let stored = room.write(|connection| {
         connection.execute(
-            "INSERT OR IGNORE INTO plugins (name, version, stages, bytes, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO plugins (name, version, stages, bytes, created, manifest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             (
                 version.name.as_str(),
                 version.version.to_string(),
                 serde_json::to_string(&version.stages)?,
                 version.bytes.cast_signed(),
                 version.created.cast_signed(),
+                version.manifest.as_ref().map(Manifest::to_json).transpose()?,
             ),
         )?;
         match is_new {
@@ -173,7 +175,7 @@ fn load(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(Pl
     let found = room.database.read(|connection| {
         Ok(connection
             .prepare_cached(
-                "SELECT name, version, stages, bytes, created FROM plugins WHERE name = ?1 AND version = ?2",
+                "SELECT name, version, stages, bytes, created, manifest FROM plugins WHERE name = ?1 AND version = ?2",
             )?
             .query_row((name.as_str(), version.to_string()), read_row)
             .optional()?)
@@ -209,6 +211,7 @@ struct PluginRow {
     stages: String,
     bytes: i64,
     created: i64,
+    manifest: Option<String>,
 }
 
 impl PluginRow {
@@ -217,6 +220,10 @@ impl PluginRow {
             name: self.name.parse()?,
             version: self.version.parse()?,
             stages: serde_json::from_str(&self.stages)?,
+            manifest: self
+                .manifest
+                .map(|json| Manifest::from_json(json.as_bytes()))
+                .transpose()?,
             bytes: self.bytes.cast_unsigned(),
             created: self.created.cast_unsigned(),
         })
@@ -230,5 +237,6 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<PluginRow> {
         stages: row.get(2)?,
         bytes: row.get(3)?,
         created: row.get(4)?,
+        manifest: row.get(5)?,
     })
 }

@@ -135,6 +135,10 @@ const SCHEMA: Schema = Schema {
         CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires INTEGER NOT NULL) STRICT;
         CREATE INDEX kv_by_expiry ON kv (expires);
     ",
+        "
+        -- JSON. None of a component without one.
+        ALTER TABLE plugins ADD COLUMN manifest TEXT;
+    ",
     ],
 };
 

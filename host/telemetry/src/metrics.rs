@@ -178,7 +178,7 @@ impl Metrics {
             .get_or_create(&labels.operation(operation, error_type(record.outcome)))
             .observe(seconds(record.duration));
         let (input, output) = match record.kind {
-            Kind::Chat => (used.prompt_tokens, used.completion_tokens),
+            Kind::Chat | Kind::Tool => (used.prompt_tokens, used.completion_tokens),
             Kind::Embedding | Kind::Document | Kind::Search | Kind::Storage | Kind::Residency => {
                 (used.embedded_tokens, 0)
             }
@@ -235,6 +235,7 @@ fn operation(kind: Kind) -> Option<&'static str> {
         Kind::Embedding => Some("embeddings"),
         Kind::Document => Some("index_document"),
         Kind::Search => Some("retrieval"),
+        Kind::Tool => Some("execute_tool"),
         Kind::Storage | Kind::Residency => None,
     }
 }

@@ -17,6 +17,7 @@ macro_rules! guests {
 
 guests! {
     BIG_OUTPUT = "big-output";
+    CALLER = "caller";
     ECHO = "echo";
     ENDLESS_SQL = "endless-sql";
     LOOP = "loop";

@@ -26,6 +26,11 @@ const COSTLY: &[(&str, &[Layer])] = &[
         ],
     ),
     ("POST /v1/search", &[Tenant, RateHeaders]),
+    ("GET /v1/tools", &[Tenant, RateHeaders]),
+    (
+        "POST /v1/tools/{name}",
+        &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
+    ),
     ("PUT /v1/plugins/{name}", &[Tenant, UploadPermit(Upload::Artifact)]),
     ("PUT /v1/adapters/{alias}", &[Tenant, UploadPermit(Upload::Artifact)]),
 ];

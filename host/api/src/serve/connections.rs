@@ -298,14 +298,15 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn newcomers_do_not_close_each_other() {
         let connections = Connections::new(10, 1);
         let (first, second, third) = (idle(false), idle(false), idle(false));
         let _first = open(&connections, "10.0.0.1", &first).await.unwrap();
         assert!(open(&connections, "10.0.0.1", &second).await.is_none());
         assert!(!first.is_closed());
-        tokio::time::advance(ANONYMOUS_STAY).await;
+        first.end_grace_for_test();
+        tokio::time::sleep(RECHECK).await;
         assert!(open(&connections, "10.0.0.1", &third).await.is_some());
         assert!(first.is_closed());
     }

@@ -107,7 +107,11 @@ async fn an_address_whose_connections_are_busy_gets_no_more() {
     busy.ends.add_permits(2);
     first.until("done").await;
     second.until("done").await;
-    assert_eq!(Wire::open(address).await.rest().await, "", "they are not idle for long enough");
+    assert_eq!(
+        Wire::open(address).await.rest().await,
+        "",
+        "they are not idle for long enough"
+    );
     sleep(STAY).await;
     hello(&mut Wire::open(address).await).await;
 }

@@ -16,7 +16,7 @@ use riad_core::{
     price::PriceList,
 };
 use riad_engine::StaticEmbedder;
-use riad_outbound::HttpWebhooks;
+use riad_outbound::{GuestHttp, HttpWebhooks};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Dependencies, FairQueue, Services, chunking::Format, documents::DocumentRequest};
 use riad_store::Store;
@@ -136,6 +136,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
         engine,
         embedder: Arc::new(embedder),
         sandbox: Arc::new(sandbox),
+        http: Arc::new(GuestHttp::new(limits)),
         telemetry: Arc::new(Metrics::new(MetricsConfig {
             tenant_label: false,
             max_tenants: 100,

@@ -32,7 +32,7 @@ pub enum TenantCommand {
     Set {
         /// The tenant
         id: TenantId,
-        /// `name`, `plan`, `weight`, `prefix_cache`, `budget.…` or `limits.…`; null removes a budget or a limit
+        /// `name`, `plan`, `weight`, `prefix_cache`, `budget.…`, `limits.…` or `plugins.…`; null removes a budget, a limit or a grant
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<Change>,
     },

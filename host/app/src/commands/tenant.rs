@@ -80,6 +80,7 @@ fn policy(tenant: &Tenant) -> String {
     for (part, members) in [
         ("budget", super::members(&tenant.budget)),
         ("limits", super::members(&tenant.limits)),
+        ("plugins", super::members(&tenant.plugins)),
     ] {
         for (name, value) in members {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

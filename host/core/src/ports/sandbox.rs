@@ -5,18 +5,27 @@ use crate::{
     Account, Digest, Result,
     chat::{FinishReason, Tool},
     document::Passage,
+    manifest::{Capability, Manifest},
     plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Result of checking a component.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ComponentInfo {
     pub digest: Digest,
     /// The stages that it exports, in order, at least one.
     pub stages: Vec<Stage>,
+    /// What it imports.
+    pub capabilities: BTreeSet<Capability>,
+    /// What it says of itself, which is so.
+    pub manifest: Option<Manifest>,
 }
 
 /// Reads a component's bytes. Called only when neither memory nor the compile cache has it compiled.
@@ -48,6 +57,17 @@ pub struct PipelinePlan {
     /// Its share of processor time while others compute too.
     pub weight: u32,
     pub stages: BTreeMap<Stage, PlannedComponent>,
+    /// What the tenant's components may import. The server's own may import everything.
+    pub granted: BTreeSet<Capability>,
+}
+
+impl PipelinePlan {
+    /// The component that serves each stage.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<Stage, Digest> {
+        let digest = |(stage, planned): (&Stage, &PlannedComponent)| (*stage, planned.digest);
+        self.stages.iter().map(digest).collect()
+    }
 }
 
 /// Index of a filter of a run, in the order of opening.
@@ -58,11 +78,11 @@ pub struct FilterId(pub usize);
 pub trait Sandbox: Send + Sync {
     /// Checks and compiles an uploaded component and puts it into the compile cache. Takes seconds of processor time, off
     /// the serving threads, and shares them by account; `None` is the server itself, which waits for nobody. `InvalidRequest` says what is
-    /// wrong: not a component, no stage, an import that is not granted. `Busy` when too many of the account's components wait. Dropping
+    /// wrong: not a component, no stage, an import that this server does not have, a manifest that does not say what it imports and exports. `Busy` when too many of the account's components wait. Dropping
     /// the future ends the compilation, unless another request waits for it too.
     async fn compile(&self, account: Option<Account>, component: Bytes) -> Result<ComponentInfo>;
 
-    /// Makes the fresh instances of one request, one per component. `Busy` when too many exist.
+    /// Makes the fresh instances of one request, one per component. `Busy` when too many exist, `Forbidden` for an import that is not granted.
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>>;
 }
 

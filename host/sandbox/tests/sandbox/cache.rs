@@ -8,6 +8,7 @@ use crate::{
 };
 use riad_core::{
     Account, ErrorKind, Result,
+    manifest::Capability,
     plugin::Stage,
     ports::{PipelinePlan, PlannedComponent, Sandbox},
 };
@@ -21,6 +22,7 @@ fn all(planned: &PlannedComponent) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
+        granted: Capability::ALL.into(),
         stages: Stage::STANDARD.map(|stage| (stage, planned.clone())).into(),
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use riad_core::{
     Account, Digest,
+    manifest::Capability,
     plugin::{Stage, StageRequest},
     ports::{PipelinePlan, PlannedComponent},
 };
@@ -118,6 +119,7 @@ pub fn plan(retrieval: &Component, prompting: &Component, postprocessing: &Compo
     PipelinePlan {
         account: Account::new(1),
         weight: 1,
+        granted: Capability::ALL.into(),
         stages: stages.into(),
     }
 }
@@ -134,6 +136,7 @@ pub fn of(account: u64, plan: &PipelinePlan) -> PipelinePlan {
     PipelinePlan {
         account: Account::new(account),
         weight: plan.weight,
+        granted: Capability::ALL.into(),
         stages: plan.stages.clone(),
     }
 }

@@ -4,8 +4,8 @@
 //! again, where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's
 //! budget and by how many may be kept (`AdapterLoads`).
 
-use super::prepared::{Prepared, PreparedChoice};
-use crate::adapter_loads::KeptAdapter;
+use super::generations::{Generations, Turn};
+use crate::{adapter_loads::KeptAdapter, metering::UsageHandle, shared::Shared};
 use riad_core::{
     Result,
     adapter::AdapterSource,
@@ -20,51 +20,56 @@ pub(super) struct BatchPermit {
     pub adapter: Option<KeptAdapter>,
 }
 
-/// Waits for the permit of a choice.
+/// Waits for the permit of a generation.
 pub(super) async fn acquire(
-    prepared: &Prepared,
-    choice: &PreparedChoice,
+    generations: &Generations,
+    meter: &UsageHandle,
+    turn: &Turn<'_>,
     progress: &Arc<Progress>,
 ) -> Result<BatchPermit> {
     let mut request = QueueRequest {
-        pass: &prepared.pass,
-        tier: prepared.tier,
-        prompt_tokens: choice.prompt.count(),
-        max_tokens: prepared.sampling.max_tokens,
-        adapter: prepared.adapter.as_ref().map(|adapter| adapter.generation),
-        deadline: prepared.deadline.into_std(),
-        continuation: choice.number > 0,
+        pass: &generations.pass,
+        tier: generations.tier,
+        prompt_tokens: turn.prompt.count(),
+        max_tokens: turn.sampling.max_tokens,
+        adapter: generations.adapter.as_ref().map(|adapter| adapter.generation),
+        deadline: generations.deadline.into_std(),
+        continuation: turn.is_continuation,
         progress: Arc::clone(progress),
     };
-    let permit = turn(prepared, &request).await?;
-    let Some(source) = &prepared.adapter else {
+    let shared = &generations.shared;
+    let permit = wait(shared, meter, &request).await?;
+    let Some(source) = &generations.adapter else {
         return Ok(BatchPermit { permit, adapter: None });
     };
-    let engine = &prepared.shared.engine;
-    if let Some(adapter) = engine.resident_adapter(source, prepared.pass.account()) {
+    if let Some(adapter) = shared.engine.resident_adapter(source, generations.pass.account()) {
         return Ok(BatchPermit {
             permit,
             adapter: Some(KeptAdapter::found(adapter)),
         });
     }
     drop(permit);
-    let adapter = load(prepared, source, &request).await?;
+    let adapter = load(shared, meter, source, &request).await?;
     request.continuation = true;
     Ok(BatchPermit {
-        permit: turn(prepared, &request).await?,
+        permit: wait(shared, meter, &request).await?,
         adapter: Some(adapter),
     })
 }
 
-async fn turn(prepared: &Prepared, request: &QueueRequest<'_>) -> Result<EnginePermit> {
-    let entering = prepared.shared.scheduler.enter(request.clone());
+async fn wait(shared: &Shared, meter: &UsageHandle, request: &QueueRequest<'_>) -> Result<EnginePermit> {
+    let entering = shared.scheduler.enter(request.clone());
     let queue = entering.instrument(info_span!(target: "riad_services", "queue"));
-    prepared.meter.record_result(queue.await)
+    meter.record_result(queue.await)
 }
 
-async fn load(prepared: &Prepared, source: &AdapterSource, request: &QueueRequest<'_>) -> Result<KeptAdapter> {
-    let (shared, meter) = (&prepared.shared, &prepared.meter);
+async fn load(
+    shared: &Shared,
+    meter: &UsageHandle,
+    source: &AdapterSource,
+    request: &QueueRequest<'_>,
+) -> Result<KeptAdapter> {
     let permit = meter.record_result(shared.adapter_loads.permit(request).await)?;
-    let loading = permit.load(&shared.engine, source, prepared.pass.account());
+    let loading = permit.load(&shared.engine, source, request.pass.account());
     meter.record_engine_result(loading.await)
 }

@@ -1,18 +1,18 @@
 //! One choice of a chat: its wait in the queue, its generation, and the stream filter.
 
 use super::{
-    batch_permit::{self, BatchPermit},
     event::ChatEvent,
+    generations::Turn,
     prepared::{Prepared, PreparedChoice},
+    tool_rounds::{Round, ToolRounds},
 };
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{Sampling, TokenLogprobs},
-    ports::{Generation, GenerationEnd, GenerationEvent, GenerationStream, Progress},
+    ports::{GenerationEnd, GenerationEvent, GenerationStream},
 };
-use std::sync::Arc;
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{Instrument, info_span};
 
 /// The channel to the caller, one for all choices of a request.
@@ -25,46 +25,35 @@ use tracing::{Instrument, info_span};
 /// limited, until the request's deadline.
 pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 
-/// Waits for a place in the engine's batch and starts the generation of a choice. The first choice's wait is limited, so that a client
-/// learns early that the server is full; the others belong to a request that already runs and wait until its deadline.
-pub(super) async fn begin(prepared: &Prepared, choice: &PreparedChoice) -> Result<GenerationStream> {
-    let arrived = Instant::now();
-    let progress = Arc::new(Progress::default());
-    let meter = &prepared.meter;
-    let BatchPermit { permit, adapter } = batch_permit::acquire(prepared, choice, &progress).await?;
-    if choice.number == 0 {
-        meter.record_queue_time(arrived.elapsed());
-    }
-    let generation = Generation {
-        prompt: choice.prompt.as_ref().clone(),
+/// Starts the first generation of a choice.
+pub(super) async fn begin_first(prepared: &Prepared, choice: &PreparedChoice) -> Result<GenerationStream> {
+    let turn = Turn {
+        prompt: &choice.prompt,
         sampling: sampling_for_choice(&prepared.sampling, choice.of_prompt),
-        adapter: prepared.adapter.clone(),
-        account: prepared.pass.account(),
-        weight: prepared.pass.policy().weight,
-        prefix_cache: prepared.pass.policy().prefix_cache,
-        usage_reporter: meter.usage_reporter(&progress),
+        // The other choices belong to a request that already runs.
+        is_continuation: choice.number > 0,
     };
-    let starting = prepared.shared.engine.generate(generation, permit);
-    let stream = prepared.record_engine_result(starting.await)?;
-    // The generation holds it from here on.
-    drop(adapter);
-    meter.record_usage(|usage| usage.requests = 1);
-    Ok(stream)
+    let begun = prepared.generations.begin(&prepared.meter.handle(), turn).await?;
+    if choice.number == 0 {
+        prepared.meter.record_queue_time(begun.queued);
+    }
+    prepared.meter.record_usage(|usage| usage.requests = 1);
+    Ok(begun.stream)
 }
 
 /// Derives a choice's seed from the request's: the choices of a prompt differ from each other and are reproducible.
-fn sampling_for_choice(sampling: &Sampling, choice: u32) -> Sampling {
+pub(super) fn sampling_for_choice(sampling: &Sampling, choice: u32) -> Sampling {
     Sampling {
         seed: sampling.seed.map(|seed| seed.wrapping_add(choice.into())),
         ..sampling.clone()
     }
 }
 
-/// Sends the filtered text of a generation, to its end.
+/// Sends the filtered text of a choice, to its end: of its first generation, and of those that go on from what the room's tools answered.
 pub(super) async fn follow(
     prepared: &Prepared,
     choice: &PreparedChoice,
-    generation: GenerationStream,
+    mut generation: GenerationStream,
     events: &Events,
 ) -> Result<GenerationEnd> {
     let number = choice.number;
@@ -72,9 +61,20 @@ pub(super) async fn follow(
     if let Some(text) = &choice.echo {
         send_text(events, number, text.to_string(), Vec::new())?;
     }
-    let generating =
-        generate(prepared, choice, generation, events).instrument(info_span!(target: "riad_services", "generate"));
-    let end = generating.await?;
+    let mut rounds = ToolRounds::new(prepared, choice);
+    let end = loop {
+        let generating = generate(prepared, choice, generation, events, &mut rounds);
+        let end = generating
+            .instrument(info_span!(target: "riad_services", "generate"))
+            .await?;
+        match rounds.go_on(end).await? {
+            Round::Next(next) => generation = next,
+            Round::Ended(end) => break end,
+        }
+    };
+    if number == 0 {
+        meter.record_generation_end(&end);
+    }
     let citations = match choice.filter {
         None => Vec::new(),
         Some(filter) => {
@@ -104,6 +104,7 @@ async fn generate(
     choice: &PreparedChoice,
     mut generation: GenerationStream,
     events: &Events,
+    rounds: &mut ToolRounds<'_>,
 ) -> Result<GenerationEnd> {
     let number = choice.number;
     let meter = &prepared.meter;
@@ -122,6 +123,7 @@ async fn generate(
             }
             Some(Ok(GenerationEvent::Piece(piece))) => {
                 record_piece();
+                rounds.add_text(&piece.text);
                 let text = match choice.filter {
                     Some(filter) if !piece.text.is_empty() => {
                         meter.record_result(prepared.run.push(filter, &piece.text).await)?
@@ -132,14 +134,11 @@ async fn generate(
             }
             Some(Ok(GenerationEvent::ToolCall(piece))) => {
                 record_piece();
-                send(events, ChatEvent::ToolCall { choice: number, piece })?;
-            }
-            Some(Ok(GenerationEvent::End(end))) => {
-                if number == 0 {
-                    meter.record_generation_end(&end);
+                if let Some(piece) = rounds.add_call(piece) {
+                    send(events, ChatEvent::ToolCall { choice: number, piece })?;
                 }
-                return Ok(end);
             }
+            Some(Ok(GenerationEvent::End(end))) => return Ok(end),
             Some(Err(error)) => return prepared.record_engine_result(Err(error)),
             None => return meter.record_engine_result(Err(Error::internal("a generation ended without an end event"))),
         }

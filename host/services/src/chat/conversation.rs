@@ -166,7 +166,7 @@ fn at_fault(index: usize, member: &str, what: &str) -> Error {
 }
 
 /// Calls and results as Hermes and Qwen are trained on them, which other models understand too.
-fn with_calls(mut content: String, calls: &[ToolCall]) -> String {
+pub(super) fn with_calls(mut content: String, calls: &[ToolCall]) -> String {
     for call in calls {
         let arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::String(call.arguments.clone()));
         // The name first, as models write it; a JSON object of ours may have its members in another order.
@@ -182,7 +182,7 @@ fn with_calls(mut content: String, calls: &[ToolCall]) -> String {
     content
 }
 
-fn result(content: &str) -> String {
+pub(super) fn result(content: &str) -> String {
     format!("<tool_response>\n{content}\n</tool_response>")
 }
 

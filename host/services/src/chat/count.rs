@@ -22,11 +22,11 @@ pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: Vali
             question.content = question.content.trim().to_owned();
         }
         messages.extend_from_slice(request.after());
-        if let Some(tools) = request.tools() {
+        if let Some(tools) = request.tools().with_plugins(Vec::new())? {
             tools.offer(&mut messages);
         }
         size::check_prompt(shared.engine.as_ref(), &messages)?;
-        prompt::encode(shared, pass, &meter, move |engine| engine.encode(&messages)).await
+        prompt::encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await
     };
     let encoded = meter.record_result(counted.await)?;
     meter.end_free();

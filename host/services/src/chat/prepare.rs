@@ -2,16 +2,18 @@
 
 use super::{
     ValidRequest, choice,
-    prepared::{self, Prepared, PreparedChoice},
+    generations::Generations,
+    prepared::{Prepared, PreparedChoice},
     prompt::{self, BuiltPrompt},
+    tools::Tools,
 };
 use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
 use riad_core::{
-    Digest, Error, Result, TenantPass,
-    chat::{Grammar, OutputFormat},
+    Error, Result, TenantPass,
+    chat::{Grammar, Message, OutputFormat},
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
-    ports::{GenerationStream, PipelinePlan, PipelineRun, PlannedComponent},
+    ports::{GenerationStream, PipelinePlan, PipelineRun},
     price::Usage,
 };
 use std::sync::Arc;
@@ -33,9 +35,7 @@ pub(super) async fn prepare(
     // Keeps the request open until the outcome of this is recorded, also when the deadline drops the future that owns the meter.
     let outcome = meter.handle();
     let starting = timeout_at(deadline, start(shared, pass, request, deadline, meter));
-    let started = starting
-        .await
-        .unwrap_or_else(|_| Err(prepared::deadline_exceeded(shared)));
+    let started = starting.await.unwrap_or_else(|_| Err(shared.deadline_exceeded()));
     outcome.record_result(started)
 }
 
@@ -74,7 +74,7 @@ async fn start(
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
     }
-    if request.tools().is_some() && !may_show_unfiltered {
+    if !request.tools().is_empty() && request.tools().may_be_called() && !may_show_unfiltered {
         return Err(calls_may_not_be_shown());
     }
     if !request.prompts().is_empty() && !is_standard(shared, &plan, Stage::Prompting) {
@@ -84,22 +84,48 @@ async fn start(
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
         served.adapter_generation = adapter.as_ref().map(|adapter| adapter.generation);
-        served.plugins = plan.stages.iter().map(served_by).collect();
+        served.plugins = plan.digests();
         served.index_watermark = index_watermark;
     });
+    let generations = Generations {
+        shared: Arc::clone(shared),
+        pass: pass.clone(),
+        adapter,
+        alias: request.model().adapter().cloned(),
+        tier: request.tier(),
+        deadline,
+    };
     let run: Arc<dyn PipelineRun> = shared
         .sandbox
-        .start(&plan, capabilities(shared, pass, &room, meter.guest_meter()))
+        .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
         .await?
         .into();
     meter.attach_guests(&run);
 
-    let prompts = prompt::build(shared, pass, &meter, run.as_ref(), &request).await?;
+    // Where the answer has a form, it is no call; and a text that is continued has no place to tell of tools.
+    let offers_plugins = plan.stages.contains_key(&Stage::Tools)
+        && request.tools().may_be_called()
+        && request.format().is_none()
+        && request.prompts().is_empty();
+    let plugins = match offers_plugins {
+        true => meter.record_result(run.offer_tools().await)?,
+        false => Vec::new(),
+    };
+    let tools = request.tools().with_plugins(plugins)?;
+    let prompts = prompt::build(shared, pass, &meter, run.as_ref(), &request, tools.as_ref()).await?;
     let counts = || prompts.iter().map(|prompt| prompt.encoded.count());
     let longest = counts().max().unwrap_or(0);
+    let context_tokens = request.context_tokens(shared.engine.profile().context_tokens);
     let mut sampling = request.fit(longest, shared.engine.profile().context_tokens)?;
-    if let Some(format) = request.format() {
-        sampling.grammar = Some(compile_grammar(shared, pass, &meter, &request, format).await?);
+    sampling.tools = tools.as_ref().map(Tools::used);
+    let format = request.format().cloned();
+    if let Some(format) = format.or_else(|| tools.as_ref()?.format()) {
+        let param = match tools {
+            Some(_) => "tools",
+            None => "response_format",
+        };
+        let compiled = compile_grammar(shared, pass, &meter, format).await;
+        sampling.grammar = Some(compiled.map_err(|error| error.with_param(param))?);
     }
 
     // Filters are opened before the queue, so that no place in the batch is held while a guest prepares, and while the hold is written to the disk.
@@ -114,14 +140,11 @@ async fn start(
     let ((), choices) = futures::try_join!(holding, opening)?;
     let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages).collect();
     let prepared = Prepared {
-        shared: Arc::clone(shared),
-        pass: pass.clone(),
-        adapter,
-        alias: request.model().adapter().cloned(),
+        generations,
         passages,
         sampling,
-        tier: request.tier(),
-        deadline,
+        tools,
+        context_tokens,
         shows_reasoning: may_show_unfiltered,
         choices,
         run,
@@ -130,7 +153,7 @@ async fn start(
     // The first choice waits here, so that a full queue is an answer with a status and not a broken stream.
     let first = prepared.choices.first();
     let first = first.ok_or_else(|| Error::internal("a request has no choices"))?;
-    let first = choice::begin(&prepared, first).await?;
+    let first = choice::begin_first(&prepared, first).await?;
     Ok(Started { prepared, first })
 }
 
@@ -144,6 +167,7 @@ async fn open_choices(
 ) -> Result<Vec<PreparedChoice>> {
     let mut choices = Vec::new();
     for prompt in prompts {
+        let messages: Arc<[Message]> = prompt.prompt.messages.as_slice().into();
         let stage_request = StageRequest {
             max_tokens,
             ..prompt.request.clone()
@@ -155,6 +179,7 @@ async fn open_choices(
                 number: u32::try_from(choices.len()).map_err(Error::internal)?,
                 of_prompt,
                 prompt: Arc::clone(&prompt.encoded),
+                messages: Arc::clone(&messages),
                 echo: text.clone(),
                 filter: match filtered {
                     true => Some(run.open_filter(&stage_request, &prompt.prompt).await?),
@@ -170,17 +195,11 @@ async fn compile_grammar(
     shared: &Arc<Shared>,
     pass: &TenantPass,
     meter: &RequestMeter,
-    request: &ValidRequest,
-    format: &OutputFormat,
+    format: OutputFormat,
 ) -> Result<Grammar> {
-    let (engine, format) = (Arc::clone(&shared.engine), format.clone());
+    let engine = Arc::clone(&shared.engine);
     let mut work = shared.work(pass).keep(meter.handle());
-    let compiled = work.run(move || engine.compile_grammar(&format)).await;
-    let param = match request.tools() {
-        Some(_) => "tools",
-        None => "response_format",
-    };
-    compiled.map_err(|error| error.with_param(param))
+    work.run(move || engine.compile_grammar(&format)).await
 }
 
 /// Whether the client may read what the model wrote and no stream filter has read: the tokens of logprobs, and the reasoning. A plugin of
@@ -218,8 +237,4 @@ fn prompts_may_not_be_passed_by() -> Error {
          pipeline serve the stage prompting",
     )
     .with_param("prompt")
-}
-
-fn served_by((stage, component): (&Stage, &PlannedComponent)) -> (Stage, Digest) {
-    (*stage, component.digest)
 }

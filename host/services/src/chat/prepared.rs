@@ -1,29 +1,24 @@
 //! A request whose prompt is built and whose tokens are held.
 
-use crate::{metering::RequestMeter, shared::Shared};
+use super::{generations::Generations, tools::Tools};
+use crate::metering::RequestMeter;
 use riad_core::{
-    AdapterAlias, Error, ErrorKind, Result, TenantPass,
-    adapter::AdapterSource,
-    chat::Sampling,
+    Result,
+    chat::{Message, Sampling},
     document::Passage,
-    policy::Tier,
     ports::{EncodedPrompt, FilterId, PipelineRun},
 };
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// All that is decided once and stays the same for the rest of the request.
 pub(super) struct Prepared {
-    pub shared: Arc<Shared>,
-    pub pass: TenantPass,
-    pub adapter: Option<AdapterSource>,
-    /// The adapter's name.
-    pub alias: Option<AdapterAlias>,
+    pub generations: Generations,
     /// That the prompt has.
     pub passages: Vec<Passage>,
     pub sampling: Sampling,
-    pub tier: Tier,
-    pub deadline: Instant,
+    pub tools: Option<Tools>,
+    /// Tokens that prompt and completion may have together.
+    pub context_tokens: u32,
     /// Whether the client may read what no stream filter has read.
     pub shows_reasoning: bool,
     /// At least one; those of a prompt follow each other.
@@ -38,6 +33,8 @@ pub(super) struct PreparedChoice {
     /// Counts those of its prompt from 0.
     pub of_prompt: u32,
     pub prompt: Arc<EncodedPrompt>,
+    /// What was encoded. What tools answer goes behind it.
+    pub messages: Arc<[Message]>,
     /// The prompt's text, if the answer begins with it.
     pub echo: Option<Arc<str>>,
     /// `None` lets every text through.
@@ -53,19 +50,6 @@ impl Prepared {
 
     /// Records the engine's result. An error that is the adapter's names it.
     pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
-        let named = result.map_err(|error| match (error.kind(), &self.alias) {
-            (ErrorKind::AdapterFailed, Some(alias)) => {
-                Error::new(error.kind(), format!("the adapter {alias}: {}", error.message())).with_param("model")
-            }
-            _ => error,
-        });
-        self.meter.record_engine_result(named)
+        self.generations.record_engine_result(&self.meter.handle(), result)
     }
-}
-
-pub(super) fn deadline_exceeded(shared: &Shared) -> Error {
-    Error::new(
-        ErrorKind::Timeout,
-        format!("the request took longer than {} ms", shared.limits.request_ms),
-    )
 }

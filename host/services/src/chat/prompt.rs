@@ -1,8 +1,12 @@
 //! The prompts of a request: what the room's pipeline builds of a conversation, or texts as they are. Not here: what follows them
 //! (`choice`).
 
-use super::{Tools, ValidRequest, request::Input, size};
-use crate::{metering::RequestMeter, shared::Shared, text::Text};
+use super::{ValidRequest, request::Input, size, tools::Tools};
+use crate::{
+    metering::{RequestMeter, UsageHandle},
+    shared::Shared,
+    text::Text,
+};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     chat::Message,
@@ -27,9 +31,10 @@ pub(super) async fn build(
     meter: &RequestMeter,
     run: &dyn PipelineRun,
     request: &ValidRequest,
+    tools: Option<&Tools>,
 ) -> Result<Vec<BuiltPrompt>> {
     match request.input() {
-        Input::Conversation(_) => Ok(vec![of_conversation(shared, pass, meter, run, request).await?]),
+        Input::Conversation(_) => Ok(vec![of_conversation(shared, pass, meter, run, request, tools).await?]),
         Input::Prompts { texts, .. } => {
             let mut prompts = Vec::with_capacity(texts.len());
             for text in texts {
@@ -46,11 +51,11 @@ async fn of_conversation(
     meter: &RequestMeter,
     run: &dyn PipelineRun,
     request: &ValidRequest,
+    tools: Option<&Tools>,
 ) -> Result<BuiltPrompt> {
     let profile = shared.engine.profile();
     // The pipeline fills what these leave.
-    let others: Vec<Message> = request
-        .tools()
+    let others: Vec<Message> = tools
         .map(Tools::message)
         .into_iter()
         .chain(request.after().iter().cloned())
@@ -59,7 +64,7 @@ async fn of_conversation(
         true => 0,
         false => {
             size::check_prompt(shared.engine.as_ref(), &others)?;
-            encode(shared, pass, meter, move |engine| engine.encode(&others))
+            encode(shared, pass, meter.handle(), move |engine| engine.encode(&others))
                 .await?
                 .count()
         }
@@ -88,12 +93,12 @@ async fn of_conversation(
         ));
     }
     prompt.messages.extend_from_slice(request.after());
-    if let Some(tools) = request.tools() {
+    if let Some(tools) = tools {
         tools.offer(&mut prompt.messages);
     }
     size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
     let messages = prompt.messages.clone();
-    let encoded = encode(shared, pass, meter, move |engine| engine.encode(&messages)).await?;
+    let encoded = encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await?;
     Ok(BuiltPrompt {
         request: stage_request,
         prompt,
@@ -110,7 +115,7 @@ async fn of_text(
 ) -> Result<BuiltPrompt> {
     let text = text.clone();
     let read = move |engine: &dyn ChatEngine| text.read(engine).map_err(|error| error.with_param("prompt"));
-    let (words, encoded) = encode(shared, pass, meter, read).await?;
+    let (words, encoded) = encode(shared, pass, meter.handle(), read).await?;
     let messages = vec![Message::user(words)];
     Ok(BuiltPrompt {
         request: StageRequest {
@@ -130,14 +135,15 @@ async fn of_text(
 pub(super) async fn encode<T: Send + 'static>(
     shared: &Arc<Shared>,
     pass: &TenantPass,
-    meter: &RequestMeter,
+    meter: UsageHandle,
     encode: impl FnOnce(&dyn ChatEngine) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let engine = Arc::clone(&shared.engine);
-    let mut work = shared.work(pass).keep(meter.handle());
+    let result = meter.clone();
+    let mut work = shared.work(pass).keep(meter);
     let encoding = work.run(move || encode(engine.as_ref()));
     let encoded = encoding
         .instrument(info_span!(target: "riad_services", "count_prompt"))
         .await;
-    meter.record_engine_result(encoded)
+    result.record_engine_result(encoded)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     conversation::{ChatMessage, Conversation},
-    tools::{OfferedTool, ToolChoice, Tools},
+    tools::{ClientTools, OfferedTool, ToolChoice},
 };
 use crate::text::Text;
 use riad_core::{
@@ -72,7 +72,7 @@ pub struct ValidRequest {
     input: Input,
     sampling: Sampling,
     format: Option<OutputFormat>,
-    tools: Option<Tools>,
+    tools: ClientTools,
     /// Whether `sampling.max_tokens` is the client's.
     max_tokens_given: bool,
     /// Of each prompt.
@@ -184,9 +184,9 @@ impl ValidRequest {
             .with_param("stop"));
         }
         let top_p = within("top_p", request.top_p, 0.0..=1.0)?;
-        let tools = Tools::check(request.tools, request.tool_choice, request.parallel_tool_calls)?;
+        let tools = ClientTools::check(request.tools, request.tool_choice, request.parallel_tool_calls)?;
         let format = check_format(request.format)?;
-        if tools.is_some() && format.is_some() {
+        if !tools.is_empty() && tools.may_be_called() && format.is_some() {
             return Err(Error::invalid(
                 "response_format cannot be used with tools, because an answer in it is no call; leave one of them out",
             )
@@ -220,13 +220,14 @@ impl ValidRequest {
             logprobs: check_logprobs(request.logprobs, request.top_logprobs)?,
             // Compiled later, by a worker.
             grammar: None,
-            tools: tools.as_ref().map(Tools::used),
+            // Known when the room is open.
+            tools: None,
         };
         Ok(Self {
             model,
             input,
             sampling,
-            format: format.or_else(|| tools.as_ref()?.format()),
+            format,
             tools,
             max_tokens_given: request.max_tokens.is_some(),
             n,
@@ -295,12 +296,13 @@ impl ValidRequest {
         self.n.saturating_mul(prompts)
     }
 
+    /// The client's.
     #[must_use]
-    pub fn tools(&self) -> Option<&Tools> {
-        self.tools.as_ref()
+    pub fn tools(&self) -> &ClientTools {
+        &self.tools
     }
 
-    /// What the completion's text must be.
+    /// What the completion's text must be, if it is no call of a tool.
     #[must_use]
     pub fn format(&self) -> Option<&OutputFormat> {
         self.format.as_ref()
@@ -321,6 +323,12 @@ impl ValidRequest {
     #[must_use]
     pub fn max_tokens(&self) -> u32 {
         self.sampling.max_tokens
+    }
+
+    /// Tokens that prompt and completion may have together, of a model that has so many.
+    #[must_use]
+    pub fn context_tokens(&self, of_model: u32) -> u32 {
+        self.context_limit.map_or(of_model, |limit| limit.min(of_model))
     }
 
     /// The sampling with `max_tokens` fitted to what the prompt leaves, if the client did not say how many.

@@ -4,7 +4,7 @@ use super::{
     choice::{self, Events},
     event::{AnswerUsage, ChatEvent},
     prepare::Started,
-    prepared::{Prepared, deadline_exceeded},
+    prepared::Prepared,
 };
 use futures::{Stream, future::try_join_all};
 use riad_core::{Error, Result, ports::GenerationStream};
@@ -64,8 +64,8 @@ pub(super) fn spawn(started: Started) -> ChatStream {
     let prompt_tokens = started.prepared.prompt_tokens();
     let task = async move {
         let Started { prepared, first } = started;
-        let served = timeout_at(prepared.deadline, serve(&prepared, first, &sender)).await;
-        let served = served.unwrap_or_else(|_| Err(deadline_exceeded(&prepared.shared)));
+        let served = timeout_at(prepared.generations.deadline, serve(&prepared, first, &sender)).await;
+        let served = served.unwrap_or_else(|_| Err(prepared.generations.shared.deadline_exceeded()));
         // Not under the deadline: an answer that was served in time is billed and gets its receipt.
         let outcome = match served {
             Ok(usage) => {
@@ -99,7 +99,7 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
         async move {
             let generation = match running {
                 Some(generation) => generation,
-                None => choice::begin(prepared, choice).await?,
+                None => choice::begin_first(prepared, choice).await?,
             };
             choice::follow(prepared, choice, generation, events).await
         }

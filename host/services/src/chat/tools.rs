@@ -1,5 +1,5 @@
-//! Tools that a client offers to the model: what may be offered, what the prompt says about them, and what the answer may be.
-//! Not here: how calls are found in an answer (`engine`).
+//! Tools that the model may call, the client's and those of the room's plugin: what may be offered, what the prompt says about them, and
+//! what the answer may be. Not here: how calls are found in an answer (`engine`), running a plugin's (`tool_calls`).
 
 use riad_core::{
     Error, Result,
@@ -35,32 +35,28 @@ pub enum ToolChoice {
     Named(String),
 }
 
-/// Tools that the model may call.
+/// What a request says of tools, before those of the room's plugin are known.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ClientTools {
+    tools: Vec<Tool>,
+    choice: ToolChoice,
+    parallel: bool,
+}
+
+/// Tools that the model may call, at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tools {
     tools: Vec<Tool>,
+    /// The names of those that the room's plugin has. The others are the client's.
+    of_plugin: BTreeSet<String>,
     is_required: bool,
     parallel: bool,
 }
 
-impl Tools {
-    /// `None`: there are none to call.
-    ///
+impl ClientTools {
     /// # Errors
     /// `InvalidRequest` names what is wrong.
-    pub(super) fn check(
-        offered: Vec<OfferedTool>,
-        choice: Option<ToolChoice>,
-        parallel: Option<bool>,
-    ) -> Result<Option<Self>> {
-        if offered.is_empty() {
-            return match choice {
-                None | Some(ToolChoice::None) => Ok(None),
-                Some(_) => {
-                    Err(Error::invalid("tool_choice needs tools; send them, or leave it out").with_param("tool_choice"))
-                }
-            };
-        }
+    pub(super) fn check(offered: Vec<OfferedTool>, choice: Option<ToolChoice>, parallel: Option<bool>) -> Result<Self> {
         if offered.len() > TOOLS_MAX {
             return Err(Error::invalid(format!("tools may have up to {TOOLS_MAX} tools")).with_param("tools"));
         }
@@ -105,25 +101,76 @@ impl Tools {
             );
             return Err(Error::invalid(text).with_param("tools"));
         }
-        let is_required = match choice.unwrap_or_default() {
-            // As if none had been sent.
-            ToolChoice::None => return Ok(None),
-            ToolChoice::Auto => false,
-            ToolChoice::Required => true,
-            ToolChoice::Named(name) => {
-                tools.retain(|tool| tool.name == name);
-                if tools.is_empty() {
-                    let text = format!("tool_choice names the function {name:?}, which is not among the tools");
-                    return Err(Error::invalid(text).with_param("tool_choice"));
-                }
-                true
-            }
-        };
-        Ok(Some(Self {
+        Ok(Self {
             tools,
-            is_required,
+            choice: choice.unwrap_or_default(),
             parallel: parallel.unwrap_or(true),
+        })
+    }
+
+    /// Whether the client offers none.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// Whether any may be called.
+    pub fn may_be_called(&self) -> bool {
+        self.choice != ToolChoice::None
+    }
+
+    /// The tools that the model may call, with those of the room's plugin. Of two with one name the client's is meant, which its client has
+    /// named itself. `None`: there are none to call.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the choice asks for a tool that there is not.
+    pub fn with_plugins(&self, plugins: Vec<Tool>) -> Result<Option<Tools>> {
+        if !self.may_be_called() {
+            return Ok(None);
+        }
+        let mut tools = self.tools.clone();
+        let is_new = |tool: &Tool| self.tools.iter().all(|known| known.name != tool.name);
+        let plugins: Vec<_> = plugins.into_iter().filter(is_new).collect();
+        let mut of_plugin: BTreeSet<_> = plugins.iter().map(|tool| tool.name.clone()).collect();
+        tools.extend(plugins);
+        if tools.is_empty() {
+            return match self.choice {
+                ToolChoice::None | ToolChoice::Auto => Ok(None),
+                ToolChoice::Required | ToolChoice::Named(_) => {
+                    Err(Error::invalid("tool_choice needs tools; send them, or leave it out").with_param("tool_choice"))
+                }
+            };
+        }
+        if let ToolChoice::Named(name) = &self.choice {
+            tools.retain(|tool| tool.name == *name);
+            of_plugin.retain(|tool| tool == name);
+            if tools.is_empty() {
+                let text = format!("tool_choice names the function {name:?}, which is not among the tools");
+                return Err(Error::invalid(text).with_param("tool_choice"));
+            }
+        }
+        Ok(Some(Tools {
+            tools,
+            of_plugin,
+            is_required: matches!(self.choice, ToolChoice::Required | ToolChoice::Named(_)),
+            parallel: self.parallel,
         }))
+    }
+}
+
+impl Tools {
+    /// Whether the room's plugin runs the calls of it.
+    pub fn is_of_plugin(&self, name: &str) -> bool {
+        self.of_plugin.contains(name)
+    }
+
+    /// Whether the room's plugin has some of them.
+    pub fn has_plugins(&self) -> bool {
+        !self.of_plugin.is_empty()
+    }
+
+    /// Whether the client runs some of them.
+    pub fn has_clients(&self) -> bool {
+        self.tools.len() > self.of_plugin.len()
     }
 
     /// What the answer must be, if not any text.
@@ -205,7 +252,33 @@ mod tests {
     }
 
     fn check(tools: &[&str], choice: Option<ToolChoice>) -> Result<Option<Tools>> {
-        Tools::check(tools.iter().map(|name| tool(name)).collect(), choice, None)
+        ClientTools::check(tools.iter().map(|name| tool(name)).collect(), choice, None)?.with_plugins(Vec::new())
+    }
+
+    fn of_plugin(names: &[&str]) -> Vec<Tool> {
+        let tool = |name: &&str| Tool {
+            name: (*name).to_owned(),
+            description: None,
+            parameters: json!({"type": "object"}),
+        };
+        names.iter().map(tool).collect()
+    }
+
+    #[test]
+    fn a_plugins_tools_stand_behind_the_clients() {
+        let with = |tools: &[&str], choice| {
+            let client = ClientTools::check(tools.iter().map(|name| tool(name)).collect(), choice, None).unwrap();
+            client.with_plugins(of_plugin(&["b", "c"]))
+        };
+        let tools = with(&["a", "b"], None).unwrap().unwrap();
+        assert_eq!(tools.used().names, ["a", "b", "c"]);
+        assert!(!tools.is_of_plugin("b"), "the client's own");
+        assert!(tools.is_of_plugin("c") && tools.has_plugins() && tools.has_clients());
+        let tools = with(&[], Some(ToolChoice::Required)).unwrap().unwrap();
+        assert!(tools.format().is_some() && !tools.has_clients());
+        let tools = with(&["a"], Some(ToolChoice::Named("c".into()))).unwrap().unwrap();
+        assert_eq!((tools.used().names, tools.has_clients()), (vec!["c".to_owned()], false));
+        assert_eq!(with(&["a"], Some(ToolChoice::None)).unwrap(), None);
     }
 
     #[test]
@@ -244,20 +317,23 @@ mod tests {
                 parameters: Some(parameters),
                 ..tool("a")
             };
-            let error = Tools::check(vec![other], None, None).unwrap_err();
+            let error = ClientTools::check(vec![other], None, None).unwrap_err();
             assert_eq!(error.param(), Some("tools[0].function.parameters"));
         }
         let untyped = OfferedTool {
             parameters: Some(json!({})),
             ..tool("a")
         };
-        let tools = Tools::check(vec![untyped], None, None).unwrap().unwrap();
+        let tools = ClientTools::check(vec![untyped], None, None).unwrap();
         assert_eq!(tools.tools[0].parameters, json!({"type": "object"}));
         let long = OfferedTool {
             description: Some("x".repeat(BYTES_MAX)),
             ..tool("a")
         };
-        assert_eq!(Tools::check(vec![long], None, None).unwrap_err().param(), Some("tools"));
+        assert_eq!(
+            ClientTools::check(vec![long], None, None).unwrap_err().param(),
+            Some("tools")
+        );
     }
 
     #[test]

@@ -202,19 +202,6 @@ impl RequestMeter {
         }
     }
 
-    /// For a generation that starts: the request stays open until the engine has reported what it used.
-    pub fn usage_reporter(&self, progress: &Arc<Progress>) -> UsageReporter {
-        let handle = self.handle();
-        UsageReporter::new(Arc::clone(progress), move |usage| {
-            handle.add(Usage {
-                prompt_tokens: u64::from(usage.prompt_tokens),
-                cached_tokens: u64::from(usage.cached_tokens),
-                completion_tokens: u64::from(usage.completion_tokens),
-                ..Usage::default()
-            });
-        })
-    }
-
     /// See [`UsageHandle::record_result`].
     ///
     /// # Errors
@@ -228,7 +215,7 @@ impl RequestMeter {
     /// # Errors
     /// The result's own.
     pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| self.0.record_error(error, Outcome::EngineFailed))
+        self.0.record_engine_result(result)
     }
 
     pub fn record_error(&self, error: &Error) {
@@ -300,6 +287,19 @@ impl UsageHandle {
         state.usage = state.usage.plus(&used);
     }
 
+    /// For a generation that starts: the request stays open until the engine has reported what it used.
+    pub fn usage_reporter(&self, progress: &Arc<Progress>) -> UsageReporter {
+        let handle = Self::new(&self.0);
+        UsageReporter::new(Arc::clone(progress), move |usage| {
+            handle.add(Usage {
+                prompt_tokens: u64::from(usage.prompt_tokens),
+                cached_tokens: u64::from(usage.cached_tokens),
+                completion_tokens: u64::from(usage.completion_tokens),
+                ..Usage::default()
+            });
+        })
+    }
+
     /// Records how an error ends the request, and returns the error or its cause: a plugin that failed because it met a budget
     /// fails with that budget's error.
     ///
@@ -307,6 +307,25 @@ impl UsageHandle {
     /// The result's own, or what caused it.
     pub fn record_result<T>(&self, result: Result<T>) -> Result<T> {
         self.0.record_result(result)
+    }
+
+    /// See [`RequestMeter::record_engine_result`].
+    ///
+    /// # Errors
+    /// The result's own.
+    pub fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
+        self.0.record_engine_result(result)
+    }
+
+    /// Gives back a part of what was held.
+    pub fn release(&self, by: Usage) {
+        self.0.release(by);
+    }
+}
+
+impl Clone for UsageHandle {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
     }
 }
 
@@ -351,6 +370,10 @@ impl Inner {
         result
             .map_err(|error| self.cause(error))
             .inspect_err(|error| self.record_error(error, Outcome::Refused))
+    }
+
+    fn record_engine_result<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.record_error(error, Outcome::EngineFailed))
     }
 
     /// `fault` is the outcome if the error is the server's fault.

@@ -275,6 +275,7 @@ fn plugin(name: &str, component: &[u8], created: u64) -> PluginVersion {
         name: name.parse().unwrap(),
         version: Digest::of(component),
         stages: vec![Stage::Prompting, Stage::Postprocessing],
+        manifest: None,
         bytes: component.len() as u64,
         created,
     }

@@ -142,6 +142,7 @@ async fn a_plugin_beyond_the_quota_is_refused_and_leaves_no_file() {
             name: name.parse().unwrap(),
             version: Digest::of(&component),
             stages: [Stage::Prompting].into(),
+            manifest: None,
             bytes: BIG as u64,
             created: 1,
         };

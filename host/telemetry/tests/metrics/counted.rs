@@ -100,6 +100,7 @@ fn operations_are_named_by_the_conventions_and_storage_has_none() {
         (Kind::Embedding, Some("embeddings")),
         (Kind::Document, Some("index_document")),
         (Kind::Search, Some("retrieval")),
+        (Kind::Tool, Some("execute_tool")),
         (Kind::Storage, None),
         (Kind::Residency, None),
     ] {

@@ -12,7 +12,7 @@ use riad_core::{
     ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
     price::Usage,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Of each call.
 const FUEL: u64 = 100;
@@ -40,6 +40,8 @@ impl Sandbox for ScriptedSandbox {
         Ok(ComponentInfo {
             digest: Digest::of(&component),
             stages: Stage::ALL.to_vec(),
+            capabilities: BTreeSet::new(),
+            manifest: None,
         })
     }
 

@@ -16,6 +16,7 @@ use riad_core::{
     ports::{BudgetNotice, Gauges, RequestRecord, Telemetry, Webhooks},
     price::PriceList,
 };
+use riad_outbound::GuestHttp;
 use riad_services::{Dependencies, FairQueue, Services, keys::KeyOwner, keys::KeyRequest};
 use riad_store::Store;
 use serde_json::Value;
@@ -98,6 +99,7 @@ impl Server {
             engine: Arc::new(engine.clone()),
             embedder: Arc::new(WordEmbedder::new(truth.clone())),
             sandbox: Arc::new(ScriptedSandbox(truth.clone())),
+            http: Arc::new(GuestHttp::new(&limits)),
             scheduler: Arc::new(FairQueue::new(SEQUENCES, &limits, Duration::from_secs(60))),
             telemetry: recorder.clone(),
             webhooks: recorder.clone(),

@@ -17,6 +17,7 @@ mod messages;
 mod openapi;
 mod response_format;
 mod responses;
+mod room_tools;
 mod shapes;
 mod special_tokens;
 mod streaming;

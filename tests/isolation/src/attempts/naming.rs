@@ -47,6 +47,7 @@ fn readers(target: &Target<'_>) -> Vec<(&'static str, Request)> {
         ("GET /v1/settings", Request::get("/v1/settings")),
         ("GET /v1/adapters", Request::get("/v1/adapters")),
         ("GET /v1/logs", Request::get("/v1/logs")),
+        ("GET /v1/tools", Request::get("/v1/tools")),
         ("POST /v1/search", Request::post("/v1/search", &search)),
         (
             "POST /v1/chat/completions",

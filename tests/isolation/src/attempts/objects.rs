@@ -233,6 +233,14 @@ fn plugins(target: &Target<'_>) -> Vec<Attempt> {
             "A's version",
             Request::delete(format!("/v1/plugins/{}/versions/{}", target.plugin, target.a.version)),
         ),
+        absent(
+            "POST /v1/tools/{name}",
+            "a tool, of which it has none",
+            Request::post(
+                "/v1/tools/find_order",
+                &json!({"arguments": {"number": target.a.tenant}}),
+            ),
+        ),
         served("PUT /v1/plugins/{name}", "a plugin of its own under A's name", own),
         absent(
             "PUT /v1/pipeline",

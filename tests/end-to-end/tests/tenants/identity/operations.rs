@@ -47,6 +47,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("DELETE", "/v1/documents/{id}", Write("documents")),
     // It spends the embedding of its query, and changes nothing.
     ("POST", "/v1/search", Read("documents")),
+    ("GET", "/v1/tools", Read("chat")),
+    ("POST", "/v1/tools/{name}", Write("chat")),
     ("PUT", "/v1/plugins/{name}", Write("plugins")),
     ("GET", "/v1/plugins", Read("plugins")),
     ("DELETE", "/v1/plugins/{name}/versions/{version}", Write("plugins")),
@@ -120,6 +122,7 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
         }
         ("POST", "/v1/embeddings") => request.json(&json!({"model": EMBEDDER, "input": "x"})),
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
+        ("POST", "/v1/tools/{name}") => request.json(&json!({"arguments": {}})),
         ("POST", "/v1/search") => request.json(&json!({"query": "text"})),
         ("PUT", "/v1/plugins/{name}") => request.header("content-type", "application/wasm").body("no component"),
         ("PUT", "/v1/pipeline") => request.json(&json!({"stages": {}})),
