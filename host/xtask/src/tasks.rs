@@ -12,3 +12,4 @@ pub mod schemathesis;
 mod server;
 pub mod test;
 pub mod tidy;
+pub mod wit;

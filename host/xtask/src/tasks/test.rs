@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what must pass before a commit, in order of cost, up to the first failure; each step with its time.
 
-use super::{guests, model, tidy};
+use super::{guests, model, tidy, wit};
 use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -57,6 +57,7 @@ pub fn run(environment: &Environment) -> Result<()> {
             .try_for_each(|manifest| cargo(&[&clippy[..], &["--locked", "--manifest-path", manifest], &deny].concat()))
     })?;
     steps.step("tidy", || tidy::run(environment))?;
+    steps.step("contracts", || wit::run(environment, &wit::Arguments::checking()))?;
     steps.step("guests", || guests::run(environment, &guests::Arguments::checking()))?;
     let deny = &mut process::command(&environment.cargo, &["deny", "--version"], &environment.root);
     if process::succeeds(deny) {
