@@ -2,6 +2,7 @@
 
 mod access;
 mod operations;
+mod plugins;
 mod values;
 
 pub use access::{OperatorAccess, TenantAccess};
@@ -9,15 +10,12 @@ pub use operations::{
     AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, ModelCheckArgs, ModelCommand, PlanCommand, ReceiptCommand,
     ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,
 };
+pub use plugins::{PluginCommand, ProjectFolder};
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
-use riad_core::{
-    AdapterAlias, Digest, DocumentId, PluginName,
-    plugin::{Stage, StageChoice},
-};
+use riad_core::{AdapterAlias, Digest, DocumentId};
 use std::path::PathBuf;
-use values::stage;
 
 /// A multi-tenant LLM server: one base model, a private room for every tenant.
 #[derive(Debug, Parser)]
@@ -50,7 +48,7 @@ pub enum Command {
     Scale(ScaleArgs),
     /// Add, list, show and delete documents
     Document(TenantCall<DocumentCommand>),
-    /// Deploy and list plugins
+    /// Write, test, deploy and roll back plugins
     Plugin(TenantCall<PluginCommand>),
     /// Show and change which component serves each stage of a request
     Pipeline(TenantCall<PipelineCommand>),
@@ -146,28 +144,6 @@ pub enum DocumentCommand {
         /// Their ids, as `document list` shows them
         #[arg(required = true, value_name = "ID")]
         ids: Vec<DocumentId>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Upload a component; with --stage, also activate it for these stages
-    Deploy {
-        /// 1 to 64 of a-z, 0-9, '-' and '_'
-        name: PluginName,
-        /// A WebAssembly component
-        file: PathBuf,
-        /// Stage to activate: retrieval, prompting or postprocessing
-        #[arg(long = "stage", value_name = "STAGE", value_delimiter = ',', value_parser = stage)]
-        stages: Vec<Stage>,
-    },
-    /// List the plugin versions
-    List,
-    /// Delete a version that the pipeline does not name
-    Delete {
-        /// As in a pipeline: name@sha256:…
-        #[arg(value_name = "NAME@VERSION")]
-        version: StageChoice,
     },
 }
 

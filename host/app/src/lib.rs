@@ -58,6 +58,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
     if let Command::Serve(args) = command {
         return serve::run(args).await;
     }
+    if let Command::Plugin(call) = command {
+        // Its tests say with the exit code whether they hold.
+        return commands::plugin::run(call.command, &call.at).await;
+    }
     call(command).await.map(|()| ExitCode::SUCCESS)
 }
 
@@ -82,9 +86,6 @@ async fn call(command: Command) -> Result<()> {
         Command::Document(call) => {
             commands::document::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
         }
-        Command::Plugin(call) => {
-            commands::plugin::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
-        }
         Command::Pipeline(call) => {
             commands::pipeline::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await
         }
@@ -96,7 +97,9 @@ async fn call(command: Command) -> Result<()> {
         }
         Command::Chat(args) => commands::chat::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
         Command::Search(args) => commands::search::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
-        Command::CompilePlugin | Command::Serve(_) => Err(Error::internal("not one of the commands that are called")),
+        Command::CompilePlugin | Command::Plugin(_) | Command::Serve(_) => {
+            Err(Error::internal("not one of the commands that are called"))
+        }
         Command::Models(args) => commands::models::run(&args.at.client()?, &Output::new(args.at.json)).await,
     }
 }

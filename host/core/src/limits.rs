@@ -139,6 +139,24 @@ limits! {
     sql_rows: u32 = 1_000, 1;
     /// Bytes that the rows of one SQL call may have together.
     sql_result_bytes: u64 = 1 << 20, 1024;
+    /// Values that a room's plugins may keep (`riad:kv`). Each has up to 64 KiB and counts as stored bytes.
+    kv_values: u32 = 10_000, 1;
+    /// Milliseconds that a plugin's calls of `riad:kv` in one request may take together.
+    kv_request_ms: u64 = 5_000, 1;
+    /// Generations of a plugin's own (`riad:generation`) in one request.
+    guest_generations: u32 = 8, 0;
+    /// Tokens that one of them may have.
+    guest_generation_tokens: u32 = 512, 1;
+    /// Requests of plugins to other hosts (`riad:http`) in one request.
+    guest_http_requests: u32 = 16, 0;
+    /// Milliseconds that one of them may take, from looking its host up to the last byte of its answer.
+    http_ms: u64 = 10_000, 10;
+    /// Bytes of an answer to one of them.
+    http_response_bytes: u64 = 1 << 20, 1024;
+    /// Such requests of one tenant in a minute.
+    http_per_minute: u32 = 300, 1;
+    /// Such requests of one tenant at the same time.
+    http_concurrent: u32 = 8, 1;
     /// Keys that a tenant may have.
     keys: u32 = 1_000, 1;
     /// Changes per minute of one tenant that are not billed: of settings, pipeline, keys, plugins and adapters, and deleted documents.

@@ -8,8 +8,11 @@ mod capabilities;
 mod documents;
 mod embedder;
 mod engine;
+mod generator;
+mod http;
 mod idempotency;
 mod key_store;
+mod kv;
 mod ledger;
 mod plans;
 mod plugins;
@@ -36,8 +39,11 @@ pub use engine::{
     AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
     ResidentAdapter, UsageReporter,
 };
+pub use generator::{GENERATION_STOPS, Generated, Generator, GuestPrompt};
+pub use http::{HttpClient, HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp};
 pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
+pub use kv::{KV_KEY_BYTES, KV_SECONDS, KV_VALUE_BYTES, KvStore};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;

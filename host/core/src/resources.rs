@@ -168,6 +168,10 @@ resources! {
         "the room's own plugins, first come, first served",
         "one at a time, each for `limits.sql_ms` in `limits.sql_memory_bytes`; `limits.sql_request_ms` of a request",
         Silent("waits; the guest's own deadline ends it");
+    GUEST_HTTP = "requests of plugins to other hosts",
+        "nobody: each account has its own",
+        "`limits.http_concurrent` at the same time, `limits.http_per_minute` in a minute, each for `limits.http_ms`",
+        Silent("the plugin is told at once, and may go on without");
     STORED_BYTES = "bytes of rooms on the disk",
         "nobody: each tenant has its own",
         "`limits.room_bytes`, or the tenant's `stored_bytes`",

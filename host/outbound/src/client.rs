@@ -1,6 +1,7 @@
 //! The HTTP clients of this crate.
 
-use std::{error::Error as _, time::Duration};
+use reqwest::dns::Resolve;
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,6 +31,25 @@ pub(crate) fn open_for_downloads(through_proxy: bool) -> reqwest::Result<reqwest
         true => builder.build(),
         false => builder.no_proxy().build(),
     }
+}
+
+/// A client for requests of tenants' plugins: a new connection for each, to the addresses that `resolver` has checked. No redirects, no proxy.
+pub(crate) fn open_for_guests(
+    timeout: Duration,
+    resolver: Arc<impl Resolve + 'static>,
+) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("riad/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        // What plugins ask needs no more, and a connection of HTTP/2 would be shared.
+        .http1_only()
+        // A connection that one tenant has used is not given to another.
+        .pool_max_idle_per_host(0)
+        .dns_resolver(resolver)
+        .timeout(timeout)
+        .build()
 }
 
 /// The error and its causes, for the log. Without the URL, which may contain a secret.

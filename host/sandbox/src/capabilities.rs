@@ -1,10 +1,15 @@
 //! Host calls: each is counted, converts its arguments, calls a port and converts the result. The rules are in `services`,
 //! behind the ports.
 
+mod clock;
 mod documents;
 mod embeddings;
+mod generation;
+mod http;
+mod kv;
 mod logging;
 mod model;
+mod random;
 mod settings;
 mod store;
 

@@ -29,6 +29,9 @@ pub(crate) const RECORD_BYTES: usize = 64 << 10;
 /// Random bytes that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
 
+/// Random bytes that one call of `riad:random` gives.
+pub(crate) const RANDOM_CALL_BYTES: u32 = 4096;
+
 /// Counts the linear memory of one guest, over all its memories, and remembers a denial: most guests react to a denied
 /// `memory.grow` with an `unreachable` trap, which does not mention memory.
 pub(crate) struct MemoryLimiter {

@@ -15,6 +15,8 @@ pub(crate) struct GuestState {
     pub(crate) capabilities: Capabilities,
     /// Read once, so that a request sees one version of the settings.
     pub(crate) settings: Option<Metadata>,
+    /// Tokens that one of the guest's own generations may have.
+    pub(crate) generation_tokens: u32,
     pub(crate) budget: Arc<Budget>,
     pub(crate) clock: Arc<GuestClock>,
     pub(crate) memory: MemoryLimiter,
@@ -34,6 +36,7 @@ impl GuestState {
         Self {
             capabilities,
             settings: None,
+            generation_tokens: limits.guest_generation_tokens,
             budget,
             clock,
             memory: MemoryLimiter::new(limits.guest_memory_bytes),

@@ -7,13 +7,18 @@ use riad_core::{Result, plugin::Stage};
 use wasmparser::{Parser, Payload};
 
 /// Interfaces that a component may import, and the versions of each, newest first. The last two only name types.
-const CAPABILITIES: [(&str, &[&str]); 8] = [
+const CAPABILITIES: [(&str, &[&str]); 13] = [
     ("riad:documents/documents", &["0.2.0", "0.1.0"]),
     ("riad:store/store", &["0.1.0"]),
+    ("riad:kv/kv", &["0.1.0"]),
     ("riad:embeddings/embeddings", &["0.1.0"]),
+    ("riad:generation/generation", &["0.1.0"]),
+    ("riad:http/http", &["0.1.0"]),
     ("riad:settings/settings", &["0.1.0"]),
     ("riad:logging/logging", &["0.1.0"]),
     ("riad:model/model", &["0.1.0"]),
+    ("riad:clock/clock", &["0.1.0"]),
+    ("riad:random/random", &["0.1.0"]),
     ("riad:types/types", &["0.1.0"]),
     ("riad:pipeline/types", &["0.2.0", "0.1.0"]),
 ];

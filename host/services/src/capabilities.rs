@@ -8,9 +8,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use riad_core::{
-    DocumentId, Error, Result, TenantPass,
+    DocumentId, Error, ErrorKind, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
-    ports::{Capabilities, DOCUMENTS_LISTED, DocumentReader, Room, TextEmbedder, TokenCounter},
+    ports::{
+        Capabilities, DOCUMENTS_LISTED, DocumentReader, Generated, Generator, GuestPrompt, HttpClient, HttpFailure,
+        HttpRequest, HttpResponse, Room, TextEmbedder, TokenCounter,
+    },
 };
 use std::sync::Arc;
 
@@ -29,7 +32,10 @@ pub(crate) fn capabilities(shared: &Arc<Shared>, pass: &TenantPass, room: &Room,
     Capabilities {
         documents: Arc::clone(&room_capabilities) as Arc<dyn DocumentReader>,
         sql: Arc::clone(&room.sql),
+        kv: Arc::clone(&room.kv),
         embeddings: room_capabilities,
+        generation: Arc::new(NoGenerator),
+        http: Arc::new(NoHttp),
         settings: Arc::clone(&room.settings),
         tokens: Arc::new(EngineTokenCounter {
             shared: Arc::clone(shared),
@@ -86,6 +92,31 @@ impl TextEmbedder for RoomCapabilities {
         let mut work = self.shared.work(&self.pass);
         let (vectors, _) = embeddings::embed(&self.shared, &mut work, self.meter.handle()?, texts, 0).await?;
         Ok(vectors)
+    }
+}
+
+/// Until this server can generate for plugins.
+struct NoGenerator;
+
+#[async_trait]
+impl Generator for NoGenerator {
+    async fn generate(&self, _: GuestPrompt) -> Result<Generated> {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "this server does not generate for plugins",
+        ))
+    }
+}
+
+/// Of a tenant whose operator has granted no host.
+struct NoHttp;
+
+#[async_trait]
+impl HttpClient for NoHttp {
+    async fn send(&self, _: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
+        Err(HttpFailure::NotGranted(
+            "the operator has granted this tenant's plugins no hosts".to_owned(),
+        ))
     }
 }
 

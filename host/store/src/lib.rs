@@ -19,6 +19,7 @@ mod index;
 mod key_cache;
 mod key_store;
 mod key_uses;
+mod kv;
 mod ledger;
 mod metadata;
 mod names;
@@ -30,6 +31,7 @@ mod quota;
 mod responses;
 mod room;
 mod rooms;
+mod scratch;
 mod search;
 mod settings;
 mod sql;
@@ -42,6 +44,7 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
+pub use scratch::ScratchSql;
 #[doc(hidden)]
 pub use sql::fuzzing;
 

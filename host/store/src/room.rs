@@ -130,6 +130,11 @@ const SCHEMA: Schema = Schema {
             output BLOB NOT NULL
         ) STRICT;
     ",
+        "
+        -- Plugins' values. With a rowid: a value may be long. Expiry in milliseconds.
+        CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires INTEGER NOT NULL) STRICT;
+        CREATE INDEX kv_by_expiry ON kv (expires);
+    ",
     ],
 };
 

@@ -9,6 +9,7 @@ use crate::{
     files,
     generations::Pins,
     idempotency::RoomIdempotencyStore,
+    kv::{self, RoomKv},
     plugins::RoomPlugins,
     responses::{self, RoomResponses},
     room::{self, RoomState},
@@ -179,6 +180,7 @@ impl Registry {
             let room = RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone(), check_id)?;
             // A tenant that sends nothing any more makes none that would delete them.
             responses::delete_expired(&room, self.limits.response_days)?;
+            kv::delete_expired(&room)?;
             let state = Arc::new(room);
             *place = Some(OpenRoom {
                 account,
@@ -347,6 +349,7 @@ impl Rooms for TenantRooms {
         Ok(Room {
             documents: Arc::new(RoomDocuments(state.clone(), most)),
             sql: Arc::new(RoomSql::new(state.clone(), most)),
+            kv: Arc::new(RoomKv::new(state.clone(), most, &self.registry.limits)),
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone(), most)),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),

@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask guests`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `tidy`, `test`. A task is a
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `tidy`, `test`. A task is a
 //! file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
@@ -20,6 +20,8 @@ struct Arguments {
 enum Task {
     /// Build the WebAssembly guests and commit-ready copies of them
     Guests(tasks::guests::Arguments),
+    /// Write, test, deploy and roll back a first plugin in each language, as a new author does
+    Authors(tasks::authors::Arguments),
     /// Run one benchmark
     Bench(tasks::bench::Arguments),
     /// Give generated input to the parsers of untrusted input
@@ -41,6 +43,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = environment::Environment::read().and_then(|environment| match Arguments::parse().task {
         Task::Guests(arguments) => tasks::guests::run(&environment, &arguments),
+        Task::Authors(arguments) => tasks::authors::run(&environment, &arguments),
         Task::Bench(arguments) => tasks::bench::run(&environment, &arguments),
         Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
         Task::Model(arguments) => tasks::model::run(&environment, &arguments),

@@ -1,5 +1,6 @@
 //! The tasks, one file each.
 
+pub mod authors;
 pub mod bench;
 pub mod clients;
 pub mod cuda;

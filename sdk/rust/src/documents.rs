@@ -3,7 +3,7 @@
 use crate::bindings::capabilities::riad::documents::documents;
 use crate::{Error, Passage};
 
-pub use documents::Document;
+pub use documents::{Document, Summary};
 
 /// Hybrid search over all documents, best first. `limit` is 1 to 100.
 ///
@@ -27,4 +27,12 @@ pub fn search_filtered(query: &str, limit: u32, filter: &str) -> Result<Vec<Pass
 /// `NotFound` when the tenant has no document of this id.
 pub fn get(id: &str) -> Result<Document, Error> {
     documents::get(id)
+}
+
+/// Documents without their texts, in the order of their ids: those after `after`, up to `limit`, which is 1 to 100. Fewer are the last ones.
+///
+/// # Errors
+/// `InvalidArgument` when `after` is no id, or for another limit.
+pub fn list(after: Option<&str>, limit: u32) -> Result<Vec<Summary>, Error> {
+    documents::list_documents(after, limit)
 }

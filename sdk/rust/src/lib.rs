@@ -19,12 +19,17 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod clock;
 pub mod documents;
 pub mod embeddings;
 mod error;
 mod export;
+pub mod generation;
+pub mod http;
+pub mod kv;
 pub mod log;
 pub mod model;
+pub mod random;
 mod request;
 pub mod settings;
 mod stages;

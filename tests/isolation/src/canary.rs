@@ -15,6 +15,7 @@ pub struct Canaries {
     pub settings: String,
     pub sql: String,
     pub log: String,
+    pub value: String,
     pub alias: String,
     pub plugin: String,
     /// What the server named: a document's id, an adapter's generation, a plugin's version.
@@ -42,6 +43,7 @@ impl Canaries {
             settings: word("canarysettings")?,
             sql: word("canaryprice")?,
             log: word("canarylog")?,
+            value: word("canaryvalue")?,
             alias: word("canaryadapter")?,
             plugin: word("canaryplugin")?,
             handles: Vec::new(),
@@ -66,6 +68,7 @@ impl Canaries {
             ("setting", &self.settings),
             ("price in the SQL store", &self.sql),
             ("log line", &self.log),
+            ("value of a plugin", &self.value),
         ];
         let names = [("adapter alias", &self.alias), ("plugin name", &self.plugin)];
         let handles = self.handles.iter().map(|(what, word)| (*what, word));

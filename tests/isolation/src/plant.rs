@@ -16,6 +16,11 @@ const WEIGHTS: &[u8] = include_bytes!("../../../host/models/chat/adapter-acme/ad
 /// Keeps a table in the room's SQL store, which it fills from the setting `prices`.
 const PRICE_DESK: &[u8] = include_bytes!("../../../plugins/price-desk/price-desk.wasm");
 
+/// Makes the host calls that the setting `calls` lists, and answers with their results as passages.
+const CALLER: &[u8] = include_bytes!("../../guests/caller.wasm");
+/// Long enough for a run. Nothing else removes the planted value.
+const VALUE_SECONDS: u32 = 3600;
+
 /// A PEFT adapter.
 #[derive(Clone)]
 pub struct AdapterFiles {
@@ -55,6 +60,7 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
     let document = client
         .expect(201, Request::post("/v1/documents", &document(canaries)))
         .await?;
+    plant_value(client, canaries).await?;
     let put = put_adapter(&canaries.alias, adapter, &canaries.alias)?;
     let adapter = client
         .expect(201, put)
@@ -106,6 +112,31 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         response,
         model,
     })
+}
+
+/// A value that the room's plugins keep, under a key that B knows.
+async fn plant_value(client: &Client, canaries: &Canaries) -> Result<()> {
+    let put = Request::new(Method::PUT, "/v1/plugins/isolation-caller".to_owned()).bytes("application/wasm", CALLER);
+    let version = text(&client.expect(201, put).await?.json(), "/version");
+    let choice = format!("isolation-caller@{version}");
+    client
+        .expect(
+            200,
+            Request::put("/v1/pipeline", &json!({"stages": {"prompting": choice}})),
+        )
+        .await?;
+    let key = &canaries.needle;
+    let calls = json!([
+        ["kv.set", key, canaries.value, VALUE_SECONDS],
+        ["kv.get", key],
+        ["documents.list", null, 100]
+    ]);
+    set(client, &json!({ "calls": calls })).await?;
+    let base = room::base_model(client).await?;
+    let asked = client.expect(200, question(&base, &canaries.needle)).await?;
+    found(canaries, &asked.body, "value of a plugin")?;
+    found(canaries, &asked.body, "document title")?;
+    found(canaries, &asked.body, "document metadata")
 }
 
 /// What is no longer as it was when it was planted.

@@ -1,69 +1,125 @@
-//! `riad plugin`.
+//! `riad plugin`: from an empty folder to a stage that serves, and back.
 
-use super::{date, pipeline, read_file};
+mod bundle;
+mod component;
+mod dev;
+mod inspect;
+mod logs;
+mod new;
+mod project;
+mod test;
+mod toolchain;
+mod versions;
+mod world;
+
+use super::{pipeline, read_file};
 use crate::{
-    cli::PluginCommand,
+    cli::{PluginCommand, TenantAccess},
     client::{Client, Response},
-    output::{Output, clean, progress, short_digest, table},
+    output::{Output, clean, line, note, progress},
 };
 use bytes::Bytes;
-use riad_api_types::plugins::{DeletedPlugin, Plugin, PluginList};
+use project::Project;
+use riad_api_types::plugins::{DeletedPlugin, Plugin};
 use riad_core::{
-    Error, PluginName, Result, Timestamp,
+    Error, PluginName, Result,
     plugin::{Stage, StageChoice},
 };
+use serde_json::json;
+use std::{path::Path, process::ExitCode};
 
-pub async fn run(command: PluginCommand, client: &Client, out: &Output) -> Result<()> {
+pub async fn run(command: PluginCommand, at: &TenantAccess) -> Result<ExitCode> {
+    let out = &Output::new(at.json);
     match command {
-        PluginCommand::Deploy { name, file, stages } => {
-            let spinner = progress::spinner("compiling");
-            let result = deploy(client, &name, read_file(&file).await?, &stages).await;
-            spinner.finish_and_clear();
-            out.show(&result?, |made| {
-                let active: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
-                let now = match active.as_slice() {
-                    [] => format!("activate it with `riad pipeline set STAGE={name}`"),
-                    active => format!("it now serves {}", active.join(" and ")),
-                };
-                format!(
-                    "Uploaded {}@{} with the stages {}; {now}.",
-                    clean(&made.name),
-                    clean(&made.version),
-                    stage_list(made)
-                )
-            });
+        PluginCommand::New { language, name } => line(new::make(language, &name, Path::new("."))?.trim_end()),
+        PluginCommand::Build(project) => build(&Project::open(&project.folder)?, out).await?,
+        PluginCommand::Inspect { file } => inspect::run(&file, out).await?,
+        PluginCommand::Test { project, update } => {
+            return test::run(&Project::open(&project.folder)?, update, out).await;
         }
-        PluginCommand::List => {
-            let list = client.get("/v1/plugins").await?;
-            out.show(&list, |list: &PluginList| {
-                let rows: Vec<_> = list
-                    .data
-                    .iter()
-                    .map(|plugin| {
-                        vec![
-                            plugin.name.clone(),
-                            short_digest(&plugin.version),
-                            stage_list(plugin),
-                            plugin.bytes.to_string(),
-                            date(Timestamp::from_seconds(plugin.created)),
-                        ]
-                    })
-                    .collect();
-                table::render(&["name", "version", "stages", "bytes", "created"], &rows)
-            });
-        }
-        PluginCommand::Delete { version } => {
-            let StageChoice::Plugin { name, version } = version else {
-                return Err(Error::invalid("standard is no plugin; name one as name@sha256:…"));
-            };
-            let deleted = client.delete(&format!("/v1/plugins/{name}/versions/{version}")).await?;
-            out.show(&deleted, |_: &DeletedPlugin| format!("Deleted {name}@{version}."));
-        }
+        PluginCommand::Bench { project, runs } => test::bench(&Project::open(&project.folder)?, runs, out).await?,
+        PluginCommand::Deploy { target, file, stages } => match file {
+            Some(file) => deploy_file(&at.client()?, &target, &file, &stages, out).await?,
+            None => deploy_project(&at.client()?, &Project::open(&target)?, out).await?,
+        },
+        PluginCommand::Dev(project) => dev::run(&project.folder, &at.client()?, out).await?,
+        PluginCommand::List => versions::list(&at.client()?, out).await?,
+        PluginCommand::Versions { name } => versions::list_of(&name, &at.client()?, out).await?,
+        PluginCommand::Rollback { name, to } => versions::rollback(&name, to, &at.client()?, out).await?,
+        PluginCommand::Logs { follow } => logs::run(follow, &at.client()?, out).await?,
+        PluginCommand::Delete { version } => delete(&version, &at.client()?, out).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn build(project: &Project, out: &Output) -> Result<()> {
+    let built = toolchain::build(project).await?;
+    let json = json!({"file": built.path, "bytes": built.bytes.len()});
+    out.show_json(&json, || {
+        format!("Built {}, {}.", built.path.display(), size(built.bytes.len()))
+    });
+    for unused in project
+        .manifest
+        .capabilities
+        .difference(&built.component.capabilities())
+    {
+        note(&format!(
+            "The source uses no {unused}; take it out of `capabilities` in riad.toml if it stays so."
+        ));
     }
     Ok(())
 }
 
-/// Uploads a component and activates it for the stages; the demo uses it too.
+/// A component that is there, under a name.
+async fn deploy_file(client: &Client, name: &Path, file: &Path, stages: &[Stage], out: &Output) -> Result<()> {
+    let name: PluginName = name.to_string_lossy().parse()?;
+    let spinner = progress::spinner("compiling");
+    let result = deploy(client, &name, read_file(file).await?, stages).await;
+    spinner.finish_and_clear();
+    out.show(&result?, |made| uploaded(&name, made, stages));
+    Ok(())
+}
+
+async fn deploy_project(client: &Client, project: &Project, out: &Output) -> Result<()> {
+    let built = toolchain::build(project).await?;
+    let (name, stages) = (&project.manifest.name, stages(project));
+    let spinner = progress::spinner("compiling");
+    let result = deploy(client, name, built.bytes.into(), &stages).await;
+    spinner.finish_and_clear();
+    out.show(&result?, |made| uploaded(name, made, &stages));
+    Ok(())
+}
+
+fn stages(project: &Project) -> Vec<Stage> {
+    project.manifest.stages.iter().copied().collect()
+}
+
+fn uploaded(name: &PluginName, made: &Plugin, stages: &[Stage]) -> String {
+    let active: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+    let now = match active.as_slice() {
+        [] => format!("activate it with `riad pipeline set STAGE={name}`"),
+        active => format!("it now serves {}", active.join(" and ")),
+    };
+    format!(
+        "Uploaded {}@{} with the stages {}; {now}.",
+        clean(&made.name),
+        clean(&made.version),
+        stage_list(made)
+    )
+}
+
+async fn delete(version: &StageChoice, client: &Client, out: &Output) -> Result<()> {
+    let StageChoice::Plugin { name, version } = version else {
+        return Err(Error::invalid(format!(
+            "{version} is no plugin; name one as name@sha256:…"
+        )));
+    };
+    let deleted = client.delete(&format!("/v1/plugins/{name}/versions/{version}")).await?;
+    out.show(&deleted, |_: &DeletedPlugin| format!("Deleted {name}@{version}."));
+    Ok(())
+}
+
+/// Uploads a component and activates it for the stages, all in one change; the demo uses it too.
 pub async fn deploy(
     client: &Client,
     name: &PluginName,
@@ -88,4 +144,13 @@ pub async fn deploy(
 
 fn stage_list(plugin: &Plugin) -> String {
     clean(&plugin.stages.join(", "))
+}
+
+/// Bytes as people read them.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }

@@ -1,7 +1,7 @@
 //! The host functions of a guest, bound to one room. The sandbox converts WIT calls to these; `services` implements them, so that
 //! the same quotas and rules hold as for HTTP.
 
-use super::{SettingsStore, SqlStore};
+use super::{Generator, HttpClient, KvStore, SettingsStore, SqlStore};
 use crate::{
     DocumentId, Result,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
@@ -54,7 +54,10 @@ pub trait TenantLog: Send + Sync {
 pub struct Capabilities {
     pub documents: Arc<dyn DocumentReader>,
     pub sql: Arc<dyn SqlStore>,
+    pub kv: Arc<dyn KvStore>,
     pub embeddings: Arc<dyn TextEmbedder>,
+    pub generation: Arc<dyn Generator>,
+    pub http: Arc<dyn HttpClient>,
     pub settings: Arc<dyn SettingsStore>,
     pub tokens: Arc<dyn TokenCounter>,
     pub log: Arc<dyn TenantLog>,

@@ -1,6 +1,6 @@
 //! Opening and removing tenants' rooms.
 
-use super::{AdapterStore, Documents, IdempotencyStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
+use super::{AdapterStore, Documents, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Room {
     pub documents: Arc<dyn Documents>,
     pub sql: Arc<dyn SqlStore>,
+    pub kv: Arc<dyn KvStore>,
     pub settings: Arc<dyn SettingsStore>,
     pub plugins: Arc<dyn PluginStore>,
     pub adapters: Arc<dyn AdapterStore>,
@@ -56,7 +57,7 @@ pub struct StoredBytes {
 
 #[async_trait]
 pub trait Rooms: Send + Sync {
-    /// Opens the pass's room for one request, or returns it if it is open: the time of plugins' SQL is that of the request. May read files and rebuild an index; a caller
+    /// Opens the pass's room for one request, or returns it if it is open: the time of plugins' SQL and values is that of the request. May read files and rebuild an index; a caller
     /// that goes away does not stop that. Fails when the disk does.
     async fn open(&self, pass: &TenantPass) -> Result<Room>;
 

@@ -1,4 +1,4 @@
-//! Tokens, webhooks and models of a hub through their ports, against real keys, files and servers on this machine. `issuer` signs by itself,
+//! Tokens, webhooks, models of a hub and requests of plugins through their ports, against real keys, files and servers on this machine. `issuer` signs by itself,
 //! without the library that verifies; `server` counts what it is asked.
 //! Not here: what one module promises by itself (tests beside it).
 #![allow(
@@ -11,6 +11,7 @@
 
 mod claims;
 mod forgeries;
+mod guest_http;
 mod hub;
 mod issuer;
 mod pass;

@@ -11,6 +11,7 @@
 
 mod bounds;
 mod cache;
+mod calls;
 mod compiling;
 mod ending;
 mod guests;

@@ -7,7 +7,8 @@ use riad_core::{
     DocumentId, Error, ErrorKind, Result,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
-        Capabilities, DocumentReader, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue, TenantLog, TextEmbedder,
+        Capabilities, DocumentReader, Generated, Generator, GuestPrompt, HttpClient, HttpFailure, HttpRequest,
+        HttpResponse, KvStore, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue, TenantLog, TextEmbedder,
         TokenCounter,
     },
 };
@@ -17,7 +18,7 @@ use rusqlite::{
 };
 use serde_json::json;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -37,6 +38,9 @@ struct State {
     settings: Mutex<Metadata>,
     sql: Arc<Mutex<Connection>>,
     log: Mutex<Vec<(LogLevel, String)>>,
+    values: Mutex<BTreeMap<String, Vec<u8>>>,
+    prompts: Mutex<Vec<GuestPrompt>>,
+    requests: Mutex<Vec<HttpRequest>>,
     /// How long a search and a count of tokens take.
     search_time: Duration,
     count_time: Duration,
@@ -75,6 +79,9 @@ impl Room {
                 settings: Mutex::default(),
                 sql: Arc::new(Mutex::new(Connection::open_in_memory().unwrap())),
                 log: Mutex::default(),
+                values: Mutex::default(),
+                prompts: Mutex::default(),
+                requests: Mutex::default(),
                 search_time,
                 count_time,
                 searches: AtomicU32::new(0),
@@ -88,6 +95,9 @@ impl Room {
         Capabilities {
             documents: Arc::clone(state) as _,
             sql: Arc::clone(state) as _,
+            kv: Arc::clone(state) as _,
+            generation: Arc::clone(state) as _,
+            http: Arc::clone(state) as _,
             embeddings: Arc::clone(state) as _,
             settings: Arc::clone(state) as _,
             tokens: Arc::clone(state) as _,
@@ -106,6 +116,16 @@ impl Room {
     /// Searches that have begun.
     pub fn searches(&self) -> u32 {
         self.state.searches.load(Ordering::SeqCst)
+    }
+
+    /// Prompts of guests.
+    pub fn prompts(&self) -> Vec<GuestPrompt> {
+        self.state.prompts.lock().clone()
+    }
+
+    /// Requests of guests.
+    pub fn requests(&self) -> Vec<HttpRequest> {
+        self.state.requests.lock().clone()
     }
 
     /// Texts whose tokens were counted.
@@ -185,6 +205,67 @@ impl DocumentReader for State {
         let documents = self.documents.iter().map(|found| found.document.clone());
         let after = documents.filter(|found| page.after.as_ref().is_none_or(|after| found.id > *after));
         Ok(after.take(page.limit as usize).collect())
+    }
+}
+
+/// Without times and bounds.
+#[async_trait]
+impl KvStore for State {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.values.lock().get(key).cloned())
+    }
+
+    async fn set(&self, key: &str, value: Vec<u8>, seconds: u32) -> Result<()> {
+        if seconds == 0 {
+            return Err(Error::invalid("a value lives for 1 second at least"));
+        }
+        self.values.lock().insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool> {
+        Ok(self.values.lock().remove(key).is_some())
+    }
+
+    async fn increment(&self, key: &str, by: i64, _: u32) -> Result<i64> {
+        let mut values = self.values.lock();
+        let value = values.entry(key.to_owned()).or_insert_with(|| vec![0; 8]);
+        let sum = i64::from_le_bytes(value.as_slice().try_into().unwrap()) + by;
+        *value = sum.to_le_bytes().to_vec();
+        Ok(sum)
+    }
+}
+
+/// Answers the prompt in capitals, after the time that a search takes.
+#[async_trait]
+impl Generator for State {
+    async fn generate(&self, prompt: GuestPrompt) -> Result<Generated> {
+        tokio::time::sleep(self.search_time).await;
+        let text = prompt.messages[0].content.to_uppercase();
+        self.prompts.lock().push(prompt);
+        Ok(Generated {
+            prompt_tokens: 3,
+            completion_tokens: 2,
+            is_cut: false,
+            text,
+        })
+    }
+}
+
+/// Answers for one host only, after the time that a search takes.
+#[async_trait]
+impl HttpClient for State {
+    async fn send(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
+        tokio::time::sleep(self.search_time).await;
+        if !request.url.starts_with("https://api.acme.example/") {
+            return Err(HttpFailure::NotGranted(format!("{} is not granted", request.url)));
+        }
+        self.requests.lock().push(request);
+        Ok(HttpResponse {
+            status: 418,
+            headers: vec![("x-pot".into(), "tea".into())],
+            body: "short".into(),
+        })
     }
 }
 

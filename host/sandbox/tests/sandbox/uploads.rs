@@ -38,7 +38,15 @@ async fn the_committed_components_are_taken_with_their_stages() {
     takes(&host, &plugin("price-desk"), &[Prompting, Postprocessing]).await;
     takes(&host, &guest("echo"), &[Retrieval, Prompting, Postprocessing]).await;
     takes(&host, &guest("order-tools"), &[Stage::Tools]).await;
-    for name in ["big-output", "endless-sql", "loop", "memory-bomb", "recursion", "spy"] {
+    for name in [
+        "big-output",
+        "caller",
+        "endless-sql",
+        "loop",
+        "memory-bomb",
+        "recursion",
+        "spy",
+    ] {
         takes(&host, &guest(name), &[Prompting]).await;
     }
     takes(&host, &guest("trap-in-stream"), &[Postprocessing]).await;

@@ -18,6 +18,7 @@ mod host;
 mod idempotency;
 mod index;
 mod keys;
+mod kv;
 mod ledger;
 mod migration;
 mod plans;

@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -89,6 +89,11 @@ impl Server {
             thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// The program that it runs.
+    pub fn program(&self) -> &Path {
+        &self.riad
     }
 
     /// What it wrote.

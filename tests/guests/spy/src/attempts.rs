@@ -1,7 +1,8 @@
 //! What the spy tries, a function per capability. An error is a result too: its text may carry what it should not.
 
 use riad_sdk::{
-    Passage, StageError, documents as docs, embeddings as vectors, settings as room_settings, store as sql,
+    Passage, StageError, documents as docs, embeddings as vectors, http, kv as values, settings as room_settings,
+    store as sql,
 };
 
 /// Bytes of all passages together, below what a stage may return.
@@ -97,7 +98,12 @@ pub fn documents(report: &mut Report) -> Result<(), StageError> {
             &format!("{:?}", docs::search(query, limit)),
         );
     }
+    for after in [None, Some(""), Some("0"), Some("../"), Some("' OR '1'='1")] {
+        report.note(&format!("list {after:?}"), &format!("{:?}", docs::list(after, 100)));
+    }
+    report.note("list 4294967295", &format!("{:?}", docs::list(None, u32::MAX)));
     for id in list("spy.ids")? {
+        report.note(&format!("list {id:?}"), &format!("{:?}", docs::list(Some(&id), 100)));
         for id in [
             id.clone(),
             id.to_uppercase(),
@@ -173,6 +179,41 @@ fn tables(report: &mut Report) {
             &format!("query {statement}"),
             &format!("{:?}", sql::query(&statement, &[])),
         );
+    }
+}
+
+/// Values under keys that a neighbor may use, and under keys that may reach out of the room.
+pub fn kv(report: &mut Report) -> Result<(), StageError> {
+    let mut keys = list("spy.needles")?;
+    keys.extend(list("spy.keys")?);
+    let reaching = keys
+        .iter()
+        .flat_map(|key| [format!("../{key}"), format!("{key}%"), format!("' OR key = '{key}")]);
+    let reaching: Vec<String> = reaching.collect();
+    keys.extend(reaching);
+    keys.extend(["*", "%", "' OR '1'='1", "\u{0}"].map(str::to_string));
+    for key in &keys {
+        report.note(&format!("kv get {key:?}"), &format!("{:?}", values::get_text(key)));
+        report.note(
+            &format!("kv increment {key:?}"),
+            &format!("{:?}", values::increment(key, 1, 1)),
+        );
+        report.note(&format!("kv delete {key:?}"), &format!("{:?}", values::delete(key)));
+    }
+    Ok(())
+}
+
+/// Where a neighbor's data may be served: the server itself, and addresses that only it reaches.
+pub fn outside(report: &mut Report) {
+    for url in [
+        "http://127.0.0.1/metrics",
+        "http://localhost/v1/documents",
+        "http://[::1]/v1/documents",
+        "http://169.254.169.254/latest/meta-data/",
+        "file:///etc/passwd",
+    ] {
+        let request = http::Request::get(url);
+        report.note(&format!("http {url}"), &format!("{:?}", http::send(&request)));
     }
 }
 
