@@ -2,14 +2,13 @@
 """Checks the SDKs for JavaScript and Python as authors use them: their own tests, then each template and example in a folder of its
 own, with its unit tests, its build, and a look at what the component imports and exports.
 
-    python3 sdk/check.py [javascript] [python] [--keep FOLDER]
+    python3 sdk/check.py [javascript | python] [--keep FOLDER]
 
 The steps are those of sdk/<language>/BUILD.md. `--keep` builds in a folder that stays, so that packages are installed once; the
 components are in FOLDER/<name>/build/.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -24,12 +23,12 @@ VERSION = "0.2.0"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check the SDKs for JavaScript and Python.")
-    parser.add_argument("languages", nargs="*", choices=["javascript", "python"], default=["javascript", "python"])
+    parser.add_argument("language", nargs="?", choices=list(STEPS), help="both, if it is not given")
     parser.add_argument("--keep", type=Path, help="build here, and leave it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = (arguments.keep or Path(scratch)).resolve()
-        for language in arguments.languages:
+        for language in [arguments.language] if arguments.language else STEPS:
             test_sdk(language)
             template = REPOSITORY / "sdk" / language / "template"
             check(make_project(template, root / f"hello-{language}"))
@@ -44,7 +43,7 @@ def test_sdk(language: str) -> None:
     folder = REPOSITORY / "sdk" / language
     print(f"== sdk/{language}", flush=True)
     command = {
-        "javascript": ["node", "--test", "tests/"],
+        "javascript": ["npm", "test", "--silent"],
         "python": [sys.executable, "-m", "unittest", "discover", "-q", "-s", "tests"],
     }
     run(command[language], folder)
@@ -109,12 +108,12 @@ def install_javascript(folder: Path) -> None:
 
 
 def test_javascript(folder: Path) -> None:
-    run(["node", "--test", "tests/"], folder)
+    run(["npm", "test", "--silent"], folder)
 
 
 def build_javascript(folder: Path, component: Path) -> None:
     options = ["--wit", ".riad/world", "-n", "plugin", "-j", "src/plugin.js"]
-    run(["npx", "--no", "componentize-qjs", "--", *options, "--stub-wasi", "--sync", "--opt-size", "-m", "-o", str(component)], folder)
+    run(["npx", "--no", "componentize-qjs", "--", *options, "--stub-wasi", "--sync", "--opt-size", "-o", str(component)], folder)
 
 
 def install_python(folder: Path) -> None:
@@ -125,8 +124,7 @@ def install_python(folder: Path) -> None:
 
 
 def test_python(folder: Path) -> None:
-    path = os.pathsep.join(["src", ".riad/sdk/python"])
-    run([".venv/bin/python", "-m", "unittest", "discover", "-q", "-s", "tests"], folder, PYTHONPATH=path)
+    run([".venv/bin/pytest", "-q"], folder)
 
 
 def build_python(folder: Path, component: Path) -> None:
@@ -145,9 +143,9 @@ def read_manifest(folder: Path) -> dict:
     return tomllib.loads((folder / "riad.toml").read_text())
 
 
-def run(command: list[str], folder: Path, **variables: str) -> None:
+def run(command: list[str], folder: Path) -> None:
     """What a step that holds says is of no interest."""
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed in {folder}:\n{done.stdout}{done.stderr}")
 
