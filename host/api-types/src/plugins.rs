@@ -47,6 +47,43 @@ pub struct PluginManifest {
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
+pub struct PluginStats {
+    #[schema(example = "plugin.stats")]
+    pub object: Cow<'static, str>,
+    pub name: String,
+    /// Since when calls are counted: when the server began, in seconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// A stage of a version each, newest version first. Stages that were not called are not among them.
+    pub data: Vec<StageStats>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct StageStats {
+    /// `sha256:…`
+    pub version: String,
+    pub stage: Cow<'static, str>,
+    /// Of the stage's functions: each piece of an answer is a call of a filter.
+    pub calls: u64,
+    /// Calls that trapped or returned an error: `plugin_failed`.
+    pub failed: u64,
+    /// Calls that a limit ended: `plugin_limit_exceeded`.
+    pub limited: u64,
+    /// Calls that refused the client's request.
+    pub refused: u64,
+    /// Calls whose request ended first.
+    pub dropped: u64,
+    pub fuel: u64,
+    /// Microseconds of all calls, without host calls.
+    pub time_us: u64,
+    /// Half of the calls took as long or less, rounded up to a power of two.
+    pub p50_us: u64,
+    /// As `p50_us`, of 99 in 100.
+    pub p99_us: u64,
+    /// The most bytes of linear memory that a guest had.
+    pub peak_memory_bytes: u64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct DeletedPlugin {
     #[schema(example = "plugin.deleted")]
     pub object: Cow<'static, str>,

@@ -7,9 +7,10 @@ use crate::{
     state::AppState,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
-use riad_api_types::plugins::{DeletedPlugin, Plugin, PluginList};
-use riad_core::{Digest, PluginName};
-use riad_services::Kept;
+use riad_api_types::plugins::{DeletedPlugin, Plugin, PluginList, PluginStats, StageStats};
+use riad_core::{Digest, PluginName, plugin::Stage};
+use riad_services::{Kept, plugin_stats::CallStats};
+use std::time::Duration;
 
 /// Upload a component; it serves nothing until a pipeline names it
 #[utoipa::path(put, path = "/v1/plugins/{name}", tag = "room", security(("tenant_key" = [])),
@@ -38,6 +39,45 @@ pub(crate) async fn list_plugins(State(state): State<AppState>, Tenant(pass): Te
         object: "list".into(),
         data: versions.into_iter().map(Plugin::from).collect(),
     }))
+}
+
+/// What calls of a plugin used since the server began
+#[utoipa::path(get, path = "/v1/plugins/{name}/stats", tag = "room", security(("tenant_key" = [])),
+    params(("name" = String, Path)), responses((status = 200, body = PluginStats), Failures))]
+pub(crate) async fn get_plugin_stats(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(name): PathParts<String>,
+) -> ApiResult<Json<PluginStats>> {
+    let id: PluginName = body::parse_id("plugin", &name)?;
+    let versions = state.services.plugins().stats(&pass, &id).await?;
+    let data = versions.into_iter().flat_map(|version| {
+        let of_stage = move |(stage, stats): (Stage, CallStats)| StageStats {
+            version: version.version.to_string(),
+            stage: stage.as_str().into(),
+            calls: stats.calls,
+            failed: stats.failed,
+            limited: stats.limited,
+            refused: stats.refused,
+            dropped: stats.dropped,
+            fuel: stats.fuel,
+            time_us: micros(stats.time),
+            p50_us: micros(stats.time_of_share(0.5)),
+            p99_us: micros(stats.time_of_share(0.99)),
+            peak_memory_bytes: stats.memory,
+        };
+        version.stages.into_iter().map(of_stage)
+    });
+    Ok(Json(PluginStats {
+        object: "plugin.stats".into(),
+        name,
+        since: state.services.started(),
+        data: data.collect(),
+    }))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Delete a version that the pipeline does not name

@@ -180,6 +180,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
         ),
         route(routes!(plugins::put_plugin), &[Tenant, plugin_body, artifact_permit]),
         route(routes!(plugins::list_plugins), &[Tenant]),
+        route(routes!(plugins::get_plugin_stats), &[Tenant]),
         route(routes!(plugins::delete_plugin), &[Tenant]),
         route(routes!(pipeline::get_pipeline, pipeline::put_pipeline), &[Tenant]),
         route(routes!(settings::get_settings, settings::put_settings), &[Tenant]),

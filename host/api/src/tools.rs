@@ -2,14 +2,11 @@
 
 use crate::{
     auth::Tenant,
-    body::JsonBody,
+    body::{JsonBody, PathParts},
     error::{ApiResult, Failures},
     state::AppState,
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use riad_api_types::tools::{RoomFunction, RoomTool, ToolArguments, ToolCallRequest, ToolList, ToolResult};
 use riad_core::{Error, plugin::ToolOutcome};
 
@@ -39,7 +36,7 @@ pub(crate) async fn list_tools(State(state): State<AppState>, Tenant(pass): Tena
 pub(crate) async fn call_tool(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
-    Path(name): Path<String>,
+    PathParts(name): PathParts<String>,
     JsonBody(body): JsonBody<ToolCallRequest>,
 ) -> ApiResult<Json<ToolResult>> {
     let arguments = match body.arguments {

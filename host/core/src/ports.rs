@@ -9,6 +9,7 @@ mod documents;
 mod embedder;
 mod engine;
 mod generator;
+mod guest_calls;
 mod http;
 mod idempotency;
 mod key_store;
@@ -40,6 +41,7 @@ pub use engine::{
     ResidentAdapter, UsageReporter,
 };
 pub use generator::{GENERATION_STOPS, Generated, Generator, GuestPrompt};
+pub use guest_calls::{CallObserver, GuestCall, GuestCallEnd};
 pub use http::{HttpClient, HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp};
 pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};

@@ -8,7 +8,12 @@ use crate::{
     guest::Guest,
     stages::StageResult,
 };
-use riad_core::{Error, ErrorKind, Result, plugin::Stage, ports::LogLevel};
+use riad_core::{
+    Error, ErrorKind, Result,
+    plugin::Stage,
+    ports::{GuestCall, GuestCallEnd, LogLevel},
+};
+use std::{cell::Cell, time::Duration};
 
 /// A call that has begun. If it is dropped before `end`, the guest stays dead.
 pub(crate) struct Call<'a> {
@@ -16,6 +21,8 @@ pub(crate) struct Call<'a> {
     context: &'a RunContext,
     stage: Stage,
     fuel_before: u64,
+    time_before: Duration,
+    end: Cell<GuestCallEnd>,
 }
 
 impl<'a> Call<'a> {
@@ -35,12 +42,15 @@ impl<'a> Call<'a> {
         guest.store.set_epoch_deadline(1);
         guest.store.data_mut().memory.take_denied();
         guest.dead = true;
+        let time_before = context.clock.total();
         context.clock.start();
         Ok(Self {
             guest,
             context,
             stage,
             fuel_before,
+            time_before,
+            end: Cell::new(GuestCallEnd::Dropped),
         })
     }
 
@@ -49,6 +59,7 @@ impl<'a> Call<'a> {
         match result {
             Ok(answer) => {
                 self.guest.dead = false;
+                self.end.set(GuestCallEnd::Returned);
                 Ok(answer)
             }
             Err(error) => {
@@ -78,7 +89,10 @@ impl<'a> Call<'a> {
         self.guest.dead = false;
         let stage = self.guest.name_stage(self.stage);
         match answer.map(|answer| read(reader, answer)) {
-            Ok(Ok(output)) => Ok(output),
+            Ok(Ok(output)) => {
+                self.end.set(GuestCallEnd::Returned);
+                Ok(output)
+            }
             Ok(Err(InvalidOutput::TooLarge)) => {
                 Err(self.log_failure(errors::output_too_large(stage, &self.context.limits)))
             }
@@ -91,6 +105,7 @@ impl<'a> Call<'a> {
 
     /// Writes the plugin's failure into the tenant's log, for its author.
     fn log_failure(&self, error: Error) -> Error {
+        self.end.set(GuestCallEnd::Failed(error.kind()));
         let state = self.guest.store.data();
         if matches!(error.kind(), ErrorKind::PluginFailed | ErrorKind::PluginLimit) {
             state.capabilities.log.write(LogLevel::Error, error.message());
@@ -104,6 +119,16 @@ impl Drop for Call<'_> {
         self.context.clock.stop();
         // Fails only if fuel is disabled, which it never is.
         let left = self.guest.store.get_fuel().unwrap_or(self.fuel_before);
-        self.context.set_fuel_left(left.min(self.fuel_before));
+        let left = left.min(self.fuel_before);
+        self.context.set_fuel_left(left);
+        let state = self.guest.store.data();
+        state.capabilities.calls.called(&GuestCall {
+            stage: self.stage,
+            component: self.guest.digest,
+            end: self.end.get(),
+            fuel: self.fuel_before - left,
+            time: self.context.clock.total().saturating_sub(self.time_before),
+            memory: state.memory.used(),
+        });
     }
 }

@@ -35,16 +35,24 @@ pub(crate) const RANDOM_CALL_BYTES: u32 = 4096;
 /// Counts the linear memory of one guest, over all its memories, and remembers a denial: most guests react to a denied
 /// `memory.grow` with an `unreachable` trap, which does not mention memory.
 pub(crate) struct MemoryLimiter {
+    bytes: usize,
     bytes_left: usize,
     denied: bool,
 }
 
 impl MemoryLimiter {
     pub(crate) fn new(bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         Self {
-            bytes_left: usize::try_from(bytes).unwrap_or(usize::MAX),
+            bytes,
+            bytes_left: bytes,
             denied: false,
         }
+    }
+
+    /// Bytes of memory that the guest has.
+    pub(crate) fn used(&self) -> u64 {
+        (self.bytes - self.bytes_left) as u64
     }
 
     /// Whether memory was denied since the last call of this function.

@@ -4,6 +4,7 @@ use crate::{
     chat::{generations::Generations, guest_generation::GuestGenerations},
     embeddings,
     metering::GuestMeter,
+    plugin_stats::PluginStats,
     search::{self, SearchRequest},
     shared::Shared,
 };
@@ -47,6 +48,7 @@ pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestM
             pass: pass.clone(),
         }),
         log: shared.logs.open(pass),
+        calls: PluginStats::observer(shared, pass),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod models;
 mod pinned_accounts;
 pub mod pipeline;
 pub mod plans;
+pub mod plugin_stats;
 pub mod plugins;
 pub mod responses;
 pub mod scale;
@@ -134,6 +135,12 @@ impl Services {
     #[must_use]
     pub fn pipeline(&self) -> pipeline::PipelineService {
         pipeline::PipelineService(Arc::clone(&self.0))
+    }
+
+    /// When the server began, in seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.0.started
     }
 
     #[must_use]

@@ -1,14 +1,20 @@
 //! Plugin versions: uploading, listing and deleting them. Not here: who serves which stage (`pipeline`).
 
-use crate::{audit, shared::Shared};
+use crate::{audit, plugin_stats::CallStats, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    plugin::PluginVersion,
+    plugin::{PluginVersion, Stage},
     policy,
 };
 use std::sync::Arc;
+
+/// The stages of a version that were called.
+pub struct VersionStats {
+    pub version: Digest,
+    pub stages: Vec<(Stage, CallStats)>,
+}
 
 pub struct PluginService(pub(crate) Arc<Shared>);
 
@@ -68,6 +74,24 @@ impl PluginService {
             audit::record(&shared, &pass, "plugin.delete", &format!("{name}@{version}")).await
         })
         .await
+    }
+
+    /// What calls of this plugin's versions used since the server began, newest version first.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope; `NotFound` if the tenant has no plugin of this name.
+    pub async fn stats(&self, pass: &TenantPass, name: &PluginName) -> Result<Vec<VersionStats>> {
+        pass.require(Scope::Plugins, Access::Read)?;
+        let versions = self.0.rooms.open(pass).await?.plugins.list().await?;
+        let versions: Vec<_> = versions.into_iter().filter(|version| version.name == *name).collect();
+        if versions.is_empty() {
+            return Err(Error::not_found(format!("this room has no plugin {name}")));
+        }
+        let stats = |version: PluginVersion| VersionStats {
+            stages: self.0.plugin_stats.of(pass.account(), version.version),
+            version: version.version,
+        };
+        Ok(versions.into_iter().map(stats).collect())
     }
 
     /// All versions, newest first.

@@ -7,6 +7,7 @@ use crate::{
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
+    plugin_stats::PluginStats,
     workers,
 };
 use bytes::Bytes;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub standard: PlannedComponent,
     pub limits: Limits,
     pub logs: LogBuffers,
+    pub plugin_stats: PluginStats,
     pub in_flight: InFlightKeys,
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
@@ -147,6 +149,7 @@ impl Shared {
             },
             limits: dependencies.limits,
             logs: LogBuffers::default(),
+            plugin_stats: PluginStats::default(),
             in_flight: InFlightKeys::default(),
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,

@@ -116,6 +116,7 @@ impl TenantService {
             let account = shared.tenant_store.delete(&operator, &id, entry).await?;
             let removed = shared.rooms.remove(&operator, &id).await;
             shared.logs.forget(account);
+            shared.plugin_stats.forget(account);
             shared.engine.forget_account(account);
             adapters::forget(&shared, account);
             removed

@@ -14,18 +14,23 @@ use labels::{KnownNames, Labels};
 use parking_lot::Mutex;
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use riad_core::{
+    ErrorKind, TenantId,
     ledger::{Kind, Outcome},
-    ports::{Gauges, RequestRecord, Telemetry},
+    ports::{Gauges, GuestCall, GuestCallEnd, RequestRecord, Telemetry},
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 /// Advised for `gen_ai.server.request.duration`; seconds. Also for our own durations.
 const DURATION_BUCKETS: [f64; 14] = [
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+/// Of one call of a guest; seconds.
+const CALL_BUCKETS: [f64; 12] = [
+    0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0,
 ];
 /// Advised for `gen_ai.server.time_to_first_token`; seconds.
 const FIRST_TOKEN_BUCKETS: [f64; 16] = [
@@ -67,6 +72,10 @@ pub struct Metrics {
     fuel: Counters,
     queue_time: Histograms,
     plugin_time: Histograms,
+    guest_calls: Counters,
+    guest_fuel: Counters,
+    guest_time: Histograms,
+    guest_memory: Family<Labels, Gauge>,
 }
 
 impl Metrics {
@@ -85,6 +94,10 @@ impl Metrics {
             fuel: Family::default(),
             queue_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             plugin_time: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            guest_calls: Family::default(),
+            guest_fuel: Family::default(),
+            guest_time: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
+            guest_memory: Family::default(),
         };
         metrics.register();
         metrics
@@ -137,6 +150,28 @@ impl Metrics {
             self.cached_tokens.clone(),
         );
         registry.register("riad_fuel", "WebAssembly fuel billed", self.fuel.clone());
+        registry.register(
+            "riad_guest_calls",
+            "Calls of plugins' stages, by how they ended",
+            self.guest_calls.clone(),
+        );
+        registry.register(
+            "riad_guest_fuel",
+            "Fuel of calls of plugins' stages",
+            self.guest_fuel.clone(),
+        );
+        registry.register_with_unit(
+            "riad_guest_call_duration",
+            "How long calls of plugins' stages ran, without host calls",
+            Unit::Seconds,
+            self.guest_time.clone(),
+        );
+        registry.register_with_unit(
+            "riad_guest_memory_peak",
+            "The most linear memory that a guest has had",
+            Unit::Bytes,
+            self.guest_memory.clone(),
+        );
     }
 
     fn observe(&self, record: &RequestRecord) {
@@ -207,7 +242,30 @@ impl Metrics {
     }
 }
 
+/// How a call ended, as a label.
+fn call_end(end: GuestCallEnd) -> &'static str {
+    match end {
+        GuestCallEnd::Returned => "returned",
+        GuestCallEnd::Dropped => "dropped",
+        GuestCallEnd::Failed(ErrorKind::PluginLimit) => "limited",
+        GuestCallEnd::Failed(ErrorKind::InvalidRequest) => "refused",
+        GuestCallEnd::Failed(_) => "failed",
+    }
+}
+
 impl Telemetry for Metrics {
+    fn guest_call(&self, tenant: &TenantId, call: &GuestCall) {
+        let labels = self.names.lock().labels_of_guest(tenant, call.stage.as_str());
+        let mut ended = labels.clone();
+        ended.push(("result", call_end(call.end).to_owned()));
+        self.guest_calls.get_or_create(&ended).inc();
+        self.guest_fuel.get_or_create(&labels).inc_by(call.fuel);
+        self.guest_time.get_or_create(&labels).observe(seconds(call.time));
+        let memory = i64::try_from(call.memory).unwrap_or(i64::MAX);
+        let peak = self.guest_memory.get_or_create(&labels);
+        peak.inner().fetch_max(memory, Ordering::Relaxed);
+    }
+
     fn request(&self, record: &RequestRecord) {
         self.observe(record);
     }

@@ -54,6 +54,7 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "GET /v1/documents/{id}",
             "DELETE /v1/documents/{id}",
             "GET /v1/plugins",
+            "GET /v1/plugins/{name}/stats",
             "DELETE /v1/plugins/{name}/versions/{version}",
             "GET /v1/pipeline",
             "PUT /v1/pipeline",

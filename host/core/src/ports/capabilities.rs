@@ -1,7 +1,7 @@
 //! The host functions of a guest, bound to one room. The sandbox converts WIT calls to these; `services` implements them, so that
 //! the same quotas and rules hold as for HTTP.
 
-use super::{Generator, HttpClient, KvStore, SettingsStore, SqlStore};
+use super::{CallObserver, Generator, HttpClient, KvStore, SettingsStore, SqlStore};
 use crate::{
     DocumentId, Result,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
@@ -61,4 +61,5 @@ pub struct Capabilities {
     pub settings: Arc<dyn SettingsStore>,
     pub tokens: Arc<dyn TokenCounter>,
     pub log: Arc<dyn TenantLog>,
+    pub calls: Arc<dyn CallObserver>,
 }

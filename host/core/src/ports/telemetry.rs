@@ -3,7 +3,7 @@
 use crate::{
     AdapterAlias, TenantId,
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{AdapterCounts, BatchState},
+    ports::{AdapterCounts, BatchState, GuestCall},
     price::Usage,
 };
 use std::time::Duration;
@@ -61,6 +61,9 @@ pub struct Gauges {
 pub trait Telemetry: Send + Sync {
     /// Called once for every settled request. Does not block.
     fn request(&self, request: &RequestRecord);
+
+    /// Called once for every call of a guest. Does not block.
+    fn guest_call(&self, tenant: &TenantId, call: &GuestCall);
 
     /// All metrics in Prometheus' text format, `gauges` among them.
     fn render(&self, gauges: &Gauges) -> String;

@@ -5,7 +5,11 @@ use crate::{
     host::{Host, request},
     room::Room,
 };
-use riad_core::{Timestamp, ports::HttpMethod};
+use riad_core::{
+    ErrorKind, Timestamp,
+    plugin::Stage,
+    ports::{GuestCallEnd, HttpMethod},
+};
 use serde_json::{Value, json};
 use std::{collections::HashSet, time::Duration};
 
@@ -166,4 +170,28 @@ async fn waiting_for_others_is_no_guest_time() {
         ["generate", "two", 1, 0.0]
     ]);
     assert_eq!(results(&host, &room, calls).await.len(), 3);
+}
+
+#[tokio::test]
+async fn each_call_is_observed_with_what_it_used() {
+    let (host, room) = (Host::new(), Room::empty());
+    let run = host.start(&prompted_by(&guest("echo")), &room).await;
+    run.build_prompt(&request("Hello"), &[]).await.unwrap();
+    drop(run);
+    let run = host.start(&prompted_by(&guest("loop")), &room).await;
+    run.build_prompt(&request("Hello"), &[]).await.unwrap_err();
+    let ends: Vec<_> = room
+        .guest_calls()
+        .iter()
+        .filter(|call| call.stage == Stage::Prompting)
+        .map(|call| call.end)
+        .collect();
+    assert!(ends.contains(&GuestCallEnd::Returned), "{ends:?}");
+    assert_eq!(ends.last(), Some(&GuestCallEnd::Failed(ErrorKind::PluginLimit)));
+    assert!(room.guest_calls().iter().all(|call| call.memory > 0));
+    assert!(
+        room.guest_calls()
+            .last()
+            .is_some_and(|call| call.fuel > 1_000_000 && !call.time.is_zero())
+    );
 }

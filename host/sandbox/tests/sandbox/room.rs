@@ -7,9 +7,9 @@ use riad_core::{
     DocumentId, Error, ErrorKind, Result,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
-        Capabilities, DocumentReader, Generated, Generator, GuestPrompt, HttpClient, HttpFailure, HttpRequest,
-        HttpResponse, KvStore, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue, TenantLog, TextEmbedder,
-        TokenCounter,
+        CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,
+        HttpFailure, HttpRequest, HttpResponse, KvStore, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue,
+        TenantLog, TextEmbedder, TokenCounter,
     },
 };
 use rusqlite::{
@@ -38,6 +38,7 @@ struct State {
     settings: Mutex<Metadata>,
     sql: Arc<Mutex<Connection>>,
     log: Mutex<Vec<(LogLevel, String)>>,
+    guest_calls: Mutex<Vec<GuestCall>>,
     values: Mutex<BTreeMap<String, Vec<u8>>>,
     prompts: Mutex<Vec<GuestPrompt>>,
     requests: Mutex<Vec<HttpRequest>>,
@@ -79,6 +80,7 @@ impl Room {
                 settings: Mutex::default(),
                 sql: Arc::new(Mutex::new(Connection::open_in_memory().unwrap())),
                 log: Mutex::default(),
+                guest_calls: Mutex::default(),
                 values: Mutex::default(),
                 prompts: Mutex::default(),
                 requests: Mutex::default(),
@@ -102,7 +104,13 @@ impl Room {
             settings: Arc::clone(state) as _,
             tokens: Arc::clone(state) as _,
             log: Arc::clone(state) as _,
+            calls: Arc::clone(state) as _,
         }
+    }
+
+    /// The calls of guests that have ended.
+    pub fn guest_calls(&self) -> Vec<GuestCall> {
+        self.state.guest_calls.lock().clone()
     }
 
     pub fn set(&self, settings: serde_json::Value) {
@@ -368,6 +376,12 @@ impl TokenCounter for State {
             tokio::time::sleep(self.count_time).await;
         }
         Ok(u32::try_from(text.split_whitespace().count()).unwrap())
+    }
+}
+
+impl CallObserver for State {
+    fn called(&self, call: &GuestCall) {
+        self.guest_calls.lock().push(*call);
     }
 }
 

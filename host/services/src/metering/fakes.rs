@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Clock, Digest, Error, KeyId, PlanName, Result, Secret, TenantPass, Timestamp,
+    Account, Clock, Digest, Error, KeyId, PlanName, Result, Secret, TenantId, TenantPass, Timestamp,
     audit::AuditEntry,
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Purpose, Record, Spent, Verification},
     policy::{Budget, Policy},
-    ports::{BudgetNotice, Gauges, KeyRecord, Ledger, Plans, RequestRecord, Telemetry, Webhooks},
+    ports::{BudgetNotice, Gauges, GuestCall, KeyRecord, Ledger, Plans, RequestRecord, Telemetry, Webhooks},
     price::{Plan, PriceList},
     usage::{EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
@@ -189,6 +189,8 @@ impl Webhooks for FakePorts {
 }
 
 impl Telemetry for FakePorts {
+    fn guest_call(&self, _: &TenantId, _: &GuestCall) {}
+
     fn request(&self, request: &RequestRecord) {
         self.requests.lock().push(request.clone());
     }

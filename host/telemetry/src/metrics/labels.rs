@@ -65,6 +65,12 @@ impl KnownNames {
         }
     }
 
+    /// Of calls of a stage. Plugins have no label: their names and versions are the tenants'.
+    pub(super) fn labels_of_guest(&mut self, tenant: &TenantId, stage: &str) -> Labels {
+        let tenant = self.config.tenant_label.then(|| self.tenant(tenant));
+        labels([("stage", Some(stage.to_owned())), ("tenant", tenant)])
+    }
+
     fn tenant(&mut self, tenant: &TenantId) -> String {
         if !self.tenants.contains(tenant) {
             if self.tenants.len() >= self.config.max_tenants {

@@ -1,9 +1,10 @@
 //! What requests and gauges add up to.
 
-use super::{chat, gauges, scrape, values};
+use super::{chat, gauges, guest_call, scrape, values};
 use riad_core::{
+    ErrorKind,
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{Gauges, RequestRecord, Telemetry as _},
+    ports::{Gauges, GuestCallEnd, RequestRecord, Telemetry as _},
     price::Usage,
 };
 use riad_openmetrics::check;
@@ -241,4 +242,36 @@ fn extreme_gauges_are_valid_numbers() {
         });
         check(&text).unwrap_or_else(|faults| panic!("{faults:#?}\n{text}"));
     }
+}
+
+#[test]
+fn calls_of_guests_are_counted_by_stage_and_result() {
+    let metrics = Metrics::new(MetricsConfig::default());
+    let tenant = "acme".parse().unwrap();
+    for end in [
+        GuestCallEnd::Returned,
+        GuestCallEnd::Returned,
+        GuestCallEnd::Dropped,
+        GuestCallEnd::Failed(ErrorKind::PluginFailed),
+        GuestCallEnd::Failed(ErrorKind::PluginLimit),
+        GuestCallEnd::Failed(ErrorKind::InvalidRequest),
+    ] {
+        metrics.guest_call(&tenant, &guest_call(end));
+    }
+    let exposition = scrape(&metrics);
+    let counted = |result| exposition.sum("riad_guest_calls", &[("stage", "retrieval"), ("result", result)]);
+    for (result, calls) in [
+        ("returned", 2.0),
+        ("dropped", 1.0),
+        ("failed", 1.0),
+        ("limited", 1.0),
+        ("refused", 1.0),
+    ] {
+        assert_eq!(counted(result), Some(calls), "{result}");
+    }
+    assert_eq!(exposition.sum("riad_guest_fuel", &[]), Some(3000.0));
+    assert_eq!(
+        exposition.sum("riad_guest_memory_peak_bytes", &[]),
+        Some(f64::from(1 << 20))
+    );
 }

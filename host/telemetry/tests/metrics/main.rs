@@ -11,8 +11,10 @@ mod counted;
 mod names;
 
 use riad_core::{
+    Digest,
     ledger::{EngineTokens, Kind, Outcome},
-    ports::{AdapterCounts, BatchState, Gauges, RequestRecord, Telemetry},
+    plugin::Stage,
+    ports::{AdapterCounts, BatchState, Gauges, GuestCall, GuestCallEnd, RequestRecord, Telemetry},
     price::Usage,
 };
 use riad_openmetrics::{Exposition, check};
@@ -42,6 +44,17 @@ fn chat(tenant: &str, adapter: Option<&str>, outcome: Outcome) -> RequestRecord 
         first_token: Some(Duration::from_millis(250)),
         per_token: Some(Duration::from_millis(50)),
         plugin: Duration::from_millis(4),
+    }
+}
+
+fn guest_call(end: GuestCallEnd) -> GuestCall {
+    GuestCall {
+        stage: Stage::Retrieval,
+        component: Digest::of(b"component"),
+        end,
+        fuel: 500,
+        time: Duration::from_micros(40),
+        memory: 1 << 20,
     }
 }
 

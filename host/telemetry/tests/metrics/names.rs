@@ -1,9 +1,9 @@
 //! Names, types, units, bounds and labels.
 
-use super::{chat, scrape};
+use super::{chat, guest_call, scrape};
 use riad_core::{
     ledger::Outcome,
-    ports::{Gauges, OPENMETRICS_CONTENT_TYPE, Telemetry as _},
+    ports::{Gauges, GuestCallEnd, OPENMETRICS_CONTENT_TYPE, Telemetry as _},
 };
 use riad_openmetrics::{MetricType, check};
 use riad_telemetry::{Metrics, MetricsConfig};
@@ -86,6 +86,14 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_first_token_estimated_seconds", MetricType::Gauge, Some("seconds")),
     ("riad_first_token_target_seconds", MetricType::Gauge, Some("seconds")),
     ("riad_fuel", MetricType::Counter, None),
+    (
+        "riad_guest_call_duration_seconds",
+        MetricType::Histogram,
+        Some("seconds"),
+    ),
+    ("riad_guest_calls", MetricType::Counter, None),
+    ("riad_guest_fuel", MetricType::Counter, None),
+    ("riad_guest_memory_peak_bytes", MetricType::Gauge, Some("bytes")),
     ("riad_held_tokens", MetricType::Gauge, Some("tokens")),
     ("riad_sequences_max", MetricType::Gauge, None),
     ("riad_sequences_running", MetricType::Gauge, None),
@@ -118,6 +126,7 @@ fn prometheus(name: &str, unit: &str) -> (String, Option<&'static str>) {
 fn a_scrape_has_exactly_the_metrics_with_types_and_units() {
     let metrics = Metrics::new(MetricsConfig::default());
     metrics.request(&chat("acme", Some("support"), Outcome::Completed));
+    metrics.guest_call(&"acme".parse().unwrap(), &guest_call(GuestCallEnd::Returned));
     let exposition = scrape(&metrics);
     let mut expected: Vec<(String, MetricType, Option<&str>)> = OURS
         .iter()

@@ -1,40 +1,62 @@
-//! `cargo xtask authors [LANGUAGE…]`: what a new author does, from an empty folder, in each language, against a server of its own.
-//! Not here: the steps (`tests/authors/first-plugin.sh`).
+//! `cargo xtask authors [NAME…]`: what a new author does, from an empty folder, in each language, and a tool in Python that the model calls;
+//! against a server of its own. Not here: the steps (`tests/authors/`).
 
-use super::server::Server;
+use super::{python::Python, server::Server};
 use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result, bail, ensure};
 use std::{fs, path::Path};
 
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
+/// The plugin in Python whose tool the model calls.
+const TOOL: &str = "tool";
+const TOOL_PLUGIN: &str = "plugins/order-desk";
 /// The script's way to say that a registry is out of reach.
 const SKIPPED: i32 = 3;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// rust, javascript, python; all of them if none is given
-    languages: Vec<String>,
+    /// rust, javascript, python, tool; all of them if none is given
+    names: Vec<String>,
 }
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
-    for name in &arguments.languages {
+    let names: Vec<_> = LANGUAGES.into_iter().chain([TOOL]).collect();
+    for name in &arguments.names {
         ensure!(
-            LANGUAGES.contains(&name.as_str()),
-            "there is no language {name}; there are {}",
-            LANGUAGES.join(", ")
+            names.contains(&name.as_str()),
+            "there is no author {name}; there are {}",
+            names.join(", ")
         );
     }
-    let is_chosen =
-        |name: &&&str| arguments.languages.is_empty() || arguments.languages.iter().any(|chosen| chosen == **name);
+    let is_chosen = |name: &&&str| arguments.names.is_empty() || arguments.names.iter().any(|chosen| chosen == **name);
     let mut server = Server::start(environment, "authors", &[])?;
     let mut skipped = Vec::new();
-    for language in LANGUAGES.iter().filter(is_chosen) {
-        say::line(&format!("== {language}"));
-        let key = server.tenant(&format!("author-{language}"), &[])?;
-        let folder = environment.target.join("authors").join(language);
+    for name in names.iter().filter(is_chosen) {
+        say::line(&format!("== {name}"));
+        let key = server.tenant(&format!("author-{name}"), &[])?;
+        let folder = environment.target.join("authors").join(name);
         clear(&folder)?;
-        let script = environment.root.join("tests/authors/first-plugin.sh");
-        let mut command = process::command(&script, &[language], &folder);
+        let scripts = environment.root.join("tests/authors");
+        let (script, mut command) = match *name {
+            TOOL => {
+                let requirements = environment
+                    .root
+                    .join("tests/clients/python/requirements/openai-python.txt");
+                let python = Python::with_requirements(environment, "openai-python", &requirements)?;
+                process::run(
+                    process::command("cp", &["-r", TOOL_PLUGIN], &environment.root).arg(folder.join("plugin")),
+                )?;
+                let script = scripts.join("room-tools.sh");
+                let mut command = process::command(&script, &[], &folder.join("plugin"));
+                command.env("PYTHON", python.program("python"));
+                (script, command)
+            }
+            language => {
+                let script = scripts.join("first-plugin.sh");
+                let command = process::command(&script, &[language], &folder);
+                (script, command)
+            }
+        };
         command
             .env("RIAD", server.program())
             .env("RIAD_URL", &server.url)
@@ -49,13 +71,13 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
             Some(0) => {}
             Some(SKIPPED) => {
                 say::line(&format!(
-                    "== {language}: SKIPPED, its packages cannot be fetched; is its registry reachable?"
+                    "== {name}: SKIPPED, its packages cannot be fetched; is its registry reachable?"
                 ));
-                skipped.push(*language);
+                skipped.push(*name);
             }
             _ if !server.is_running() => bail!("the server has ended:\n{}", server.log()),
             _ => bail!(
-                "the author in {language} has failed ({status}); the folder is {}",
+                "the author {name} has failed ({status}); the folder is {}",
                 folder.display()
             ),
         }

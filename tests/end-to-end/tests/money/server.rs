@@ -9,11 +9,11 @@ use crate::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, KeyId, Limits, OperatorPass, PlanName, Secret, TenantPass,
+    Account, KeyId, Limits, OperatorPass, PlanName, Secret, TenantId, TenantPass,
     adapter::AdapterFiles,
     audit::Origin,
     policy::Budget,
-    ports::{BudgetNotice, Gauges, RequestRecord, Telemetry, Webhooks},
+    ports::{BudgetNotice, Gauges, GuestCall, RequestRecord, Telemetry, Webhooks},
     price::PriceList,
 };
 use riad_outbound::GuestHttp;
@@ -60,6 +60,8 @@ impl Webhooks for Recorder {
 }
 
 impl Telemetry for Recorder {
+    fn guest_call(&self, _: &TenantId, _: &GuestCall) {}
+
     fn request(&self, seen: &RequestRecord) {
         self.seen.lock().push(seen.clone());
     }

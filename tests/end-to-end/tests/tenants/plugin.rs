@@ -173,3 +173,29 @@ async fn a_version_is_deleted_by_its_owner_when_it_serves_nothing() {
         .collect();
     assert!(actions.contains(&&json!("plugin.delete")), "{actions:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_author_reads_what_the_calls_of_a_plugin_used() {
+    let host = TestHost::start().await;
+    let (acme, globex) = host.neighbors().await;
+    let version = acme
+        .deploy("echo", files::ECHO, &["retrieval", "prompting", "postprocessing"])
+        .await;
+    acme.chat(&Chat::new("Hello").with("max_tokens", 4)).await;
+    let stats = acme.get("/v1/plugins/echo/stats").await.ok();
+    let stages = stats["data"].as_array().unwrap();
+    let named: Vec<_> = stages.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+    assert_eq!(named, ["retrieval", "prompting", "postprocessing"]);
+    for stage in stages {
+        assert_eq!(stage["version"], version);
+        assert!(
+            stage["calls"].as_u64() > Some(0) && stage["fuel"].as_u64() > Some(0),
+            "{stage}"
+        );
+        assert!(
+            stage["peak_memory_bytes"].as_u64() > Some(0) && stage["failed"] == 0,
+            "{stage}"
+        );
+    }
+    globex.get("/v1/plugins/echo/stats").await.refused(404, "not_found");
+}

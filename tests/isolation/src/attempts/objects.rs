@@ -234,6 +234,11 @@ fn plugins(target: &Target<'_>) -> Vec<Attempt> {
             Request::delete(format!("/v1/plugins/{}/versions/{}", target.plugin, target.a.version)),
         ),
         absent(
+            "GET /v1/plugins/{name}/stats",
+            "A's plugin",
+            Request::get(format!("/v1/plugins/{}/stats", target.plugin)),
+        ),
+        absent(
             "POST /v1/tools/{name}",
             "a tool, of which it has none",
             Request::post(

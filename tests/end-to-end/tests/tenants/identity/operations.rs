@@ -51,6 +51,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/tools/{name}", Write("chat")),
     ("PUT", "/v1/plugins/{name}", Write("plugins")),
     ("GET", "/v1/plugins", Read("plugins")),
+    ("GET", "/v1/plugins/{name}/stats", Read("plugins")),
     ("DELETE", "/v1/plugins/{name}/versions/{version}", Write("plugins")),
     ("GET", "/v1/pipeline", Read("plugins")),
     ("PUT", "/v1/pipeline", Write("plugins")),

@@ -20,6 +20,7 @@ pub fn json(tried: &[Tried]) -> Value {
             "fuel": case.outcome.fuel(),
             "guest_us": micros(case.outcome.guest_time()),
             "host_calls": case.outcome.host_calls,
+            "memory_bytes": case.outcome.memory,
         })
     });
     json!({"passed": tried.iter().all(Tried::has_passed), "cases": cases.collect::<Vec<_>>()})
@@ -35,10 +36,11 @@ pub fn text(tried: &[Tried]) -> String {
                 case.outcome.fuel().to_string(),
                 milliseconds(case.outcome.guest_time()),
                 case.outcome.host_calls.to_string(),
+                (case.outcome.memory >> 10).to_string(),
             ]
         })
         .collect();
-    let mut text = table::render(&["", "case", "fuel", "guest ms", "host calls"], &rows);
+    let mut text = table::render(&["", "case", "fuel", "guest ms", "host calls", "memory KiB"], &rows);
     for case in tried.iter().filter(|case| !case.has_passed()) {
         text += &format!("\n{}\n", bold(&clean(&case.name)));
         match &case.differences {

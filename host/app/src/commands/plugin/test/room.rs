@@ -12,8 +12,8 @@ use riad_core::{
     DocumentId, Error, ErrorKind, Limits, Result,
     document::{self, DocumentWithText, Metadata, Page, Passage},
     ports::{
-        Capabilities, DOCUMENTS_LISTED, DocumentReader, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue,
-        TenantLog, TextEmbedder, TokenCounter,
+        CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, LogLevel, SettingsStore, SqlRows,
+        SqlStore, SqlValue, TenantLog, TextEmbedder, TokenCounter,
     },
 };
 use riad_store::ScratchSql;
@@ -22,7 +22,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 use tempfile::TempDir;
@@ -36,6 +36,7 @@ pub struct Room {
     pub(super) hosts: Vec<HttpAnswer>,
     log: Mutex<Vec<String>>,
     calls: AtomicU32,
+    memory: AtomicU64,
     limits: Limits,
     /// With the SQL store.
     _folder: TempDir,
@@ -63,6 +64,7 @@ impl Room {
             hosts: case.http.clone(),
             log: Mutex::default(),
             calls: AtomicU32::new(0),
+            memory: AtomicU64::new(0),
             limits: limits.clone(),
             _folder: folder,
         }))
@@ -79,12 +81,18 @@ impl Room {
             settings: Arc::clone(self) as _,
             tokens: Arc::clone(self) as _,
             log: Arc::clone(self) as _,
+            calls: Arc::clone(self) as _,
         }
     }
 
     /// Calls of host functions so far.
     pub fn calls(&self) -> u32 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes of linear memory that the guest had.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// What was logged, each line behind its level.
@@ -210,6 +218,12 @@ impl TokenCounter for Room {
     async fn count(&self, text: String) -> Result<u32> {
         Room::count(self);
         u32::try_from(text.len().div_ceil(4)).map_err(Error::internal)
+    }
+}
+
+impl CallObserver for Room {
+    fn called(&self, call: &GuestCall) {
+        self.memory.fetch_max(call.memory, Ordering::Relaxed);
     }
 }
 

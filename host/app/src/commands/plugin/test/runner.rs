@@ -34,6 +34,8 @@ pub struct Outcome {
     pub stages: BTreeMap<Stage, Measured>,
     pub log: Vec<String>,
     pub host_calls: u32,
+    /// Bytes of linear memory that the guest had at the end.
+    pub memory: u64,
 }
 
 pub struct Measured {
@@ -115,6 +117,7 @@ impl Runner {
         }
         let mut outcome = stages.outcome;
         outcome.host_calls = room.calls() - counted;
+        outcome.memory = room.memory();
         outcome.log = room.log().iter().map(|line| without_digest(line)).collect();
         Ok(outcome)
     }

@@ -1,0 +1,205 @@
+//! What calls of each tenant's plugins used since the server began, in memory. Not here: what is billed (`metering`).
+
+use crate::shared::Shared;
+use parking_lot::Mutex;
+use riad_core::{
+    Account, Digest, ErrorKind, TenantId, TenantPass,
+    plugin::Stage,
+    ports::{CallObserver, GuestCall, GuestCallEnd},
+};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Versions of a tenant's plugins of which stages are counted. For more, what was called the longest ago is forgotten.
+const COUNTED: usize = 64;
+/// Classes of times: each is twice as long as the one before, from a microsecond on.
+const TIMES: usize = 40;
+
+/// Calls of one stage of one version.
+#[derive(Debug, Clone)]
+pub struct CallStats {
+    pub calls: u64,
+    /// The plugin trapped, or returned an error.
+    pub failed: u64,
+    /// A limit ended it.
+    pub limited: u64,
+    /// The stage refused the client's request.
+    pub refused: u64,
+    /// The request ended before the call did.
+    pub dropped: u64,
+    pub fuel: u64,
+    pub time: Duration,
+    /// The most bytes of linear memory that a guest had.
+    pub memory: u64,
+    times: [u64; TIMES],
+    last: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct PluginStats(Mutex<HashMap<Account, HashMap<(Digest, Stage), CallStats>>>);
+
+impl PluginStats {
+    /// What watches the guests of one request.
+    pub fn observer(shared: &Arc<Shared>, pass: &TenantPass) -> Arc<dyn CallObserver> {
+        Arc::new(Observer {
+            shared: Arc::clone(shared),
+            account: pass.account(),
+            tenant: pass.tenant().clone(),
+        })
+    }
+
+    pub fn of(&self, account: Account, version: Digest) -> Vec<(Stage, CallStats)> {
+        let stats = self.0.lock();
+        let counted = stats.get(&account);
+        let stage = |stage| Some((stage, counted?.get(&(version, stage))?.clone()));
+        Stage::ALL.into_iter().filter_map(stage).collect()
+    }
+
+    pub fn forget(&self, account: Account) {
+        self.0.lock().remove(&account);
+    }
+
+    fn add(&self, account: Account, call: &GuestCall) {
+        let mut stats = self.0.lock();
+        let counted = stats.entry(account).or_default();
+        let key = (call.component, call.stage);
+        if counted.len() >= COUNTED && !counted.contains_key(&key) {
+            let oldest = counted.iter().min_by_key(|(_, stats)| stats.last).map(|(key, _)| *key);
+            oldest.map(|key| counted.remove(&key));
+        }
+        counted.entry(key).or_default().add(call);
+    }
+}
+
+impl Default for CallStats {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            failed: 0,
+            limited: 0,
+            refused: 0,
+            dropped: 0,
+            fuel: 0,
+            time: Duration::ZERO,
+            memory: 0,
+            times: [0; TIMES],
+            last: Instant::now(),
+        }
+    }
+}
+
+impl CallStats {
+    fn add(&mut self, call: &GuestCall) {
+        self.calls += 1;
+        match call.end {
+            GuestCallEnd::Returned => {}
+            GuestCallEnd::Dropped => self.dropped += 1,
+            GuestCallEnd::Failed(ErrorKind::PluginLimit) => self.limited += 1,
+            GuestCallEnd::Failed(ErrorKind::InvalidRequest) => self.refused += 1,
+            GuestCallEnd::Failed(_) => self.failed += 1,
+        }
+        self.fuel = self.fuel.saturating_add(call.fuel);
+        self.time = self.time.saturating_add(call.time);
+        self.memory = self.memory.max(call.memory);
+        let class = call.time.as_micros().max(1).ilog2() as usize;
+        if let Some(count) = self.times.get_mut(class.min(TIMES - 1)) {
+            *count += 1;
+        }
+        self.last = Instant::now();
+    }
+
+    /// Within how long this share of the calls ended, 0 to 1, as the longest time of a class: at most twice as long.
+    #[must_use]
+    pub fn time_of_share(&self, share: f64) -> Duration {
+        let wanted = (share * self.calls as f64).ceil() as u64;
+        let mut counted = 0;
+        for (class, count) in (1..).zip(&self.times) {
+            counted += count;
+            if counted >= wanted.max(1) {
+                return Duration::from_micros(1 << class);
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+struct Observer {
+    shared: Arc<Shared>,
+    account: Account,
+    tenant: TenantId,
+}
+
+impl CallObserver for Observer {
+    fn called(&self, call: &GuestCall) {
+        self.shared.plugin_stats.add(self.account, call);
+        self.shared.telemetry.guest_call(&self.tenant, call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(version: u8, micros: u64, end: GuestCallEnd) -> GuestCall {
+        GuestCall {
+            stage: Stage::Retrieval,
+            component: Digest::of(&[version]),
+            end,
+            fuel: 10,
+            time: Duration::from_micros(micros),
+            memory: micros,
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_by_account_and_version() {
+        let (stats, one, other) = (PluginStats::default(), Account::new(1), Account::new(2));
+        stats.add(one, &call(1, 3, GuestCallEnd::Returned));
+        stats.add(one, &call(1, 5, GuestCallEnd::Failed(ErrorKind::PluginFailed)));
+        stats.add(one, &call(1, 4, GuestCallEnd::Failed(ErrorKind::PluginLimit)));
+        stats.add(one, &call(1, 1, GuestCallEnd::Dropped));
+        let found = stats.of(one, Digest::of(&[1]));
+        let [(Stage::Retrieval, found)] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!((found.calls, found.failed, found.limited, found.dropped), (4, 1, 1, 1));
+        assert_eq!(
+            (found.fuel, found.memory, found.time),
+            (40, 5, Duration::from_micros(13))
+        );
+        assert!(stats.of(other, Digest::of(&[1])).is_empty());
+        assert!(stats.of(one, Digest::of(&[2])).is_empty());
+        stats.forget(one);
+        assert!(stats.of(one, Digest::of(&[1])).is_empty());
+    }
+
+    #[test]
+    fn the_share_of_calls_has_a_time() {
+        let mut stats = CallStats::default();
+        assert_eq!(stats.time_of_share(0.5), Duration::ZERO);
+        for _ in 0..98 {
+            stats.add(&call(1, 100, GuestCallEnd::Returned));
+        }
+        for _ in 0..2 {
+            stats.add(&call(1, 5000, GuestCallEnd::Returned));
+        }
+        assert_eq!(stats.time_of_share(0.5), Duration::from_micros(128));
+        assert_eq!(stats.time_of_share(0.99), Duration::from_micros(8192));
+    }
+
+    #[test]
+    fn versions_that_are_no_longer_called_are_forgotten() {
+        let (stats, account) = (PluginStats::default(), Account::new(1));
+        for version in 0..=COUNTED {
+            stats.add(
+                account,
+                &call(u8::try_from(version).unwrap(), 1, GuestCallEnd::Returned),
+            );
+        }
+        assert!(stats.of(account, Digest::of(&[0])).is_empty());
+        assert!(!stats.of(account, Digest::of(&[1])).is_empty());
+    }
+}

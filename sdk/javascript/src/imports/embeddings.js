@@ -1,0 +1,3 @@
+import * as embeddings from 'riad:embeddings/embeddings@0.1.0';
+
+export { embeddings };

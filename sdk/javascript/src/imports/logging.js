@@ -1,0 +1,3 @@
+import * as logging from 'riad:logging/logging@0.1.0';
+
+export { logging };

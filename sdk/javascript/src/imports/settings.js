@@ -1,0 +1,3 @@
+import * as settings from 'riad:settings/settings@0.1.0';
+
+export { settings };

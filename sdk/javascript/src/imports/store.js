@@ -1,0 +1,3 @@
+import * as store from 'riad:store/store@0.1.0';
+
+export { store };
