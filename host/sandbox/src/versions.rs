@@ -2,8 +2,8 @@
 //! before it is compiled: the name of an interface has the version that the component's SDK was made for.
 //! Not here: the types of what is imported and exported (`check.rs`).
 
-use crate::{check::invalid, wasi};
-use riad_core::{Result, plugin::Stage};
+use crate::wasi;
+use riad_core::{Error, Result, plugin::Stage};
 use wasmparser::{Parser, Payload};
 
 /// Interfaces that a component may import, and the versions of each, newest first. The last two only name types.
@@ -90,7 +90,7 @@ pub(crate) fn check_import(name: &str) -> Result<()> {
         if versions.contains(&version) {
             return Ok(());
         }
-        return Err(invalid(format!(
+        return Err(Error::invalid(format!(
             "the component imports `{name}`; this server has that interface at version {}",
             versions.join(" and ")
         )));
@@ -105,7 +105,7 @@ pub(crate) fn check_import(name: &str) -> Result<()> {
         _ => "",
     };
     let granted = CAPABILITIES.map(|(interface, versions)| format!("{interface}@{}", versions.join("|")));
-    Err(invalid(format!(
+    Err(Error::invalid(format!(
         "the component imports `{name}`, which is not granted{why}. Granted are {}, and of WASI 0.2: {}",
         granted.join(", "),
         wasi::PACKAGES.join(", ")
@@ -123,7 +123,7 @@ pub(crate) fn exported_stage(name: &str) -> Result<Option<(Stage, StageVersion)>
     let versions = StageVersion::of(stage);
     match versions.iter().find(|known| known.as_str() == version) {
         Some(version) => Ok(Some((stage, *version))),
-        None => Err(invalid(format!(
+        None => Err(Error::invalid(format!(
             "the component exports `{name}`; the versions of that stage that this server supports are: {}",
             versions
                 .iter()

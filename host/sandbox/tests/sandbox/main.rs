@@ -24,4 +24,5 @@ mod room;
 mod shared_compiler;
 mod tools;
 mod uploads;
+mod values;
 mod versions;
