@@ -51,7 +51,7 @@ pub fn write_sdk(language: Language, folder: &Path) -> Result<()> {
     let own = sdk(language);
     let wanted = || {
         let is_used = |path: &str| !path.starts_with("template/") && !path.starts_with("tests/");
-        let sdk = files(&own).filter(|(path, _)| is_used(path));
+        let sdk = files(&own).filter(move |(path, _)| is_used(path));
         let sdk = sdk.map(|(path, content)| (format!("{own}/{path}"), content));
         sdk.chain(files("wit").map(|(path, content)| (format!("wit/{path}"), content)))
     };
