@@ -112,6 +112,8 @@ def test_javascript(folder: Path) -> None:
 
 
 def build_javascript(folder: Path, component: Path) -> None:
+    stages = read_manifest(folder)["plugin"]["stages"]
+    run(["node", ".riad/sdk/javascript/check-exports.js", "src/plugin.js", *stages], folder)
     options = ["--wit", ".riad/world", "-n", "plugin", "-j", "src/plugin.js"]
     run(["npx", "--no", "componentize-qjs", "--", *options, "--stub-wasi", "--sync", "--opt-size", "-o", str(component)], folder)
 

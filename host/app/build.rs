@@ -26,10 +26,7 @@ fn main() -> io::Result<()> {
     let repository = folder("CARGO_MANIFEST_DIR")?.join("../..").canonicalize()?;
     let mut bundled = Bundled::default();
     for name in FOLDERS {
-        let path = repository.join(name);
-        if path.is_dir() {
-            bundled.add(&path)?;
-        }
+        bundled.add(&repository.join(name))?;
     }
     bundled.files.sort();
     let mut list =

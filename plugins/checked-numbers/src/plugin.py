@@ -28,7 +28,7 @@ class CheckedNumbers:
     def finish(self, reason: FinishReason) -> Ending:
         text = self._marked(*self._stream.finish())
         if self._unknown:
-            logging.info(f"{len(self._unknown)} numbers stand in no passage: {', '.join(self._unknown)}")
+            logging.info(f"not in the sources: {', '.join(self._unknown)}")
         return Ending(text, self._citations())
 
     def _marked(self, before: str, text: str) -> str:

@@ -41,7 +41,7 @@ def test_a_date_is_known_as_a_whole_or_by_its_parts() -> None:
 def test_the_tenant_words_the_mark_and_the_log_has_the_numbers() -> None:
     host = fake_host(settings={"unverified_mark": " [?]"})
     assert read("12 or 13kg") == "12 [?] or 13 [?]kg"
-    assert host.logs == [("info", "2 numbers stand in no passage: 12, 13")]
+    assert host.logs == [("info", "not in the sources: 12, 13")]
 
 
 def test_a_citation_holds_if_its_passage_has_the_numbers() -> None:

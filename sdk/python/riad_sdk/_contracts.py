@@ -1,6 +1,5 @@
 """Stand-ins for the modules that `componentize-py` makes of the contracts: the same names, with functions that call the test's host."""
 
-from collections.abc import Callable
 from dataclasses import make_dataclass
 from enum import Enum
 from typing import Any
@@ -25,12 +24,12 @@ def set_current(host: Any) -> None:
 class _Interface:
     """The types of an interface as attributes; any other attribute is a function of the host's."""
 
-    def __init__(self, name: str, *types: type) -> None:
+    def __init__(self, name: str, *types: Any) -> None:
         self._name = name
         for kind in types:
             setattr(self, kind.__name__, kind)
 
-    def __getattr__(self, function: str) -> Callable[..., Any]:
+    def __getattr__(self, function: str) -> Any:
         def ask(*arguments: Any) -> Any:
             if current is None:
                 raise RuntimeError(f"the plugin called {self._name}, but the test has no host: call fake_host() first")
@@ -48,7 +47,11 @@ def _variant(name: str, **cases: bool) -> list[type]:
     return [make_dataclass(f"{name}_{case}", ["value"] if has_value else []) for case, has_value in cases.items()]
 
 
-_Role = Enum("Role", ["SYSTEM", "USER", "ASSISTANT"], start=0)
+class Role(Enum):
+    SYSTEM = 0
+    USER = 1
+    ASSISTANT = 2
+
 
 riad_types_types = _Interface(
     "types",
@@ -57,7 +60,7 @@ riad_types_types = _Interface(
 )
 riad_pipeline_types = _Interface(
     "types",
-    _Role,
+    Role,
     _record("Message", "role", "content"),
     _record("Request", "messages", "profile", "max_tokens"),
     _record("Prompt", "messages", "passages"),
@@ -77,7 +80,7 @@ documents = _Interface(
 embeddings = _Interface("embeddings")
 generation = _Interface(
     "generation",
-    _Role,
+    Role,
     _record("Message", "role", "content"),
     _record("Options", "max_tokens", "temperature", "stop", "schema"),
     _record("Generated", "text", "prompt_tokens", "completion_tokens", "is_cut"),

@@ -12,25 +12,32 @@ from typing import Any, NoReturn
 from ._host import IN_COMPONENT
 
 _write: Callable[[str], None] | None = None
-_is_prepared = False
+_has_entered = False
 
 
 def prepare() -> None:
-    """Replaces what cannot be. Tests run with what their own Python has."""
-    global _is_prepared
-    if not IN_COMPONENT or _is_prepared:
+    """Refuses randomness, also while the component is built. Tests run with what their own Python has."""
+    if not IN_COMPONENT:
         return
-    _is_prepared = True
-    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"):
-        setattr(time, name, _missing("clock", "use riad_sdk.clock"))
     for name in random.__all__:
         if getattr(getattr(random, name), "__self__", None) is not None:
             setattr(random, name, _missing("randomness", "use riad_sdk.random"))
-    builtins.open = _missing("files", "put what it needs into its source")
+
+
+def enter() -> None:
+    """Refuses what a built component lacks, before its first call. While it is built a plugin may read files and print."""
+    global _has_entered
+    if not IN_COMPONENT or _has_entered:
+        return
+    _has_entered = True
+    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"):
+        setattr(time, name, _missing("clock", "use riad_sdk.clock"))
+    builtins.open = _missing("files", "read what it needs where the module begins, which is when it is built")
     # A traceback shows lines of the source, which would be read from a file.
-    linecache.getlines = lambda *_: []
-    linecache.checkcache = lambda *_: None
-    sys.stdout = sys.stderr = _Console()
+    linecache.getlines = lambda filename, module_globals=None: []
+    linecache.checkcache = lambda filename=None: None
+    console: Any = _Console()
+    sys.stdout = sys.stderr = console
 
 
 def set_console(write: Callable[[str], None]) -> None:

@@ -12,12 +12,12 @@ _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list:
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
     """What has a default is not required."""
-    hints = get_type_hints(function)
+    hints: dict[str, Any] = get_type_hints(function)
     properties = {}
     required = []
     for name, parameter in inspect.signature(function).parameters.items():
         hint = hints.get(name)
-        kind = _KINDS.get(get_origin(hint) or hint)
+        kind = _KINDS.get(get_origin(hint) or hint) if hint else None
         if kind is None:
             raise TypeError(f"annotate `{name}` with str, bool, int, float, list or dict, or give the tool `parameters`")
         properties[name] = {"type": kind}
@@ -28,7 +28,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def bind(function: Callable[..., Any], arguments: str) -> dict[str, Any]:
     """The model's arguments, if the function takes them; if not, the model is told why and may try again."""
-    given = json.loads(arguments)
+    given: dict[str, Any] = json.loads(arguments)
     try:
         inspect.signature(function).bind(**given)
     except TypeError as error:

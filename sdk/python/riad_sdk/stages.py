@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
+from ._guest import enter
 from ._host import IN_COMPONENT, Err, load_stage
 from ._schema import bind, parameters_of
 from ._wire import (
@@ -75,6 +76,7 @@ def postprocessing(filter_class: FilterClass) -> FilterClass:
     class Filter:
         def __init__(self, request: Any, prompt: Any) -> None:
             # A constructor cannot answer with an error, so that of the author's class is kept for the first call.
+            enter()
             self._failure: Exception | None = None
             try:
                 self._filter = filter_class(request_from_host(request), prompt_from_host(prompt))
@@ -159,6 +161,7 @@ def _marked(target: Any, stage: type) -> Any:
 
 def _run(stage: Callable[[], _Result]) -> _Result:
     """Runs a stage; what it raises becomes a `stage-error`."""
+    enter()
     try:
         return stage()
     except Exception as error:

@@ -64,12 +64,16 @@ def postprocess(
     request = _request(asked)
     prompt = prompt_to_host(Prompt(request.messages, list(passages)))
     filter = _stage(plugin, "Filter")(_request_to_host(request), prompt)
-    out = [_run(lambda piece=piece: filter.push(piece)) for piece in pieces]
+    out = [_push(filter, piece) for piece in pieces]
     ending = _run(lambda: filter.finish(_contracts.riad_pipeline_types.FinishReason[finish.upper()]))
     for citation in ending.citations:
         _check(1 <= citation.passage <= len(passages), f"the prompt has no passage {citation.passage}")
     citations = [Citation(citation.passage, citation.grounded) for citation in ending.citations]
     return Answer("".join(out) + ending.text, [*out, ending.text], citations)
+
+
+def _push(filter: Any, piece: str) -> str:
+    return _run(lambda: str(filter.push(piece)))
 
 
 def offer(plugin: ModuleType) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ pub fn json(tried: &[Tried]) -> Value {
             "found": case.outcome.results(),
             "fuel": case.outcome.fuel(),
             "guest_us": micros(case.outcome.guest_time()),
-            "host_calls": case.outcome.host_calls,
+            "host_calls": case.outcome.host_calls(),
             "memory_bytes": case.outcome.memory,
         })
     });
@@ -35,7 +35,7 @@ pub fn text(tried: &[Tried]) -> String {
                 case.name.clone(),
                 case.outcome.fuel().to_string(),
                 milliseconds(case.outcome.guest_time()),
-                case.outcome.host_calls.to_string(),
+                case.outcome.host_calls().to_string(),
                 (case.outcome.memory >> 10).to_string(),
             ]
         })

@@ -33,7 +33,6 @@ pub struct Runner {
 pub struct Outcome {
     pub stages: BTreeMap<Stage, Measured>,
     pub log: Vec<String>,
-    pub host_calls: u32,
     /// Bytes of linear memory that the guest had at the end.
     pub memory: u64,
 }
@@ -42,6 +41,7 @@ pub struct Measured {
     /// What it returned, or its error.
     pub result: Value,
     pub fuel: u64,
+    pub host_calls: u32,
     /// Without host calls.
     pub guest: Duration,
     /// With host calls.
@@ -62,6 +62,10 @@ impl Outcome {
 
     pub fn fuel(&self) -> u64 {
         self.stages.values().map(|measured| measured.fuel).sum()
+    }
+
+    pub fn host_calls(&self) -> u32 {
+        self.stages.values().map(|measured| measured.host_calls).sum()
     }
 
     pub fn guest_time(&self) -> Duration {
@@ -108,15 +112,14 @@ impl Runner {
         let mut stages = Stages {
             own: &self.stages,
             run: run.as_ref(),
+            room: &room,
             outcome: Outcome::default(),
         };
-        let counted = room.calls();
         // An error of a stage ends a request, and has been written down.
         if stages.chat(case).await?.is_some() {
             stages.tools(case).await?;
         }
         let mut outcome = stages.outcome;
-        outcome.host_calls = room.calls() - counted;
         outcome.memory = room.memory();
         outcome.log = room.log().iter().map(|line| without_digest(line)).collect();
         Ok(outcome)
@@ -134,6 +137,7 @@ fn planned(component: Bytes) -> PlannedComponent {
 struct Stages<'a> {
     own: &'a BTreeSet<Stage>,
     run: &'a dyn PipelineRun,
+    room: &'a Room,
     outcome: Outcome,
 }
 
@@ -215,7 +219,8 @@ impl Stages<'_> {
         call: impl Future<Output = Result<T>>,
         json: impl FnOnce(&T) -> Result<Value>,
     ) -> Result<Option<T>> {
-        let (fuel, guest, begun) = (self.run.fuel(), self.run.time(), Instant::now());
+        let (fuel, calls) = (self.run.fuel(), self.room.calls());
+        let (guest, begun) = (self.run.time(), Instant::now());
         let answer = call.await;
         let whole = begun.elapsed();
         let result = match &answer {
@@ -226,6 +231,7 @@ impl Stages<'_> {
             let measured = Measured {
                 result,
                 fuel: self.run.fuel() - fuel,
+                host_calls: self.room.calls() - calls,
                 guest: self.run.time().saturating_sub(guest),
                 whole,
             };

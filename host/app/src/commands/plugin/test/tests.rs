@@ -18,7 +18,7 @@ async fn found(component: &[u8], stages: &[&str], case: Value) -> (Value, u32, u
         .unwrap();
     let case: Case = serde_json::from_value(case).unwrap();
     let outcome = runner.run(&case).await.unwrap();
-    (outcome.results(), outcome.host_calls, outcome.fuel())
+    (outcome.results(), outcome.host_calls(), outcome.fuel())
 }
 
 #[tokio::test(flavor = "multi_thread")]
