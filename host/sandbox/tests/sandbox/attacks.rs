@@ -10,7 +10,7 @@ use riad_core::{
     Error, ErrorKind, Limits, Result,
     chat::FinishReason,
     plugin::{Prompt, Stage},
-    ports::{FilterId, LogLevel, PipelinePlan, PipelineRun, Sandbox},
+    ports::{LogLevel, PipelinePlan, PipelineRun, Sandbox},
 };
 use std::sync::{
     Arc,
