@@ -127,8 +127,8 @@ limits! {
     guest_log_bytes: u64 = 64 << 10, 256;
     /// Bytes of stack of a guest.
     guest_stack_bytes: u64 = 512 << 10, 64 << 10;
-    /// Milliseconds that compiling an uploaded component may take. A Python component takes 7 seconds.
-    compile_ms: u64 = 60_000, 100;
+    /// Milliseconds that compiling an uploaded component may take. A Python component takes half a minute of one processor.
+    compile_ms: u64 = 180_000, 100;
     /// Bytes of address space of the process that compiles an uploaded component.
     compile_bytes: u64 = 3 << 30, 256 << 20;
     /// Bytes of compiled components on disk. One tenant's take up to a quarter; those least recently used are compiled again.

@@ -40,11 +40,9 @@ fn config(limits: &Limits) -> Config {
         .wasm_backtrace_max_frames(None)
         // An upload uses one core: the others serve requests.
         .parallel_compilation(false)
-        // Not needed by any toolchain for plugins; relaxed SIMD may differ from one machine to the next.
-        .wasm_features(
-            WasmFeatures::MEMORY64 | WasmFeatures::RELAXED_SIMD | WasmFeatures::MULTI_MEMORY,
-            false,
-        );
+        // Not needed by any toolchain for plugins; relaxed SIMD may differ from one machine to the next. Several memories are: what
+        // joins the parts of a component in JavaScript copies from one to the other.
+        .wasm_features(WasmFeatures::MEMORY64 | WasmFeatures::RELAXED_SIMD, false);
     config
 }
 
