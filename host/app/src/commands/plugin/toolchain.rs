@@ -83,6 +83,10 @@ fn not_found(what: &str, missing: &str, error: io::Error) -> Error {
 
 fn command(program: impl AsRef<Path>, folder: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
-    command.current_dir(folder).kill_on_drop(true);
+    // Some tools are themselves in Rust, and hide what is wrong in the source behind a page of their own stack.
+    command
+        .current_dir(folder)
+        .env("RUST_BACKTRACE", "0")
+        .kill_on_drop(true);
     command
 }

@@ -1,12 +1,8 @@
 //! What a case's room has besides documents, SQL and settings: values with a time to live, the model's answers to prompts of the
 //! plugin's own, and the answers of other hosts. Answers are those that the case names; whatever else is asked fails, and says so.
 
-use super::{
-    case::{HttpAnswer, Json},
-    room::Room,
-};
+use super::{case::HttpAnswer, room::Room};
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use riad_core::{
     Error, ErrorKind, Result,
     ports::{
@@ -14,22 +10,6 @@ use riad_core::{
         KV_SECONDS, KV_VALUE_BYTES, KvStore,
     },
 };
-use std::collections::{BTreeMap, VecDeque};
-
-/// Within one case no time passes.
-#[derive(Default)]
-pub struct Values(Mutex<BTreeMap<String, Vec<u8>>>);
-
-impl Values {
-    /// A text is kept as it is, any other value as its JSON.
-    pub fn of(values: &Json) -> Self {
-        let bytes = values.iter().map(|(key, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (key.clone(), text.into_bytes())
-        });
-        Self(Mutex::new(bytes.collect()))
-    }
-}
 
 #[async_trait]
 impl KvStore for Room {
@@ -94,9 +74,6 @@ fn check_seconds(seconds: u32) -> Result<()> {
         ))),
     }
 }
-
-/// The model's answers, in the order in which they are given.
-pub type Answers = Mutex<VecDeque<String>>;
 
 #[async_trait]
 impl Generator for Room {

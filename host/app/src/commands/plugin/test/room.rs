@@ -2,9 +2,8 @@
 //! counted. Results are the same on every machine.
 
 use super::{
-    case::{Case, Document, HttpAnswer},
+    case::{Case, Document, HttpAnswer, Json},
     embedder::{embed, words},
-    outside::{Answers, Values},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -19,7 +18,7 @@ use riad_core::{
 use riad_store::ScratchSql;
 use serde_json::{Map, Value};
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -32,7 +31,8 @@ pub struct Room {
     settings: Map<String, Value>,
     sql: ScratchSql,
     pub(super) values: Values,
-    pub(super) answers: Answers,
+    /// The model's answers, in the order in which they are given.
+    pub(super) answers: Mutex<VecDeque<String>>,
     pub(super) hosts: Vec<HttpAnswer>,
     log: Mutex<Vec<String>>,
     calls: AtomicU32,
@@ -102,6 +102,21 @@ impl Room {
 
     pub(super) fn count(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Within one case no time passes.
+#[derive(Default)]
+pub struct Values(pub(super) Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Values {
+    /// A text is kept as it is, any other value as its JSON.
+    pub fn of(values: &Json) -> Self {
+        let bytes = values.iter().map(|(key, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (key.clone(), text.into_bytes())
+        });
+        Self(Mutex::new(bytes.collect()))
     }
 }
 

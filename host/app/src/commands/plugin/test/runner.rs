@@ -20,6 +20,8 @@ use std::{
 
 /// How messages name a component, by a digest that changes with every build.
 const NAMED: &str = "plugin sha256:";
+/// An author's machine may be slow, or busy with the build; the server's own limit is on its upload.
+const COMPILE_MS: u64 = 600_000;
 
 pub struct Runner {
     sandbox: WasmSandbox,
@@ -79,7 +81,10 @@ impl Runner {
     /// # Errors
     /// What a server would say of the component at its upload.
     pub async fn new(project: &Project, component: &[u8]) -> Result<Self> {
-        let limits = Limits::default();
+        let limits = Limits {
+            compile_ms: COMPILE_MS,
+            ..Limits::default()
+        };
         // In this process: it is the author's own machine, and the author's own component.
         let sandbox = WasmSandbox::new(&project.support().join("compiled"), &limits, Compiler::InProcess)?;
         let component = Bytes::copy_from_slice(component);
