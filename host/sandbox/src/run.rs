@@ -75,7 +75,7 @@ impl Inner {
     async fn retrieve(&self, request: bindings::Request) -> Result<Vec<Passage>> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Retrieval)?;
-        let retrieve = guest.stages.retrieve.clone().ok_or_else(not_exported)?;
+        let retrieve = guest.stages.retrieve.ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Retrieval)?;
         let answer = retrieve.call_async(&mut call.guest.store, (request,));
         let answer = self.context.limit_time(answer).await;
@@ -85,7 +85,7 @@ impl Inner {
     async fn build_prompt(&self, request: bindings::Request, passages: Vec<bindings::Passage>) -> Result<Prompt> {
         let mut guests = self.guests.lock().await;
         let guest = guests.guest_for(Stage::Prompting)?;
-        let build_prompt = guest.stages.build_prompt.clone().ok_or_else(not_exported)?;
+        let build_prompt = guest.stages.build_prompt.ok_or_else(not_exported)?;
         let call = Call::begin(guest, &self.context, Stage::Prompting)?;
         let answer = build_prompt.call_async(&mut call.guest.store, (request, passages));
         let answer = self.context.limit_time(answer).await;

@@ -92,8 +92,8 @@ impl StageIndices {
         }
         if let Some(tools) = &self.tools {
             functions.tools = Some(ToolFunctions {
-                offer: instance.get_typed_func(&mut *store, &tools.offer)?,
-                call: instance.get_typed_func(&mut *store, &tools.call)?,
+                offer: instance.get_typed_func(&mut *store, tools.offer)?,
+                call: instance.get_typed_func(&mut *store, tools.call)?,
             });
         }
         Ok(functions)
@@ -103,11 +103,11 @@ impl StageIndices {
 impl FilterIndices {
     fn load(&self, store: &mut Store<GuestState>, instance: &Instance) -> wasmtime::Result<FilterFunctions> {
         Ok(FilterFunctions {
-            open: instance.get_typed_func(&mut *store, &self.open)?,
-            push: instance.get_typed_func(&mut *store, &self.push)?,
+            open: instance.get_typed_func(&mut *store, self.open)?,
+            push: instance.get_typed_func(&mut *store, self.push)?,
             finish: match self.takes_reason {
-                true => Finish::WithReason(instance.get_typed_func(store, &self.finish)?),
-                false => Finish::Alone(instance.get_typed_func(store, &self.finish)?),
+                true => Finish::WithReason(instance.get_typed_func(store, self.finish)?),
+                false => Finish::Alone(instance.get_typed_func(store, self.finish)?),
             },
         })
     }

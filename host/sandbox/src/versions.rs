@@ -64,20 +64,24 @@ pub(crate) fn check_names(bytes: &[u8]) -> Result<()> {
         let Ok(payload) = payload else {
             return Ok(());
         };
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 0 => {
-                for import in imports.into_iter().map_while(Result::ok) {
-                    check_import(import.name.name)?;
-                }
+        // Of a nested module or component there is an end, too.
+        if matches!(
+            payload,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
+        ) {
+            depth += 1;
+        } else if matches!(payload, Payload::End(_)) {
+            depth = depth.saturating_sub(1);
+        } else if depth > 0 {
+            continue;
+        } else if let Payload::ComponentImportSection(imports) = payload {
+            for import in imports.into_iter().map_while(Result::ok) {
+                check_import(import.name.name)?;
             }
-            Payload::ComponentExportSection(exports) if depth == 0 => {
-                for export in exports.into_iter().map_while(Result::ok) {
-                    exported_stage(export.name.name)?;
-                }
+        } else if let Payload::ComponentExportSection(exports) = payload {
+            for export in exports.into_iter().map_while(Result::ok) {
+                exported_stage(export.name.name)?;
             }
-            _ => {}
         }
     }
     Ok(())

@@ -98,10 +98,11 @@ mod tests {
     }
 
     fn refused(admission: &Admission, account: u64, now: Instant) -> String {
-        match admission.admit(Account::new(account), now).unwrap_err() {
-            HttpFailure::LimitExceeded(text) => text,
-            other => panic!("{other:?}"),
-        }
+        let refused = admission.admit(Account::new(account), now).unwrap_err();
+        let HttpFailure::LimitExceeded(text) = refused else {
+            panic!("{refused:?}");
+        };
+        text
     }
 
     #[test]
