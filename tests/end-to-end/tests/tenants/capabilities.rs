@@ -68,7 +68,7 @@ async fn a_plugins_own_prompts_are_billed_with_its_request() {
     let ask = json!(["generate", "How long is the warranty of the Kestrel drill?", 8]);
     let with = try_calls(&acme, json!([ask, ask])).await.ok();
     let found = texts(&with);
-    assert!(found.iter().all(|text| text.contains("completion_tokens")), "{found:?}");
+    assert!(found.iter().all(|text| text.contains("completion-tokens")), "{found:?}");
     assert!(tokens(&with) > tokens(&without) + 20, "{with} {without}");
     // What the client reads of it is its own prompt and answer.
     assert_eq!(

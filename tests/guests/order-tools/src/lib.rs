@@ -13,7 +13,7 @@ impl Tools for OrderTools {
                 "Finds an order by its number, and says what was ordered and its state.",
                 &serde_json::json!({
                     "type": "object",
-                    "properties": {"number": {"type": "string"}},
+                    "properties": {"number": {"type": "string", "maxLength": 12}},
                     "required": ["number"],
                     "additionalProperties": false,
                 }),
