@@ -1,6 +1,6 @@
 //! `/v1/plugins`. An upload's body is the component itself.
 
-use riad_core::{manifest::Manifest, plugin::PluginVersion};
+use riad_core::{PluginVersion, manifest::Manifest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -22,6 +22,7 @@ pub mod manifest;
 mod model_name;
 pub mod pass;
 pub mod plugin;
+mod plugin_version;
 pub mod policy;
 pub mod ports;
 pub mod price;
@@ -40,4 +41,5 @@ pub use ids::{AdapterAlias, Digest, DocumentId, KeyId, PlanName, PluginName, Res
 pub use limits::Limits;
 pub use model_name::ModelName;
 pub use pass::{OperatorPass, TenantPass};
+pub use plugin_version::PluginVersion;
 pub use secret::Secret;

@@ -1,8 +1,6 @@
 //! Stages, plugin versions, a room's pipeline, and the values that pass between stages.
 
-use crate::{
-    Digest, Error, PluginName, Result, chat::Message, document::Passage, manifest::Manifest, profile::ModelProfile,
-};
+use crate::{Digest, Error, PluginName, Result, chat::Message, document::Passage, profile::ModelProfile};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -35,19 +33,6 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// An uploaded component: its digest is its version.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PluginVersion {
-    pub name: PluginName,
-    pub version: Digest,
-    pub stages: Vec<Stage>,
-    /// `None` for a component that was built without one.
-    pub manifest: Option<Manifest>,
-    pub bytes: u64,
-    /// Seconds since 1970-01-01 UTC.
-    pub created: u64,
 }
 
 /// The component that serves a stage: `standard`, `name@sha256:…`, or for the tools `none`.

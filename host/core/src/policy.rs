@@ -225,9 +225,9 @@ pub fn check_granted(granted: &BTreeSet<Capability>, used: &BTreeSet<Capability>
     let Some(missing) = used.difference(granted).next() else {
         return Ok(());
     };
-    let key = match missing {
-        Capability::Http => "plugins.http_hosts, and plugins.capabilities if that is set",
-        _ => "plugins.capabilities",
+    let key = match *missing == Capability::Http {
+        true => "plugins.http_hosts, and plugins.capabilities if that is set",
+        false => "plugins.capabilities",
     };
     Err(Error::new(
         ErrorKind::Forbidden,

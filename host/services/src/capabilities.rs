@@ -1,10 +1,10 @@
 //! The host functions of one request's guests: one room, through the same use cases as HTTP. Not here: WIT (`sandbox`).
 
 use crate::{
-    chat::{generations::Generations, guest_generation::GuestGenerations},
     embeddings,
+    generations::Generations,
+    guest_generations::GuestGenerations,
     metering::GuestMeter,
-    plugin_stats::PluginStats,
     search::{self, SearchRequest},
     shared::Shared,
 };
@@ -13,8 +13,8 @@ use riad_core::{
     DocumentId, Error, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
-        Capabilities, DOCUMENTS_LISTED, DocumentReader, HttpClient, HttpFailure, HttpRequest, HttpResponse, Room,
-        TextEmbedder, TokenCounter,
+        CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
+        HttpResponse, Room, TextEmbedder, TokenCounter,
     },
 };
 use std::sync::Arc;
@@ -48,7 +48,10 @@ pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestM
             pass: pass.clone(),
         }),
         log: shared.logs.open(pass),
-        calls: PluginStats::observer(shared, pass),
+        calls: Arc::new(CountedCalls {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+        }),
     }
 }
 
@@ -113,6 +116,19 @@ impl HttpClient for GrantedHttp {
     async fn send(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpFailure> {
         let granted = &self.pass.policy().plugins.http_hosts;
         self.shared.http.send(self.pass.account(), granted, request).await
+    }
+}
+
+/// What the calls of one request's guests used.
+struct CountedCalls {
+    shared: Arc<Shared>,
+    pass: TenantPass,
+}
+
+impl CallObserver for CountedCalls {
+    fn called(&self, call: &GuestCall) {
+        self.shared.plugin_stats.add(self.pass.account(), call);
+        self.shared.telemetry.guest_call(self.pass.tenant(), call);
     }
 }
 

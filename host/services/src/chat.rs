@@ -1,20 +1,16 @@
 //! One chat request from validation to receipt. Not here: OpenAI's JSON and SSE (`api`).
 //!
-//! `request` and `conversation` validate, `prepare` runs the pipeline up to a started generation, `batch_permit` waits for the engine, `choice` follows one
-//! generation through its stream filter, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
+//! `request` and `conversation` validate, `prepare` runs the pipeline up to a started generation, `choice` follows one
+//! choice through its stream filter, `tool_rounds` runs the room's tools, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
-mod batch_permit;
 mod choice;
 mod conversation;
 mod count;
 mod event;
-pub(crate) mod generations;
-pub(crate) mod guest_generation;
 mod prepare;
 mod prepared;
 mod prompt;
 mod request;
-pub(crate) mod size;
 mod stream;
 mod tool_rounds;
 mod tools;
@@ -26,7 +22,7 @@ pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;
 pub use tools::{ClientTools, OfferedTool, ToolChoice};
 
-use crate::shared::Shared;
+use crate::{prompts, shared::Shared};
 use riad_core::{
     Error, Result, TenantPass,
     grants::{Access, Scope},
@@ -92,7 +88,7 @@ impl ChatService {
     fn check(&self, pass: &TenantPass, request: ChatRequest) -> Result<ValidRequest> {
         let limits = &pass.policy().limits;
         let valid = ValidRequest::check(request, self.0.engine.profile(), &self.0.limits, limits)?;
-        size::check_request(self.0.engine.as_ref(), valid.messages())?;
+        prompts::check_request(self.0.engine.as_ref(), valid.messages())?;
         Ok(valid)
     }
 }

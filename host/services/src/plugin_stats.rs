@@ -1,15 +1,13 @@
 //! What calls of each tenant's plugins used since the server began, in memory. Not here: what is billed (`metering`).
 
-use crate::shared::Shared;
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, ErrorKind, TenantId, TenantPass,
+    Account, Digest, ErrorKind,
     plugin::Stage,
-    ports::{CallObserver, GuestCall, GuestCallEnd},
+    ports::{GuestCall, GuestCallEnd},
 };
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,19 +36,13 @@ pub struct CallStats {
     last: Instant,
 }
 
+/// Of one account, by version and stage.
+type Counted = HashMap<(Digest, Stage), CallStats>;
+
 #[derive(Default)]
-pub(crate) struct PluginStats(Mutex<HashMap<Account, HashMap<(Digest, Stage), CallStats>>>);
+pub(crate) struct PluginStats(Mutex<HashMap<Account, Counted>>);
 
 impl PluginStats {
-    /// What watches the guests of one request.
-    pub fn observer(shared: &Arc<Shared>, pass: &TenantPass) -> Arc<dyn CallObserver> {
-        Arc::new(Observer {
-            shared: Arc::clone(shared),
-            account: pass.account(),
-            tenant: pass.tenant().clone(),
-        })
-    }
-
     pub fn of(&self, account: Account, version: Digest) -> Vec<(Stage, CallStats)> {
         let stats = self.0.lock();
         let counted = stats.get(&account);
@@ -62,7 +54,7 @@ impl PluginStats {
         self.0.lock().remove(&account);
     }
 
-    fn add(&self, account: Account, call: &GuestCall) {
+    pub fn add(&self, account: Account, call: &GuestCall) {
         let mut stats = self.0.lock();
         let counted = stats.entry(account).or_default();
         let key = (call.component, call.stage);
@@ -123,19 +115,6 @@ impl CallStats {
             }
         }
         Duration::ZERO
-    }
-}
-
-struct Observer {
-    shared: Arc<Shared>,
-    account: Account,
-    tenant: TenantId,
-}
-
-impl CallObserver for Observer {
-    fn called(&self, call: &GuestCall) {
-        self.shared.plugin_stats.add(self.account, call);
-        self.shared.telemetry.guest_call(&self.tenant, call);
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::{audit, plugin_stats::CallStats, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, ErrorKind, PluginName, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, PluginName, PluginVersion, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    plugin::{PluginVersion, Stage},
+    plugin::Stage,
     policy,
 };
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 //! a conversation (`chat`).
 
 use crate::{
-    chat::{ChatMessage, Conversation, size},
+    chat::{ChatMessage, Conversation},
     models::pin,
+    prompts,
     shared::Shared,
     text::{Text, words_of},
 };
@@ -62,7 +63,7 @@ impl TokenService {
             }
             Untokenized::Messages(messages) => {
                 let conversation = Conversation::read(messages, &self.0.limits)?;
-                size::check_prompt(engine.as_ref(), conversation.messages())?;
+                prompts::check_prompt(engine.as_ref(), conversation.messages())?;
                 Box::new(move |engine| Ok(engine.encode(conversation.messages())?.tokens))
             }
         };

@@ -1,8 +1,6 @@
 //! The tools of a room's plugin, for clients that run the model's calls themselves. Not here: the model's own loop (`chat/tool_rounds`).
 
-use crate::{
-    capabilities::capabilities, chat::generations::Generations, metering::RequestMeter, pipeline, shared::Shared,
-};
+use crate::{capabilities::capabilities, generations::Generations, metering::RequestMeter, pipeline, shared::Shared};
 use riad_core::{
     Error, Result, TenantPass,
     chat::Tool,

@@ -10,9 +10,9 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, ErrorKind, PluginName, Result,
+    Digest, Error, ErrorKind, PluginName, PluginVersion, Result,
     manifest::Manifest,
-    plugin::{Pipeline, PluginVersion, StageChoice},
+    plugin::{Pipeline, StageChoice},
     ports::PluginStore,
 };
 use rusqlite::{Connection, OptionalExtension, Row};

@@ -5,13 +5,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use riad_core::{
-    Account, Digest, DocumentId, KeyId, OperatorPass, PlanName, PluginName, Result, Secret, TenantId, TenantPass,
+    Account, Digest, DocumentId, KeyId, OperatorPass, PlanName, PluginName, PluginVersion, Result, Secret, TenantId,
+    TenantPass,
     audit::AuditEntry,
     chat::{FinishReason, Tool},
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
-    plugin::{Ending, Pipeline, PluginVersion, Prompt, StageRequest, ToolOutcome},
+    plugin::{Ending, Pipeline, Prompt, StageRequest, ToolOutcome},
     ports::{
         Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
         Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,

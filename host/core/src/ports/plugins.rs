@@ -1,9 +1,6 @@
 //! The plugin versions of one room and its pipeline.
 
-use crate::{
-    Digest, PluginName, Result,
-    plugin::{Pipeline, PluginVersion},
-};
+use crate::{Digest, PluginName, PluginVersion, Result, plugin::Pipeline};
 use async_trait::async_trait;
 use bytes::Bytes;
 

@@ -2,14 +2,14 @@
 
 use super::{
     event::ChatEvent,
-    generations::Turn,
     prepared::{Prepared, PreparedChoice},
     tool_rounds::{Round, ToolRounds},
 };
+use crate::generations::Turn;
 use futures::StreamExt;
 use riad_core::{
     Error, ErrorKind, Result,
-    chat::{Sampling, TokenLogprobs},
+    chat::TokenLogprobs,
     ports::{GenerationEnd, GenerationEvent, GenerationStream},
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -29,7 +29,7 @@ pub(super) type Events = UnboundedSender<Result<ChatEvent>>;
 pub(super) async fn begin_first(prepared: &Prepared, choice: &PreparedChoice) -> Result<GenerationStream> {
     let turn = Turn {
         prompt: &choice.prompt,
-        sampling: sampling_for_choice(&prepared.sampling, choice.of_prompt),
+        sampling: prepared.sampling_of(choice),
         // The other choices belong to a request that already runs.
         is_continuation: choice.number > 0,
     };
@@ -39,14 +39,6 @@ pub(super) async fn begin_first(prepared: &Prepared, choice: &PreparedChoice) ->
     }
     prepared.meter.record_usage(|usage| usage.requests = 1);
     Ok(begun.stream)
-}
-
-/// Derives a choice's seed from the request's: the choices of a prompt differ from each other and are reproducible.
-pub(super) fn sampling_for_choice(sampling: &Sampling, choice: u32) -> Sampling {
-    Sampling {
-        seed: sampling.seed.map(|seed| seed.wrapping_add(choice.into())),
-        ..sampling.clone()
-    }
 }
 
 /// Sends the filtered text of a choice, to its end: of its first generation, and of those that go on from what the room's tools answered.

@@ -1,7 +1,7 @@
 //! Counts a prompt's tokens without running a pipeline or the model.
 
-use super::{ValidRequest, prepare, prompt, size};
-use crate::{models, shared::Shared};
+use super::{ValidRequest, prepare};
+use crate::{models, prompts, shared::Shared};
 use riad_core::{Result, TenantPass, chat::Role};
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(super) async fn count(shared: &Arc<Shared>, pass: &TenantPass, request: Vali
         if let Some(tools) = request.tools().with_plugins(Vec::new())? {
             tools.offer(&mut messages);
         }
-        size::check_prompt(shared.engine.as_ref(), &messages)?;
-        prompt::encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await
+        prompts::check_prompt(shared.engine.as_ref(), &messages)?;
+        prompts::encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await
     };
     let encoded = meter.record_result(counted.await)?;
     meter.end_free();

@@ -2,12 +2,14 @@
 
 use super::{
     ValidRequest, choice,
-    generations::Generations,
     prepared::{Prepared, PreparedChoice},
     prompt::{self, BuiltPrompt},
     tools::Tools,
 };
-use crate::{adapters, capabilities::capabilities, metering::RequestMeter, models, pipeline, shared::Shared};
+use crate::{
+    adapters, capabilities::capabilities, generations::Generations, metering::RequestMeter, models, pipeline,
+    shared::Shared,
+};
 use riad_core::{
     Error, Result, TenantPass,
     chat::{Grammar, Message, OutputFormat},

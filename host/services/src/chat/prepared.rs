@@ -1,7 +1,7 @@
 //! A request whose prompt is built and whose tokens are held.
 
-use super::{generations::Generations, tools::Tools};
-use crate::metering::RequestMeter;
+use super::tools::Tools;
+use crate::{generations::Generations, metering::RequestMeter};
 use riad_core::{
     Result,
     chat::{Message, Sampling},
@@ -46,6 +46,17 @@ impl Prepared {
     pub fn prompt_tokens(&self) -> u32 {
         let firsts = self.choices.iter().filter(|choice| choice.of_prompt == 0);
         firsts.fold(0, |sum, choice| sum.saturating_add(choice.prompt.count()))
+    }
+
+    /// A choice's sampling, with a seed that is derived from the request's: the choices of a prompt differ from each other and are reproducible.
+    pub fn sampling_of(&self, choice: &PreparedChoice) -> Sampling {
+        Sampling {
+            seed: self
+                .sampling
+                .seed
+                .map(|seed| seed.wrapping_add(choice.of_prompt.into())),
+            ..self.sampling.clone()
+        }
     }
 
     /// Records the engine's result. An error that is the adapter's names it.

@@ -1,12 +1,8 @@
 //! The prompts of a request: what the room's pipeline builds of a conversation, or texts as they are. Not here: what follows them
 //! (`choice`).
 
-use super::{ValidRequest, request::Input, size, tools::Tools};
-use crate::{
-    metering::{RequestMeter, UsageHandle},
-    shared::Shared,
-    text::Text,
-};
+use super::{ValidRequest, request::Input, tools::Tools};
+use crate::{metering::RequestMeter, prompts, shared::Shared, text::Text};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     chat::Message,
@@ -63,8 +59,8 @@ async fn of_conversation(
     let taken = match others.is_empty() {
         true => 0,
         false => {
-            size::check_prompt(shared.engine.as_ref(), &others)?;
-            encode(shared, pass, meter.handle(), move |engine| engine.encode(&others))
+            prompts::check_prompt(shared.engine.as_ref(), &others)?;
+            prompts::encode(shared, pass, meter.handle(), move |engine| engine.encode(&others))
                 .await?
                 .count()
         }
@@ -96,9 +92,9 @@ async fn of_conversation(
     if let Some(tools) = tools {
         tools.offer(&mut prompt.messages);
     }
-    size::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
+    prompts::check_prompt(shared.engine.as_ref(), &prompt.messages)?;
     let messages = prompt.messages.clone();
-    let encoded = encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await?;
+    let encoded = prompts::encode(shared, pass, meter.handle(), move |engine| engine.encode(&messages)).await?;
     Ok(BuiltPrompt {
         request: stage_request,
         prompt,
@@ -115,7 +111,7 @@ async fn of_text(
 ) -> Result<BuiltPrompt> {
     let text = text.clone();
     let read = move |engine: &dyn ChatEngine| text.read(engine).map_err(|error| error.with_param("prompt"));
-    let (words, encoded) = encode(shared, pass, meter.handle(), read).await?;
+    let (words, encoded) = prompts::encode(shared, pass, meter.handle(), read).await?;
     let messages = vec![Message::user(words)];
     Ok(BuiltPrompt {
         request: StageRequest {
@@ -129,21 +125,4 @@ async fn of_text(
         },
         encoded: Arc::new(encoded),
     })
-}
-
-/// Has a worker encode something. The handle keeps the request open as long as a processor works for it.
-pub(super) async fn encode<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    pass: &TenantPass,
-    meter: UsageHandle,
-    encode: impl FnOnce(&dyn ChatEngine) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let engine = Arc::clone(&shared.engine);
-    let result = meter.clone();
-    let mut work = shared.work(pass).keep(meter);
-    let encoding = work.run(move || encode(engine.as_ref()));
-    let encoded = encoding
-        .instrument(info_span!(target: "riad_services", "count_prompt"))
-        .await;
-    result.record_engine_result(encoded)
 }

@@ -2,12 +2,10 @@
 //! Not here: calls of the client's tools, which the client runs.
 
 use super::{
-    choice,
     conversation::{self, ToolCall},
-    generations::Turn,
     prepared::{Prepared, PreparedChoice},
-    prompt, size,
 };
+use crate::{generations::Turn, prompts};
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{FinishReason, Message, Role, Sampling, TokenUsage, ToolCallPiece},
@@ -153,8 +151,8 @@ impl<'a> ToolRounds<'a> {
         let Prepared { generations, meter, .. } = self.prepared;
         let mut messages = self.choice.messages.to_vec();
         messages.extend_from_slice(&self.messages);
-        size::check_prompt(generations.shared.engine.as_ref(), &messages).map_err(too_long)?;
-        let encode = prompt::encode(&generations.shared, &generations.pass, meter.handle(), move |engine| {
+        prompts::check_prompt(generations.shared.engine.as_ref(), &messages).map_err(too_long)?;
+        let encode = prompts::encode(&generations.shared, &generations.pass, meter.handle(), move |engine| {
             engine.encode(&messages)
         });
         let encoded = encode.await?;
@@ -175,7 +173,7 @@ impl<'a> ToolRounds<'a> {
             ..Usage::default()
         };
         meter.hold(prompt).await?;
-        let sampling = choice::sampling_for_choice(&self.prepared.sampling, self.choice.of_prompt);
+        let sampling = self.prepared.sampling_of(self.choice);
         let is_last = self.rounds >= generations.shared.limits.tool_rounds;
         let turn = Turn {
             prompt: &encoded,

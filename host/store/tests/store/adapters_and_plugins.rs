@@ -3,9 +3,9 @@
 use crate::host::Host;
 use bytes::Bytes;
 use riad_core::{
-    AdapterAlias, Digest, ErrorKind,
+    AdapterAlias, Digest, ErrorKind, PluginVersion,
     adapter::{AdapterChange, AdapterFiles, AdapterInfo},
-    plugin::{Pipeline, PluginVersion, Stage, StageChoice},
+    plugin::{Pipeline, Stage, StageChoice},
 };
 use serde_json::{Map, json};
 use std::{fs, path::Path};

@@ -3,10 +3,10 @@
 use crate::host::{Host, add, metadata, query, titles};
 use bytes::Bytes;
 use riad_core::{
-    AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, Result,
+    AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, PluginVersion, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo},
     document::{Document, NewChunk, NewDocument, Page},
-    plugin::{Pipeline, PluginVersion, Stage, StageChoice},
+    plugin::{Pipeline, Stage, StageChoice},
     ports::{Room, SqlValue, StoredResponse},
 };
 use serde_json::json;

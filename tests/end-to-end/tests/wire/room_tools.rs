@@ -78,7 +78,7 @@ async fn orders(caller: &Caller) {
         "CREATE TABLE orders (number TEXT PRIMARY KEY, item TEXT, state TEXT)",
         "INSERT INTO orders VALUES ('A-17', 'a Kestrel drill', 'on its way')",
     ] {
-        let settings = json!({"statement": sql});
+        let settings = json!({"change": sql, "statement": "SELECT 1"});
         caller.put("/v1/settings", &settings).await.ok();
         caller.deploy("statement", files::STATEMENT, &["prompting"]).await;
         caller.chat(&Chat::new("Run it.").with("max_tokens", 1)).await;

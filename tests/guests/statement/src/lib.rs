@@ -1,4 +1,5 @@
-//! Prompting that runs the statement in the setting `statement`, and fails with what the host says to it.
+//! Prompting that runs what the setting `change` changes, then the statement in the setting `statement`, and fails with what the host says
+//! to them.
 
 use riad_sdk::{Message, Passage, Prompt, Prompting, Request, StageError, settings, store};
 
@@ -6,6 +7,9 @@ pub struct Statement;
 
 impl Prompting for Statement {
     fn build_prompt(_request: Request, _passages: Vec<Passage>) -> Result<Prompt, StageError> {
+        if let Some(change) = settings::get::<String>("change")? {
+            store::execute(&change, &[])?;
+        }
         let statement: String = settings::get("statement")?.unwrap_or_default();
         let rows = store::query(&statement, &[])?;
         Ok(Prompt {

@@ -1,14 +1,16 @@
 //! The generations of a request: the wait for a place in the engine's batch, and the start. Not here: what becomes of their text
 //! (`choice`, `guest_generation`).
 
-use super::batch_permit::{self, BatchPermit};
+mod batch_permit;
+
 use crate::{metering::UsageHandle, shared::Shared};
+use batch_permit::BatchPermit;
 use riad_core::{
     AdapterAlias, Error, ErrorKind, Result, TenantPass,
     adapter::AdapterSource,
     chat::Sampling,
     policy::Tier,
-    ports::{EncodedPrompt, Generation, GenerationStream, Progress},
+    ports::{EncodedPrompt, Generation, GenerationStream, Progress, QueueRequest},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -45,7 +47,18 @@ impl Generations {
     pub async fn begin(&self, meter: &UsageHandle, turn: Turn<'_>) -> Result<Begun> {
         let arrived = Instant::now();
         let progress = Arc::new(Progress::default());
-        let BatchPermit { permit, adapter } = batch_permit::acquire(self, meter, &turn, &progress).await?;
+        let request = QueueRequest {
+            pass: &self.pass,
+            tier: self.tier,
+            prompt_tokens: turn.prompt.count(),
+            max_tokens: turn.sampling.max_tokens,
+            adapter: self.adapter.as_ref().map(|adapter| adapter.generation),
+            deadline: self.deadline.into_std(),
+            continuation: turn.is_continuation,
+            progress: Arc::clone(&progress),
+        };
+        let BatchPermit { permit, adapter } =
+            batch_permit::acquire(&self.shared, meter, request, self.adapter.as_ref()).await?;
         let queued = arrived.elapsed();
         let generation = Generation {
             prompt: turn.prompt.clone(),

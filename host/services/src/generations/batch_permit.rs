@@ -4,14 +4,12 @@
 //! again, where it cannot be rejected any more. Only requests whose turn has come have adapters read, so memory is bounded by the engine's
 //! budget and by how many may be kept (`AdapterLoads`).
 
-use super::generations::{Generations, Turn};
 use crate::{adapter_loads::KeptAdapter, metering::UsageHandle, shared::Shared};
 use riad_core::{
     Result,
     adapter::AdapterSource,
-    ports::{EnginePermit, Progress, QueueRequest},
+    ports::{EnginePermit, QueueRequest},
 };
-use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
 pub(super) struct BatchPermit {
@@ -20,29 +18,18 @@ pub(super) struct BatchPermit {
     pub adapter: Option<KeptAdapter>,
 }
 
-/// Waits for the permit of a generation.
+/// Waits for the permit of a generation, with this adapter if it has one.
 pub(super) async fn acquire(
-    generations: &Generations,
+    shared: &Shared,
     meter: &UsageHandle,
-    turn: &Turn<'_>,
-    progress: &Arc<Progress>,
+    mut request: QueueRequest<'_>,
+    adapter: Option<&AdapterSource>,
 ) -> Result<BatchPermit> {
-    let mut request = QueueRequest {
-        pass: &generations.pass,
-        tier: generations.tier,
-        prompt_tokens: turn.prompt.count(),
-        max_tokens: turn.sampling.max_tokens,
-        adapter: generations.adapter.as_ref().map(|adapter| adapter.generation),
-        deadline: generations.deadline.into_std(),
-        continuation: turn.is_continuation,
-        progress: Arc::clone(progress),
-    };
-    let shared = &generations.shared;
     let permit = wait(shared, meter, &request).await?;
-    let Some(source) = &generations.adapter else {
+    let Some(source) = adapter else {
         return Ok(BatchPermit { permit, adapter: None });
     };
-    if let Some(adapter) = shared.engine.resident_adapter(source, generations.pass.account()) {
+    if let Some(adapter) = shared.engine.resident_adapter(source, request.pass.account()) {
         return Ok(BatchPermit {
             permit,
             adapter: Some(KeptAdapter::found(adapter)),

@@ -1,7 +1,10 @@
-//! Whether messages can fit into the context, by their bytes: known at once, before anybody counts tokens.
+//! Prompts as tokens: encoded by a worker, and refused before that if their bytes cannot fit into the context. Not here: what a prompt
+//! says (`chat`).
 
-use crate::text::context_bytes;
-use riad_core::{Error, ErrorKind, Result, chat::Message, ports::ChatEngine};
+use crate::{metering::UsageHandle, shared::Shared, text::context_bytes};
+use riad_core::{Error, ErrorKind, Result, TenantPass, chat::Message, ports::ChatEngine};
+use std::sync::Arc;
+use tracing::{Instrument, info_span};
 
 /// By how much a pipeline may shorten a conversation: one that is longer than so many contexts is refused before a guest reads it.
 const SHORTENED_BY: u64 = 8;
@@ -10,7 +13,7 @@ const SHORTENED_BY: u64 = 8;
 ///
 /// # Errors
 /// `ContextTooLong` with both numbers.
-pub(super) fn check_request(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
+pub(crate) fn check_request(engine: &dyn ChatEngine, messages: &[Message]) -> Result<()> {
     let most = context_bytes(engine);
     for message in messages {
         check(engine, message.content.len() as u64, most)?;
@@ -40,4 +43,21 @@ fn check(engine: &dyn ChatEngine, bytes: u64, most: u64) -> Result<()> {
          shorten the messages"
     );
     Err(Error::new(ErrorKind::ContextTooLong, text).with_param("messages"))
+}
+
+/// Has a worker encode something. The handle keeps the request open as long as a processor works for it.
+pub(crate) async fn encode<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    meter: UsageHandle,
+    encode: impl FnOnce(&dyn ChatEngine) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let engine = Arc::clone(&shared.engine);
+    let result = meter.clone();
+    let mut work = shared.work(pass).keep(meter);
+    let encoding = work.run(move || encode(engine.as_ref()));
+    let encoded = encoding
+        .instrument(info_span!(target: "riad_services", "count_prompt"))
+        .await;
+    result.record_engine_result(encoded)
 }

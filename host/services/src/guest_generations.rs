@@ -2,11 +2,11 @@
 //! request's tenant, adapter and deadline, wait in the same queue, and are billed in its entry. No stage runs, so that none can ask for
 //! another: they are one level deep.
 
-use super::{
+use crate::{
     generations::{Generations, Turn},
-    prompt, size,
+    metering::{GuestMeter, UsageHandle},
+    prompts,
 };
-use crate::metering::{GuestMeter, UsageHandle};
 use async_trait::async_trait;
 use futures::StreamExt;
 use riad_core::{
@@ -42,9 +42,9 @@ impl Generator for GuestGenerations {
         let shared = &self.generations.shared;
         let meter = self.meter.handle()?;
         let engine = Arc::clone(&shared.engine);
-        size::check_prompt(engine.as_ref(), &asked.messages)?;
+        prompts::check_prompt(engine.as_ref(), &asked.messages)?;
         let messages = asked.messages;
-        let encoding = prompt::encode(shared, &self.generations.pass, meter.clone(), move |engine| {
+        let encoding = prompts::encode(shared, &self.generations.pass, meter.clone(), move |engine| {
             engine.encode(&messages)
         });
         let encoded = encoding.await?;
