@@ -15,16 +15,15 @@ const PAUSE: Duration = Duration::from_millis(700);
 
 pub async fn run(follow: bool, client: &Client, out: &Output) -> Result<()> {
     let mut log = Log::new(client);
-    for found in log.news().await? {
-        show(&found, out)?;
-    }
-    while follow {
-        tokio::time::sleep(PAUSE).await;
+    loop {
         for found in log.news().await? {
             show(&found, out)?;
         }
+        if !follow {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
 }
 
 /// Text for people, a line of JSON for programs.
