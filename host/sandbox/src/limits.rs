@@ -12,8 +12,9 @@ pub(crate) const FUEL_SLICE: u64 = 1_000_000;
 pub(crate) const LOADED_COMPONENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Core instances in one component. A Python component, linked from shared libraries, has about thirty.
 pub(crate) const CORE_INSTANCES: u32 = 64;
-/// Linear memories in one component. Compilers make one; an adapter may add its own.
-pub(crate) const MEMORIES: u32 = 2;
+/// Linear memories in one component. Compilers make one; what is put around their module may add its own: a component in JavaScript has three.
+/// They share one limit of bytes.
+pub(crate) const MEMORIES: u32 = 4;
 /// Tables in one component: one a core module that calls through pointers.
 pub(crate) const TABLES: u32 = 32;
 /// Elements of a table. A language runtime has some ten thousand functions that are called through pointers.

@@ -114,7 +114,7 @@ pub(super) async fn collect(
         model: header.model,
         system_fingerprint: header.fingerprint,
         choices: out,
-        usage: usage(counted, &receipt),
+        usage: usage(counted),
         riad: riad(receipt, passages, only_citations),
     })
 }

@@ -40,12 +40,11 @@ pub(crate) fn finish_reason(finish: FinishReason) -> &'static str {
     }
 }
 
-/// The completion's tokens are those of all choices, as they are billed.
-pub(crate) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> Usage {
+pub(crate) fn usage(usage: AnswerUsage) -> Usage {
     Usage::new(
         usage.prompt_tokens,
         usage.cached_tokens,
-        receipt.receipt.used.completion_tokens,
+        usage.completion_tokens,
         usage.reasoning_tokens,
     )
 }

@@ -126,7 +126,7 @@ impl ChunkWriter {
                 passages,
                 usage: counted,
             }) => {
-                let usage = usage(counted, &receipt);
+                let usage = usage(counted);
                 let Some(end) = self.pending_end.take() else {
                     return vec![failure(Error::internal("a chat ended before its choices"))];
                 };

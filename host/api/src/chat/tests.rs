@@ -24,6 +24,7 @@ pub(crate) fn end(reasoning_tokens: Option<u64>) -> ChatEvent {
         passages: Vec::new(),
         usage: AnswerUsage {
             prompt_tokens: 5,
+            completion_tokens: 9,
             cached_tokens: 0,
             reasoning_tokens,
         },

@@ -131,7 +131,7 @@ impl CompletionWriter {
                 passages,
                 usage: counted,
             } => {
-                let usage = usage(counted, &receipt);
+                let usage = usage(counted);
                 Written::End(usage, Box::new(riad(receipt, passages, None)))
             }
         }

@@ -1,10 +1,7 @@
 //! The blocks of an answer, one after another, out of the events of a chat. Not here: how they are written (`collect`, `stream`).
 
 use riad_api_types::messages::{MessageBlock, MessageBlockDelta, MessageUsage, MessagesThinkingTokens};
-use riad_core::{
-    chat::{FinishReason, ToolCallPiece},
-    receipt::SignedReceipt,
-};
+use riad_core::chat::{FinishReason, ToolCallPiece};
 use riad_services::chat::AnswerUsage;
 use serde_json::{Map, Value, json};
 
@@ -164,13 +161,13 @@ pub(super) fn stop_reason(finish: FinishReason, stop: Option<String>) -> (&'stat
     }
 }
 
-pub(super) fn usage(usage: AnswerUsage, receipt: &SignedReceipt) -> MessageUsage {
+pub(super) fn usage(usage: AnswerUsage) -> MessageUsage {
     let thinking = |thinking_tokens| MessagesThinkingTokens { thinking_tokens };
     MessageUsage {
         input_tokens: usage.prompt_tokens.saturating_sub(usage.cached_tokens),
         cache_creation_input_tokens: 0,
         cache_read_input_tokens: usage.cached_tokens,
-        output_tokens: receipt.receipt.used.completion_tokens,
+        output_tokens: usage.completion_tokens,
         output_tokens_details: usage.reasoning_tokens.map(thinking),
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn collect(events: impl Stream<Item = Result<ChatEvent>>, heade
                     content,
                     stop_reason: Some(reason.into()),
                     stop_sequence: stop,
-                    usage: blocks::usage(usage, &receipt),
+                    usage: blocks::usage(usage),
                     riad: Some(riad(receipt, passages, Some(citations))),
                 });
             }

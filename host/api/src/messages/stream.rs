@@ -74,7 +74,7 @@ impl EventWriter {
                     stop_reason: Some(reason.into()),
                     stop_sequence,
                 };
-                let usage = blocks::usage(usage, &receipt);
+                let usage = blocks::usage(usage);
                 let riad = riad(receipt, passages, Some(citations));
                 vec![
                     named(&MessageEvent::MessageDelta { delta, usage, riad }),

@@ -110,7 +110,7 @@ impl AnswerWriter {
                 });
             }
         }
-        let output_tokens = receipt.receipt.used.completion_tokens;
+        let output_tokens = counted.completion_tokens;
         response.usage = Some(ResponseUsage {
             input_tokens: counted.prompt_tokens,
             input_tokens_details: ResponseInputDetails {

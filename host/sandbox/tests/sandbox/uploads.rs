@@ -249,9 +249,11 @@ async fn more_memory_or_tables_than_are_granted_is_refused() {
     let with = |part: &str| text(&include_str!("puppet.wat").replacen("(component", &format!("(component {part}"), 1));
     let pages = "(core module $more (memory 17)) (core instance (instantiate $more))";
     says(&host, &with(pages), &["memory"]).await;
-    let memories =
-        "(core module $more (memory 1)) (core instance (instantiate $more)) (core instance (instantiate $more))";
-    says(&host, &with(memories), &["memories"]).await;
+    let memories = format!(
+        "(core module $more (memory 1)) {}",
+        "(core instance (instantiate $more))".repeat(4)
+    );
+    says(&host, &with(&memories), &["memories"]).await;
     let tables = format!(
         "(core module $more {})(core instance (instantiate $more))",
         "(table 1 funcref)".repeat(33)

@@ -13,6 +13,8 @@ pub struct AnswerUsage {
     pub prompt_tokens: u64,
     /// Of the prompts, those that their first choices found in the prefix cache.
     pub cached_tokens: u64,
+    /// Of all choices. What the room's plugins had the model write is in the receipt only.
+    pub completion_tokens: u64,
     /// Of the completion's tokens in all choices. `None` if the model does not reason.
     pub reasoning_tokens: Option<u64>,
 }

@@ -113,6 +113,7 @@ async fn serve(prepared: &Prepared, first: GenerationStream, events: &Events) ->
     };
     Ok(AnswerUsage {
         prompt_tokens: of_prompts().map(|usage| u64::from(usage.prompt_tokens)).sum(),
+        completion_tokens: ends.iter().map(|end| u64::from(end.usage.completion_tokens)).sum(),
         cached_tokens: of_prompts().map(|usage| u64::from(usage.cached_tokens)).sum(),
         reasoning_tokens: reasoning_tokens.reduce(u64::saturating_add),
     })

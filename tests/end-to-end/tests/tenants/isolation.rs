@@ -17,10 +17,20 @@ async fn hunt(host: &TestHost, a: &Tenant, b: &Tenant, plant_leak: bool) -> Repo
     riad_isolation::run(options).await.unwrap()
 }
 
+/// Two tenants whose plugins may use everything: the spy does.
+async fn neighbors(host: &TestHost) -> (Tenant, Tenant) {
+    let neighbors = host.neighbors().await;
+    for tenant in ["acme", "globex"] {
+        host.change(tenant, json!({"plugins": {"http_hosts": ["api.acme.example"]}}))
+            .await;
+    }
+    neighbors
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_of_a_tenant_is_seen_by_its_neighbor() {
     let host = TestHost::start().await;
-    let (acme, globex) = host.neighbors().await;
+    let (acme, globex) = neighbors(&host).await;
     for (a, b) in [(&acme, &globex), (&globex, &acme)] {
         let report = hunt(&host, a, b, false).await;
         assert!(report.is_clean(), "{report}");
@@ -31,7 +41,7 @@ async fn no_canary_of_a_tenant_is_seen_by_its_neighbor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_in_the_wrong_room_is_seen_wherever_it_lies() {
     let host = TestHost::start().await;
-    let (acme, globex) = host.neighbors().await;
+    let (acme, globex) = neighbors(&host).await;
     let report = hunt(&host, &acme, &globex, true).await;
     assert!(!report.is_clean());
     let leaks = report.leaks();
@@ -63,7 +73,7 @@ async fn a_canary_in_the_wrong_room_is_seen_wherever_it_lies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_rooms_are_put_back_as_they_were() {
     let host = TestHost::start().await;
-    let (acme, globex) = host.neighbors().await;
+    let (acme, globex) = neighbors(&host).await;
     let desk = acme.deploy("desk", files::PRICE_DESK, &["prompting"]).await;
     let settings = json!({"prices": {"Kestrel drill": "189 euros"}, "note": "ours"});
     acme.put("/v1/settings", &settings).await.ok();

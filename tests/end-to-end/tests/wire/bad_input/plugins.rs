@@ -39,7 +39,7 @@ async fn a_component_that_cannot_serve_is_refused_with_the_reason() {
             put("guest", "#!/bin/sh").says(&["not a WebAssembly component"]),
             put("guest", component("(module)")).says(&["core WebAssembly module, not a component"]),
             put("guest", cut),
-            put("guest", component("(component)")).says(&["no stage", "riad:pipeline/retrieval@0.1.0"]),
+            put("guest", component("(component)")).says(&["no stage", "riad:pipeline/retrieval@0.2.0"]),
             put("guest", component(stage)).says(&["retrieve", "another type"]),
             put("guest", component(&stage.replace("@0.1.0", "@0.9.0"))).says(&["0.9.0", "0.1.0"]),
             put("guest", component(&stage.replace("retrieve", "other"))).says(&["without the function `retrieve`"]),
