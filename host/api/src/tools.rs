@@ -8,7 +8,10 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use riad_api_types::tools::{RoomFunction, RoomTool, ToolArguments, ToolCallRequest, ToolList, ToolResult};
-use riad_core::{Error, plugin::ToolOutcome};
+use riad_core::{Error, json, plugin::ToolOutcome};
+
+/// Of arguments, all parts of them counted.
+const VALUES_MAX: usize = 4096;
 
 /// List the tools of the room's plugin
 #[utoipa::path(get, path = "/v1/tools", tag = "room", security(("tenant_key" = [])),
@@ -41,7 +44,12 @@ pub(crate) async fn call_tool(
 ) -> ApiResult<Json<ToolResult>> {
     let arguments = match body.arguments {
         ToolArguments::Object(arguments) => arguments,
-        ToolArguments::Json(json) => serde_json::from_str(&json).map_err(|error| {
+        // A text is one value of the body, whatever stands in it.
+        ToolArguments::Json(text) if json::count_values(text.as_bytes(), VALUES_MAX).is_none() => {
+            let error = Error::invalid(format!("arguments may have up to {VALUES_MAX} values"));
+            return Err(error.with_param("arguments").into());
+        }
+        ToolArguments::Json(text) => serde_json::from_str(&text).map_err(|error| {
             Error::invalid(format!("arguments must be a JSON object: {error}")).with_param("arguments")
         })?,
     };

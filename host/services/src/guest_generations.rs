@@ -48,7 +48,9 @@ impl Generator for GuestGenerations {
             engine.encode(&messages)
         });
         let encoded = encoding.await?;
-        let left = engine.profile().context_tokens.saturating_sub(encoded.count());
+        let left = shared
+            .context_tokens(&self.generations.pass)
+            .saturating_sub(encoded.count());
         if left == 0 {
             let text = format!(
                 "the prompt has {} tokens, as many as the context or more",
@@ -60,7 +62,14 @@ impl Generator for GuestGenerations {
             Some(schema) => Some(self.compile(&meter, OutputFormat::JsonSchema(schema)).await?),
             None => None,
         };
-        let max_tokens = asked.max_tokens.min(left);
+        let of_tenant = self
+            .generations
+            .pass
+            .policy()
+            .limits
+            .completion_tokens
+            .unwrap_or(u32::MAX);
+        let max_tokens = asked.max_tokens.min(left).min(of_tenant);
         let most = Usage {
             prompt_tokens: encoded.count().into(),
             completion_tokens: max_tokens.into(),
@@ -85,10 +94,13 @@ impl Generator for GuestGenerations {
                 grammar,
                 tools: None,
             },
-            is_continuation: true,
+            // It may come before the request was ever admitted to the engine.
+            is_continuation: false,
         };
         let generating = async {
-            let begun = self.generations.begin(&meter, turn).await?;
+            let begun = self.generations.begin(&meter, turn).await;
+            // Nothing of it was used.
+            let begun = begun.inspect_err(|_| meter.release(most))?;
             self.collect(&meter, begun.stream).await
         };
         let answer = generating

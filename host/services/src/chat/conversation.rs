@@ -4,6 +4,7 @@
 use riad_core::{
     Error, Limits, Result,
     chat::{Message, Role},
+    json,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -168,7 +169,10 @@ fn at_fault(index: usize, member: &str, what: &str) -> Error {
 /// Calls and results as Hermes and Qwen are trained on them, which other models understand too.
 pub(super) fn with_calls(mut content: String, calls: &[ToolCall]) -> String {
     for call in calls {
-        let arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::String(call.arguments.clone()));
+        // A text is one value of the body, whatever stands in it.
+        let is_small = json::count_values(call.arguments.as_bytes(), json::VALUES_MAX).is_some();
+        let arguments = is_small.then(|| serde_json::from_str(&call.arguments).ok()).flatten();
+        let arguments = arguments.unwrap_or(Value::String(call.arguments.clone()));
         // The name first, as models write it; a JSON object of ours may have its members in another order.
         let call = format!(
             "{{\"name\":{},\"arguments\":{arguments}}}",

@@ -5,7 +5,7 @@ use super::{
     conversation::{self, ToolCall},
     prepared::{Prepared, PreparedChoice},
 };
-use crate::{generations::Turn, prompts};
+use crate::{generations::Turn, prompts, text::context_bytes};
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{FinishReason, Message, Role, Sampling, TokenUsage, ToolCallPiece},
@@ -16,6 +16,9 @@ use riad_core::{
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tracing::{Instrument, info_span};
+
+/// Calls of one generation that are run.
+const CALLS_MAX: usize = 16;
 
 /// One choice's generations, each of which goes on from what tools answered to the one before.
 pub(super) struct ToolRounds<'a> {
@@ -115,14 +118,17 @@ impl<'a> ToolRounds<'a> {
             role: Role::Assistant,
             content,
         });
+        let most = context_bytes(self.prepared.generations.shared.engine.as_ref());
+        let mut bytes: u64 = self.messages.iter().map(|message| message.content.len() as u64).sum();
         let log = self
             .prepared
             .generations
             .shared
             .logs
             .open(&self.prepared.generations.pass);
-        for call in calls {
+        for (place, call) in calls.into_iter().enumerate() {
             let answer = match serde_json::from_str::<Map<String, Value>>(&call.arguments) {
+                Ok(_) if place >= CALLS_MAX => format!("Error: at most {CALLS_MAX} functions are called at once."),
                 Ok(_) => {
                     let calling = self.prepared.run.call_tool(&call.name, &call.arguments);
                     let calling = calling.instrument(info_span!(target: "riad_services", "call_tool"));
@@ -141,6 +147,14 @@ impl<'a> ToolRounds<'a> {
                     answer.len()
                 ),
             );
+            // Before the next call: what no prompt can have is not collected.
+            bytes = bytes.saturating_add(answer.len() as u64);
+            if bytes > most {
+                return Err(too_long(Error::new(
+                    ErrorKind::ContextTooLong,
+                    format!("the prompt has more than the {most} bytes that this model's context can have"),
+                )));
+            }
             self.messages.push(Message::user(conversation::result(&answer)));
         }
         Ok(())

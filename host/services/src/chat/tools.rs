@@ -1,5 +1,5 @@
 //! Tools that the model may call, the client's and those of the room's plugin: what may be offered, what the prompt says about them, and
-//! what the answer may be. Not here: how calls are found in an answer (`engine`), running a plugin's (`tool_calls`).
+//! what the answer may be. Not here: how calls are found in an answer (`engine`), running a plugin's (`tool_rounds`).
 
 use riad_core::{
     Error, Result,

@@ -33,6 +33,10 @@ pub const SPANS: &[(&str, &[&str])] = &[
     ("queue", &[]),
     // One choice, from the engine's first token to its last.
     ("generate", &[]),
+    // A prompt of a guest's own, in the stage or the tool that asks for it.
+    ("generate_for_guest", &[]),
+    // One call of a tool of the room's.
+    ("call_tool", &[]),
     // The end of the third stage, for each choice; its other calls are in `generate`.
     ("postprocess", &[]),
     // Writing the ledger's entry.
