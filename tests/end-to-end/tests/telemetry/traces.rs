@@ -174,7 +174,10 @@ fn recorded(spans: &[Span]) -> Fields {
     fields
 }
 
-/// What `SPANS` says, in the names of the trace.
+/// Spans of requests whose room has plugins of its own.
+const OF_PLUGINS: [&str; 2] = ["generate_for_guest", "call_tool"];
+
+/// What `SPANS` says of a chat that the standard pipeline serves, in the names of the trace.
 fn documented() -> Fields {
     let attribute = |field: &&str| {
         let (_, name, _) = ATTRIBUTES.iter().find(|(known, _, _)| known == field).unwrap();
@@ -182,6 +185,7 @@ fn documented() -> Fields {
     };
     SPANS
         .iter()
+        .filter(|(name, _)| !OF_PLUGINS.contains(name))
         .map(|(name, fields)| ((*name).to_owned(), fields.iter().map(attribute).collect()))
         .collect()
 }
