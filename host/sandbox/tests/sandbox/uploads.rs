@@ -266,7 +266,9 @@ async fn more_memory_or_tables_than_are_granted_is_refused() {
         "(core instance (instantiate $more))".repeat(64)
     );
     says(&host, &with(&instances), &["core module instances"]).await;
-    for module in ["(memory i64 1)", "(memory 1) (memory 1)", "(memory 1 1 shared)"] {
+    let two = "(core module $more (memory 1) (memory 1))";
+    says(&host, &with(two), &["memories count of 2"]).await;
+    for module in ["(memory i64 1)", "(memory 1 1 shared)"] {
         says(
             &host,
             &with(&format!("(core module $more {module})")),

@@ -179,7 +179,7 @@ async fn adapters_of_an_older_room_have_their_generation_kept() {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection
                 .execute_batch(
-                    "DROP TABLE kv; DROP TABLE response_contents; DROP TABLE responses; DROP TABLE adapter_generations; ALTER TABLE adapters DROP COLUMN pinned; PRAGMA user_version = 2;",
+                    "ALTER TABLE plugins DROP COLUMN manifest; DROP TABLE kv; DROP TABLE response_contents; DROP TABLE responses; DROP TABLE adapter_generations; ALTER TABLE adapters DROP COLUMN pinned; PRAGMA user_version = 2;",
                 )
                 .unwrap();
         })
