@@ -211,8 +211,6 @@ async fn values_survive_a_restart() {
         .await
         .unwrap();
     let host = host.reopen_unclosed(|_| ()).await;
-    assert_eq!(
-        host.room("acme").await.kv.get("a").await.unwrap(),
-        Some(b"one".to_vec())
-    );
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(room.kv.get("a").await.unwrap(), Some(b"one".to_vec()));
 }

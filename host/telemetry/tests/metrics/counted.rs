@@ -259,7 +259,7 @@ fn calls_of_guests_are_counted_by_stage_and_result() {
         metrics.guest_call(&tenant, &guest_call(end));
     }
     let exposition = scrape(&metrics);
-    let counted = |result| exposition.sum("riad_guest_calls", &[("stage", "retrieval"), ("result", result)]);
+    let counted = |result| exposition.sum("riad_guest_calls_total", &[("stage", "retrieval"), ("result", result)]);
     for (result, calls) in [
         ("returned", 2.0),
         ("dropped", 1.0),
@@ -269,7 +269,7 @@ fn calls_of_guests_are_counted_by_stage_and_result() {
     ] {
         assert_eq!(counted(result), Some(calls), "{result}");
     }
-    assert_eq!(exposition.sum("riad_guest_fuel", &[]), Some(3000.0));
+    assert_eq!(exposition.sum("riad_guest_fuel_total", &[]), Some(3000.0));
     assert_eq!(
         exposition.sum("riad_guest_memory_peak_bytes", &[]),
         Some(f64::from(1 << 20))
