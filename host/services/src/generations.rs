@@ -1,5 +1,5 @@
 //! The generations of a request: the wait for a place in the engine's batch, and the start. Not here: what becomes of their text
-//! (`choice`, `guest_generation`).
+//! (`chat`, `guest_generations`).
 
 mod batch_permit;
 
