@@ -22,6 +22,9 @@ pub struct Receipt {
     pub plugins: BTreeMap<Cow<'static, str>, String>,
     /// Number of the last change of the room's index that the request could see.
     pub index_watermark: u64,
+    /// The kept response with what the request said and was answered; only if the client asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
     pub prompt_tokens: u64,
     /// Of `prompt_tokens`, those that the prefix cache had.
     pub cached_tokens: u64,
@@ -91,6 +94,7 @@ impl From<receipt::SignedReceipt> for Receipt {
                 .map(|(stage, digest)| (stage.as_str().into(), digest.to_string()))
                 .collect(),
             index_watermark: receipt.served_by.index_watermark,
+            response: receipt.served_by.response.map(String::from),
             prompt_tokens: receipt.used.prompt_tokens,
             cached_tokens: receipt.used.cached_tokens,
             completion_tokens: receipt.used.completion_tokens,

@@ -54,6 +54,7 @@ pub(crate) async fn create_response(
     let input = kept::resolve(&state, &pass, input).await?;
     let own = input::messages(&input);
     let keeps = response.store;
+    let kept_as = keeps.then(|| response.id.parse()).transpose()?;
     let instructions = response.instructions.clone();
     let keeper = keeps.then(|| Keeper::new(&state.services, &pass, input, previous.clone()));
     // The handler's future, then the response, owns the stream: a client that hangs up drops it, which ends the request.
@@ -66,7 +67,11 @@ pub(crate) async fn create_response(
             state.services.responses().check_storage(&pass).await?;
         }
         let (messages, sources) = request::join(instructions, before, own);
-        let chat = ChatRequest { messages, ..chat };
+        let chat = ChatRequest {
+            messages,
+            kept_as,
+            ..chat
+        };
         let started = state.services.chat().start(&pass, chat).await;
         started.map_err(|error| request::rename(error, &sources))
     };

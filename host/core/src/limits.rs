@@ -121,7 +121,7 @@ limits! {
     guest_generations: u32 = 8, 0;
     /// Tokens of the answer of one of them.
     guest_generation_tokens: u32 = 1024, 1;
-    /// Times that the model may go on from what a room's own tools answered. The answer after the last is made without tools.
+    /// Times that the model may go on from what a room's own tools answered. A call in the answer after the last ends it, as `length`.
     tool_rounds: u32 = 8, 1;
     /// Bytes that a request's guests may log.
     guest_log_bytes: u64 = 64 << 10, 256;

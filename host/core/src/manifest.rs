@@ -3,10 +3,12 @@
 
 mod file;
 mod section;
+mod settings_schema;
 #[cfg(test)]
 mod tests;
 
 pub use section::{SECTION, read_section, write_section};
+pub use settings_schema::SettingsSchema;
 
 use crate::{Error, PluginName, Result, json, plugin::Stage};
 use semver::Version;
@@ -31,7 +33,7 @@ pub struct Manifest {
     pub stages: BTreeSet<Stage>,
     /// What the component may import. The operator's grants bound it further.
     pub capabilities: BTreeSet<Capability>,
-    /// JSON Schema of the settings that the plugin reads.
+    /// JSON Schema of the settings that the plugin reads, not compiled yet: see [`SettingsSchema`].
     pub configuration: Option<Map<String, Value>>,
 }
 
@@ -205,9 +207,15 @@ impl Capability {
     }
 
     /// The capability that an import names, with its version or without; `None` for interfaces that only name types, and for others.
+    /// WASI's clocks and random numbers are another way to the same.
     #[must_use]
     pub fn of_interface(name: &str) -> Option<Self> {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
+        match interface.split_once('/') {
+            Some(("wasi:clocks", _)) => return Some(Self::Clock),
+            Some(("wasi:random", _)) => return Some(Self::Random),
+            _ => {}
+        }
         Self::ALL.into_iter().find(|known| known.interface() == interface)
     }
 }

@@ -1,7 +1,7 @@
 //! Receipts: what a request used and what served it, signed and sent with the answer. Not here: signing (`services`).
 
 use crate::{
-    Account, Digest, KeyId, ModelName, PlanName, TenantId,
+    Account, Digest, KeyId, ModelName, PlanName, ResponseId, TenantId,
     ledger::{Entry, Kind, Outcome, Purpose},
     plugin::Stage,
     price::Usage,
@@ -35,7 +35,7 @@ pub struct Receipt {
     pub cost_nanos: u64,
 }
 
-/// All that determined the answer.
+/// All that determined the answer, and where it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServedBy {
@@ -47,6 +47,9 @@ pub struct ServedBy {
     pub plugins: BTreeMap<Stage, Digest>,
     /// Number of the last change of the room's index when the request searched it.
     pub index_watermark: u64,
+    /// Under which the room keeps what the request said and was answered, if its client asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<ResponseId>,
 }
 
 impl Receipt {

@@ -100,8 +100,8 @@ pub(crate) fn check_manifest(manifest: &Manifest, checked: &CheckedComponent) ->
     let is_own = |capability: &&Capability| **capability != Capability::Model;
     if let Some(capability) = checked.capabilities.difference(&manifest.capabilities).find(is_own) {
         return Err(invalid(format!(
-            "the component imports `{}`, which its manifest does not name; add \"{capability}\" to `capabilities` in {FILE}, and build it again",
-            capability.interface()
+            "the component imports the capability `{capability}`, which its manifest does not name; add \"{capability}\" to `capabilities` in \
+             {FILE}, and build it again"
         )));
     }
     let words = |stages: Vec<Stage>| {

@@ -27,6 +27,8 @@ pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
 pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
 /// Bytes that one call into or out of a guest may copy beyond `guest_output_bytes`: the records around the text.
 pub(crate) const RECORD_BYTES: usize = 64 << 10;
+/// Steps of every clock, in milliseconds. With finer ones a guest could measure what others do on the same core.
+pub(crate) const CLOCK_STEP_MS: u64 = 100;
 /// Random bytes that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES: u64 = 64 << 10;
 

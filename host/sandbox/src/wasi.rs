@@ -1,7 +1,7 @@
 //! The part of WASI that language runtimes need: standard streams, coarse clocks, random numbers, and nothing to find behind
 //! them. Files, sockets and HTTP are not linked; `check.rs` rejects components that import them.
 
-use crate::limits::RANDOM_BYTES;
+use crate::limits::{CLOCK_STEP_MS, RANDOM_BYTES};
 use riad_core::Timestamp;
 use std::time::{Duration, Instant};
 use wasmtime::component::Linker;
@@ -15,8 +15,8 @@ use wasmtime_wasi::{
 /// WASI packages whose linked interfaces a component may import.
 pub(crate) const PACKAGES: [&str; 4] = ["wasi:cli", "wasi:clocks", "wasi:io", "wasi:random"];
 
-/// With finer clocks a guest could measure what others do on the same core.
-const RESOLUTION: Duration = Duration::from_millis(1);
+/// As `riad:clock`.
+const RESOLUTION: Duration = Duration::from_millis(CLOCK_STEP_MS);
 
 pub(crate) fn link<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     // io, clocks, random and the standard streams; then what some runtimes import as well.
@@ -50,7 +50,8 @@ impl HostWallClock for CoarseClock {
     }
 
     fn now(&self) -> Duration {
-        Duration::from_millis(Timestamp::now().as_millis())
+        let now = Timestamp::now().as_millis();
+        Duration::from_millis(now - now % CLOCK_STEP_MS)
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, PluginVersion, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
+    manifest::SettingsSchema,
     plugin::Stage,
     policy,
 };
@@ -41,6 +42,10 @@ impl PluginService {
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
         policy::check_granted(&pass.policy().plugins.granted(), &info.capabilities)?;
+        if let Some(schema) = info.manifest.as_ref().and_then(|manifest| manifest.configuration.clone()) {
+            let compiled = move || SettingsSchema::compile(&schema).map(|_| ());
+            self.0.work(pass).run(compiled).await?;
+        }
         let version = PluginVersion {
             name: name.clone(),
             version: info.digest,

@@ -4,6 +4,9 @@ use crate::{audit, shared::Shared};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
+    manifest::SettingsSchema,
+    plugin::StageChoice,
+    ports::Room,
 };
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -21,7 +24,8 @@ impl SettingsService {
     /// Replaces the whole object.
     ///
     /// # Errors
-    /// `TooLarge` over the limit, `Busy` after too many changes.
+    /// `TooLarge` over the limit, `InvalidRequest` if a plugin that serves a stage has a schema that the settings do not follow, `Busy`
+    /// after too many changes.
     pub async fn put(&self, pass: &TenantPass, settings: &Map<String, Value>) -> Result<()> {
         pass.require(Scope::Plugins, Access::Write)?;
         let bytes = serde_json::to_vec(settings).map_err(Error::internal)?.len() as u64;
@@ -34,11 +38,40 @@ impl SettingsService {
         }
         self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
+        self.check(pass, &room, settings).await?;
         let (shared, pass, settings) = (Arc::clone(&self.0), pass.clone(), settings.clone());
         audit::run_to_completion(async move {
             room.settings.put(&settings).await?;
             audit::record(&shared, &pass, "settings.put", "settings").await
         })
         .await
+    }
+
+    /// Plugins that serve nothing now have no say: their schemas may be of other settings.
+    async fn check(&self, pass: &TenantPass, room: &Room, settings: &Map<String, Value>) -> Result<()> {
+        let pipeline = room.plugins.pipeline().await?;
+        let mut schemas = Vec::new();
+        for version in room.plugins.list().await? {
+            let serves = |choice: &StageChoice| matches!(choice, StageChoice::Plugin { name, version: serving } if *name == version.name && *serving == version.version);
+            let schema = version.manifest.and_then(|manifest| manifest.configuration);
+            if let Some(schema) = schema
+                && pipeline.stages.values().any(serves)
+            {
+                schemas.push((version.name, schema));
+            }
+        }
+        let mut work = self.0.work(pass);
+        for (plugin, schema) in schemas {
+            let settings = settings.clone();
+            let checked = move || {
+                let checked = SettingsSchema::compile(&schema).and_then(|schema| schema.check(&settings));
+                checked.map_err(|error| {
+                    let of = format!("the plugin {plugin}, which serves this room, has a schema of its settings: {}", error.message());
+                    Error::invalid(of)
+                })
+            };
+            work.run(checked).await?;
+        }
+        Ok(())
     }
 }

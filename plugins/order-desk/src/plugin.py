@@ -10,7 +10,7 @@ from riad_sdk import InvalidRequest, logging, tool
     description="Looks up a customer's order by its number. Returns its status, the date it was placed, the total and the items.",
     parameters={
         "type": "object",
-        "properties": {"number": {"type": "string", "description": "The order's number, such as A-1001."}},
+        "properties": {"number": {"type": "string", "maxLength": 12, "description": "The order's number, such as A-1001."}},
         "required": ["number"],
         "additionalProperties": False,
     },

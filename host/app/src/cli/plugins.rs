@@ -33,6 +33,9 @@ pub enum PluginCommand {
         /// Write what came out into the cases, as what is expected from now on
         #[arg(long)]
         update: bool,
+        /// Replay the request of this receipt instead, one to /v1/responses; with --update it becomes a case of its own
+        #[arg(long, value_name = "NUMBER")]
+        from_receipt: Option<u64>,
     },
     /// Build, and measure each case of tests/*.json
     Bench {

@@ -34,8 +34,16 @@ pub async fn run(command: PluginCommand, at: &TenantAccess) -> Result<ExitCode> 
         PluginCommand::New { language, name } => line(new::make(language, &name, Path::new("."))?.trim_end()),
         PluginCommand::Build(project) => build(&Project::open(&project.folder)?, out).await?,
         PluginCommand::Inspect { file } => inspect::run(&file, out).await?,
-        PluginCommand::Test { project, update } => {
-            return test::run(&Project::open(&project.folder)?, update, out).await;
+        PluginCommand::Test {
+            project,
+            update,
+            from_receipt,
+        } => {
+            let project = Project::open(&project.folder)?;
+            return match from_receipt {
+                Some(receipt) => test::replay(&project, &at.client()?, receipt, update, out).await,
+                None => test::run(&project, update, out).await,
+            };
         }
         PluginCommand::Bench { project, runs } => test::bench(&Project::open(&project.folder)?, runs, out).await?,
         PluginCommand::Deploy { target, file, stages } => match file {

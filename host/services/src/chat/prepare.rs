@@ -88,6 +88,7 @@ async fn start(
         served.adapter_generation = adapter.as_ref().map(|adapter| adapter.generation);
         served.plugins = plan.digests();
         served.index_watermark = index_watermark;
+        served.response = request.kept_as().cloned();
     });
     let generations = Generations {
         shared: Arc::clone(shared),

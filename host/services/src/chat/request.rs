@@ -6,7 +6,7 @@ use super::{
 };
 use crate::text::Text;
 use riad_core::{
-    Error, ErrorKind, Limits, ModelName, Result,
+    Error, ErrorKind, Limits, ModelName, ResponseId, Result,
     chat::{Message, OutputFormat, Sampling},
     policy::{TenantLimits, Tier},
     profile::ModelProfile,
@@ -53,6 +53,8 @@ pub struct ChatRequest {
     pub parallel_tool_calls: Option<bool>,
     /// `None`: the best that is not above the standard one.
     pub service_tier: Option<Tier>,
+    /// The response that the caller keeps the answer as, which the receipt names.
+    pub kept_as: Option<ResponseId>,
 }
 
 /// Texts to continue as they are.
@@ -78,6 +80,7 @@ pub struct ValidRequest {
     /// Of each prompt.
     n: u32,
     tier: Tier,
+    kept_as: Option<ResponseId>,
     /// Tokens that prompt and completion may have together, if the tenant may have fewer than the model.
     context_limit: Option<u32>,
 }
@@ -232,6 +235,7 @@ impl ValidRequest {
             max_tokens_given: request.max_tokens.is_some(),
             n,
             tier: check_tier(request.service_tier, tenant.service_tier)?,
+            kept_as: request.kept_as,
             context_limit,
         })
     }
@@ -312,6 +316,11 @@ impl ValidRequest {
     #[must_use]
     pub fn shows_tokens(&self) -> bool {
         self.sampling.logprobs.is_some()
+    }
+
+    #[must_use]
+    pub fn kept_as(&self) -> Option<&ResponseId> {
+        self.kept_as.as_ref()
     }
 
     #[must_use]

@@ -101,7 +101,7 @@ impl<'a> ToolRounds<'a> {
         if is_last {
             return Ok(self.end(end));
         }
-        if left == 0 {
+        if left == 0 || self.rounds >= self.prepared.generations.shared.limits.tool_rounds {
             return Ok(self.end(GenerationEnd {
                 finish: FinishReason::Length,
                 ..end
@@ -188,14 +188,12 @@ impl<'a> ToolRounds<'a> {
         };
         meter.hold(prompt).await?;
         let sampling = self.prepared.sampling_of(self.choice);
-        let is_last = self.rounds >= generations.shared.limits.tool_rounds;
         let turn = Turn {
             prompt: &encoded,
             sampling: Sampling {
                 max_tokens: left.min(fits),
                 // A call was required of the first generation only; else there would never be an answer.
                 grammar: None,
-                tools: sampling.tools.clone().filter(|_| !is_last),
                 ..sampling
             },
             is_continuation: true,

@@ -1,6 +1,7 @@
 //! A tenant's own plugin, deployed over HTTP: prices from its SQL store, addresses that never leave. Its neighbor has none of
 //! it. Not here: plugins that misbehave (`hostile_guests`), components that are refused (`bad_input`).
 
+use riad_core::manifest::{Manifest, write_section};
 use riad_end_to_end::{Chat, Stream, Tenant, TestHost, files};
 use serde_json::{Value, json};
 
@@ -198,4 +199,34 @@ async fn an_author_reads_what_the_calls_of_a_plugin_used() {
         );
     }
     globex.get("/v1/plugins/echo/stats").await.refused(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_follow_the_schema_of_the_plugins_that_serve() {
+    let host = TestHost::start().await;
+    let (acme, globex) = host.neighbors().await;
+    let built = |schema: &str| {
+        let manifest = format!(
+            "[plugin]\nname = \"desk\"\nversion = \"1.0.0\"\nlanguage = \"rust\"\nstages = {STAGES:?}\n\
+             capabilities = [\"documents\", \"store\", \"settings\", \"logging\", \"model\"]\n[configuration]\n{schema}\n"
+        );
+        write_section(files::PRICE_DESK, &Manifest::from_toml(&manifest).unwrap()).unwrap()
+    };
+    let refused = acme.put_plugin("desk", built("properties.prices.type = \"list\"")).await;
+    let refused = refused.refused(400, "invalid_request");
+    assert!(refused.body.contains("/properties/prices/type"), "{}", refused.body);
+
+    acme.deploy("desk", built("properties.prices.additionalProperties.type = \"string\""), &STAGES)
+        .await;
+    set_price(&acme, "189 euros").await;
+    let before = acme.get("/v1/settings").await.ok();
+    let wrong = json!({"prices": {"Kestrel drill": 189}});
+    let refused = acme.put("/v1/settings", &wrong).await.refused(400, "invalid_request");
+    assert!(refused.body.contains("the plugin desk"), "{}", refused.body);
+    assert!(refused.body.contains("/prices/Kestrel drill: "), "{}", refused.body);
+    assert_eq!(acme.get("/v1/settings").await.ok(), before);
+    // Another room's plugins have no say, nor have those that serve nothing.
+    globex.put("/v1/settings", &wrong).await.ok();
+    acme.reset_pipeline().await;
+    acme.put("/v1/settings", &wrong).await.ok();
 }

@@ -5,6 +5,7 @@ mod case;
 mod compare;
 mod embedder;
 mod outside;
+mod replay;
 mod report;
 mod room;
 mod runner;
@@ -14,7 +15,10 @@ mod tests;
 pub use bench::run as bench;
 
 use super::{project::Project, toolchain};
-use crate::output::{Output, data_line, line, note};
+use crate::{
+    client::Client,
+    output::{Output, data_line, line, note},
+};
 use case::CaseFile;
 use compare::{Difference, differences};
 use riad_core::{Error, Result};
@@ -30,9 +34,47 @@ struct Tried {
     differences: Option<Vec<Difference>>,
 }
 
-/// Exit code 1 if a case differs from what it expects.
+/// The cases of the plugin's folder. Exit code 1 if one differs from what it expects.
 pub async fn run(project: &Project, update: bool, out: &Output) -> Result<ExitCode> {
-    let mut files = CaseFile::all(project)?;
+    try_cases(project, CaseFile::all(project)?, update, out).await
+}
+
+/// A real request of the room. It expects nothing yet: what comes out is shown, and with `update` kept as a case.
+pub async fn replay(
+    project: &Project,
+    client: &Client,
+    receipt: u64,
+    update: bool,
+    out: &Output,
+) -> Result<ExitCode> {
+    let case = replay::case(client, receipt, &project.manifest.stages).await?;
+    let file = CaseFile::of_receipt(project, receipt, case);
+    if update {
+        return try_cases(project, vec![file], update, out).await;
+    }
+    let built = toolchain::build(project).await?;
+    let runner = Runner::new(project, &built.bytes).await?;
+    let mut tried = Vec::new();
+    for case in file.cases {
+        let outcome = runner.run(&case).await?;
+        if !out.is_json() {
+            let found = serde_json::to_string_pretty(&outcome.results()).map_err(Error::internal)?;
+            data_line(&found);
+            note(&report::used(&outcome));
+        }
+        tried.push(Tried {
+            name: case.name,
+            outcome,
+            differences: None,
+        });
+    }
+    if out.is_json() {
+        data_line(&report::json(&tried).to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn try_cases(project: &Project, mut files: Vec<CaseFile>, update: bool, out: &Output) -> Result<ExitCode> {
     let built = toolchain::build(project).await?;
     let runner = Runner::new(project, &built.bytes).await?;
     let mut tried = Vec::new();

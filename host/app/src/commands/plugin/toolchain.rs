@@ -11,7 +11,10 @@ use super::{
     project::{self, Project},
     world,
 };
-use riad_core::{Error, ErrorKind, Result, manifest, manifest::Language};
+use riad_core::{
+    Error, ErrorKind, Result, manifest,
+    manifest::{Language, SettingsSchema},
+};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -29,6 +32,9 @@ pub struct Built {
 /// Builds the component, checks it against the manifest and puts the manifest into it.
 pub async fn build(project: &Project) -> Result<Built> {
     let Project { folder, manifest } = project;
+    if let Some(schema) = &manifest.configuration {
+        SettingsSchema::compile(schema)?;
+    }
     bundle::write_sdk(manifest.language, folder)?;
     let world = world::write(project)?;
     let made = match manifest.language {

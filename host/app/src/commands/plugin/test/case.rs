@@ -19,7 +19,7 @@ use std::{
 pub type Json = Map<String, Value>;
 
 /// A request with the room that it meets, and what should come out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     pub name: String,
@@ -57,7 +57,7 @@ pub struct Case {
     pub expect: Option<Value>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub messages: Vec<Message>,
@@ -141,7 +141,7 @@ impl Case {
     }
 }
 
-fn max_tokens() -> u32 {
+pub fn max_tokens() -> u32 {
     256
 }
 
@@ -168,6 +168,15 @@ pub struct CaseFile {
 }
 
 impl CaseFile {
+    /// Of a real request, not written yet.
+    pub fn of_receipt(project: &Project, number: u64, case: Case) -> Self {
+        Self {
+            path: project.folder.join("tests").join(format!("receipt-{number}.json")),
+            cases: vec![case],
+            is_list: false,
+        }
+    }
+
     /// All of the plugin's, in the order of their names.
     ///
     /// # Errors

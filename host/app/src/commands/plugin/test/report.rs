@@ -1,6 +1,6 @@
 //! What `riad plugin test` prints.
 
-use super::{Tried, compare::Difference};
+use super::{Tried, compare::Difference, runner::Outcome};
 use crate::output::{bold, clean, dim, table};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -53,6 +53,17 @@ pub fn text(tried: &[Tried]) -> String {
         0 => format!("\nAll {} cases are as expected.", tried.len()),
         failed => format!("\n{failed} of {} cases differ from what they expect.", tried.len()),
     }
+}
+
+/// What a case used, in one line.
+pub fn used(outcome: &Outcome) -> String {
+    format!(
+        "Fuel {}, {} ms in the guest, {} host calls, {} KiB of memory.",
+        outcome.fuel(),
+        milliseconds(outcome.guest_time()),
+        outcome.host_calls(),
+        outcome.memory >> 10
+    )
 }
 
 fn describe(difference: &Difference) -> String {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result,
     document::Passage,
-    manifest::Capability,
+    manifest::{Capability, SettingsSchema},
     plugin::{Prompt, Stage, ToolOutcome},
     ports::{PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
@@ -28,6 +28,7 @@ pub struct Runner {
     sandbox: WasmSandbox,
     limits: Limits,
     stages: BTreeSet<Stage>,
+    schema: Option<SettingsSchema>,
     plan: PipelinePlan,
 }
 
@@ -90,6 +91,8 @@ impl Runner {
         let sandbox = WasmSandbox::new(&project.support().join("compiled"), &limits, Compiler::InProcess)?;
         let component = Bytes::copy_from_slice(component);
         sandbox.compile(None, component.clone()).await?;
+        let schema = project.manifest.configuration.as_ref();
+        let schema = schema.map(SettingsSchema::compile).transpose()?;
         let stages = project.manifest.stages.clone();
         let (own, standard) = (planned(component), planned(Bytes::from_static(STANDARD)));
         let mut plan: BTreeMap<Stage, PlannedComponent> = Stage::STANDARD
@@ -101,6 +104,7 @@ impl Runner {
             sandbox,
             limits,
             stages,
+            schema,
             plan: PipelinePlan {
                 account: Account::new(1),
                 weight: 1,
@@ -114,6 +118,11 @@ impl Runner {
     /// # Errors
     /// When the case itself cannot be run. What a stage answers, errors too, is the outcome.
     pub async fn run(&self, case: &Case) -> Result<Outcome> {
+        let follows = self.schema.as_ref().map_or(Ok(()), |schema| schema.check(&case.settings));
+        follows.map_err(|error| {
+            let text = format!("the settings of the case {:?} do not follow riad.toml: {}", case.name, error.message());
+            Error::invalid(text)
+        })?;
         let room = Room::of(case, &self.limits).await?;
         let run = self.sandbox.start(&self.plan, room.capabilities()).await?;
         let mut stages = Stages {

@@ -1,9 +1,15 @@
 //! Cases against components that are committed: what a stage answers, what it uses, and what is said of differences.
 
-use super::{case::Case, compare::differences, runner::Runner};
-use crate::commands::plugin::project::{self, Project};
+use super::{case::Case, compare::differences, replay, runner::Runner};
+use crate::{
+    client::Client,
+    commands::plugin::project::{self, Project},
+    config::{Config, Secrets},
+    serve::{Compiler, Running},
+};
+use riad_core::{Secret, plugin::Stage};
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 fn component(path: &str) -> Vec<u8> {
     fs::read(Path::new(env!("RIAD_SOURCE")).join(path)).unwrap()
@@ -83,4 +89,53 @@ fn a_case_with_a_wrong_member_is_refused() {
     let case = json!({"name": "a", "request": {"messages": []}, "expected": {}});
     let error = serde_json::from_value::<Case>(case).unwrap_err().to_string();
     assert!(error.contains("unknown field `expected`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_request_becomes_a_case() {
+    const OPERATOR_KEY: &str = "riad_op_replayed_requests";
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.server.listen = "127.0.0.1:0".into();
+    config.server.data = folder.path().join("data");
+    let secrets = Secrets {
+        operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
+        ..Secrets::default()
+    };
+    let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
+    let client = |key: &str| Client::new(&server.url(), Secret::new(key.to_owned())).unwrap();
+    let new = json!({"id": "acme", "name": "Acme"});
+    let made: Value = client(OPERATOR_KEY).post("/operator/v1/tenants", &new).await.unwrap().body;
+    let acme = client(made["key"].as_str().unwrap());
+    let document = json!({"title": "Refunds", "text": "The refund window is 41 days."});
+    let _: Value = acme.put("/v1/documents/refunds", &document).await.unwrap().body;
+    let _: Value = acme.put("/v1/settings", &json!({"sign": "Acme"})).await.unwrap().body;
+    let ask = async |more: Value| -> Value {
+        let mut body = json!({"model": "riad-mini", "max_output_tokens": 8, "temperature": 0});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        acme.post("/v1/responses", &body).await.unwrap().body
+    };
+    let first = ask(json!({"input": "Hello?"})).await;
+    let second = json!({"input": "How long is the refund window?", "previous_response_id": first["id"], "instructions": "Be kind."});
+    let second = ask(second).await;
+    let said = |response: &Value| response["output"][0]["content"][0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(second["riad"]["receipt"]["response"], second["id"]);
+    let number = second["riad"]["receipt"]["number"].as_u64().unwrap();
+
+    let case = replay::case(&acme, number, &[Stage::Postprocessing].into()).await.unwrap();
+    let messages: Vec<_> = case.request.messages.iter().map(|message| message.content.clone()).collect();
+    assert_eq!(messages, ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]);
+    assert_eq!((case.request.max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
+    assert_eq!(case.documents.len(), 1);
+    assert_eq!(case.documents[0].text, "The refund window is 41 days.");
+    assert_eq!(case.passages.unwrap()[0].document.as_str(), "refunds");
+    assert_eq!(case.output, [said(&second)]);
+    let case = replay::case(&acme, number, &[Stage::Retrieval].into()).await.unwrap();
+    assert!(case.passages.is_none(), "the plugin's own retrieval finds them");
+
+    let _ = ask(json!({"input": "Hello?", "store": false})).await;
+    let error = replay::case(&acme, number + 1, &BTreeSet::new()).await.err().unwrap();
+    assert!(error.message().contains("is not kept"), "{error}");
+    let error = replay::case(&acme, number + 2, &BTreeSet::new()).await.err().unwrap();
+    assert_eq!(error.message(), format!("this tenant has no receipt {}", number + 2));
 }

@@ -1,0 +1,156 @@
+//! A case from a receipt: what a real request said, and what of its room the tenant's key can read.
+
+use super::case::{Case, Document, Request};
+use crate::client::Client;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use riad_api_types::{
+    receipts::ReceiptList,
+    responses::{ResponseContentPart, ResponseItem, ResponseItemList, ResponseItemParams, ResponseObject},
+    search,
+};
+use riad_core::{
+    Error, Result,
+    chat::{FinishReason, Message, Role},
+    document::Passage,
+    plugin::Stage,
+    receipt::Receipt,
+};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Exchanges of a conversation that are read, the latest first.
+const EXCHANGES_MAX: usize = 64;
+/// Items of a response's input that the server sends at once.
+const ITEMS: u32 = 100;
+
+/// What stands for the model's output is what the client read: what the filter made of it is kept nowhere else.
+pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Result<Case> {
+    let receipt = receipt(client, number).await?;
+    let Some(id) = receipt.served_by.response else {
+        return Err(Error::invalid(format!(
+            "what the request of receipt {number} said is not kept: the server keeps requests to /v1/responses, and no others; send \
+             the question there, and replay that receipt"
+        )));
+    };
+    let response: ResponseObject = client.get(&format!("/v1/responses/{id}")).await?.body;
+    let passages = response.riad.as_ref().map(|riad| riad.passages.clone()).unwrap_or_default();
+    let request = Request {
+        messages: messages(client, &response).await?,
+        max_tokens: response.max_output_tokens.unwrap_or_else(super::case::max_tokens),
+        profile: None,
+    };
+    let settings: Map<String, Value> = client.get("/v1/settings").await?.body;
+    Ok(Case {
+        name: format!("the request of receipt {number}"),
+        request,
+        settings,
+        documents: documents(&passages)?,
+        // Where the plugin retrieves, it searches the documents above; else the prompt is made of what the room found.
+        passages: match stages.contains(&Stage::Retrieval) {
+            true => None,
+            false => Some(passages.into_iter().map(passage).collect::<Result<_>>()?),
+        },
+        output: response.output.iter().filter_map(|item| message(item).map(|said| said.content)).collect(),
+        finish: match response.status.as_ref() {
+            "incomplete" => FinishReason::Length,
+            _ => FinishReason::Stop,
+        },
+        ..Case::default()
+    })
+}
+
+/// As the server sent it: whether the signature is valid makes no difference to a test.
+async fn receipt(client: &Client, number: u64) -> Result<Receipt> {
+    let after = number.saturating_sub(1);
+    let list: ReceiptList = client.get(&format!("/v1/receipts?after={after}&limit=1")).await?.body;
+    let found = list.data.into_iter().find(|receipt| receipt.number == number);
+    let found = found.ok_or_else(|| Error::not_found(format!("this tenant has no receipt {number}")))?;
+    let payload = found.jws.split('.').nth(1).unwrap_or_default();
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(Error::internal)?;
+    serde_json::from_slice(&payload).map_err(Error::internal)
+}
+
+/// The conversation that the prompt was made of.
+async fn messages(client: &Client, response: &ResponseObject) -> Result<Vec<Message>> {
+    let mut exchanges = vec![input(client, &response.id).await?];
+    let mut previous = response.previous_response_id.clone();
+    while let Some(id) = previous.filter(|_| exchanges.len() < EXCHANGES_MAX) {
+        let before: ResponseObject = client.get(&format!("/v1/responses/{id}")).await?.body;
+        exchanges.push(before.output);
+        exchanges.push(input(client, &before.id).await?);
+        previous = before.previous_response_id;
+    }
+    let instructions = response.instructions.clone().map(|content| Message {
+        role: Role::System,
+        content,
+    });
+    let said = exchanges.iter().rev().flatten().filter_map(message);
+    Ok(instructions.into_iter().chain(said).collect())
+}
+
+async fn input(client: &Client, id: &str) -> Result<Vec<ResponseItem>> {
+    let mut items: Vec<ResponseItem> = Vec::new();
+    loop {
+        let page = ResponseItemParams {
+            limit: Some(ITEMS),
+            order: Some("asc".into()),
+            after: items.last().map(|item| item.id().to_owned()),
+            ..ResponseItemParams::default()
+        };
+        let path = format!("/v1/responses/{id}/input_items");
+        let page: ResponseItemList = client.get_with(&path, &page).await?.body;
+        items.extend(page.data);
+        if !page.has_more {
+            return Ok(items);
+        }
+    }
+}
+
+/// Calls of tools and reasoning are no messages of a case.
+fn message(item: &ResponseItem) -> Option<Message> {
+    let ResponseItem::Message(message) = item else {
+        return None;
+    };
+    let text = |part: &ResponseContentPart| match part {
+        ResponseContentPart::InputText { text } | ResponseContentPart::OutputText { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    Some(Message {
+        role: match message.role.as_ref() {
+            "system" | "developer" => Role::System,
+            "assistant" => Role::Assistant,
+            _ => Role::User,
+        },
+        content: message.content.iter().filter_map(text).collect(),
+    })
+}
+
+fn passage(found: search::Passage) -> Result<Passage> {
+    Ok(Passage {
+        document: found.document.parse()?,
+        chunk: found.chunk,
+        title: found.title,
+        text: found.text,
+        score: found.score,
+        metadata: found.metadata,
+    })
+}
+
+/// Of each document, the chunks that were found.
+fn documents(passages: &[search::Passage]) -> Result<Vec<Document>> {
+    let mut chunks: Vec<_> = passages.iter().collect();
+    chunks.sort_by(|a, b| (&a.document, a.chunk).cmp(&(&b.document, b.chunk)));
+    let mut documents: Vec<Document> = Vec::new();
+    for chunk in chunks {
+        match documents.last_mut() {
+            Some(last) if last.id.as_str() == chunk.document => last.text += &format!("\n\n{}", chunk.text),
+            _ => documents.push(Document {
+                id: chunk.document.parse()?,
+                title: chunk.title.clone(),
+                text: chunk.text.clone(),
+                metadata: chunk.metadata.clone(),
+            }),
+        }
+    }
+    Ok(documents)
+}

@@ -1,0 +1,257 @@
+//! Whether settings follow the JSON Schema that a plugin has of them. The schema comes with an upload, so what compiling it and what
+//! checking settings may cost is bounded before either begins: <https://json-schema.org/draft/2020-12>.
+
+use crate::{Error, Result};
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::{Map, Value};
+
+/// JSON values of a schema, counted again wherever a `$ref` repeats them. Each may be held against each value of the settings.
+const VALUES_MAX: usize = 4096;
+const DEPTH_MAX: usize = 64;
+/// Regular expressions of a schema, and bytes of one when it is compiled: it is of the kind that needs linear time.
+const PATTERNS_MAX: usize = 32;
+const PATTERN_BYTES: usize = 256 << 10;
+/// Faults of settings that a message names.
+const FAULTS_NAMED: usize = 4;
+/// Characters of a fault's description.
+const FAULT_CHARACTERS: usize = 300;
+
+const DRAFTS: [&str; 2] = [
+    "https://json-schema.org/draft/2020-12/schema",
+    "http://json-schema.org/draft-07/schema",
+];
+/// Keywords that name a schema in ways that the count above does not follow, or read the settings again and again.
+const REFUSED: [&str; 8] = [
+    "$id",
+    "$anchor",
+    "$dynamicRef",
+    "$dynamicAnchor",
+    "$recursiveRef",
+    "$recursiveAnchor",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
+
+pub struct SettingsSchema(Validator);
+
+impl SettingsSchema {
+    /// # Errors
+    /// `InvalidRequest` for what is no schema, and for one that is too large or uses what is not supported here.
+    pub fn compile(schema: &Map<String, Value>) -> Result<Self> {
+        let mut size = Size {
+            root: schema,
+            values: 0,
+            patterns: 0,
+        };
+        size.count_object(schema, 0)?;
+        if let Some(draft) = schema.get("$schema").and_then(Value::as_str)
+            && !DRAFTS.contains(&draft.trim_end_matches('#'))
+        {
+            return Err(wrong(format!("`$schema` must be \"{}\" or left out", DRAFTS[0])));
+        }
+        let patterns = PatternOptions::regex()
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES);
+        jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            .with_pattern_options(patterns)
+            .build(&Value::Object(schema.clone()))
+            .map(Self)
+            .map_err(|error| wrong(describe(&error)))
+    }
+
+    /// # Errors
+    /// `InvalidRequest` names the settings that do not follow the schema.
+    pub fn check(&self, settings: &Map<String, Value>) -> Result<()> {
+        let settings = Value::Object(settings.clone());
+        let mut faults = self.0.iter_errors(&settings).map(|error| describe(&error));
+        let named: Vec<String> = faults.by_ref().take(FAULTS_NAMED).collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let more = if faults.next().is_some() { "; and more" } else { "" };
+        Err(Error::invalid(format!("{}{more}", named.join("; "))))
+    }
+}
+
+fn wrong(why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("`configuration` is no JSON Schema that can be used: {why}"))
+}
+
+/// Where and what, without the value: it may be long, or a secret.
+fn describe(error: &ValidationError<'_>) -> String {
+    let what = error.masked_with("the value").to_string();
+    let what: String = what.chars().take(FAULT_CHARACTERS).collect();
+    match error.instance_path().as_str() {
+        "" => what,
+        path => format!("{path}: {what}"),
+    }
+}
+
+/// What of a schema has been counted.
+struct Size<'a> {
+    root: &'a Map<String, Value>,
+    values: usize,
+    patterns: usize,
+}
+
+impl Size<'_> {
+    fn count(&mut self, value: &Value, depth: usize) -> Result<()> {
+        match value {
+            Value::Object(members) => self.count_object(members, depth),
+            Value::Array(values) => {
+                self.add_value()?;
+                values.iter().try_for_each(|value| self.count(value, depth + 1))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.add_value(),
+        }
+    }
+
+    fn count_object(&mut self, members: &Map<String, Value>, depth: usize) -> Result<()> {
+        self.add_value()?;
+        if depth > DEPTH_MAX {
+            return Err(wrong(format!(
+                "it is nested more than {DEPTH_MAX} deep, or a `$ref` refers to what it stands in"
+            )));
+        }
+        if let Some(Value::String(reference)) = members.get("$ref") {
+            self.count(referenced(self.root, reference)?, depth + 1)?;
+        }
+        for (key, value) in members {
+            // A property of the settings may have the name of a keyword; then its schema is an object.
+            let is_keyword = !value.is_object() || key.starts_with("unevaluated");
+            if is_keyword && REFUSED.contains(&key.as_str()) {
+                return Err(wrong(format!("`{key}` is not supported")));
+            }
+            self.patterns += match (key.as_str(), value) {
+                ("pattern", Value::String(_)) => 1,
+                ("patternProperties", Value::Object(patterns)) => patterns.len(),
+                _ => 0,
+            };
+            if self.patterns > PATTERNS_MAX {
+                return Err(wrong(format!("it has more than {PATTERNS_MAX} patterns")));
+            }
+            self.count(value, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn add_value(&mut self) -> Result<()> {
+        self.values += 1;
+        match self.values > VALUES_MAX {
+            true => Err(wrong(format!(
+                "it has more than {VALUES_MAX} values, with those that each `$ref` stands for"
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+fn referenced<'a>(root: &'a Map<String, Value>, reference: &str) -> Result<&'a Value> {
+    // A name with one of these would be another one to the library, which decodes it, or a path.
+    let is_plain = |name: &&str| !name.contains(['/', '~', '%']);
+    let definition = ["$defs", "definitions"].into_iter().find_map(|folder| {
+        let name = reference.strip_prefix("#/")?.strip_prefix(folder)?.strip_prefix('/');
+        root.get(folder)?.get(name.filter(is_plain)?)
+    });
+    definition.ok_or_else(|| {
+        wrong(format!(
+            "`$ref` may name a schema in `$defs`, as \"#/$defs/name\", not {reference:?}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn compile(schema: Value) -> Result<SettingsSchema> {
+        let Value::Object(schema) = schema else { panic!("{schema}") };
+        SettingsSchema::compile(&schema)
+    }
+
+    fn refused(schema: Value) -> String {
+        compile(schema).err().expect("a refusal").message().to_owned()
+    }
+
+    fn check(schema: &SettingsSchema, settings: Value) -> std::result::Result<(), String> {
+        let Value::Object(settings) = settings else { panic!("{settings}") };
+        schema.check(&settings).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn settings_follow_the_schema_or_are_told_where_not() {
+        let schema = compile(json!({
+            "type": "object",
+            "properties": {
+                "limit": {"type": "integer", "minimum": 1},
+                "orders": {"type": "array", "items": {"$ref": "#/$defs/order"}},
+            },
+            "required": ["limit"],
+            "$defs": {"order": {"type": "object", "properties": {"mail": {"format": "email"}}}},
+        }))
+        .unwrap();
+        check(&schema, json!({"limit": 2, "orders": [{"mail": "a@example.com"}], "of_another_plugin": 1})).unwrap();
+        let fault = check(&schema, json!({"limit": 0})).unwrap_err();
+        assert_eq!(fault, "/limit: the value is less than the minimum of 1");
+        let fault = check(&schema, json!({"orders": [{}, {"mail": "secret"}]})).unwrap_err();
+        assert!(fault.contains("\"limit\" is a required property"), "{fault}");
+        assert!(fault.contains("/orders/1/mail: "), "{fault}");
+        assert!(!fault.contains("secret"), "{fault}");
+    }
+
+    #[test]
+    fn only_so_many_faults_are_named() {
+        let schema = compile(json!({"additionalProperties": {"type": "string"}})).unwrap();
+        let settings: Map<String, Value> = (0..100).map(|number| (format!("s{number}"), json!(1))).collect();
+        let fault = check(&schema, Value::Object(settings)).unwrap_err();
+        assert_eq!(fault.matches("is not of type").count(), FAULTS_NAMED, "{fault}");
+        assert!(fault.ends_with("; and more"), "{fault}");
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused() {
+        let message = refused(json!({"properties": {"limit": {"type": "number", "minimum": "one"}}}));
+        assert!(message.contains("/properties/limit/minimum"), "{message}");
+        let message = refused(json!({"properties": {"name": {"pattern": "("}}}));
+        assert!(message.contains("pattern"), "{message}");
+        assert!(refused(json!({"$schema": "http://json-schema.org/draft-04/schema#"})).contains("draft/2020-12"));
+        compile(json!({"$schema": "http://json-schema.org/draft-07/schema#"})).unwrap();
+    }
+
+    #[test]
+    fn references_stay_within_the_schema() {
+        for reference in ["https://example.com/schema.json", "file:///etc/passwd", "#", "#/properties/a", "#/$defs/none"] {
+            let message = refused(json!({"properties": {"a": {"$ref": reference}}}));
+            assert!(message.contains("`$ref` may name a schema in `$defs`"), "{message}");
+        }
+        // What the library would read as the definition `ab`.
+        let message = refused(json!({"$ref": "#/$defs/a%62", "$defs": {"a%62": {}, "ab": {"$ref": "#/$defs/ab"}}}));
+        assert!(message.contains("`$ref` may name"), "{message}");
+        assert!(refused(json!({"$id": "https://example.com"})).contains("`$id` is not supported"));
+    }
+
+    #[test]
+    fn references_that_multiply_are_refused() {
+        let message = refused(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}));
+        assert!(message.contains("refers to what it stands in"), "{message}");
+        let doubled = |next: &str| json!({"allOf": [{"$ref": next}, {"$ref": next}]});
+        let mut definitions: Map<String, Value> =
+            (0..30).map(|level| (format!("d{level}"), doubled(&format!("#/$defs/d{}", level + 1)))).collect();
+        definitions.insert("d30".into(), json!({}));
+        let message = refused(json!({"$ref": "#/$defs/d0", "$defs": definitions}));
+        assert!(message.contains("4096 values") || message.contains("deep"), "{message}");
+    }
+
+    #[test]
+    fn patterns_take_linear_time_and_little_memory() {
+        let schema = compile(json!({"properties": {"name": {"pattern": "^(a+)+$"}}})).unwrap();
+        check(&schema, json!({"name": format!("{}b", "a".repeat(60_000))})).unwrap_err();
+        refused(json!({"properties": {"name": {"pattern": "(\\w{1000}){1000}"}}}));
+        refused(json!({"properties": {"name": {"pattern": "(?=a)"}}}));
+        let many: Map<String, Value> = (0..40).map(|number| (format!("^p{number}"), json!({}))).collect();
+        assert!(refused(json!({"patternProperties": many})).contains("32 patterns"));
+    }
+}
