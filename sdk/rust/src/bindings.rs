@@ -26,6 +26,7 @@ pub mod capabilities {
             "../../wit/riad-clock",
             "../../wit/riad-random",
             "../../wit/riad-pipeline",
+            "../../wit/riad-ingestion",
             "../../wit/riad-plugin",
         ],
         additional_derives: [PartialEq],
@@ -53,6 +54,7 @@ macro_rules! stage {
                     "../../wit/riad-clock",
                     "../../wit/riad-random",
                     "../../wit/riad-pipeline",
+                    "../../wit/riad-ingestion",
                     "../../wit/riad-plugin",
                 ],
                 with: {
@@ -103,4 +105,71 @@ stage!(
     "riad:plugin/tools-plugin@0.2.0",
     "riad_sdk::bindings::tools",
     "export_tools"
+);
+
+/// Types that extraction and chunking share. Apart from `capabilities`, so that a plugin of a chat's stages does not name them.
+pub mod ingestion {
+    wit_bindgen::generate!({
+        inline: "
+            package riad:sdk-rust-ingestion;
+            world types {
+                import riad:ingestion/types@0.1.0;
+            }
+        ",
+        path: ["../../wit/riad-ingestion"],
+        additional_derives: [PartialEq],
+        generate_unused_types: true,
+        generate_all,
+    });
+}
+
+/// A stage that runs when a file is added: its world has two capabilities.
+macro_rules! ingestion_stage {
+    ($module:ident, $world:literal, $bindings:literal, $export:literal) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                world: $world,
+                path: [
+                    "../../wit/riad-types",
+                    "../../wit/riad-documents",
+                    "../../wit/riad-store",
+                    "../../wit/riad-kv",
+                    "../../wit/riad-embeddings",
+                    "../../wit/riad-generation",
+                    "../../wit/riad-http",
+                    "../../wit/riad-settings",
+                    "../../wit/riad-logging",
+                    "../../wit/riad-model",
+                    "../../wit/riad-clock",
+                    "../../wit/riad-random",
+                    "../../wit/riad-pipeline",
+                    "../../wit/riad-ingestion",
+                    "../../wit/riad-plugin",
+                ],
+                with: {
+                    "riad:settings/settings@0.1.0": crate::bindings::capabilities::riad::settings::settings,
+                    "riad:logging/logging@0.1.0": crate::bindings::capabilities::riad::logging::logging,
+                    "riad:ingestion/types@0.1.0": crate::bindings::ingestion::riad::ingestion::types,
+                },
+                additional_derives: [PartialEq],
+                pub_export_macro: true,
+                default_bindings_module: $bindings,
+                export_macro_name: $export,
+                generate_all,
+            });
+        }
+    };
+}
+
+ingestion_stage!(
+    extraction,
+    "riad:plugin/extraction-plugin@0.2.0",
+    "riad_sdk::bindings::extraction",
+    "export_extraction"
+);
+ingestion_stage!(
+    chunking,
+    "riad:plugin/chunking-plugin@0.2.0",
+    "riad_sdk::bindings::chunking",
+    "export_chunking"
 );

@@ -1,6 +1,7 @@
-//! `export!`: makes a type's stages the exports of the component. Not here: the stages (`stages`).
+//! `export!`: makes a type's stages the exports of the component. Not here: the stages (`stages`, `ingestion`).
 
-/// Exports the named stages of a type: `riad_sdk::export!(MyPlugin => retrieval, prompting, postprocessing, tools);`. A component
+/// Exports the named stages of a type: `riad_sdk::export!(MyPlugin => retrieval, prompting, postprocessing, tools);`, or of what
+/// runs when a file is added: `riad_sdk::export!(MyPlugin => extraction, chunking);`. A component
 /// exports what is named and nothing else; call it once per component. Elsewhere than on WebAssembly it only checks the
 /// types, so that a plugin's unit tests link.
 #[macro_export]
@@ -55,5 +56,30 @@ macro_rules! __export_stage {
         }
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::tools::export_tools!($plugin with_types_in $crate::bindings::tools);
+    };
+    (extraction $plugin:ident) => {
+        impl $crate::bindings::extraction::exports::riad::ingestion::extraction::Guest for $plugin {
+            fn extract(
+                upload: $crate::Upload,
+                options: $crate::ExtractionOptions,
+            ) -> Result<$crate::Extracted, $crate::ExtractionError> {
+                <$plugin as $crate::Extraction>::extract(upload, options)
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::extraction::export_extraction!($plugin with_types_in $crate::bindings::extraction);
+    };
+    (chunking $plugin:ident) => {
+        impl $crate::bindings::chunking::exports::riad::ingestion::chunking::Guest for $plugin {
+            fn chunk(
+                title: String,
+                sections: Vec<$crate::Section>,
+                options: $crate::ChunkingOptions,
+            ) -> Result<Vec<$crate::Piece>, $crate::ChunkingError> {
+                <$plugin as $crate::Chunking>::chunk(title, sections, options)
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::chunking::export_chunking!($plugin with_types_in $crate::bindings::chunking);
     };
 }

@@ -26,6 +26,7 @@ mod error;
 mod export;
 pub mod generation;
 pub mod http;
+mod ingestion;
 pub mod kv;
 pub mod log;
 pub mod model;
@@ -41,7 +42,15 @@ pub use bindings::capabilities::riad::{
     pipeline::types::{Citation, Ending, FinishReason, Message, Prompt, Request, Role, StageError},
     types::types::{Error, Passage},
 };
-pub use bindings::tools::exports::riad::pipeline::tools::Tool;
+pub use bindings::{
+    chunking::exports::riad::ingestion::chunking::{ChunkingError, Options as ChunkingOptions, Piece},
+    extraction::exports::riad::ingestion::extraction::{
+        Extracted, ExtractionError, Options as ExtractionOptions, Upload,
+    },
+    ingestion::riad::ingestion::types::{Kind as SectionKind, Section},
+    tools::exports::riad::pipeline::tools::Tool,
+};
+pub use ingestion::{Chunking, Extraction};
 #[doc(hidden)]
 pub use stages::FilterCell;
 pub use stages::{Filter, Postprocessing, Prompting, Retrieval, Tools};
