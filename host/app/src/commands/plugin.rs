@@ -147,6 +147,7 @@ pub async fn deploy(
     canary: Option<u32>,
 ) -> Result<Response<Plugin>> {
     if canary.is_some() {
+        canary::check_stages(stages)?;
         canary::check_free(client, name).await?;
     }
     let made: Response<Plugin> = client.put_bytes(&format!("/v1/plugins/{name}"), component).await?;

@@ -14,6 +14,17 @@ use riad_core::{
 use std::collections::BTreeMap;
 
 /// # Errors
+/// `InvalidRequest` for a canary that would serve nothing.
+pub fn check_stages(stages: &[Stage]) -> Result<()> {
+    match stages.is_empty() {
+        false => Ok(()),
+        true => Err(Error::invalid(
+            "a canary serves stages; name them with --stage, such as --stage retrieval",
+        )),
+    }
+}
+
+/// # Errors
 /// `Conflict` while the room has a canary of another plugin, which a new one would end.
 pub async fn check_free(client: &Client, name: &PluginName) -> Result<()> {
     let mut active = pipeline::active(client).await?;
