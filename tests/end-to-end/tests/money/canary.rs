@@ -46,10 +46,13 @@ async fn server() -> (Server, TempDir) {
 async fn upload(server: &Server, component: &'static [u8]) -> StageChoice {
     let name: PluginName = "desk".parse().unwrap();
     let plugins = server.services.plugins();
-    let put = plugins.put(server.pass(PAYER), &name, Bytes::from_static(component));
+    let stored = plugins
+        .put(server.pass(PAYER), &name, Bytes::from_static(component))
+        .await
+        .unwrap();
     StageChoice::Plugin {
         name,
-        version: put.await.unwrap().version,
+        version: stored.version,
     }
 }
 

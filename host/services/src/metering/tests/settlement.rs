@@ -127,7 +127,7 @@ async fn an_observer_is_told_once_how_a_request_ended() {
     assert_eq!(*seen.lock(), [Outcome::Completed], "before the caller has the receipt");
     drop(completed);
     let failed = observed().await;
-    failed.record_error(&Error::new(ErrorKind::PluginFailed, "it trapped"));
+    failed.record_error(&riad_core::Error::new(ErrorKind::PluginFailed, "it trapped"));
     let handle = failed.handle();
     drop(failed);
     assert_eq!(seen.lock().len(), 1, "somebody still uses something for the request");
