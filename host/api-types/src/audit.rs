@@ -13,7 +13,7 @@ pub struct AuditParams {
     pub limit: Option<u32>,
     /// `number` of the last entry that is known already: older ones follow.
     pub before: Option<u64>,
-    /// `operator`, or a key's id.
+    /// `operator`, `server` for what it did by itself, or a key's id.
     pub actor: Option<String>,
     /// `key.revoke`, or `key` for all that was done with keys.
     pub action: Option<String>,
@@ -28,7 +28,7 @@ pub struct OperatorAuditParams {
     pub limit: Option<u32>,
     /// `number` of the last entry that is known already: older ones follow.
     pub before: Option<u64>,
-    /// `operator`, or a key's id.
+    /// `operator`, `server` for what it did by itself, or a key's id.
     pub actor: Option<String>,
     /// `key.revoke`, or `key` for all that was done with keys.
     pub action: Option<String>,

@@ -1,18 +1,29 @@
 //! `/v1/pipeline`.
 
-use riad_core::plugin::{self, Stage, StageChoice};
+use riad_core::{
+    pipeline,
+    plugin::{Stage, StageChoice},
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     pub stages: Stages,
+    /// Serves a share of the requests instead of `stages`. A pipeline that is put without one ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// The canary that the server ended last, if it has ended one. Ignored in a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(read_only)]
+    pub last_canary: Option<EndedCanary>,
 }
 
 /// Each stage is `standard` or `name@sha256:…`; one that is not given is `standard`. The tools, which the model may call while it answers, are
 /// `none` or `name@sha256:…`; if they are not given, `none`.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stages {
     #[schema(value_type = String, example = "standard")]
@@ -25,14 +36,62 @@ pub struct Stages {
     pub tools: StageChoice,
 }
 
+/// A request's id decides whether the canary serves it, with all of its stages; the receipt names what served. The server ends the canary
+/// by itself when, of the latest 64 requests on each side and after at least 8 of the canary's, plugins have failed a share of the canary's
+/// that is larger by more than 20 percentage points. It counts them in memory: after a restart, from the beginning.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Of the room's requests.
+    #[schema(minimum = 1, maximum = 100)]
+    pub percent: u32,
+    pub stages: CanaryStages,
+}
+
+/// The stages that the canary has of its own, as in a pipeline; at least one.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CanaryStages {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "standard")]
+    pub retrieval: Option<StageChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "standard")]
+    pub prompting: Option<StageChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "standard")]
+    pub postprocessing: Option<StageChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "none")]
+    pub tools: Option<StageChoice>,
+}
+
+/// The counts are those of the latest 64 requests on each side. Requests that ended for other reasons than a plugin, such as a client that
+/// went away, are not among them.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct EndedCanary {
+    pub stages: CanaryStages,
+    /// Requests that the canary served.
+    pub requests: u32,
+    /// Those of them that failed because of a plugin.
+    pub failures: u32,
+    /// Requests that the canary did not serve.
+    pub stable_requests: u32,
+    pub stable_failures: u32,
+    /// Why it was ended, for people.
+    pub reason: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub ended: u64,
+}
+
 impl Default for Stages {
     fn default() -> Self {
-        Pipeline::from(plugin::Pipeline::default()).stages
+        Pipeline::from(pipeline::Pipeline::default()).stages
     }
 }
 
-impl From<plugin::Pipeline> for Pipeline {
-    fn from(pipeline: plugin::Pipeline) -> Self {
+impl From<pipeline::Pipeline> for Pipeline {
+    fn from(pipeline: pipeline::Pipeline) -> Self {
         Self {
             stages: Stages {
                 retrieval: pipeline.choice(Stage::Retrieval),
@@ -40,11 +99,16 @@ impl From<plugin::Pipeline> for Pipeline {
                 postprocessing: pipeline.choice(Stage::Postprocessing),
                 tools: pipeline.choice(Stage::Tools),
             },
+            canary: pipeline.canary.map(|canary| Canary {
+                percent: canary.percent,
+                stages: canary.stages.into(),
+            }),
+            last_canary: pipeline.last_canary.map(EndedCanary::from),
         }
     }
 }
 
-impl From<Pipeline> for plugin::Pipeline {
+impl From<Pipeline> for pipeline::Pipeline {
     fn from(body: Pipeline) -> Self {
         Self {
             stages: [
@@ -54,6 +118,63 @@ impl From<Pipeline> for plugin::Pipeline {
                 (Stage::Tools, body.stages.tools),
             ]
             .into(),
+            canary: body.canary.map(|canary| pipeline::Canary {
+                percent: canary.percent,
+                stages: canary.stages.into(),
+            }),
+            last_canary: body.last_canary.map(pipeline::EndedCanary::from),
+        }
+    }
+}
+
+impl From<BTreeMap<Stage, StageChoice>> for CanaryStages {
+    fn from(mut stages: BTreeMap<Stage, StageChoice>) -> Self {
+        Self {
+            retrieval: stages.remove(&Stage::Retrieval),
+            prompting: stages.remove(&Stage::Prompting),
+            postprocessing: stages.remove(&Stage::Postprocessing),
+            tools: stages.remove(&Stage::Tools),
+        }
+    }
+}
+
+impl From<CanaryStages> for BTreeMap<Stage, StageChoice> {
+    fn from(stages: CanaryStages) -> Self {
+        let choices = [
+            (Stage::Retrieval, stages.retrieval),
+            (Stage::Prompting, stages.prompting),
+            (Stage::Postprocessing, stages.postprocessing),
+            (Stage::Tools, stages.tools),
+        ];
+        let named = choices.into_iter().filter_map(|(stage, choice)| Some((stage, choice?)));
+        named.collect()
+    }
+}
+
+impl From<pipeline::EndedCanary> for EndedCanary {
+    fn from(ended: pipeline::EndedCanary) -> Self {
+        Self {
+            stages: ended.stages.into(),
+            requests: ended.requests,
+            failures: ended.failures,
+            stable_requests: ended.stable_requests,
+            stable_failures: ended.stable_failures,
+            reason: ended.reason,
+            ended: ended.ended,
+        }
+    }
+}
+
+impl From<EndedCanary> for pipeline::EndedCanary {
+    fn from(ended: EndedCanary) -> Self {
+        Self {
+            stages: ended.stages.into(),
+            requests: ended.requests,
+            failures: ended.failures,
+            stable_requests: ended.stable_requests,
+            stable_failures: ended.stable_failures,
+            reason: ended.reason,
+            ended: ended.ended,
         }
     }
 }

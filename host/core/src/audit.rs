@@ -17,7 +17,7 @@ pub struct Origin {
 pub struct AuditEntry {
     /// Milliseconds since 1970-01-01 UTC.
     pub at_ms: u64,
-    /// `operator`, or a key's id.
+    /// `operator`, `server`, or a key's id.
     pub actor: String,
     pub account: Option<Account>,
     pub tenant: Option<TenantId>,

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod manifest;
 mod model_name;
 pub mod pass;
+pub mod pipeline;
 pub mod plugin;
 mod plugin_version;
 pub mod policy;

@@ -1,8 +1,8 @@
-//! Stages, plugin versions, a room's pipeline, and the values that pass between stages.
+//! Stages, what may serve each, and the values that pass between stages. Not here: a room's choice of them (`pipeline`).
 
 use crate::{Digest, Error, PluginName, Result, chat::Message, document::Passage, profile::ModelProfile};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,23 +116,6 @@ impl fmt::Display for StageChoice {
     }
 }
 
-/// A room's choice per stage. A stage without an entry is served by its default: the standard pipeline, or for the tools nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pipeline {
-    pub stages: BTreeMap<Stage, StageChoice>,
-}
-
-impl Pipeline {
-    #[must_use]
-    pub fn choice(&self, stage: Stage) -> StageChoice {
-        self.stages
-            .get(&stage)
-            .cloned()
-            .unwrap_or_else(|| StageChoice::default_of(stage))
-    }
-}
-
 /// Input of every stage of a chat request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageRequest {
@@ -186,7 +169,6 @@ mod tests {
             let default = StageChoice::default_of(stage);
             default.check(stage).unwrap();
             assert_eq!(default.to_string().parse::<StageChoice>().unwrap(), default);
-            assert_eq!(Pipeline::default().choice(stage), default);
         }
         assert_eq!(StageChoice::default_of(Stage::Tools), StageChoice::None);
     }

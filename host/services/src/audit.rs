@@ -13,6 +13,8 @@ use tracing::Instrument;
 const LIMIT_MAX: u32 = 1000;
 /// The actor of the operator's changes.
 const OPERATOR: &str = "operator";
+/// The actor of what the server does by itself.
+const SERVER: &str = "server";
 /// Maximum bytes of a `detail`. Longer settings are left out; the resource has them.
 const DETAIL_MAX: usize = 8 << 10;
 
@@ -103,6 +105,16 @@ pub(crate) fn by_tenant(pass: &TenantPass, action: &str, object: &str, detail: O
         object: object.to_owned(),
         detail: detail.and_then(text),
         origin: pass.origin().clone(),
+    }
+}
+
+/// A change that the server made in a tenant's room by itself.
+pub(crate) fn by_server(pass: &TenantPass, action: &str, object: &str, detail: Option<&Value>) -> AuditEntry {
+    AuditEntry {
+        actor: SERVER.to_owned(),
+        // The request during which it happened did not ask for it.
+        origin: Origin::default(),
+        ..by_tenant(pass, action, object, detail)
     }
 }
 

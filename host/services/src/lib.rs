@@ -9,6 +9,8 @@ pub mod accrual;
 mod adapter_loads;
 pub mod adapters;
 pub mod audit;
+mod canary;
+mod canary_windows;
 mod capabilities;
 pub mod chat;
 pub mod chunking;

@@ -1,12 +1,18 @@
 //! Which component serves each stage of a room. Not here: running the stages (`chat`).
 
-use crate::{audit, shared::Shared};
+use crate::{
+    audit,
+    canary::{self, CanaryRequest},
+    metering::RequestMeter,
+    shared::Shared,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, ErrorKind, PluginName, Result, TenantPass,
+    Digest, Error, ErrorKind, PluginName, PluginVersion, Result, TenantPass,
     grants::{Access, Scope},
-    plugin::{Pipeline, Stage, StageChoice},
+    pipeline::Pipeline,
+    plugin::{Stage, StageChoice},
     ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginStore, Room},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -20,55 +26,80 @@ impl PipelineService {
     /// When the room cannot be read.
     pub async fn get(&self, pass: &TenantPass) -> Result<Pipeline> {
         pass.require(Scope::Plugins, Access::Read)?;
-        Ok(complete(&self.0.rooms.open(pass).await?.plugins.pipeline().await?))
+        Ok(self.0.rooms.open(pass).await?.plugins.pipeline().await?.complete())
     }
 
-    /// Replaces the pipeline for the requests that come after. A stage that is not named is served by its default.
+    /// Replaces the pipeline for the requests that come after. A stage that is not named is served by its default; a canary that is not
+    /// named ends. `last_canary` is the room's, whatever is given.
     ///
     /// # Errors
-    /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage, `Busy` after too
-    /// many changes.
+    /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage and for a canary
+    /// without share or difference, `Busy` after too many changes.
     pub async fn put(&self, pass: &TenantPass, pipeline: &Pipeline) -> Result<Pipeline> {
         pass.require(Scope::Plugins, Access::Write)?;
         self.0.control.count_change(pass.account())?;
         let room = self.0.rooms.open(pass).await?;
         let versions = room.plugins.list().await?;
-        for (stage, choice) in &pipeline.stages {
-            choice
-                .check(*stage)
-                .map_err(|error| error.with_param(format!("stages.{stage}")))?;
-            let StageChoice::Plugin { name, version } = choice else {
-                continue;
-            };
-            let found = versions
-                .iter()
-                .find(|found| found.name == *name && found.version == *version);
-            let error = match found {
-                None => Error::not_found(format!("this room has no plugin {choice}; upload it first")),
-                Some(found) if !found.stages.contains(stage) => {
-                    Error::invalid(format!("the plugin {choice} does not serve the stage {stage}"))
-                }
-                Some(_) => continue,
-            };
-            return Err(error.with_param(format!("stages.{stage}")));
+        pipeline.check()?;
+        for (param, stage, choice) in pipeline.choices() {
+            check_version(stage, choice, &versions).map_err(|error| error.with_param(param))?;
         }
-        let complete = complete(pipeline);
-        let detail = serde_json::to_value(&complete).map_err(Error::internal)?;
+        let pipeline = Pipeline {
+            last_canary: None,
+            ..pipeline.clone()
+        };
+        let detail = serde_json::to_value(pipeline.clone().complete()).map_err(Error::internal)?;
         let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
-        let (shared, pass, pipeline) = (Arc::clone(&self.0), pass.clone(), pipeline.clone());
+        let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
-            room.plugins.set_pipeline(&pipeline).await?;
+            let stored = room.plugins.set_pipeline(&pipeline).await?;
+            if stored.canary.is_none() {
+                shared.canary_windows.forget(pass.account());
+            }
             audit::append(&shared, &pass, entry).await?;
-            Ok(complete)
+            Ok(stored.complete())
         })
         .await
     }
 }
 
-/// The components that serve a request in this room, and the names of the tenant's plugins among them, joined by `+`;
-/// `standard` if there is none. Reads no component: most are in the sandbox's memory.
-pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Result<(PipelinePlan, String)> {
+fn check_version(stage: Stage, choice: &StageChoice, versions: &[PluginVersion]) -> Result<()> {
+    let StageChoice::Plugin { name, version } = choice else {
+        return Ok(());
+    };
+    let found = versions
+        .iter()
+        .find(|found| found.name == *name && found.version == *version);
+    match found {
+        None => Err(Error::not_found(format!(
+            "this room has no plugin {choice}; upload it first"
+        ))),
+        Some(found) if !found.stages.contains(&stage) => Err(Error::invalid(format!(
+            "the plugin {choice} does not serve the stage {stage}"
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// What serves a request.
+pub(crate) struct Serving {
+    pub plan: PipelinePlan,
+    /// The names of the tenant's plugins in the plan, joined by `+`; `standard` if there is none.
+    pub names: String,
+    /// If the request counts for or against a canary.
+    pub canary: Option<Arc<CanaryRequest>>,
+}
+
+/// The components that serve a request in this room, which calls those of `stages`. Reads no component: most are in the sandbox's memory.
+pub(crate) async fn plan(
+    shared: &Arc<Shared>,
+    pass: &TenantPass,
+    room: &Room,
+    meter: &RequestMeter,
+    stages: &[Stage],
+) -> Result<Serving> {
     let pipeline = room.plugins.pipeline().await?;
+    let (pipeline, canary) = canary::choose(shared, pass, pipeline, meter, stages);
     let names: BTreeSet<PluginName> = Stage::ALL
         .into_iter()
         .filter_map(|stage| match pipeline.choice(stage) {
@@ -102,7 +133,7 @@ pub(crate) async fn plan(shared: &Shared, pass: &TenantPass, room: &Room) -> Res
             .filter_map(|stage| Some((stage, planned(stage)?)))
             .collect(),
     };
-    Ok((plan, names))
+    Ok(Serving { plan, names, canary })
 }
 
 /// A plugin version that the room stores.
@@ -129,14 +160,5 @@ impl ComponentSource for StoredPlugin {
             )),
             Err(error) => Err(error),
         }
-    }
-}
-
-fn complete(pipeline: &Pipeline) -> Pipeline {
-    Pipeline {
-        stages: Stage::ALL
-            .into_iter()
-            .map(|stage| (stage, pipeline.choice(stage)))
-            .collect(),
     }
 }

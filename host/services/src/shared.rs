@@ -2,6 +2,7 @@
 
 use crate::{
     adapter_loads::AdapterLoads,
+    canary_windows::CanaryWindows,
     control_admission::ControlAdmission,
     in_flight::InFlightKeys,
     log_buffer::LogBuffers,
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub logs: LogBuffers,
     pub plugin_stats: PluginStats,
+    pub canary_windows: CanaryWindows,
     pub in_flight: InFlightKeys,
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
@@ -150,6 +152,7 @@ impl Shared {
             limits: dependencies.limits,
             logs: LogBuffers::default(),
             plugin_stats: PluginStats::default(),
+            canary_windows: CanaryWindows::default(),
             in_flight: InFlightKeys::default(),
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,

@@ -117,6 +117,7 @@ impl TenantService {
             let removed = shared.rooms.remove(&operator, &id).await;
             shared.logs.forget(account);
             shared.plugin_stats.forget(account);
+            shared.canary_windows.forget(account);
             shared.engine.forget_account(account);
             adapters::forget(&shared, account);
             removed

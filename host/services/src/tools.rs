@@ -1,6 +1,8 @@
 //! The tools of a room's plugin, for clients that run the model's calls themselves. Not here: the model's own loop (`chat/tool_rounds`).
 
-use crate::{capabilities::capabilities, generations::Generations, metering::RequestMeter, pipeline, shared::Shared};
+use crate::{
+    canary, capabilities::capabilities, generations::Generations, metering::RequestMeter, pipeline, shared::Shared,
+};
 use riad_core::{
     Error, Result, TenantPass,
     chat::Tool,
@@ -102,12 +104,13 @@ impl ToolService {
             })
             .await?;
         let room = shared.rooms.open(pass).await?;
-        let (mut plan, plugins) = pipeline::plan(shared, pass, &room).await?;
+        let serving = pipeline::plan(shared, pass, &room, meter, &[Stage::Tools]).await?;
+        let mut plan = serving.plan;
         plan.stages.retain(|stage, _| *stage == Stage::Tools);
         if plan.stages.is_empty() {
             return Ok(None);
         }
-        meter.set_plugins(plugins);
+        meter.set_plugins(serving.names);
         meter.update_served_by(|served| served.plugins = plan.digests());
         let generations = Generations {
             shared: Arc::clone(shared),
@@ -118,11 +121,11 @@ impl ToolService {
             tier: Tier::default().min(pass.policy().limits.service_tier),
             deadline,
         };
-        let run: Arc<dyn PipelineRun> = shared
+        let started = shared
             .sandbox
             .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
-            .await?
-            .into();
+            .await;
+        let run: Arc<dyn PipelineRun> = canary::record_start(serving.canary.as_ref(), started)?.into();
         meter.attach_guests(&run);
         Ok(Some(run))
     }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, PluginVersion, Result,
     manifest::Manifest,
-    plugin::{Pipeline, StageChoice},
+    pipeline::{EndedCanary, Pipeline},
+    plugin::StageChoice,
     ports::PluginStore,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -59,19 +60,38 @@ impl PluginStore for RoomPlugins {
         run_with_permit(&self.0.database.read_permits, move || room.database.read(read_pipeline)).await
     }
 
-    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
-        let (room, pipeline) = (self.0.clone(), pipeline.clone());
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<Pipeline> {
+        let (room, mut pipeline) = (self.0.clone(), pipeline.clone());
         run_with_permit(&self.0.database.write_permits, move || {
             room.database.write(|connection| {
                 // A version may have been deleted since the caller looked.
-                for choice in pipeline.stages.values() {
+                for (_, _, choice) in pipeline.choices() {
                     if let StageChoice::Plugin { name, version } = choice
                         && !has_version(connection, name, *version)?
                     {
                         return Err(no_version(name, *version));
                     }
                 }
-                set_state(connection, PIPELINE, &serde_json::to_string(&pipeline)?)
+                pipeline.last_canary = read_pipeline(connection)?.last_canary;
+                write_pipeline(connection, &pipeline)
+            })?;
+            Ok(pipeline)
+        })
+        .await
+    }
+
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool> {
+        let (room, trial, ended) = (self.0.clone(), *trial, ended.clone());
+        run_with_permit(&self.0.database.write_permits, move || {
+            room.database.write(|connection| {
+                let mut pipeline = read_pipeline(connection)?;
+                if pipeline.trial() != Some(trial) {
+                    return Ok(false);
+                }
+                pipeline.canary = None;
+                pipeline.last_canary = Some(ended);
+                write_pipeline(connection, &pipeline)?;
+                Ok(true)
             })
         })
         .await
@@ -125,6 +145,10 @@ fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
     }
 }
 
+fn write_pipeline(connection: &Connection, pipeline: &Pipeline) -> StoreResult<()> {
+    set_state(connection, PIPELINE, &serde_json::to_string(pipeline)?)
+}
+
 /// The file goes with its last row.
 fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<()> {
     let lock = room.lock_folder()?;
@@ -137,12 +161,10 @@ fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(
             StageChoice::Plugin { name: n, version: v } => (n, *v) == (name, version),
         };
         let pipeline = read_pipeline(connection)?;
-        if let Some((stage, _)) = pipeline.stages.iter().find(|(_, choice)| is_this(choice)) {
+        if let Some((member, _, _)) = pipeline.choices().find(|(_, _, choice)| is_this(choice)) {
             return Err(Failure::Known(Error::new(
                 ErrorKind::Conflict,
-                format!(
-                    "\"{name}@{version}\" serves the stage {stage}; name another in /v1/pipeline before you delete it"
-                ),
+                format!("\"{name}@{version}\" is {member} in /v1/pipeline; name another there before you delete it"),
             )));
         }
         connection.execute(

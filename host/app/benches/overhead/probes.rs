@@ -12,7 +12,8 @@ use riad_core::{
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
-    plugin::{Ending, Pipeline, Prompt, StageRequest, ToolOutcome},
+    pipeline::{EndedCanary, Pipeline},
+    plugin::{Ending, Prompt, StageRequest, ToolOutcome},
     ports::{
         Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
         Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,
@@ -205,8 +206,12 @@ impl PluginStore for Timed<dyn PluginStore> {
         self.watch.time(Part::Pipeline, self.port.pipeline()).await
     }
 
-    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()> {
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<Pipeline> {
         self.port.set_pipeline(pipeline).await
+    }
+
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool> {
+        self.port.end_canary(trial, ended).await
     }
 }
 

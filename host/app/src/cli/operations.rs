@@ -198,7 +198,7 @@ pub struct AuditArgs {
     /// Only what was done to or by this tenant
     #[arg(long)]
     pub tenant: Option<TenantId>,
-    /// `operator`, or a key's id
+    /// `operator`, `server`, or a key's id
     #[arg(long)]
     pub actor: Option<String>,
     /// `key.revoke`, or `key` for every action on keys

@@ -55,17 +55,27 @@ pub enum PluginCommand {
         /// With FILE: a stage to activate
         #[arg(long = "stage", value_name = "STAGE", value_delimiter = ',', value_parser = stage, requires = "file")]
         stages: Vec<Stage>,
+        /// Let the version serve this share of the requests, 1 to 100, instead of all. The server ends it by itself if it fails more often
+        /// than what serves the others
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+        canary: Option<u32>,
     },
     /// Watch a plugin's folder: build and deploy after each change, and print what the plugin logs
     Dev(ProjectFolder),
     /// List the versions of all plugins
     List,
-    /// List the versions of one plugin, and the stages that each serves
+    /// List the versions of one plugin, and the stages that each serves, of all requests or as a canary
     Versions {
         /// The plugin's name
         name: PluginName,
     },
-    /// Let another version serve every stage that the plugin serves: the one that was uploaded before, or --to
+    /// Let a plugin's canary serve all requests
+    Promote {
+        /// The plugin's name
+        name: PluginName,
+    },
+    /// Let another version serve every stage that the plugin serves: the one that was uploaded before, or --to. While the plugin has a
+    /// canary: end that, and leave the stages as they are
     Rollback {
         /// The plugin's name
         name: PluginName,

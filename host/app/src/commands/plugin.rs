@@ -1,6 +1,7 @@
 //! `riad plugin`: from an empty folder to a stage that serves, and back.
 
 mod bundle;
+mod canary;
 mod component;
 mod dev;
 mod inspect;
@@ -46,13 +47,19 @@ pub async fn run(command: PluginCommand, at: &TenantAccess) -> Result<ExitCode> 
             };
         }
         PluginCommand::Bench { project, runs } => test::bench(&Project::open(&project.folder)?, runs, out).await?,
-        PluginCommand::Deploy { target, file, stages } => match file {
-            Some(file) => deploy_file(&at.client()?, &target, &file, &stages, out).await?,
-            None => deploy_project(&at.client()?, &Project::open(&target)?, out).await?,
+        PluginCommand::Deploy {
+            target,
+            file,
+            stages,
+            canary,
+        } => match file {
+            Some(file) => deploy_file(&at.client()?, &target, &file, &stages, canary, out).await?,
+            None => deploy_project(&at.client()?, &Project::open(&target)?, canary, out).await?,
         },
         PluginCommand::Dev(project) => dev::run(&project.folder, &at.client()?, out).await?,
         PluginCommand::List => versions::list(&at.client()?, out).await?,
         PluginCommand::Versions { name } => versions::list_of(&name, &at.client()?, out).await?,
+        PluginCommand::Promote { name } => canary::promote(&name, &at.client()?, out).await?,
         PluginCommand::Rollback { name, to } => versions::rollback(&name, to, &at.client()?, out).await?,
         PluginCommand::Logs { follow } => logs::run(follow, &at.client()?, out).await?,
         PluginCommand::Delete { version } => delete(&version, &at.client()?, out).await?,
@@ -79,22 +86,29 @@ async fn build(project: &Project, out: &Output) -> Result<()> {
 }
 
 /// A component that is there, under a name.
-async fn deploy_file(client: &Client, name: &Path, file: &Path, stages: &[Stage], out: &Output) -> Result<()> {
+async fn deploy_file(
+    client: &Client,
+    name: &Path,
+    file: &Path,
+    stages: &[Stage],
+    canary: Option<u32>,
+    out: &Output,
+) -> Result<()> {
     let name: PluginName = name.to_string_lossy().parse()?;
     let spinner = progress::spinner("compiling");
-    let result = deploy(client, &name, read_file(file).await?, stages).await;
+    let result = deploy(client, &name, read_file(file).await?, stages, canary).await;
     spinner.finish_and_clear();
-    out.show(&result?, |made| uploaded(&name, made, stages));
+    out.show(&result?, |made| uploaded(&name, made, stages, canary));
     Ok(())
 }
 
-async fn deploy_project(client: &Client, project: &Project, out: &Output) -> Result<()> {
+async fn deploy_project(client: &Client, project: &Project, canary: Option<u32>, out: &Output) -> Result<()> {
     let built = toolchain::build(project).await?;
     let (name, stages) = (&project.manifest.name, stages(project));
     let spinner = progress::spinner("compiling");
-    let result = deploy(client, name, built.bytes.into(), &stages).await;
+    let result = deploy(client, name, built.bytes.into(), &stages, canary).await;
     spinner.finish_and_clear();
-    out.show(&result?, |made| uploaded(name, made, &stages));
+    out.show(&result?, |made| uploaded(name, made, &stages, canary));
     Ok(())
 }
 
@@ -102,11 +116,15 @@ fn stages(project: &Project) -> Vec<Stage> {
     project.manifest.stages.iter().copied().collect()
 }
 
-fn uploaded(name: &PluginName, made: &Plugin, stages: &[Stage]) -> String {
+fn uploaded(name: &PluginName, made: &Plugin, stages: &[Stage], canary: Option<u32>) -> String {
     let active: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
-    let now = match active.as_slice() {
-        [] => format!("activate it with `riad pipeline set STAGE={name}`"),
-        active => format!("it now serves {}", active.join(" and ")),
+    let now = match (active.as_slice(), canary) {
+        ([], _) => format!("activate it with `riad pipeline set STAGE={name}`"),
+        (active, None) => format!("it now serves {}", active.join(" and ")),
+        (active, Some(percent)) => format!(
+            "it now serves {} for {percent} % of the requests, until `riad plugin promote {name}` or `rollback {name}`",
+            active.join(" and ")
+        ),
     };
     format!(
         "Uploaded {}@{} with the stages {}; {now}.",
@@ -127,13 +145,19 @@ async fn delete(version: &StageChoice, client: &Client, out: &Output) -> Result<
     Ok(())
 }
 
-/// Uploads a component and activates it for the stages, all in one change; the demo uses it too.
+/// Uploads a component and activates it for the stages, all in one change, or as a canary for this percentage of the requests; the demo
+/// uses it too.
 pub async fn deploy(
     client: &Client,
     name: &PluginName,
     component: Bytes,
     stages: &[Stage],
+    canary: Option<u32>,
 ) -> Result<Response<Plugin>> {
+    if canary.is_some() {
+        canary::check_stages(stages)?;
+        canary::check_free(client, name).await?;
+    }
     let made: Response<Plugin> = client.put_bytes(&format!("/v1/plugins/{name}"), component).await?;
     let has = |stage: Stage| made.body.stages.iter().any(|name| name == stage.as_str());
     if let Some(missing) = stages.iter().find(|stage| !has(**stage)) {
@@ -144,8 +168,11 @@ pub async fn deploy(
     }
     if !stages.is_empty() {
         let choice: StageChoice = format!("{name}@{}", made.body.version).parse()?;
-        let changes = stages.iter().map(|stage| (*stage, choice.clone())).collect();
-        pipeline::change(client, changes).await?;
+        let changes = stages.iter().map(|stage| (*stage, choice.clone()));
+        match canary {
+            None => pipeline::change(client, changes.collect()).await?,
+            Some(percent) => canary::begin(client, percent, changes.collect()).await?,
+        };
     }
     Ok(made)
 }

@@ -69,7 +69,7 @@ pub async fn create(url: &str, operator_key: Secret<String>) -> Result<Tenants> 
     acme.model = format!("{}:{ALIAS}", acme.model);
 
     let name: PluginName = PLUGIN.parse()?;
-    let deployed = plugin::deploy(&acme.client, &name, Bytes::from_static(PRICE_DESK), &STAGES).await?;
+    let deployed = plugin::deploy(&acme.client, &name, Bytes::from_static(PRICE_DESK), &STAGES, None).await?;
     let prices: Map<String, Value> = questions::PRICES
         .iter()
         .map(|(item, price)| ((*item).to_owned(), Value::from(*price)))

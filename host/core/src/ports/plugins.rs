@@ -1,6 +1,9 @@
 //! The plugin versions of one room and its pipeline.
 
-use crate::{Digest, PluginName, PluginVersion, Result, plugin::Pipeline};
+use crate::{
+    Digest, PluginName, PluginVersion, Result,
+    pipeline::{EndedCanary, Pipeline},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -16,12 +19,17 @@ pub trait PluginStore: Send + Sync {
     /// The component of a version. `NotFound` if this room has none.
     async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)>;
 
-    /// Removes a version. `NotFound` if this room has none, `Conflict` if the active pipeline names it.
+    /// Removes a version. `NotFound` if this room has none, `Conflict` if the active pipeline or its canary names it.
     async fn delete(&self, name: &PluginName, version: &Digest) -> Result<()>;
 
     /// The active pipeline; all standard if none was ever set.
     async fn pipeline(&self) -> Result<Pipeline>;
 
-    /// Activates a pipeline for all later requests. `NotFound` if it names a version that this room does not have.
-    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<()>;
+    /// Activates a pipeline for all later requests, and returns it with the `last_canary` of the one before: only [`Self::end_canary`]
+    /// writes that. `NotFound` if it names a version that this room does not have.
+    async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<Pipeline>;
+
+    /// Ends the canary of this trial ([`Pipeline::trial`]). `false` if the pipeline has been changed and has it no more; then nothing is
+    /// written.
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool>;
 }

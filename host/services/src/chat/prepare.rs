@@ -7,7 +7,7 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    adapters, capabilities::capabilities, generations::Generations, metering::RequestMeter, models, pipeline,
+    adapters, canary, capabilities::capabilities, generations::Generations, metering::RequestMeter, models, pipeline,
     shared::Shared,
 };
 use riad_core::{
@@ -71,7 +71,8 @@ async fn start(
         adapters::tell_once(shared, pass, &room).await?;
     }
     meter.set_adapter(request.model().adapter().cloned());
-    let (plan, plugins) = pipeline::plan(shared, pass, &room).await?;
+    let stages = stages_called(&request);
+    let pipeline::Serving { plan, names, canary } = pipeline::plan(shared, pass, &room, &meter, stages).await?;
     let may_show_unfiltered = may_show_unfiltered(shared, &plan);
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
@@ -82,7 +83,7 @@ async fn start(
     if !request.prompts().is_empty() && !is_standard(shared, &plan, Stage::Prompting) {
         return Err(prompts_may_not_be_passed_by());
     }
-    meter.set_plugins(plugins);
+    meter.set_plugins(names);
     let index_watermark = room.documents.watermark().await?;
     meter.update_served_by(|served| {
         served.adapter_generation = adapter.as_ref().map(|adapter| adapter.generation);
@@ -98,18 +99,14 @@ async fn start(
         tier: request.tier(),
         deadline,
     };
-    let run: Arc<dyn PipelineRun> = shared
+    let started = shared
         .sandbox
         .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
-        .await?
-        .into();
+        .await;
+    let run: Arc<dyn PipelineRun> = canary::record_start(canary.as_ref(), started)?.into();
     meter.attach_guests(&run);
 
-    // Where the answer has a form, it is no call; and a text that is continued has no place to tell of tools.
-    let offers_plugins = plan.stages.contains_key(&Stage::Tools)
-        && request.tools().may_be_called()
-        && request.format().is_none()
-        && request.prompts().is_empty();
+    let offers_plugins = plan.stages.contains_key(&Stage::Tools) && stages.contains(&Stage::Tools);
     let plugins = match offers_plugins {
         true => meter.record_result(run.offer_tools().await)?,
         false => Vec::new(),
@@ -158,6 +155,19 @@ async fn start(
     let first = first.ok_or_else(|| Error::internal("a request has no choices"))?;
     let first = choice::begin_first(&prepared, first).await?;
     Ok(Started { prepared, first })
+}
+
+/// The stages of which a request calls a plugin that serves them.
+fn stages_called(request: &ValidRequest) -> &'static [Stage] {
+    if !request.prompts().is_empty() {
+        // A text that is continued has no question, and no place to tell of tools.
+        return &[Stage::Postprocessing];
+    }
+    // Where the answer has a form, it is no call.
+    match request.tools().may_be_called() && request.format().is_none() {
+        true => &Stage::ALL,
+        false => &Stage::STANDARD,
+    }
 }
 
 /// The choices of each prompt, with their stream filters.

@@ -47,6 +47,8 @@ struct Inner {
     idle: Notify,
 }
 
+type OutcomeObserver = Box<dyn FnOnce(Outcome) + Send>;
+
 struct State {
     purpose: Purpose,
     /// `None` once the request is settled.
@@ -67,6 +69,8 @@ struct State {
     guests: Option<Arc<dyn PipelineRun>>,
     /// Why a handle could not hold more, the first time.
     refusal: Option<Refusal>,
+    /// Told how the request ended.
+    observer: Option<OutcomeObserver>,
 }
 
 /// Times of a request, as far as it got.
@@ -129,9 +133,20 @@ impl RequestMeter {
                 handles: 0,
                 guests: None,
                 refusal: None,
+                observer: None,
             }),
             idle: Notify::new(),
         })))
+    }
+
+    /// The request's id in the ledger and on its receipt.
+    pub fn request(&self) -> &str {
+        &self.0.request
+    }
+
+    /// Calls the observer once when the request has ended, on the thread on which it ends; it must not block.
+    pub fn observe_outcome(&self, observer: impl FnOnce(Outcome) + Send + 'static) {
+        self.0.state.lock().observer = Some(Box::new(observer));
     }
 
     pub(crate) fn handle(&self) -> UsageHandle {

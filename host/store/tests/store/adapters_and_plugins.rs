@@ -5,7 +5,8 @@ use bytes::Bytes;
 use riad_core::{
     AdapterAlias, Digest, ErrorKind, PluginVersion,
     adapter::{AdapterChange, AdapterFiles, AdapterInfo},
-    plugin::{Pipeline, Stage, StageChoice},
+    pipeline::Pipeline,
+    plugin::{Stage, StageChoice},
 };
 use serde_json::{Map, json};
 use std::{fs, path::Path};

@@ -21,6 +21,7 @@ mod keys;
 mod kv;
 mod ledger;
 mod migration;
+mod pipeline;
 mod plans;
 mod quota;
 mod responses;

@@ -6,7 +6,8 @@ use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, PluginVersion, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo},
     document::{Document, NewChunk, NewDocument, Page},
-    plugin::{Pipeline, Stage, StageChoice},
+    pipeline::Pipeline,
+    plugin::{Stage, StageChoice},
     ports::{Room, SqlValue, StoredResponse},
 };
 use serde_json::json;
@@ -166,6 +167,7 @@ async fn a_plugin_beyond_the_quota_is_refused_and_leaves_no_file() {
     };
     let pipeline = Pipeline {
         stages: [(Stage::Prompting, serving)].into(),
+        ..Pipeline::default()
     };
     room.plugins.set_pipeline(&pipeline).await.unwrap();
     room.plugins.delete(&name("p"), &digest(2)).await.unwrap();
@@ -184,6 +186,7 @@ async fn a_plugin_beyond_the_quota_is_refused_and_leaves_no_file() {
     };
     let pipeline = Pipeline {
         stages: [(Stage::Prompting, gone)].into(),
+        ..Pipeline::default()
     };
     let refused = room.plugins.set_pipeline(&pipeline).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound);

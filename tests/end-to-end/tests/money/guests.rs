@@ -16,12 +16,17 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Of each call.
 const FUEL: u64 = 100;
+/// A component that traps, whatever the script says.
+pub const TRAPS: &[u8] = b"a component that traps";
+/// A component that lacks a grant.
+pub const DENIED: &[u8] = b"a component that is denied a capability";
 
 pub struct ScriptedSandbox(pub Truth);
 
 struct Run {
     truth: Truth,
     capabilities: Capabilities,
+    traps: bool,
     state: Mutex<State>,
 }
 
@@ -45,10 +50,15 @@ impl Sandbox for ScriptedSandbox {
         })
     }
 
-    async fn start(&self, _: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
+    async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
+        let has = |component| plan.digests().values().any(|digest| *digest == Digest::of(component));
+        if has(DENIED) {
+            return Err(Error::new(ErrorKind::Forbidden, "the operator has not granted http"));
+        }
         Ok(Box::new(Run {
             truth: self.0.clone(),
             capabilities,
+            traps: has(TRAPS),
             state: Mutex::default(),
         }))
     }
@@ -75,6 +85,9 @@ impl PipelineRun for Run {
             (state.payer, state.guest) = (Some(script.payer), Some(script.guest));
         }
         self.call();
+        if self.traps {
+            return Err(trap());
+        }
         match script.guest {
             Guest::TrapsInRetrieve => return Err(trap()),
             Guest::Embeds(words) => {

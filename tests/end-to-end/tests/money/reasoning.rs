@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use riad_core::{
     PluginName,
-    plugin::{Pipeline, Stage, StageChoice},
+    pipeline::Pipeline,
+    plugin::{Stage, StageChoice},
     policy::Budget,
 };
 use riad_services::chat::{ChatEvent, ChatMessage, ChatRequest};
@@ -81,6 +82,7 @@ async fn a_plugin_that_filters_answers_hides_the_reasoning() {
         };
         let pipeline = Pipeline {
             stages: stages.iter().map(|stage| (*stage, own.clone())).collect(),
+            ..Pipeline::default()
         };
         services.pipeline().put(pass, &pipeline).await.unwrap();
         let billed = u64::from(TOKENS * CHOICES);

@@ -10,6 +10,7 @@
 
 mod adapters;
 mod billing;
+mod canary;
 mod capabilities;
 mod chat_under_load;
 mod hostile_guests;

@@ -223,6 +223,14 @@ fn plugins(target: &Target<'_>) -> Vec<Attempt> {
             "A's version under another name",
             pipeline(format!("standard@{}", target.a.version)),
         ),
+        absent(
+            "PUT /v1/pipeline",
+            "A's plugin as a canary",
+            Request::put(
+                "/v1/pipeline",
+                &json!({"stages": {}, "canary": {"percent": 100, "stages": {"prompting": target.choice()}}}),
+            ),
+        ),
         refused(
             "PUT /v1/pipeline",
             "A's plugin by a path",

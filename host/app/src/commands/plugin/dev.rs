@@ -62,7 +62,7 @@ async fn redeploy(folder: &Path, client: &Client) -> Result<()> {
     let project = Project::open(folder)?;
     let built = toolchain::build(&project).await?;
     let (name, bytes) = (&project.manifest.name, built.bytes.len());
-    let made = deploy(client, name, built.bytes.into(), &stages(&project)).await?;
+    let made = deploy(client, name, built.bytes.into(), &stages(&project), None).await?;
     line(&format!(
         "Deployed {name}@{}, {}, in {:.1} s.",
         clean(&short_digest(&made.body.version)),

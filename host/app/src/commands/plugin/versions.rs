@@ -1,8 +1,11 @@
-//! `riad plugin list`, `versions` and `rollback`.
+//! `riad plugin list`, `versions` and `rollback`. Not here: canaries (`canary`), which `rollback` ends.
 //!
 //! A version that was deployed again is an old one with the same digest, and keeps its place in the list.
 
-use super::stage_list;
+use super::{
+    canary::{self, serves},
+    stage_list,
+};
 use crate::{
     client::Client,
     commands::{date, pipeline},
@@ -14,7 +17,7 @@ use riad_api_types::{
 };
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, Result, Timestamp,
-    plugin::{self, Stage, StageChoice},
+    plugin::{Stage, StageChoice},
 };
 use serde_json::{Value, json};
 
@@ -42,7 +45,14 @@ pub async fn list(client: &Client, out: &Output) -> Result<()> {
 /// The versions of one plugin, newest first, and what each serves now.
 pub async fn list_of(name: &PluginName, client: &Client, out: &Output) -> Result<()> {
     let versions = versions(name, client).await?;
-    let pipeline = active(client).await?;
+    let pipeline = pipeline::active(client).await?;
+    let canary = pipeline.canary.as_ref();
+    let tried = |version: &str| -> Vec<&str> {
+        let stages = canary.into_iter().flat_map(|canary| &canary.stages);
+        let stages = stages.filter(|(_, choice)| serves(choice, name, Some(version)));
+        stages.map(|(stage, _)| stage.as_str()).collect()
+    };
+    let percent = canary.map_or(0, |canary| canary.percent);
     let serving = |version: &str| -> Vec<&str> {
         let stages = Stage::ALL
             .into_iter()
@@ -52,33 +62,48 @@ pub async fn list_of(name: &PluginName, client: &Client, out: &Output) -> Result
     let json: Vec<Value> = versions
         .iter()
         .map(|found| {
-            json!({
+            let mut json = json!({
                 "version": found.version, "bytes": found.bytes, "created": found.created, "stages": found.stages,
                 "serves": serving(&found.version),
-            })
+            });
+            let stages = tried(&found.version);
+            if let (Some(members), false) = (json.as_object_mut(), stages.is_empty()) {
+                members.insert("canary".into(), json!({"percent": percent, "stages": stages}));
+            }
+            json
         })
         .collect();
     out.show_json(&json!({"name": name.as_str(), "versions": json}), || {
         let rows: Vec<_> = versions
             .iter()
             .map(|found| {
+                let tried = tried(&found.version).join(", ");
                 vec![
                     short_digest(&found.version),
                     date(Timestamp::from_seconds(found.created)),
                     found.bytes.to_string(),
                     serving(&found.version).join(", "),
+                    match tried.is_empty() {
+                        true => tried,
+                        false => format!("{tried} of {percent} %"),
+                    },
                 ]
             })
             .collect();
-        table::render(&["version", "created", "bytes", "serves now"], &rows)
+        table::render(&["version", "created", "bytes", "serves now", "canary"], &rows)
     });
     Ok(())
 }
 
-/// Every stage that the plugin serves goes to one version, in one change of the pipeline.
+/// Every stage that the plugin serves goes to one version, in one change of the pipeline; or its canary ends, if it has one and no version
+/// is named.
 pub async fn rollback(name: &PluginName, to: Option<Digest>, client: &Client, out: &Output) -> Result<()> {
     let versions = versions(name, client).await?;
-    let pipeline = active(client).await?;
+    let mut pipeline = pipeline::active(client).await?;
+    let ended = canary::take(&mut pipeline, name);
+    if let (Some(ended), None) = (&ended, &to) {
+        return canary::end(pipeline, ended, client, out).await;
+    }
     let stages: Vec<Stage> = Stage::ALL
         .into_iter()
         .filter(|stage| serves(&pipeline.choice(*stage), name, None))
@@ -104,8 +129,10 @@ pub async fn rollback(name: &PluginName, to: Option<Digest>, client: &Client, ou
         )));
     }
     let choice: StageChoice = format!("{name}@{}", target.version).parse()?;
-    let changes = stages.iter().map(|stage| (*stage, choice.clone())).collect();
-    let changed = pipeline::change(client, changes).await?;
+    pipeline
+        .stages
+        .extend(stages.iter().map(|stage| (*stage, choice.clone())));
+    let changed = pipeline::put(client, pipeline).await?;
     out.show(&changed, |_: &Pipeline| {
         let stages: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
         format!(
@@ -131,21 +158,6 @@ async fn versions(name: &PluginName, client: &Client) -> Result<Vec<Plugin>> {
         true => Err(Error::not_found(format!(
             "there is no plugin {name}; `riad plugin list` shows those that there are"
         ))),
-    }
-}
-
-async fn active(client: &Client) -> Result<plugin::Pipeline> {
-    Ok(client.get::<Pipeline>("/v1/pipeline").await?.body.into())
-}
-
-/// Whether a stage is served by the plugin, in this version if one is given.
-fn serves(choice: &StageChoice, name: &PluginName, version: Option<&str>) -> bool {
-    match choice {
-        StageChoice::Plugin {
-            name: found,
-            version: of,
-        } => found == name && version.is_none_or(|version| of.to_string() == version),
-        StageChoice::Standard | StageChoice::None => false,
     }
 }
 

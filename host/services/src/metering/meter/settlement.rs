@@ -185,6 +185,11 @@ impl Inner {
         let Some((key, ended, entry)) = ended else {
             return Ok(None);
         };
+        // Without the account's lock, which an observer may take.
+        let observer = self.state.lock().observer.take();
+        if let Some(observe) = observer {
+            observe(outcome);
+        }
         // Only `settle` completes what cost something.
         let is_free = outcome == Outcome::Completed && matches!(entry, Ok(None));
         if !is_free {

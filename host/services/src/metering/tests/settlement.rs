@@ -108,3 +108,33 @@ async fn settle_waits_for_every_handle_and_happens_once() {
     drop(meter);
     assert_eq!(ports.entries().len(), 1);
 }
+
+#[tokio::test]
+async fn an_observer_is_told_once_how_a_request_ended() {
+    let ports = Arc::new(FakePorts::default());
+    let metering = ports.metering().await;
+    let pass = budgeted(total(100));
+    let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let observed = async || {
+        let meter = metering.admit(&pass, purpose()).await.unwrap();
+        let seen = seen.clone();
+        meter.observe_outcome(move |outcome| seen.lock().push(outcome));
+        meter
+    };
+    let completed = observed().await;
+    completed.hold(tokens(1)).await.unwrap();
+    completed.settle().await.unwrap();
+    assert_eq!(*seen.lock(), [Outcome::Completed], "before the caller has the receipt");
+    drop(completed);
+    let failed = observed().await;
+    failed.record_error(&riad_core::Error::new(ErrorKind::PluginFailed, "it trapped"));
+    let handle = failed.handle();
+    drop(failed);
+    assert_eq!(seen.lock().len(), 1, "somebody still uses something for the request");
+    drop(handle);
+    drop(observed().await);
+    assert_eq!(
+        *seen.lock(),
+        [Outcome::Completed, Outcome::PluginFailed, Outcome::Cancelled]
+    );
+}

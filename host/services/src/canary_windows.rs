@@ -1,0 +1,213 @@
+//! How the latest requests of each room that has a canary ended, in memory: after a restart they are counted from the beginning. Not here:
+//! which requests count, and ending the canary (`canary`).
+
+use parking_lot::Mutex;
+use riad_core::{Account, Digest};
+use std::collections::HashMap;
+
+/// Requests of the canary before which nothing is decided.
+const ENOUGH: u32 = 8;
+/// By how many hundredths of its requests a canary may fail more often than the stages that it is compared with. Where those fail too,
+/// because a stage that both have does, the canary is not ended for it.
+const MARGIN_PERCENT: i64 = 20;
+
+/// The latest 64 requests on one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// A bit for each request, the latest one in the lowest.
+    failed: u64,
+    requests: u32,
+}
+
+impl Window {
+    fn add(&mut self, failed: bool) {
+        self.failed = self.failed << 1 | u64::from(failed);
+        self.requests = (self.requests + 1).min(u64::BITS);
+    }
+
+    pub fn requests(self) -> u32 {
+        self.requests
+    }
+
+    pub fn failures(self) -> u32 {
+        self.failed.count_ones()
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    pub canary: Window,
+    pub stable: Window,
+}
+
+impl Comparison {
+    fn is_worse(self) -> bool {
+        let ((failures, requests), (stable_failures, stable_requests)) = (of(self.canary), of(self.stable));
+        // Of no requests, none failed.
+        let stable_requests = stable_requests.max(1);
+        // Both shares multiplied by both numbers of requests.
+        let more = failures * stable_requests - stable_failures * requests;
+        requests >= i64::from(ENOUGH) && more * 100 > MARGIN_PERCENT * requests * stable_requests
+    }
+}
+
+fn of(window: Window) -> (i64, i64) {
+    (i64::from(window.failures()), i64::from(window.requests()))
+}
+
+struct Trial {
+    id: Digest,
+    comparison: Comparison,
+    /// Whether somebody is ending the canary.
+    ending: bool,
+}
+
+/// One trial per account, while the room has a canary.
+#[derive(Default)]
+pub(crate) struct CanaryWindows(Mutex<HashMap<Account, Trial>>);
+
+impl CanaryWindows {
+    /// Counts for this trial from now on, and forgets another of the account's.
+    pub fn begin(&self, account: Account, id: Digest) {
+        let mut trials = self.0.lock();
+        if trials.get(&account).is_none_or(|trial| trial.id != id) {
+            let trial = Trial {
+                id,
+                comparison: Comparison::default(),
+                ending: false,
+            };
+            trials.insert(account, trial);
+        }
+    }
+
+    /// Counts a request that has ended. The caller must end the canary if it gets a comparison, and gets one once: until [`Self::retry`].
+    pub fn record(&self, account: Account, id: Digest, by_canary: bool, failed: bool) -> Option<Comparison> {
+        let mut trials = self.0.lock();
+        let trial = trials.get_mut(&account).filter(|trial| trial.id == id)?;
+        match by_canary {
+            true => trial.comparison.canary.add(failed),
+            false => trial.comparison.stable.add(failed),
+        }
+        let ends = by_canary && !trial.ending && trial.comparison.is_worse();
+        trial.ending |= ends;
+        ends.then_some(trial.comparison)
+    }
+
+    /// The canary could not be ended: the next of its requests is another occasion.
+    pub fn retry(&self, account: Account, id: Digest) {
+        if let Some(trial) = self.0.lock().get_mut(&account).filter(|trial| trial.id == id) {
+            trial.ending = false;
+        }
+    }
+
+    pub fn forget_trial(&self, account: Account, id: Digest) {
+        let mut trials = self.0.lock();
+        if trials.get(&account).is_some_and(|trial| trial.id == id) {
+            trials.remove(&account);
+        }
+    }
+
+    pub fn forget(&self, account: Account) {
+        self.0.lock().remove(&account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> Account {
+        Account::new(1)
+    }
+
+    fn id(byte: u8) -> Digest {
+        Digest::of(&[byte])
+    }
+
+    fn window(failures: u32, requests: u32) -> Window {
+        let mut window = Window::default();
+        (0..requests).for_each(|number| window.add(number < failures));
+        window
+    }
+
+    #[test]
+    fn a_window_has_the_latest_64_requests() {
+        let mut latest = window(3, 5);
+        assert_eq!((latest.failures(), latest.requests()), (3, 5));
+        (0..62).for_each(|_| latest.add(false));
+        assert_eq!((latest.failures(), latest.requests()), (0, 64));
+        (0..200).for_each(|_| latest.add(true));
+        assert_eq!((latest.failures(), latest.requests()), (64, 64));
+    }
+
+    #[test]
+    fn a_canary_is_worse_by_more_than_20_percentage_points() {
+        for (canary, stable, worse) in [
+            ((7, 7), (0, 50), false),
+            ((8, 8), (0, 50), true),
+            ((8, 8), (0, 0), true),
+            ((2, 10), (0, 50), false),
+            ((3, 10), (0, 50), true),
+            ((3, 10), (5, 50), false),
+            // A stage that both have fails.
+            ((5, 10), (25, 50), false),
+            ((6, 10), (25, 50), false),
+            ((8, 10), (25, 50), true),
+            ((0, 64), (64, 64), false),
+        ] {
+            let comparison = Comparison {
+                canary: window(canary.0, canary.1),
+                stable: window(stable.0, stable.1),
+            };
+            assert_eq!(comparison.is_worse(), worse, "{canary:?} {stable:?}");
+        }
+    }
+
+    #[test]
+    fn one_caller_ends_a_canary_and_may_try_again() {
+        let windows = CanaryWindows::default();
+        windows.begin(account(), id(1));
+        for _ in 0..7 {
+            assert_eq!(windows.record(account(), id(1), true, true), None);
+        }
+        assert_eq!(
+            windows.record(account(), id(1), false, true),
+            None,
+            "a request that it did not serve"
+        );
+        let found = windows.record(account(), id(1), true, true);
+        assert!(found.is_none(), "the other side fails as often");
+        (0..3).for_each(|_| assert!(windows.record(account(), id(1), false, false).is_none()));
+        let ended = windows.record(account(), id(1), true, true).unwrap();
+        assert_eq!((ended.canary, ended.stable.requests()), (window(9, 9), 4));
+        assert!(windows.record(account(), id(1), true, true).is_none());
+        windows.retry(account(), id(1));
+        assert!(windows.record(account(), id(1), true, true).is_some());
+    }
+
+    #[test]
+    fn each_trial_of_each_account_counts_from_its_beginning() {
+        let windows = CanaryWindows::default();
+        let fail = |id| windows.record(account(), id, true, true);
+        assert!((0..20).all(|_| fail(id(1)).is_none()), "it has not begun");
+        windows.begin(account(), id(1));
+        assert!((0..7).all(|_| fail(id(1)).is_none()));
+        windows.begin(account(), id(1));
+        windows.begin(Account::new(2), id(1));
+        assert!(windows.record(Account::new(2), id(1), true, true).is_none());
+        assert!(fail(id(1)).is_some(), "it goes on");
+        windows.begin(account(), id(2));
+        assert!(
+            (0..20).all(|_| fail(id(1)).is_none()),
+            "requests of an earlier trial end"
+        );
+        assert!((0..7).all(|_| fail(id(2)).is_none()));
+        windows.forget_trial(account(), id(1));
+        assert!(fail(id(2)).is_some());
+        windows.forget_trial(account(), id(2));
+        windows.begin(account(), id(2));
+        assert!((0..7).all(|_| fail(id(2)).is_none()));
+        windows.forget(account());
+        assert!((0..20).all(|_| fail(id(2)).is_none()));
+    }
+}
