@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tokio::process::Command;
 
-const OPERATOR_KEY: &str = "riad_op_canary";
+const OPERATOR_KEY: &str = "riad_op_for_canaries";
 const FIRST: &[u8] = include_bytes!("../../../tests/guests/echo.wasm");
 const SECOND: &[u8] = include_bytes!("../../../tests/guests/trap-in-stream.wasm");
 
