@@ -42,7 +42,11 @@ impl PluginService {
         let room = self.0.rooms.open(pass).await?;
         let info = self.0.sandbox.compile(Some(pass.account()), component.clone()).await?;
         policy::check_granted(&pass.policy().plugins.granted(), &info.capabilities)?;
-        if let Some(schema) = info.manifest.as_ref().and_then(|manifest| manifest.configuration.clone()) {
+        if let Some(schema) = info
+            .manifest
+            .as_ref()
+            .and_then(|manifest| manifest.configuration.clone())
+        {
             let compiled = move || SettingsSchema::compile(&schema).map(|_| ());
             self.0.work(pass).run(compiled).await?;
         }

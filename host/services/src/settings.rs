@@ -52,7 +52,12 @@ impl SettingsService {
         let pipeline = room.plugins.pipeline().await?;
         // Those of the canary too.
         let tried = pipeline.canary.as_ref();
-        let choices = || pipeline.stages.values().chain(tried.into_iter().flat_map(|canary| canary.stages.values()));
+        let choices = || {
+            pipeline
+                .stages
+                .values()
+                .chain(tried.into_iter().flat_map(|canary| canary.stages.values()))
+        };
         let mut schemas = Vec::new();
         for version in room.plugins.list().await? {
             let serves = |choice: &StageChoice| matches!(choice, StageChoice::Plugin { name, version: serving } if *name == version.name && *serving == version.version);
@@ -69,7 +74,10 @@ impl SettingsService {
             let checked = move || {
                 let checked = SettingsSchema::compile(&schema).and_then(|schema| schema.check(&settings));
                 checked.map_err(|error| {
-                    let of = format!("the plugin {plugin}, which serves this room, has a schema of its settings: {}", error.message());
+                    let of = format!(
+                        "the plugin {plugin}, which serves this room, has a schema of its settings: {}",
+                        error.message()
+                    );
                     Error::invalid(of)
                 })
             };

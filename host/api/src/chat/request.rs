@@ -57,6 +57,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         parallel_tool_calls: body.parallel_tool_calls,
         format: body.response_format.map(read_format).transpose()?.flatten(),
         service_tier: read_tier(body.service_tier.as_deref())?,
+        kept_as: None,
     };
     Ok((request, output))
 }

@@ -168,7 +168,9 @@ mod tests {
     use serde_json::json;
 
     fn compile(schema: Value) -> Result<SettingsSchema> {
-        let Value::Object(schema) = schema else { panic!("{schema}") };
+        let Value::Object(schema) = schema else {
+            panic!("{schema}")
+        };
         SettingsSchema::compile(&schema)
     }
 
@@ -177,7 +179,9 @@ mod tests {
     }
 
     fn check(schema: &SettingsSchema, settings: Value) -> std::result::Result<(), String> {
-        let Value::Object(settings) = settings else { panic!("{settings}") };
+        let Value::Object(settings) = settings else {
+            panic!("{settings}")
+        };
         schema.check(&settings).map_err(|error| error.message().to_owned())
     }
 
@@ -193,7 +197,11 @@ mod tests {
             "$defs": {"order": {"type": "object", "properties": {"mail": {"format": "email"}}}},
         }))
         .unwrap();
-        check(&schema, json!({"limit": 2, "orders": [{"mail": "a@example.com"}], "of_another_plugin": 1})).unwrap();
+        check(
+            &schema,
+            json!({"limit": 2, "orders": [{"mail": "a@example.com"}], "of_another_plugin": 1}),
+        )
+        .unwrap();
         let fault = check(&schema, json!({"limit": 0})).unwrap_err();
         assert_eq!(fault, "/limit: the value is less than the minimum of 1");
         let fault = check(&schema, json!({"orders": [{}, {"mail": "secret"}]})).unwrap_err();
@@ -223,7 +231,13 @@ mod tests {
 
     #[test]
     fn references_stay_within_the_schema() {
-        for reference in ["https://example.com/schema.json", "file:///etc/passwd", "#", "#/properties/a", "#/$defs/none"] {
+        for reference in [
+            "https://example.com/schema.json",
+            "file:///etc/passwd",
+            "#",
+            "#/properties/a",
+            "#/$defs/none",
+        ] {
             let message = refused(json!({"properties": {"a": {"$ref": reference}}}));
             assert!(message.contains("`$ref` may name a schema in `$defs`"), "{message}");
         }
@@ -238,8 +252,9 @@ mod tests {
         let message = refused(json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}));
         assert!(message.contains("refers to what it stands in"), "{message}");
         let doubled = |next: &str| json!({"allOf": [{"$ref": next}, {"$ref": next}]});
-        let mut definitions: Map<String, Value> =
-            (0..30).map(|level| (format!("d{level}"), doubled(&format!("#/$defs/d{}", level + 1)))).collect();
+        let mut definitions: Map<String, Value> = (0..30)
+            .map(|level| (format!("d{level}"), doubled(&format!("#/$defs/d{}", level + 1))))
+            .collect();
         definitions.insert("d30".into(), json!({}));
         let message = refused(json!({"$ref": "#/$defs/d0", "$defs": definitions}));
         assert!(message.contains("4096 values") || message.contains("deep"), "{message}");

@@ -181,8 +181,14 @@ fn two_manifests_and_those_of_another_api_are_refused() {
 fn an_import_is_known_by_its_interface() {
     assert_eq!(Capability::of_interface("riad:kv/kv@0.1.0"), Some(Capability::Kv));
     assert_eq!(Capability::of_interface("riad:types/types@0.1.0"), None);
-    assert_eq!(Capability::of_interface("wasi:clocks/wall-clock@0.2.6"), Some(Capability::Clock));
-    assert_eq!(Capability::of_interface("wasi:random/insecure@0.2.0"), Some(Capability::Random));
+    assert_eq!(
+        Capability::of_interface("wasi:clocks/wall-clock@0.2.6"),
+        Some(Capability::Clock)
+    );
+    assert_eq!(
+        Capability::of_interface("wasi:random/insecure@0.2.0"),
+        Some(Capability::Random)
+    );
     assert_eq!(Capability::of_interface("wasi:io/streams@0.2.6"), None);
     for capability in Capability::ALL {
         assert_eq!(Capability::of_interface(&capability.interface()), Some(capability));

@@ -212,12 +212,18 @@ async fn settings_follow_the_schema_of_the_plugins_that_serve() {
         );
         write_section(files::PRICE_DESK, &Manifest::from_toml(&manifest).unwrap()).unwrap()
     };
-    let refused = acme.put_plugin("desk", built("properties.prices.type = \"list\"")).await;
+    let refused = acme
+        .put_plugin("desk", built("properties.prices.type = \"list\""))
+        .await;
     let refused = refused.refused(400, "invalid_request");
     assert!(refused.body.contains("/properties/prices/type"), "{}", refused.body);
 
-    acme.deploy("desk", built("properties.prices.additionalProperties.type = \"string\""), &STAGES)
-        .await;
+    acme.deploy(
+        "desk",
+        built("properties.prices.additionalProperties.type = \"string\""),
+        &STAGES,
+    )
+    .await;
     set_price(&acme, "189 euros").await;
     let before = acme.get("/v1/settings").await.ok();
     let wrong = json!({"prices": {"Kestrel drill": 189}});

@@ -33,7 +33,11 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
         )));
     };
     let response: ResponseObject = client.get(&format!("/v1/responses/{id}")).await?.body;
-    let passages = response.riad.as_ref().map(|riad| riad.passages.clone()).unwrap_or_default();
+    let passages = response
+        .riad
+        .as_ref()
+        .map(|riad| riad.passages.clone())
+        .unwrap_or_default();
     let request = Request {
         messages: messages(client, &response).await?,
         max_tokens: response.max_output_tokens.unwrap_or_else(super::case::max_tokens),
@@ -50,7 +54,11 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
             true => None,
             false => Some(passages.into_iter().map(passage).collect::<Result<_>>()?),
         },
-        output: response.output.iter().filter_map(|item| message(item).map(|said| said.content)).collect(),
+        output: response
+            .output
+            .iter()
+            .filter_map(|item| message(item).map(|said| said.content))
+            .collect(),
         finish: match response.status.as_ref() {
             "incomplete" => FinishReason::Length,
             _ => FinishReason::Stop,

@@ -118,9 +118,16 @@ impl Runner {
     /// # Errors
     /// When the case itself cannot be run. What a stage answers, errors too, is the outcome.
     pub async fn run(&self, case: &Case) -> Result<Outcome> {
-        let follows = self.schema.as_ref().map_or(Ok(()), |schema| schema.check(&case.settings));
+        let follows = self
+            .schema
+            .as_ref()
+            .map_or(Ok(()), |schema| schema.check(&case.settings));
         follows.map_err(|error| {
-            let text = format!("the settings of the case {:?} do not follow riad.toml: {}", case.name, error.message());
+            let text = format!(
+                "the settings of the case {:?} do not follow riad.toml: {}",
+                case.name,
+                error.message()
+            );
             Error::invalid(text)
         })?;
         let room = Room::of(case, &self.limits).await?;

@@ -105,7 +105,11 @@ async fn a_real_request_becomes_a_case() {
     let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
     let client = |key: &str| Client::new(&server.url(), Secret::new(key.to_owned())).unwrap();
     let new = json!({"id": "acme", "name": "Acme"});
-    let made: Value = client(OPERATOR_KEY).post("/operator/v1/tenants", &new).await.unwrap().body;
+    let made: Value = client(OPERATOR_KEY)
+        .post("/operator/v1/tenants", &new)
+        .await
+        .unwrap()
+        .body;
     let acme = client(made["key"].as_str().unwrap());
     let document = json!({"title": "Refunds", "text": "The refund window is 41 days."});
     let _: Value = acme.put("/v1/documents/refunds", &document).await.unwrap().body;
@@ -122,9 +126,19 @@ async fn a_real_request_becomes_a_case() {
     assert_eq!(second["riad"]["receipt"]["response"], second["id"]);
     let number = second["riad"]["receipt"]["number"].as_u64().unwrap();
 
-    let case = replay::case(&acme, number, &[Stage::Postprocessing].into()).await.unwrap();
-    let messages: Vec<_> = case.request.messages.iter().map(|message| message.content.clone()).collect();
-    assert_eq!(messages, ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]);
+    let case = replay::case(&acme, number, &[Stage::Postprocessing].into())
+        .await
+        .unwrap();
+    let messages: Vec<_> = case
+        .request
+        .messages
+        .iter()
+        .map(|message| message.content.clone())
+        .collect();
+    assert_eq!(
+        messages,
+        ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]
+    );
     assert_eq!((case.request.max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
     assert_eq!(case.documents.len(), 1);
     assert_eq!(case.documents[0].text, "The refund window is 41 days.");
