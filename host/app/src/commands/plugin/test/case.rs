@@ -19,7 +19,7 @@ use std::{
 pub type Json = Map<String, Value>;
 
 /// A request with the room that it meets, and what should come out.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     pub name: String,
@@ -57,7 +57,7 @@ pub struct Case {
     pub expect: Option<Value>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub messages: Vec<Message>,

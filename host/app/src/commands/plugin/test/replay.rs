@@ -63,7 +63,12 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
             "incomplete" => FinishReason::Length,
             _ => FinishReason::Stop,
         },
-        ..Case::default()
+        sql: Vec::new(),
+        kv: Map::new(),
+        generation: Vec::new(),
+        http: Vec::new(),
+        calls: Vec::new(),
+        expect: None,
     })
 }
 
