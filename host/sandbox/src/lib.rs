@@ -38,4 +38,5 @@ mod versions;
 mod wasi;
 
 pub use compiler::{Compiler, Unconfined, compile_child};
+pub use loader::ComponentLoads;
 pub use sandbox::WasmSandbox;

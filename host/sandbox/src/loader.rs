@@ -15,12 +15,43 @@ use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 use riad_core::{Account, Digest, Error, Limits, Result, ports::ComponentSource};
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::task::spawn_blocking;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
+
+/// How often a component was found in each place, for a request or for an upload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ComponentLoads {
+    /// Loaded already.
+    pub memory: u64,
+    /// Compiled already.
+    pub disk: u64,
+    pub compiled: u64,
+}
+
+impl ComponentLoads {
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.memory + self.disk + self.compiled
+    }
+}
+
+#[derive(Default)]
+struct LoadCounters {
+    memory: AtomicU64,
+    disk: AtomicU64,
+    compiled: AtomicU64,
+}
 
 pub(crate) struct ComponentLoader {
     engine: Engine,
@@ -34,6 +65,7 @@ pub(crate) struct ComponentLoader {
     compiling: CompileLimiter,
     /// By account too: nobody's request waits in another account's place.
     loading: SingleFlight<(Option<Account>, Digest), Result<Arc<CheckedComponent>>>,
+    loads: LoadCounters,
 }
 
 impl ComponentLoader {
@@ -49,8 +81,18 @@ impl ComponentLoader {
             compiler,
             compiling: CompileLimiter::new(limits),
             loading: SingleFlight::new(),
+            loads: LoadCounters::default(),
             engine,
         }))
+    }
+
+    pub(crate) fn loads(&self) -> ComponentLoads {
+        let LoadCounters { memory, disk, compiled } = &self.loads;
+        ComponentLoads {
+            memory: memory.load(Ordering::Relaxed),
+            disk: disk.load(Ordering::Relaxed),
+            compiled: compiled.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -67,6 +109,7 @@ impl ComponentLoader {
     ) -> Result<Arc<CheckedComponent>> {
         if let Some(found) = self.loaded(&digest) {
             self.cache.record_use(&digest, account);
+            self.loads.memory.fetch_add(1, Ordering::Relaxed);
             return Ok(found);
         }
         let this = Arc::clone(self);
@@ -88,6 +131,7 @@ impl ComponentLoader {
         let this = Arc::clone(self);
         let found = spawn_blocking(move || this.load_from_disk(account, digest)).await;
         if let Some(found) = found.map_err(Error::internal)? {
+            self.loads.disk.fetch_add(1, Ordering::Relaxed);
             return Ok(found);
         }
         // Not a part of the time that compiling this component may take; and nothing of it is in memory while it waits.
@@ -112,6 +156,7 @@ impl ComponentLoader {
             let component = cache::deserialize(&this.engine, &code)
                 .map_err(|error| check::invalid(format!("the component cannot be run: {}", check::describe(&error))))?;
             let checked = this.check_and_remember(account, digest, &component)?;
+            this.loads.compiled.fetch_add(1, Ordering::Relaxed);
             this.cache.store(&digest, &code, account);
             Ok(checked)
         })

@@ -7,7 +7,7 @@ use crate::{
     errors, guest_threads,
     instance_limiter::InstanceLimiter,
     instantiate::instantiate,
-    loader::ComponentLoader,
+    loader::{ComponentLoader, ComponentLoads},
     run::{Guests, Run},
     ticker::EpochTicker,
 };
@@ -51,6 +51,12 @@ impl WasmSandbox {
     #[must_use]
     pub fn free_instances(&self) -> usize {
         self.instances.free() as usize
+    }
+
+    /// Where components were found so far.
+    #[must_use]
+    pub fn loads(&self) -> ComponentLoads {
+        self.loader.loads()
     }
 
     async fn load(&self, account: Account, stage: Stage, planned: &PlannedComponent) -> Result<Arc<CheckedComponent>> {

@@ -30,8 +30,8 @@ pub fn build(request: &Request, passages: Vec<Passage>, count: impl Fn(&str) -> 
     let system: Vec<&Message> = earlier.iter().filter(|message| message.role == Role::System).collect();
     let system_cost: u32 = system.iter().map(|message| cost(message)).sum();
 
-    let mut kept = windows(question, passages, profile.sentences as usize);
-    kept.truncate(profile.passages as usize);
+    let (sentences, most) = (profile.sentences as usize, profile.passages as usize);
+    let mut kept = windows(question, passages, sentences, most);
     let mut last = Message::user(with_passages(question, &kept));
     let mut spent = system_cost.saturating_add(cost(&last));
     while spent > budget && kept.pop().is_some() {

@@ -1,6 +1,8 @@
 //! A passage's text as clean sentences: Markdown's marks gone, one line each, whole. Headings are kept apart: they say
 //! what the sentences beneath are about, and are not quoted. Not here: which sentences a prompt keeps (`window`).
 
+use std::borrow::Cow;
+
 /// A sentence and the heading above it (empty without one).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
@@ -175,8 +177,18 @@ fn abbreviated(current: &str) -> bool {
 
 /// One line without Markdown's inline marks: emphasis, code, links, and runs of white space.
 fn inline(text: &str) -> String {
-    let text = links(&text.replace("**", "").replace("__", "").replace('`', ""));
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = match text.contains(['*', '_', '`', '[']) {
+        true => Cow::Owned(links(&text.replace("**", "").replace("__", "").replace('`', ""))),
+        false => Cow::Borrowed(text),
+    };
+    let mut line = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
 }
 
 /// `[text](address)` becomes `text`.

@@ -3,16 +3,16 @@
 
 use crate::{
     sentences::{Sentence, sentences},
-    words::{normalize, stem, topic, words},
+    words::{normalize, stem, topic},
 };
 use riad_sdk::Passage;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Windows of the passages, in their order: at most `size` sentences each, none that an earlier window has already. A
+/// The first `most` windows of the passages, in their order: at most `size` sentences each, none that an earlier window has already. A
 /// passage of which nothing is left is gone. The text of each is the window, on one line.
-pub(crate) fn windows(question: &str, passages: Vec<Passage>, size: usize) -> Vec<Passage> {
+pub(crate) fn windows(question: &str, passages: Vec<Passage>, size: usize, most: usize) -> Vec<Passage> {
     let topic = topic(question);
-    let split: Vec<(Passage, Vec<Scored>)> = passages
+    let split: Vec<(Passage, Vec<Scored<'_>>)> = passages
         .into_iter()
         .map(|passage| {
             let scored = sentences(&passage.text)
@@ -26,6 +26,9 @@ pub(crate) fn windows(question: &str, passages: Vec<Passage>, size: usize) -> Ve
     let mut seen = BTreeSet::new();
     let mut windows = Vec::new();
     for (passage, scored) in &split {
+        if windows.len() == most {
+            break;
+        }
         let kept: Vec<&str> = around_best(scored, &weights, size.max(1))
             .iter()
             .filter(|sentence| seen.insert(normalize(&sentence.text)))
@@ -41,24 +44,26 @@ pub(crate) fn windows(question: &str, passages: Vec<Passage>, size: usize) -> Ve
     windows
 }
 
-struct Scored {
+struct Scored<'a> {
     text: String,
     /// The topic's words that the sentence has, and those that only its heading has.
-    own: BTreeSet<String>,
-    heading: BTreeSet<String>,
+    own: BTreeSet<&'a str>,
+    heading: BTreeSet<&'a str>,
 }
 
-impl Scored {
-    fn new(sentence: Sentence, topic: &[String]) -> Self {
-        let on_topic = |text: &str| -> BTreeSet<String> {
-            words(text)
-                .iter()
-                .map(|word| stem(word))
-                .filter(|word| topic.contains(word))
+impl<'a> Scored<'a> {
+    fn new(sentence: Sentence, topic: &'a [String]) -> Self {
+        let on_topic = |text: &str| -> BTreeSet<&'a str> {
+            normalize(text)
+                .split(' ')
+                .filter_map(|word| {
+                    let stem = stem(word);
+                    topic.iter().map(String::as_str).find(|known| *known == stem)
+                })
                 .collect()
         };
         let own = on_topic(&sentence.text);
-        let heading = on_topic(&sentence.heading).difference(&own).cloned().collect();
+        let heading = on_topic(&sentence.heading).difference(&own).copied().collect();
         Self {
             own,
             heading,
@@ -67,19 +72,22 @@ impl Scored {
     }
 
     fn score(&self, weights: &BTreeMap<&str, f64>) -> f64 {
-        let sum = |words: &BTreeSet<String>| words.iter().filter_map(|word| weights.get(word.as_str())).sum::<f64>();
+        let sum = |words: &BTreeSet<&str>| words.iter().filter_map(|word| weights.get(word)).sum::<f64>();
         sum(&self.own) + 0.5 * sum(&self.heading)
     }
 }
 
 /// A word that few sentences have says more than one that all have.
-fn weights<'a>(topic: &'a [String], sentences: impl Iterator<Item = &'a Scored>) -> BTreeMap<&'a str, f64> {
+fn weights<'a, 'b>(topic: &'a [String], sentences: impl Iterator<Item = &'b Scored<'a>>) -> BTreeMap<&'a str, f64>
+where
+    'a: 'b,
+{
     let mut counts: BTreeMap<&str, f64> = topic.iter().map(|word| (word.as_str(), 0.0)).collect();
     let mut total = 0.0;
     for sentence in sentences {
         total += 1.0;
         for word in &sentence.own {
-            if let Some(count) = counts.get_mut(word.as_str()) {
+            if let Some(count) = counts.get_mut(word) {
                 *count += 1.0;
             }
         }
@@ -91,7 +99,7 @@ fn weights<'a>(topic: &'a [String], sentences: impl Iterator<Item = &'a Scored>)
 }
 
 /// The best sentence, the first of equals, and its neighbors: the next one first, since an explanation follows what it explains.
-fn around_best<'a>(sentences: &'a [Scored], weights: &BTreeMap<&str, f64>, size: usize) -> &'a [Scored] {
+fn around_best<'a, 'b>(sentences: &'b [Scored<'a>], weights: &BTreeMap<&str, f64>, size: usize) -> &'b [Scored<'a>] {
     let mut best = 0;
     let mut best_score = f64::MIN;
     for (index, sentence) in sentences.iter().enumerate() {
@@ -130,7 +138,7 @@ mod tests {
 
     fn texts(question: &str, passages: &[&str], size: usize) -> Vec<String> {
         let passages = passages.iter().map(|text| passage("d", text)).collect();
-        windows(question, passages, size)
+        windows(question, passages, size, usize::MAX)
             .into_iter()
             .map(|passage| passage.text)
             .collect()
@@ -192,5 +200,24 @@ mod tests {
     #[test]
     fn no_text_gives_no_window() {
         assert!(texts("anything", &["", "---"], 3).is_empty());
+    }
+
+    #[test]
+    fn the_first_windows_are_those_of_all() {
+        let passages = [
+            "One is here.",
+            "One is here.",
+            "Two is here.",
+            "Three is here.",
+            "Four is here.",
+        ];
+        let all = texts("What is here?", &passages, 1);
+        assert_eq!(all.len(), 4);
+        for most in 0..6 {
+            let passages = passages.map(|text| passage("d", text)).to_vec();
+            let first = windows("What is here?", passages, 1, most);
+            let first: Vec<_> = first.iter().map(|window| window.text.as_str()).collect();
+            assert_eq!(first, all[..most.min(4)]);
+        }
     }
 }

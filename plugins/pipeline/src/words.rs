@@ -1,5 +1,7 @@
 //! Words of a text, for matching a question and for comparing a quotation. Not here: sentences (`sentences`).
 
+use std::borrow::Cow;
+
 /// Words that say nothing about what a question is about.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "all", "an", "and", "any", "are", "as", "at", "be", "been", "before", "but", "by", "can",
@@ -22,6 +24,12 @@ pub fn normalize(text: &str) -> String {
     let mut characters = text.chars().peekable();
     let mut previous = ' ';
     while let Some(character) = characters.next() {
+        // Most of most texts: nothing to look up in Unicode's tables.
+        if character.is_ascii_alphanumeric() {
+            out.push(character.to_ascii_lowercase());
+            previous = character;
+            continue;
+        }
         let minus = matches!(character, '-' | '−')
             && !previous.is_alphanumeric()
             && characters.peek().is_some_and(char::is_ascii_digit);
@@ -73,10 +81,10 @@ pub(crate) fn topic(text: &str) -> Vec<String> {
         .enumerate()
         .filter(|(_, word)| !STOP_WORDS.contains(&word.as_str()))
         .filter(|(index, word)| !(asks_how(*index) && MEASURES.contains(&word.as_str())))
-        .map(|(_, word)| stem(word))
+        .map(|(_, word)| stem(word).into_owned())
         .collect();
     if topic.is_empty() {
-        topic = all.iter().map(|word| stem(word)).collect();
+        topic = all.iter().map(|word| stem(word).into_owned()).collect();
     }
     topic.sort();
     topic.dedup();
@@ -85,18 +93,18 @@ pub(crate) fn topic(text: &str) -> Vec<String> {
 
 /// A word without the ending that singular and plural, or present and past, differ in. Rough on purpose: it only decides
 /// which sentence of a passage matches best.
-pub(crate) fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> Cow<'_, str> {
     for ending in ["ies", "ing", "es", "ed", "s"] {
         if let Some(rest) = word.strip_suffix(ending)
-            && rest.chars().count() >= 3
+            && rest.chars().nth(2).is_some()
         {
             return match ending {
-                "ies" => format!("{rest}y"),
-                _ => rest.trim_end_matches('e').to_string(),
+                "ies" => Cow::Owned(format!("{rest}y")),
+                _ => Cow::Borrowed(rest.trim_end_matches('e')),
             };
         }
     }
-    word.trim_end_matches('e').to_string()
+    Cow::Borrowed(word.trim_end_matches('e'))
 }
 
 #[cfg(test)]

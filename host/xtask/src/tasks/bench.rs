@@ -1,6 +1,8 @@
 //! `cargo xtask bench NAME`: runs one benchmark. Numbers are ratios of things measured in the same run; absolute times on a
 //! shared machine say little. Not here: the benchmarks, each in `benches/` of the crate that it measures.
 
+mod plugins;
+
 use crate::{environment::Environment, process};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -26,6 +28,8 @@ enum Benchmark {
     Neighbors,
     /// What Riad adds to the engine's own time in a chat; with `-- --litellm PYTHON`, LiteLLM's proxy beside it
     Overhead,
+    /// What plugins cost, beside native code and Extism; with `-- --parts a,b`, some of it
+    Plugins,
 }
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
@@ -35,11 +39,19 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
         Benchmark::Metering => "metering",
         Benchmark::Neighbors => "neighbors",
         Benchmark::Overhead => "overhead",
+        Benchmark::Plugins => "plugins",
     };
+    let mut options = match arguments.name {
+        Benchmark::Plugins => plugins::prepare(environment)?,
+        Benchmark::Engine | Benchmark::Fairness | Benchmark::Metering | Benchmark::Neighbors | Benchmark::Overhead => {
+            Vec::new()
+        }
+    };
+    options.extend(arguments.arguments.iter().cloned());
     let mut words = vec!["bench", "--workspace", "--bench", target];
-    if !arguments.arguments.is_empty() {
+    if !options.is_empty() {
         words.push("--");
-        words.extend(arguments.arguments.iter().map(String::as_str));
+        words.extend(options.iter().map(String::as_str));
     }
     process::run(
         process::command(&environment.cargo, &words, &environment.root).env("CARGO_TARGET_DIR", &environment.target),

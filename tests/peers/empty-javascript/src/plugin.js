@@ -1,0 +1,5 @@
+// Retrieval that finds nothing, for the benchmark of plugins.
+
+import { defineRetrieval } from 'riad-sdk';
+
+export const retrieval = defineRetrieval(() => []);
