@@ -102,9 +102,10 @@ fn join_cells_of_blocks(lines: Vec<Line>) -> Vec<Line> {
             _ => blocks.push(vec![line]),
         }
     }
+    // Cells of one line each are one line already.
     let is_cell = |block: &[Line]| {
-        block.len() <= CELL_LINES
-            && block.iter().all(|line| line.cells.len() == 1)
+        (block.len() == 1 || block.iter().all(|line| line.cells.len() == 1))
+            && block.len() <= CELL_LINES
             && block.iter().map(Line::characters).sum::<usize>() <= CELL_CHARACTERS
     };
     let mut joined = Vec::new();
@@ -127,10 +128,13 @@ fn row_of(blocks: &[Vec<Line>]) -> Option<Line> {
     let mut row = blocks.first()?.first()?.clone();
     row.cells = blocks
         .iter()
-        .map(|block| Cell {
-            text: block.iter().map(Line::text).collect::<Vec<_>>().join(" "),
-            x0: block.iter().map(Line::x0).fold(f32::MAX, f32::min),
-            x1: block.iter().map(Line::x1).fold(f32::MIN, f32::max),
+        .flat_map(|block| match block.as_slice() {
+            [line] => line.cells.clone(),
+            lines => vec![Cell {
+                text: lines.iter().map(Line::text).collect::<Vec<_>>().join(" "),
+                x0: lines.iter().map(Line::x0).fold(f32::MAX, f32::min),
+                x1: lines.iter().map(Line::x1).fold(f32::MIN, f32::max),
+            }],
         })
         .collect();
     // The next row is below the tallest cell.
