@@ -109,22 +109,29 @@ fn utf_8_with_breaks(bytes: &[u8]) -> Option<Decoded> {
 
 /// `None` without a byte order mark of UTF-32; `Some(None)` if what follows it is broken.
 fn utf_32(bytes: &[u8]) -> Option<Option<String>> {
-    let (rest, from_bytes): (&[u8], fn([u8; 4]) -> u32) = match bytes {
-        [0xFF, 0xFE, 0, 0, rest @ ..] => (rest, u32::from_le_bytes),
-        [0, 0, 0xFE, 0xFF, rest @ ..] => (rest, u32::from_be_bytes),
+    let (rest, is_little) = match bytes {
+        [0xFF, 0xFE, 0, 0, rest @ ..] => (rest, true),
+        [0, 0, 0xFE, 0xFF, rest @ ..] => (rest, false),
         _ => return None,
     };
     let (units, left) = rest.as_chunks::<4>();
     if !left.is_empty() {
         return Some(None);
     }
-    Some(units.iter().map(|unit| char::from_u32(from_bytes(*unit))).collect())
+    let character = |unit: &[u8; 4]| {
+        char::from_u32(if is_little {
+            u32::from_le_bytes(*unit)
+        } else {
+            u32::from_be_bytes(*unit)
+        })
+    };
+    Some(units.iter().map(character).collect())
 }
 
 /// Text of Latin letters in UTF-16 has a zero in every second byte; other scripts have zeros at their spaces and line ends.
 fn utf_16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = bytes.get(..bytes.len().min(4096)).unwrap_or(bytes);
-    if head.len() < 4 || bytes.len() % 2 != 0 {
+    if head.len() < 4 || !bytes.len().is_multiple_of(2) {
         return None;
     }
     let (pairs, _) = head.as_chunks::<2>();

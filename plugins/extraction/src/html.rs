@@ -99,7 +99,7 @@ fn meta(tag: &Tag, output: &mut Output) {
 fn push_collapsed(text: &str, into: &mut String) {
     let mut is_spaced = into.is_empty() || into.ends_with([' ', '\n']);
     for character in text.chars() {
-        if character.is_whitespace() && character != '\u{a0}' || character == '\u{a0}' {
+        if character.is_whitespace() {
             if !is_spaced {
                 into.push(' ');
             }

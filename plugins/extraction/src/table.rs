@@ -111,7 +111,7 @@ impl Rows {
     }
 
     fn row(&mut self, output: &mut Output, row: &str) -> Result<()> {
-        if self.written % limits::SECTION_ROWS == 0 {
+        if self.written.is_multiple_of(limits::SECTION_ROWS) {
             output.end_section()?;
         }
         self.written += 1;
