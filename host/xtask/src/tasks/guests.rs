@@ -6,6 +6,7 @@ mod build;
 mod compiler;
 mod digest;
 mod discover;
+mod javascript;
 
 use crate::{environment::Environment, say};
 use anyhow::{Context, Result, bail};
@@ -30,6 +31,7 @@ impl Arguments {
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let guests = discover::guests(&environment.root)?;
+    javascript::check(&guests)?;
     if arguments.check {
         check(environment, &guests)
     } else {

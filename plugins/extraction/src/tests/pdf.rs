@@ -1,0 +1,178 @@
+//! Pages of PDF: paragraphs, headings without bookmarks, tables, running heads, images.
+
+use super::{read, shown};
+use crate::fixtures::{Font, PdfFile, Show, text_pdf};
+use riad_sdk::{ExtractionError, SectionKind};
+
+fn show(size: f32, x: f32, y: f32, text: &str) -> Show {
+    Show {
+        font: Font::Regular,
+        size,
+        x,
+        y,
+        text: text.to_string(),
+    }
+}
+
+fn bold(show: Show) -> Show {
+    Show {
+        font: Font::Bold,
+        ..show
+    }
+}
+
+/// Lines of a paragraph, 12 points under each other.
+fn lines(y: f32, texts: &[&str]) -> Vec<Show> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| show(10.0, 50.0, y - 12.0 * index as f32, text))
+        .collect()
+}
+
+#[test]
+fn lines_become_paragraphs_and_cut_words_whole() {
+    let mut page = lines(
+        700.0,
+        &[
+            "The transfer costs two euros for each ac-",
+            "count of the customer, whoever",
+            "asks for it.",
+        ],
+    );
+    page.extend(lines(640.0, &["Another paragraph stands below it."]));
+    let extracted = read(text_pdf(&[page])).unwrap();
+    assert_eq!(
+        shown(&extracted),
+        [
+            ": The transfer costs two euros for each account of the customer, whoever asks for it.\n\nAnother paragraph stands below it."
+        ]
+    );
+    assert_eq!(extracted.sections[0].page, Some(1));
+}
+
+#[test]
+fn headings_need_no_bookmarks() {
+    let body = [
+        "Text of the body that is long enough to be",
+        "most of what is on this page of the paper,",
+        "so that its size is the usual one here.",
+    ];
+    let mut page = vec![bold(show(18.0, 150.0, 750.0, "On the Cost of Transfers"))];
+    page.push(bold(show(12.0, 50.0, 710.0, "1 Introduction")));
+    page.extend(lines(690.0, &body));
+    page.push(bold(show(10.0, 50.0, 640.0, "1.1 Related work")));
+    page.extend(lines(622.0, &body));
+    page.push(bold(show(12.0, 50.0, 570.0, "References")));
+    page.extend(lines(550.0, &body));
+    let extracted = read(text_pdf(&[page])).unwrap();
+    assert_eq!(extracted.title, "On the Cost of Transfers");
+    let headings: Vec<String> = extracted
+        .sections
+        .iter()
+        .map(|section| section.heading.join(" > "))
+        .collect();
+    assert_eq!(
+        headings,
+        [
+            "On the Cost of Transfers > 1 Introduction",
+            "On the Cost of Transfers > 1 Introduction > 1.1 Related work",
+            "On the Cost of Transfers > References",
+        ]
+    );
+}
+
+#[test]
+fn a_numbered_list_is_not_headings() {
+    let page = lines(
+        700.0,
+        &[
+            "Please follow these steps in their order:",
+            "1. Open the box of the machine",
+            "2. Take the drill out of it",
+        ],
+    );
+    let extracted = read(text_pdf(&[page])).unwrap();
+    assert!(extracted.sections.iter().all(|section| section.heading.is_empty()));
+}
+
+#[test]
+fn tables_are_rows() {
+    let mut page = lines(
+        700.0,
+        &[
+            "The fees of this year are in the table that",
+            "follows; they are those of all accounts.",
+        ],
+    );
+    for (index, row) in [
+        ["Country", "Price", "Days"],
+        ["Austria", "5.00", "2"],
+        ["France", "12.00", "14"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        for (column, text) in row.iter().enumerate() {
+            page.push(show(
+                10.0,
+                50.0 + 120.0 * column as f32,
+                650.0 - 14.0 * index as f32,
+                text,
+            ));
+        }
+    }
+    page.extend(lines(590.0, &["After the table the text goes on as before it."]));
+    let extracted = read(text_pdf(&[page])).unwrap();
+    let rows: Vec<_> = extracted
+        .sections
+        .iter()
+        .filter(|section| section.kind == SectionKind::Rows)
+        .collect();
+    assert_eq!(rows.len(), 1, "{:?}", shown(&extracted));
+    assert_eq!(
+        rows[0].text,
+        "Country: Austria | Price: 5.00 | Days: 2\nCountry: France | Price: 12.00 | Days: 14"
+    );
+}
+
+#[test]
+fn running_heads_and_page_numbers_are_left_out() {
+    let words = ["", "one", "two", "three", "four", "five", "six"];
+    let page = |n: usize| {
+        let mut page = vec![
+            show(8.0, 50.0, 780.0, "Annual report"),
+            show(8.0, 300.0, 20.0, &format!("Page {n}")),
+        ];
+        page.extend(lines(
+            700.0,
+            &[
+                &format!("What page {} says stands nowhere else.", words[n]),
+                "It has a second line that is the same.",
+                &format!("And a third line on page {}.", words[n]),
+            ],
+        ));
+        page
+    };
+    let extracted = read(text_pdf(&(1..=6).map(page).collect::<Vec<_>>())).unwrap();
+    let text = shown(&extracted).concat();
+    assert!(!text.contains("Annual report") && !text.contains("Page 3"), "{text}");
+    assert!(text.contains("What page three says"));
+    assert_eq!(extracted.sections.last().unwrap().page, Some(6));
+}
+
+#[test]
+fn pages_of_images_have_no_text_layer() {
+    let pdf = PdfFile::new(&[
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R /Resources << /XObject << /I 5 0 R >> >> >>",
+    ])
+    .stream("", b"q 99 0 0 99 0 0 cm /I Do Q")
+    .stream("/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceGray", b"\x00");
+    let error = read(pdf.bytes("")).unwrap_err();
+    assert!(
+        matches!(&error, ExtractionError::NoText(text) if text.contains("no text layer")),
+        "{error:?}"
+    );
+}
