@@ -6,6 +6,7 @@
 use extism::{CompiledPlugin, Manifest, Plugin, PluginBuilder, Wasm};
 use peer_protocol::{Question, Result, serve, time};
 use serde::Deserialize;
+use std::fs;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Of one call: more than it needs.
@@ -41,7 +42,7 @@ fn prepare(world: World) -> Result<Peer> {
         .linear_memory_keep_resident(KEPT_BYTES);
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    let builder = PluginBuilder::new(Manifest::new([Wasm::file(&world.plugin)]))
+    let builder = PluginBuilder::new(Manifest::new([Wasm::data(fs::read(&world.plugin)?)]))
         .with_wasi(false)
         .with_cache_disabled()
         .with_fuel_limit(FUEL)
