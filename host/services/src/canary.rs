@@ -92,12 +92,9 @@ impl CanaryRequest {
         let (shared, pass, ended) = (Arc::clone(&self.shared), self.pass.clone(), self.ended(found));
         // The client does not wait for it, and it goes on without one. There is one such task per room.
         let ending = async move {
-            match end(&shared, &pass, &trial, ended).await {
-                Ok(()) => shared.canary_windows.forget_trial(account, trial),
-                Err(error) => {
-                    tracing::error!(?error, %trial, "a canary could not be ended");
-                    shared.canary_windows.retry(account, trial);
-                }
+            if let Err(error) = end(&shared, &pass, &trial, ended).await {
+                tracing::error!(?error, %trial, "ending a canary has failed");
+                shared.canary_windows.retry(account, trial);
             }
         };
         self.runtime.spawn(ending.in_current_span());
@@ -127,7 +124,10 @@ impl CanaryRequest {
 async fn end(shared: &Shared, pass: &TenantPass, trial: &Digest, ended: EndedCanary) -> Result<()> {
     let detail = serde_json::to_value(&ended).map_err(Error::internal)?;
     let room = shared.rooms.open(pass).await?;
-    if !room.plugins.end_canary(trial, &ended).await? {
+    let is_ended = room.plugins.end_canary(trial, &ended).await?;
+    // Before anything waits: the tenant may put the same canary again, whose requests are counted from the beginning.
+    shared.canary_windows.forget_trial(pass.account(), *trial);
+    if !is_ended {
         return Ok(());
     }
     let stages = ended.stages.iter().map(|(stage, choice)| format!("{stage}={choice}"));

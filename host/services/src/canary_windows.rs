@@ -11,18 +11,25 @@ const ENOUGH: u32 = 8;
 /// because a stage that both have does, the canary is not ended for it.
 const MARGIN_PERCENT: i64 = 20;
 
-/// The latest 64 requests on one side.
+/// Requests of the canary after which both sides count for half, so that the latest weigh the most.
+const HALVED_AT: u32 = 64;
+
+/// Requests on one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// A bit for each request, the latest one in the lowest.
-    failed: u64,
+    failures: u32,
     requests: u32,
 }
 
 impl Window {
     fn add(&mut self, failed: bool) {
-        self.failed = self.failed << 1 | u64::from(failed);
-        self.requests = (self.requests + 1).min(u64::BITS);
+        self.failures = self.failures.saturating_add(failed.into());
+        self.requests = self.requests.saturating_add(1);
+    }
+
+    fn halve(&mut self) {
+        self.failures /= 2;
+        self.requests /= 2;
     }
 
     pub fn requests(self) -> u32 {
@@ -30,7 +37,7 @@ impl Window {
     }
 
     pub fn failures(self) -> u32 {
-        self.failed.count_ones()
+        self.failures
     }
 }
 
@@ -41,6 +48,18 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    /// Both sides are halved together: they are compared over the same time, so that a fault that both had does not weigh longer on one.
+    fn add(&mut self, by_canary: bool, failed: bool) {
+        match by_canary {
+            true => self.canary.add(failed),
+            false => self.stable.add(failed),
+        }
+        if self.canary.requests >= HALVED_AT {
+            self.canary.halve();
+            self.stable.halve();
+        }
+    }
+
     fn is_worse(self) -> bool {
         let ((failures, requests), (stable_failures, stable_requests)) = (of(self.canary), of(self.stable));
         // Of no requests, none failed.
@@ -84,11 +103,8 @@ impl CanaryWindows {
     pub fn record(&self, account: Account, id: Digest, by_canary: bool, failed: bool) -> Option<Comparison> {
         let mut trials = self.0.lock();
         let trial = trials.get_mut(&account).filter(|trial| trial.id == id)?;
-        match by_canary {
-            true => trial.comparison.canary.add(failed),
-            false => trial.comparison.stable.add(failed),
-        }
-        let ends = by_canary && !trial.ending && trial.comparison.is_worse();
+        trial.comparison.add(by_canary, failed);
+        let ends = by_canary && failed && !trial.ending && trial.comparison.is_worse();
         trial.ending |= ends;
         ends.then_some(trial.comparison)
     }
@@ -131,13 +147,26 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_the_latest_64_requests() {
-        let mut latest = window(3, 5);
-        assert_eq!((latest.failures(), latest.requests()), (3, 5));
-        (0..62).for_each(|_| latest.add(false));
-        assert_eq!((latest.failures(), latest.requests()), (0, 64));
-        (0..200).for_each(|_| latest.add(true));
-        assert_eq!((latest.failures(), latest.requests()), (64, 64));
+    fn both_sides_are_halved_together() {
+        let mut comparison = Comparison::default();
+        (0..100).for_each(|_| comparison.add(false, true));
+        (0..63).for_each(|_| comparison.add(true, false));
+        assert_eq!((comparison.canary.requests(), comparison.stable.failures()), (63, 100));
+        comparison.add(true, true);
+        assert_eq!((comparison.canary.requests(), comparison.stable.failures()), (32, 50));
+    }
+
+    #[test]
+    fn a_fault_of_both_sides_that_is_over_ends_no_canary() {
+        let windows = CanaryWindows::default();
+        windows.begin(account(), id(1));
+        let minute = |failed| {
+            (0..9).for_each(|_| assert!(windows.record(account(), id(1), false, failed).is_none()));
+            windows.record(account(), id(1), true, failed)
+        };
+        assert!((0..30).all(|_| minute(true).is_none()));
+        assert!((0..200).all(|_| minute(false).is_none()));
+        assert!((0..5).all(|_| minute(true).is_none()), "both again");
     }
 
     #[test]
@@ -153,7 +182,7 @@ mod tests {
             ((5, 10), (25, 50), false),
             ((6, 10), (25, 50), false),
             ((8, 10), (25, 50), true),
-            ((0, 64), (64, 64), false),
+            ((0, 60), (60, 60), false),
         ] {
             let comparison = Comparison {
                 canary: window(canary.0, canary.1),

@@ -5,15 +5,23 @@ use crate::{Error, Result};
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
-/// JSON values of a schema, counted again wherever a `$ref` repeats them. Each may be held against each value of the settings.
-const VALUES_MAX: usize = 4096;
-const DEPTH_MAX: usize = 64;
+/// JSON values of a schema, counted again wherever a `$ref` repeats them.
+const VALUES_MAX: usize = 2048;
+/// Of lists and objects in each other.
+const DEPTH_MAX: usize = 32;
+/// Bytes of a member's name: every part of a compiled schema keeps the path to it.
+const NAME_BYTES: usize = 256;
 /// Regular expressions of a schema, and bytes of one when it is compiled: it is of the kind that needs linear time.
-const PATTERNS_MAX: usize = 32;
-const PATTERN_BYTES: usize = 256 << 10;
+const PATTERNS_MAX: usize = 8;
+const PATTERN_BYTES: usize = 16 << 10;
+/// Each value of the schema may be held against each value of the settings.
+const COMPARISONS_MAX: usize = 1 << 20;
+/// The library makes an error for each of those that fails, with the path to the value, before it gives the first. Where all of them could
+/// take more bytes than this, a message names none.
+const FAULT_BYTES: usize = 32 << 20;
 /// Faults of settings that a message names.
 const FAULTS_NAMED: usize = 4;
-/// Characters of a fault's description.
+/// Characters of a fault's path and of its description.
 const FAULT_CHARACTERS: usize = 300;
 
 const DRAFTS: [&str; 2] = [
@@ -32,7 +40,11 @@ const REFUSED: [&str; 8] = [
     "unevaluatedProperties",
 ];
 
-pub struct SettingsSchema(Validator);
+pub struct SettingsSchema {
+    validator: Validator,
+    /// As counted.
+    values: usize,
+}
 
 impl SettingsSchema {
     /// # Errors
@@ -44,10 +56,14 @@ impl SettingsSchema {
             patterns: 0,
         };
         size.count_object(schema, 0)?;
-        if let Some(draft) = schema.get("$schema").and_then(Value::as_str)
-            && !DRAFTS.contains(&draft.trim_end_matches('#'))
-        {
-            return Err(wrong(format!("`$schema` must be \"{}\" or left out", DRAFTS[0])));
+        let is_known = |draft: &Value| {
+            draft
+                .as_str()
+                .is_some_and(|draft| DRAFTS.contains(&draft.trim_end_matches('#')))
+        };
+        if schema.get("$schema").is_some_and(|draft| !is_known(draft)) {
+            let [newest, _] = DRAFTS;
+            return Err(wrong(format!("`$schema` must be \"{newest}\" or left out")));
         }
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_BYTES)
@@ -57,19 +73,35 @@ impl SettingsSchema {
             .should_validate_formats(true)
             .with_pattern_options(patterns)
             .build(&Value::Object(schema.clone()))
-            .map(Self)
+            .map(|validator| Self {
+                validator,
+                values: size.values,
+            })
             .map_err(|error| wrong(describe(&error)))
     }
 
     /// # Errors
     /// `InvalidRequest` names the settings that do not follow the schema.
     pub fn check(&self, settings: &Map<String, Value>) -> Result<()> {
+        let values = settings.values().map(count).fold(1, usize::saturating_add);
+        let comparisons = self.values.saturating_mul(values);
+        if comparisons > COMPARISONS_MAX {
+            return Err(Error::invalid(format!(
+                "the settings have {values} values, too many for a schema of {}; use shorter lists",
+                self.values
+            )));
+        }
+        let bytes = serde_json::to_vec(settings).map_err(Error::internal)?.len();
         let settings = Value::Object(settings.clone());
-        let mut faults = self.0.iter_errors(&settings).map(|error| describe(&error));
-        let named: Vec<String> = faults.by_ref().take(FAULTS_NAMED).collect();
-        if named.is_empty() {
+        // Makes no errors.
+        if self.validator.is_valid(&settings) {
             return Ok(());
         }
+        if comparisons.saturating_mul(bytes) > FAULT_BYTES {
+            return Err(Error::invalid("they do not follow it, and are too long to say where"));
+        }
+        let mut faults = self.validator.iter_errors(&settings).map(|error| describe(&error));
+        let named: Vec<String> = faults.by_ref().take(FAULTS_NAMED).collect();
         let more = if faults.next().is_some() { "; and more" } else { "" };
         Err(Error::invalid(format!("{}{more}", named.join("; "))))
     }
@@ -82,10 +114,19 @@ fn wrong(why: impl std::fmt::Display) -> Error {
 /// Where and what, without the value: it may be long, or a secret.
 fn describe(error: &ValidationError<'_>) -> String {
     let what = error.masked_with("the value").to_string();
-    let what: String = what.chars().take(FAULT_CHARACTERS).collect();
+    let cut = |text: &str| text.chars().take(FAULT_CHARACTERS).collect::<String>();
     match error.instance_path().as_str() {
-        "" => what,
-        path => format!("{path}: {what}"),
+        "" => cut(&what),
+        path => format!("{}: {}", cut(path), cut(&what)),
+    }
+}
+
+/// All values of a tree.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => members.values().map(count).fold(1, usize::saturating_add),
+        Value::Array(values) => values.iter().map(count).fold(1, usize::saturating_add),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
 
@@ -119,9 +160,14 @@ impl Size<'_> {
             self.count(referenced(self.root, reference)?, depth + 1)?;
         }
         for (key, value) in members {
-            // A property of the settings may have the name of a keyword; then its schema is an object.
+            if key.len() > NAME_BYTES {
+                return Err(wrong(format!("a name in it has more than {NAME_BYTES} bytes")));
+            }
+            // A property of the settings may have the name of a keyword; then its schema is an object. Another draft below the root would
+            // name schemas in its own way.
             let is_keyword = !value.is_object() || key.starts_with("unevaluated");
-            if is_keyword && REFUSED.contains(&key.as_str()) {
+            let is_refused = REFUSED.contains(&key.as_str()) || (key == "$schema" && depth > 0);
+            if is_keyword && is_refused {
                 return Err(wrong(format!("`{key}` is not supported")));
             }
             self.patterns += match (key.as_str(), value) {
@@ -213,7 +259,7 @@ mod tests {
     #[test]
     fn only_so_many_faults_are_named() {
         let schema = compile(json!({"additionalProperties": {"type": "string"}})).unwrap();
-        let settings: Map<String, Value> = (0..100).map(|number| (format!("s{number}"), json!(1))).collect();
+        let settings: Map<String, Value> = (0..40).map(|number| (format!("s{number}"), json!(1))).collect();
         let fault = check(&schema, Value::Object(settings)).unwrap_err();
         assert_eq!(fault.matches("is not of type").count(), FAULTS_NAMED, "{fault}");
         assert!(fault.ends_with("; and more"), "{fault}");
@@ -223,6 +269,7 @@ mod tests {
     fn what_is_no_schema_is_refused() {
         let message = refused(json!({"properties": {"limit": {"type": "number", "minimum": "one"}}}));
         assert!(message.contains("/properties/limit/minimum"), "{message}");
+        assert!(refused(json!({"properties": {"a".repeat(300): {}}})).contains("256 bytes"));
         let message = refused(json!({"properties": {"name": {"pattern": "("}}}));
         assert!(message.contains("pattern"), "{message}");
         assert!(refused(json!({"$schema": "http://json-schema.org/draft-04/schema#"})).contains("draft/2020-12"));
@@ -257,7 +304,22 @@ mod tests {
             .collect();
         definitions.insert("d30".into(), json!({}));
         let message = refused(json!({"$ref": "#/$defs/d0", "$defs": definitions}));
-        assert!(message.contains("4096 values") || message.contains("deep"), "{message}");
+        assert!(message.contains("2048 values") || message.contains("deep"), "{message}");
+        // In the older draft, `id` makes a root of its own, in which the definitions are others.
+        let inner = json!({"$schema": "http://json-schema.org/draft-04/schema#", "id": "http://x/y", "allOf": [{"$ref": "#/$defs/d"}]});
+        let message = refused(json!({"$defs": {"d": {}}, "allOf": [inner]}));
+        assert!(message.contains("`$schema` is not supported"), "{message}");
+    }
+
+    #[test]
+    fn faults_that_would_fill_the_memory_are_not_made() {
+        let all = json!({"type": "string"});
+        let schema = compile(json!({"additionalProperties": {"items": {"allOf": vec![all; 500]}}})).unwrap();
+        let fault = check(&schema, json!({"a": vec![0; 30_000]})).unwrap_err();
+        assert!(fault.contains("too many for a schema of"), "{fault}");
+        let fault = check(&schema, json!({"a".repeat(30_000): vec![0; 900]})).unwrap_err();
+        assert!(fault.contains("too long to say where"), "{fault}");
+        check(&schema, json!({"a": vec!["text"; 900]})).unwrap();
     }
 
     #[test]
@@ -267,6 +329,6 @@ mod tests {
         refused(json!({"properties": {"name": {"pattern": "(\\w{1000}){1000}"}}}));
         refused(json!({"properties": {"name": {"pattern": "(?=a)"}}}));
         let many: Map<String, Value> = (0..40).map(|number| (format!("^p{number}"), json!({}))).collect();
-        assert!(refused(json!({"patternProperties": many})).contains("32 patterns"));
+        assert!(refused(json!({"patternProperties": many})).contains("8 patterns"));
     }
 }

@@ -101,7 +101,17 @@ impl<'a> ToolRounds<'a> {
         if is_last {
             return Ok(self.end(end));
         }
-        if left == 0 || self.rounds >= self.prepared.generations.shared.limits.tool_rounds {
+        let Prepared { generations, .. } = self.prepared;
+        let is_last_round = self.rounds >= generations.shared.limits.tool_rounds;
+        if is_last_round {
+            let line = "the model called tools again after limits.tool_rounds rounds, so the answer ends here";
+            generations
+                .shared
+                .logs
+                .open(&generations.pass)
+                .write(LogLevel::Warn, line);
+        }
+        if left == 0 || is_last_round {
             return Ok(self.end(GenerationEnd {
                 finish: FinishReason::Length,
                 ..end

@@ -82,7 +82,7 @@ pub async fn end(without: core::Pipeline, canary: &Canary, client: &Client, out:
 pub fn take(pipeline: &mut core::Pipeline, name: &PluginName) -> Option<Canary> {
     pipeline
         .canary
-        .take_if(|canary| canary.stages.values().any(|choice| serves(choice, name, None)))
+        .take_if(|canary| canary.stages.values().all(|choice| serves(choice, name, None)))
 }
 
 /// Whether a stage is served by the plugin, in this version if one is given.

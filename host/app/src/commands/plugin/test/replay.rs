@@ -9,7 +9,7 @@ use riad_api_types::{
     search,
 };
 use riad_core::{
-    Error, Result,
+    Error, ErrorKind, Result,
     chat::{FinishReason, Message, Role},
     document::Passage,
     plugin::Stage,
@@ -32,7 +32,7 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
              the question there, and replay that receipt"
         )));
     };
-    let response: ResponseObject = client.get(&format!("/v1/responses/{id}")).await?.body;
+    let response: ResponseObject = kept(client, id.as_str()).await?;
     let passages = response
         .riad
         .as_ref()
@@ -72,6 +72,16 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
     })
 }
 
+async fn kept(client: &Client, id: &str) -> Result<ResponseObject> {
+    let found = client.get(&format!("/v1/responses/{id}")).await;
+    found.map(|response| response.body).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::not_found(format!(
+            "the response {id} is not kept: its request failed, it was deleted, or it has expired; replay another receipt"
+        )),
+        _ => error,
+    })
+}
+
 /// As the server sent it: whether the signature is valid makes no difference to a test.
 async fn receipt(client: &Client, number: u64) -> Result<Receipt> {
     let after = number.saturating_sub(1);
@@ -88,7 +98,7 @@ async fn messages(client: &Client, response: &ResponseObject) -> Result<Vec<Mess
     let mut exchanges = vec![input(client, &response.id).await?];
     let mut previous = response.previous_response_id.clone();
     while let Some(id) = previous.filter(|_| exchanges.len() < EXCHANGES_MAX) {
-        let before: ResponseObject = client.get(&format!("/v1/responses/{id}")).await?.body;
+        let before = kept(client, &id).await?;
         exchanges.push(before.output);
         exchanges.push(input(client, &before.id).await?);
         previous = before.previous_response_id;
