@@ -69,7 +69,7 @@ async fn a_component_that_cannot_serve_is_refused_with_the_reason() {
 async fn a_component_that_is_too_large_is_not_compiled() {
     let host = TestHost::builder()
         .max_sequences(1)
-        .limits(|limits| limits.plugin_bytes = 192 << 10)
+        .limits(|limits| limits.plugin_bytes = 256 << 10)
         .start()
         .await;
     let tenant = host.tenant("acme").await;
