@@ -3,13 +3,13 @@
 use crate::{
     bindings::Plugin,
     capabilities,
-    limits::{CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES},
+    limits::{CORE_INSTANCES, HOST_STACK_BYTES, KEPT_MEMORY_BYTES, KEPT_TABLE_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES},
     state::GuestState,
     wasi,
 };
 use riad_core::{Error, Limits, Result};
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures,
     component::{HasSelf, Linker},
 };
 
@@ -69,7 +69,10 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(size(limits.guest_memory_bytes))
-        .linear_memory_keep_resident(KEPT_MEMORY_BYTES);
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
+        .table_keep_resident(KEPT_TABLE_BYTES)
+        // Of a kernel that can say so, only the pages that a guest has written are reset; of others, the first ones.
+        .pagemap_scan(Enabled::Auto);
     pool
 }
 

@@ -23,8 +23,11 @@ pub(crate) const TABLE_ELEMENTS: usize = 40_000;
 pub(crate) const HANDLES: usize = 1024;
 /// Stack for the host's side of a call, on top of the guest's own.
 pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
-/// Memory that a free slot of the pool keeps, so that small guests start without page faults.
-pub(crate) const KEPT_MEMORY_BYTES: usize = 64 << 10;
+/// Memory that a free slot of the pool keeps, after it was reset, so that the next guest starts without page faults: about what an empty
+/// plugin in JavaScript writes. With all slots in use once, `limits.guest_instances` times this for each memory that the guests had.
+pub(crate) const KEPT_MEMORY_BYTES: usize = 1 << 20;
+/// The same for a table, of 8 bytes an element.
+pub(crate) const KEPT_TABLE_BYTES: usize = 64 << 10;
 /// Bytes that one call into or out of a guest may copy beyond `guest_output_bytes`: the records around the text.
 pub(crate) const RECORD_BYTES: usize = 64 << 10;
 /// Steps of every clock, in milliseconds. With finer ones a guest could measure what others do on the same core.

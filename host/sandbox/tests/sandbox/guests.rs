@@ -99,6 +99,8 @@ pub enum Act {
     Exit = 8,
     /// Asks for `size` random bytes.
     Random = 9,
+    /// Takes memory until it gets no more, and writes to each new page; answers one byte for each that was written to before.
+    FillMemory = 10,
 }
 
 /// A request that tells the puppet what to do.

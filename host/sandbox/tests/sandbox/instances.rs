@@ -46,6 +46,21 @@ async fn each_request_gets_a_fresh_instance() {
 }
 
 #[tokio::test]
+async fn written_memory_is_empty_for_the_next_request() {
+    // The pool keeps a part of the memory that a guest has written, and gives the rest back.
+    let host = Host::with(|limits| limits.guest_instances = 2);
+    let plan = prompted_by(&puppet());
+    let pages = usize::try_from(host.limits.guest_memory_bytes >> 16).unwrap();
+    for _ in 0..3 {
+        let run = host.start(&plan, &Room::empty()).await;
+        for written in [0, pages - 3] {
+            let prompt = run.build_prompt(&asked(Act::FillMemory, 0, 0), &[]).await.unwrap();
+            assert_eq!(prompt.messages[0].content.len(), written);
+        }
+    }
+}
+
+#[tokio::test]
 async fn requests_at_the_same_time_share_no_instance() {
     let host = Host::new();
     let plan = prompted_by(&puppet());

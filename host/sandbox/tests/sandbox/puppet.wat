@@ -112,6 +112,17 @@
         (call $exit (i32.const 1))))
       (if (i32.eq (local.get $act) (i32.const 9)) (then
         (call $get-random (i64.extend_i32_u (local.get $size)) (i32.const 512))))
+      (if (i32.eq (local.get $act) (i32.const 10)) (then
+        (loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+        (local.set $turn (i32.const 3))
+        (local.set $size (i32.const 0))
+        (loop $page
+          (if (i32.load (i32.shl (local.get $turn) (i32.const 16))) (then
+            (local.set $size (i32.add (local.get $size) (i32.const 1)))))
+          (i32.store (i32.shl (local.get $turn) (i32.const 16)) (i32.const 1))
+          (local.set $turn (i32.add (local.get $turn) (i32.const 1)))
+          (br_if $page (i32.lt_u (local.get $turn) (memory.size))))
+        (call $answer (i32.const 8192) (local.get $size))))
       (i32.const 1024)))
   (core instance $main (instantiate $main-module
     (with "libc" (instance $libc))
