@@ -74,11 +74,13 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
 
 async fn kept(client: &Client, id: &str) -> Result<ResponseObject> {
     let found = client.get(&format!("/v1/responses/{id}")).await;
-    found.map(|response| response.body).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::not_found(format!(
+    found.map(|response| response.body).map_err(|error| {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        Error::not_found(format!(
             "the response {id} is not kept: its request failed, it was deleted, or it has expired; replay another receipt"
-        )),
-        _ => error,
+        ))
     })
 }
 
@@ -136,7 +138,7 @@ fn message(item: &ResponseItem) -> Option<Message> {
     };
     let text = |part: &ResponseContentPart| match part {
         ResponseContentPart::InputText { text } | ResponseContentPart::OutputText { text, .. } => Some(text.clone()),
-        _ => None,
+        ResponseContentPart::Refusal { .. } | ResponseContentPart::ReasoningText { .. } => None,
     };
     Some(Message {
         role: match message.role.as_ref() {
