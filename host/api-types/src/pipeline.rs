@@ -37,8 +37,9 @@ pub struct Stages {
 }
 
 /// A request's id decides whether the canary serves it, with all of its stages; the receipt names what served. The server ends the canary
-/// by itself when, of the latest 64 requests on each side and after at least 8 of the canary's, plugins have failed a share of the canary's
-/// that is larger by more than 20 percentage points. It counts them in memory: after a restart, from the beginning.
+/// by itself when, after at least 8 of the canary's requests, plugins have failed a share of those that is larger than the others' by more
+/// than 20 percentage points. Whenever the canary has 64 requests, both counts are halved, so that the latest weigh the most. They are in
+/// memory: after a restart they begin again.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
@@ -66,7 +67,7 @@ pub struct CanaryStages {
     pub tools: Option<StageChoice>,
 }
 
-/// The counts are those of the latest 64 requests on each side. Requests that ended for other reasons than a plugin, such as a client that
+/// The counts are those that it was ended by, halved whenever the canary had 64 requests. Requests that ended for other reasons than a plugin, such as a client that
 /// went away, are not among them.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct EndedCanary {

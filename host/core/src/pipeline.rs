@@ -29,7 +29,7 @@ pub struct Canary {
     pub stages: BTreeMap<Stage, StageChoice>,
 }
 
-/// A canary that failed more often than the stages that it was to replace. The counts are of the latest requests, not of all.
+/// A canary that failed more often than the stages that it was to replace. The counts are halved now and then, so that the latest requests weigh the most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndedCanary {

@@ -1,4 +1,4 @@
-//! How the latest requests of each room that has a canary ended, in memory: after a restart they are counted from the beginning. Not here:
+//! How requests of each room that has a canary ended, the latest ones weighing the most, in memory: after a restart they are counted from the beginning. Not here:
 //! which requests count, and ending the canary (`canary`).
 
 use parking_lot::Mutex;

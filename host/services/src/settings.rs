@@ -50,20 +50,16 @@ impl SettingsService {
     /// Plugins that serve nothing now have no say: their schemas may be of other settings.
     async fn check(&self, pass: &TenantPass, room: &Room, settings: &Map<String, Value>) -> Result<()> {
         let pipeline = room.plugins.pipeline().await?;
-        // Those of the canary too.
-        let tried = pipeline.canary.as_ref();
-        let choices = || {
-            pipeline
-                .stages
-                .values()
-                .chain(tried.into_iter().flat_map(|canary| canary.stages.values()))
-        };
         let mut schemas = Vec::new();
         for version in room.plugins.list().await? {
-            let serves = |choice: &StageChoice| matches!(choice, StageChoice::Plugin { name, version: serving } if *name == version.name && *serving == version.version);
+            let choice = StageChoice::Plugin {
+                name: version.name.clone(),
+                version: version.version,
+            };
             let schema = version.manifest.and_then(|manifest| manifest.configuration);
+            // Those of the canary too.
             if let Some(schema) = schema
-                && choices().any(serves)
+                && pipeline.choices().any(|(_, _, serving)| *serving == choice)
             {
                 schemas.push((version.name, schema));
             }

@@ -1,7 +1,7 @@
 //! Whether settings follow the JSON Schema that a plugin has of them. The schema comes with an upload, so what compiling it and what
 //! checking settings may cost is bounded before either begins: <https://json-schema.org/draft/2020-12>.
 
-use crate::{Error, Result};
+use crate::{Error, Result, json};
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
@@ -83,7 +83,8 @@ impl SettingsSchema {
     /// # Errors
     /// `InvalidRequest` names the settings that do not follow the schema.
     pub fn check(&self, settings: &Map<String, Value>) -> Result<()> {
-        let values = settings.values().map(count).fold(1, usize::saturating_add);
+        let text = serde_json::to_vec(settings).map_err(Error::internal)?;
+        let values = json::count_values(&text, usize::MAX).unwrap_or(usize::MAX);
         let comparisons = self.values.saturating_mul(values);
         if comparisons > COMPARISONS_MAX {
             return Err(Error::invalid(format!(
@@ -91,13 +92,12 @@ impl SettingsSchema {
                 self.values
             )));
         }
-        let bytes = serde_json::to_vec(settings).map_err(Error::internal)?.len();
         let settings = Value::Object(settings.clone());
         // Makes no errors.
         if self.validator.is_valid(&settings) {
             return Ok(());
         }
-        if comparisons.saturating_mul(bytes) > FAULT_BYTES {
+        if comparisons.saturating_mul(text.len()) > FAULT_BYTES {
             return Err(Error::invalid("they do not follow it, and are too long to say where"));
         }
         let mut faults = self.validator.iter_errors(&settings).map(|error| describe(&error));
@@ -118,15 +118,6 @@ fn describe(error: &ValidationError<'_>) -> String {
     match error.instance_path().as_str() {
         "" => cut(&what),
         path => format!("{}: {}", cut(path), cut(&what)),
-    }
-}
-
-/// All values of a tree.
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Object(members) => members.values().map(count).fold(1, usize::saturating_add),
-        Value::Array(values) => values.iter().map(count).fold(1, usize::saturating_add),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
 

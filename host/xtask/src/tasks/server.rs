@@ -32,21 +32,25 @@ struct Made {
     key: String,
 }
 
+/// Builds the workspace, as all tasks do, so that nothing is built twice, and says where `riad` is.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build(environment: &Environment) -> Result<PathBuf> {
+    let words = ["build", "--release", "--workspace"];
+    process::run(
+        process::command(&environment.cargo, &words, &environment.root).env("CARGO_TARGET_DIR", &environment.target),
+    )?;
+    Ok(environment.target.join("release/riad"))
+}
+
 impl Server {
     /// `variables` are configuration keys as environment variables.
     ///
     /// # Errors
     /// When it cannot be built or does not start.
     pub fn start(environment: &Environment, name: &str, variables: &[(&str, String)]) -> Result<Self> {
-        process::run(
-            process::command(
-                &environment.cargo,
-                &["build", "--release", "--workspace"],
-                &environment.root,
-            )
-            .env("CARGO_TARGET_DIR", &environment.target),
-        )?;
-        let riad = environment.target.join("release/riad");
+        let riad = build(environment)?;
         let folder = environment.target.join("servers").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;

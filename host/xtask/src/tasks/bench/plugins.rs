@@ -1,7 +1,7 @@
 //! What the benchmark of plugins measures beside the sandbox: its peers in `tests/peers`, and components in JavaScript and Python, which
 //! are in no repository. What cannot be built here is left out, with a line that says so.
 
-use crate::{environment::Environment, process, say};
+use crate::{environment::Environment, process, say, tasks::server};
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -59,15 +59,7 @@ fn build_peer(environment: &Environment, target: &Path, what: &str, package: &st
 
 /// The folder that has them, each in one of its own.
 fn components(environment: &Environment) -> Result<PathBuf> {
-    process::run(
-        process::command(
-            &environment.cargo,
-            &["build", "--release", "--workspace"],
-            &environment.root,
-        )
-        .env("CARGO_TARGET_DIR", &environment.target),
-    )?;
-    let riad = environment.target.join("release/riad");
+    let riad = server::build(environment)?;
     let folder = environment.target.join("bench-plugins");
     for plugin in PLUGINS {
         let source = environment.root.join(plugin);
