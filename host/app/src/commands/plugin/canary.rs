@@ -78,11 +78,16 @@ pub async fn end(without: core::Pipeline, canary: &Canary, client: &Client, out:
     Ok(())
 }
 
-/// Takes the canary out of the pipeline if this plugin serves a stage of it.
+/// Takes the canary out of the pipeline if this plugin, and no other, serves a stage of it.
 pub fn take(pipeline: &mut core::Pipeline, name: &PluginName) -> Option<Canary> {
-    pipeline
-        .canary
-        .take_if(|canary| canary.stages.values().all(|choice| serves(choice, name, None)))
+    pipeline.canary.take_if(|canary| {
+        let mut plugins = canary
+            .stages
+            .values()
+            .filter(|choice| matches!(choice, StageChoice::Plugin { .. }))
+            .peekable();
+        plugins.peek().is_some() && plugins.all(|choice| serves(choice, name, None))
+    })
 }
 
 /// Whether a stage is served by the plugin, in this version if one is given.
@@ -101,13 +106,17 @@ mod tests {
     use super::*;
     use riad_core::Digest;
 
-    #[test]
-    fn a_canary_is_taken_by_its_plugins_name() {
+    fn canary_of_desk() -> Canary {
         let choice: StageChoice = format!("desk@{}", Digest::of(b"two")).parse().unwrap();
-        let canary = Canary {
+        Canary {
             percent: 10,
             stages: [(Stage::Tools, StageChoice::None), (Stage::Prompting, choice)].into(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_canary_is_taken_by_its_plugins_name() {
+        let canary = canary_of_desk();
         let mut pipeline = core::Pipeline {
             canary: Some(canary.clone()),
             ..core::Pipeline::default()
@@ -115,5 +124,14 @@ mod tests {
         assert_eq!(take(&mut pipeline, &"other".parse().unwrap()), None);
         assert_eq!(take(&mut pipeline, &"desk".parse().unwrap()), Some(canary));
         assert_eq!(take(&mut pipeline, &"desk".parse().unwrap()), None);
+        let other: StageChoice = format!("other@{}", Digest::of(b"one")).parse().unwrap();
+        let mut shared = canary_of_desk();
+        shared.stages.insert(Stage::Retrieval, other);
+        pipeline.canary = Some(shared);
+        assert_eq!(
+            take(&mut pipeline, &"desk".parse().unwrap()),
+            None,
+            "another plugin's too"
+        );
     }
 }
