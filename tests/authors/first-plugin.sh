@@ -63,6 +63,16 @@ run riad plugin test
 run riad plugin deploy
 chat_has "$before"
 
+# A real request, replayed on the author's machine.
+request='{"model": "riad-mini", "max_output_tokens": 8, "input": "Hello?"}'
+printf '\n$ curl %s/v1/responses -d %s\n' "$RIAD_URL" "'$request'"
+number=$(curl --silent --show-error --fail "$RIAD_URL/v1/responses" --header "Authorization: Bearer $RIAD_KEY" \
+    --header 'Content-Type: application/json' --data "$request" | sed -n 's/.*"number": *\([0-9]*\).*/\1/p')
+printf 'receipt %s\n' "$number"
+run riad plugin test --from-receipt "$number" --update
+[ -s "tests/receipt-$number.json" ] || fail "the request was not kept as a case"
+run riad plugin test
+
 printf '\n$ riad plugin dev &\n'
 "$RIAD" plugin dev >"$log" 2>&1 &
 dev=$!
@@ -83,14 +93,4 @@ run riad plugin versions "$name"
 run riad plugin rollback "$name"
 chat_has "$before"
 run riad plugin logs
-
-# A real request, replayed on the author's machine.
-request='{"model": "riad-mini", "max_output_tokens": 8, "input": "Hello?"}'
-printf '\n$ curl %s/v1/responses -d %s\n' "$RIAD_URL" "'$request'"
-number=$(curl --silent --show-error --fail "$RIAD_URL/v1/responses" --header "Authorization: Bearer $RIAD_KEY" \
-    --header 'Content-Type: application/json' --data "$request" | sed -n 's/.*"number": *\([0-9]*\).*/\1/p')
-printf 'receipt %s\n' "$number"
-run riad plugin test --from-receipt "$number" --update
-[ -s "tests/receipt-$number.json" ] || fail "the request was not kept as a case"
-run riad plugin test
 printf '\n%s: everything held.\n' "$language"
