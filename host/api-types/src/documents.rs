@@ -58,8 +58,15 @@ pub struct Document {
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
     pub chunks: u32,
+    /// Of the text.
     pub bytes: u64,
     pub created: u64,
+    /// Of its file, as found in the bytes; absent of a document that came as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What its file has and the text has not, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -87,6 +94,8 @@ impl From<document::Document> for Document {
             chunks: document.chunks,
             bytes: document.bytes,
             created: document.created,
+            media_type: document.media_type,
+            warnings: document.warnings,
         }
     }
 }

@@ -21,11 +21,16 @@ pub struct Pipeline {
     pub last_canary: Option<EndedCanary>,
 }
 
-/// Each stage is `standard` or `name@sha256:…`; one that is not given is `standard`. The tools, which the model may call while it answers, are
-/// `none` or `name@sha256:…`; if they are not given, `none`.
+/// Each stage is `standard` or `name@sha256:…`; one that is not given is `standard`. Documents pass `extraction`, if they come as files, and
+/// `chunking` when they are added; the others serve chats. The tools, which the model may call while it answers, are `none` or
+/// `name@sha256:…`; if they are not given, `none`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stages {
+    #[schema(value_type = String, example = "standard")]
+    pub extraction: StageChoice,
+    #[schema(value_type = String, example = "standard")]
+    pub chunking: StageChoice,
     #[schema(value_type = String, example = "standard")]
     pub retrieval: StageChoice,
     #[schema(value_type = String, example = "standard")]
@@ -53,6 +58,12 @@ pub struct Canary {
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CanaryStages {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "standard")]
+    pub extraction: Option<StageChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "standard")]
+    pub chunking: Option<StageChoice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "standard")]
     pub retrieval: Option<StageChoice>,
@@ -95,6 +106,8 @@ impl From<pipeline::Pipeline> for Pipeline {
     fn from(pipeline: pipeline::Pipeline) -> Self {
         Self {
             stages: Stages {
+                extraction: pipeline.choice(Stage::Extraction),
+                chunking: pipeline.choice(Stage::Chunking),
                 retrieval: pipeline.choice(Stage::Retrieval),
                 prompting: pipeline.choice(Stage::Prompting),
                 postprocessing: pipeline.choice(Stage::Postprocessing),
@@ -113,6 +126,8 @@ impl From<Pipeline> for pipeline::Pipeline {
     fn from(body: Pipeline) -> Self {
         Self {
             stages: [
+                (Stage::Extraction, body.stages.extraction),
+                (Stage::Chunking, body.stages.chunking),
                 (Stage::Retrieval, body.stages.retrieval),
                 (Stage::Prompting, body.stages.prompting),
                 (Stage::Postprocessing, body.stages.postprocessing),
@@ -131,6 +146,8 @@ impl From<Pipeline> for pipeline::Pipeline {
 impl From<BTreeMap<Stage, StageChoice>> for CanaryStages {
     fn from(mut stages: BTreeMap<Stage, StageChoice>) -> Self {
         Self {
+            extraction: stages.remove(&Stage::Extraction),
+            chunking: stages.remove(&Stage::Chunking),
             retrieval: stages.remove(&Stage::Retrieval),
             prompting: stages.remove(&Stage::Prompting),
             postprocessing: stages.remove(&Stage::Postprocessing),
@@ -142,6 +159,8 @@ impl From<BTreeMap<Stage, StageChoice>> for CanaryStages {
 impl From<CanaryStages> for BTreeMap<Stage, StageChoice> {
     fn from(stages: CanaryStages) -> Self {
         let choices = [
+            (Stage::Extraction, stages.extraction),
+            (Stage::Chunking, stages.chunking),
             (Stage::Retrieval, stages.retrieval),
             (Stage::Prompting, stages.prompting),
             (Stage::Postprocessing, stages.postprocessing),

@@ -42,6 +42,12 @@ pub struct Passage {
     pub score: f64,
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
+    /// The headings above it, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heading: Vec<String>,
+    /// Page, slide or sheet, from 1, where the file has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
 }
 
 impl From<document::Passage> for Passage {
@@ -53,6 +59,8 @@ impl From<document::Passage> for Passage {
             text: passage.text,
             score: passage.score,
             metadata: passage.metadata,
+            heading: passage.position.heading,
+            page: passage.position.page,
         }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn document_body_bytes(limits: &Limits) -> u64 {
     limits
         .document_bytes
         .saturating_mul(JSON_GROWTH)
+        .max(limits.file_bytes)
         .saturating_add(ENVELOPE_BYTES)
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), chunking (`services`).
+//! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), what becomes of it (`services`).
 
 mod file;
 pub mod fuzzing;
@@ -25,7 +25,7 @@ const DEFAULT_LIMIT: u32 = 20;
 /// Add a document; when the answer is there, a search finds it
 #[utoipa::path(post, path = "/v1/documents", tag = "room", security(("tenant_key" = [])),
     request_body(content((NewDocument = "application/json"), (DocumentForm = "multipart/form-data"))),
-    responses((status = 201, body = Document), Failures))]
+    responses((status = 201, body = Document), (status = 200, body = Document, description = "The same file was added before"), Failures))]
 pub(crate) async fn create_document(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
@@ -34,8 +34,12 @@ pub(crate) async fn create_document(
     Upload(request): Upload,
 ) -> ApiResult<(StatusCode, Json<Document>)> {
     let mark = mark.map(|Extension(mark)| mark);
-    let document = state.services.documents().create(&pass, request, upload, mark).await?;
-    Ok((StatusCode::CREATED, Json(document.into())))
+    let added = state.services.documents().create(&pass, request, upload, mark).await?;
+    let status = match added.is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, Json(added.document.into())))
 }
 
 /// What `create_document` answered, or would have, for a document that is there.

@@ -65,6 +65,8 @@ fn row(kind: ErrorKind) -> Row {
             "insufficient_quota",
             Some("quota_exceeded"),
         ),
+        ErrorKind::UnsupportedFile => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, Some("unsupported_file")),
+        ErrorKind::UnreadableFile => row(StatusCode::UNPROCESSABLE_ENTITY, INVALID, Some("unreadable_file")),
         ErrorKind::PluginFailed => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_failed")),
         ErrorKind::PluginLimit => row(StatusCode::UNPROCESSABLE_ENTITY, PLUGIN, Some("plugin_limit_exceeded")),
         ErrorKind::AdapterFailed => row(StatusCode::UNPROCESSABLE_ENTITY, INVALID, Some("adapter_failed")),
@@ -113,6 +115,8 @@ impl ApiError {
             | ErrorKind::Busy
             | ErrorKind::QuotaExceeded
             | ErrorKind::StorageFull
+            | ErrorKind::UnsupportedFile
+            | ErrorKind::UnreadableFile
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
             | ErrorKind::AdapterFailed
@@ -263,6 +267,8 @@ mod tests {
             (ErrorKind::Busy, 429, Some("rate_limit_exceeded")),
             (ErrorKind::QuotaExceeded, 429, Some("insufficient_quota")),
             (ErrorKind::StorageFull, 507, Some("quota_exceeded")),
+            (ErrorKind::UnsupportedFile, 415, Some("unsupported_file")),
+            (ErrorKind::UnreadableFile, 422, Some("unreadable_file")),
             (ErrorKind::PluginFailed, 422, Some("plugin_failed")),
             (ErrorKind::PluginLimit, 422, Some("plugin_limit_exceeded")),
             (ErrorKind::AdapterFailed, 422, Some("adapter_failed")),

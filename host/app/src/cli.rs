@@ -120,12 +120,12 @@ pub struct TenantCall<T: Subcommand> {
 
 #[derive(Debug, Subcommand)]
 pub enum DocumentCommand {
-    /// Add text or Markdown files, but those that are there already; a file is searchable as soon as it has been added
+    /// Add files, but those that are there already; a file is searchable as soon as it has been added
     Add {
-        /// UTF-8 text
+        /// PDF, office documents, EPUB, HTML, CSV, JSON, Markdown, mail, code or text
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Title, for a single file; if not given, the first heading or the file name
+        /// Title, for a single file; if not given, the one that is in the file, or its name
         #[arg(long)]
         title: Option<String>,
         /// Metadata to filter searches by

@@ -17,6 +17,8 @@ pub struct Response<T> {
     pub body: T,
     /// The same as the server sent it, for `--json`.
     pub json: Value,
+    /// 201: something was made, 200: it was there.
+    pub status: u16,
 }
 
 #[derive(Clone)]
@@ -99,6 +101,10 @@ impl Client {
         self.answer(self.request(Method::PUT, path).multipart(form)).await
     }
 
+    pub async fn post_form<T: DeserializeOwned>(&self, path: &str, form: Form) -> Result<Response<T>> {
+        self.answer(self.request(Method::POST, path).multipart(form)).await
+    }
+
     /// Posts, and reads the answer while it is generated.
     pub async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Events> {
         let response = self.send(self.request(Method::POST, path).json(body)).await?;
@@ -125,17 +131,16 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Response<T>> {
-        let body = self
-            .send(request)
-            .await?
-            .bytes()
-            .await
-            .map_err(|error| failure::transport(&self.url, error))?;
+        let response = self.send(request).await?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await;
+        let body = body.map_err(|error| failure::transport(&self.url, error))?;
         let not_riad = |error| failure::not_riad(&self.url, error);
         let json: Value = serde_json::from_slice(&body).map_err(not_riad)?;
         Ok(Response {
             body: T::deserialize(&json).map_err(not_riad)?,
             json,
+            status,
         })
     }
 }

@@ -26,6 +26,8 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Forbidden => 15,
         ErrorKind::StorageFull => 16,
         ErrorKind::AdapterFailed => 17,
+        ErrorKind::UnsupportedFile => 18,
+        ErrorKind::UnreadableFile => 19,
         // What a shell reports for a program that SIGINT ended.
         ErrorKind::Cancelled => 130,
     }
@@ -50,6 +52,8 @@ mod tests {
             ErrorKind::Busy,
             ErrorKind::QuotaExceeded,
             ErrorKind::StorageFull,
+            ErrorKind::UnsupportedFile,
+            ErrorKind::UnreadableFile,
             ErrorKind::PluginFailed,
             ErrorKind::PluginLimit,
             ErrorKind::AdapterFailed,

@@ -44,7 +44,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
         signal = signals.next() => Err(signal),
     };
     spinner.finish_and_clear();
-    let server = match started {
+    let mut server = match started {
         Ok(started) => started?,
         // No request has been accepted yet, so there is nothing to settle.
         Err(signal) => return Ok(signal.exit_code()),
@@ -56,6 +56,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
         output::line(key.reveal());
     }
     output::line(&format!("riad listens on {}", server.url()));
+    server.warm();
 
     signals.next().await;
     output::note("stopping: waiting for running requests; a second signal stops at once");
@@ -110,6 +111,7 @@ impl Listening {
             router,
             new_operator_key,
             finish,
+            warm,
         } = wire::build(config, secrets, compiler).await?;
         self.lifecycle.set_ready(&router);
         Ok(Running {
@@ -117,6 +119,7 @@ impl Listening {
             new_operator_key,
             listening: self,
             finish,
+            warm: Some(warm),
             drain: Duration::from_millis(config.limits.drain_ms),
         })
     }
@@ -129,6 +132,7 @@ pub struct Running {
     pub new_operator_key: Option<Secret<String>>,
     listening: Listening,
     finish: Finish,
+    warm: Option<BoxFuture<'static, Result<()>>>,
     drain: Duration,
 }
 
@@ -141,6 +145,17 @@ impl Running {
     pub fn start(config: &Config, secrets: Secrets, compiler: Compiler) -> BoxFuture<'_, Result<Self>> {
         // In a box, so that the whole server is compiled here, once, and not into each program that starts one.
         Box::pin(async move { Listening::bind(config).await?.load(config, secrets, compiler).await })
+    }
+
+    /// Compiles what the first file would wait for, beside serving.
+    pub fn warm(&mut self) {
+        if let Some(warm) = self.warm.take() {
+            tokio::spawn(async move {
+                if let Err(error) = warm.await {
+                    tracing::error!(?error, "the extractor of files could not be compiled");
+                }
+            });
+        }
     }
 
     #[must_use]

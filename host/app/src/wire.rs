@@ -15,13 +15,16 @@ use riad_core::{
 use riad_engine::{EngineConfig, StaticEmbedder};
 use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{Dependencies, FairQueue, FifoQueue, Services, accrual};
+use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// The component that serves every stage for which a room has no plugin.
+/// The component that serves every stage of a chat for which a room has no plugin.
 pub(crate) const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
+/// Those of the stages that a document passes when it is added.
+const EXTRACTOR: &[u8] = include_bytes!("../../../plugins/extractor/extractor.wasm");
+const CHUNKER: &[u8] = include_bytes!("../../../plugins/chunker/chunker.wasm");
 /// Time to settle requests that were cut off: the engine notices after a token or two.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 
@@ -34,6 +37,8 @@ pub struct App {
     /// The operator's key if this start created one; it cannot be shown again.
     pub new_operator_key: Option<Secret<String>>,
     pub finish: Finish,
+    /// Compiles the server's own components that no start waits for.
+    pub warm: BoxFuture<'static, Result<()>>,
 }
 
 /// Opens the data folder, fetches a hub's model, loads the models and connects them. Takes seconds to minutes, longer for a download.
@@ -98,7 +103,11 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         webhooks: Arc::new(HttpWebhooks::new(secrets.webhook_secret)),
         target_first_token: target(config),
         currency: config.metering.currency.clone(),
-        standard_component: Bytes::from_static(STANDARD),
+        standard: StandardComponents {
+            chat: Bytes::from_static(STANDARD),
+            extraction: Bytes::from_static(EXTRACTOR),
+            chunking: Bytes::from_static(CHUNKER),
+        },
         limits: config.limits.clone(),
     })
     .await?;
@@ -119,8 +128,10 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         riad_telemetry::follow,
         tasks.clone(),
     );
+    let warming = services.clone();
     Ok(App {
         router,
+        warm: Box::pin(async move { warming.warm().await }),
         new_operator_key,
         finish: Box::new(move || {
             Box::pin(async move {

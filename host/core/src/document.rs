@@ -1,6 +1,9 @@
 //! Documents, chunks, passages and search queries. Not here: chunking (`services`) and storage (`store`).
 
-use crate::DocumentId;
+use crate::{
+    DocumentId,
+    ingestion::{DocumentFile, Position},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,13 +24,14 @@ pub fn normalize_text(mut text: String) -> String {
     }
 }
 
-/// A document as a tenant sends it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A document that is to be stored.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewDocument {
     pub title: String,
-    /// Plain text or Markdown.
     pub text: String,
     pub metadata: Metadata,
+    /// None of one that came as text.
+    pub file: Option<DocumentFile>,
 }
 
 /// A chunk of a document with its embedding, ready to be stored.
@@ -36,12 +40,13 @@ pub struct NewChunk {
     pub text: String,
     /// Start of the chunk in the document's text, in bytes.
     pub offset: u64,
+    pub position: Position,
     /// Length: the embedder's dimensions. All zeros if the text had no known token; such a chunk is found by words only.
     pub embedding: Vec<f32>,
 }
 
 /// A stored document without its text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub id: DocumentId,
     pub title: String,
@@ -51,11 +56,14 @@ pub struct Document {
     pub bytes: u64,
     /// Seconds since 1970-01-01 UTC.
     pub created: u64,
+    /// Of its file, as found in the bytes; `None` if it came as text.
+    pub media_type: Option<String>,
+    /// What is missing in the text, for people.
+    pub warnings: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DocumentWithText {
-    #[serde(flatten)]
     pub document: Document,
     pub text: String,
 }
@@ -90,4 +98,7 @@ pub struct Passage {
     /// Fused rank score; comparable only within one result list.
     pub score: f64,
     pub metadata: Metadata,
+    /// Known to the store only: a guest gives it back without.
+    #[serde(default)]
+    pub position: Position,
 }

@@ -29,6 +29,10 @@ pub enum ErrorKind {
     QuotaExceeded,
     /// The tenant stores as much as it may; the message says of what.
     StorageFull,
+    /// A file of a kind that nothing reads; the message names it.
+    UnsupportedFile,
+    /// A file that is broken, encrypted or without text; the message says which.
+    UnreadableFile,
     /// A plugin trapped or returned an error.
     PluginFailed,
     /// A plugin used more memory, stack, time, fuel, output, SQL or host calls than it may, or takes too much to compile.

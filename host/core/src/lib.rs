@@ -14,6 +14,7 @@ pub mod error;
 pub mod grants;
 mod http_host;
 pub mod ids;
+pub mod ingestion;
 pub mod json;
 mod key_hash;
 pub mod ledger;

@@ -76,6 +76,8 @@ limits! {
     unread_bytes: u64 = 256 << 20, 1 << 20;
     /// Bytes of a document's text. Split larger texts along their structure.
     document_bytes: u64 = 8 << 20, 1024;
+    /// Bytes of a document's file, of which the stage `extraction` makes the text.
+    file_bytes: u64 = 32 << 20, 1024;
     /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.
     metadata_bytes: u64 = 16 << 10, 64;
     /// Bytes of a component. A Python component has 18 MB, the standard pipeline 215 kB.
@@ -103,6 +105,16 @@ limits! {
     stream_silence_ms: u64 = 10_000, 1;
     /// Milliseconds a request may take from its admission to its last byte.
     request_ms: u64 = 600_000, 1;
+    /// Bytes of linear memory of a guest that extracts or chunks a document. As many times as this is `guest_memory_bytes`, it counts as a
+    /// guest instance.
+    ingestion_memory_bytes: u64 = 256 << 20, 2 << 20;
+    /// Milliseconds of guest time that one of them may take.
+    ingestion_ms: u64 = 60_000, 10;
+    /// Fuel of a document, about one per WebAssembly instruction, for extraction and chunking together. A small document has a part of it:
+    /// two thousand million, and fifty thousand for each byte.
+    ingestion_fuel: u64 = 100_000_000_000, 1_000_000;
+    /// Bytes that one of these stages may return.
+    ingestion_output_bytes: u64 = 64 << 20, 4096;
     /// Bytes of linear memory of one guest instance. A Python guest needs about 30 MB.
     guest_memory_bytes: u64 = 64 << 20, 2 << 20;
     /// Guest instances that exist at the same time, over all tenants.
@@ -179,6 +191,34 @@ limits! {
     pinned_adapter_bytes: u64 = 0, 0;
     /// Generations of an adapter's alias that are kept for a rollback, the current one among them. They count as stored bytes.
     adapter_generations: u32 = 3, 1;
+}
+
+/// Fuel of any document, and of each byte of it: for a byte, small and compressed files take the most.
+const INGESTION_FUEL_BASE: u64 = 2_000_000_000;
+const INGESTION_FUEL_PER_BYTE: u64 = 50_000;
+
+impl Limits {
+    /// Fuel that a document of so many bytes may use.
+    #[must_use]
+    pub fn ingestion_fuel_of(&self, bytes: u64) -> u64 {
+        bytes
+            .saturating_mul(INGESTION_FUEL_PER_BYTE)
+            .saturating_add(INGESTION_FUEL_BASE)
+            .min(self.ingestion_fuel)
+    }
+
+    /// The limits of guests that extract or chunk a document with so much fuel.
+    #[must_use]
+    pub fn of_ingestion(&self, fuel: u64) -> Self {
+        Self {
+            guest_memory_bytes: self.ingestion_memory_bytes,
+            guest_ms: self.ingestion_ms,
+            guest_request_ms: self.ingestion_ms,
+            guest_fuel: fuel,
+            guest_output_bytes: self.ingestion_output_bytes,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]

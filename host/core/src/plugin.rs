@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    Extraction,
+    Chunking,
     Retrieval,
     Prompting,
     Postprocessing,
@@ -14,18 +16,58 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Self; 4] = [Self::Retrieval, Self::Prompting, Self::Postprocessing, Self::Tools];
-    /// The stages of every request, which the standard pipeline serves where no plugin does.
+    pub const ALL: [Self; 6] = [
+        Self::Extraction,
+        Self::Chunking,
+        Self::Retrieval,
+        Self::Prompting,
+        Self::Postprocessing,
+        Self::Tools,
+    ];
+    /// The stages of adding a document.
+    pub const INGESTION: [Self; 2] = [Self::Extraction, Self::Chunking];
+    /// The stages of a chat.
+    pub const CHAT: [Self; 4] = [Self::Retrieval, Self::Prompting, Self::Postprocessing, Self::Tools];
+    /// Those of every chat, which the standard pipeline serves where no plugin does.
     pub const STANDARD: [Self; 3] = [Self::Retrieval, Self::Prompting, Self::Postprocessing];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Extraction => "extraction",
+            Self::Chunking => "chunking",
             Self::Retrieval => "retrieval",
             Self::Prompting => "prompting",
             Self::Postprocessing => "postprocessing",
             Self::Tools => "tools",
         }
+    }
+
+    /// Whether a component of the server's serves it where no plugin does.
+    #[must_use]
+    pub fn has_standard(self) -> bool {
+        match self {
+            Self::Extraction | Self::Chunking | Self::Retrieval | Self::Prompting | Self::Postprocessing => true,
+            Self::Tools => false,
+        }
+    }
+
+    /// The package of `wit/` that has its interface.
+    #[must_use]
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Extraction | Self::Chunking => "riad:ingestion",
+            Self::Retrieval | Self::Prompting | Self::Postprocessing | Self::Tools => "riad:pipeline",
+        }
+    }
+
+    /// The stage with the interface of this name, such as `riad:pipeline/tools`.
+    #[must_use]
+    pub fn of_interface(name: &str) -> Option<Self> {
+        let (package, interface) = name.split_once('/')?;
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.package() == package && stage.as_str() == interface)
     }
 }
 
@@ -39,7 +81,7 @@ impl fmt::Display for Stage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StageChoice {
-    /// For a stage of [`Stage::STANDARD`] only.
+    /// For a stage with a standard only.
     Standard,
     /// For the others only.
     None,
@@ -53,7 +95,7 @@ impl StageChoice {
     /// What serves a stage that the tenant has chosen nothing for.
     #[must_use]
     pub fn default_of(stage: Stage) -> Self {
-        match Stage::STANDARD.contains(&stage) {
+        match stage.has_standard() {
             true => Self::Standard,
             false => Self::None,
         }
@@ -69,7 +111,11 @@ impl StageChoice {
                 "there is no standard for the stage {stage}; it is served by \"none\" or by \"name@sha256:…\""
             ))),
             Self::None => Err(Error::invalid(format!(
-                "every request needs the stage {stage}; it is served by \"standard\" or by \"name@sha256:…\""
+                "every {} needs the stage {stage}; it is served by \"standard\" or by \"name@sha256:…\"",
+                match Stage::INGESTION.contains(&stage) {
+                    true => "document",
+                    false => "request",
+                }
             ))),
         }
     }
@@ -174,10 +220,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_is_known_by_its_interface() {
+        for stage in Stage::ALL {
+            let name = format!("{}/{stage}", stage.package());
+            assert_eq!(Stage::of_interface(&name), Some(stage));
+        }
+        assert_eq!(Stage::of_interface("riad:pipeline/chunking"), None);
+        assert_eq!(Stage::of_interface("riad:pipeline/types"), None);
+    }
+
+    #[test]
     fn only_tools_are_served_by_none() {
         let refused = StageChoice::None.check(Stage::Retrieval).unwrap_err();
         assert!(
             refused.message().contains("every request needs the stage retrieval"),
+            "{refused}"
+        );
+        let refused = StageChoice::None.check(Stage::Chunking).unwrap_err();
+        assert!(
+            refused.message().contains("every document needs the stage chunking"),
             "{refused}"
         );
         let refused = StageChoice::Standard.check(Stage::Tools).unwrap_err();

@@ -121,7 +121,7 @@ resources! {
         Silent("is read again when a request needs it");
     GUEST_INSTANCES = "instances of guests, each with its memory",
         "accounts; the one that holds the fewest is next, and a quarter is for those that hold none",
-        "`limits.guest_instances` of `limits.guest_memory_bytes`; `limits.queue` requests wait, each for `limits.queue_ms`",
+        "`limits.guest_instances` of `limits.guest_memory_bytes`, where one that reads a document counts by `limits.ingestion_memory_bytes`; `limits.queue` requests wait, each for `limits.queue_ms`",
         Told(Busy, "all plugin instances of this server are in use; try again in a moment");
     GUEST_THREADS = "threads for guests that compute for longer than a slice",
         "accounts; the one that had the least processor time for its weight is next, and one thread is for others than the one with the rest",

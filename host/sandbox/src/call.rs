@@ -4,7 +4,7 @@
 use crate::{
     context::RunContext,
     convert::{InvalidOutput, OutputReader},
-    errors,
+    errors::{self, GuestError},
     guest::Guest,
     stages::StageResult,
 };
@@ -75,10 +75,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Ends a call that may return a `StageError`, and whose output `read` checks.
-    pub(crate) fn end_stage<T, U>(
+    /// Ends a call that may return an error of its stage, and whose output `read` checks.
+    pub(crate) fn end_stage<T, U, E: GuestError>(
         self,
-        result: wasmtime::Result<StageResult<T>>,
+        result: wasmtime::Result<StageResult<T, E>>,
         reader: &mut OutputReader,
         read: impl FnOnce(&mut OutputReader, T) -> Result<U, InvalidOutput>,
     ) -> Result<U> {
@@ -99,7 +99,7 @@ impl<'a> Call<'a> {
             Ok(Err(InvalidOutput::Malformed(what))) => {
                 Err(self.log_failure(Error::new(ErrorKind::PluginFailed, format!("{stage} returned {what}"))))
             }
-            Err(error) => Err(self.log_failure(errors::from_stage_error(stage, error))),
+            Err(error) => Err(self.log_failure(error.into_error(stage))),
         }
     }
 

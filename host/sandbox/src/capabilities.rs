@@ -19,8 +19,11 @@ use wasmtime::component::Linker;
 /// Links older versions of capabilities, each to the functions of the newest.
 pub(crate) fn link_older(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     documents::link_0_1(linker)?;
-    // It only names types, which are compared by their shape.
-    linker.instance("riad:pipeline/types@0.1.0").map(drop)
+    // These only name types, which are compared by their shape.
+    for types in ["riad:pipeline/types@0.1.0", "riad:ingestion/types@0.1.0"] {
+        linker.instance(types)?;
+    }
+    Ok(())
 }
 
 // These interfaces only have types.

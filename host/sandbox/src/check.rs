@@ -2,6 +2,7 @@
 
 use crate::{
     bindings::{Ending, FinishReason, Passage, Prompt, Request},
+    ingestion_types as wit,
     limits::{MEMORIES, TABLES},
     stages::{FilterIndices, StageIndices, StageResult, Tool, ToolIndices},
     state::GuestState,
@@ -73,8 +74,9 @@ pub(crate) fn check(
             capabilities.extend(Capability::of_interface(name));
         }
     }
-    check_resources(component, limits)?;
     let stages = exported_stages(&ty, engine)?;
+    check_ingestion(&stages, &capabilities)?;
+    check_resources(component, &stages, limits)?;
     let instance = linker.instantiate_pre(component).map_err(|error| {
         invalid(format!(
             "an import does not have the type that this server gives it: {}",
@@ -132,7 +134,20 @@ pub(crate) fn invalid(message: impl Into<String>) -> Error {
     Error::invalid(message)
 }
 
-fn check_resources(component: &Component, limits: &Limits) -> Result<()> {
+/// What parses untrusted bytes reaches nothing that could carry them off.
+fn check_ingestion(stages: &BTreeMap<Stage, StageVersion>, capabilities: &BTreeSet<Capability>) -> Result<()> {
+    let stage = Stage::INGESTION.into_iter().find(|stage| stages.contains_key(stage));
+    let granted = [Capability::Settings, Capability::Logging];
+    let denied = capabilities.iter().find(|capability| !granted.contains(capability));
+    match stage.zip(denied) {
+        Some((stage, capability)) => Err(invalid(format!(
+            "the component exports the stage {stage} and imports the capability `{capability}`; a component that reads files may import              `settings` and `logging` only: put its other stages into a plugin of their own"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_resources(component: &Component, stages: &BTreeMap<Stage, StageVersion>, limits: &Limits) -> Result<()> {
     let Some(needed) = component.resources_required() else {
         return Err(invalid(
             "the component imports core modules or components, which are not granted",
@@ -150,10 +165,13 @@ fn check_resources(component: &Component, limits: &Limits) -> Result<()> {
             needed.num_tables
         )));
     }
+    let most = match stages.keys().all(|stage| Stage::INGESTION.contains(stage)) {
+        true => limits.ingestion_memory_bytes,
+        false => limits.guest_memory_bytes,
+    };
     match needed.max_initial_memory_size {
-        Some(bytes) if bytes > limits.guest_memory_bytes => Err(invalid(format!(
-            "the component begins with {bytes} bytes of memory, at most {} are granted",
-            limits.guest_memory_bytes
+        Some(bytes) if bytes > most => Err(invalid(format!(
+            "the component begins with {bytes} bytes of memory, at most {most} are granted"
         ))),
         Some(_) | None => Ok(()),
     }
@@ -200,6 +218,14 @@ fn find_stage(
         instance,
     };
     match stage {
+        Stage::Extraction => {
+            let extract = exports.function::<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>("extract")?;
+            indices.extract = Some(extract);
+        }
+        Stage::Chunking => {
+            let chunk = exports.function::<(String, Vec<wit::Section>, wit::ChunkingOptions), StageResult<Vec<wit::Piece>, wit::ChunkingError>>("chunk")?;
+            indices.chunk = Some(chunk);
+        }
         Stage::Retrieval => {
             indices.retrieve = Some(exports.function::<(Request,), StageResult<Vec<Passage>>>("retrieve")?);
         }

@@ -4,6 +4,7 @@ use crate::{bindings, stages};
 use riad_core::{
     chat::{FinishReason, Message, Role, Tool, is_function_name},
     document::{Metadata, Passage},
+    ingestion::Position,
     json::{VALUES_MAX, count_values},
     plugin::{Citation, Ending, Prompt, StageRequest, TOOLS_OFFERED},
     profile::ModelProfile,
@@ -125,6 +126,12 @@ impl OutputReader {
         })
     }
 
+    /// `None` if the text is no JSON object. `what` as of [`Self::count_values`].
+    pub(crate) fn object(&mut self, json: &str, what: &str) -> Result<Option<Metadata>, InvalidOutput> {
+        self.count_values(json, what)?;
+        Ok(parse_object(json))
+    }
+
     /// Counts the values of a JSON text among those of this output. `what` completes "… more than 7 JSON values together".
     fn count_values(&mut self, json: &str, what: &str) -> Result<(), InvalidOutput> {
         let values = count_values(json.as_bytes(), self.values_left)
@@ -152,6 +159,7 @@ impl OutputReader {
             score: passage.score,
             metadata: parse_object(&metadata)
                 .ok_or_else(|| InvalidOutput::Malformed("a passage whose `metadata` is not a JSON object".into()))?,
+            position: Position::default(),
         })
     }
 }

@@ -68,7 +68,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_component(TABLES)
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(size(limits.guest_memory_bytes))
+        .max_memory_size(size(limits.guest_memory_bytes.max(limits.ingestion_memory_bytes)))
         .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
         .table_keep_resident(KEPT_TABLE_BYTES)
         // Of a kernel that can say so, only the pages that a guest has written are reset; of others, the first ones.

@@ -4,6 +4,7 @@
 use crate::{
     bindings::{StageError, WitError},
     clock::GuestClock,
+    ingestion_types::{ChunkingError, ExtractionError},
 };
 use riad_core::{Digest, Error, ErrorKind, Limits, plugin::Stage};
 use std::fmt;
@@ -72,6 +73,8 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
         ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
+        | ErrorKind::UnsupportedFile
+        | ErrorKind::UnreadableFile
         | ErrorKind::PluginFailed
         | ErrorKind::AdapterFailed
         | ErrorKind::Internal => {
@@ -81,12 +84,55 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
     }
 }
 
-/// An error that the stage returned.
-pub(crate) fn from_stage_error(stage: PluginStage, error: StageError) -> Error {
-    match error {
-        StageError::InvalidRequest(text) => Error::invalid(truncate(&text)),
-        StageError::Failed(text) => Error::new(ErrorKind::PluginFailed, format!("{stage} failed: {}", truncate(&text))),
+/// An error that a stage returned.
+pub(crate) trait GuestError {
+    fn into_error(self, stage: PluginStage) -> Error;
+}
+
+impl GuestError for StageError {
+    fn into_error(self, stage: PluginStage) -> Error {
+        match self {
+            Self::InvalidRequest(text) => Error::invalid(truncate(&text)),
+            Self::Failed(text) => failed(stage, &text),
+        }
     }
+}
+
+impl GuestError for ExtractionError {
+    fn into_error(self, stage: PluginStage) -> Error {
+        let unreadable = |code, what: String| Error::new(ErrorKind::UnreadableFile, what).with_code(code);
+        match self {
+            Self::Unsupported(found) => Error::new(
+                ErrorKind::UnsupportedFile,
+                format!("nothing here reads files of the kind {}", truncate(&found)),
+            ),
+            Self::Malformed(text) => unreadable("malformed_file", format!("the file is broken: {}", truncate(&text))),
+            Self::Encrypted => unreadable(
+                "encrypted_file",
+                "the file is encrypted; send one that opens without a password".into(),
+            ),
+            Self::NoText(text) => unreadable("no_text", format!("the file has no text: {}", truncate(&text))),
+            Self::TooLarge(text) => too_large(&text),
+            Self::Failed(text) => failed(stage, &text),
+        }
+    }
+}
+
+impl GuestError for ChunkingError {
+    fn into_error(self, stage: PluginStage) -> Error {
+        match self {
+            Self::TooLarge(text) => too_large(&text),
+            Self::Failed(text) => failed(stage, &text),
+        }
+    }
+}
+
+fn too_large(text: &str) -> Error {
+    Error::new(ErrorKind::TooLarge, truncate(text))
+}
+
+fn failed(stage: PluginStage, text: &str) -> Error {
+    Error::new(ErrorKind::PluginFailed, format!("{stage} failed: {}", truncate(text)))
 }
 
 /// The error of a call that returned nothing. `memory_denied`: the guest was denied memory during the call.

@@ -23,6 +23,8 @@ mod errors;
 pub mod fuzzing;
 mod guest;
 mod guest_threads;
+mod ingestion;
+mod ingestion_types;
 mod instance_limiter;
 mod instantiate;
 mod kept_files;

@@ -1,4 +1,4 @@
-//! The guests of one request behind the port `PipelineRun`.
+//! The guests of one request behind the port `PipelineRun`. Not here: those of a document (`ingestion.rs`).
 
 use crate::{
     bindings::{self, StageError},
@@ -15,7 +15,7 @@ use riad_core::{
     chat::{FinishReason, Tool},
     document::Passage,
     plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
-    ports::{FilterId, PipelineRun},
+    ports::{FilterId, GuestUse, PipelineRun},
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -24,10 +24,10 @@ use wasmtime::component::ResourceAny;
 pub(crate) struct Run(Arc<Inner>);
 
 /// Calls have it too: a slice that is computed when its caller goes away ends later.
-struct Inner {
+pub(crate) struct Inner {
     // In this order: the guests' slots in the pool are free before their permit is, which the context has.
-    guests: Mutex<Guests>,
-    context: Arc<RunContext>,
+    pub(crate) guests: Mutex<Guests>,
+    pub(crate) context: Arc<RunContext>,
     /// A run that outlives its sandbox still needs epochs.
     _ticker: Arc<EpochTicker>,
 }
@@ -58,7 +58,7 @@ impl Run {
     }
 
     /// Runs a call of one of the guests.
-    async fn run<T, F>(&self, call: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, call: impl FnOnce(Arc<Inner>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -68,7 +68,7 @@ impl Run {
 }
 
 impl Inner {
-    fn output_reader(&self) -> OutputReader {
+    pub(crate) fn output_reader(&self) -> OutputReader {
         OutputReader::new(self.context.limits.guest_output_bytes)
     }
 
@@ -225,7 +225,9 @@ impl PipelineRun for Run {
         self.run(|run| async move { run.call_tool(name, arguments).await })
             .await
     }
+}
 
+impl GuestUse for Run {
     fn fuel(&self) -> u64 {
         self.0.context.fuel_used()
     }
@@ -236,7 +238,7 @@ impl PipelineRun for Run {
 }
 
 impl Guests {
-    fn guest_for(&mut self, stage: Stage) -> Result<&mut Guest> {
+    pub(crate) fn guest_for(&mut self, stage: Stage) -> Result<&mut Guest> {
         self.guest_of_stage
             .get(&stage)
             .and_then(|index| self.guests.get_mut(*index))
@@ -252,6 +254,6 @@ impl Guests {
 }
 
 /// `start` has checked that every stage is served by a component that exports it.
-fn not_exported() -> Error {
+pub(crate) fn not_exported() -> Error {
     Error::internal("a run has no guest for this stage")
 }

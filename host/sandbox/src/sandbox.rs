@@ -18,7 +18,9 @@ use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result, manifest,
     plugin::Stage,
     policy,
-    ports::{Capabilities, ComponentInfo, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
+    ports::{
+        Capabilities, ComponentInfo, IngestionRun, PipelinePlan, PipelineRun, PlannedComponent, Sandbox,
+    },
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -82,6 +84,8 @@ impl WasmSandbox {
             | ErrorKind::Busy
             | ErrorKind::QuotaExceeded
             | ErrorKind::StorageFull
+            | ErrorKind::UnsupportedFile
+            | ErrorKind::UnreadableFile
             | ErrorKind::PluginFailed
             | ErrorKind::PluginLimit
             | ErrorKind::AdapterFailed
@@ -131,6 +135,23 @@ impl Sandbox for WasmSandbox {
     }
 
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
+        Ok(Box::new(self.begin(plan, capabilities, Arc::clone(&self.limits)).await?))
+    }
+
+    async fn start_ingestion(
+        &self,
+        plan: &PipelinePlan,
+        capabilities: Capabilities,
+        fuel: u64,
+    ) -> Result<Box<dyn IngestionRun>> {
+        let limits = Arc::new(self.limits.of_ingestion(fuel));
+        Ok(Box::new(self.begin(plan, capabilities, limits).await?))
+    }
+}
+
+impl WasmSandbox {
+    /// Makes the guests of a run with these limits.
+    async fn begin(&self, plan: &PipelinePlan, capabilities: Capabilities, limits: Arc<Limits>) -> Result<Run> {
         let mut components: Vec<(Arc<CheckedComponent>, Stage)> = Vec::new();
         let mut guest_of_stage = BTreeMap::new();
         for (stage, planned) in &plan.stages {
@@ -147,9 +168,12 @@ impl Sandbox for WasmSandbox {
             guest_of_stage.insert(*stage, index);
         }
         let count = u32::try_from(components.len()).map_err(Error::internal)?;
-        let permit = self.instances.acquire(plan.account, count).await?;
+        let permit = self
+            .instances
+            .acquire(plan.account, self.instances_of(count, &limits))
+            .await?;
         let work = self.threads.work_of(plan.account, plan.weight);
-        let context = RunContext::new(Arc::clone(&self.limits), work, permit);
+        let context = RunContext::new(limits, work, permit);
         let mut guests = Vec::with_capacity(components.len());
         for (checked, stage) in components {
             let guest = instantiate(checked, self.loader.engine(), &context, capabilities.clone(), stage);
@@ -160,6 +184,14 @@ impl Sandbox for WasmSandbox {
             guest_of_stage,
             filters: Vec::new(),
         };
-        Ok(Box::new(Run::new(guests, context, Arc::clone(&self.ticker))))
+        Ok(Run::new(guests, context, Arc::clone(&self.ticker)))
+    }
+
+    /// A guest that may take more memory than those of chats counts as several of them, but never as more than there are.
+    fn instances_of(&self, guests: u32, limits: &Limits) -> u32 {
+        let each = limits.guest_memory_bytes.div_ceil(self.limits.guest_memory_bytes);
+        let each = u32::try_from(each).unwrap_or(u32::MAX);
+        let all = guests.saturating_mul(each).min(self.limits.guest_instances);
+        all.max(guests)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     bindings::{Ending, FinishReason, Passage, Prompt, Request, StageError},
+    ingestion_types as wit,
     state::GuestState,
 };
 use wasmtime::{
@@ -10,7 +11,10 @@ use wasmtime::{
     component::{ComponentExportIndex, ComponentType, Instance, Lift, ResourceAny, TypedFunc},
 };
 
-pub(crate) type StageResult<T> = (Result<T, StageError>,);
+pub(crate) type StageResult<T, E = StageError> = (Result<T, E>,);
+pub(crate) type Extract = TypedFunc<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>;
+pub(crate) type Chunk =
+    TypedFunc<(String, Vec<wit::Section>, wit::ChunkingOptions), StageResult<Vec<wit::Piece>, wit::ChunkingError>>;
 pub(crate) type Retrieve = TypedFunc<(Request,), StageResult<Vec<Passage>>>;
 pub(crate) type BuildPrompt = TypedFunc<(Request, Vec<Passage>), StageResult<Prompt>>;
 pub(crate) type OpenFilter = TypedFunc<(Request, Prompt), (ResourceAny,)>;
@@ -30,6 +34,8 @@ pub(crate) struct Tool {
 /// Where a component has its stages.
 #[derive(Default)]
 pub(crate) struct StageIndices {
+    pub(crate) extract: Option<ComponentExportIndex>,
+    pub(crate) chunk: Option<ComponentExportIndex>,
     pub(crate) retrieve: Option<ComponentExportIndex>,
     pub(crate) build_prompt: Option<ComponentExportIndex>,
     pub(crate) filter: Option<FilterIndices>,
@@ -52,6 +58,8 @@ pub(crate) struct ToolIndices {
 /// The stages of an instance.
 #[derive(Default)]
 pub(crate) struct StageFunctions {
+    pub(crate) extract: Option<Extract>,
+    pub(crate) chunk: Option<Chunk>,
     pub(crate) retrieve: Option<Retrieve>,
     pub(crate) build_prompt: Option<BuildPrompt>,
     pub(crate) filter: Option<FilterFunctions>,
@@ -81,6 +89,12 @@ enum Finish {
 impl StageIndices {
     pub(crate) fn load(&self, store: &mut Store<GuestState>, instance: &Instance) -> wasmtime::Result<StageFunctions> {
         let mut functions = StageFunctions::default();
+        if let Some(index) = &self.extract {
+            functions.extract = Some(instance.get_typed_func(&mut *store, index)?);
+        }
+        if let Some(index) = &self.chunk {
+            functions.chunk = Some(instance.get_typed_func(&mut *store, index)?);
+        }
         if let Some(index) = &self.retrieve {
             functions.retrieve = Some(instance.get_typed_func(&mut *store, index)?);
         }

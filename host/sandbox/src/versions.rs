@@ -6,8 +6,8 @@ use crate::wasi;
 use riad_core::{Error, Result, plugin::Stage};
 use wasmparser::{Parser, Payload};
 
-/// Interfaces that a component may import, and the versions of each, newest first. The last two only name types.
-const CAPABILITIES: [(&str, &[&str]); 13] = [
+/// Interfaces that a component may import, and the versions of each, newest first. The last three only name types.
+const CAPABILITIES: [(&str, &[&str]); 14] = [
     ("riad:documents/documents", &["0.2.0", "0.1.0"]),
     ("riad:store/store", &["0.1.0"]),
     ("riad:kv/kv", &["0.1.0"]),
@@ -21,10 +21,10 @@ const CAPABILITIES: [(&str, &[&str]); 13] = [
     ("riad:random/random", &["0.1.0"]),
     ("riad:types/types", &["0.1.0"]),
     ("riad:pipeline/types", &["0.2.0", "0.1.0"]),
+    ("riad:ingestion/types", &["0.1.0"]),
 ];
-const STAGE_PREFIX: &str = "riad:pipeline/";
 
-/// A version of `riad:pipeline` whose stages are served, in the order of [`StageVersion::ALL`] from the newest.
+/// A version of a package whose stages are served, in the order of [`StageVersion::ALL`] from the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StageVersion {
     /// `finish` of a filter learns why the output ended.
@@ -40,6 +40,7 @@ impl StageVersion {
         match stage {
             Stage::Retrieval | Stage::Prompting | Stage::Postprocessing => &Self::ALL,
             Stage::Tools => &[Self::V0_2],
+            Stage::Extraction | Stage::Chunking => &[Self::V0_1],
         }
     }
 
@@ -53,7 +54,7 @@ impl StageVersion {
 
 /// A stage's interface, as a component exports it.
 pub(crate) fn interface_name(stage: Stage, version: StageVersion) -> String {
-    format!("{STAGE_PREFIX}{stage}@{}", version.as_str())
+    format!("{}/{stage}@{}", stage.package(), version.as_str())
 }
 
 /// Checks the names that a component imports and exports, in its own section only. What cannot be read is left to the compiler, which
@@ -118,10 +119,10 @@ pub(crate) fn check_import(name: &str) -> Result<()> {
 
 /// The stage whose interface has this name; `None` if it is none of a stage. Fails for a version that is not served.
 pub(crate) fn exported_stage(name: &str) -> Result<Option<(Stage, StageVersion)>> {
-    let Some((interface, version)) = name.strip_prefix(STAGE_PREFIX).and_then(|name| name.split_once('@')) else {
+    let Some((interface, version)) = name.split_once('@') else {
         return Ok(None);
     };
-    let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.as_str() == interface) else {
+    let Some(stage) = Stage::of_interface(interface) else {
         return Ok(None);
     };
     let versions = StageVersion::of(stage);
@@ -206,6 +207,8 @@ mod tests {
         ] {
             assert_eq!(exported_stage(name).unwrap(), found, "{name}");
         }
+        assert!(exported_stage("riad:ingestion/chunking@0.1.0").unwrap().is_some());
+        assert!(exported_stage("riad:ingestion/chunking@0.2.0").is_err());
         // There were no tools in 0.1.
         assert!(exported_stage("riad:pipeline/tools@0.2.0").unwrap().is_some());
         assert!(exported_stage("riad:pipeline/tools@0.1.0").is_err());

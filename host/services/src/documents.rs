@@ -1,23 +1,24 @@
-//! Documents: checking, chunking, embedding and storing them. Not here: how they are stored, and searching (`search`).
+//! Documents: adding, reading and deleting them. Not here: their way from a file to pieces (`ingestion`), how they are stored, and searching
+//! (`search`).
 
 use crate::{
-    audit,
-    chunking::{Format, Piece, Windows},
-    embeddings,
+    audit, embeddings,
+    ingestion::{Ingestion, SectionedText},
     metering::RequestMeter,
     shared::Shared,
 };
+pub use crate::ingestion::{DocumentSource, TextFormat};
 use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{BYTE_ORDER_MARK, Document, Metadata, NewChunk, NewDocument, Page, normalize_text},
+    document::{BYTE_ORDER_MARK, Document, Metadata, NewChunk, NewDocument, Page},
     grants::{Access, Scope},
+    ingestion::{DocumentFile, Piece, Position, Section},
     ledger::Kind,
     ports::{RequestMark, Room},
-    price::Usage,
 };
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 const TITLE_MAX: usize = 512;
 /// Documents in one page of a listing.
@@ -29,10 +30,17 @@ const BATCH: usize = 256;
 pub const PIECE_BYTES: u64 = 64 << 10;
 
 pub struct DocumentRequest {
-    pub title: String,
-    pub text: String,
+    /// Of a file, the one that is in it or its name's if it is not given.
+    pub title: Option<String>,
+    pub source: DocumentSource,
     pub metadata: Metadata,
-    pub format: Format,
+}
+
+/// A document that the room has now.
+pub struct Added {
+    pub document: Document,
+    /// Whether it was not there before: the same file is one document.
+    pub is_new: bool,
 }
 
 /// A page of documents, and whether there are more.
@@ -57,20 +65,20 @@ impl DocumentService {
     /// `mark` is the request's idempotency key, if it has one.
     ///
     /// # Errors
-    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text over the limit, `StorageFull` if it does not fit into
-    /// the room; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat. Nothing is stored then.
+    /// `InvalidRequest` for a bad title or a text without words, `TooLarge` for a text or file over the limit, `UnsupportedFile` and
+    /// `UnreadableFile` for a file that has no text, `PluginFailed` and `PluginLimit` for the faults of a stage, `StorageFull` if it does
+    /// not fit into the room; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat. Nothing is stored then.
     pub async fn create(
         &self,
         pass: &TenantPass,
         request: DocumentRequest,
         upload: Kept,
         mark: Option<RequestMark>,
-    ) -> Result<Document> {
+    ) -> Result<Added> {
         pass.require(Scope::Documents, Access::Write)?;
-        let title = check_title(&request.title)?;
-        self.check_size(&request.text)?;
         let request = DocumentRequest {
-            text: check_text(request.text)?,
+            title: request.title.as_deref().map(check_title).transpose()?,
+            source: request.source.check(&self.0)?,
             ..request
         };
         self.check_metadata(&request.metadata)?;
@@ -78,82 +86,136 @@ impl DocumentService {
         let meter = self.0.metering.admit(pass, purpose).await?;
         // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
         let work = self.0.work(pass).keep(upload).keep(meter.handle());
-        let stored = self.store(pass, title, request, mark, &meter, work).await;
-        let document = meter.record_engine_result(stored)?;
+        let stored = self.store(pass, request, mark, &meter, work).await;
+        let added = meter.record_engine_result(stored)?;
         meter.settle().await?;
-        Ok(document)
+        Ok(added)
     }
 
-    /// Chunks, embeds and stores a document.
+    /// Extracts, chunks, embeds and stores a document.
     async fn store(
         &self,
         pass: &TenantPass,
-        title: String,
         request: DocumentRequest,
         mark: Option<RequestMark>,
         meter: &RequestMeter,
         mut work: Work,
-    ) -> Result<Document> {
+    ) -> Result<Added> {
         let room = self.0.rooms.open(pass).await?;
         // Before anything is billed. With its chunks it is more; the room checks that when it stores them.
-        room.storage.check(request.text.len() as u64)?;
-        let (text, pieces) = self.chunk(&mut work, request.text, request.format).await?;
-
-        // The title tells the embedder what a chunk from the middle of a document is about.
-        let lengths =
-            |pieces: &[Piece]| embeddings::at_most(pieces.iter().map(|piece| title.len() + 1 + piece.text.len()));
-        // For the whole document before the first batch, because half a document is of no use.
-        meter
-            .hold(Usage {
-                requests: 1,
-                ..lengths(&pieces)
-            })
-            .await?;
-        let mut chunks = Vec::new();
-        for batch in pieces.chunks(BATCH) {
-            let texts = batch.iter().map(|piece| format!("{title}\n{}", piece.text)).collect();
-            let (vectors, _) = embeddings::run(&self.0, &mut work, meter.handle(), texts, lengths(batch)).await?;
-            chunks.extend(batch.iter().zip(vectors).map(|(piece, embedding)| NewChunk {
-                text: piece.text.clone(),
-                offset: piece.offset as u64,
-                embedding,
-            }));
-        }
-        let document = NewDocument {
-            title: title.clone(),
-            text,
-            metadata: request.metadata,
-        };
-        drop(work);
+        room.storage.check(request.source.bytes())?;
+        let mut ingestion = Ingestion::begin(&self.0, pass, &room, meter, &request.source).await?;
         meter.record_usage(|used| used.requests = 1);
+        let DocumentRequest { title, metadata, source } = request;
+        let (title, text, metadata, file) = match source {
+            DocumentSource::Text { text, format } => {
+                let title = title.ok_or_else(|| Error::invalid("a text needs a title").with_param("title"))?;
+                (title, SectionedText::of_text(text, format), metadata, None)
+            }
+            DocumentSource::File(upload) => {
+                let source = ingestion.source(&upload, title.as_deref(), &metadata)?;
+                if let Some(document) = room.documents.find_source(&source).await? {
+                    return Ok(Added { document, is_new: false });
+                }
+                let name = upload.name.clone();
+                let extracted = ingestion.extract(upload).await?;
+                let title = title.unwrap_or_else(|| title_of(&extracted.title, &name));
+                let mut warnings = extracted.warnings;
+                let metadata = self.merge(metadata, extracted.metadata, &mut warnings);
+                let file = DocumentFile {
+                    media_type: extracted.media_type,
+                    warnings,
+                    source,
+                };
+                (title, SectionedText::of_sections(extracted.sections), metadata, Some(file))
+            }
+        };
+        let pieces = ingestion.chunk(&title, Arc::clone(&text.sections)).await?;
+        let chunks = self.embed(&title, &text, &pieces, meter, &mut work).await?;
+        drop(work);
+        let source = file.as_ref().map(|file| file.source);
+        let document = NewDocument {
+            title,
+            text: text.text,
+            metadata,
+            file,
+        };
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
-            let document = room.documents.insert(document, chunks, mark).await?;
+            let stored = room.documents.insert(document, chunks, mark).await;
+            // The same file may have been added meanwhile.
+            if let (Err(error), Some(source)) = (&stored, source)
+                && error.kind() == ErrorKind::Conflict
+                && let Some(document) = room.documents.find_source(&source).await?
+            {
+                return Ok(Added { document, is_new: false });
+            }
+            let document = stored?;
             audit::record(&shared, &pass, "document.create", document.id.as_str()).await?;
-            Ok(document)
+            Ok(Added { document, is_new: true })
         })
         .await
     }
 
-    /// Splits a text, a window in each slice.
-    async fn chunk(&self, work: &mut Work, text: String, format: Format) -> Result<(String, Vec<Piece>)> {
-        let mut windows = Windows::new(format, self.0.limits.chunk_characters as usize);
-        let (mut text, mut pieces) = (text, Vec::new());
-        loop {
-            let more;
-            (text, windows, more) = work
-                .run(move || {
-                    let more = windows.next(&text);
-                    Ok((text, windows, more))
-                })
-                .await?;
-            match more {
-                Some(more) => pieces.extend(more),
-                None => break,
+    /// The pieces with their embeddings, ready to be stored.
+    async fn embed(
+        &self,
+        title: &str,
+        text: &SectionedText,
+        pieces: &[Piece],
+        meter: &RequestMeter,
+        work: &mut Work,
+    ) -> Result<Vec<NewChunk>> {
+        let placed = pieces.iter().map(|piece| {
+            let at = piece.section as usize;
+            let found = text.sections.get(at).zip(text.starts.get(at));
+            let (section, start) = found.ok_or_else(|| Error::internal("a piece of a section that is not there"))?;
+            Ok((piece, section, start + piece.start))
+        });
+        let placed = placed.collect::<Result<Vec<_>>>()?;
+        // Title and headings tell the embedder what a chunk from the middle of a document is about.
+        let embedded = |(piece, section, _): &(&Piece, &Section, usize)| {
+            let above = section.heading.iter().map(String::as_str);
+            let lines: Vec<_> = iter::once(title).chain(above).chain([piece.text.as_str()]).collect();
+            lines.join("\n")
+        };
+        let length = |(piece, section, _): &(&Piece, &Section, usize)| {
+            let above: usize = section.heading.iter().map(|heading| heading.len() + 1).sum();
+            title.len() + 1 + above + piece.text.len()
+        };
+        // For the whole document before the first batch, because half a document is of no use.
+        meter.hold(embeddings::at_most(placed.iter().map(length))).await?;
+        let mut chunks = Vec::with_capacity(placed.len());
+        for batch in placed.chunks(BATCH) {
+            let texts = batch.iter().map(embedded).collect();
+            let most = embeddings::at_most(batch.iter().map(length));
+            let (vectors, _) = embeddings::run(&self.0, work, meter.handle(), texts, most).await?;
+            chunks.extend(batch.iter().zip(vectors).map(|((piece, section, offset), embedding)| NewChunk {
+                text: piece.text.clone(),
+                offset: *offset as u64,
+                position: Position {
+                    heading: section.heading.clone(),
+                    page: section.page,
+                },
+                embedding,
+            }));
+        }
+        Ok(chunks)
+    }
+
+    /// The client's metadata, and what the file says of itself where the client says nothing and there is room.
+    fn merge(&self, mut metadata: Metadata, found: Metadata, warnings: &mut Vec<String>) -> Metadata {
+        for (name, value) in found {
+            if metadata.contains_key(&name) {
+                continue;
+            }
+            metadata.insert(name.clone(), value);
+            if self.check_metadata(&metadata).is_err() {
+                metadata.remove(&name);
+                warnings.push(format!("The file's own `{name}` is too long for the metadata."));
             }
         }
-        windows.check()?;
-        Ok((text, pieces))
+        metadata
     }
 
     /// # Errors
@@ -218,21 +280,6 @@ impl DocumentService {
         }
         Ok(())
     }
-
-    fn check_size(&self, text: &str) -> Result<()> {
-        let most = self.0.limits.document_bytes;
-        if text.len() as u64 > most {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "the text has {} bytes, a document may have {most}; split it into several documents",
-                    text.len()
-                ),
-            )
-            .with_param("text"));
-        }
-        Ok(())
-    }
 }
 
 impl DocumentText {
@@ -264,15 +311,6 @@ impl DocumentText {
     }
 }
 
-fn check_text(text: String) -> Result<String> {
-    if text.contains('\0') {
-        return Err(
-            Error::invalid("the text has NUL characters in it; was it read in the wrong encoding?").with_param("text"),
-        );
-    }
-    Ok(normalize_text(text))
-}
-
 fn check_title(title: &str) -> Result<String> {
     let title = title.trim_start_matches(BYTE_ORDER_MARK).trim();
     if title.is_empty() || title.chars().count() > TITLE_MAX || title.chars().any(char::is_control) {
@@ -284,21 +322,37 @@ fn check_title(title: &str) -> Result<String> {
     Ok(title.to_owned())
 }
 
+/// Titles that a file gives cannot be refused to anybody: they are made to fit.
+fn title_of(found: &str, name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    [found, stem, name, "Untitled"]
+        .into_iter()
+        .map(fit_title)
+        .find(|title| !title.is_empty())
+        .unwrap_or_default()
+}
+
+fn fit_title(title: &str) -> String {
+    let title = title.replace(BYTE_ORDER_MARK, "");
+    let words: Vec<_> = title
+        .split(|character: char| character.is_whitespace() || character.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").chars().take(TITLE_MAX).collect::<String>().trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_end_their_lines_alike_and_have_no_mark() {
-        for (text, clean) in [
-            ("\u{FEFF}a\r\nb\rc\n", "a\nb\nc\n"),
-            ("a\u{FEFF}b", "a\u{FEFF}b"),
-            ("\r\n\r\n", "\n\n"),
-            ("", ""),
-        ] {
-            assert_eq!(check_text(text.to_owned()).unwrap(), clean);
-        }
-        assert_eq!(check_text("a\0b".to_owned()).unwrap_err().param(), Some("text"));
+    fn a_file_without_a_title_is_named_by_what_it_says_or_by_its_name() {
+        assert_eq!(title_of(" Refunds\tand\nreturns ", "a.pdf"), "Refunds and returns");
+        assert_eq!(title_of("", "reports/2026.Q3.pdf"), "2026.Q3");
+        assert_eq!(title_of("\u{7}", "C:\\files\\.env"), ".env");
+        assert_eq!(title_of("", ""), "Untitled");
+        assert_eq!(title_of(&"é".repeat(600), "").chars().count(), TITLE_MAX);
         assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
     }
 }

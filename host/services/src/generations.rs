@@ -43,6 +43,18 @@ pub(crate) struct Begun {
 }
 
 impl Generations {
+    /// What the guests of a request without an answer of its own generate, the base model writes.
+    pub fn of_base(shared: &Arc<Shared>, pass: &TenantPass, deadline: Instant) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            pass: pass.clone(),
+            adapter: None,
+            alias: None,
+            tier: Tier::default().min(pass.policy().limits.service_tier),
+            deadline,
+        }
+    }
+
     /// Waits for a place in the batch and starts. The request stays open until the engine has reported what it used.
     pub async fn begin(&self, meter: &UsageHandle, turn: Turn<'_>) -> Result<Begun> {
         let arrived = Instant::now();

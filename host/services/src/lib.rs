@@ -13,7 +13,6 @@ mod canary;
 mod canary_windows;
 mod capabilities;
 pub mod chat;
-pub mod chunking;
 mod control_admission;
 pub mod documents;
 pub mod embeddings;
@@ -23,6 +22,7 @@ mod generations;
 mod guest_generations;
 pub mod idempotency;
 mod in_flight;
+mod ingestion;
 pub mod keys;
 mod log_buffer;
 pub mod logs;
@@ -39,6 +39,7 @@ pub mod scale;
 pub mod search;
 pub mod settings;
 mod shared;
+mod standard;
 pub mod tenants;
 pub mod text;
 pub mod tokens;
@@ -50,6 +51,7 @@ pub use fair::FairQueue;
 pub use fifo::FifoQueue;
 pub use riad_admission::Kept;
 pub use shared::Dependencies;
+pub use standard::StandardComponents;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;
@@ -66,6 +68,14 @@ impl Services {
     /// A limit that cannot work, or a standard component that does not serve every stage.
     pub async fn new(dependencies: Dependencies) -> Result<Self> {
         Ok(Self(Arc::new(Shared::new(dependencies).await?)))
+    }
+
+    /// Compiles what no start waits for, so that the first file does not.
+    ///
+    /// # Errors
+    /// A component of the server's that cannot be compiled.
+    pub async fn warm(&self) -> Result<()> {
+        self.0.warm().await
     }
 
     /// Work for a request, such as parsing a large body.

@@ -15,7 +15,10 @@ use riad_core::{
     plugin::{Stage, StageChoice},
     ports::{ComponentSource, PipelinePlan, PlannedComponent, PluginStore, Room},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub struct PipelineService(pub(crate) Arc<Shared>);
 
@@ -90,19 +93,21 @@ pub(crate) struct Serving {
     pub canary: Option<Arc<CanaryRequest>>,
 }
 
-/// The components that serve a request in this room, which calls those of `stages`. Reads no component: most are in the sandbox's memory.
+/// The components that serve these stages of a request in this room, which calls those of `called`. Reads no component: most are in the
+/// sandbox's memory.
 pub(crate) async fn plan(
     shared: &Arc<Shared>,
     pass: &TenantPass,
     room: &Room,
     meter: &RequestMeter,
     stages: &[Stage],
+    called: &[Stage],
 ) -> Result<Serving> {
     let pipeline = room.plugins.pipeline().await?;
-    let (pipeline, canary) = canary::choose(shared, pass, pipeline, meter, stages);
-    let names: BTreeSet<PluginName> = Stage::ALL
-        .into_iter()
-        .filter_map(|stage| match pipeline.choice(stage) {
+    let (pipeline, canary) = canary::choose(shared, pass, pipeline, meter, called);
+    let names: BTreeSet<PluginName> = stages
+        .iter()
+        .filter_map(|&stage| match pipeline.choice(stage) {
             StageChoice::Standard | StageChoice::None => None,
             StageChoice::Plugin { name, .. } => Some(name),
         })
@@ -111,27 +116,28 @@ pub(crate) async fn plan(
         true => "standard".to_owned(),
         false => names.iter().map(PluginName::as_str).collect::<Vec<_>>().join("+"),
     };
-    let planned = |stage| match pipeline.choice(stage) {
-        StageChoice::Standard => Some(shared.standard.clone()),
-        StageChoice::None => None,
-        StageChoice::Plugin { name, version } => Some(PlannedComponent {
-            digest: version,
-            source: Arc::new(StoredPlugin {
-                plugins: Arc::clone(&room.plugins),
-                name,
-                version,
-                stage,
-            }),
-        }),
-    };
+    let mut planned = BTreeMap::new();
+    for &stage in stages {
+        let component = match pipeline.choice(stage) {
+            StageChoice::Standard => shared.standard(stage).await?,
+            StageChoice::None => continue,
+            StageChoice::Plugin { name, version } => PlannedComponent {
+                digest: version,
+                source: Arc::new(StoredPlugin {
+                    plugins: Arc::clone(&room.plugins),
+                    name,
+                    version,
+                    stage,
+                }),
+            },
+        };
+        planned.insert(stage, component);
+    }
     let plan = PipelinePlan {
         account: pass.account(),
         weight: pass.policy().weight,
         granted: pass.policy().plugins.granted(),
-        stages: Stage::ALL
-            .into_iter()
-            .filter_map(|stage| Some((stage, planned(stage)?)))
-            .collect(),
+        stages: planned,
     };
     Ok(Serving { plan, names, canary })
 }

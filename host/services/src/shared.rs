@@ -9,9 +9,9 @@ use crate::{
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
     plugin_stats::PluginStats,
+    standard::{Standard, StandardComponents},
     workers,
 };
-use bytes::Bytes;
 use riad_admission::{Work, Workers};
 use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
@@ -44,8 +44,7 @@ pub struct Dependencies {
     pub target_first_token: Duration,
     /// Currency of the prices: an ISO 4217 code in lower case.
     pub currency: String,
-    /// The component that serves the stages a room has not replaced.
-    pub standard_component: Bytes,
+    pub standard: StandardComponents,
     pub limits: Limits,
 }
 
@@ -66,7 +65,7 @@ pub(crate) struct Shared {
     pub metering: Metering,
     pub target_first_token: Duration,
     pub currency: String,
-    pub standard: PlannedComponent,
+    standard: Standard,
     pub limits: Limits,
     pub logs: LogBuffers,
     pub plugin_stats: PluginStats,
@@ -88,6 +87,21 @@ impl Shared {
         self.workers.work_of(pass.account(), pass.policy().weight)
     }
 
+    /// The server's own component for a stage.
+    pub async fn standard(&self, stage: Stage) -> Result<PlannedComponent> {
+        self.standard.get(&self.sandbox, stage).await
+    }
+
+    /// Compiles those that no start waits for.
+    pub async fn warm(&self) -> Result<()> {
+        self.standard.warm(&self.sandbox).await
+    }
+
+    /// Whether the server's own component for chats has this digest.
+    pub fn is_standard(&self, digest: &Digest) -> bool {
+        self.standard.is_chat(digest)
+    }
+
     /// The error of a request that is ended by its deadline.
     pub fn deadline_exceeded(&self) -> Error {
         Error::new(
@@ -104,15 +118,7 @@ impl Shared {
 
     pub async fn new(dependencies: Dependencies) -> Result<Self> {
         dependencies.limits.check()?;
-        let info = dependencies
-            .sandbox
-            .compile(None, dependencies.standard_component.clone())
-            .await?;
-        if let Some(stage) = Stage::STANDARD.iter().find(|stage| !info.stages.contains(stage)) {
-            return Err(Error::internal(format!(
-                "the standard component does not serve the stage {stage}"
-            )));
-        }
+        let standard = Standard::compile(dependencies.sandbox.as_ref(), dependencies.standard).await?;
         let metering = Metering::open(MeteringDependencies {
             ledger: Arc::clone(&dependencies.ledger),
             plans: Arc::clone(&dependencies.plans),
@@ -145,10 +151,7 @@ impl Shared {
             metering,
             target_first_token: dependencies.target_first_token,
             currency: dependencies.currency,
-            standard: PlannedComponent {
-                digest: info.digest,
-                source: Arc::new(dependencies.standard_component),
-            },
+            standard,
             limits: dependencies.limits,
             logs: LogBuffers::default(),
             plugin_stats: PluginStats::default(),

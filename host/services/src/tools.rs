@@ -9,7 +9,6 @@ use riad_core::{
     grants::{Access, Scope},
     ledger::{Kind, Purpose},
     plugin::{Stage, ToolOutcome},
-    policy::Tier,
     ports::PipelineRun,
     price::Usage,
 };
@@ -104,29 +103,20 @@ impl ToolService {
             })
             .await?;
         let room = shared.rooms.open(pass).await?;
-        let serving = pipeline::plan(shared, pass, &room, meter, &[Stage::Tools]).await?;
-        let mut plan = serving.plan;
-        plan.stages.retain(|stage, _| *stage == Stage::Tools);
+        let serving = pipeline::plan(shared, pass, &room, meter, &[Stage::Tools], &[Stage::Tools]).await?;
+        let plan = serving.plan;
         if plan.stages.is_empty() {
             return Ok(None);
         }
         meter.set_plugins(serving.names);
         meter.update_served_by(|served| served.plugins = plan.digests());
-        let generations = Generations {
-            shared: Arc::clone(shared),
-            pass: pass.clone(),
-            // What a tool generates, the base model writes.
-            adapter: None,
-            alias: None,
-            tier: Tier::default().min(pass.policy().limits.service_tier),
-            deadline,
-        };
+        let generations = Generations::of_base(shared, pass, deadline);
         let started = shared
             .sandbox
             .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
             .await;
         let run: Arc<dyn PipelineRun> = canary::record_start(serving.canary.as_ref(), started)?.into();
-        meter.attach_guests(&run);
+        meter.attach_guests(Arc::clone(&run) as _);
         Ok(Some(run))
     }
 }

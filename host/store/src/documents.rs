@@ -11,8 +11,9 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    DocumentId, Error, Result, Timestamp,
+    Digest, DocumentId, Error, ErrorKind, Result, Timestamp,
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    ingestion::{DocumentFile, Position},
     ports::{Documents, RequestMark},
 };
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
@@ -41,6 +42,19 @@ impl Documents for RoomDocuments {
         run_with_permit(&self.0.database.read_permits, move || get(&room, &id, text)).await
     }
 
+    async fn find_source(&self, source: &Digest) -> Result<Option<Document>> {
+        let (room, source) = (self.0.clone(), *source);
+        run_with_permit(&self.0.database.read_permits, move || find_source(&room, &source)).await
+    }
+
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>> {
+        if chunks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (room, chunks) = (self.0.clone(), chunks.to_vec());
+        run_with_permit(&self.0.database.read_permits, move || locate(&room, &chunks)).await
+    }
+
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {
         let (room, page) = (self.0.clone(), page.clone());
         run_with_permit(&self.0.database.read_permits, move || list(&room, &page)).await
@@ -64,10 +78,11 @@ impl Documents for RoomDocuments {
 fn insert(
     room: &RoomState,
     most: u64,
-    document: NewDocument,
+    mut document: NewDocument,
     chunks: &[NewChunk],
     mark: Option<&RequestMark>,
 ) -> StoreResult<Document> {
+    let file = document.file.take();
     for chunk in chunks {
         check_embedding(room, &chunk.embedding)?;
     }
@@ -75,9 +90,12 @@ fn insert(
     room.index.reserve(chunks.len())?;
     let stored = room.write_then(
         |connection| {
-            let document = insert_document(connection, document, count)?;
+            let document = insert_document(connection, document, file.as_ref(), count)?;
             let number = connection.last_insert_rowid();
             insert_tags(connection, number, &document)?;
+            if let Some(file) = &file {
+                insert_file(connection, number, file)?;
+            }
             let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
             let change = changes::record(connection, false, first, last)?;
             if let Some(mark) = mark {
@@ -109,7 +127,12 @@ fn check_embedding(room: &RoomState, embedding: &[f32]) -> StoreResult<()> {
     Err(Failure::Data("an embedding has a number that is not finite".into()))
 }
 
-fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) -> StoreResult<Document> {
+fn insert_document(
+    connection: &Connection,
+    document: NewDocument,
+    file: Option<&DocumentFile>,
+    chunks: u32,
+) -> StoreResult<Document> {
     let last: Option<String> = connection
         .prepare_cached("SELECT max(id) FROM documents")?
         .query_row([], |row| row.get(0))?;
@@ -120,6 +143,8 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
         chunks,
         bytes: document.text.len() as u64,
         created: Timestamp::now().as_seconds(),
+        media_type: file.map(|file| file.media_type.clone()),
+        warnings: file.map(|file| file.warnings.clone()).unwrap_or_default(),
     };
     connection
         .prepare_cached(
@@ -137,6 +162,26 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
     Ok(stored)
 }
 
+fn insert_file(connection: &Connection, number: i64, file: &DocumentFile) -> StoreResult<()> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO document_files (document, media_type, warnings, source) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((
+            number,
+            &file.media_type,
+            serde_json::to_string(&file.warnings)?,
+            file.source.as_bytes(),
+        ))?;
+    match inserted {
+        0 => Err(Failure::Known(Error::new(
+            ErrorKind::Conflict,
+            "the same file has been added meanwhile",
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn insert_tags(connection: &Connection, number: i64, document: &Document) -> StoreResult<()> {
     let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO tags (tag, document) VALUES (?1, ?2)")?;
     for tag in metadata::tags(&document.metadata) {
@@ -148,30 +193,80 @@ fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Sto
 /// Returns the first and the last key; an empty range if there is no chunk.
 fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
-        "INSERT INTO chunks (document, position, start, embedding, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO chunks (document, position, start, embedding, text, heading, page) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let mut insert_words = connection.prepare_cached("INSERT INTO words (rowid, title, text) VALUES (?1, ?2, ?3)")?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
         let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
-        insert_chunk.execute((number, position, chunk.offset.cast_signed(), embedding, &chunk.text))?;
+        let Position { heading, page } = &chunk.position;
+        let above = (!heading.is_empty()).then(|| serde_json::to_string(heading)).transpose()?;
+        insert_chunk.execute((
+            number,
+            position,
+            chunk.offset.cast_signed(),
+            embedding,
+            &chunk.text,
+            above,
+            page,
+        ))?;
         let key = connection.last_insert_rowid();
-        insert_words.execute((key, title, &chunk.text))?;
+        // The words of headings count as those of the title.
+        match heading.is_empty() {
+            true => insert_words.execute((key, title, &chunk.text))?,
+            false => insert_words.execute((key, format!("{title}\n{}", heading.join("\n")), &chunk.text))?,
+        };
         range = Some((range.map_or(key, |(first, _)| first), key));
     }
     Ok(range.unwrap_or((0, -1)))
 }
 
-const COLUMNS: &str = "id, title, metadata, chunks, bytes, created";
+const COLUMNS: &str = "id, title, metadata, chunks, bytes, created, media_type, warnings";
+/// With those of its file.
+const DOCUMENTS: &str = "documents LEFT JOIN document_files ON document_files.document = documents.number";
 
 fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
     room.database.read(|connection| {
         let found = connection
-            .prepare_cached(&format!("SELECT {COLUMNS}, number FROM documents WHERE id = ?1"))?
-            .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(6)?)))
+            .prepare_cached(&format!("SELECT {COLUMNS}, number FROM {DOCUMENTS} WHERE id = ?1"))?
+            .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(8)?)))
             .optional()?;
         let (document, number) = found.ok_or_else(|| no_document(id))?;
         Ok((document.finish()?, read_text(connection, number, text)?))
+    })
+}
+
+fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document>> {
+    room.database.read(|connection| {
+        let found = connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM {DOCUMENTS} WHERE source = ?1"))?
+            .query_row([source.as_bytes()], read_row)
+            .optional()?;
+        found.map(DocumentRow::finish).transpose()
+    })
+}
+
+fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Position>> {
+    room.database.read(|connection| {
+        let mut statement = connection.prepare_cached(
+            "SELECT heading, page FROM chunks WHERE position = ?2 AND document = (SELECT number FROM documents WHERE id = ?1)",
+        )?;
+        let position = |(document, chunk): &(DocumentId, u32)| {
+            let found = statement.query_row((document.as_str(), chunk), |row| Ok((row.get(0)?, row.get(1)?)));
+            match found.optional()? {
+                Some((heading, page)) => read_position(heading, page),
+                None => Ok(Position::default()),
+            }
+        };
+        chunks.iter().map(position).collect()
+    })
+}
+
+pub(crate) fn read_position(heading: Option<String>, page: Option<u32>) -> StoreResult<Position> {
+    let heading = heading.map(|heading| serde_json::from_str(&heading)).transpose()?;
+    Ok(Position {
+        heading: heading.unwrap_or_default(),
+        page,
     })
 }
 
@@ -190,7 +285,7 @@ fn read_text(connection: &Connection, number: i64, range: Range<u64>) -> StoreRe
 fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM documents WHERE id > ?1 ORDER BY id LIMIT ?2"
+            "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE id > ?1 ORDER BY id LIMIT ?2"
         ))?;
         let after = page.after.as_ref().map_or("", DocumentId::as_str);
         let rows = statement.query_map((after, page.limit), read_row)?;
@@ -249,6 +344,8 @@ struct DocumentRow {
     chunks: u32,
     bytes: i64,
     created: i64,
+    media_type: Option<String>,
+    warnings: Option<String>,
 }
 
 impl DocumentRow {
@@ -260,6 +357,11 @@ impl DocumentRow {
             chunks: self.chunks,
             bytes: self.bytes.cast_unsigned(),
             created: self.created.cast_unsigned(),
+            media_type: self.media_type,
+            warnings: match self.warnings {
+                Some(warnings) => serde_json::from_str(&warnings)?,
+                None => Vec::new(),
+            },
         })
     }
 }
@@ -272,5 +374,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
         chunks: row.get(3)?,
         bytes: row.get(4)?,
         created: row.get(5)?,
+        media_type: row.get(6)?,
+        warnings: row.get(7)?,
     })
 }

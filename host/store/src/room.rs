@@ -139,6 +139,19 @@ const SCHEMA: Schema = Schema {
         -- JSON. None of a component without one.
         ALTER TABLE plugins ADD COLUMN manifest TEXT;
     ",
+        "
+        -- Of documents that came as files. The same file is one document.
+        CREATE TABLE document_files (
+            document INTEGER PRIMARY KEY REFERENCES documents (number) ON DELETE CASCADE,
+            media_type TEXT NOT NULL,
+            -- A JSON array.
+            warnings TEXT NOT NULL,
+            source BLOB NOT NULL UNIQUE
+        ) STRICT;
+        -- A JSON array; none of a chunk below no heading.
+        ALTER TABLE chunks ADD COLUMN heading TEXT;
+        ALTER TABLE chunks ADD COLUMN page INTEGER;
+    ",
     ],
 };
 

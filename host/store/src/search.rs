@@ -2,7 +2,7 @@
 //! candidates first: few are scored exactly, among many the index searches.
 //! Not here: the fusion (`fusion`), the words of a query (`words`), the index (`index`).
 
-use crate::{changes, error::StoreResult, fusion, metadata, room::RoomState, words};
+use crate::{changes, documents, error::StoreResult, fusion, metadata, room::RoomState, words};
 use riad_core::{
     Error,
     document::{Metadata, Passage, SearchQuery},
@@ -147,7 +147,7 @@ fn search_exactly(
 fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Option<Passage>> {
     let found = connection
         .prepare_cached(
-            "SELECT documents.id, position, title, chunks.text, metadata
+            "SELECT documents.id, position, title, chunks.text, metadata, heading, page
              FROM chunks JOIN documents ON documents.number = chunks.document WHERE chunks.id = ?1",
         )?
         .query_row([key], |row| {
@@ -157,10 +157,12 @@ fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Op
                 row.get(2)?,
                 row.get(3)?,
                 row.get::<_, String>(4)?,
+                row.get(5)?,
+                row.get(6)?,
             ))
         })
         .optional()?;
-    let Some((document, chunk, title, text, metadata)) = found else {
+    let Some((document, chunk, title, text, metadata, heading, page)) = found else {
         return Ok(None);
     };
     Ok(Some(Passage {
@@ -170,5 +172,6 @@ fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Op
         text,
         score,
         metadata: serde_json::from_str(&metadata)?,
+        position: documents::read_position(heading, page)?,
     }))
 }

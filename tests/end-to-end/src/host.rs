@@ -1,6 +1,6 @@
 //! A server that is started for a test and ended with it. Not here: what is asked of it (`caller`).
 
-use crate::{Caller, files};
+use crate::{Caller, files, own_components};
 use reqwest::StatusCode;
 use riad_app::{
     config::{Config, Secrets},
@@ -100,6 +100,7 @@ impl TestHost {
     }
 
     async fn open(config: Config, secrets: Secrets, folder: Arc<TempDir>) -> Self {
+        own_components::put(&config.server.data);
         let server = Running::start(&config, secrets.clone(), Compiler::InProcess)
             .await
             .unwrap();
@@ -114,6 +115,7 @@ impl TestHost {
 
     /// Ends the server gracefully; the future says how that went. What is asked meanwhile is answered by a server that ends.
     pub fn stop(&mut self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        own_components::take(&self.config.server.data);
         self.server.take().unwrap().stop()
     }
 

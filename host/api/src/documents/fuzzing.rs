@@ -8,15 +8,18 @@ use axum::{
 };
 use futures::FutureExt;
 use riad_core::{Error, Result};
-use riad_services::{chunking::Format, documents::DocumentRequest};
+use riad_services::documents::{DocumentRequest, DocumentSource};
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Document {
+    /// Empty if the form has none.
     pub title: String,
-    pub text: String,
+    /// Of the file.
+    pub name: String,
+    pub media_type: String,
+    pub bytes: Vec<u8>,
     /// A JSON object.
     pub metadata: String,
-    pub markdown: bool,
 }
 
 /// # Errors
@@ -27,16 +30,15 @@ pub fn read_document_form(content_type: &[u8], body: &[u8]) -> Result<Document> 
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
     let form = DocumentForm::read(request, &()).now_or_never();
     let form = form.ok_or_else(|| Error::internal("a body in memory kept its reader waiting"))??;
-    let DocumentRequest {
-        title,
-        text,
-        metadata,
-        format,
-    } = form.try_into()?;
+    let DocumentRequest { title, source, metadata } = form.try_into()?;
+    let DocumentSource::File(file) = source else {
+        return Err(Error::internal("a form gave a text"));
+    };
     Ok(Document {
-        title,
-        text,
+        title: title.unwrap_or_default(),
+        name: file.name,
+        media_type: file.media_type,
+        bytes: file.bytes.into(),
         metadata: serde_json::Value::Object(metadata).to_string(),
-        markdown: format == Format::Markdown,
     })
 }

@@ -1,6 +1,6 @@
 //! Reads a new document, from JSON or from a file in a form. Not here: what a document may be (`services`).
 
-use super::file::{self, FileKind};
+use super::file;
 use crate::{
     body::{self, JsonBody},
     error::ApiError,
@@ -10,27 +10,22 @@ use axum::{
     http::header,
 };
 use riad_api_types::documents::{NewDocument, TextFormat};
-use riad_core::Error;
-use riad_services::{chunking::Format, documents::DocumentRequest};
+use riad_core::{Error, ingestion::Upload as FormFile};
+use riad_services::documents::{self, DocumentRequest, DocumentSource};
 use serde_json::Map;
 use utoipa::ToSchema;
 
 #[derive(Default, ToSchema)]
 pub(crate) struct DocumentForm {
-    /// A `.txt` or `.md` file, UTF-8 or UTF-16.
+    /// PDF, an office document, EPUB, HTML, CSV, JSON, Markdown, mail, code or text; what it is, its bytes decide.
     #[schema(value_type = String, format = Binary)]
     file: Option<FormFile>,
-    /// The file's name without its ending if it is not given.
+    /// The title that the file has if it is not given, or its name without the ending.
     #[schema(value_type = Option<String>)]
     title: Option<String>,
-    /// A JSON object.
+    /// A JSON object. Members that it has not are taken from what the file says of itself.
     #[schema(value_type = Option<String>)]
     metadata: Option<String>,
-}
-
-struct FormFile {
-    kind: FileKind,
-    text: String,
 }
 
 /// A document from JSON or from a form.
@@ -60,13 +55,15 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
 
 fn document_request(body: NewDocument) -> DocumentRequest {
     DocumentRequest {
-        title: body.title,
-        text: body.text,
-        metadata: body.metadata,
-        format: match body.format {
-            TextFormat::Text => Format::Text,
-            TextFormat::Markdown => Format::Markdown,
+        title: Some(body.title),
+        source: DocumentSource::Text {
+            text: body.text,
+            format: match body.format {
+                TextFormat::Text => documents::TextFormat::Text,
+                TextFormat::Markdown => documents::TextFormat::Markdown,
+            },
         },
+        metadata: body.metadata,
     }
 }
 
@@ -81,8 +78,9 @@ impl DocumentForm {
             let is_duplicate = match name.as_str() {
                 "file" => {
                     let file = FormFile {
-                        kind: FileKind::of(&field)?,
-                        text: file::decode(&body::field_bytes(field).await?)?,
+                        name: file::name(&field),
+                        media_type: field.content_type().unwrap_or_default().to_owned(),
+                        bytes: body::field_bytes(field).await?,
                     };
                     form.file.replace(file).is_some()
                 }
@@ -121,10 +119,9 @@ impl TryFrom<DocumentForm> for DocumentRequest {
             None => Map::new(),
         };
         Ok(Self {
-            title: form.title.unwrap_or(file.kind.stem),
-            text: file.text,
+            title: form.title,
+            source: DocumentSource::File(file),
             metadata,
-            format: file.kind.format,
         })
     }
 }

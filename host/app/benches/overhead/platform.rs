@@ -18,7 +18,10 @@ use riad_core::{
 use riad_engine::StaticEmbedder;
 use riad_outbound::{GuestHttp, HttpWebhooks};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{Dependencies, FairQueue, Services, chunking::Format, documents::DocumentRequest};
+use riad_services::{
+    Dependencies, FairQueue, Services, StandardComponents,
+    documents::{DocumentRequest, DocumentSource, TextFormat},
+};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use serde_json::json;
@@ -26,6 +29,8 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 const STANDARD: &[u8] = include_bytes!("../../../../plugins/standard/standard.wasm");
+const EXTRACTOR: &[u8] = include_bytes!("../../../../plugins/extractor/extractor.wasm");
+const CHUNKER: &[u8] = include_bytes!("../../../../plugins/chunker/chunker.wasm");
 const OPERATOR: &str = "riad_op_for_the_bench_of_overhead";
 const TARGET: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -144,7 +149,11 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
         webhooks: Arc::new(HttpWebhooks::new(None)),
         target_first_token: TARGET,
         currency: "eur".into(),
-        standard_component: Bytes::from_static(STANDARD),
+        standard: StandardComponents {
+            chat: Bytes::from_static(STANDARD),
+            extraction: Bytes::from_static(EXTRACTOR),
+            chunking: Bytes::from_static(CHUNKER),
+        },
         limits: limits.clone(),
     };
     (parts, store)
@@ -181,10 +190,12 @@ async fn fill(services: &Services, pass: &TenantPass) {
     for text in sections.into_iter().take(DOCUMENTS) {
         let title = text.lines().next().unwrap().to_owned();
         let request = DocumentRequest {
-            title,
-            text,
+            title: Some(title),
+            source: DocumentSource::Text {
+                text,
+                format: TextFormat::Markdown,
+            },
             metadata: Metadata::default(),
-            format: Format::Markdown,
         };
         services
             .documents()

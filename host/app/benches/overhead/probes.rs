@@ -10,12 +10,14 @@ use riad_core::{
     audit::AuditEntry,
     chat::{FinishReason, Tool},
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    ingestion::Position,
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     pipeline::{EndedCanary, Pipeline},
     plugin::{Ending, Prompt, StageRequest, ToolOutcome},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, KeyRecord, KeyStore,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, GuestUse, IngestionRun,
+        KeyRecord, KeyStore,
         Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,
         Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
@@ -154,6 +156,14 @@ impl Documents for Timed<dyn Documents> {
 
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
         self.port.get(id, text).await
+    }
+
+    async fn find_source(&self, source: &Digest) -> Result<Option<Document>> {
+        self.port.find_source(source).await
+    }
+
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>> {
+        self.watch.time(Part::Search, self.port.locate(chunks)).await
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Document>> {
@@ -313,6 +323,15 @@ impl Sandbox for Timed<dyn Sandbox> {
             watch: self.watch.clone(),
         }))
     }
+
+    async fn start_ingestion(
+        &self,
+        plan: &PipelinePlan,
+        capabilities: Capabilities,
+        fuel: u64,
+    ) -> Result<Box<dyn IngestionRun>> {
+        self.port.start_ingestion(plan, capabilities, fuel).await
+    }
 }
 
 struct TimedRun {
@@ -358,7 +377,9 @@ impl PipelineRun for TimedRun {
     async fn call_tool(&self, name: &str, arguments: &str) -> Result<ToolOutcome> {
         self.run().call_tool(name, arguments).await
     }
+}
 
+impl GuestUse for TimedRun {
     fn fuel(&self) -> u64 {
         self.run().fuel()
     }

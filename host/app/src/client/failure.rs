@@ -57,6 +57,8 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         (_, "model_not_found") => ErrorKind::ModelNotFound,
         (_, "insufficient_quota") => ErrorKind::QuotaExceeded,
         (_, "quota_exceeded") | (507, _) => ErrorKind::StorageFull,
+        (415, _) => ErrorKind::UnsupportedFile,
+        (_, "unreadable_file" | "malformed_file" | "encrypted_file" | "no_text") => ErrorKind::UnreadableFile,
         (_, "plugin_failed") => ErrorKind::PluginFailed,
         (_, "plugin_limit_exceeded") => ErrorKind::PluginLimit,
         (_, "adapter_failed") => ErrorKind::AdapterFailed,

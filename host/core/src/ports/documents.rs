@@ -3,7 +3,9 @@
 use super::RequestMark;
 use crate::{
     DocumentId, Result,
+    Digest,
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
+    ingestion::Position,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,13 +16,20 @@ use std::ops::Range;
 pub trait Documents: Send + Sync {
     /// Stores a document with its chunks in one transaction and puts them into the open index. When it returns, a search
     /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way. `mark` is the request that is not to
-    /// store it a second time: kept in the same transaction, for [`super::IdempotencyStore::get`].
+    /// store it a second time: kept in the same transaction, for [`super::IdempotencyStore::get`]. `Conflict` if there is a document of the
+    /// same source.
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>, mark: Option<RequestMark>)
     -> Result<Document>;
 
     /// The document, and the bytes of its text that are in the range, which may begin and end between those of a character. `NotFound` if
     /// this room has none with the id.
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)>;
+
+    /// The document that was made of the same file in the same way.
+    async fn find_source(&self, source: &Digest) -> Result<Option<Document>>;
+
+    /// Where each of these chunks, a document and a position in it, stands; the default for one that is not there. In the same order.
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>>;
 
     /// By id, which is the order of insertion.
     async fn list(&self, page: &Page) -> Result<Vec<Document>>;

@@ -5,6 +5,7 @@ use crate::{
     Account, Digest, Result,
     chat::{FinishReason, Tool},
     document::Passage,
+    ingestion::{ChunkingOptions, Extracted, ExtractionOptions, Piece, Section, Upload},
     manifest::{Capability, Manifest},
     plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
 };
@@ -48,8 +49,7 @@ pub struct PlannedComponent {
     pub source: Arc<dyn ComponentSource>,
 }
 
-/// The component of each stage; every stage of [`Stage::STANDARD`] has an entry, the tools have one if the room has any. Stages with the same
-/// digest share one instance.
+/// The component of each stage. Stages with the same digest share one instance.
 #[derive(Clone)]
 pub struct PipelinePlan {
     /// The account that the instances are counted against while they are scarce.
@@ -84,12 +84,39 @@ pub trait Sandbox: Send + Sync {
 
     /// Makes the fresh instances of one request, one per component. `Busy` when too many exist, `Forbidden` for an import that is not granted.
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>>;
+
+    /// The same for a plan with stages of [`Stage::INGESTION`], whose guests have limits of their own and share so much fuel.
+    async fn start_ingestion(
+        &self,
+        plan: &PipelinePlan,
+        capabilities: Capabilities,
+        fuel: u64,
+    ) -> Result<Box<dyn IngestionRun>>;
+}
+
+/// What the guests of a run use.
+pub trait GuestUse: Send + Sync {
+    /// Fuel used by the guests so far.
+    fn fuel(&self) -> u64;
+
+    /// Time spent in the guests so far, without host calls.
+    fn time(&self) -> Duration;
+}
+
+/// The guests of one document. As of [`PipelineRun`].
+#[async_trait]
+pub trait IngestionRun: GuestUse {
+    /// A file that cannot be read is `UnsupportedFile`, `UnreadableFile` or `TooLarge`.
+    async fn extract(&self, upload: Upload, options: ExtractionOptions) -> Result<Extracted>;
+
+    /// Pieces in the order of the sections, none of them only space. `TooLarge` for more than there may be.
+    async fn chunk(&self, title: String, sections: Arc<[Section]>, options: ChunkingOptions) -> Result<Vec<Piece>>;
 }
 
 /// The guests of one request. Calls are served one at a time; a guest's fault is `PluginFailed` or `PluginLimit`, and names
 /// the stage. Dropping a call's future, or the run, ends the guests.
 #[async_trait]
-pub trait PipelineRun: Send + Sync {
+pub trait PipelineRun: GuestUse {
     async fn retrieve(&self, request: &StageRequest) -> Result<Vec<Passage>>;
 
     async fn build_prompt(&self, request: &StageRequest, passages: &[Passage]) -> Result<Prompt>;
@@ -110,10 +137,4 @@ pub trait PipelineRun: Send + Sync {
     /// Runs a tool of the plugin's. `arguments` is a JSON object. A guest that refuses the call is an outcome; one that fails is
     /// `PluginFailed`.
     async fn call_tool(&self, name: &str, arguments: &str) -> Result<ToolOutcome>;
-
-    /// Fuel used by the guests so far.
-    fn fuel(&self) -> u64;
-
-    /// Time spent in the guests so far, without host calls.
-    fn time(&self) -> Duration;
 }

@@ -6,6 +6,7 @@ use riad_core::{
     DocumentId, Error, Result,
     chat::Message,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
+    ingestion::Position,
     plugin::StageRequest,
     ports::{
         CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,
@@ -53,6 +54,7 @@ pub fn passages() -> Vec<Passage> {
                 text: sentences.collect(),
                 score: 1.0 / f64::from(number + 1),
                 metadata: Metadata::default(),
+                position: Position::default(),
             }
         })
         .collect()

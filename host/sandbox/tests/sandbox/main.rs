@@ -18,6 +18,7 @@ mod ending;
 mod guests;
 mod host;
 mod hostile;
+mod ingestion;
 mod instances;
 mod pipeline;
 mod room;

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, ErrorKind, Result,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
+    ingestion::Position,
     ports::{
         CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,
         HttpFailure, HttpRequest, HttpResponse, KvStore, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue,
@@ -71,6 +72,8 @@ impl Room {
                     chunks: 1,
                     bytes: text.len() as u64,
                     created: 1,
+                    media_type: None,
+                    warnings: Vec::new(),
                 },
                 text: (*text).into(),
             });
@@ -193,6 +196,7 @@ impl DocumentReader for State {
                 text: found.text.clone(),
                 score: words(&found.text).intersection(&query).count() as f64,
                 metadata: found.document.metadata.clone(),
+                position: Position::default(),
             })
             .filter(|passage| passage.score > 0.0)
             .collect();

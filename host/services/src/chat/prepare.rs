@@ -72,7 +72,7 @@ async fn start(
     }
     meter.set_adapter(request.model().adapter().cloned());
     let stages = stages_called(&request);
-    let pipeline::Serving { plan, names, canary } = pipeline::plan(shared, pass, &room, &meter, stages).await?;
+    let pipeline::Serving { plan, names, canary } = pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
     let may_show_unfiltered = may_show_unfiltered(shared, &plan);
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
@@ -104,7 +104,7 @@ async fn start(
         .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
         .await;
     let run: Arc<dyn PipelineRun> = canary::record_start(canary.as_ref(), started)?.into();
-    meter.attach_guests(&run);
+    meter.attach_guests(Arc::clone(&run) as _);
 
     let offers_plugins = plan.stages.contains_key(&Stage::Tools) && stages.contains(&Stage::Tools);
     let plugins = match offers_plugins {
@@ -138,7 +138,8 @@ async fn start(
     let filtered = request.prompts().is_empty() || !may_show_unfiltered;
     let opening = open_choices(run.as_ref(), &prompts, &request, filtered, sampling.max_tokens);
     let ((), choices) = futures::try_join!(holding, opening)?;
-    let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages).collect();
+    let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages);
+    let passages = locate(&room, passages.collect()).await?;
     let prepared = Prepared {
         generations,
         passages,
@@ -157,6 +158,16 @@ async fn start(
     Ok(Started { prepared, first })
 }
 
+/// The passages with their places in their documents, of which the guests that chose them know nothing.
+async fn locate(room: &Room, mut passages: Vec<Passage>) -> Result<Vec<Passage>> {
+    let chunk = |passage: &Passage| (passage.document.clone(), passage.chunk);
+    let chunks: Vec<_> = passages.iter().map(chunk).collect();
+    for (passage, position) in passages.iter_mut().zip(room.documents.locate(&chunks).await?) {
+        passage.position = position;
+    }
+    Ok(passages)
+}
+
 /// The stages of which a request calls a plugin that serves them.
 fn stages_called(request: &ValidRequest) -> &'static [Stage] {
     if !request.prompts().is_empty() {
@@ -165,7 +176,7 @@ fn stages_called(request: &ValidRequest) -> &'static [Stage] {
     }
     // Where the answer has a form, it is no call.
     match request.tools().may_be_called() && request.format().is_none() {
-        true => &Stage::ALL,
+        true => &Stage::CHAT,
         false => &Stage::STANDARD,
     }
 }
@@ -223,7 +234,7 @@ fn may_show_unfiltered(shared: &Shared, plan: &PipelinePlan) -> bool {
 
 fn is_standard(shared: &Shared, plan: &PipelinePlan, stage: Stage) -> bool {
     let planned = plan.stages.get(&stage);
-    planned.is_some_and(|planned| planned.digest == shared.standard.digest)
+    planned.is_some_and(|planned| shared.is_standard(&planned.digest))
 }
 
 /// A request that asks for logprobs is refused. The reasoning is left out instead, because no request asks for it.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use riad_core::{
     AdapterAlias, Error, ErrorKind, Result, TenantPass,
     ledger::{Amount, Outcome, Purpose},
-    ports::{GenerationEnd, PipelineRun, Progress, UsageReporter},
+    ports::{GenerationEnd, GuestUse, Progress, UsageReporter},
     price::{Plan, Usage},
     receipt::{ServedBy, SignedReceipt},
 };
@@ -66,7 +66,7 @@ struct State {
     timings: Timings,
     handles: usize,
     /// The guests whose fuel and time are metered.
-    guests: Option<Arc<dyn PipelineRun>>,
+    guests: Option<Arc<dyn GuestUse>>,
     /// Why a handle could not hold more, the first time.
     refusal: Option<Refusal>,
     /// Told how the request ended.
@@ -171,9 +171,15 @@ impl RequestMeter {
         change(&mut self.0.state.lock().served_by);
     }
 
-    /// From here on the fuel and time of these guests are the request's.
-    pub fn attach_guests(&self, run: &Arc<dyn PipelineRun>) {
-        self.0.state.lock().guests = Some(Arc::clone(run));
+    /// From here on the fuel and time of these guests are the request's too; those before have ended.
+    pub fn attach_guests(&self, run: Arc<dyn GuestUse>) {
+        self.0.detach_guests();
+        self.0.state.lock().guests = Some(run);
+    }
+
+    /// The guests have ended: what they used is counted, and their instances are free.
+    pub fn detach_guests(&self) {
+        self.0.detach_guests();
     }
 
     /// Holds more: all of it or nothing. When this returns, held tokens are durable; a hold without tokens leaves no record.
@@ -373,8 +379,8 @@ impl Inner {
             let (fuel, time) = (run.fuel(), run.time());
             {
                 let state = &mut *self.state.lock();
-                state.usage.fuel = fuel;
-                state.timings.plugin = time;
+                state.usage.fuel = state.usage.fuel.saturating_add(fuel);
+                state.timings.plugin = state.timings.plugin.saturating_add(time);
             }
             // Ends the guests without the lock, because a handle that one of them holds takes it when it is dropped.
             drop(run);
@@ -424,6 +430,8 @@ fn outcome_of(error: &Error, fault: Outcome) -> Outcome {
         ErrorKind::PluginFailed | ErrorKind::PluginLimit => Outcome::PluginFailed,
         ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::AdapterFailed => fault,
         ErrorKind::InvalidRequest
+        | ErrorKind::UnsupportedFile
+        | ErrorKind::UnreadableFile
         | ErrorKind::ContextTooLong
         | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden

@@ -4,6 +4,7 @@ use crate::host::{Host, add, metadata, query, titles};
 use riad_core::{
     ErrorKind,
     document::{NewChunk, NewDocument, Page},
+    ingestion::Position,
 };
 use serde_json::json;
 
@@ -208,6 +209,7 @@ async fn a_filter_with_many_candidates_searches_the_index() {
                 NewChunk {
                     text: format!("chunk {n}"),
                     offset: 0,
+                    position: Position::default(),
                     embedding: vec![angle.cos(), angle.sin(), 0.0, 0.0],
                 }
             })
@@ -216,6 +218,7 @@ async fn a_filter_with_many_candidates_searches_the_index() {
             title: title.into(),
             text: "bulk".into(),
             metadata: metadata(json!({"kind": kind})),
+            file: None,
         };
         (document, chunks)
     };
@@ -271,6 +274,7 @@ async fn a_document_with_a_wrong_embedding_changes_nothing() {
         title: title.into(),
         text: String::new(),
         metadata: metadata(json!({})),
+        file: None,
     };
     let empty = room
         .documents
@@ -281,6 +285,7 @@ async fn a_document_with_a_wrong_embedding_changes_nothing() {
         let chunk = NewChunk {
             text: "wrong".into(),
             offset: 0,
+            position: Position::default(),
             embedding,
         };
         assert!(

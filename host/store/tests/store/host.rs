@@ -4,6 +4,7 @@ use riad_core::{
     Account, Limits, OperatorPass, Result, Secret, TenantPass,
     audit::{AuditEntry, Origin},
     document::{Document, Metadata, NewChunk, NewDocument, Passage, SearchQuery},
+    ingestion::Position,
     grants::Grants,
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
@@ -230,10 +231,12 @@ pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIO
         title: title.into(),
         text: text.into(),
         metadata: metadata(about),
+        file: None,
     };
     let chunk = NewChunk {
         text: text.into(),
         offset: 0,
+        position: Position::default(),
         embedding: embedding.to_vec(),
     };
     room.documents.insert(document, vec![chunk], None).await.unwrap()

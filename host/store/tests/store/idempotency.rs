@@ -68,6 +68,7 @@ async fn a_document_and_the_mark_of_its_request_survive_a_kill_together() {
         title: "T".into(),
         text: "text".into(),
         metadata: Metadata::new(),
+        file: None,
     };
     let request = Digest::of(b"the request");
     let mark = RequestMark {

@@ -6,6 +6,7 @@ use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, PluginVersion, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo},
     document::{Document, NewChunk, NewDocument, Page},
+    ingestion::Position,
     pipeline::Pipeline,
     plugin::{Stage, StageChoice},
     ports::{Room, SqlValue, StoredResponse},
@@ -36,10 +37,12 @@ async fn insert(room: &Room, title: &str, bytes: usize) -> Result<Document> {
         title: title.into(),
         text: "x".repeat(bytes),
         metadata: metadata(json!({})),
+        file: None,
     };
     let chunk = NewChunk {
         text: format!("about {title}"),
         offset: 0,
+        position: Position::default(),
         embedding: vec![1.0, 0.0, 0.0, 0.0],
     };
     room.documents.insert(document, vec![chunk], None).await

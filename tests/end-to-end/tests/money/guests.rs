@@ -8,11 +8,19 @@ use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
     chat::{FinishReason, Tool},
     document::{Metadata, Passage},
+    ingestion::{ChunkingOptions, Extracted, ExtractionOptions, Piece, Section, Upload},
     plugin::{Ending, Prompt, Stage, StageRequest, ToolOutcome},
-    ports::{Capabilities, ComponentInfo, FilterId, PipelinePlan, PipelineRun, Sandbox},
+    ports::{Capabilities, ComponentInfo, FilterId, GuestUse, IngestionRun, PipelinePlan, PipelineRun, Sandbox},
     price::Usage,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 /// Of each call.
 const FUEL: u64 = 100;
@@ -61,6 +69,58 @@ impl Sandbox for ScriptedSandbox {
             traps: has(TRAPS),
             state: Mutex::default(),
         }))
+    }
+
+    async fn start_ingestion(&self, _: &PipelinePlan, _: Capabilities, _: u64) -> Result<Box<dyn IngestionRun>> {
+        Ok(Box::new(Chunker {
+            truth: self.0.clone(),
+            fuel: AtomicU64::new(0),
+        }))
+    }
+}
+
+/// Cuts every text into pieces of the same length. The title names the payer.
+struct Chunker {
+    truth: Truth,
+    fuel: AtomicU64,
+}
+
+impl GuestUse for Chunker {
+    fn fuel(&self) -> u64 {
+        self.fuel.load(Ordering::SeqCst)
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_micros(self.fuel())
+    }
+}
+
+#[async_trait]
+impl IngestionRun for Chunker {
+    async fn extract(&self, _: Upload, _: ExtractionOptions) -> Result<Extracted> {
+        Err(Error::internal("no test sends a file"))
+    }
+
+    async fn chunk(&self, title: String, sections: Arc<[Section]>, options: ChunkingOptions) -> Result<Vec<Piece>> {
+        let (tenant, key) = title.split_once(':').unwrap();
+        let used = Usage {
+            fuel: FUEL,
+            ..Usage::default()
+        };
+        self.truth.add((tenant.parse().unwrap(), key.parse().unwrap()), used);
+        self.fuel.store(FUEL, Ordering::SeqCst);
+        let mut pieces = Vec::new();
+        for (number, section) in (0..).zip(sections.iter()) {
+            let characters: Vec<_> = section.text.char_indices().collect();
+            for piece in characters.chunks(options.max_characters as usize) {
+                pieces.push(Piece {
+                    section: number,
+                    start: piece[0].0,
+                    text: piece.iter().map(|(_, character)| character).collect(),
+                });
+            }
+        }
+        Ok(pieces)
     }
 }
 
@@ -150,7 +210,9 @@ impl PipelineRun for Run {
         self.call();
         Ok(ToolOutcome::Refused(format!("there is no tool {name}")))
     }
+}
 
+impl GuestUse for Run {
     fn fuel(&self) -> u64 {
         self.state.lock().fuel
     }

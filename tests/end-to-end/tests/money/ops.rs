@@ -10,8 +10,7 @@ use parking_lot::Mutex;
 use riad_core::{Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt};
 use riad_services::{
     chat::{ChatEvent, ChatMessage, ChatRequest},
-    chunking::Format,
-    documents::DocumentRequest,
+    documents::{DocumentRequest, DocumentSource, TextFormat},
     embeddings::EmbeddingRequest,
     search::SearchRequest,
     text::Text,
@@ -139,10 +138,12 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
         }
         Ask::Document { words } => {
             let request = DocumentRequest {
-                title: format!("{}:{}", op.payer.0, op.payer.1),
-                text: "word ".repeat(words as usize),
+                title: Some(format!("{}:{}", op.payer.0, op.payer.1)),
+                source: DocumentSource::Text {
+                    text: "word ".repeat(words as usize),
+                    format: TextFormat::Text,
+                },
                 metadata: Metadata::new(),
-                format: Format::Text,
             };
             services
                 .documents()

@@ -17,7 +17,7 @@ use riad_core::{
     price::PriceList,
 };
 use riad_outbound::GuestHttp;
-use riad_services::{Dependencies, FairQueue, Services, keys::KeyOwner, keys::KeyRequest};
+use riad_services::{Dependencies, FairQueue, Services, StandardComponents, keys::KeyOwner, keys::KeyRequest};
 use riad_store::Store;
 use serde_json::Value;
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
@@ -107,7 +107,11 @@ impl Server {
             webhooks: recorder.clone(),
             target_first_token: Duration::from_secs(60),
             currency: "eur".into(),
-            standard_component: Bytes::from_static(b"standard"),
+            standard: StandardComponents {
+                chat: Bytes::from_static(b"standard"),
+                extraction: Bytes::from_static(b"extraction"),
+                chunking: Bytes::from_static(b"chunking"),
+            },
             limits,
         };
         let services = Services::new(parts).await.unwrap();

@@ -13,6 +13,7 @@ mod billing;
 mod canary;
 mod capabilities;
 mod chat_under_load;
+mod files;
 mod hostile_guests;
 mod identity;
 mod isolation;

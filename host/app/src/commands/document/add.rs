@@ -1,6 +1,5 @@
 //! `riad document add`: each file has its line, one that fails keeps none of the others out, and what is there already is not added again.
 
-use super::{all, heading, send};
 use crate::{
     cli::Member,
     client::{Client, Response},
@@ -8,25 +7,14 @@ use crate::{
     output::{self, Output, clean, progress},
 };
 use indicatif::ProgressBar;
-use riad_api_types::documents::{Document, DocumentWithText, TextFormat};
-use riad_core::{Error, ErrorKind, Result, document::normalize_text};
+use reqwest::multipart::{Form, Part};
+use riad_api_types::documents::Document;
+use riad_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// What was done with a file.
-enum Outcome {
-    Added(Response<Document>),
-    /// A document with the same title, text and metadata.
-    IsThere(Response<DocumentWithText>),
-}
-
-struct Adding<'a> {
-    client: &'a Client,
-    title: Option<String>,
-    metadata: Map<String, Value>,
-    /// The room's documents, and those that were added.
-    documents: Vec<Document>,
-}
+/// The status of an answer about something that was there before.
+const WAS_THERE: u16 = 200;
 
 pub(super) async fn add(
     files: &[PathBuf],
@@ -40,19 +28,14 @@ pub(super) async fn add(
             "--title is for a single file; leave it out or add one file",
         ));
     }
-    let mut adding = Adding {
-        client,
-        title,
-        metadata: object(metadata),
-        documents: all(client).await?.data,
-    };
+    let metadata = object(metadata);
     let bar = progress::count(files.len() as u64, "adding documents");
     let (mut added, mut failed, mut kind) = (0_usize, 0_usize, None::<ErrorKind>);
     for file in files {
-        match adding.add(file).await {
-            Ok(outcome) => {
-                added += usize::from(matches!(outcome, Outcome::Added(_)));
-                show(&bar, out, file, &outcome);
+        match send(client, file, title.as_deref(), &metadata).await {
+            Ok(sent) => {
+                added += usize::from(sent.status != WAS_THERE);
+                show(&bar, out, file, &sent);
             }
             Err(error) => {
                 failed += 1;
@@ -82,66 +65,42 @@ pub(super) async fn add(
     }
 }
 
-impl Adding<'_> {
-    async fn add(&mut self, file: &Path) -> Result<Outcome> {
-        let bytes = read_file(file).await?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Error::invalid("is not UTF-8 text; convert it first"))?;
-        // As the server keeps it, so that it is found again.
-        let text = normalize_text(text.to_owned());
-        let title = self.title.clone().or_else(|| heading(&text).map(str::to_owned));
-        let title = title.unwrap_or_else(|| clean(&file.file_name().unwrap_or_default().to_string_lossy()));
-        if let Some(there) = self.find(title.trim(), &text).await? {
-            return Ok(Outcome::IsThere(there));
-        }
-        let sent = send(self.client, &title, &text, format_of(file), self.metadata.clone()).await?;
-        self.documents.push(sent.body.clone());
-        Ok(Outcome::Added(sent))
-    }
-
-    /// By content: only a document of the same size is read.
-    async fn find(&self, title: &str, text: &str) -> Result<Option<Response<DocumentWithText>>> {
-        let bytes = text.len() as u64;
-        let is_like = |document: &&Document| {
-            document.bytes == bytes && document.title == title && document.metadata == self.metadata
-        };
-        for document in self.documents.iter().filter(is_like) {
-            let found: Response<DocumentWithText> = self.client.get(&format!("/v1/documents/{}", document.id)).await?;
-            if found.body.text == text {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
+async fn send(
+    client: &Client,
+    file: &Path,
+    title: Option<&str>,
+    metadata: &Map<String, Value>,
+) -> Result<Response<Document>> {
+    let bytes = read_file(file).await?;
+    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let length = bytes.len() as u64;
+    let part = Part::stream_with_length(bytes, length).file_name(file_name);
+    let metadata = Value::Object(metadata.clone()).to_string();
+    let form = Form::new().text("metadata", metadata).part("file", part);
+    let form = match title {
+        Some(title) => form.text("title", title.to_owned()),
+        None => form,
+    };
+    client.post_form("/v1/documents", form).await
 }
 
-fn show(bar: &ProgressBar, out: &Output, file: &Path, outcome: &Outcome) {
-    let (json, word, document) = match outcome {
-        Outcome::Added(added) => (&added.json, "added    ", &added.body),
-        Outcome::IsThere(there) => (&there.json, "is there ", &there.body.document),
+fn show(bar: &ProgressBar, out: &Output, file: &Path, sent: &Response<Document>) {
+    let document = &sent.body;
+    let word = match sent.status {
+        WAS_THERE => "is there ",
+        _ => "added    ",
     };
     bar.suspend(|| {
-        out.show_json(json, || {
-            format!(
-                "{word}{}  {}  {} chunks",
-                clean(&document.id),
-                name(file),
-                document.chunks
-            )
+        out.show_json(&sent.json, || {
+            let chunks = document.chunks;
+            format!("{word}{}  {}  {chunks} chunks", clean(&document.id), name(file))
         });
+        for warning in &document.warnings {
+            output::note(&format!("warning  {}: {}", name(file), clean(warning)));
+        }
     });
 }
 
 fn name(file: &Path) -> String {
     clean(&file.display().to_string())
-}
-
-fn format_of(path: &Path) -> TextFormat {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "md" | "markdown" => TextFormat::Markdown,
-        _ => TextFormat::Text,
-    }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod case;
 mod compare;
 mod embedder;
+mod ingestion;
 mod outside;
 mod replay;
 mod report;

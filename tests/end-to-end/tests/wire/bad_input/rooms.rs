@@ -147,6 +147,7 @@ async fn what_is_too_large_is_refused_with_the_size() {
         .limits(|limits| {
             limits.request_bytes = 2048;
             limits.document_bytes = 4096;
+            limits.file_bytes = 8192;
             limits.settings_bytes = 512;
         })
         .start()
@@ -161,8 +162,11 @@ async fn what_is_too_large_is_refused_with_the_size() {
                 .param("text")
                 .says(&["4096", "4100", "split"]),
             too_large(form(file("long.txt", &"lamp ".repeat(820))))
-                .param("text")
-                .says(&["4096", "4100"]),
+                .param("file")
+                .says(&["4096"]),
+            too_large(form(file("long.txt", &"lamp ".repeat(1640))))
+                .param("file")
+                .says(&["8192", "8200", "split"]),
             // Larger than any encoding of the longest document: it is not even read to its end.
             too_large(Case::post(PATH, text(400_000))).says(&["larger"]),
             too_large(form(file("long.txt", &"lamp ".repeat(80_000)))).says(&["larger"]),

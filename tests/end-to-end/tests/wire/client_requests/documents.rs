@@ -73,28 +73,27 @@ async fn a_files_name_may_have_any_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_another_kind_is_named() {
+async fn a_file_that_has_no_text_says_why() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
-    let pdf = || b"%PDF-1.7\n\xe2\xe3\xcf\xd3".to_vec();
-    let zip = || b"PK\x03\x04\x14\0\x06\0".to_vec();
-    for (name, bytes, words) in [
-        ("report.pdf", pdf(), ".pdf"),
-        ("report.docx", zip(), ".docx"),
-        ("page.html", b"<p>caf\xe9</p>".to_vec(), ".html"),
-        ("README", TEXT.into(), "no ending"),
-        ("report.txt", pdf(), "a PDF"),
-        ("report.md", zip(), "ZIP"),
-        ("latin.txt", b"caf\xe9".to_vec(), "UTF-8"),
-        ("zeros.txt", b"a\0\0b".to_vec(), "zeros"),
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    for (name, bytes, status, code) in [
+        ("photo.png", png.clone(), 415, "unsupported_file"),
+        ("report.txt", png, 415, "unsupported_file"),
+        ("report.pdf", b"%PDF-1.7\n\xe2\xe3\xcf\xd3".to_vec(), 422, "malformed_file"),
+        ("report.docx", b"PK\x03\x04\x14\0\x06\0".to_vec(), 422, "malformed_file"),
+        ("empty.md", b" \n".to_vec(), 422, "no_text"),
     ] {
         let refused = upload(&tenant, name, bytes).await;
-        assert_eq!(
-            (refused.status.as_u16(), refused.text("/error/param").as_str()),
-            (400, "file")
-        );
-        assert!(refused.message().contains(words), "{name}: {}", refused.message());
+        let param = refused.text("/error/param");
+        assert_eq!((refused.status.as_u16(), param.as_str()), (status, "file"), "{name}: {}", refused.message());
+        assert_eq!(refused.text("/error/code"), code, "{name}: {}", refused.message());
     }
+    let refused = upload(&tenant, "none.pdf", Vec::new()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.text("/error/param").as_str()),
+        (400, "file")
+    );
     let refused = tenant.post(PATH, &json!({"title": "Zeros", "text": "a\u{0}b"})).await;
     assert_eq!(
         (refused.status.as_u16(), refused.text("/error/param").as_str()),

@@ -5,6 +5,7 @@ use riad_core::{
     DocumentId, Error, Result,
     chat::{FinishReason, Message},
     document::{Metadata, Passage},
+    ingestion::Section,
     plugin::StageRequest,
     profile::ModelProfile,
 };
@@ -23,7 +24,17 @@ pub type Json = Map<String, Value>;
 #[serde(deny_unknown_fields)]
 pub struct Case {
     pub name: String,
-    pub request: Request,
+    /// For the stages of a chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// For the stage `extraction`: a file in the plugin's folder, relative to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// What the stage `chunking` is given. If they are missing, what the extraction returns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sections: Option<Vec<Section>>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,21 +134,23 @@ impl Default for Profile {
 }
 
 impl Case {
-    pub fn stage_request(&self) -> StageRequest {
-        let profile = self.request.profile.clone().unwrap_or_default();
-        StageRequest {
-            messages: self.request.messages.clone(),
+    /// `None` of a case without a request.
+    pub fn stage_request(&self) -> Option<StageRequest> {
+        let request = self.request.as_ref()?;
+        let profile = request.profile.clone().unwrap_or_default();
+        Some(StageRequest {
+            messages: request.messages.clone(),
             profile: ModelProfile {
                 id: profile.id,
                 context_tokens: profile.context_tokens,
                 prompt_tokens: profile.prompt_tokens,
                 passages: profile.passages,
                 sentences: profile.sentences,
-                completion_tokens: self.request.max_tokens,
+                completion_tokens: request.max_tokens,
                 temperature: 0.0,
             },
-            max_tokens: self.request.max_tokens,
-        }
+            max_tokens: request.max_tokens,
+        })
     }
 }
 

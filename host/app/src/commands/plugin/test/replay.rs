@@ -12,6 +12,7 @@ use riad_core::{
     Error, ErrorKind, Result,
     chat::{FinishReason, Message, Role},
     document::Passage,
+    ingestion::Position,
     plugin::Stage,
     receipt::Receipt,
 };
@@ -46,7 +47,10 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
     let settings: Map<String, Value> = client.get("/v1/settings").await?.body;
     Ok(Case {
         name: format!("the request of receipt {number}"),
-        request,
+        request: Some(request),
+        file: None,
+        title: None,
+        sections: None,
         settings,
         documents: documents(&passages)?,
         // Where the plugin retrieves, it searches the documents above; else the prompt is made of what the room found.
@@ -158,6 +162,7 @@ fn passage(found: search::Passage) -> Result<Passage> {
         text: found.text,
         score: found.score,
         metadata: found.metadata,
+        position: Position::default(),
     })
 }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, ErrorKind, Limits, Result,
     document::{self, DocumentWithText, Metadata, Page, Passage},
+    ingestion::Position,
     ports::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, LogLevel, SettingsStore, SqlRows,
         SqlStore, SqlValue, TenantLog, TextEmbedder, TokenCounter,
@@ -128,6 +129,8 @@ fn stored(found: &Document) -> document::Document {
         chunks: 1,
         bytes: found.text.len() as u64,
         created: 0,
+        media_type: None,
+        warnings: Vec::new(),
     }
 }
 
@@ -155,6 +158,7 @@ impl DocumentReader for Room {
                     text: found.text.clone(),
                     score: f64::from(shared),
                     metadata: found.metadata.clone(),
+                    position: Position::default(),
                 }
             })
             .filter(|passage| passage.score > 0.0)

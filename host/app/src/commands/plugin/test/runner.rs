@@ -1,6 +1,11 @@
 //! Runs cases in the server's sandbox. A stage that the plugin does not serve is served by the standard pipeline, as in a room.
 
-use super::{case::Case, room::Room, to_json};
+use super::{
+    case::Case,
+    ingestion::{Ingestion, lacks},
+    room::Room,
+    to_json,
+};
 use crate::{commands::plugin::project::Project, wire::STANDARD};
 use bytes::Bytes;
 use riad_core::{
@@ -15,6 +20,7 @@ use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,7 +35,11 @@ pub struct Runner {
     limits: Limits,
     stages: BTreeSet<Stage>,
     schema: Option<SettingsSchema>,
+    /// Of a chat.
     plan: PipelinePlan,
+    /// Those of a document that are the plugin's.
+    ingestion: BTreeMap<Stage, PlannedComponent>,
+    folder: PathBuf,
 }
 
 /// What the plugin's stages did.
@@ -99,12 +109,16 @@ impl Runner {
             .into_iter()
             .map(|stage| (stage, standard.clone()))
             .collect();
-        plan.extend(stages.iter().map(|stage| (*stage, own.clone())));
+        let is_of_document = |stage: &&Stage| Stage::INGESTION.contains(stage);
+        let (of_document, of_chat): (Vec<_>, Vec<_>) = stages.iter().partition(is_of_document);
+        plan.extend(of_chat.into_iter().map(|stage| (*stage, own.clone())));
         Ok(Self {
             sandbox,
             limits,
-            stages,
             schema,
+            ingestion: of_document.into_iter().map(|stage| (*stage, own.clone())).collect(),
+            folder: project.folder.clone(),
+            stages: stages.clone(),
             plan: PipelinePlan {
                 account: Account::new(1),
                 weight: 1,
@@ -131,21 +145,42 @@ impl Runner {
             Error::invalid(text)
         })?;
         let room = Room::of(case, &self.limits).await?;
+        let mut outcome = Outcome::default();
+        let mut ingestion = Ingestion {
+            sandbox: &self.sandbox,
+            limits: &self.limits,
+            plan: &self.plan,
+            own: &self.ingestion,
+            room: &room,
+            folder: &self.folder,
+            measured: &mut outcome.stages,
+        };
+        ingestion.run(case).await?;
+        let serves_chats = Stage::CHAT.iter().any(|stage| self.stages.contains(stage));
+        let outcome = match serves_chats {
+            true => self.chat(case, &room, outcome).await?,
+            false => outcome,
+        };
+        Ok(Outcome {
+            memory: room.memory(),
+            log: room.log().iter().map(|line| without_digest(line)).collect(),
+            ..outcome
+        })
+    }
+
+    async fn chat(&self, case: &Case, room: &Room, outcome: Outcome) -> Result<Outcome> {
         let run = self.sandbox.start(&self.plan, room.capabilities()).await?;
         let mut stages = Stages {
             own: &self.stages,
             run: run.as_ref(),
-            room: &room,
-            outcome: Outcome::default(),
+            room,
+            outcome,
         };
         // An error of a stage ends a request, and has been written down.
         if stages.chat(case).await?.is_some() {
             stages.tools(case).await?;
         }
-        let mut outcome = stages.outcome;
-        outcome.memory = room.memory();
-        outcome.log = room.log().iter().map(|line| without_digest(line)).collect();
-        Ok(outcome)
+        Ok(stages.outcome)
     }
 }
 
@@ -170,7 +205,9 @@ impl Stages<'_> {
         if !Stage::STANDARD.iter().any(|stage| self.own.contains(stage)) {
             return Ok(Some(()));
         }
-        let (run, request) = (self.run, case.stage_request());
+        let run = self.run;
+        let request = case.stage_request();
+        let request = request.ok_or_else(|| lacks(case, "request", "a stage of a chat"))?;
         let passages = match &case.passages {
             Some(given) if !self.own.contains(&Stage::Retrieval) => given.clone(),
             given => {
@@ -275,7 +312,7 @@ fn prompt_json(prompt: &Prompt) -> Result<Value> {
     Ok(json!({"messages": to_json(&prompt.messages)?, "passages": to_json(&prompt.passages)?}))
 }
 
-fn error_json(error: &Error) -> Value {
+pub fn error_json(error: &Error) -> Value {
     let kind = error.kind();
     let kind = if kind == ErrorKind::PluginFailed {
         "plugin_failed"
@@ -283,6 +320,12 @@ fn error_json(error: &Error) -> Value {
         "plugin_limit_exceeded"
     } else if kind == ErrorKind::InvalidRequest {
         "invalid_request"
+    } else if kind == ErrorKind::UnsupportedFile {
+        "unsupported_file"
+    } else if kind == ErrorKind::UnreadableFile {
+        error.code().unwrap_or("unreadable_file")
+    } else if kind == ErrorKind::TooLarge {
+        "too_large"
     } else {
         "server_error"
     };

@@ -22,6 +22,7 @@ async fn found(component: &[u8], stages: &[&str], case: Value) -> (Value, u32, u
     let runner = Runner::new(&Project::open(folder.path()).unwrap(), component)
         .await
         .unwrap();
+    fs::write(folder.path().join("plan.note"), "NOTE|Shifts|Ada on Monday.\nBob on Friday.").unwrap();
     let case: Case = serde_json::from_value(case).unwrap();
     let outcome = runner.run(&case).await.unwrap();
     (outcome.results(), outcome.host_calls(), outcome.fuel())
@@ -48,6 +49,32 @@ async fn a_case_runs_with_its_documents_sql_and_settings() {
     assert!(host_calls > 2, "{host_calls}");
     assert!(fuel > 1000, "{fuel}");
     assert_eq!(results.get("retrieval"), None, "the plugin does not serve it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stages_of_a_document_read_the_cases_file() {
+    let notes = component("tests/guests/notes.wasm");
+    let stages = ["extraction", "chunking"];
+    let (results, host_calls, fuel) = found(&notes, &stages, json!({"name": "a plan", "file": "plan.note"})).await;
+    let expected = json!({
+        "extraction": {
+            "media_type": "text/x-note",
+            "title": "Shifts",
+            "sections": [{"kind": "rows", "text": "Ada on Monday.\nBob on Friday."}],
+        },
+        "chunking": {"pieces": [{"section": 0, "text": "Ada on Monday."}, {"section": 0, "text": "Bob on Friday."}]},
+        "log": [],
+    });
+    assert_eq!(differences(&expected, &results), [], "{results}");
+    assert_eq!(host_calls, 0);
+    assert!(fuel > 100, "{fuel}");
+    // Sections of the case's own stand for a file.
+    let case = json!({"name": "a section", "sections": [{"kind": "prose", "text": "One."}], "title": "invent"});
+    let (results, ..) = found(&notes, &stages, case).await;
+    assert_eq!(results["chunking"]["error"], "plugin_failed");
+    assert_eq!(results.get("extraction"), None);
+    let (results, ..) = found(&notes, &["extraction"], json!({"name": "no note", "file": "riad.toml"})).await;
+    assert_eq!(results["extraction"]["error"], "unsupported_file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,6 +158,8 @@ async fn a_real_request_becomes_a_case() {
         .unwrap();
     let messages: Vec<_> = case
         .request
+        .as_ref()
+        .unwrap()
         .messages
         .iter()
         .map(|message| message.content.clone())
@@ -139,7 +168,7 @@ async fn a_real_request_becomes_a_case() {
         messages,
         ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]
     );
-    assert_eq!((case.request.max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
+    assert_eq!((case.request.as_ref().unwrap().max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
     assert_eq!(case.documents.len(), 1);
     assert_eq!(case.documents[0].text, "The refund window is 41 days.");
     assert_eq!(case.passages.unwrap()[0].document.as_str(), document["id"]);

@@ -1,0 +1,104 @@
+//! Values of the stages that a document passes when it is added: from a file to sections, from sections to chunks. The contract is
+//! `wit/riad-ingestion`.
+
+use crate::{Digest, document::Metadata};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A document's file as a client sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// As the client named it, perhaps empty.
+    pub name: String,
+    /// As the client claimed it; may be empty or wrong.
+    pub media_type: String,
+    pub bytes: Bytes,
+}
+
+/// How a section's text is written, which says where it may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SectionKind {
+    Prose,
+    Markdown,
+    Rows,
+    Code,
+}
+
+/// A run of text under one heading and on one page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// The headings above the text, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heading: Vec<String>,
+    /// Page, slide or sheet, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    pub kind: SectionKind,
+    /// Not only space.
+    pub text: String,
+}
+
+/// Output of the extraction stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extracted {
+    /// As found in the bytes.
+    pub media_type: String,
+    /// Empty if the document has none.
+    pub title: String,
+    /// What the document says of itself.
+    pub metadata: Metadata,
+    /// At least one.
+    pub sections: Vec<Section>,
+    /// What is missing, for people.
+    pub warnings: Vec<String>,
+}
+
+/// Bounds of an extraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtractionOptions {
+    /// Bytes of text: of the title, and of each section its text and headings.
+    pub max_text_bytes: u32,
+    pub max_sections: u32,
+}
+
+/// Bounds of a chunking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkingOptions {
+    /// Unicode scalar values of a piece.
+    pub max_characters: u32,
+    /// Of them, those that a piece may repeat of the one before it.
+    pub overlap_characters: u32,
+    pub max_pieces: u32,
+}
+
+/// Output of the chunking stage: a part of a section's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Position of the section, from 0.
+    pub section: u32,
+    /// In its text, in bytes.
+    pub start: usize,
+    pub text: String,
+}
+
+/// What a document was made of, besides its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentFile {
+    /// As found in the bytes, such as `application/pdf`.
+    pub media_type: String,
+    /// What is missing in the text, for people.
+    pub warnings: Vec<String>,
+    /// Of the file's bytes and all that decides what becomes of them: the same in the same room is the same document.
+    pub source: Digest,
+}
+
+/// Where a chunk stands in its document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The headings above it, outermost first.
+    pub heading: Vec<String>,
+    /// Page, slide or sheet, from 1; none where the format has none.
+    pub page: Option<u32>,
+}

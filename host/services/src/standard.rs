@@ -1,0 +1,84 @@
+//! The server's own components, which serve the stages that a room has not replaced.
+
+use bytes::Bytes;
+use riad_core::{
+    Digest, Error, Result,
+    plugin::Stage,
+    ports::{PlannedComponent, Sandbox},
+};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// As they are embedded in the program.
+pub struct StandardComponents {
+    /// Serves every stage of [`Stage::STANDARD`].
+    pub chat: Bytes,
+    pub extraction: Bytes,
+    pub chunking: Bytes,
+}
+
+/// The same, compiled.
+pub(crate) struct Standard {
+    chat: PlannedComponent,
+    chunking: PlannedComponent,
+    /// Compiled when the first file comes, or by [`Self::warm`]: its parsers take a core for as long as the rest of a start takes several times.
+    extraction: PlannedComponent,
+    is_compiled: OnceCell<()>,
+}
+
+impl Standard {
+    /// # Errors
+    /// A component that does not serve its stages.
+    pub async fn compile(sandbox: &dyn Sandbox, components: StandardComponents) -> Result<Self> {
+        Ok(Self {
+            chat: compile(sandbox, components.chat, &Stage::STANDARD).await?,
+            chunking: compile(sandbox, components.chunking, &[Stage::Chunking]).await?,
+            extraction: PlannedComponent {
+                digest: Digest::of(&components.extraction),
+                source: Arc::new(components.extraction),
+            },
+            is_compiled: OnceCell::new(),
+        })
+    }
+
+    pub async fn get(&self, sandbox: &Arc<dyn Sandbox>, stage: Stage) -> Result<PlannedComponent> {
+        match stage {
+            Stage::Extraction => {
+                self.warm(sandbox).await?;
+                Ok(self.extraction.clone())
+            }
+            Stage::Chunking => Ok(self.chunking.clone()),
+            Stage::Retrieval | Stage::Prompting | Stage::Postprocessing => Ok(self.chat.clone()),
+            Stage::Tools => Err(Error::internal("there is no standard for the stage tools")),
+        }
+    }
+
+    /// Compiles what [`Self::compile`] has left for later. A caller that goes away does not end it.
+    pub async fn warm(&self, sandbox: &Arc<dyn Sandbox>) -> Result<()> {
+        let compiling = || async {
+            let (sandbox, source) = (Arc::clone(sandbox), Arc::clone(&self.extraction.source));
+            let compiled = tokio::spawn(async move {
+                let component = source.read().await?;
+                compile(sandbox.as_ref(), component, &[Stage::Extraction]).await
+            });
+            compiled.await.map_err(Error::internal)?.map(drop)
+        };
+        self.is_compiled.get_or_try_init(compiling).await.map(|()| ())
+    }
+
+    /// Whether the component is the one of the server's chats.
+    pub fn is_chat(&self, digest: &Digest) -> bool {
+        self.chat.digest == *digest
+    }
+}
+
+async fn compile(sandbox: &dyn Sandbox, component: Bytes, stages: &[Stage]) -> Result<PlannedComponent> {
+    let info = sandbox.compile(None, component.clone()).await?;
+    match stages.iter().find(|stage| !info.stages.contains(stage)) {
+        Some(stage) => Err(Error::internal(format!("a component of the server's does not serve the stage {stage}"))),
+        None => Ok(PlannedComponent {
+            digest: info.digest,
+            source: Arc::new(component),
+        }),
+    }
+}
