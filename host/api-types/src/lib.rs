@@ -12,6 +12,7 @@ pub mod completions;
 pub mod documents;
 pub mod embeddings;
 pub mod error;
+pub mod files;
 pub mod health;
 pub mod keys;
 pub mod ledger;

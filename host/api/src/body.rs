@@ -35,6 +35,11 @@ pub(crate) fn document_body_bytes(limits: &Limits) -> u64 {
         .saturating_add(ENVELOPE_BYTES)
 }
 
+/// Bytes of a request's body with a file that is kept, at most.
+pub(crate) fn file_body_bytes(limits: &Limits) -> u64 {
+    limits.kept_file_bytes.saturating_add(ENVELOPE_BYTES)
+}
+
 /// Bytes of a request's body with an adapter, at most.
 pub(crate) fn adapter_body_bytes(limits: &Limits) -> u64 {
     limits.adapter_bytes.saturating_add(ENVELOPE_BYTES)

@@ -1,6 +1,5 @@
 //! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), what becomes of it (`services`).
 
-mod file;
 pub mod fuzzing;
 mod text;
 mod upload;

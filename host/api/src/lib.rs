@@ -17,6 +17,8 @@ mod drain_body;
 mod embeddings;
 mod error;
 mod export;
+mod file_name;
+mod files;
 mod health;
 mod idempotency;
 mod keys;

@@ -6,7 +6,7 @@ use crate::{
     auth::MetricsAccess,
     body, chat, completions, content_encoding,
     cors::{self, AllowedOrigins},
-    documents, drain_body, embeddings, error, health, keys, ledger, logs,
+    documents, drain_body, embeddings, error, files, health, keys, ledger, logs,
     memory::Memory,
     messages, metrics,
     middleware::{Layer, LayerState, Upload},
@@ -118,6 +118,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
         Route { handlers, layers }
     };
     let document_body = BodyLimit(body::document_body_bytes(limits));
+    let file_body = BodyLimit(body::file_body_bytes(limits));
     let adapter_body = BodyLimit(body::adapter_body_bytes(limits));
     let plugin_body = BodyLimit(limits.plugin_bytes);
     let document_permit = UploadPermit(Upload::Document);
@@ -151,6 +152,10 @@ fn routes(limits: &Limits) -> Vec<Route> {
             routes!(embeddings::create_embeddings),
             &[Tenant, RateHeaders, Idempotency(Scope::Chat)],
         ),
+        route(routes!(files::create_file), &[Tenant, file_body, document_permit]),
+        route(routes!(files::list_files), &[Tenant]),
+        route(routes!(files::get_file, files::delete_file), &[Tenant]),
+        route(routes!(files::get_file_content), &[Tenant]),
         // Anthropic's
         route(
             routes!(messages::create_message),

@@ -79,6 +79,10 @@ name!(
     DocumentId, "a document id"
 );
 name!(
+    /// A file in one room, given by the server.
+    FileId, "a file id"
+);
+name!(
     /// A response that one room keeps, given by the server.
     ResponseId, "a response id"
 );

@@ -76,6 +76,8 @@ limits! {
     unread_bytes: u64 = 256 << 20, 1 << 20;
     /// Bytes of a document's text. Split larger texts along their structure.
     document_bytes: u64 = 8 << 20, 1024;
+    /// Bytes of a file that a tenant keeps (`/v1/files`). It is written to the disk as it comes.
+    kept_file_bytes: u64 = 512 << 20, 1024;
     /// Bytes of a document's file, of which the stage `extraction` makes the text.
     file_bytes: u64 = 32 << 20, 1024;
     /// Bytes of a document's metadata as JSON. It comes with each of its passages, to clients and to plugins.
@@ -179,7 +181,7 @@ limits! {
     query_ms: u64 = 10_000, 10;
     /// Bytes of a tenant's settings as JSON.
     settings_bytes: u64 = 64 << 10, 256;
-    /// Bytes that a tenant may store: documents, index, SQL store, adapters, plugins, responses, and answers that are kept for idempotency
+    /// Bytes that a tenant may store: files, documents, index, SQL store, adapters, plugins, responses, and answers that are kept for idempotency
     /// keys. A tenant's own `stored_bytes` goes before it.
     room_bytes: u64 = 20 << 30, 1 << 20;
     /// Rooms that are open at the same time; the rest cost disk only.

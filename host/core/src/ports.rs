@@ -8,6 +8,7 @@ mod capabilities;
 mod documents;
 mod embedder;
 mod engine;
+mod files;
 mod generator;
 mod guest_calls;
 mod http;
@@ -40,6 +41,7 @@ pub use engine::{
     AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
     ResidentAdapter, UsageReporter,
 };
+pub use files::{FileStore, FileWriter};
 pub use generator::{GENERATION_STOPS, Generated, Generator, GuestPrompt};
 pub use guest_calls::{CallObserver, GuestCall, GuestCallEnd};
 pub use http::{HttpClient, HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp};

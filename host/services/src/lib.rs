@@ -18,6 +18,7 @@ pub mod documents;
 pub mod embeddings;
 pub mod fair;
 pub mod fifo;
+pub mod files;
 mod generations;
 mod guest_generations;
 pub mod idempotency;
@@ -125,6 +126,11 @@ impl Services {
     #[must_use]
     pub fn documents(&self) -> documents::DocumentService {
         documents::DocumentService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn files(&self) -> files::FileService {
+        files::FileService(Arc::clone(&self.0))
     }
 
     #[must_use]

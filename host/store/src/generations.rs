@@ -4,6 +4,7 @@ use crate::{
     error::{StoreResult, closed},
     files,
     sqlite::Database,
+    stored_files,
 };
 use parking_lot::{Mutex, MutexGuard};
 use riad_core::Digest;
@@ -67,7 +68,8 @@ pub(crate) fn folder(room: &Path) -> PathBuf {
     room.join("adapters")
 }
 
-/// Deletes generations that no alias keeps and no request holds, components that no version names, and files whose writing was interrupted.
+/// Deletes generations that no alias keeps and no request holds, components that no version names, files that no row of theirs names, and those
+/// whose writing was interrupted.
 /// The lock proves that no file is being written.
 pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &FolderLock<'_>) -> StoreResult<()> {
     if database.is_in_doubt() {
@@ -90,6 +92,15 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
         let name = path.file_stem().and_then(OsStr::to_str);
         if !name.is_some_and(|name| components.contains(name)) {
             fs::remove_file(&path)?;
+        }
+    }
+    let kept = named(database, "SELECT digest FROM files")?;
+    for entry in fs::read_dir(room.join(stored_files::FOLDER))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let keep = name.to_str().is_some_and(|name| kept.contains(name) || pins.holds(name));
+        if !keep {
+            fs::remove_file(entry.path())?;
         }
     }
     for entry in fs::read_dir(room)? {
@@ -119,6 +130,7 @@ mod tests {
         what: "the test database",
         steps: &[
             "CREATE TABLE adapter_generations (generation TEXT); CREATE TABLE plugins (version TEXT);
+            CREATE TABLE files (digest TEXT);
             CREATE TABLE parents (id INTEGER PRIMARY KEY);
             CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
         ],
@@ -133,6 +145,7 @@ mod tests {
         let database = Database::open(&room.join("room.db"), &SCHEMA).unwrap();
         fs::create_dir_all(super::folder(room).join(generation.hex())).unwrap();
         fs::create_dir(room.join("plugins")).unwrap();
+        fs::create_dir(room.join(stored_files::FOLDER)).unwrap();
         for component in [&component, &left_over] {
             fs::write(path_of(component), "component").unwrap();
         }

@@ -39,6 +39,7 @@ mod sql_store;
 mod sqlite;
 mod sqlite_memory;
 mod state;
+mod stored_files;
 mod tenant_store;
 mod vectors;
 mod words;

@@ -46,6 +46,7 @@ pub(crate) fn count(connection: &Connection, index: &Path) -> StoreResult<u64> {
     let files: i64 = connection
         .prepare_cached(
             "SELECT (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM plugins GROUP BY version))
+                + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM files GROUP BY digest))
                 + (SELECT coalesce(sum(bytes + ?1), 0)
                     FROM (SELECT max(bytes) AS bytes FROM adapter_generations GROUP BY generation))",
         )?

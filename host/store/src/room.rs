@@ -10,6 +10,7 @@ use crate::{
     sql::PluginDatabase,
     sqlite::{self, Database, Schema},
     state::{get_state, set_state},
+    stored_files,
 };
 use riad_core::{
     Error, ErrorKind, Limits,
@@ -152,6 +153,21 @@ const SCHEMA: Schema = Schema {
         ALTER TABLE chunks ADD COLUMN heading TEXT;
         ALTER TABLE chunks ADD COLUMN page INTEGER;
     ",
+        "
+        -- What the tenant keeps, each under its digest in the folder of the same name. Expiry in seconds.
+        CREATE TABLE files (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            digest TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            expires INTEGER
+        ) STRICT;
+        CREATE INDEX files_by_expiry ON files (expires) WHERE expires IS NOT NULL;
+        CREATE INDEX files_of_digest ON files (digest, bytes);
+    ",
     ],
 };
 
@@ -194,7 +210,7 @@ impl RoomState {
         check_id: impl FnOnce(Option<&str>) -> StoreResult<String>,
     ) -> StoreResult<Self> {
         files::create_folder(folder)?;
-        for part in ["adapters", "plugins"] {
+        for part in ["adapters", "plugins", stored_files::FOLDER] {
             files::create_folder(&folder.join(part))?;
         }
         let database = Database::open(&folder.join("room.db"), &SCHEMA)?;

@@ -15,6 +15,7 @@ use crate::{
     room::{self, RoomState},
     settings::RoomSettings,
     sql_store::RoomSql,
+    stored_files::{self, RoomFiles},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -181,6 +182,7 @@ impl Registry {
             // A tenant that sends nothing any more makes none that would delete them.
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;
+            stored_files::delete_expired(&room)?;
             let state = Arc::new(room);
             *place = Some(OpenRoom {
                 account,
@@ -353,6 +355,7 @@ impl Rooms for TenantRooms {
             settings: Arc::new(RoomSettings(state.clone())),
             plugins: Arc::new(RoomPlugins(state.clone(), most)),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),
+            files: Arc::new(RoomFiles(state.clone(), most)),
             responses: Arc::new(RoomResponses(state.clone())),
             storage: state.storage(most),
             idempotency: Arc::new(RoomIdempotencyStore(state)),

@@ -85,6 +85,24 @@ await feature("responses", async () => {
   const called = await client.responses.create({ ...question, tools: [tool], tool_choice: "required", parallel_tool_calls: false });
   checkWeather(JSON.parse(called.output.find((item) => item.type === "function_call").arguments));
 });
+await feature("files", async () => {
+  const bytes = new TextEncoder().encode("Öfen\n".repeat(50_000));
+  const kept = await client.files.create({ file: await toFile(bytes, "Öfen.txt"), purpose: "user_data" });
+  assert.deepEqual([kept.object, kept.bytes, kept.filename], ["file", bytes.length, "Öfen.txt"]);
+  assert.deepEqual(await client.files.retrieve(kept.id), kept);
+  const content = await client.files.content(kept.id);
+  assert.deepEqual(new Uint8Array(await content.arrayBuffer()), bytes);
+  const names = [];
+  for (const name of ["a", "b", "c"]) await client.files.create({ file: await toFile(bytes, name), purpose: "assistants" });
+  // The client asks for each page by itself.
+  for await (const file of client.files.list({ purpose: "assistants", limit: 2, order: "asc" })) {
+    names.push(file.filename);
+    assert.equal((await client.files.delete(file.id)).deleted, true);
+  }
+  assert.deepEqual(names, ["a", "b", "c"]);
+  await client.files.delete(kept.id);
+  await expectError((error) => error instanceof OpenAI.NotFoundError, () => client.files.retrieve(kept.id));
+});
 await feature("errors", async () => {
   const refused = (kind, code, call) => expectError((error) => error instanceof kind && error.code === code, call);
   await refused(OpenAI.AuthenticationError, "invalid_api_key", () => connect(WRONG_KEY).models.list());

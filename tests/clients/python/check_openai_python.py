@@ -191,6 +191,26 @@ def check_kept_responses(asked, tool):
     assert refused(openai.BadRequestError, 400, None, hosted).param == "tools[0].type"
 
 
+def check_files():
+    content = "Öfen\n".encode() * 50_000
+    kept = client.files.create(file=("Öfen.txt", content), purpose="user_data")
+    assert (kept.object, kept.bytes, kept.filename, kept.status) == ("file", len(content), "Öfen.txt", "processed"), kept
+    assert client.files.retrieve(kept.id) == kept and client.files.wait_for_processing(kept.id) == kept
+    assert client.files.content(kept.id).read() == content
+    hour = {"anchor": "created_at", "seconds": 3600}
+    more = [client.files.create(file=(f"{n}.txt", b"text"), purpose="assistants", expires_after=hour) for n in range(3)]
+    assert abs(more[0].expires_at - more[0].created_at - 3600) <= 1, more[0]
+    # The client asks for each page by itself.
+    assert [file.id for file in client.files.list(purpose="assistants", limit=2)] == [file.id for file in reversed(more)]
+    assert [file.id for file in client.files.list(order="asc")][-3:] == [file.id for file in more]
+    for file in [kept, *more]:
+        assert client.files.delete(file.id).deleted
+    refused(openai.NotFoundError, 404, "not_found", lambda: client.files.retrieve(kept.id))
+    refused(openai.NotFoundError, 404, "not_found", lambda: client.files.content(kept.id))
+    fun = lambda: client.files.create(file=("a.txt", b"text"), purpose="fun")
+    assert refused(openai.BadRequestError, 400, None, fun).param == "purpose"
+
+
 def refused(kind, status, code, call):
     error = expect(kind, call)
     assert (error.status_code, error.code) == (status, code) and error.message, error

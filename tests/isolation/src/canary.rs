@@ -16,6 +16,7 @@ pub struct Canaries {
     pub sql: String,
     pub log: String,
     pub value: String,
+    pub file: String,
     pub alias: String,
     pub plugin: String,
     /// What the server named: a document's id, an adapter's generation, a plugin's version.
@@ -44,6 +45,7 @@ impl Canaries {
             sql: word("canaryprice")?,
             log: word("canarylog")?,
             value: word("canaryvalue")?,
+            file: word("canaryfile")?,
             alias: word("canaryadapter")?,
             plugin: word("canaryplugin")?,
             handles: Vec::new(),
@@ -53,6 +55,7 @@ impl Canaries {
     pub fn add_handles(&mut self, planted: &Planted) {
         self.handles = vec![
             ("document id", planted.document.clone()),
+            ("file id", planted.file.clone()),
             ("adapter generation", planted.generation.clone()),
             ("plugin version", planted.version.clone()),
         ];
@@ -69,6 +72,7 @@ impl Canaries {
             ("price in the SQL store", &self.sql),
             ("log line", &self.log),
             ("value of a plugin", &self.value),
+            ("file", &self.file),
         ];
         let names = [("adapter alias", &self.alias), ("plugin name", &self.plugin)];
         let handles = self.handles.iter().map(|(what, word)| (*what, word));

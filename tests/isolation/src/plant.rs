@@ -44,6 +44,8 @@ pub struct Planted {
     /// The base with the planted adapter.
     pub model: String,
     pub document: String,
+    /// The id of a file that is kept.
+    pub file: String,
     /// Of the key that A plants with.
     pub key_id: String,
     /// Under which A's answer to the question is kept.
@@ -60,6 +62,8 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
     let document = client
         .expect(201, Request::post("/v1/documents", &document(canaries)))
         .await?;
+    let file = client.expect(200, keep_file(&canaries.run, &canaries.file)).await?;
+    let file = text(&file.json(), "/id");
     plant_value(client, canaries).await?;
     let put = put_adapter(&canaries.alias, adapter, &canaries.alias)?;
     let adapter = client
@@ -108,7 +112,8 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         idempotency_key,
         generation: text(&adapter.json(), "/generation"),
         version,
-        shown: show(client, canaries, &text(&document.json(), "/id"), &response, &model).await?,
+        shown: show(client, canaries, &text(&document.json(), "/id"), &file, &response, &model).await?,
+        file,
         response,
         model,
     })
@@ -141,9 +146,16 @@ async fn plant_value(client: &Client, canaries: &Canaries) -> Result<()> {
 
 /// What is no longer as it was when it was planted.
 pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Result<Vec<String>> {
-    let now = show(client, canaries, &planted.document, &planted.response, &planted.model)
-        .await
-        .context("A's own things cannot be read any more")?;
+    let now = show(
+        client,
+        canaries,
+        &planted.document,
+        &planted.file,
+        &planted.response,
+        &planted.model,
+    )
+    .await
+    .context("A's own things cannot be read any more")?;
     let changed = planted.shown.iter().zip(now).filter(|(before, now)| *before != now);
     Ok(changed
         .map(|((what, before), (_, now))| format!("A's {what} changed from {before} to {now}"))
@@ -189,23 +201,42 @@ pub fn put_adapter(alias: &str, files: &AdapterFiles, mark: &str) -> Result<Requ
     if let Some(config) = config.as_object_mut() {
         config.insert("isolation_suite".into(), mark.into());
     }
+    let put = Request::new(Method::PUT, format!("/v1/adapters/{alias}"));
+    Ok(form(
+        put,
+        &[
+            ("adapter_config.json", Some("adapter_config.json"), config.to_string().as_bytes()),
+            ("adapter_model.safetensors", Some("adapter_model.safetensors"), files.weights.as_ref()),
+        ],
+    ))
+}
+
+/// A request that keeps a file, which is a JSON text, under the name of the run.
+pub fn keep_file(run: &str, word: &str) -> Request {
+    form(
+        Request::new(Method::POST, "/v1/files".to_owned()),
+        &[
+            ("purpose", None, b"user_data"),
+            ("file", Some(&format!("{run}.json")), format!("\"{word}\"").as_bytes()),
+        ],
+    )
+}
+
+/// The request with these fields: a name, a file's name, and bytes.
+fn form(request: Request, fields: &[(&str, Option<&str>, &[u8])]) -> Request {
     const BOUNDARY: &str = "riad-isolation-boundary";
     let mut body = Vec::new();
-    for (name, bytes) in [
-        ("adapter_config.json", config.to_string().as_bytes()),
-        ("adapter_model.safetensors", files.weights.as_ref()),
-    ] {
-        let head = format!(
-            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\n\
-             content-type: application/octet-stream\r\n\r\n"
-        );
+    for (name, file, bytes) in fields {
+        let file = file.map_or(String::new(), |file| {
+            format!("; filename=\"{file}\"\r\ncontent-type: application/octet-stream")
+        });
+        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(bytes);
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
-    Ok(Request::new(Method::PUT, format!("/v1/adapters/{alias}"))
-        .bytes(&format!("multipart/form-data; boundary={BOUNDARY}"), body))
+    request.bytes(&format!("multipart/form-data; boundary={BOUNDARY}"), body)
 }
 
 /// A component with a custom section at its end: it runs as before, under another digest.
@@ -252,12 +283,17 @@ async fn show(
     client: &Client,
     canaries: &Canaries,
     document: &str,
+    file: &str,
     response: &str,
     model: &str,
 ) -> Result<Vec<(&'static str, Value)>> {
     let mut shown = Vec::new();
     for (what, path) in [
         ("document", format!("/v1/documents/{document}")),
+        ("file", format!("/v1/files/{file}")),
+        // A JSON text.
+        ("content of the file", format!("/v1/files/{file}/content")),
+        ("list of files", "/v1/files".into()),
         ("response", format!("/v1/responses/{response}")),
         ("input of the response", format!("/v1/responses/{response}/input_items")),
         ("list of documents", "/v1/documents?limit=100".into()),

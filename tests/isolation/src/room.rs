@@ -45,6 +45,12 @@ impl Saved {
                 .expect(200, Request::delete(format!("/v1/adapters/{alias}")))
                 .await?;
         }
+        let files = client.expect(200, Request::get("/v1/files")).await?.json();
+        let name = format!("{}.json", canaries.run);
+        for file in list(&files).filter(|file| file.get("filename").is_some_and(|found| *found == name)) {
+            let id = file.get("id").and_then(Value::as_str).unwrap_or_default();
+            client.expect(200, Request::delete(format!("/v1/files/{id}"))).await?;
+        }
         for document in planted_documents(client, canaries).await? {
             client
                 .expect(200, Request::delete(format!("/v1/documents/{document}")))

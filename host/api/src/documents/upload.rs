@@ -1,9 +1,9 @@
 //! Reads a new document, from JSON or from a file in a form. Not here: what a document may be (`services`).
 
-use super::file;
 use crate::{
     body::{self, JsonBody},
     error::ApiError,
+    file_name,
 };
 use axum::{
     extract::{FromRequest, Multipart, Request},
@@ -78,7 +78,7 @@ impl DocumentForm {
             let is_duplicate = match name.as_str() {
                 "file" => {
                     let file = FormFile {
-                        name: file::name(&field),
+                        name: file_name::of(&field),
                         media_type: field.content_type().unwrap_or_default().to_owned(),
                         bytes: body::field_bytes(field).await?,
                     };

@@ -25,6 +25,7 @@ const COSTLY: &[(&str, &[Layer])] = &[
             Idempotency(Scope::Documents),
         ],
     ),
+    ("POST /v1/files", &[Tenant, UploadPermit(Upload::Document)]),
     ("POST /v1/search", &[Tenant, RateHeaders]),
     ("GET /v1/tools", &[Tenant, RateHeaders]),
     (
@@ -50,6 +51,10 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "GET /v1/responses/{id}",
             "DELETE /v1/responses/{id}",
             "GET /v1/responses/{id}/input_items",
+            "GET /v1/files",
+            "GET /v1/files/{id}",
+            "DELETE /v1/files/{id}",
+            "GET /v1/files/{id}/content",
             "GET /v1/documents",
             "GET /v1/documents/{id}",
             "DELETE /v1/documents/{id}",
@@ -179,7 +184,7 @@ fn bodies_that_are_not_json_need_an_upload_permit() {
         assert_eq!(is_file, has_permit, "{name}");
         files += usize::from(is_file);
     }
-    assert_eq!(files, 3, "documents, adapters and plugins");
+    assert_eq!(files, 4, "documents, files, adapters and plugins");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Opening and removing tenants' rooms.
 
-use super::{AdapterStore, Documents, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
+use super::{AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Room {
     pub documents: Arc<dyn Documents>,
+    pub files: Arc<dyn FileStore>,
     pub sql: Arc<dyn SqlStore>,
     pub kv: Arc<dyn KvStore>,
     pub settings: Arc<dyn SettingsStore>,
@@ -20,7 +21,7 @@ pub struct Room {
     pub storage: Storage,
 }
 
-/// What a room stores: documents, index, SQL store, adapters, plugins, kept answers and responses.
+/// What a room stores: files, documents, index, SQL store, adapters, plugins, kept answers and responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storage {
     /// Bytes.
@@ -39,7 +40,7 @@ impl Storage {
         Err(Error::new(
             ErrorKind::StorageFull,
             format!(
-                "this tenant stores {} bytes and may store {}, so that {more} more do not fit; delete documents, adapters or versions of plugins, or ask \
+                "this tenant stores {} bytes and may store {}, so that {more} more do not fit; delete files, documents, adapters or versions of plugins, or ask \
                  the operator for more (stored_bytes)",
                 self.stored, self.most
             ),

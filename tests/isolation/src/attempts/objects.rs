@@ -16,6 +16,7 @@ const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
 
 pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = documents(target);
+    attempts.extend(files(target));
     attempts.extend(responses(target));
     attempts.extend(models(target));
     attempts.extend(adapters(target, adapter));
@@ -72,6 +73,34 @@ fn documents(target: &Target<'_>) -> Vec<Attempt> {
             "GET /v1/documents/{id}",
             "its own document is still there",
             Request::get(format!("/v1/documents/{own}")),
+        ),
+    ]
+}
+
+fn files(target: &Target<'_>) -> Vec<Attempt> {
+    let id = &target.a.file;
+    let path = format!("/v1/files/{id}");
+    let get = |what: &str, path: String| absent("GET /v1/files/{id}", what, Request::get(path));
+    let content = |what: &str, path: String| absent("GET /v1/files/{id}/content", what, Request::get(path));
+    vec![
+        get("A's file", path.clone()),
+        get("A's file, in capitals", format!("/v1/files/{}", id.to_uppercase())),
+        get("A's file, with a zero byte", format!("{path}%00")),
+        get("a pattern", "/v1/files/%25".into()),
+        get("SQL", format!("/v1/files/'%20OR%20id='{id}")),
+        content("the bytes of A's file", format!("{path}/content")),
+        content("the bytes of A's room", "/v1/files/..%2Froom.db/content".into()),
+        absent("DELETE /v1/files/{id}", "A's file", Request::delete(path)),
+        refused(
+            "GET /v1/files",
+            "the page after A's file",
+            Request::get(format!("/v1/files?after={id}")),
+        ),
+        served("GET /v1/files", "its own files", Request::get("/v1/files?limit=10000")),
+        served(
+            "POST /v1/files",
+            "a file of its own",
+            plant::keep_file(target.run, "a file of B's"),
         ),
     ]
 }

@@ -41,6 +41,11 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("DELETE", "/v1/responses/{id}", Write("chat")),
     ("GET", "/v1/responses/{id}/input_items", Read("chat")),
     ("POST", "/v1/embeddings", Write("chat")),
+    ("POST", "/v1/files", Write("documents")),
+    ("GET", "/v1/files", Read("documents")),
+    ("GET", "/v1/files/{id}", Read("documents")),
+    ("GET", "/v1/files/{id}/content", Read("documents")),
+    ("DELETE", "/v1/files/{id}", Write("documents")),
     ("POST", "/v1/documents", Write("documents")),
     ("GET", "/v1/documents", Read("documents")),
     ("GET", "/v1/documents/{id}", Read("documents")),
@@ -122,6 +127,10 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
             request.json(&json!({"model": MODEL, "input": "Hello", "max_output_tokens": 1, "store": false}))
         }
         ("POST", "/v1/embeddings") => request.json(&json!({"model": EMBEDDER, "input": "x"})),
+        ("POST", "/v1/files") => {
+            let file = Part::stream("some words").file_name("words.txt");
+            request.multipart(Form::new().text("purpose", "user_data").part("file", file))
+        }
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
         ("POST", "/v1/tools/{name}") => request.json(&json!({"arguments": {}})),
         ("POST", "/v1/search") => request.json(&json!({"query": "text"})),

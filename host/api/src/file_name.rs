@@ -1,10 +1,10 @@
-//! The name of a document's file in a form. Not here: what is in it (the stage `extraction`).
+//! The name of a file in a form.
 
 use axum::extract::multipart::Field;
 use percent_encoding::percent_decode_str;
 
 /// Without folders, which some clients send; empty if it has none.
-pub(super) fn name(field: &Field<'_>) -> String {
+pub(crate) fn of(field: &Field<'_>) -> String {
     let name = extended_name(field).or_else(|| field.file_name().map(str::to_owned));
     let name = name.unwrap_or_default();
     name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()

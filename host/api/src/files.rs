@@ -1,0 +1,127 @@
+//! `/v1/files`: what a tenant keeps as it was sent, in OpenAI's shapes. Not here: documents (`documents`).
+
+mod form;
+
+use crate::{
+    auth::Tenant,
+    body::{self, PathParts, QueryParts},
+    error::{ApiResult, Failures},
+    memory,
+    state::AppState,
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    response::Response,
+};
+use form::FileForm;
+use futures::{TryStreamExt, stream};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use riad_api_types::files::{DeletedFile, File, FileList, FileParams};
+use riad_core::{Error, file::FilePage};
+use riad_services::files::PIECE_BYTES;
+
+const DEFAULT_LIMIT: u32 = 10_000;
+
+/// Keep a file
+#[utoipa::path(post, path = "/v1/files", tag = "openai", security(("tenant_key" = [])),
+    request_body(content = FileForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = File), Failures))]
+pub(crate) async fn create_file(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    request: Request,
+) -> ApiResult<Json<File>> {
+    let upload = state.services.files().begin(&pass).await?;
+    Ok(Json(form::read(request, upload).await?.into()))
+}
+
+/// List the caller's files
+#[utoipa::path(get, path = "/v1/files", tag = "openai", security(("tenant_key" = [])),
+    params(FileParams), responses((status = 200, body = FileList), Failures))]
+pub(crate) async fn list_files(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    QueryParts(query): QueryParts<FileParams>,
+) -> ApiResult<Json<FileList>> {
+    let in_after = |error: Error| error.with_param("after");
+    let page = FilePage {
+        after: query.after.map(|after| after.parse().map_err(in_after)).transpose()?,
+        limit: query.limit.unwrap_or(DEFAULT_LIMIT),
+        purpose: query.purpose.map(|purpose| purpose.parse()).transpose()?,
+        ascending: match query.order.as_deref() {
+            None | Some("desc") => false,
+            Some("asc") => true,
+            Some(_) => return Err(Error::invalid("order must be asc or desc").with_param("order").into()),
+        },
+    };
+    let list = state.services.files().list(&pass, page).await?;
+    let data: Vec<File> = list.files.into_iter().map(File::from).collect();
+    Ok(Json(FileList {
+        object: "list".into(),
+        first_id: data.first().map(|file| file.id.clone()),
+        last_id: data.last().map(|file| file.id.clone()),
+        has_more: list.has_more,
+        data,
+    }))
+}
+
+/// What is known of a file
+#[utoipa::path(get, path = "/v1/files/{id}", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = File), Failures))]
+pub(crate) async fn get_file(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Json<File>> {
+    let id = body::parse_id("file", &id)?;
+    Ok(Json(state.services.files().get(&pass, &id).await?.into()))
+}
+
+/// A file's bytes, as they were sent
+#[utoipa::path(get, path = "/v1/files/{id}/content", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Failures))]
+pub(crate) async fn get_file_content(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Response> {
+    let id = body::parse_id("file", &id)?;
+    let content = state.services.files().open(&pass, &id).await?;
+    let file = content.file().clone();
+    let permit = state.memory.answers.acquire(pass.account(), file.bytes.min(PIECE_BYTES)).await?;
+    let pieces = stream::try_unfold(content, |mut content| async move {
+        Ok::<_, Error>(content.next().await?.map(|piece| (piece, content)))
+    });
+    let pieces = pieces.inspect_err(|error| tracing::error!(?error, "a file broke off"));
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    // Whatever it is, no browser is to run it in the server's name.
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.bytes));
+    let name = utf8_percent_encode(&file.name, NON_ALPHANUMERIC);
+    let disposition = HeaderValue::try_from(format!("attachment; filename*=UTF-8''{name}")).map_err(Error::internal)?;
+    headers.insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response.map(|body| memory::keep(body, permit)))
+}
+
+/// Delete a file; when the answer is there, its bytes are gone
+#[utoipa::path(delete, path = "/v1/files/{id}", tag = "openai", security(("tenant_key" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = DeletedFile), Failures))]
+pub(crate) async fn delete_file(
+    State(state): State<AppState>,
+    Tenant(pass): Tenant,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Json<DeletedFile>> {
+    let file = body::parse_id("file", &id)?;
+    state.services.files().delete(&pass, &file).await?;
+    Ok(Json(DeletedFile {
+        id,
+        object: "file".into(),
+        deleted: true,
+    }))
+}

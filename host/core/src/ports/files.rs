@@ -1,0 +1,38 @@
+//! The files of one room.
+
+use crate::{
+    FileId, Result,
+    file::{FilePage, NewFile, StoredFile},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::ops::Range;
+
+/// The implementation is bound to one room. A file that has expired is not there, whether it was deleted already or not.
+#[async_trait]
+pub trait FileStore: Send + Sync {
+    /// Begins a file whose bytes come piece by piece.
+    async fn begin(&self) -> Result<Box<dyn FileWriter>>;
+
+    /// `NotFound` if this room has none with the id.
+    async fn get(&self, id: &FileId) -> Result<StoredFile>;
+
+    /// Those of its bytes that are in the range. `NotFound` as above.
+    async fn read(&self, id: &FileId, range: Range<u64>) -> Result<Bytes>;
+
+    /// `NotFound` if `after` is not there.
+    async fn list(&self, page: &FilePage) -> Result<Vec<StoredFile>>;
+
+    /// When it returns, no file of the room has the bytes, unless another one is the same. `NotFound` as above.
+    async fn delete(&self, id: &FileId) -> Result<()>;
+}
+
+/// A file that is being written. Dropped before it is finished, it leaves nothing.
+#[async_trait]
+pub trait FileWriter: Send {
+    /// `StorageFull` if the room has no space for so many.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// When it returns, `kill -9` does not lose the file. A caller that goes away does not cancel it half-way.
+    async fn finish(self: Box<Self>, file: NewFile) -> Result<StoredFile>;
+}

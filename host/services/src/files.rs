@@ -1,0 +1,186 @@
+//! Files that a tenant keeps. Not here: how they are stored, and what becomes of a document's file (`ingestion`).
+
+use crate::{audit, shared::Shared};
+use bytes::Bytes;
+use riad_core::{
+    Error, ErrorKind, FileId, Result, TenantPass, Timestamp,
+    file::{FilePage, FilePurpose, NewFile, StoredFile},
+    grants::{Access, Scope},
+    ports::{FileWriter, Room},
+};
+use std::{ops::RangeInclusive, sync::Arc};
+
+/// Files in one page of a listing; OpenAI's bound.
+const PAGE_MAX: u32 = 10_000;
+/// Characters of a file's name.
+const NAME_MAX: usize = 255;
+/// Seconds for which a file may be kept that is to expire: OpenAI's bounds, an hour and thirty days.
+const EXPIRY: RangeInclusive<u64> = 3_600..=2_592_000;
+/// Bytes of a file that are read at once to be sent.
+pub const PIECE_BYTES: u64 = 64 << 10;
+
+pub struct FileService(pub(crate) Arc<Shared>);
+
+/// A file that comes piece by piece. Dropped before it is finished, it leaves nothing.
+pub struct FileUpload {
+    shared: Arc<Shared>,
+    pass: TenantPass,
+    writer: Box<dyn FileWriter>,
+    bytes: u64,
+}
+
+/// What a client says of a file.
+pub struct FileRequest {
+    pub name: String,
+    pub purpose: FilePurpose,
+    /// Seconds from now after which it is deleted.
+    pub expires_after: Option<u64>,
+}
+
+/// A page of files, and whether there are more.
+pub struct FileList {
+    pub files: Vec<StoredFile>,
+    pub has_more: bool,
+}
+
+/// A file whose bytes are read piece by piece.
+pub struct FileContent {
+    room: Room,
+    file: StoredFile,
+    offset: u64,
+}
+
+impl FileService {
+    /// # Errors
+    /// `Forbidden`; `Busy` after too many changes; `StorageFull` if the room is full.
+    pub async fn begin(&self, pass: &TenantPass) -> Result<FileUpload> {
+        pass.require(Scope::Documents, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
+        let room = self.0.rooms.open(pass).await?;
+        Ok(FileUpload {
+            writer: room.files.begin().await?,
+            shared: Arc::clone(&self.0),
+            pass: pass.clone(),
+            bytes: 0,
+        })
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has none with the id.
+    pub async fn get(&self, pass: &TenantPass, id: &FileId) -> Result<StoredFile> {
+        pass.require(Scope::Documents, Access::Read)?;
+        self.0.rooms.open(pass).await?.files.get(id).await
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has none with the id.
+    pub async fn open(&self, pass: &TenantPass, id: &FileId) -> Result<FileContent> {
+        pass.require(Scope::Documents, Access::Read)?;
+        let room = self.0.rooms.open(pass).await?;
+        let file = room.files.get(id).await?;
+        Ok(FileContent { room, file, offset: 0 })
+    }
+
+    /// # Errors
+    /// `InvalidRequest` for a limit of 0 or over the greatest, and if the room has no file `after`.
+    pub async fn list(&self, pass: &TenantPass, page: FilePage) -> Result<FileList> {
+        pass.require(Scope::Documents, Access::Read)?;
+        if !(1..=PAGE_MAX).contains(&page.limit) {
+            return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
+        }
+        let limit = page.limit as usize;
+        // One more than the limit tells whether there are more.
+        let page = FilePage {
+            limit: page.limit + 1,
+            ..page
+        };
+        let listed = self.0.rooms.open(pass).await?.files.list(&page).await;
+        let mut files = listed.map_err(|error| match error.kind() == ErrorKind::NotFound {
+            true => Error::invalid(error.message().to_owned()).with_param("after"),
+            false => error,
+        })?;
+        let has_more = files.len() > limit;
+        files.truncate(limit);
+        Ok(FileList { files, has_more })
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has none with the id; `Forbidden`; `Busy` after too many changes.
+    pub async fn delete(&self, pass: &TenantPass, id: &FileId) -> Result<()> {
+        pass.require(Scope::Documents, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
+        let room = self.0.rooms.open(pass).await?;
+        let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
+        audit::run_to_completion(async move {
+            room.files.delete(&id).await?;
+            audit::record(&shared, &pass, "file.delete", id.as_str()).await
+        })
+        .await
+    }
+}
+
+impl FileUpload {
+    /// # Errors
+    /// `TooLarge` when there are more bytes than a file may have, `StorageFull` when the room has no space for them.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.bytes += bytes.len() as u64;
+        let most = self.shared.limits.kept_file_bytes;
+        if self.bytes > most {
+            let text = format!("a file may have {most} bytes; split it");
+            return Err(Error::new(ErrorKind::TooLarge, text).with_param("file"));
+        }
+        self.writer.write(bytes).await
+    }
+
+    /// # Errors
+    /// `InvalidRequest` for an empty file, a name that is none, or an expiry out of bounds; `StorageFull`.
+    pub async fn finish(self, request: FileRequest) -> Result<StoredFile> {
+        if self.bytes == 0 {
+            return Err(Error::invalid("the file is empty").with_param("file"));
+        }
+        let name = &request.name;
+        if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+            let text = format!("a file's name must have 1 to {NAME_MAX} characters, none of them a control character");
+            return Err(Error::invalid(text).with_param("file"));
+        }
+        if request.expires_after.is_some_and(|seconds| !EXPIRY.contains(&seconds)) {
+            let text = format!("a file expires after {} to {} seconds", EXPIRY.start(), EXPIRY.end());
+            return Err(Error::invalid(text).with_param("expires_after"));
+        }
+        let expires = request.expires_after.map(|seconds| Timestamp::now().as_seconds() + seconds);
+        let file = NewFile {
+            name: request.name,
+            purpose: request.purpose,
+            expires,
+        };
+        let Self { shared, pass, writer, .. } = self;
+        audit::run_to_completion(async move {
+            let stored = writer.finish(file).await?;
+            audit::record(&shared, &pass, "file.create", stored.id.as_str()).await?;
+            Ok(stored)
+        })
+        .await
+    }
+}
+
+impl FileContent {
+    #[must_use]
+    pub fn file(&self) -> &StoredFile {
+        &self.file
+    }
+
+    /// # Errors
+    /// `NotFound` if the file was deleted meanwhile.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.offset >= self.file.bytes {
+            return Ok(None);
+        }
+        let range = self.offset..self.offset.saturating_add(PIECE_BYTES);
+        let piece = self.room.files.read(&self.file.id, range).await?;
+        if piece.is_empty() {
+            return Err(Error::internal("a file is shorter than its length"));
+        }
+        self.offset += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}
