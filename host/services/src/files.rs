@@ -82,7 +82,7 @@ impl FileService {
     }
 
     /// # Errors
-    /// `InvalidRequest` for a limit of 0 or over the greatest, and if the room has no file `after`.
+    /// `InvalidRequest` for a limit of 0 or over the greatest.
     pub async fn list(&self, pass: &TenantPass, page: FilePage) -> Result<FileList> {
         pass.require(Scope::Documents, Access::Read)?;
         if !(1..=PAGE_MAX).contains(&page.limit) {
@@ -94,11 +94,7 @@ impl FileService {
             limit: page.limit + 1,
             ..page
         };
-        let listed = self.0.rooms.open(pass).await?.files.list(&page).await;
-        let mut files = listed.map_err(|error| match error.kind() == ErrorKind::NotFound {
-            true => Error::invalid(error.message().to_owned()).with_param("after"),
-            false => error,
-        })?;
+        let mut files = self.0.rooms.open(pass).await?.files.list(&page).await?;
         let has_more = files.len() > limit;
         files.truncate(limit);
         Ok(FileList { files, has_more })

@@ -1,17 +1,27 @@
-//! New document ids, which sort by insertion.
+//! New ids of documents and files, which sort by insertion.
 
 use uuid::Uuid;
 
-const PREFIX: &str = "doc_";
+const DOCUMENT: &str = "doc_";
+/// As OpenAI's begin.
+const FILE: &str = "file-";
 
 /// An id after `last`, the greatest of the room, also when the clock has been set back.
 pub(crate) fn next_document(last: Option<&str>) -> String {
+    next(DOCUMENT, last)
+}
+
+pub(crate) fn next_file(last: Option<&str>) -> String {
+    next(FILE, last)
+}
+
+fn next(prefix: &str, last: Option<&str>) -> String {
     let fresh = Uuid::now_v7().as_u128();
     let after_last = last
-        .and_then(|id| id.strip_prefix(PREFIX))
+        .and_then(|id| id.strip_prefix(prefix))
         .and_then(|hex| u128::from_str_radix(hex, 16).ok())
         .map_or(0, |last| last.saturating_add(1));
-    format!("{PREFIX}{:032x}", fresh.max(after_last))
+    format!("{prefix}{:032x}", fresh.max(after_last))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::{
     error::{StoreResult, run_with_permit},
-    files,
+    files, names,
     room::RoomState,
 };
 use async_trait::async_trait;
@@ -150,8 +150,13 @@ impl Part {
         let folder = self.room.folder.join(FOLDER);
         fs::rename(&self.path, folder.join(digest.hex()))?;
         files::sync_folder(&folder)?;
+        let last: Option<String> = self
+            .room
+            .database
+            .read(|connection| Ok(connection.query_row("SELECT max(id) FROM files", [], |row| row.get(0))?))?;
         let stored = StoredFile {
-            id: format!("file-{}", Uuid::now_v7().simple()).parse()?,
+            // Nobody else gives one meanwhile: the folder is locked.
+            id: names::next_file(last.as_deref()).parse()?,
             name: file.name,
             purpose: file.purpose,
             bytes: self.bytes,
@@ -241,25 +246,16 @@ fn read(room: &RoomState, id: &FileId, range: Range<u64>) -> StoreResult<Bytes> 
 }
 
 fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<StoredFile>> {
-    let after = match &page.after {
-        None => None,
-        Some(after) => {
-            let number = connection
-                .prepare_cached("SELECT number FROM files WHERE id = ?1")?
-                .query_row([after.as_str()], |row| row.get::<_, i64>(0))
-                .optional()?;
-            Some(number.ok_or_else(|| no_file(after))?)
-        }
-    };
     let (comparison, order) = match page.ascending {
         true => (">", "ASC"),
         false => ("<", "DESC"),
     };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM files WHERE {IS_THERE} AND (?2 IS NULL OR number {comparison} ?2) AND (?3 IS NULL OR purpose = ?3)
-         ORDER BY number {order} LIMIT ?4"
+        "SELECT {COLUMNS} FROM files WHERE {IS_THERE} AND (?2 IS NULL OR id {comparison} ?2) AND (?3 IS NULL OR purpose = ?3)
+         ORDER BY id {order} LIMIT ?4"
     ))?;
     let purpose = page.purpose.map(|purpose| purpose.as_str());
+    let after = page.after.as_ref().map(FileId::as_str);
     let rows = statement.query_map((now(), after, purpose, page.limit), read_row)?;
     rows.map(|row| row?.finish()).collect()
 }

@@ -279,6 +279,7 @@ check_features({
     "embeddings": check_embeddings,
     "completions": check_completions,
     "responses": check_responses,
+    "files": check_files,
     "errors": check_errors,
     "retries": check_retries,
 })

@@ -20,7 +20,7 @@ pub trait FileStore: Send + Sync {
     /// Those of its bytes that are in the range. `NotFound` as above.
     async fn read(&self, id: &FileId, range: Range<u64>) -> Result<Bytes>;
 
-    /// `NotFound` if `after` is not there.
+    /// By id, which is the order in which they were sent. `after` need not be there any more.
     async fn list(&self, page: &FilePage) -> Result<Vec<StoredFile>>;
 
     /// When it returns, no file of the room has the bytes, unless another one is the same. `NotFound` as above.

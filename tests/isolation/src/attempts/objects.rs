@@ -91,7 +91,7 @@ fn files(target: &Target<'_>) -> Vec<Attempt> {
         content("the bytes of A's file", format!("{path}/content")),
         content("the bytes of A's room", "/v1/files/..%2Froom.db/content".into()),
         absent("DELETE /v1/files/{id}", "A's file", Request::delete(path)),
-        refused(
+        served(
             "GET /v1/files",
             "the page after A's file",
             Request::get(format!("/v1/files?after={id}")),
