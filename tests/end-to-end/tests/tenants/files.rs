@@ -54,12 +54,12 @@ async fn a_passage_of_a_file_has_its_heading_and_page() {
     let text = acme.get(&format!("{PATH}/{}", delivery["id"].as_str().unwrap())).await.text("/text");
     assert!(text.contains("## Islands\n\nParcels to islands"), "{text}");
 
-    let answer = acme.chat(&Chat::new("How long is the warranty of the Kestrel drill?")).await.ok();
+    let answer = acme.chat(&Chat::new("How long is the warranty of the Kestrel drill?")).await;
     assert_eq!(answer["riad"]["passages"][0]["page"], 2, "{answer}");
 
     // Another tenant finds nothing of it.
     let id = manual["id"].as_str().unwrap();
-    assert_eq!(globex.get(&format!("{PATH}/{id}")).await.status, 404);
+    globex.get(&format!("{PATH}/{id}")).await.refused(404, "not_found");
     let found = globex.post("/v1/search", &json!({"query": "Kestrel drill warranty"})).await.ok();
     assert_eq!(found["data"], json!([]));
 }
@@ -96,12 +96,7 @@ async fn a_tenants_own_plugin_reads_its_files() {
     let host = TestHost::start().await;
     let acme = host.tenant("acme").await;
     let globex = host.tenant("globex").await;
-    let component = files::NOTES.to_vec();
-    let put = acme.request(Method::PUT, "/v1/plugins/notes").header("content-type", "application/wasm");
-    let version = acme.send(put.body(component)).await.text("/version");
-    let choice = format!("notes@{version}");
-    let pipeline = json!({"stages": {"extraction": choice, "chunking": choice}});
-    acme.put("/v1/pipeline", &pipeline).await.ok();
+    let version = acme.deploy("notes", files::NOTES, &["extraction", "chunking"]).await;
 
     let note = b"NOTE|Shift plan|Ada opens on Monday.\nBob opens on Friday.\n";
     let added = upload(&acme, "plan.note", note, &[]).await.ok();
@@ -124,7 +119,7 @@ async fn a_tenants_own_plugin_reads_its_files() {
         assert_eq!(refused.status.as_u16(), status, "{note}: {}", refused.message());
         assert_eq!(refused.text("/error/code"), code, "{note}: {}", refused.message());
     }
-    let log = acme.get("/v1/plugins/logs").await.body;
+    let log = acme.get("/v1/logs").await.body;
     assert!(log.contains("trapped"), "{log}");
     assert_eq!(acme.get(PATH).await.ok()["data"].as_array().unwrap().len(), 1);
     // The neighbor's files are read by the server's own.
