@@ -6,6 +6,7 @@
 
 mod adapters;
 mod audit;
+mod audit_lines;
 mod changes;
 mod control;
 mod documents;
