@@ -152,7 +152,7 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
     stored
 }
 
-fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
+pub(crate) fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
     match get_state(connection, PIPELINE)? {
         Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
         None => Ok(Pipeline::default()),
@@ -230,7 +230,7 @@ fn path(room: &RoomState, version: Digest) -> PathBuf {
     room.folder.join("plugins").join(file_name(version))
 }
 
-fn file_name(version: Digest) -> String {
+pub(crate) fn file_name(version: Digest) -> String {
     format!("{}.wasm", version.hex())
 }
 
