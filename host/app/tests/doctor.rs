@@ -46,7 +46,7 @@ async fn a_plugin_without_a_grant_is_named_with_the_key_to_change() {
     let server = TestServer::start().await;
     server.write("caller.wasm", CALLER);
     let grant = |capabilities: &str| format!("plugins.capabilities={capabilities}");
-    let set = async |changes: &[&str]| run(&server, &[&["tenant", "set", "acme"], changes].concat()).await;
+    let set = async |changes: &[&str]| run(&server, &[&["tenant", "set", "acme"][..], changes].concat()).await;
     set(&[r#"plugins.http_hosts=["example.com"]"#]).await;
     run(
         &server,

@@ -2,6 +2,7 @@
 //! moments, because the moments between the steps of two clocks would be a finer one. Not here: the guest time that is limited (`clock`).
 
 use crate::limits::CLOCK_STEP_MS;
+use async_trait::async_trait;
 use riad_core::Timestamp;
 use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
@@ -109,7 +110,7 @@ enum Timer {
     Never,
 }
 
-#[wasmtime_wasi::async_trait]
+#[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
         match self {
