@@ -6,7 +6,7 @@ use riad_core::{
     ledger::Outcome,
     pipeline::{Canary, EndedCanary, Pipeline},
     plugin::Stage,
-    ports::{LogLevel, PluginStore},
+    ports::LogLevel,
 };
 use std::{
     sync::{
@@ -152,17 +152,18 @@ async fn end(shared: &Shared, pass: &TenantPass, trial: &Digest, mut ended: Ende
         ended.reason
     );
     shared.logs.open(pass).write(LogLevel::Error, &line);
-    move_audit_line(shared, pass, &room.plugins).await;
+    move_audit_line(shared, pass).await;
     Ok(())
 }
 
 /// The line is safe in the room already; an audit log that cannot be written now gets it later.
-async fn move_audit_line(shared: &Shared, pass: &TenantPass, plugins: &Arc<dyn PluginStore>) {
+async fn move_audit_line(shared: &Shared, pass: &TenantPass) {
     for wait in AUDIT_WAITS.iter().map(Some).chain([None]) {
-        let plugins = Arc::clone(plugins);
-        let moving = async move { plugins.move_audit_lines().await };
-        let Err(error) = shared.control.write(pass.account(), moving).await else {
-            return;
+        let error = match try_move(shared, pass).await {
+            Ok(()) => return,
+            // The tenant has been deleted, and its room with it.
+            Err(error) if error.kind() == ErrorKind::Unauthenticated => return,
+            Err(error) => error,
         };
         match wait {
             Some(wait) => {
@@ -175,4 +176,11 @@ async fn move_audit_line(shared: &Shared, pass: &TenantPass, plugins: &Arc<dyn P
             ),
         }
     }
+}
+
+/// Opens the room again, which may have been closed since the last attempt.
+async fn try_move(shared: &Shared, pass: &TenantPass) -> Result<()> {
+    let plugins = shared.rooms.open(pass).await?.plugins;
+    let moving = async move { plugins.move_audit_lines().await };
+    shared.control.write(pass.account(), moving).await
 }
