@@ -15,9 +15,11 @@ pub struct Pipeline {
     /// Serves a share of the requests instead of `stages`. A pipeline that is put without one ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
-    /// The canary that the server ended last, if it has ended one. Ignored in a request.
+    /// The canary that the server ended last, if it has ended one. In a request: the one that the client has read of, so send it back as it was
+    /// read. If the server has ended another since, the answer is 409 `conflict`: read again. A request without it is answered so only if it
+    /// names what the ended canary had, for all requests or as a canary, for a stage that something else serves; a request with it may, and
+    /// gives the canary another chance. Its `ended` says which it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(read_only)]
     pub last_canary: Option<EndedCanary>,
 }
 
@@ -42,8 +44,9 @@ pub struct Stages {
 }
 
 /// A request's id decides whether the canary serves it, with all of its stages; the receipt names what served. The server ends the canary
-/// by itself when, after at least 8 of the canary's requests, plugins have failed a share of those that is larger than the others' by more
-/// than 20 percentage points. Whenever the canary has 64 requests, both counts are halved, so that the latest weigh the most. They are in
+/// by itself when plugins have failed a share of its requests that is larger than the others' by more than 20 percentage points, after at
+/// least 8 requests of each side. After 16 of the canary's it no longer waits for the others', of which a canary with a large share leaves
+/// few: those that are missing to 8 count as if they had not failed, so that of a canary that serves all requests a fifth may fail. Whenever the canary has 64 requests, both counts are halved, so that the latest weigh the most. They are in
 /// memory: after a restart they begin again.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -92,7 +95,7 @@ pub struct EndedCanary {
     pub stable_failures: u32,
     /// Why it was ended, for people.
     pub reason: String,
-    /// Seconds since 1970-01-01 UTC.
+    /// Seconds since 1970-01-01 UTC. No two of a room have the same.
     pub ended: u64,
 }
 

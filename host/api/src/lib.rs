@@ -59,6 +59,7 @@ pub use cors::AllowedOrigins;
 pub use documents::fuzzing;
 pub use lifecycle::Lifecycle;
 pub use request_id::SetSpanParent;
+pub use responses::stage_messages;
 pub use router::{openapi, router};
 pub use serve::{ServeOptions, Serving, listen, serve, tls};
 pub use tasks::Tasks;

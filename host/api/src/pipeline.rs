@@ -17,6 +17,9 @@ pub(crate) async fn get_pipeline(State(state): State<AppState>, Tenant(pass): Te
 }
 
 /// Choose the plugin of each stage, for requests that come after
+///
+/// The pipeline is a whole: read it, change it, and send it back with its `last_canary`. If the server has ended a canary since it was read,
+/// nothing is changed and the answer is 409 `conflict`.
 #[utoipa::path(put, path = "/v1/pipeline", tag = "room", security(("tenant_key" = [])),
     request_body = Pipeline, responses((status = 200, body = Pipeline), Failures))]
 pub(crate) async fn put_pipeline(

@@ -23,9 +23,10 @@ use axum::{
 use kept::Keeper;
 use request::ReadRequest;
 use riad_api_types::responses::{
-    DeletedResponse, NumberedResponseEvent, ResponseItemList, ResponseItemParams, ResponseObject, ResponseParams,
-    ResponseRequest,
+    DeletedResponse, NumberedResponseEvent, ResponseItem, ResponseItemList, ResponseItemParams, ResponseObject,
+    ResponseParams, ResponseRequest,
 };
+use riad_core::{Result, chat::Message};
 use riad_services::chat::ChatRequest;
 use std::time::Duration;
 
@@ -126,6 +127,17 @@ pub(crate) async fn list_input_items(
     let id = parse_id("response", &id)?;
     let items = kept::input(&state.services, &pass, &id).await?;
     Ok(Json(page.of(items)?))
+}
+
+/// What the stages of a request read, as it was kept: from its instructions and the items of its conversation, in parts as they were kept.
+///
+/// # Errors
+/// `InvalidRequest` names what no request can have said.
+pub fn stage_messages(instructions: Option<String>, parts: &[Vec<ResponseItem>]) -> Result<Vec<Message>> {
+    let said = parts.iter().flat_map(|items| input::messages(items));
+    let before = said.map(|(_, message)| message).collect();
+    let (messages, _) = request::join(instructions, before, Vec::new());
+    riad_services::chat::asked(messages)
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ pub mod output;
 pub mod serve;
 pub mod wire;
 
+/// What the unit tests share with those in `tests/` names the library as those do.
+#[cfg(test)]
+extern crate self as riad_app;
+
 use clap::Parser;
 use cli::{Cli, Command};
 use output::Output;

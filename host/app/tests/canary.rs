@@ -7,62 +7,29 @@
     reason = "tests fail by panicking"
 )]
 
-use riad_app::{
-    config::{Config, Secrets},
-    serve::{Compiler, Running},
-};
-use riad_core::{Digest, Secret};
-use serde_json::{Value, json};
-use std::path::Path;
-use tokio::process::Command;
+mod common;
 
-const OPERATOR_KEY: &str = "riad_op_for_canaries";
+use common::TestServer;
+use riad_core::Digest;
+use serde_json::{Value, json};
+
 const FIRST: &[u8] = include_bytes!("../../../tests/guests/echo.wasm");
 const SECOND: &[u8] = include_bytes!("../../../tests/guests/trap-in-stream.wasm");
 
-struct Author {
-    server: Running,
-    key: String,
-    folder: tempfile::TempDir,
-}
+struct Author(TestServer);
 
 impl Author {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.server.listen = "127.0.0.1:0".into();
-        config.server.data = folder.path().join("data");
-        let secrets = Secrets {
-            operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
-            ..Secrets::default()
-        };
-        let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = client
-            .post(format!("{}/operator/v1/tenants", server.url()))
-            .bearer_auth(OPERATOR_KEY)
-            .json(&json!({"id": "acme", "name": "Acme"}));
-        let made: Value = request.send().await.unwrap().json().await.unwrap();
-        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-        write("first.wasm", FIRST);
-        write("second.wasm", SECOND);
-        Self {
-            server,
-            key: made["key"].as_str().unwrap().to_owned(),
-            folder,
-        }
+        let server = TestServer::start().await;
+        server.write("first.wasm", FIRST);
+        server.write("second.wasm", SECOND);
+        Self(server)
     }
 
     /// What a command printed, and whether it succeeded.
     async fn try_run(&self, line: &str) -> (bool, String) {
-        let folder: &Path = self.folder.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_riad"));
-        command
-            .args(line.split(' '))
-            .current_dir(folder)
-            .env("RIAD_URL", self.server.url())
-            .env("RIAD_KEY", &self.key);
-        let output = command.output().await.unwrap();
+        let mut command = self.0.command(env!("CARGO_BIN_EXE_riad"));
+        let output = command.args(line.split(' ')).output().await.unwrap();
         let printed = match output.status.success() {
             true => output.stdout,
             false => output.stderr,
@@ -160,7 +127,7 @@ async fn a_canary_is_deployed_rolled_back_and_promoted() {
     let after = author.pipeline().await;
     assert!(after["canary"].is_null(), "{after}");
     assert_eq!(after["stages"]["postprocessing"], desk(SECOND));
-    author.server.stop().await.unwrap();
+    author.0.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,5 +141,5 @@ async fn a_canary_without_a_stage_or_share_is_refused_before_an_upload() {
         author.fails(&line, &["--canary"]).await;
     }
     assert_eq!(author.run("plugin list").await.trim(), "none");
-    author.server.stop().await.unwrap();
+    author.0.stop().await;
 }

@@ -7,42 +7,17 @@
     reason = "tests fail by panicking"
 )]
 
-use riad_app::{
-    config::{Config, Secrets},
-    serve::{Compiler, Running},
-};
-use riad_core::Secret;
-use serde_json::{Value, json};
-use std::{path::Path, process::Output};
-use tokio::process::Command;
+mod common;
 
-const OPERATOR_KEY: &str = "riad_op_document_add";
+use common::TestServer;
+use serde_json::{Value, json};
+use std::process::Output;
+
 const UNSUPPORTED: i32 = 18;
 
-async fn tenant(server: &Running) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = client
-        .post(format!("{}/operator/v1/tenants", server.url()))
-        .bearer_auth(OPERATOR_KEY);
-    let made: Value = request
-        .json(&json!({"id": "acme", "name": "Acme"}))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    made["key"].as_str().unwrap().to_owned()
-}
-
-async fn riad(server: &Running, key: &str, folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_riad"));
-    command
-        .args(args)
-        .current_dir(folder)
-        .env("RIAD_URL", server.url())
-        .env("RIAD_KEY", key);
-    command.output().await.unwrap()
+async fn riad(server: &TestServer, args: &[&str]) -> Output {
+    let mut command = server.command(env!("CARGO_BIN_EXE_riad"));
+    command.args(args).output().await.unwrap()
 }
 
 fn lines(bytes: &[u8]) -> Vec<&str> {
@@ -51,26 +26,15 @@ fn lines(bytes: &[u8]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_file_has_its_line_and_none_is_added_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = Config::default();
-    config.server.listen = "127.0.0.1:0".into();
-    config.server.data = folder.path().join("data");
-    config.engine.max_sequences = 1;
-    let secrets = Secrets {
-        operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
-        ..Secrets::default()
-    };
-    let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
-    let key = tenant(&server).await;
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-    write("a.md", "\u{FEFF}# Refunds\r\n\r\nThe window is 41 days.\r\n".as_bytes());
-    write("photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
-    write("empty.txt", b" \n");
-    write("b.txt", b"The drill has a warranty.\n");
+    let server = TestServer::start().await;
+    server.write("a.md", "\u{FEFF}# Refunds\r\n\r\nThe window is 41 days.\r\n".as_bytes());
+    server.write("photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    server.write("empty.txt", b" \n");
+    server.write("b.txt", b"The drill has a warranty.\n");
     let files = ["a.md", "photo.png", "absent.txt", "empty.txt", "b.txt"];
 
     let add = [&["document", "add"][..], &files].concat();
-    let first = riad(&server, &key, folder.path(), &add).await;
+    let first = riad(&server, &add).await;
     assert_eq!(first.status.code(), Some(UNSUPPORTED));
     let (out, err) = (lines(&first.stdout), lines(&first.stderr));
     assert_eq!(out.len(), 2, "{out:?}");
@@ -86,14 +50,8 @@ async fn each_file_has_its_line_and_none_is_added_twice() {
     }
     assert_eq!(err.len(), 4, "{err:?}");
 
-    write("copy.txt", b"The drill has a warranty.\n");
-    let again = riad(
-        &server,
-        &key,
-        folder.path(),
-        &["document", "add", "a.md", "b.txt", "copy.txt"],
-    )
-    .await;
+    server.write("copy.txt", b"The drill has a warranty.\n");
+    let again = riad(&server, &["document", "add", "a.md", "b.txt", "copy.txt"]).await;
     assert!(again.status.success(), "{again:?}");
     let out = lines(&again.stdout);
     assert!(
@@ -106,11 +64,11 @@ async fn each_file_has_its_line_and_none_is_added_twice() {
         "{out:?}"
     );
     let other = ["document", "add", "b.txt", "--meta", "year=2026", "--json"];
-    let other = riad(&server, &key, folder.path(), &other).await;
+    let other = riad(&server, &other).await;
     let json: Value = serde_json::from_slice(&other.stdout).unwrap();
     assert_eq!(json["metadata"], json!({"year": 2026}));
 
-    let list = riad(&server, &key, folder.path(), &["document", "list", "--json"]).await;
+    let list = riad(&server, &["document", "list", "--json"]).await;
     let list: Value = serde_json::from_slice(&list.stdout).unwrap();
     let titles: Vec<_> = list["data"]
         .as_array()
@@ -119,5 +77,5 @@ async fn each_file_has_its_line_and_none_is_added_twice() {
         .map(|document| document["title"].as_str().unwrap())
         .collect();
     assert_eq!(titles, ["Refunds", "b", "copy", "b"]);
-    server.stop().await.unwrap();
+    server.stop().await;
 }

@@ -1,7 +1,7 @@
 //! A room's pipeline: what serves each stage, and the canary that serves a share of the requests instead.
 
 use crate::{
-    Digest, Error, Result,
+    Digest, Error, ErrorKind, Result,
     plugin::{Stage, StageChoice},
 };
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub struct Pipeline {
     pub stages: BTreeMap<Stage, StageChoice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
-    /// The canary that the server ended last.
+    /// The canary that the server ended last. In a pipeline that a client puts: the one that it has read of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_canary: Option<EndedCanary>,
 }
@@ -43,7 +43,7 @@ pub struct EndedCanary {
     pub stable_failures: u32,
     /// For people.
     pub reason: String,
-    /// Seconds since 1970-01-01 UTC.
+    /// Seconds since 1970-01-01 UTC. No two of a room have the same.
     pub ended: u64,
 }
 
@@ -113,6 +113,34 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Checks that this pipeline may replace `stored`: that whoever wrote it knew how the canary ended that the server ended last.
+    ///
+    /// # Errors
+    /// `Conflict` if its `last_canary` is another one; or if it has none and names, for a stage that something else serves, what the ended
+    /// canary had there. That is what a client writes that has read the pipeline before the end, and would bring the canary back or promote it.
+    pub fn check_replaces(&self, stored: &Self) -> Result<()> {
+        let conflict = |text: String| Err(Error::new(ErrorKind::Conflict, text).with_param("last_canary"));
+        match (&self.last_canary, &stored.last_canary) {
+            (Some(_), None) => conflict(
+                "the server has ended no canary in this room, so this last_canary is another room's; leave it out, or change what GET \
+                 /v1/pipeline answers now"
+                    .to_owned(),
+            ),
+            (Some(read), Some(last)) if read.ended != last.ended => conflict(last.since_it_was_read()),
+            (None, Some(last)) if self.names_of(last, stored) => conflict(last.since_it_was_read()),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Whether it has a choice of the ended canary's, for all requests or as a canary, that does not serve the stage in `stored`.
+    fn names_of(&self, ended: &EndedCanary, stored: &Self) -> bool {
+        ended.stages.iter().any(|(stage, choice)| {
+            let tried = self.canary.as_ref().and_then(|canary| canary.stages.get(stage));
+            let is_named = self.choice(*stage) == *choice || tried == Some(choice);
+            is_named && stored.choice(*stage) != *choice
+        })
+    }
+
     /// All that the pipeline names, with the member that names it: `stages.retrieval`, `canary.stages.retrieval`.
     pub fn choices(&self) -> impl Iterator<Item = (String, Stage, &StageChoice)> {
         let named = |prefix: &'static str| {
@@ -125,6 +153,24 @@ impl Pipeline {
             .iter()
             .map(named("stages"))
             .chain(canary.map(named("canary.stages")))
+    }
+}
+
+impl EndedCanary {
+    /// As `riad pipeline set` takes them: `retrieval=desk@sha256:…`.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        let stages = self.stages.iter().map(|(stage, choice)| format!("{stage}={choice}"));
+        stages.collect::<Vec<_>>().join(" ")
+    }
+
+    fn since_it_was_read(&self) -> String {
+        format!(
+            "the server has ended the canary {} since this pipeline was read: {}; read /v1/pipeline again, and put what you change with the \
+             last_canary that it has then",
+            self.settings(),
+            self.reason
+        )
     }
 }
 
@@ -232,6 +278,83 @@ mod tests {
             .stages
             .insert(Stage::Tools, StageChoice::Standard);
         assert_eq!(refused(&none), "canary.stages.tools");
+    }
+
+    fn ended_at(seconds: u64) -> EndedCanary {
+        EndedCanary {
+            stages: [(Stage::Prompting, choice(b"two"))].into(),
+            requests: 8,
+            failures: 8,
+            stable_requests: 9,
+            stable_failures: 0,
+            reason: "it failed".into(),
+            ended: seconds,
+        }
+    }
+
+    #[test]
+    fn a_pipeline_from_before_a_canary_ended_replaces_nothing() {
+        let read = with_canary(10, Stage::Prompting, b"two");
+        let stored = Pipeline {
+            canary: None,
+            last_canary: Some(ended_at(7)),
+            ..read.clone()
+        };
+        let knowing = |pipeline: &Pipeline| Pipeline {
+            last_canary: stored.last_canary.clone(),
+            ..pipeline.clone()
+        };
+        let promoted = Pipeline {
+            stages: [(Stage::Prompting, choice(b"two"))].into(),
+            ..Pipeline::default()
+        };
+        let other_stage = Pipeline {
+            stages: [(Stage::Prompting, choice(b"one")), (Stage::Retrieval, choice(b"three"))].into(),
+            ..read.clone()
+        };
+        for put in [&read, &promoted, &other_stage] {
+            let refused = put.check_replaces(&stored).unwrap_err();
+            assert_eq!(
+                (refused.kind(), refused.param()),
+                (ErrorKind::Conflict, Some("last_canary"))
+            );
+            let words = [&choice(b"two").to_string(), "it failed", "read /v1/pipeline again"];
+            assert!(words.iter().all(|word| refused.message().contains(word)), "{refused}");
+            knowing(put).check_replaces(&stored).unwrap();
+        }
+        // One that was read between two ends, whatever it names.
+        let between = Pipeline {
+            last_canary: Some(ended_at(6)),
+            ..Pipeline::default()
+        };
+        assert!(between.check_replaces(&stored).is_err());
+    }
+
+    #[test]
+    fn a_pipeline_that_names_nothing_of_the_ended_canary_needs_not_know_it() {
+        let stored = Pipeline {
+            canary: None,
+            last_canary: Some(ended_at(7)),
+            ..with_canary(10, Stage::Prompting, b"two")
+        };
+        with_canary(10, Stage::Prompting, b"three")
+            .check_replaces(&stored)
+            .unwrap();
+        Pipeline::default().check_replaces(&stored).unwrap();
+        // Promoted by somebody who knew: it serves, and goes on serving.
+        let promoted = Pipeline {
+            stages: [(Stage::Prompting, choice(b"two"))].into(),
+            ..stored
+        };
+        let again = Pipeline {
+            last_canary: None,
+            ..promoted.clone()
+        };
+        again.check_replaces(&promoted).unwrap();
+        // Where none was ended, there is none to know.
+        let fresh = with_canary(10, Stage::Prompting, b"two");
+        fresh.check_replaces(&Pipeline::default()).unwrap();
+        assert!(promoted.check_replaces(&fresh).is_err(), "another room's");
     }
 
     #[test]

@@ -225,16 +225,22 @@ pub fn check_granted(granted: &BTreeSet<Capability>, used: &BTreeSet<Capability>
     let Some(missing) = used.difference(granted).next() else {
         return Ok(());
     };
-    let key = match *missing == Capability::Http {
-        true => "plugins.http_hosts, and plugins.capabilities if that is set",
-        false => "plugins.capabilities",
-    };
+    let key = grant_key(*missing);
     Err(Error::new(
         ErrorKind::Forbidden,
         format!(
             "the plugin uses the capability `{missing}`, which is not granted to this tenant; its operator grants it with {key}"
         ),
     ))
+}
+
+/// The key of a tenant's policy that grants a capability.
+#[must_use]
+pub fn grant_key(capability: Capability) -> &'static str {
+    match capability == Capability::Http {
+        true => "plugins.http_hosts, and plugins.capabilities if that is set",
+        false => "plugins.capabilities",
+    }
 }
 
 impl TenantLimits {

@@ -13,6 +13,7 @@ mod call;
 mod capabilities;
 mod check;
 mod clock;
+mod coarse_clock;
 mod compile_limiter;
 mod compiler;
 mod context;

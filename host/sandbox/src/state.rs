@@ -3,6 +3,7 @@
 use crate::{
     budget::Budget,
     clock::{ClockPause, GuestClock},
+    coarse_clock::CoarseClock,
     limits::{HANDLES, MemoryLimiter},
     wasi,
 };
@@ -19,6 +20,8 @@ pub(crate) struct GuestState {
     pub(crate) generation_tokens: u32,
     pub(crate) budget: Arc<Budget>,
     pub(crate) clock: Arc<GuestClock>,
+    /// What the guest sees of the time.
+    pub(crate) time: CoarseClock,
     pub(crate) memory: MemoryLimiter,
     pub(crate) table: ResourceTable,
     pub(crate) wasi: WasiCtx,
@@ -31,6 +34,7 @@ impl GuestState {
         budget: Arc<Budget>,
         clock: Arc<GuestClock>,
     ) -> Self {
+        let time = CoarseClock::start();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {
@@ -39,9 +43,10 @@ impl GuestState {
             generation_tokens: limits.guest_generation_tokens,
             budget,
             clock,
+            time,
             memory: MemoryLimiter::new(limits.guest_memory_bytes),
             table,
-            wasi: wasi::empty_context(),
+            wasi: wasi::empty_context(time),
         }
     }
 

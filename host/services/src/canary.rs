@@ -8,12 +8,23 @@ use riad_core::{
     plugin::Stage,
     ports::LogLevel,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::sleep};
 use tracing::Instrument;
+
+/// Between attempts to write to the audit log.
+const AUDIT_WAITS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+];
 
 /// A request of a room that has a canary, and that would call a component of the canary's if the canary serves it.
 pub(crate) struct CanaryRequest {
@@ -121,23 +132,55 @@ impl CanaryRequest {
 }
 
 /// Ends the canary, unless the tenant has changed the pipeline meanwhile.
-async fn end(shared: &Shared, pass: &TenantPass, trial: &Digest, ended: EndedCanary) -> Result<()> {
-    let detail = serde_json::to_value(&ended).map_err(Error::internal)?;
+async fn end(shared: &Shared, pass: &TenantPass, trial: &Digest, mut ended: EndedCanary) -> Result<()> {
     let room = shared.rooms.open(pass).await?;
-    let is_ended = room.plugins.end_canary(trial, &ended).await?;
+    if let Some(last) = room.plugins.pipeline().await?.last_canary {
+        // Clients show by the time which end they have read of.
+        ended.ended = ended.ended.max(last.ended.saturating_add(1));
+    }
+    let detail = serde_json::to_value(&ended).map_err(Error::internal)?;
+    let audit_line = audit::by_server(pass, "pipeline.end_canary", "pipeline", Some(&detail));
+    let is_ended = room.plugins.end_canary(trial, &ended, &audit_line).await?;
     // Before anything waits: the tenant may put the same canary again, whose requests are counted from the beginning.
     shared.canary_windows.forget_trial(pass.account(), *trial);
     if !is_ended {
         return Ok(());
     }
-    let stages = ended.stages.iter().map(|(stage, choice)| format!("{stage}={choice}"));
-    let stages: Vec<_> = stages.collect();
     let line = format!(
         "The server has ended the canary {}: {}.",
-        stages.join(" "),
+        ended.settings(),
         ended.reason
     );
     shared.logs.open(pass).write(LogLevel::Error, &line);
-    let entry = audit::by_server(pass, "pipeline.end_canary", "pipeline", Some(&detail));
-    audit::append(shared, pass, entry).await
+    move_audit_line(shared, pass).await;
+    Ok(())
+}
+
+/// The line is safe in the room already; an audit log that cannot be written now gets it later.
+async fn move_audit_line(shared: &Shared, pass: &TenantPass) {
+    for wait in AUDIT_WAITS.iter().map(Some).chain([None]) {
+        let error = match try_move(shared, pass).await {
+            Ok(()) => return,
+            // The tenant has been deleted, and its room with it.
+            Err(error) if error.kind() == ErrorKind::Unauthenticated => return,
+            Err(error) => error,
+        };
+        match wait {
+            Some(wait) => {
+                tracing::warn!(?error, ?wait, "the end of a canary is not in the audit log yet");
+                sleep(*wait).await;
+            }
+            None => tracing::error!(
+                ?error,
+                "the end of a canary is not in the audit log; the next opening of its room tries again"
+            ),
+        }
+    }
+}
+
+/// Opens the room again, which may have been closed since the last attempt.
+async fn try_move(shared: &Shared, pass: &TenantPass) -> Result<()> {
+    let plugins = shared.rooms.open(pass).await?.plugins;
+    let moving = async move { plugins.move_audit_lines().await };
+    shared.control.write(pass.account(), moving).await
 }

@@ -5,8 +5,10 @@ use parking_lot::Mutex;
 use riad_core::{Account, Digest};
 use std::collections::HashMap;
 
-/// Requests of the canary before which nothing is decided.
+/// Requests of each side before which nothing is decided.
 const ENOUGH: u32 = 8;
+/// Requests of the canary after which it is decided although the others have fewer: a canary with a large share leaves them few or none.
+const ENOUGH_ALONE: u32 = 16;
 /// By how many hundredths of its requests a canary may fail more often than the stages that it is compared with. Where those fail too,
 /// because a stage that both have does, the canary is not ended for it.
 const MARGIN_PERCENT: i64 = 20;
@@ -61,12 +63,17 @@ impl Comparison {
     }
 
     fn is_worse(self) -> bool {
+        let enough = i64::from(ENOUGH);
         let ((failures, requests), (stable_failures, stable_requests)) = (of(self.canary), of(self.stable));
-        // Of no requests, none failed.
-        let stable_requests = stable_requests.max(1);
+        if requests < enough || (stable_requests < enough && requests < i64::from(ENOUGH_ALONE)) {
+            return false;
+        }
+        // Those that are missing count as if they had not failed: one failure alone does not excuse a canary that always fails, and where
+        // there are no others, the margin is the share that may fail.
+        let stable_requests = stable_requests.max(enough);
         // Both shares multiplied by both numbers of requests.
         let more = failures * stable_requests - stable_failures * requests;
-        requests >= i64::from(ENOUGH) && more * 100 > MARGIN_PERCENT * requests * stable_requests
+        more * 100 > MARGIN_PERCENT * requests * stable_requests
     }
 }
 
@@ -174,7 +181,6 @@ mod tests {
         for (canary, stable, worse) in [
             ((7, 7), (0, 50), false),
             ((8, 8), (0, 50), true),
-            ((8, 8), (0, 0), true),
             ((2, 10), (0, 50), false),
             ((3, 10), (0, 50), true),
             ((3, 10), (5, 50), false),
@@ -183,6 +189,33 @@ mod tests {
             ((6, 10), (25, 50), false),
             ((8, 10), (25, 50), true),
             ((0, 60), (60, 60), false),
+            ((8, 8), (7, 8), false),
+            ((8, 8), (0, 8), true),
+        ] {
+            let comparison = Comparison {
+                canary: window(canary.0, canary.1),
+                stable: window(stable.0, stable.1),
+            };
+            assert_eq!(comparison.is_worse(), worse, "{canary:?} {stable:?}");
+        }
+    }
+
+    #[test]
+    fn a_canary_that_leaves_others_few_requests_is_judged_after_16() {
+        for (canary, stable, worse) in [
+            // The others are waited for while they may still come.
+            ((8, 8), (0, 7), false),
+            ((15, 15), (0, 0), false),
+            ((16, 16), (0, 0), true),
+            // Of 100 %, a fifth may fail.
+            ((3, 16), (0, 0), false),
+            ((4, 16), (0, 0), true),
+            // One failure, or all of a few, excuses as many of the canary's as it would among eight.
+            ((16, 16), (1, 1), true),
+            ((16, 16), (6, 6), true),
+            ((16, 16), (7, 7), false),
+            ((5, 16), (1, 1), false),
+            ((6, 16), (1, 1), true),
         ] {
             let comparison = Comparison {
                 canary: window(canary.0, canary.1),
@@ -198,17 +231,17 @@ mod tests {
         windows.begin(account(), id(1));
         for _ in 0..7 {
             assert_eq!(windows.record(account(), id(1), true, true), None);
+            assert_eq!(
+                windows.record(account(), id(1), false, true),
+                None,
+                "it did not serve it"
+            );
         }
-        assert_eq!(
-            windows.record(account(), id(1), false, true),
-            None,
-            "a request that it did not serve"
-        );
         let found = windows.record(account(), id(1), true, true);
         assert!(found.is_none(), "the other side fails as often");
         (0..3).for_each(|_| assert!(windows.record(account(), id(1), false, false).is_none()));
         let ended = windows.record(account(), id(1), true, true).unwrap();
-        assert_eq!((ended.canary, ended.stable.requests()), (window(9, 9), 4));
+        assert_eq!((ended.canary, ended.stable), (window(9, 9), window(7, 10)));
         assert!(windows.record(account(), id(1), true, true).is_none());
         windows.retry(account(), id(1));
         assert!(windows.record(account(), id(1), true, true).is_some());
@@ -218,25 +251,25 @@ mod tests {
     fn each_trial_of_each_account_counts_from_its_beginning() {
         let windows = CanaryWindows::default();
         let fail = |id| windows.record(account(), id, true, true);
-        assert!((0..20).all(|_| fail(id(1)).is_none()), "it has not begun");
+        assert!((0..40).all(|_| fail(id(1)).is_none()), "it has not begun");
         windows.begin(account(), id(1));
-        assert!((0..7).all(|_| fail(id(1)).is_none()));
+        assert!((0..15).all(|_| fail(id(1)).is_none()));
         windows.begin(account(), id(1));
         windows.begin(Account::new(2), id(1));
         assert!(windows.record(Account::new(2), id(1), true, true).is_none());
         assert!(fail(id(1)).is_some(), "it goes on");
         windows.begin(account(), id(2));
         assert!(
-            (0..20).all(|_| fail(id(1)).is_none()),
+            (0..40).all(|_| fail(id(1)).is_none()),
             "requests of an earlier trial end"
         );
-        assert!((0..7).all(|_| fail(id(2)).is_none()));
+        assert!((0..15).all(|_| fail(id(2)).is_none()));
         windows.forget_trial(account(), id(1));
         assert!(fail(id(2)).is_some());
         windows.forget_trial(account(), id(2));
         windows.begin(account(), id(2));
-        assert!((0..7).all(|_| fail(id(2)).is_none()));
+        assert!((0..15).all(|_| fail(id(2)).is_none()));
         windows.forget(account());
-        assert!((0..20).all(|_| fail(id(2)).is_none()));
+        assert!((0..40).all(|_| fail(id(2)).is_none()));
     }
 }

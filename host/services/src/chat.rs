@@ -16,7 +16,7 @@ mod tool_rounds;
 mod tools;
 
 pub(crate) use conversation::Conversation;
-pub use conversation::{ChatMessage, ToolCall};
+pub use conversation::{ChatMessage, ToolCall, asked};
 pub use event::{AnswerUsage, ChatEvent};
 pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;

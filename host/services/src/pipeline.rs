@@ -33,11 +33,12 @@ impl PipelineService {
     }
 
     /// Replaces the pipeline for the requests that come after. A stage that is not named is served by its default; a canary that is not
-    /// named ends. `last_canary` is the room's, whatever is given.
+    /// named ends. `last_canary` stays the room's; what is given says which end of a canary the client has read of.
     ///
     /// # Errors
     /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage and for a canary
-    /// without share or difference, `Busy` after too many changes.
+    /// without share or difference, `Conflict` if the server has ended a canary since the client read ([`Pipeline::check_replaces`]), `Busy`
+    /// after too many changes.
     pub async fn put(&self, pass: &TenantPass, pipeline: &Pipeline) -> Result<Pipeline> {
         pass.require(Scope::Plugins, Access::Write)?;
         self.0.control.count_change(pass.account())?;
@@ -47,13 +48,13 @@ impl PipelineService {
         for (param, stage, choice) in pipeline.choices() {
             check_version(stage, choice, &versions).map_err(|error| error.with_param(param))?;
         }
-        let pipeline = Pipeline {
+        let changed = Pipeline {
             last_canary: None,
-            ..pipeline.clone()
+            ..pipeline.clone().complete()
         };
-        let detail = serde_json::to_value(pipeline.clone().complete()).map_err(Error::internal)?;
+        let detail = serde_json::to_value(changed).map_err(Error::internal)?;
         let entry = audit::by_tenant(pass, "pipeline.put", "pipeline", Some(&detail));
-        let (shared, pass) = (Arc::clone(&self.0), pass.clone());
+        let (shared, pass, pipeline) = (Arc::clone(&self.0), pass.clone(), pipeline.clone());
         audit::run_to_completion(async move {
             let stored = room.plugins.set_pipeline(&pipeline).await?;
             if stored.canary.is_none() {

@@ -63,6 +63,24 @@ pub(crate) fn append(connection: &Connection, entry: &AuditEntry) -> StoreResult
     Ok(())
 }
 
+/// Whether the same line is there already. Reads all lines of its account, so it is for rare changes only.
+pub(crate) fn has(connection: &Connection, entry: &AuditEntry) -> StoreResult<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM audit WHERE account IS ?1 AND at_ms = ?2 AND action = ?3 AND object = ?4 AND detail IS ?5)",
+        )?
+        .query_row(
+            (
+                entry.account.map(|account| account.number().cast_signed()),
+                entry.at_ms.cast_signed(),
+                &entry.action,
+                &entry.object,
+                &entry.detail,
+            ),
+            |row| row.get(0),
+        )?)
+}
+
 /// As `append`, for a change of a tenant: the line stands in the tenant's own log, also if the operator made it.
 pub(crate) fn append_for(connection: &Connection, account: Account, mut entry: AuditEntry) -> StoreResult<()> {
     entry.account = Some(account);

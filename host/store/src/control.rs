@@ -345,6 +345,13 @@ pub(crate) fn find_tenant(connection: &Connection, tenant: &TenantId) -> StoreRe
         .transpose()
 }
 
+/// All, by id.
+pub(crate) fn tenants(connection: &Connection) -> StoreResult<Vec<Tenant>> {
+    let mut statement = connection.prepare_cached(&format!("{TENANT} ORDER BY id"))?;
+    let rows = statement.query_map([], read_tenant)?;
+    rows.map(|row| row?.finish()).collect()
+}
+
 pub(crate) struct TenantRow {
     id: String,
     account: i64,

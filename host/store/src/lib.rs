@@ -6,6 +6,7 @@
 
 mod adapters;
 mod audit;
+mod audit_lines;
 mod changes;
 mod control;
 mod documents;
@@ -24,6 +25,7 @@ mod ledger;
 mod metadata;
 mod names;
 mod offline;
+mod offline_rooms;
 mod plans;
 mod plugins;
 mod query_reader;
@@ -45,6 +47,7 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
+pub use offline_rooms::{RoomPipeline, read_pipelines};
 pub use scratch::ScratchSql;
 #[doc(hidden)]
 pub use sql::fuzzing;

@@ -77,7 +77,8 @@ impl OfflineLedger {
     }
 }
 
-fn open(control: &Path) -> StoreResult<Connection> {
+/// A control database of this version.
+pub(crate) fn open(control: &Path) -> StoreResult<Connection> {
     let connection = sqlite::open_read_only(control)?;
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == CONTROL_SCHEMA_VERSION {

@@ -2,6 +2,8 @@
 //! Not here: whether a component may run (`sandbox`).
 
 use crate::{
+    audit_lines,
+    control::Control,
     error::{Failure, StoreResult, run_with_permit},
     files,
     room::RoomState,
@@ -11,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, Error, ErrorKind, PluginName, PluginVersion, Result,
+    audit::AuditEntry,
     manifest::Manifest,
     pipeline::{EndedCanary, Pipeline},
     plugin::StageChoice,
@@ -21,8 +24,8 @@ use std::{fs, io, path::PathBuf, sync::Arc};
 
 const PIPELINE: &str = "pipeline";
 
-/// A room, and the bytes that it may store.
-pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>, pub(crate) u64);
+/// A room, the bytes that it may store, and the database that has the audit log.
+pub(crate) struct RoomPlugins(pub(crate) Arc<RoomState>, pub(crate) u64, pub(crate) Arc<Control>);
 
 #[async_trait]
 impl PluginStore for RoomPlugins {
@@ -72,7 +75,9 @@ impl PluginStore for RoomPlugins {
                         return Err(no_version(name, *version));
                     }
                 }
-                pipeline.last_canary = read_pipeline(connection)?.last_canary;
+                let stored = read_pipeline(connection)?;
+                pipeline.check_replaces(&stored)?;
+                pipeline.last_canary = stored.last_canary;
                 write_pipeline(connection, &pipeline)
             })?;
             Ok(pipeline)
@@ -80,8 +85,8 @@ impl PluginStore for RoomPlugins {
         .await
     }
 
-    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool> {
-        let (room, trial, ended) = (self.0.clone(), *trial, ended.clone());
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary, line: &AuditEntry) -> Result<bool> {
+        let (room, trial, ended, line) = (self.0.clone(), *trial, ended.clone(), line.clone());
         run_with_permit(&self.0.database.write_permits, move || {
             room.database.write(|connection| {
                 let mut pipeline = read_pipeline(connection)?;
@@ -91,8 +96,17 @@ impl PluginStore for RoomPlugins {
                 pipeline.canary = None;
                 pipeline.last_canary = Some(ended);
                 write_pipeline(connection, &pipeline)?;
+                audit_lines::keep(connection, line)?;
                 Ok(true)
             })
+        })
+        .await
+    }
+
+    async fn move_audit_lines(&self) -> Result<()> {
+        let (room, control) = (self.0.clone(), self.2.clone());
+        run_with_permit(&self.0.database.write_permits, move || {
+            audit_lines::move_to_log(&room.database, &control)
         })
         .await
     }
@@ -138,7 +152,7 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
     stored
 }
 
-fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
+pub(crate) fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
     match get_state(connection, PIPELINE)? {
         Some(pipeline) => Ok(serde_json::from_str(&pipeline)?),
         None => Ok(Pipeline::default()),
@@ -216,7 +230,7 @@ fn path(room: &RoomState, version: Digest) -> PathBuf {
     room.folder.join("plugins").join(file_name(version))
 }
 
-fn file_name(version: Digest) -> String {
+pub(crate) fn file_name(version: Digest) -> String {
     format!("{}.wasm", version.hex())
 }
 

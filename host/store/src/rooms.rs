@@ -3,6 +3,7 @@
 
 use crate::{
     adapters::RoomAdapters,
+    audit_lines,
     control::Control,
     documents::RoomDocuments,
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
@@ -183,6 +184,10 @@ impl Registry {
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;
             stored_files::delete_expired(&room)?;
+            // What a crash or a full disk has left. The room serves also while the log cannot be written.
+            if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
+                tracing::error!(%tenant, %error, "lines of the audit log stay in their room; its next opening tries to write them again");
+            }
             let state = Arc::new(room);
             *place = Some(OpenRoom {
                 account,
@@ -353,7 +358,7 @@ impl Rooms for TenantRooms {
             sql: Arc::new(RoomSql::new(state.clone(), most)),
             kv: Arc::new(RoomKv::new(state.clone(), most, &self.registry.limits)),
             settings: Arc::new(RoomSettings(state.clone())),
-            plugins: Arc::new(RoomPlugins(state.clone(), most)),
+            plugins: Arc::new(RoomPlugins(state.clone(), most, self.registry.control.clone())),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),
             files: Arc::new(RoomFiles(state.clone(), most)),
             responses: Arc::new(RoomResponses(state.clone())),

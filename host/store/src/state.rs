@@ -10,6 +10,13 @@ pub(crate) fn get_state(connection: &Connection, key: &str) -> StoreResult<Optio
         .optional()?)
 }
 
+pub(crate) fn delete_state(connection: &Connection, key: &str) -> StoreResult<()> {
+    connection
+        .prepare_cached("DELETE FROM state WHERE key = ?1")?
+        .execute([key])?;
+    Ok(())
+}
+
 pub(crate) fn set_state(connection: &Connection, key: &str, value: &str) -> StoreResult<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO state (key, value) VALUES (?1, ?2)")?

@@ -220,8 +220,12 @@ impl PluginStore for Timed<dyn PluginStore> {
         self.port.set_pipeline(pipeline).await
     }
 
-    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool> {
-        self.port.end_canary(trial, ended).await
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary, line: &AuditEntry) -> Result<bool> {
+        self.port.end_canary(trial, ended, line).await
+    }
+
+    async fn move_audit_lines(&self) -> Result<()> {
+        self.port.move_audit_lines().await
     }
 }
 

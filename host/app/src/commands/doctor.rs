@@ -51,6 +51,7 @@ async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
     checks.extend(network::collector(config.telemetry.otlp_endpoint.as_deref()).await);
     checks.push(machine::open_files(config.limits.connections, config.limits.open_rooms).await);
     checks.push(plugins::compiler(&config).await);
+    checks.extend(plugins::grants(&config.server.data));
     checks.push(machine::clock(&config.server.data));
     checks
 }

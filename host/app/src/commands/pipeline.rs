@@ -60,7 +60,7 @@ fn render(pipeline: &pipeline::Pipeline) -> String {
 fn ended(last: &EndedCanary) -> String {
     format!(
         "The server ended the canary {} at {}: {}.",
-        settings(&last.stages),
+        last.settings(),
         date(Timestamp::from_seconds(last.ended)),
         clean(&last.reason)
     )

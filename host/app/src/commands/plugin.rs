@@ -2,7 +2,7 @@
 
 mod bundle;
 mod canary;
-mod component;
+pub(crate) mod component;
 mod dev;
 mod inspect;
 mod logs;

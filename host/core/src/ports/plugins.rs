@@ -2,6 +2,7 @@
 
 use crate::{
     Digest, PluginName, PluginVersion, Result,
+    audit::AuditEntry,
     pipeline::{EndedCanary, Pipeline},
 };
 use async_trait::async_trait;
@@ -26,10 +27,15 @@ pub trait PluginStore: Send + Sync {
     async fn pipeline(&self) -> Result<Pipeline>;
 
     /// Activates a pipeline for all later requests, and returns it with the `last_canary` of the one before: only [`Self::end_canary`]
-    /// writes that. `NotFound` if it names a version that this room does not have.
+    /// writes that. `NotFound` if it names a version that this room does not have, `Conflict` if it must not replace the one before
+    /// ([`Pipeline::check_replaces`]).
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<Pipeline>;
 
-    /// Ends the canary of this trial ([`Pipeline::trial`]). `false` if the pipeline has been changed and has it no more; then nothing is
-    /// written.
-    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary) -> Result<bool>;
+    /// Ends the canary of this trial ([`Pipeline::trial`]), and keeps the line about it in the room until it is in the audit log. `false` if
+    /// the pipeline has been changed and has it no more; then nothing is written.
+    async fn end_canary(&self, trial: &Digest, ended: &EndedCanary, line: &AuditEntry) -> Result<bool>;
+
+    /// Moves the lines that [`Self::end_canary`] has kept to the audit log, each once. Opening the room does the same, so that a crash
+    /// loses none.
+    async fn move_audit_lines(&self) -> Result<()>;
 }

@@ -60,9 +60,10 @@ async fn guest_time_counts_calls_only() {
     // Making the instances takes some, too.
     let made = run.time();
     for calls in 1..3 {
-        run.build_prompt(&asked(Act::Sleep, 20, 0), &[]).await.unwrap();
+        // To the second step of the guest's clock from then, which is more than one step away.
+        run.build_prompt(&asked(Act::Sleep, 200, 0), &[]).await.unwrap();
         let time = run.time();
-        assert!(time >= made + Duration::from_millis(20) * calls, "{made:?} {time:?}");
+        assert!(time >= made + Duration::from_millis(100) * calls, "{made:?} {time:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(run.time(), time);
     }
@@ -77,7 +78,7 @@ async fn the_calls_of_a_request_share_its_guest_time() {
     });
     let run = host.start(&prompted_by(&puppet()), &Room::empty()).await;
     let mut calls = Vec::new();
-    // Each sleeps for a fifth of it.
+    // Each sleeps to the next step of its clock, and all but the first for all of the time.
     while calls.len() < 6 && calls.last().is_none_or(Result::is_ok) {
         calls.push(act(&*run, Act::Sleep, 20, 0).await);
     }

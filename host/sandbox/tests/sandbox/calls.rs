@@ -1,7 +1,7 @@
 //! Host calls through WIT: what a guest passes arrives, and what comes back is what the port said. Not here: the rules behind the ports.
 
 use crate::{
-    guests::{guest, prompted_by},
+    guests::{Act, asked, guest, prompted_by, puppet},
     host::{Host, request},
     room::Room,
 };
@@ -11,7 +11,10 @@ use riad_core::{
     ports::{GuestCallEnd, HttpMethod},
 };
 use serde_json::{Value, json};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 /// The results of calls, in words.
 async fn results(host: &Host, room: &Room, calls: Value) -> Vec<String> {
@@ -57,6 +60,20 @@ async fn the_clock_goes_in_steps_of_100_ms() {
         (before - 100..=Timestamp::now().as_millis()).contains(&now),
         "{before} {now}"
     );
+}
+
+#[tokio::test]
+async fn a_timer_is_no_finer_than_the_clock() {
+    const SLEEPS: u32 = 4;
+    let (host, puppet) = (Host::new(), prompted_by(&puppet()));
+    let run = host.start(&puppet, &Room::empty()).await;
+    let begun = Instant::now();
+    for _ in 0..SLEEPS {
+        run.build_prompt(&asked(Act::Sleep, 1, 0), &[]).await.unwrap();
+    }
+    // Each ends at a step: between the first and the last are three.
+    let steps = Duration::from_millis(100) * (SLEEPS - 1);
+    assert!(begun.elapsed() >= steps, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

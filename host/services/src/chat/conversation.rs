@@ -97,6 +97,18 @@ impl Conversation {
     }
 }
 
+/// The messages that the stages of a request read, of a conversation of any length: those up to its last question.
+///
+/// # Errors
+/// `InvalidRequest` names the message at fault.
+pub fn asked(messages: Vec<ChatMessage>) -> Result<Vec<Message>> {
+    let limits = Limits {
+        messages: u32::MAX,
+        ..Limits::default()
+    };
+    Ok(Conversation::read(messages, &limits)?.asked().to_vec())
+}
+
 /// Puts the results of tools into the order of their calls. The model reads both as texts without ids, so that their order is all that tells
 /// which result is whose. A result without a call stays where it is.
 fn order_results(messages: &mut [ChatMessage]) {

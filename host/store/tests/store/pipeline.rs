@@ -3,7 +3,8 @@
 use crate::host::Host;
 use bytes::Bytes;
 use riad_core::{
-    Digest, ErrorKind, PluginVersion,
+    Digest, ErrorKind, PluginVersion, TenantPass,
+    audit::{AuditEntry, AuditQuery, Origin},
     pipeline::{Canary, EndedCanary, Pipeline},
     plugin::{Stage, StageChoice},
     ports::Room,
@@ -42,6 +43,31 @@ fn with_canary(percent: u32) -> Pipeline {
     }
 }
 
+/// A line of the audit log about a canary's end at this time.
+fn line(pass: &TenantPass, ended: u64) -> AuditEntry {
+    AuditEntry {
+        at_ms: ended * 1000,
+        actor: "server".into(),
+        account: Some(pass.account()),
+        tenant: Some(pass.tenant().clone()),
+        action: "pipeline.end_canary".into(),
+        object: "pipeline".into(),
+        detail: Some(format!(r#"{{"ended":{ended}}}"#)),
+        origin: Origin::default(),
+    }
+}
+
+/// The times in the lines of the audit log, newest first.
+async fn audited(host: &Host) -> Vec<u64> {
+    let query = AuditQuery {
+        action: Some("pipeline.end_canary".into()),
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    let records = host.store.audit().list(query).await.unwrap();
+    records.iter().map(|record| record.entry.at_ms / 1000).collect()
+}
+
 fn ended(failures: u32) -> EndedCanary {
     EndedCanary {
         stages: [(Stage::Prompting, choice(TWO))].into(),
@@ -63,7 +89,11 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     let pipeline = with_canary(10);
     assert_eq!(room.plugins.set_pipeline(&pipeline).await.unwrap(), pipeline);
     let trial = pipeline.trial().unwrap();
-    let end = async |failures| room.plugins.end_canary(&trial, &ended(failures)).await.unwrap();
+    let pass = host.pass("acme").await;
+    let end = async |failures| {
+        let ended = room.plugins.end_canary(&trial, &ended(failures), &line(&pass, 7));
+        ended.await.unwrap()
+    };
     let (one, two, three) = tokio::join!(end(1), end(2), end(3));
     let first = match [one, two, three] {
         [true, false, false] => 1,
@@ -75,12 +105,15 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     assert_eq!((&left.canary, &left.stages), (&None, &pipeline.stages));
     assert_eq!(left.last_canary, Some(ended(first)));
 
-    // What a caller gives as the last one is not written; the room's own stays, also beside a new canary.
-    let forged = Pipeline {
+    // Who does not know of the end cannot bring the canary back; who does can, and cannot write another end.
+    let refused = room.plugins.set_pipeline(&pipeline).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(room.plugins.pipeline().await.unwrap(), left);
+    let knowing = Pipeline {
         last_canary: Some(ended(100)),
         ..pipeline
     };
-    let stored = room.plugins.set_pipeline(&forged).await.unwrap();
+    let stored = room.plugins.set_pipeline(&knowing).await.unwrap();
     assert_eq!(stored.last_canary, Some(ended(first)));
     drop(room);
     let host = host.reopen_unclosed(|_| ()).await;
@@ -89,12 +122,72 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
 }
 
 #[tokio::test]
+async fn a_crash_after_a_canarys_end_loses_no_line_of_the_audit_log() {
+    let mut host = Host::new().await;
+    let room = host.room("acme").await;
+    upload(&room, ONE).await;
+    upload(&room, TWO).await;
+    room.plugins.set_pipeline(&with_canary(10)).await.unwrap();
+    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
+    assert!(end.await.unwrap());
+    assert_eq!(audited(&host).await, Vec::<u64>::new());
+    drop(room);
+    for _ in 0..2 {
+        host = host.reopen_unclosed(|_| ()).await;
+        host.open(&host.pass("acme").await).await;
+        assert_eq!(audited(&host).await, [7], "once, by the first opening");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    upload(&room, ONE).await;
+    upload(&room, TWO).await;
+    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let log = |sql| {
+        #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]
+        let control = rusqlite::Connection::open(host.data().join("control.db")).unwrap();
+        control.execute_batch(sql).unwrap();
+    };
+    log("CREATE TRIGGER no_lines BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+    let mut last_canary = None;
+    for seconds in [7, 8] {
+        let put = Pipeline {
+            last_canary: last_canary.clone(),
+            ..with_canary(10)
+        };
+        room.plugins.set_pipeline(&put).await.unwrap();
+        let now = EndedCanary {
+            ended: seconds,
+            ..ended(8)
+        };
+        let end = room.plugins.end_canary(&trial, &now, &line(&pass, seconds));
+        assert!(end.await.unwrap());
+        assert!(room.plugins.move_audit_lines().await.is_err());
+        last_canary = Some(now);
+    }
+    log("DROP TRIGGER no_lines");
+    assert_eq!(audited(&host).await, Vec::<u64>::new());
+    for _ in 0..2 {
+        room.plugins.move_audit_lines().await.unwrap();
+        assert_eq!(audited(&host).await, [8, 7]);
+    }
+}
+
+#[tokio::test]
 async fn a_canary_that_was_replaced_is_not_ended() {
     let host = Host::new().await;
     let room = host.room("acme").await;
     upload(&room, ONE).await;
     upload(&room, TWO).await;
-    let trial = with_canary(10).trial().unwrap();
+    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let end = async || {
+        let ended = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
+        ended.await.unwrap()
+    };
     let other_stages = Pipeline {
         stages: [].into(),
         ..with_canary(10)
@@ -106,12 +199,12 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     };
     for put in [other_stages, promoted] {
         room.plugins.set_pipeline(&put).await.unwrap();
-        assert!(!room.plugins.end_canary(&trial, &ended(8)).await.unwrap());
+        assert!(!end().await);
         assert_eq!(room.plugins.pipeline().await.unwrap(), put);
     }
     // Another percentage is the same canary.
     room.plugins.set_pipeline(&with_canary(50)).await.unwrap();
-    assert!(room.plugins.end_canary(&trial, &ended(8)).await.unwrap());
+    assert!(end().await);
 }
 
 #[tokio::test]
@@ -127,8 +220,9 @@ async fn a_version_that_a_canary_names_is_there_and_stays() {
     let refused = room.plugins.delete(&name, &version).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.message().contains("canary.stages.prompting"), "{refused}");
-    let trial = with_canary(10).trial().unwrap();
-    room.plugins.end_canary(&trial, &ended(8)).await.unwrap();
+    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
+    end.await.unwrap();
     room.plugins.delete(&name, &version).await.unwrap();
     // How it ended is told of a version that is gone, too.
     assert!(room.plugins.pipeline().await.unwrap().last_canary.is_some());

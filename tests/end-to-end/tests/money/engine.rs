@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Error, ErrorKind, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{FinishReason, Grammar, Message, OutputFormat, TokenUsage},
+    chat::{FinishReason, Grammar, Message, OutputFormat, TokenUsage, ToolCallPiece},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EncodedPrompt, EnginePermit, Generation,
@@ -101,8 +101,10 @@ impl ScriptedEngine {
     }
 }
 
+/// Behind the message that carries it may be calls, and what tools answered.
 fn script(messages: &[Message]) -> Script {
-    Script::read(&messages.last().unwrap().content)
+    let mut latest = messages.iter().rev();
+    latest.find_map(|message| Script::find(&message.content)).unwrap()
 }
 
 #[async_trait]
@@ -247,6 +249,20 @@ impl State {
             };
             heard = listener.send(Ok(event)).is_ok();
         }
+        let used = generation
+            .sampling
+            .tools
+            .take()
+            .filter(|_| script.engine == Engine::CallsTool);
+        let call = used.map(|used| ToolCallPiece {
+            call: 0,
+            name: used.names.into_iter().next(),
+            arguments: "{}".into(),
+        });
+        let calls = call.is_some();
+        if let Some(call) = call {
+            let _ = listener.send(Ok(GenerationEvent::ToolCall(call)));
+        }
         if script.engine == Engine::Hangs && usage.completion_tokens < most && heard {
             listener.closed().await;
             usage.completion_tokens += 1;
@@ -271,10 +287,10 @@ impl State {
             return Err(Error::internal("the engine fell over"));
         }
         Ok(GenerationEvent::End(GenerationEnd {
-            finish: if usage.completion_tokens < most {
-                FinishReason::Stop
-            } else {
-                FinishReason::Length
+            finish: match usage.completion_tokens < most {
+                true if calls => FinishReason::ToolCalls,
+                true => FinishReason::Stop,
+                false => FinishReason::Length,
             },
             stop: None,
             usage,

@@ -13,6 +13,7 @@ use riad_core::{
     ports::{Capabilities, ComponentInfo, FilterId, GuestUse, IngestionRun, PipelinePlan, PipelineRun, Sandbox},
     price::Usage,
 };
+use serde_json::json;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -28,6 +29,9 @@ const FUEL: u64 = 100;
 pub const TRAPS: &[u8] = b"a component that traps";
 /// A component that lacks a grant.
 pub const DENIED: &[u8] = b"a component that is denied a capability";
+/// A component that offers [`TOOL`].
+pub const HAS_TOOL: &[u8] = b"a component that has a tool";
+pub const TOOL: &str = "look_up";
 
 pub struct ScriptedSandbox(pub Truth);
 
@@ -35,6 +39,7 @@ struct Run {
     truth: Truth,
     capabilities: Capabilities,
     traps: bool,
+    has_tool: bool,
     state: Mutex<State>,
 }
 
@@ -67,6 +72,7 @@ impl Sandbox for ScriptedSandbox {
             truth: self.0.clone(),
             capabilities,
             traps: has(TRAPS),
+            has_tool: has(HAS_TOOL),
             state: Mutex::default(),
         }))
     }
@@ -203,12 +209,20 @@ impl PipelineRun for Run {
 
     async fn offer_tools(&self) -> Result<Vec<Tool>> {
         self.call();
-        Ok(Vec::new())
+        let tool = self.has_tool.then(|| Tool {
+            name: TOOL.to_owned(),
+            description: None,
+            parameters: json!({"type": "object"}),
+        });
+        Ok(tool.into_iter().collect())
     }
 
     async fn call_tool(&self, name: &str, _: &str) -> Result<ToolOutcome> {
         self.call();
-        Ok(ToolOutcome::Refused(format!("there is no tool {name}")))
+        Ok(match self.has_tool && name == TOOL {
+            true => ToolOutcome::Result("it is there".into()),
+            false => ToolOutcome::Refused(format!("there is no tool {name}")),
+        })
     }
 }
 

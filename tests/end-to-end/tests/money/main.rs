@@ -20,6 +20,7 @@ mod outcomes;
 mod reasoning;
 mod script;
 mod server;
+mod tool_rounds;
 
 use checks::{bounded, budgets_hold, closes, entries, exact, quiet, usage_is_a_recount};
 use folder::copy_as_killed;

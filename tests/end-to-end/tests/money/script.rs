@@ -18,6 +18,8 @@ pub enum Engine {
     Hangs,
     /// Does not even begin.
     Refuses,
+    /// Ends with a call of the first tool, as long as calls are looked for in its answer: else what it writes is text.
+    CallsTool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,13 @@ pub struct Script {
     pub guest: Guest,
 }
 
-const ENGINES: [Engine; 4] = [Engine::Ends, Engine::Fails, Engine::Hangs, Engine::Refuses];
+const ENGINES: [Engine; 5] = [
+    Engine::Ends,
+    Engine::Fails,
+    Engine::Hangs,
+    Engine::Refuses,
+    Engine::CallsTool,
+];
 
 impl Script {
     pub fn write(&self) -> String {
@@ -64,8 +72,16 @@ impl Script {
     }
 
     pub fn read(text: &str) -> Self {
-        let numbers: Vec<u32> = text.split(' ').map(|number| number.parse().unwrap()).collect();
-        Self {
+        Self::find(text).unwrap()
+    }
+
+    /// `None` for another text, such as what a tool answered.
+    pub fn find(text: &str) -> Option<Self> {
+        let numbers: Vec<u32> = text
+            .split(' ')
+            .map(|number| number.parse().ok())
+            .collect::<Option<_>>()?;
+        Some(Self {
             payer: (numbers[0] as usize, numbers[1] as usize),
             prompt: numbers[2],
             tokens: numbers[3],
@@ -79,7 +95,7 @@ impl Script {
                 5 => Guest::Embeds(numbers[6]),
                 _ => Guest::Searches,
             },
-        }
+        })
     }
 }
 

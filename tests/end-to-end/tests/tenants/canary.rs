@@ -71,7 +71,8 @@ async fn a_canary_that_traps_is_ended_and_nobody_else_notices() {
         assert_eq!(served_by(&acme.chat(&chat).await), standard);
     }
 
-    let last = &acme.get("/v1/pipeline").await.ok()["last_canary"];
+    let ended = acme.get("/v1/pipeline").await.ok();
+    let last = &ended["last_canary"];
     assert_eq!(last["stages"], json!({"postprocessing": choice}));
     assert_eq!(last["stable_failures"], 0);
     assert!(last["failures"].as_u64() >= Some(8), "{last}");
@@ -93,6 +94,23 @@ async fn a_canary_that_traps_is_ended_and_nobody_else_notices() {
     let lines = logs["data"].as_array().unwrap();
     let told = |line: &&Value| line["message"].as_str().unwrap().contains("has ended the canary");
     assert_eq!(lines.iter().filter(told).count(), 1, "{logs}");
+
+    // What was read before neither brings the canary back nor promotes it, until it has been read again.
+    let promoted = json!({"stages": {"postprocessing": choice}});
+    for stale in [&put, &promoted] {
+        let refused = acme.put("/v1/pipeline", stale).await.refused(409, "conflict");
+        assert_eq!(refused.text("/error/param"), "last_canary");
+        assert!(
+            refused.message().contains("read /v1/pipeline again"),
+            "{}",
+            refused.body
+        );
+    }
+    assert_eq!(acme.get("/v1/pipeline").await.ok(), ended);
+    let mut again = put.clone();
+    again["last_canary"] = last.clone();
+    assert_eq!(acme.put("/v1/pipeline", &again).await.ok(), again);
+    acme.put("/v1/pipeline", &ended).await.ok();
     acme.delete(&path).await.ok();
 
     let neighbors = globex.get("/v1/pipeline").await.ok();

@@ -43,6 +43,9 @@ pub async fn run(project: &Project, update: bool, out: &Output) -> Result<ExitCo
 /// A real request of the room. It expects nothing yet: what comes out is shown, and with `update` kept as a case.
 pub async fn replay(project: &Project, client: &Client, receipt: u64, update: bool, out: &Output) -> Result<ExitCode> {
     let case = replay::case(client, receipt, &project.manifest.stages).await?;
+    replay::differences(&project.manifest)
+        .iter()
+        .for_each(|line| note(line));
     let file = CaseFile::of_receipt(project, receipt, case);
     if update {
         return try_cases(project, vec![file], update, out).await;

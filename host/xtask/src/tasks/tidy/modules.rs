@@ -83,7 +83,7 @@ impl Modules {
             };
             let child: ModulePath = module.iter().cloned().chain([ident.to_string()]).collect();
             let file = format!("{}.rs", child.join("/"));
-            // A module with a `#[path]` is not ours to follow; no crate of `host/` has one in `src`.
+            // A module with a `#[path]` outside of `src` is not ours to follow: it is what unit tests share with those in `tests/`.
             if folder.join(&file).is_file() {
                 self.read(folder, &child, &file, in_test || is_test(&attrs))?;
             }

@@ -10,17 +10,16 @@ use riad_api_types::{
 };
 use riad_core::{
     Error, ErrorKind, Result,
-    chat::{FinishReason, Message, Role},
+    chat::{FinishReason, Message},
     document::Passage,
     ingestion::Position,
+    manifest::{Capability, Manifest},
     plugin::Stage,
     receipt::Receipt,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Exchanges of a conversation that are read, the latest first.
-const EXCHANGES_MAX: usize = 64;
 /// Items of a response's input that the server sends at once.
 const ITEMS: u32 = 100;
 
@@ -58,15 +57,8 @@ pub async fn case(client: &Client, number: u64, stages: &BTreeSet<Stage>) -> Res
             true => None,
             false => Some(passages.into_iter().map(passage).collect::<Result<_>>()?),
         },
-        output: response
-            .output
-            .iter()
-            .filter_map(|item| message(item).map(|said| said.content))
-            .collect(),
-        finish: match response.status.as_ref() {
-            "incomplete" => FinishReason::Length,
-            _ => FinishReason::Stop,
-        },
+        output: response.output.iter().filter_map(text).collect(),
+        finish: finish(&response),
         sql: Vec::new(),
         kv: Map::new(),
         generation: Vec::new(),
@@ -99,22 +91,18 @@ async fn receipt(client: &Client, number: u64) -> Result<Receipt> {
     serde_json::from_slice(&payload).map_err(Error::internal)
 }
 
-/// The conversation that the prompt was made of.
+/// What the stages read: the conversation as a whole, which has as many messages as a request to the server may have.
 async fn messages(client: &Client, response: &ResponseObject) -> Result<Vec<Message>> {
-    let mut exchanges = vec![input(client, &response.id).await?];
+    let mut parts = vec![input(client, &response.id).await?];
     let mut previous = response.previous_response_id.clone();
-    while let Some(id) = previous.filter(|_| exchanges.len() < EXCHANGES_MAX) {
+    while let Some(id) = previous {
         let before = kept(client, &id).await?;
-        exchanges.push(before.output);
-        exchanges.push(input(client, &before.id).await?);
+        parts.push(before.output);
+        parts.push(input(client, &before.id).await?);
         previous = before.previous_response_id;
     }
-    let instructions = response.instructions.clone().map(|content| Message {
-        role: Role::System,
-        content,
-    });
-    let said = exchanges.iter().rev().flatten().filter_map(message);
-    Ok(instructions.into_iter().chain(said).collect())
+    parts.reverse();
+    riad_api::stage_messages(response.instructions.clone(), &parts)
 }
 
 async fn input(client: &Client, id: &str) -> Result<Vec<ResponseItem>> {
@@ -135,23 +123,44 @@ async fn input(client: &Client, id: &str) -> Result<Vec<ResponseItem>> {
     }
 }
 
-/// Calls of tools and reasoning are no messages of a case.
-fn message(item: &ResponseItem) -> Option<Message> {
-    let ResponseItem::Message(message) = item else {
-        return None;
-    };
-    let text = |part: &ResponseContentPart| match part {
-        ResponseContentPart::InputText { text } | ResponseContentPart::OutputText { text, .. } => Some(text.clone()),
-        ResponseContentPart::Refusal { .. } | ResponseContentPart::ReasoningText { .. } => None,
-    };
-    Some(Message {
-        role: match message.role.as_ref() {
-            "system" | "developer" => Role::System,
-            "assistant" => Role::Assistant,
-            _ => Role::User,
-        },
-        content: message.content.iter().filter_map(text).collect(),
-    })
+/// What the model wrote, as the client read it: neither its reasoning nor its calls of tools, which no filter reads.
+fn text(item: &ResponseItem) -> Option<String> {
+    match item {
+        ResponseItem::Message(message) => Some(message.content.iter().map(ResponseContentPart::text).collect()),
+        ResponseItem::FunctionCall(_) | ResponseItem::FunctionCallOutput(_) | ResponseItem::Reasoning(_) => None,
+    }
+}
+
+/// As the filters were told.
+fn finish(response: &ResponseObject) -> FinishReason {
+    let is_call = |item: &ResponseItem| matches!(item, ResponseItem::FunctionCall(_));
+    match response.status.as_ref() {
+        "incomplete" => FinishReason::Length,
+        _ if response.output.iter().any(is_call) => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+/// How what the replayed stages meet differs from what the request met, in lines for the author.
+pub fn differences(manifest: &Manifest) -> Vec<String> {
+    let missing = [
+        (Capability::Store, "the SQL store is empty (`sql` of a case fills it)"),
+        (Capability::Kv, "`kv` is empty"),
+        (
+            Capability::Generation,
+            "the plugin's own prompts have no answers (`generation`)",
+        ),
+        (Capability::Http, "other hosts do not answer (`http`)"),
+    ];
+    let missing = missing
+        .iter()
+        .filter(|(capability, _)| manifest.capabilities.contains(capability));
+    let mut missing: Vec<_> = missing.map(|(_, text)| *text).collect();
+    if manifest.stages.contains(&Stage::Tools) {
+        missing.push("no tool is called, because what the model called of the room's own tools is not kept (`calls`)");
+    }
+    let lines = missing.iter().map(|text| format!("Other than in the request, {text}."));
+    lines.collect()
 }
 
 fn passage(found: search::Passage) -> Result<Passage> {

@@ -4,12 +4,14 @@ use super::{case::Case, compare::differences, replay, runner::Runner};
 use crate::{
     client::Client,
     commands::plugin::project::{self, Project},
-    config::{Config, Secrets},
-    serve::{Compiler, Running},
 };
-use riad_core::{Secret, plugin::Stage};
+use common::TestServer;
+use riad_core::{Secret, chat::FinishReason, manifest::Manifest, plugin::Stage};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
+
+#[path = "../../../../tests/common/mod.rs"]
+mod common;
 
 fn component(path: &str) -> Vec<u8> {
     fs::read(Path::new(env!("RIAD_SOURCE")).join(path)).unwrap()
@@ -118,26 +120,55 @@ fn a_case_with_a_wrong_member_is_refused() {
     assert!(error.contains("unknown field `expected`"), "{error}");
 }
 
+fn contents(case: &Case) -> Vec<&str> {
+    let messages = case.request.as_ref().unwrap().messages.iter();
+    messages.map(|message| message.content.as_str()).collect()
+}
+
+#[test]
+fn what_a_replay_lacks_is_said() {
+    let lines = |rest: &str| {
+        let text = format!("[plugin]\nname = \"a\"\nversion = \"1.0.0\"\nlanguage = \"rust\"\n{rest}");
+        replay::differences(&Manifest::from_toml(&text).unwrap())
+    };
+    assert_eq!(
+        lines("stages = [\"retrieval\"]\ncapabilities = [\"documents\"]\n"),
+        [""; 0]
+    );
+    let found = lines("stages = [\"tools\"]\ncapabilities = [\"kv\", \"http\"]\n").join(" ");
+    for words in ["`kv` is empty", "other hosts do not answer", "no tool is called"] {
+        assert!(found.contains(words), "{found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_conversation_is_replayed_from_its_beginning() {
+    const EXCHANGES: usize = 70;
+    let server = TestServer::start().await;
+    let acme = Client::new(&server.url(), Secret::new(server.key.clone())).unwrap();
+    let (mut previous, mut number) = (Value::Null, 0);
+    for exchange in 0..EXCHANGES {
+        let body = json!({
+            "model": "riad-mini", "max_output_tokens": 1, "input": format!("Question {exchange}?"), "previous_response_id": previous,
+        });
+        let answer: Value = acme.post("/v1/responses", &body).await.unwrap().body;
+        number = answer["riad"]["receipt"]["number"].as_u64().unwrap();
+        previous = answer["id"].clone();
+    }
+    let case = replay::case(&acme, number, &BTreeSet::new()).await.unwrap();
+    let questions = contents(&case)
+        .into_iter()
+        .filter(|text| text.starts_with("Question "))
+        .count();
+    assert_eq!(questions, EXCHANGES);
+    assert_eq!(contents(&case)[0], "Question 0?");
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_request_becomes_a_case() {
-    const OPERATOR_KEY: &str = "riad_op_replayed_requests";
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = Config::default();
-    config.server.listen = "127.0.0.1:0".into();
-    config.server.data = folder.path().join("data");
-    let secrets = Secrets {
-        operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
-        ..Secrets::default()
-    };
-    let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
-    let client = |key: &str| Client::new(&server.url(), Secret::new(key.to_owned())).unwrap();
-    let new = json!({"id": "acme", "name": "Acme"});
-    let made: Value = client(OPERATOR_KEY)
-        .post("/operator/v1/tenants", &new)
-        .await
-        .unwrap()
-        .body;
-    let acme = client(made["key"].as_str().unwrap());
+    let server = TestServer::start().await;
+    let acme = Client::new(&server.url(), Secret::new(server.key.clone())).unwrap();
     let document = json!({"title": "Refunds", "text": "The refund window is 41 days."});
     let document: Value = acme.post("/v1/documents", &document).await.unwrap().body;
     let _: Value = acme.put("/v1/settings", &json!({"sign": "Acme"})).await.unwrap().body;
@@ -156,16 +187,8 @@ async fn a_real_request_becomes_a_case() {
     let case = replay::case(&acme, number, &[Stage::Postprocessing].into())
         .await
         .unwrap();
-    let messages: Vec<_> = case
-        .request
-        .as_ref()
-        .unwrap()
-        .messages
-        .iter()
-        .map(|message| message.content.clone())
-        .collect();
     assert_eq!(
-        messages,
+        contents(&case),
         ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]
     );
     assert_eq!((case.request.as_ref().unwrap().max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
@@ -175,6 +198,28 @@ async fn a_real_request_becomes_a_case() {
     assert_eq!(case.output, [said(&second)]);
     let case = replay::case(&acme, number, &[Stage::Retrieval].into()).await.unwrap();
     assert!(case.passages.is_none(), "the plugin's own retrieval finds them");
+
+    // Calls of a client's tools and their results, as the stages read them.
+    let tools = json!([{"type": "function", "name": "find_order", "parameters": {"type": "object"}}]);
+    let items = json!([
+        {"role": "user", "content": "Where is A-17?"},
+        {"type": "function_call", "call_id": "one", "name": "find_order", "arguments": "{\"number\": \"A-17\"}"},
+        {"type": "function_call_output", "call_id": "one", "output": "on its way"},
+        {"role": "user", "content": "And B-1?"},
+    ]);
+    let called = json!({"input": items, "tools": tools, "tool_choice": "required", "max_output_tokens": 100});
+    let called = ask(called).await;
+    assert_eq!(called["output"][0]["type"], "function_call", "{called}");
+    let number = called["riad"]["receipt"]["number"].as_u64().unwrap();
+    let case = replay::case(&acme, number, &BTreeSet::new()).await.unwrap();
+    let expected = [
+        "Where is A-17?",
+        "<tool_call>\n{\"name\":\"find_order\",\"arguments\":{\"number\":\"A-17\"}}\n</tool_call>",
+        "<tool_response>\non its way\n</tool_response>",
+        "And B-1?",
+    ];
+    assert_eq!(contents(&case), expected);
+    assert_eq!((case.finish, case.output), (FinishReason::ToolCalls, Vec::new()));
 
     let _ = ask(json!({"input": "Hello?", "store": false})).await;
     let error = replay::case(&acme, number + 1, &BTreeSet::new()).await.err().unwrap();
