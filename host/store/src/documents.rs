@@ -7,6 +7,7 @@ use crate::{
     idempotency, metadata, names,
     room::RoomState,
     search,
+    words::DocumentWords,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -72,13 +73,19 @@ fn insert(
         check_embedding(room, &chunk.embedding)?;
     }
     let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
+    let words = DocumentWords::new(
+        &document.title,
+        &document.text,
+        chunks.iter().map(|chunk| chunk.text.as_str()),
+    );
     room.index.reserve(chunks.len())?;
     let stored = room.write_then(
         |connection| {
-            let document = insert_document(connection, document, count)?;
+            let document = insert_document(connection, document, count, &words)?;
             let number = connection.last_insert_rowid();
             insert_tags(connection, number, &document)?;
-            let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
+            let (first, last) = insert_chunks(connection, number, chunks)?;
+            words.insert(connection, first..=last)?;
             let change = changes::record(connection, false, first, last)?;
             if let Some(mark) = mark {
                 idempotency::mark(connection, mark, &document.id)?;
@@ -109,7 +116,12 @@ fn check_embedding(room: &RoomState, embedding: &[f32]) -> StoreResult<()> {
     Err(Failure::Data("an embedding has a number that is not finite".into()))
 }
 
-fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) -> StoreResult<Document> {
+fn insert_document(
+    connection: &Connection,
+    document: NewDocument,
+    chunks: u32,
+    words: &DocumentWords,
+) -> StoreResult<Document> {
     let last: Option<String> = connection
         .prepare_cached("SELECT max(id) FROM documents")?
         .query_row([], |row| row.get(0))?;
@@ -123,7 +135,8 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
     };
     connection
         .prepare_cached(
-            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text, language)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             stored.id.as_str(),
@@ -133,6 +146,7 @@ fn insert_document(connection: &Connection, document: NewDocument, chunks: u32) 
             stored.bytes.cast_signed(),
             stored.created.cast_signed(),
             &document.text,
+            words.language.code(),
         ))?;
     Ok(stored)
 }
@@ -146,17 +160,15 @@ fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Sto
 }
 
 /// Returns the first and the last key; an empty range if there is no chunk.
-fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
+fn insert_chunks(connection: &Connection, number: i64, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
         "INSERT INTO chunks (document, position, start, embedding, text) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    let mut insert_words = connection.prepare_cached("INSERT INTO words (rowid, title, text) VALUES (?1, ?2, ?3)")?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
         let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
         insert_chunk.execute((number, position, chunk.offset.cast_signed(), embedding, &chunk.text))?;
         let key = connection.last_insert_rowid();
-        insert_words.execute((key, title, &chunk.text))?;
         range = Some((range.map_or(key, |(first, _)| first), key));
     }
     Ok(range.unwrap_or((0, -1)))

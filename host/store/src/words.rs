@@ -1,58 +1,150 @@
-//! Any text to a valid FTS5 query: its distinct terms, each quoted, joined by OR. Not here: running it (`search`).
+//! The words of a room's documents in FTS5: storing those of a document, making them again by newer rules, and any text to a query.
+//! Not here: what a word is (`riad-language`), running a query (`search`).
 
-use std::collections::HashSet;
+use crate::{
+    error::StoreResult,
+    sqlite::Database,
+    state::{get_state, set_state},
+};
+use riad_language::{Language, RULES, Terms};
+use rusqlite::Connection;
 
-/// Distinct terms that are searched. A question has a few dozen; a pasted page must not become a query that takes seconds.
-const TERMS_MAX: usize = 256;
+/// Phrases that are searched. A question has a few dozen words; a pasted page must not become a query that takes seconds.
+const PHRASES_MAX: usize = 256;
+/// Text whose words one transaction makes again. A crash loses that of one, and the write-ahead log stays small.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// `None` if the text has no term.
-pub(crate) fn match_expression(text: &str) -> Option<String> {
-    let mut seen = HashSet::new();
+/// In `state`: the rules that made all words of the room.
+const MADE_BY: &str = "word_rules";
+/// In `state` while words are made again: the rules, and the number of the last document that has its new words.
+const PROGRESS: &str = "word_progress";
+
+/// The words of a document, made before the transaction that stores them.
+pub(crate) struct DocumentWords {
+    pub(crate) language: Language,
+    chunks: Vec<Terms>,
+}
+
+impl DocumentWords {
+    /// `text` is the whole document's, from which its language is told. The title's words are each chunk's.
+    pub(crate) fn new<'c>(title: &'c str, text: &str, chunks: impl IntoIterator<Item = &'c str>) -> Self {
+        let language = Language::detect(text);
+        Self {
+            language,
+            chunks: std::iter::once(title)
+                .chain(chunks)
+                .map(|text| riad_language::index(text, language))
+                .collect(),
+        }
+    }
+
+    /// `keys` are those of the chunks, in their order.
+    pub(crate) fn insert(&self, connection: &Connection, keys: impl IntoIterator<Item = i64>) -> StoreResult<()> {
+        let Some((title, chunks)) = self.chunks.split_first() else {
+            return Ok(());
+        };
+        let mut statement =
+            connection.prepare_cached("INSERT INTO words (rowid, title, text, characters) VALUES (?1, ?2, ?3, ?4)")?;
+        for (key, chunk) in keys.into_iter().zip(chunks) {
+            let characters = format!("{}{}", title.characters, chunk.characters);
+            statement.execute((key, &title.words, &chunk.words, characters))?;
+        }
+        Ok(())
+    }
+}
+
+/// The query for a text; `None` if nothing in it is searched.
+pub(crate) fn match_expression(connection: &Connection, text: &str) -> StoreResult<Option<String>> {
+    let query = riad_language::query(text, &languages(connection)?, PHRASES_MAX);
     let mut expression = String::new();
-    for term in text
-        .split(|c: char| !is_part_of_word(c))
-        .filter(|term| !term.is_empty())
-    {
-        if seen.len() == TERMS_MAX {
-            break;
+    for (columns, phrases) in [("{title text}", query.words), ("characters", query.characters)] {
+        if phrases.is_empty() {
+            continue;
         }
-        if seen.insert(term.to_lowercase()) {
-            if !expression.is_empty() {
-                expression.push_str(" OR ");
-            }
-            // Quoted, so that AND, OR, NOT and NEAR are words; a term has no quotation mark in it.
-            expression.push('"');
-            expression.push_str(term);
-            expression.push('"');
+        if !expression.is_empty() {
+            expression.push_str(" OR ");
         }
+        // Quoted, so that AND, OR, NOT and NEAR are words; a term has no quotation mark in it.
+        expression += &format!("{columns} : (\"{}\")", phrases.join("\" OR \""));
     }
-    (!expression.is_empty()).then_some(expression)
+    Ok((!expression.is_empty()).then_some(expression))
 }
 
-fn is_part_of_word(c: char) -> bool {
-    // Combining marks stay with their letter, as in FTS5's unicode61.
-    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+/// Those of the room's documents. One step through the index for each, however many documents there are.
+fn languages(connection: &Connection) -> StoreResult<Vec<Language>> {
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE found (language) AS (
+            SELECT min(language) FROM documents
+            UNION ALL
+            SELECT (SELECT min(language) FROM documents WHERE language > found.language) FROM found
+                WHERE found.language IS NOT NULL
+        ) SELECT language FROM found WHERE language IS NOT NULL",
+    )?;
+    let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
+    codes.map(|code| Ok(Language::from_code(&code?))).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Makes the words again if other rules made them: terms of two rules do not find each other. Before the room is used; what is
+/// interrupted goes on at the next opening.
+pub(crate) fn update(database: &Database) -> StoreResult<()> {
+    let rules = RULES.to_string();
+    if database.read(|connection| get_state(connection, MADE_BY))?.as_ref() == Some(&rules) {
+        return Ok(());
+    }
+    while database.write(|connection| make_again(connection, &rules))? {}
+    Ok(())
+}
 
-    #[test]
-    fn operators_and_punctuation_become_plain_terms() {
-        assert_eq!(
-            match_expression("NEAR(a \"b\", 2) title:x* -y ^z").as_deref(),
-            Some(r#""NEAR" OR "a" OR "b" OR "2" OR "title" OR "x" OR "y" OR "z""#)
-        );
-        assert_eq!(match_expression("the The THE").as_deref(), Some(r#""the""#));
-        for empty in ["", "  ", "\"\"", "***", "🏠", "\0"] {
-            assert_eq!(match_expression(empty), None, "{empty:?}");
+/// A batch of documents. Returns whether there are more.
+fn make_again(connection: &Connection, rules: &str) -> StoreResult<bool> {
+    let progress = get_state(connection, PROGRESS)?;
+    let done = progress
+        .as_deref()
+        .and_then(|progress| progress.split_once(' '))
+        .filter(|(begun_by, _)| *begun_by == rules)
+        .and_then(|(_, number)| number.parse().ok());
+    let mut last: i64 = match done {
+        Some(last) => last,
+        None => {
+            connection.execute("DELETE FROM state WHERE key = ?1", [MADE_BY])?;
+            connection.execute("INSERT INTO words (words) VALUES ('delete-all')", [])?;
+            0
         }
+    };
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES {
+        let Some((number, read)) = make_next(connection, last)? else {
+            connection.execute("DELETE FROM state WHERE key = ?1", [PROGRESS])?;
+            set_state(connection, MADE_BY, rules)?;
+            return Ok(false);
+        };
+        last = number;
+        bytes = bytes.saturating_add(read);
     }
+    tracing::info!(document = last, "making the words of a room again by newer rules");
+    set_state(connection, PROGRESS, &format!("{rules} {last}"))?;
+    Ok(true)
+}
 
-    #[test]
-    fn the_number_of_terms_is_bounded() {
-        let text: String = (0..10_000).map(|n| format!("w{n} ")).collect();
-        assert_eq!(match_expression(&text).unwrap().matches(" OR ").count(), TERMS_MAX - 1);
-    }
+/// The next document after the number. Returns its number and how many bytes were read; `None` if it is the end.
+fn make_next(connection: &Connection, after: i64) -> StoreResult<Option<(i64, usize)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT number, title, text FROM documents WHERE number > ?1 ORDER BY number LIMIT 1")?;
+    let mut rows = statement.query([after])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let (number, title, text): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let mut statement =
+        connection.prepare_cached("SELECT id, text FROM chunks WHERE document = ?1 ORDER BY position")?;
+    let chunks = statement
+        .query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, String)>, _>>()?;
+    let words = DocumentWords::new(&title, &text, chunks.iter().map(|(_, text)| text.as_str()));
+    words.insert(connection, chunks.iter().map(|(key, _)| *key))?;
+    connection
+        .prepare_cached("UPDATE documents SET language = ?1 WHERE number = ?2")?
+        .execute((words.language.code(), number))?;
+    let parts = chunks.iter().map(|(_, text)| text.len());
+    Ok(Some((number, parts.fold(text.len(), usize::saturating_add))))
 }
