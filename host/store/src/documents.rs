@@ -7,6 +7,7 @@ use crate::{
     idempotency, metadata, names,
     room::RoomState,
     search,
+    words::DocumentWords,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -87,16 +88,24 @@ fn insert(
         check_embedding(room, &chunk.embedding)?;
     }
     let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
+    let words = DocumentWords::new(
+        &document.title,
+        &document.text,
+        chunks
+            .iter()
+            .map(|chunk| (chunk.position.heading.as_slice(), chunk.text.as_str())),
+    );
     room.index.reserve(chunks.len())?;
     let stored = room.write_then(
         |connection| {
-            let document = insert_document(connection, document, file.as_ref(), count)?;
+            let document = insert_document(connection, document, file.as_ref(), count, &words)?;
             let number = connection.last_insert_rowid();
             insert_tags(connection, number, &document)?;
             if let Some(file) = &file {
                 insert_file(connection, number, file)?;
             }
-            let (first, last) = insert_chunks(connection, number, &document.title, chunks)?;
+            let (first, last) = insert_chunks(connection, number, chunks)?;
+            words.insert(connection, first..=last)?;
             let change = changes::record(connection, false, first, last)?;
             if let Some(mark) = mark {
                 idempotency::mark(connection, mark, &document.id)?;
@@ -132,6 +141,7 @@ fn insert_document(
     document: NewDocument,
     file: Option<&DocumentFile>,
     chunks: u32,
+    words: &DocumentWords,
 ) -> StoreResult<Document> {
     let last: Option<String> = connection
         .prepare_cached("SELECT max(id) FROM documents")?
@@ -148,7 +158,8 @@ fn insert_document(
     };
     connection
         .prepare_cached(
-            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text, language)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             stored.id.as_str(),
@@ -158,6 +169,7 @@ fn insert_document(
             stored.bytes.cast_signed(),
             stored.created.cast_signed(),
             &document.text,
+            words.language.code(),
         ))?;
     Ok(stored)
 }
@@ -191,11 +203,10 @@ fn insert_tags(connection: &Connection, number: i64, document: &Document) -> Sto
 }
 
 /// Returns the first and the last key; an empty range if there is no chunk.
-fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
+fn insert_chunks(connection: &Connection, number: i64, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
         "INSERT INTO chunks (document, position, start, embedding, text, heading, page) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let mut insert_words = connection.prepare_cached("INSERT INTO words (rowid, title, text) VALUES (?1, ?2, ?3)")?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
         let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
@@ -211,11 +222,6 @@ fn insert_chunks(connection: &Connection, number: i64, title: &str, chunks: &[Ne
             page,
         ))?;
         let key = connection.last_insert_rowid();
-        // The words of headings count as those of the title.
-        match heading.is_empty() {
-            true => insert_words.execute((key, title, &chunk.text))?,
-            false => insert_words.execute((key, format!("{title}\n{}", heading.join("\n")), &chunk.text))?,
-        };
         range = Some((range.map_or(key, |(first, _)| first), key));
     }
     Ok(range.unwrap_or((0, -1)))

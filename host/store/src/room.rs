@@ -11,6 +11,7 @@ use crate::{
     sqlite::{self, Database, Schema},
     state::{get_state, set_state},
     stored_files,
+    words,
 };
 use riad_core::{
     Error, ErrorKind, Limits,
@@ -168,6 +169,18 @@ const SCHEMA: Schema = Schema {
         CREATE INDEX files_by_expiry ON files (expires) WHERE expires IS NOT NULL;
         CREATE INDEX files_of_digest ON files (digest, bytes);
     ",
+        "
+        -- By which language's rules the words of a document were made (BCP 47); null until they are made again.
+        ALTER TABLE documents ADD COLUMN language TEXT;
+        CREATE INDEX documents_by_language ON documents (language);
+        -- Terms are separated by spaces (riad-language). The words of documents that are there are made again at the opening.
+        DROP TABLE words;
+        CREATE VIRTUAL TABLE words USING fts5 (
+            title, text, characters, content = '', contentless_delete = 1, tokenize = \"ascii tokenchars '+#|'\"
+        );
+        -- Characters find what words do not, and what only they find comes after it.
+        INSERT INTO words (words, rank) VALUES ('rank', 'bm25(1.0, 1.0, 0.3)');
+    ",
     ],
 };
 
@@ -223,6 +236,7 @@ impl RoomState {
             }
             check_space(connection, space)
         })?;
+        words::update(&database)?;
         let index = RoomIndex::open(&folder.join("index.usearch"), space.dimensions, &database)?;
         let room = Self {
             folder: folder.to_owned(),

@@ -23,7 +23,7 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
     let vector = query_vector(room, query)?;
     room.database.read(|connection| {
         let candidates = candidates(connection, &query.filter)?;
-        let by_words = match words::match_expression(&query.text) {
+        let by_words = match words::match_expression(connection, &query.text)? {
             Some(expression) => search_words(connection, &expression, depth, candidates.as_ref())?,
             None => Vec::new(),
         };

@@ -1,58 +1,166 @@
-//! Any text to a valid FTS5 query: its distinct terms, each quoted, joined by OR. Not here: running it (`search`).
+//! The words of a room's documents in FTS5: storing those of a document, making them again by newer rules, and any text to a query.
+//! Not here: what a word is (`riad-language`), running a query (`search`).
 
-use std::collections::HashSet;
+use crate::{
+    documents,
+    error::StoreResult,
+    sqlite::Database,
+    state::{get_state, set_state},
+};
+use riad_language::{Language, RULES, Terms};
+use rusqlite::Connection;
 
-/// Distinct terms that are searched. A question has a few dozen; a pasted page must not become a query that takes seconds.
-const TERMS_MAX: usize = 256;
+/// Phrases that are searched. A question has a few dozen words; a pasted page must not become a query that takes seconds.
+const PHRASES_MAX: usize = 256;
+/// Text whose words one transaction makes again. A crash loses that of one, and the write-ahead log stays small.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// `None` if the text has no term.
-pub(crate) fn match_expression(text: &str) -> Option<String> {
-    let mut seen = HashSet::new();
+/// In `state`: the rules that made all words of the room.
+const MADE_BY: &str = "word_rules";
+/// In `state` while words are made again: the rules, and the number of the last document that has its new words.
+const PROGRESS: &str = "word_progress";
+
+/// The words of a document, made before the transaction that stores them.
+pub(crate) struct DocumentWords {
+    pub(crate) language: Language,
+    title: Terms,
+    chunks: Vec<ChunkWords>,
+}
+
+struct ChunkWords {
+    /// Of the headings above it.
+    headings: Terms,
+    text: Terms,
+}
+
+impl DocumentWords {
+    /// `text` is the whole document's, from which its language is told. The words of the title are each chunk's, and so are those of its headings.
+    pub(crate) fn new<'c>(
+        title: &str,
+        text: &str,
+        chunks: impl IntoIterator<Item = (&'c [String], &'c str)>,
+    ) -> Self {
+        let language = Language::detect(text);
+        let chunks = chunks.into_iter().map(|(headings, text)| ChunkWords {
+            headings: riad_language::index(&headings.join("\n"), language),
+            text: riad_language::index(text, language),
+        });
+        Self {
+            language,
+            title: riad_language::index(title, language),
+            chunks: chunks.collect(),
+        }
+    }
+
+    /// `keys` are those of the chunks, in their order.
+    pub(crate) fn insert(&self, connection: &Connection, keys: impl IntoIterator<Item = i64>) -> StoreResult<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT INTO words (rowid, title, text, characters) VALUES (?1, ?2, ?3, ?4)")?;
+        for (key, ChunkWords { headings, text }) in keys.into_iter().zip(&self.chunks) {
+            let above = format!("{} {}", self.title.words, headings.words);
+            let characters = format!("{} {} {}", self.title.characters, headings.characters, text.characters);
+            statement.execute((key, above, &text.words, characters))?;
+        }
+        Ok(())
+    }
+}
+
+/// The query for a text; `None` if nothing in it is searched.
+pub(crate) fn match_expression(connection: &Connection, text: &str) -> StoreResult<Option<String>> {
+    let query = riad_language::query(text, &languages(connection)?, PHRASES_MAX);
     let mut expression = String::new();
-    for term in text
-        .split(|c: char| !is_part_of_word(c))
-        .filter(|term| !term.is_empty())
-    {
-        if seen.len() == TERMS_MAX {
-            break;
+    for (columns, phrases) in [("{title text}", query.words), ("characters", query.characters)] {
+        if phrases.is_empty() {
+            continue;
         }
-        if seen.insert(term.to_lowercase()) {
-            if !expression.is_empty() {
-                expression.push_str(" OR ");
-            }
-            // Quoted, so that AND, OR, NOT and NEAR are words; a term has no quotation mark in it.
-            expression.push('"');
-            expression.push_str(term);
-            expression.push('"');
+        if !expression.is_empty() {
+            expression.push_str(" OR ");
         }
+        // Quoted, so that AND, OR, NOT and NEAR are words; a term has no quotation mark in it.
+        expression += &format!("{columns} : (\"{}\")", phrases.join("\" OR \""));
     }
-    (!expression.is_empty()).then_some(expression)
+    Ok((!expression.is_empty()).then_some(expression))
 }
 
-fn is_part_of_word(c: char) -> bool {
-    // Combining marks stay with their letter, as in FTS5's unicode61.
-    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+/// Those of the room's documents. One step through the index for each, however many documents there are.
+fn languages(connection: &Connection) -> StoreResult<Vec<Language>> {
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE found (language) AS (
+            SELECT min(language) FROM documents
+            UNION ALL
+            SELECT (SELECT min(language) FROM documents WHERE language > found.language) FROM found
+                WHERE found.language IS NOT NULL
+        ) SELECT language FROM found WHERE language IS NOT NULL",
+    )?;
+    let codes = statement.query_map([], |row| row.get::<_, String>(0))?;
+    codes.map(|code| Ok(Language::from_code(&code?))).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Makes the words again if other rules made them: terms of two rules do not find each other. Before the room is used; what is
+/// interrupted goes on at the next opening.
+pub(crate) fn update(database: &Database) -> StoreResult<()> {
+    let rules = RULES.to_string();
+    if database.read(|connection| get_state(connection, MADE_BY))?.as_ref() == Some(&rules) {
+        return Ok(());
+    }
+    while database.write(|connection| make_again(connection, &rules))? {}
+    Ok(())
+}
 
-    #[test]
-    fn operators_and_punctuation_become_plain_terms() {
-        assert_eq!(
-            match_expression("NEAR(a \"b\", 2) title:x* -y ^z").as_deref(),
-            Some(r#""NEAR" OR "a" OR "b" OR "2" OR "title" OR "x" OR "y" OR "z""#)
-        );
-        assert_eq!(match_expression("the The THE").as_deref(), Some(r#""the""#));
-        for empty in ["", "  ", "\"\"", "***", "🏠", "\0"] {
-            assert_eq!(match_expression(empty), None, "{empty:?}");
+/// A batch of documents. Returns whether there are more.
+fn make_again(connection: &Connection, rules: &str) -> StoreResult<bool> {
+    let progress = get_state(connection, PROGRESS)?;
+    let done = progress
+        .as_deref()
+        .and_then(|progress| progress.split_once(' '))
+        .filter(|(begun_by, _)| *begun_by == rules)
+        .and_then(|(_, number)| number.parse().ok());
+    let mut last: i64 = match done {
+        Some(last) => last,
+        None => {
+            connection.execute("DELETE FROM state WHERE key = ?1", [MADE_BY])?;
+            connection.execute("INSERT INTO words (words) VALUES ('delete-all')", [])?;
+            0
         }
+    };
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES {
+        let Some((number, read)) = make_next(connection, last)? else {
+            connection.execute("DELETE FROM state WHERE key = ?1", [PROGRESS])?;
+            set_state(connection, MADE_BY, rules)?;
+            return Ok(false);
+        };
+        last = number;
+        bytes = bytes.saturating_add(read);
     }
+    tracing::info!(document = last, "making the words of a room again by newer rules");
+    set_state(connection, PROGRESS, &format!("{rules} {last}"))?;
+    Ok(true)
+}
 
-    #[test]
-    fn the_number_of_terms_is_bounded() {
-        let text: String = (0..10_000).map(|n| format!("w{n} ")).collect();
-        assert_eq!(match_expression(&text).unwrap().matches(" OR ").count(), TERMS_MAX - 1);
+/// The next document after the number. Returns its number and how many bytes were read; `None` if it is the end.
+fn make_next(connection: &Connection, after: i64) -> StoreResult<Option<(i64, usize)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT number, title, text FROM documents WHERE number > ?1 ORDER BY number LIMIT 1")?;
+    let mut rows = statement.query([after])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let (number, title, text): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let mut statement =
+        connection.prepare_cached("SELECT id, heading, text FROM chunks WHERE document = ?1 ORDER BY position")?;
+    let mut rows = statement.query([number])?;
+    let mut chunks: Vec<(i64, Vec<String>, String)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let position = documents::read_position(row.get(1)?, None)?;
+        chunks.push((row.get(0)?, position.heading, row.get(2)?));
     }
+    let parts = chunks.iter().map(|(_, heading, text)| (heading.as_slice(), text.as_str()));
+    let words = DocumentWords::new(&title, &text, parts);
+    words.insert(connection, chunks.iter().map(|(key, ..)| *key))?;
+    connection
+        .prepare_cached("UPDATE documents SET language = ?1 WHERE number = ?2")?
+        .execute((words.language.code(), number))?;
+    let parts = chunks.iter().map(|(_, _, text)| text.len());
+    Ok(Some((number, parts.fold(text.len(), usize::saturating_add))))
 }

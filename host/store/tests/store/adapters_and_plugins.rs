@@ -1,6 +1,6 @@
 //! Adapters, plugins, pipeline and settings.
 
-use crate::host::Host;
+use crate::host::{Host, UNDO_LANGUAGES};
 use bytes::Bytes;
 use riad_core::{
     AdapterAlias, Digest, ErrorKind, PluginVersion,
@@ -178,6 +178,7 @@ async fn adapters_of_an_older_room_have_their_generation_kept() {
             // As the second version left it.
             #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
             let connection = rusqlite::Connection::open(path).unwrap();
+            connection.execute_batch(UNDO_LANGUAGES).unwrap();
             connection
                 .execute_batch(
                     "ALTER TABLE plugins DROP COLUMN manifest; DROP TABLE kv; DROP TABLE response_contents; DROP TABLE responses; DROP TABLE adapter_generations; ALTER TABLE adapters DROP COLUMN pinned; PRAGMA user_version = 2;",

@@ -156,6 +156,22 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE keys DROP COLUMN root;
 ";
 
+/// Takes the steps of a room's schema back that brought files and languages. The words are as an older server stored them: none are there.
+pub const UNDO_LANGUAGES: &str = "
+    DROP TABLE words;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        title, text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    DROP INDEX documents_by_language;
+    ALTER TABLE documents DROP COLUMN language;
+    DELETE FROM state WHERE key = 'word_rules';
+    DROP TABLE files;
+    DROP TABLE document_files;
+    ALTER TABLE chunks DROP COLUMN heading;
+    ALTER TABLE chunks DROP COLUMN page;
+    PRAGMA user_version = 6;
+";
+
 /// The control database as somebody has it who has the file.
 pub fn connect(data: &Path) -> rusqlite::Connection {
     #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]

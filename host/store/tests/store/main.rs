@@ -19,6 +19,7 @@ mod idempotency;
 mod index;
 mod keys;
 mod kv;
+mod languages;
 mod ledger;
 mod migration;
 mod pipeline;

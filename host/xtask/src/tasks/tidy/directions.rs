@@ -7,10 +7,11 @@ use crate::environment::Environment;
 const RULES: &[(&str, &[&str])] = &[
     ("riad-core", &[]),
     ("riad-kernels", &[]),
+    ("riad-language", &[]),
     ("riad-lora", &["riad-kernels"]),
     ("riad-paged", &["riad-kernels"]),
     ("riad-xtask", &[]),
-    ("riad-store", &["riad-core"]),
+    ("riad-store", &["riad-core", "riad-language"]),
     ("riad-admission", &["riad-core"]),
     ("riad-batch", &["riad-core"]),
     ("riad-engine", &["riad-batch", "riad-core", "riad-lora"]),
