@@ -6,7 +6,7 @@ use crate::{
     sqlite::Database,
     state::{get_state, set_state},
 };
-use riad_language::{Language, RULES, Terms};
+use riad_language::{Indexer, Language, RULES, Terms};
 use rusqlite::Connection;
 
 /// Phrases that are searched. A question has a few dozen words; a pasted page must not become a query that takes seconds.
@@ -22,25 +22,25 @@ const PROGRESS: &str = "word_progress";
 /// The words of a document, made before the transaction that stores them.
 pub(crate) struct DocumentWords {
     pub(crate) language: Language,
-    chunks: Vec<Terms>,
+    /// Of the title, then of each chunk.
+    parts: Vec<Terms>,
 }
 
 impl DocumentWords {
     /// `text` is the whole document's, from which its language is told. The title's words are each chunk's.
     pub(crate) fn new<'c>(title: &'c str, text: &str, chunks: impl IntoIterator<Item = &'c str>) -> Self {
         let language = Language::detect(text);
+        let mut indexer = Indexer::new(language);
+        let parts = std::iter::once(title).chain(chunks);
         Self {
             language,
-            chunks: std::iter::once(title)
-                .chain(chunks)
-                .map(|text| riad_language::index(text, language))
-                .collect(),
+            parts: parts.map(|text| indexer.index(text)).collect(),
         }
     }
 
     /// `keys` are those of the chunks, in their order.
     pub(crate) fn insert(&self, connection: &Connection, keys: impl IntoIterator<Item = i64>) -> StoreResult<()> {
-        let Some((title, chunks)) = self.chunks.split_first() else {
+        let Some((title, chunks)) = self.parts.split_first() else {
             return Ok(());
         };
         let mut statement =
