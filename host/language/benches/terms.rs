@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use riad_language::Language;
+use riad_language::{Indexer, Language};
 use std::hint::black_box;
 
 const SAMPLES: &[(&str, &str)] = &[
@@ -29,7 +29,7 @@ fn terms(criterion: &mut Criterion) {
         let language = Language::detect(&text);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(*name, |bencher| {
-            bencher.iter(|| riad_language::index(black_box(&text), language));
+            bencher.iter(|| Indexer::new(language).index(black_box(&text)));
         });
     }
     group.finish();

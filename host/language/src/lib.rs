@@ -21,9 +21,9 @@ mod segment;
 mod split;
 mod stem;
 
-pub use index::{Terms, index};
+pub use index::{Indexer, Terms};
 pub use language::Language;
 pub use query::{Query, query};
 
-/// Version of the rules that make terms. It grows with every change of what [`index`] gives: terms of other rules are not found.
+/// Version of the rules that make terms. It grows with every change of what an [`Indexer`] gives: terms of other rules are not found.
 pub const RULES: u32 = 1;

@@ -1,4 +1,4 @@
-//! What a query looks for in an index that `index` filled.
+//! What a query looks for among the terms of documents. Not here: those terms (`index`).
 
 use crate::{
     Language, characters, compound,

@@ -25,6 +25,8 @@ pub(crate) fn segment<'t>(run: &'t str, mut word: impl FnMut(&'t str)) {
 
 /// Returns where the words end for which `word` was called.
 fn cut<'t>(text: &'t str, leave_last: bool, word: &mut impl FnMut(&'t str)) -> usize {
+    #[cfg(test)]
+    tests::WORK.set(tests::WORK.get() + text.len());
     let mut begin = 0;
     for end in SEGMENTER.segment_str(text) {
         if end == 0 || (leave_last && end == text.len() && begin > 0) {
@@ -41,6 +43,33 @@ fn cut<'t>(text: &'t str, leave_last: bool, word: &mut impl FnMut(&'t str)) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Bytes that ICU was given.
+        pub(super) static WORK: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn icu_reads_little_twice_and_nothing_long_at_once() {
+        for sample in [
+            "图",
+            "学生可以免费借书",
+            "日曜日も開いています",
+            "サ",
+            "นักเรียน",
+            "ក",
+            "က\u{103b}",
+            "ກ\u{ec8}",
+        ] {
+            let run = sample.repeat((1 << 20) / sample.len());
+            WORK.set(0);
+            let mut length = 0;
+            segment(&run, |word| length += word.len());
+            assert_eq!(length, run.len());
+            assert!(WORK.get() < run.len() + run.len() / 4, "{sample}: {}", WORK.get());
+        }
+    }
 
     fn words(run: &str) -> Vec<&str> {
         let mut words = Vec::new();

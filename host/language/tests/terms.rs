@@ -7,7 +7,7 @@
 )]
 
 use proptest::{prelude::*, sample::select};
-use riad_language::{Language, Query, Terms, index, query};
+use riad_language::{Indexer, Language, Query, Terms, query};
 
 /// A sentence of each script, and what stands between its words.
 const SAMPLES: &[&str] = &[
@@ -29,6 +29,10 @@ const SAMPLES: &[&str] = &[
     "စာကြည့်တိုက်သည်တနင်္ဂနွေနေ့တွင်ဖွင့်သည်",
 ];
 
+fn index(text: &str, language: Language) -> Terms {
+    Indexer::new(language).index(text)
+}
+
 /// As FTS5 matches: any of the phrases, in one of the two lists.
 fn matches(terms: &Terms, query: &Query) -> bool {
     let has = |terms: &str, phrases: &[String]| {
@@ -46,7 +50,7 @@ fn languages() -> impl Strategy<Value = Language> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn any_text_has_terms_that_fts5_takes(text in any::<String>(), language in languages()) {
@@ -78,6 +82,22 @@ proptest! {
             let word = if upper && language != Language::Turkish { word.to_uppercase() } else { word.to_owned() };
             let query = query(&word, &languages, usize::MAX);
             prop_assert!(matches(&terms, &query), "{word} in {language:?}: {query:?} {terms:?}");
+        }
+    }
+
+    /// However many words were seen before.
+    #[test]
+    fn terms_do_not_depend_on_the_parts_before(
+        texts in prop::collection::vec(prop_oneof![any::<String>(), select(SAMPLES).prop_map(str::to_owned)], 1..6),
+        language in languages(),
+        many in any::<bool>(),
+    ) {
+        let mut indexer = Indexer::new(language);
+        for text in &texts {
+            if many {
+                indexer.index(&(0..1_500).map(|n| format!("w{n} é{n} x{n}y ")).collect::<String>());
+            }
+            prop_assert_eq!(indexer.index(text), index(text, language));
         }
     }
 

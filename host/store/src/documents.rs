@@ -4,7 +4,7 @@
 use crate::{
     changes,
     error::{Failure, StoreResult, run_with_permit},
-    idempotency, metadata, names,
+    idempotency, metadata, names, position,
     room::RoomState,
     search,
     words::DocumentWords,
@@ -210,16 +210,14 @@ fn insert_chunks(connection: &Connection, number: i64, chunks: &[NewChunk]) -> S
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
         let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
-        let Position { heading, page } = &chunk.position;
-        let above = (!heading.is_empty()).then(|| serde_json::to_string(heading)).transpose()?;
         insert_chunk.execute((
             number,
             position,
             chunk.offset.cast_signed(),
             embedding,
             &chunk.text,
-            above,
-            page,
+            position::heading_column(&chunk.position)?,
+            chunk.position.page,
         ))?;
         let key = connection.last_insert_rowid();
         range = Some((range.map_or(key, |(first, _)| first), key));
@@ -260,19 +258,11 @@ fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Pos
         let position = |(document, chunk): &(DocumentId, u32)| {
             let found = statement.query_row((document.as_str(), chunk), |row| Ok((row.get(0)?, row.get(1)?)));
             match found.optional()? {
-                Some((heading, page)) => read_position(heading, page),
+                Some((heading, page)) => position::read(heading, page),
                 None => Ok(Position::default()),
             }
         };
         chunks.iter().map(position).collect()
-    })
-}
-
-pub(crate) fn read_position(heading: Option<String>, page: Option<u32>) -> StoreResult<Position> {
-    let heading = heading.map(|heading| serde_json::from_str(&heading)).transpose()?;
-    Ok(Position {
-        heading: heading.unwrap_or_default(),
-        page,
     })
 }
 

@@ -28,6 +28,7 @@ mod offline;
 mod offline_rooms;
 mod plans;
 mod plugins;
+mod position;
 mod query_reader;
 mod quota;
 mod responses;

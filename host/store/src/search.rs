@@ -2,7 +2,7 @@
 //! candidates first: few are scored exactly, among many the index searches.
 //! Not here: the fusion (`fusion`), the words of a query (`words`), the index (`index`).
 
-use crate::{changes, documents, error::StoreResult, fusion, metadata, room::RoomState, words};
+use crate::{changes, error::StoreResult, fusion, metadata, room::RoomState, words};
 use riad_core::{
     Error,
     document::{Metadata, Passage, SearchQuery},
@@ -172,6 +172,6 @@ fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Op
         text,
         score,
         metadata: serde_json::from_str(&metadata)?,
-        position: documents::read_position(heading, page)?,
+        position: position::read(heading, page)?,
     }))
 }

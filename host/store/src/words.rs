@@ -2,12 +2,12 @@
 //! Not here: what a word is (`riad-language`), running a query (`search`).
 
 use crate::{
-    documents,
     error::StoreResult,
+    position,
     sqlite::Database,
     state::{get_state, set_state},
 };
-use riad_language::{Language, RULES, Terms};
+use riad_language::{Indexer, Language, RULES, Terms};
 use rusqlite::Connection;
 
 /// Phrases that are searched. A question has a few dozen words; a pasted page must not become a query that takes seconds.
@@ -41,13 +41,15 @@ impl DocumentWords {
         chunks: impl IntoIterator<Item = (&'c [String], &'c str)>,
     ) -> Self {
         let language = Language::detect(text);
+        let mut indexer = Indexer::new(language);
+        let title = indexer.index(title);
         let chunks = chunks.into_iter().map(|(headings, text)| ChunkWords {
-            headings: riad_language::index(&headings.join("\n"), language),
-            text: riad_language::index(text, language),
+            headings: indexer.index(&headings.join("\n")),
+            text: indexer.index(text),
         });
         Self {
             language,
-            title: riad_language::index(title, language),
+            title,
             chunks: chunks.collect(),
         }
     }
@@ -152,7 +154,7 @@ fn make_next(connection: &Connection, after: i64) -> StoreResult<Option<(i64, us
     let mut rows = statement.query([number])?;
     let mut chunks: Vec<(i64, Vec<String>, String)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let position = documents::read_position(row.get(1)?, None)?;
+        let position = position::read(row.get(1)?, None)?;
         chunks.push((row.get(0)?, position.heading, row.get(2)?));
     }
     let parts = chunks.iter().map(|(_, heading, text)| (heading.as_slice(), text.as_str()));

@@ -37,7 +37,7 @@ pub trait Documents: Send + Sync {
     /// When it returns, no search finds the document. `NotFound` if this room has none with the id.
     async fn delete(&self, id: &DocumentId) -> Result<()>;
 
-    /// FTS5 BM25 and vectors, joined by weighted reciprocal rank fusion; best first. Any text is a valid query.
+    /// FTS5 BM25 of words' stems and vectors, joined by weighted reciprocal rank fusion; best first. Any text is a valid query.
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>>;
 
     /// Number of the last change that searches see.
