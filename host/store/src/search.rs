@@ -2,7 +2,7 @@
 //! candidates first: few are scored exactly, among many the index searches.
 //! Not here: the fusion (`fusion`), the words of a query (`words`), the index (`index`).
 
-use crate::{changes, error::StoreResult, fusion, metadata, room::RoomState, words};
+use crate::{changes, error::StoreResult, fusion, metadata, position, room::RoomState, words};
 use riad_core::{
     Error,
     document::{Metadata, Passage, SearchQuery},
