@@ -146,9 +146,9 @@ resources! {
             Busy,
             "too much of this tenant's work is waiting for a processor; send the request again when other requests have ended"
         );
-    UPLOADS = "uploads that are held in memory",
-        "accounts: 4 documents each, and 1 adapter or plugin; the one that holds the fewest is next",
-        "`limits.uploads` adapters and plugins, eight times as many documents; 8 of an account wait for 60 s",
+    UPLOADS = "uploads that are held in memory, and files while they are written",
+        "accounts: 4 documents or files each, and 1 adapter or plugin; the one that holds the fewest is next",
+        "`limits.uploads` adapters and plugins, eight times as many documents and files; 8 of an account wait for 60 s",
         Told(Busy, "too many uploads are waiting; send this one again when others have ended");
     BODY_BYTES = "bytes of JSON bodies, until they are parsed",
         "accounts, a quarter each; the one that holds the fewest is next, and a quarter is for those that hold none",
