@@ -120,13 +120,16 @@ struct Part {
 
 impl Part {
     fn create(room: Arc<RoomState>, most: u64) -> StoreResult<Self> {
-        let _lock = room.lock_folder()?;
         room.storage(most).check(0)?;
         let name = format!("{}{}", files::UNFINISHED, Uuid::now_v7().simple());
+        let path = room.folder.join(FOLDER).join(&name);
+        let lock = room.lock_folder()?;
+        // Before the file is there, so that no sweep takes it for a leftover.
         let pin = room.pins.pin(&name);
-        let path = room.folder.join(FOLDER).join(name);
+        let file = File::create_new(&path)?;
+        drop(lock);
         Ok(Self {
-            file: File::create_new(&path)?,
+            file,
             path,
             hash: Sha256::new(),
             bytes: 0,

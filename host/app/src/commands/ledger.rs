@@ -65,6 +65,7 @@ fn verify_offline(data: &Path) -> Result<Response<Verification>> {
     Ok(Response {
         json: serde_json::to_value(&body).map_err(Error::internal)?,
         body,
+        status: 200,
     })
 }
 

@@ -13,9 +13,10 @@ use crate::{
 use riad_core::{
     Error, Result, TenantPass,
     chat::{Grammar, Message, OutputFormat},
+    document::Passage,
     ledger::{Kind, Purpose},
     plugin::{Stage, StageRequest},
-    ports::{GenerationStream, PipelinePlan, PipelineRun},
+    ports::{GenerationStream, PipelinePlan, PipelineRun, Room},
     price::Usage,
 };
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use crate::host::{Host, UNDO_LANGUAGES, query};
 use riad_core::{
     document::{NewChunk, NewDocument, Page},
+    ingestion::Position,
     ports::Room,
 };
 use rusqlite::Connection;
@@ -214,10 +215,12 @@ async fn add_untitled(room: &Room, name: &str, text: &str) {
         title: String::new(),
         text: text.into(),
         metadata: crate::host::metadata(json!({"name": name})),
+        file: None,
     };
     let chunk = NewChunk {
         text: text.into(),
         offset: 0,
+        position: Position::default(),
         embedding: vec![1.0, 0.0, 0.0, 0.0],
     };
     room.documents.insert(document, vec![chunk], None).await.unwrap();

@@ -91,8 +91,8 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     let trial = pipeline.trial().unwrap();
     let pass = host.pass("acme").await;
     let end = async |failures| {
-        let ended = room.plugins.end_canary(&trial, &ended(failures), &line(&pass, 7));
-        ended.await.unwrap()
+        let (end, entry) = (ended(failures), line(&pass, 7));
+        room.plugins.end_canary(&trial, &end, &entry).await.unwrap()
     };
     let (one, two, three) = tokio::join!(end(1), end(2), end(3));
     let first = match [one, two, three] {
@@ -129,8 +129,8 @@ async fn a_crash_after_a_canarys_end_loses_no_line_of_the_audit_log() {
     upload(&room, TWO).await;
     room.plugins.set_pipeline(&with_canary(10)).await.unwrap();
     let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-    assert!(end.await.unwrap());
+    let (end, entry) = (ended(8), line(&pass, 7));
+    assert!(room.plugins.end_canary(&trial, &end, &entry).await.unwrap());
     assert_eq!(audited(&host).await, Vec::<u64>::new());
     drop(room);
     for _ in 0..2 {
@@ -164,8 +164,8 @@ async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
             ended: seconds,
             ..ended(8)
         };
-        let end = room.plugins.end_canary(&trial, &now, &line(&pass, seconds));
-        assert!(end.await.unwrap());
+        let entry = line(&pass, seconds);
+        assert!(room.plugins.end_canary(&trial, &now, &entry).await.unwrap());
         assert!(room.plugins.move_audit_lines().await.is_err());
         last_canary = Some(now);
     }
@@ -185,8 +185,8 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     upload(&room, TWO).await;
     let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
     let end = async || {
-        let ended = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-        ended.await.unwrap()
+        let (end, entry) = (ended(8), line(&pass, 7));
+        room.plugins.end_canary(&trial, &end, &entry).await.unwrap()
     };
     let other_stages = Pipeline {
         stages: [].into(),
@@ -221,8 +221,8 @@ async fn a_version_that_a_canary_names_is_there_and_stays() {
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.message().contains("canary.stages.prompting"), "{refused}");
     let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-    end.await.unwrap();
+    let (end, entry) = (ended(8), line(&pass, 7));
+    room.plugins.end_canary(&trial, &end, &entry).await.unwrap();
     room.plugins.delete(&name, &version).await.unwrap();
     // How it ended is told of a version that is gone, too.
     assert!(room.plugins.pipeline().await.unwrap().last_canary.is_some());

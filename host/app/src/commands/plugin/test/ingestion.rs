@@ -28,7 +28,7 @@ pub struct Ingestion<'a> {
     /// Without its stages.
     pub plan: &'a PipelinePlan,
     pub own: &'a BTreeMap<Stage, PlannedComponent>,
-    pub room: &'a Room,
+    pub room: &'a Arc<Room>,
     /// The plugin's.
     pub folder: &'a Path,
     pub measured: &'a mut BTreeMap<Stage, Measured>,

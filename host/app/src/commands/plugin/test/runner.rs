@@ -109,14 +109,14 @@ impl Runner {
             .into_iter()
             .map(|stage| (stage, standard.clone()))
             .collect();
-        let is_of_document = |stage: &&Stage| Stage::INGESTION.contains(stage);
-        let (of_document, of_chat): (Vec<_>, Vec<_>) = stages.iter().partition(is_of_document);
-        plan.extend(of_chat.into_iter().map(|stage| (*stage, own.clone())));
+        let is_of_document = |stage: &Stage| Stage::INGESTION.contains(stage);
+        let (of_document, of_chat): (Vec<Stage>, Vec<Stage>) = stages.iter().copied().partition(is_of_document);
+        plan.extend(of_chat.into_iter().map(|stage| (stage, own.clone())));
         Ok(Self {
             sandbox,
             limits,
             schema,
-            ingestion: of_document.into_iter().map(|stage| (*stage, own.clone())).collect(),
+            ingestion: of_document.into_iter().map(|stage| (stage, own.clone())).collect(),
             folder: project.folder.clone(),
             stages: stages.clone(),
             plan: PipelinePlan {
@@ -168,7 +168,7 @@ impl Runner {
         })
     }
 
-    async fn chat(&self, case: &Case, room: &Room, outcome: Outcome) -> Result<Outcome> {
+    async fn chat(&self, case: &Case, room: &Arc<Room>, outcome: Outcome) -> Result<Outcome> {
         let run = self.sandbox.start(&self.plan, room.capabilities()).await?;
         let mut stages = Stages {
             own: &self.stages,
