@@ -68,6 +68,12 @@ async fn audited(host: &Host) -> Vec<u64> {
     records.iter().map(|record| record.entry.at_ms / 1000).collect()
 }
 
+/// Ends the canary of [`with_canary`] like this; the line about it has the same time.
+async fn end(room: &Room, pass: &TenantPass, ended: &EndedCanary) -> bool {
+    let (trial, line) = (with_canary(10).trial().unwrap(), line(pass, ended.ended));
+    room.plugins.end_canary(&trial, ended, &line).await.unwrap()
+}
+
 fn ended(failures: u32) -> EndedCanary {
     EndedCanary {
         stages: [(Stage::Prompting, choice(TWO))].into(),
@@ -88,13 +94,13 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     upload(&room, TWO).await;
     let pipeline = with_canary(10);
     assert_eq!(room.plugins.set_pipeline(&pipeline).await.unwrap(), pipeline);
-    let trial = pipeline.trial().unwrap();
     let pass = host.pass("acme").await;
-    let end = async |failures| {
-        let ended = room.plugins.end_canary(&trial, &ended(failures), &line(&pass, 7));
-        ended.await.unwrap()
-    };
-    let (one, two, three) = tokio::join!(end(1), end(2), end(3));
+    let ends = [ended(1), ended(2), ended(3)];
+    let (one, two, three) = tokio::join!(
+        end(&room, &pass, &ends[0]),
+        end(&room, &pass, &ends[1]),
+        end(&room, &pass, &ends[2])
+    );
     let first = match [one, two, three] {
         [true, false, false] => 1,
         [false, true, false] => 2,
@@ -128,9 +134,7 @@ async fn a_crash_after_a_canarys_end_loses_no_line_of_the_audit_log() {
     upload(&room, ONE).await;
     upload(&room, TWO).await;
     room.plugins.set_pipeline(&with_canary(10)).await.unwrap();
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-    assert!(end.await.unwrap());
+    assert!(end(&room, &host.pass("acme").await, &ended(8)).await);
     assert_eq!(audited(&host).await, Vec::<u64>::new());
     drop(room);
     for _ in 0..2 {
@@ -146,7 +150,7 @@ async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
     let room = host.room("acme").await;
     upload(&room, ONE).await;
     upload(&room, TWO).await;
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let pass = host.pass("acme").await;
     let log = |sql| {
         #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]
         let control = rusqlite::Connection::open(host.data().join("control.db")).unwrap();
@@ -164,8 +168,7 @@ async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
             ended: seconds,
             ..ended(8)
         };
-        let end = room.plugins.end_canary(&trial, &now, &line(&pass, seconds));
-        assert!(end.await.unwrap());
+        assert!(end(&room, &pass, &now).await);
         assert!(room.plugins.move_audit_lines().await.is_err());
         last_canary = Some(now);
     }
@@ -183,11 +186,7 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     let room = host.room("acme").await;
     upload(&room, ONE).await;
     upload(&room, TWO).await;
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = async || {
-        let ended = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-        ended.await.unwrap()
-    };
+    let pass = host.pass("acme").await;
     let other_stages = Pipeline {
         stages: [].into(),
         ..with_canary(10)
@@ -199,12 +198,12 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     };
     for put in [other_stages, promoted] {
         room.plugins.set_pipeline(&put).await.unwrap();
-        assert!(!end().await);
+        assert!(!end(&room, &pass, &ended(8)).await);
         assert_eq!(room.plugins.pipeline().await.unwrap(), put);
     }
     // Another percentage is the same canary.
     room.plugins.set_pipeline(&with_canary(50)).await.unwrap();
-    assert!(end().await);
+    assert!(end(&room, &pass, &ended(8)).await);
 }
 
 #[tokio::test]
@@ -220,9 +219,7 @@ async fn a_version_that_a_canary_names_is_there_and_stays() {
     let refused = room.plugins.delete(&name, &version).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.message().contains("canary.stages.prompting"), "{refused}");
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = room.plugins.end_canary(&trial, &ended(8), &line(&pass, 7));
-    end.await.unwrap();
+    assert!(end(&room, &host.pass("acme").await, &ended(8)).await);
     room.plugins.delete(&name, &version).await.unwrap();
     // How it ended is told of a version that is gone, too.
     assert!(room.plugins.pipeline().await.unwrap().last_canary.is_some());
