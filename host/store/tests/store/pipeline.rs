@@ -68,6 +68,12 @@ async fn audited(host: &Host) -> Vec<u64> {
     records.iter().map(|record| record.entry.at_ms / 1000).collect()
 }
 
+/// Ends the canary of [`with_canary`] like this; the line about it has the same time.
+async fn end(room: &Room, pass: &TenantPass, ended: &EndedCanary) -> bool {
+    let (trial, line) = (with_canary(10).trial().unwrap(), line(pass, ended.ended));
+    room.plugins.end_canary(&trial, ended, &line).await.unwrap()
+}
+
 fn ended(failures: u32) -> EndedCanary {
     EndedCanary {
         stages: [(Stage::Prompting, choice(TWO))].into(),
@@ -88,7 +94,6 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     upload(&room, TWO).await;
     let pipeline = with_canary(10);
     assert_eq!(room.plugins.set_pipeline(&pipeline).await.unwrap(), pipeline);
-    let trial = pipeline.trial().unwrap();
     let pass = host.pass("acme").await;
     let end = async |failures| {
         let (end, entry) = (ended(failures), line(&pass, 7));
@@ -146,7 +151,7 @@ async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
     let room = host.room("acme").await;
     upload(&room, ONE).await;
     upload(&room, TWO).await;
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
+    let pass = host.pass("acme").await;
     let log = |sql| {
         #[expect(clippy::disallowed_methods, reason = "tests look into the store from outside")]
         let control = rusqlite::Connection::open(host.data().join("control.db")).unwrap();
@@ -199,12 +204,12 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     };
     for put in [other_stages, promoted] {
         room.plugins.set_pipeline(&put).await.unwrap();
-        assert!(!end().await);
+        assert!(!end(&room, &pass, &ended(8)).await);
         assert_eq!(room.plugins.pipeline().await.unwrap(), put);
     }
     // Another percentage is the same canary.
     room.plugins.set_pipeline(&with_canary(50)).await.unwrap();
-    assert!(end().await);
+    assert!(end(&room, &pass, &ended(8)).await);
 }
 
 #[tokio::test]
