@@ -95,11 +95,12 @@ async fn a_canary_ends_once_and_the_room_remembers_it() {
     let pipeline = with_canary(10);
     assert_eq!(room.plugins.set_pipeline(&pipeline).await.unwrap(), pipeline);
     let pass = host.pass("acme").await;
-    let end = async |failures| {
-        let (end, entry) = (ended(failures), line(&pass, 7));
-        room.plugins.end_canary(&trial, &end, &entry).await.unwrap()
-    };
-    let (one, two, three) = tokio::join!(end(1), end(2), end(3));
+    let ends = [ended(1), ended(2), ended(3)];
+    let (one, two, three) = tokio::join!(
+        end(&room, &pass, &ends[0]),
+        end(&room, &pass, &ends[1]),
+        end(&room, &pass, &ends[2])
+    );
     let first = match [one, two, three] {
         [true, false, false] => 1,
         [false, true, false] => 2,
@@ -133,9 +134,7 @@ async fn a_crash_after_a_canarys_end_loses_no_line_of_the_audit_log() {
     upload(&room, ONE).await;
     upload(&room, TWO).await;
     room.plugins.set_pipeline(&with_canary(10)).await.unwrap();
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let (end, entry) = (ended(8), line(&pass, 7));
-    assert!(room.plugins.end_canary(&trial, &end, &entry).await.unwrap());
+    assert!(end(&room, &host.pass("acme").await, &ended(8)).await);
     assert_eq!(audited(&host).await, Vec::<u64>::new());
     drop(room);
     for _ in 0..2 {
@@ -169,8 +168,7 @@ async fn an_audit_log_that_cannot_be_written_gets_its_lines_later() {
             ended: seconds,
             ..ended(8)
         };
-        let entry = line(&pass, seconds);
-        assert!(room.plugins.end_canary(&trial, &now, &entry).await.unwrap());
+        assert!(end(&room, &pass, &now).await);
         assert!(room.plugins.move_audit_lines().await.is_err());
         last_canary = Some(now);
     }
@@ -188,11 +186,7 @@ async fn a_canary_that_was_replaced_is_not_ended() {
     let room = host.room("acme").await;
     upload(&room, ONE).await;
     upload(&room, TWO).await;
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let end = async || {
-        let (end, entry) = (ended(8), line(&pass, 7));
-        room.plugins.end_canary(&trial, &end, &entry).await.unwrap()
-    };
+    let pass = host.pass("acme").await;
     let other_stages = Pipeline {
         stages: [].into(),
         ..with_canary(10)
@@ -225,9 +219,7 @@ async fn a_version_that_a_canary_names_is_there_and_stays() {
     let refused = room.plugins.delete(&name, &version).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert!(refused.message().contains("canary.stages.prompting"), "{refused}");
-    let (trial, pass) = (with_canary(10).trial().unwrap(), host.pass("acme").await);
-    let (end, entry) = (ended(8), line(&pass, 7));
-    room.plugins.end_canary(&trial, &end, &entry).await.unwrap();
+    assert!(end(&room, &host.pass("acme").await, &ended(8)).await);
     room.plugins.delete(&name, &version).await.unwrap();
     // How it ended is told of a version that is gone, too.
     assert!(room.plugins.pipeline().await.unwrap().last_canary.is_some());
