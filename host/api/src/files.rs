@@ -92,7 +92,11 @@ pub(crate) async fn get_file_content(
     let id = body::parse_id("file", &id)?;
     let content = state.services.files().open(&pass, &id).await?;
     let file = content.file().clone();
-    let permit = state.memory.answers.acquire(pass.account(), file.bytes.min(PIECE_BYTES)).await?;
+    let permit = state
+        .memory
+        .answers
+        .acquire(pass.account(), file.bytes.min(PIECE_BYTES))
+        .await?;
     let pieces = stream::try_unfold(content, |mut content| async move {
         Ok::<_, Error>(content.next().await?.map(|piece| (piece, content)))
     });
@@ -100,7 +104,10 @@ pub(crate) async fn get_file_content(
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     // Whatever it is, no browser is to run it in the server's name.
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.bytes));
     let name = utf8_percent_encode(&file.name, NON_ALPHANUMERIC);

@@ -54,7 +54,8 @@ pub use plugins::PluginStore;
 pub use responses::{ConversationSize, Exchange, KeptResponse, NewResponse, ResponseStore, Retention};
 pub use rooms::{Room, Rooms, Storage, StoredBytes};
 pub use sandbox::{
-    ComponentInfo, ComponentSource, FilterId, GuestUse, IngestionRun, PipelinePlan, PipelineRun, PlannedComponent, Sandbox,
+    ComponentInfo, ComponentSource, FilterId, GuestUse, IngestionRun, PipelinePlan, PipelineRun, PlannedComponent,
+    Sandbox,
 };
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;

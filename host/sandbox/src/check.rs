@@ -219,7 +219,10 @@ fn find_stage(
     };
     match stage {
         Stage::Extraction => {
-            let extract = exports.function::<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>("extract")?;
+            let extract = exports
+                .function::<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>(
+                    "extract",
+                )?;
             indices.extract = Some(extract);
         }
         Stage::Chunking => {

@@ -166,12 +166,12 @@ mod tests {
     #[test]
     fn a_timer_ends_at_a_step_whatever_is_asked_for() {
         let clock = started_at(1_000_070);
-        let wait = |nanos| {
+        let wait = |nanos: u64| {
             clock
                 .shows(1_000_000_000_000 + nanos)
                 .map(|at| (at - clock.started).as_millis())
         };
-        let ms = 1_000_000;
+        let ms = 1_000_000_u64;
         for (asked, waits) in [
             (1, 30),
             (ms, 30),

@@ -83,7 +83,10 @@ impl Inner {
 impl OutputReader {
     fn extracted(&mut self, extracted: wit::Extracted, options: ExtractionOptions) -> Result<Extracted, InvalidOutput> {
         let media_type = self.text(extracted.media_type)?;
-        if media_type.len() > MEDIA_TYPE_MAX || !media_type.contains('/') || media_type.contains(|c: char| !c.is_ascii_graphic()) {
+        if media_type.len() > MEDIA_TYPE_MAX
+            || !media_type.contains('/')
+            || media_type.contains(|c: char| !c.is_ascii_graphic())
+        {
             return Err(malformed("a `media-type` that is none"));
         }
         let sections = extracted.sections.len();
@@ -199,7 +202,9 @@ impl OutputReader {
             }
             let rest = section.text.get(from..).unwrap_or_default();
             let start = rest.find(&text).map(|start| from + start).ok_or_else(|| {
-                malformed("a piece that does not stand in its section, or not after the beginning of the piece before it")
+                malformed(
+                    "a piece that does not stand in its section, or not after the beginning of the piece before it",
+                )
             })?;
             from = start + text.chars().next().map_or(1, char::len_utf8);
             found.push(Piece {

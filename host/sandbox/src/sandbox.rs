@@ -18,9 +18,7 @@ use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result, manifest,
     plugin::Stage,
     policy,
-    ports::{
-        Capabilities, ComponentInfo, IngestionRun, PipelinePlan, PipelineRun, PlannedComponent, Sandbox,
-    },
+    ports::{Capabilities, ComponentInfo, IngestionRun, PipelinePlan, PipelineRun, PlannedComponent, Sandbox},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -135,7 +133,9 @@ impl Sandbox for WasmSandbox {
     }
 
     async fn start(&self, plan: &PipelinePlan, capabilities: Capabilities) -> Result<Box<dyn PipelineRun>> {
-        Ok(Box::new(self.begin(plan, capabilities, Arc::clone(&self.limits)).await?))
+        Ok(Box::new(
+            self.begin(plan, capabilities, Arc::clone(&self.limits)).await?,
+        ))
     }
 
     async fn start_ingestion(

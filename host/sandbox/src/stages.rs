@@ -12,7 +12,8 @@ use wasmtime::{
 };
 
 pub(crate) type StageResult<T, E = StageError> = (Result<T, E>,);
-pub(crate) type Extract = TypedFunc<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>;
+pub(crate) type Extract =
+    TypedFunc<(wit::Upload, wit::ExtractionOptions), StageResult<wit::Extracted, wit::ExtractionError>>;
 pub(crate) type Chunk =
     TypedFunc<(String, Vec<wit::Section>, wit::ChunkingOptions), StageResult<Vec<wit::Piece>, wit::ChunkingError>>;
 pub(crate) type Retrieve = TypedFunc<(Request,), StageResult<Vec<Passage>>>;

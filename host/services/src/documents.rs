@@ -1,13 +1,13 @@
 //! Documents: adding, reading and deleting them. Not here: their way from a file to pieces (`ingestion`), how they are stored, and searching
 //! (`search`).
 
+pub use crate::ingestion::{DocumentSource, TextFormat};
 use crate::{
     audit, embeddings,
     ingestion::{Ingestion, SectionedText},
     metering::RequestMeter,
     shared::Shared,
 };
-pub use crate::ingestion::{DocumentSource, TextFormat};
 use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
@@ -106,7 +106,11 @@ impl DocumentService {
         room.storage.check(request.source.bytes())?;
         let mut ingestion = Ingestion::begin(&self.0, pass, &room, meter, &request.source).await?;
         meter.record_usage(|used| used.requests = 1);
-        let DocumentRequest { title, metadata, source } = request;
+        let DocumentRequest {
+            title,
+            metadata,
+            source,
+        } = request;
         let (title, text, metadata, file) = match source {
             DocumentSource::Text { text, format } => {
                 let title = title.ok_or_else(|| Error::invalid("a text needs a title").with_param("title"))?;
@@ -115,7 +119,10 @@ impl DocumentService {
             DocumentSource::File(upload) => {
                 let source = ingestion.source(&upload, title.as_deref(), &metadata)?;
                 if let Some(document) = room.documents.find_source(&source).await? {
-                    return Ok(Added { document, is_new: false });
+                    return Ok(Added {
+                        document,
+                        is_new: false,
+                    });
                 }
                 let name = upload.name.clone();
                 let extracted = ingestion.extract(upload).await?;
@@ -127,7 +134,12 @@ impl DocumentService {
                     warnings,
                     source,
                 };
-                (title, SectionedText::of_sections(extracted.sections), metadata, Some(file))
+                (
+                    title,
+                    SectionedText::of_sections(extracted.sections),
+                    metadata,
+                    Some(file),
+                )
             }
         };
         let pieces = ingestion.chunk(&title, Arc::clone(&text.sections)).await?;
@@ -148,7 +160,10 @@ impl DocumentService {
                 && error.kind() == ErrorKind::Conflict
                 && let Some(document) = room.documents.find_source(&source).await?
             {
-                return Ok(Added { document, is_new: false });
+                return Ok(Added {
+                    document,
+                    is_new: false,
+                });
             }
             let document = stored?;
             audit::record(&shared, &pass, "document.create", document.id.as_str()).await?;
@@ -190,15 +205,20 @@ impl DocumentService {
             let texts = batch.iter().map(embedded).collect();
             let most = embeddings::at_most(batch.iter().map(length));
             let (vectors, _) = embeddings::run(&self.0, work, meter.handle(), texts, most).await?;
-            chunks.extend(batch.iter().zip(vectors).map(|((piece, section, offset), embedding)| NewChunk {
-                text: piece.text.clone(),
-                offset: *offset as u64,
-                position: Position {
-                    heading: section.heading.clone(),
-                    page: section.page,
-                },
-                embedding,
-            }));
+            chunks.extend(
+                batch
+                    .iter()
+                    .zip(vectors)
+                    .map(|((piece, section, offset), embedding)| NewChunk {
+                        text: piece.text.clone(),
+                        offset: *offset as u64,
+                        position: Position {
+                            heading: section.heading.clone(),
+                            page: section.page,
+                        },
+                        embedding,
+                    }),
+            );
         }
         Ok(chunks)
     }
@@ -339,7 +359,13 @@ fn fit_title(title: &str) -> String {
         .split(|character: char| character.is_whitespace() || character.is_control())
         .filter(|word| !word.is_empty())
         .collect();
-    words.join(" ").chars().take(TITLE_MAX).collect::<String>().trim_end().to_owned()
+    words
+        .join(" ")
+        .chars()
+        .take(TITLE_MAX)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -143,13 +143,17 @@ impl FileUpload {
             let text = format!("a file expires after {} to {} seconds", EXPIRY.start(), EXPIRY.end());
             return Err(Error::invalid(text).with_param("expires_after"));
         }
-        let expires = request.expires_after.map(|seconds| Timestamp::now().as_seconds() + seconds);
+        let expires = request
+            .expires_after
+            .map(|seconds| Timestamp::now().as_seconds() + seconds);
         let file = NewFile {
             name: request.name,
             purpose: request.purpose,
             expires,
         };
-        let Self { shared, pass, writer, .. } = self;
+        let Self {
+            shared, pass, writer, ..
+        } = self;
         audit::run_to_completion(async move {
             let stored = writer.finish(file).await?;
             audit::record(&shared, &pass, "file.create", stored.id.as_str()).await?;

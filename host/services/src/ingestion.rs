@@ -106,7 +106,8 @@ impl<'a> Ingestion<'a> {
                 ..Usage::default()
             })
             .await?;
-        let pipeline::Serving { plan, names, canary } = pipeline::plan(shared, pass, room, meter, stages, stages).await?;
+        let pipeline::Serving { plan, names, canary } =
+            pipeline::plan(shared, pass, room, meter, stages, stages).await?;
         meter.set_plugins(names);
         meter.update_served_by(|served| served.plugins = plan.digests());
         let deadline = Instant::now() + Duration::from_millis(shared.limits.request_ms);
@@ -203,7 +204,10 @@ impl SectionedText {
         let (mut text, mut starts) = (String::new(), Vec::with_capacity(sections.len()));
         let mut above: &[String] = &[];
         for section in &sections {
-            let same = above.iter().zip(&section.heading).take_while(|(one, other)| one == other);
+            let same = above
+                .iter()
+                .zip(&section.heading)
+                .take_while(|(one, other)| one == other);
             let same = same.count();
             for (depth, heading) in section.heading.iter().enumerate().skip(same) {
                 begin_paragraph(&mut text);

@@ -75,7 +75,9 @@ impl Standard {
 async fn compile(sandbox: &dyn Sandbox, component: Bytes, stages: &[Stage]) -> Result<PlannedComponent> {
     let info = sandbox.compile(None, component.clone()).await?;
     match stages.iter().find(|stage| !info.stages.contains(stage)) {
-        Some(stage) => Err(Error::internal(format!("a component of the server's does not serve the stage {stage}"))),
+        Some(stage) => Err(Error::internal(format!(
+            "a component of the server's does not serve the stage {stage}"
+        ))),
         None => Ok(PlannedComponent {
             digest: info.digest,
             source: Arc::new(component),

@@ -98,7 +98,9 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
     for entry in fs::read_dir(room.join(stored_files::FOLDER))? {
         let entry = entry?;
         let name = entry.file_name();
-        let keep = name.to_str().is_some_and(|name| kept.contains(name) || pins.holds(name));
+        let keep = name
+            .to_str()
+            .is_some_and(|name| kept.contains(name) || pins.holds(name));
         if !keep {
             fs::remove_file(entry.path())?;
         }

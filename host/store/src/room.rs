@@ -10,8 +10,7 @@ use crate::{
     sql::PluginDatabase,
     sqlite::{self, Database, Schema},
     state::{get_state, set_state},
-    stored_files,
-    words,
+    stored_files, words,
 };
 use riad_core::{
     Error, ErrorKind, Limits,

@@ -35,11 +35,7 @@ struct ChunkWords {
 
 impl DocumentWords {
     /// `text` is the whole document's, from which its language is told. The words of the title are each chunk's, and so are those of its headings.
-    pub(crate) fn new<'c>(
-        title: &str,
-        text: &str,
-        chunks: impl IntoIterator<Item = (&'c [String], &'c str)>,
-    ) -> Self {
+    pub(crate) fn new<'c>(title: &str, text: &str, chunks: impl IntoIterator<Item = (&'c [String], &'c str)>) -> Self {
         let language = Language::detect(text);
         let mut indexer = Indexer::new(language);
         let title = indexer.index(title);
@@ -157,7 +153,9 @@ fn make_next(connection: &Connection, after: i64) -> StoreResult<Option<(i64, us
         let position = position::read(row.get(1)?, None)?;
         chunks.push((row.get(0)?, position.heading, row.get(2)?));
     }
-    let parts = chunks.iter().map(|(_, heading, text)| (heading.as_slice(), text.as_str()));
+    let parts = chunks
+        .iter()
+        .map(|(_, heading, text)| (heading.as_slice(), text.as_str()));
     let words = DocumentWords::new(&title, &text, parts);
     words.insert(connection, chunks.iter().map(|(key, ..)| *key))?;
     connection

@@ -42,7 +42,11 @@ fn copy_own(from: &Path, to: &Path) -> io::Result<()> {
         let is_own = text.ends_with(".cwasm") && own.iter().any(|digest| text.starts_with(digest.as_str()));
         if is_own && !target.exists() {
             // Other tests do the same: a file is there as a whole or not at all.
-            let part = to.join(format!("{}-{}.part", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+            let part = to.join(format!(
+                "{}-{}.part",
+                process::id(),
+                NEXT.fetch_add(1, Ordering::Relaxed)
+            ));
             fs::copy(from.join(&name), &part)?;
             fs::rename(part, target)?;
         }

@@ -112,7 +112,15 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         idempotency_key,
         generation: text(&adapter.json(), "/generation"),
         version,
-        shown: show(client, canaries, &text(&document.json(), "/id"), &file, &response, &model).await?,
+        shown: show(
+            client,
+            canaries,
+            &text(&document.json(), "/id"),
+            &file,
+            &response,
+            &model,
+        )
+        .await?,
         file,
         response,
         model,
@@ -205,8 +213,16 @@ pub fn put_adapter(alias: &str, files: &AdapterFiles, mark: &str) -> Result<Requ
     Ok(form(
         put,
         &[
-            ("adapter_config.json", Some("adapter_config.json"), config.to_string().as_bytes()),
-            ("adapter_model.safetensors", Some("adapter_model.safetensors"), files.weights.as_ref()),
+            (
+                "adapter_config.json",
+                Some("adapter_config.json"),
+                config.to_string().as_bytes(),
+            ),
+            (
+                "adapter_model.safetensors",
+                Some("adapter_model.safetensors"),
+                files.weights.as_ref(),
+            ),
         ],
     ))
 }

@@ -30,7 +30,11 @@ pub fn read_document_form(content_type: &[u8], body: &[u8]) -> Result<Document> 
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
     let form = DocumentForm::read(request, &()).now_or_never();
     let form = form.ok_or_else(|| Error::internal("a body in memory kept its reader waiting"))??;
-    let DocumentRequest { title, source, metadata } = form.try_into()?;
+    let DocumentRequest {
+        title,
+        source,
+        metadata,
+    } = form.try_into()?;
     let DocumentSource::File(file) = source else {
         return Err(Error::internal("a form gave a text"));
     };

@@ -31,7 +31,9 @@ pub(crate) struct FileForm {
 /// # Errors
 /// `InvalidRequest` names the field at fault; whatever the upload fails with.
 pub(super) async fn read(request: Request, mut upload: FileUpload) -> Result<StoredFile, Error> {
-    let mut multipart = Multipart::from_request(request, &()).await.map_err(body::not_multipart)?;
+    let mut multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(body::not_multipart)?;
     let (mut name, mut purpose, mut anchor, mut seconds) = (None, None, None, None);
     while let Some(mut field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
         let field_name = field.name().unwrap_or_default().to_owned();
@@ -50,7 +52,8 @@ pub(super) async fn read(request: Request, mut upload: FileUpload) -> Result<Sto
             ANCHOR_FIELD => anchor.replace(body::field_text(field, ANCHOR_FIELD).await?).is_some(),
             SECONDS_FIELD => seconds.replace(body::field_text(field, SECONDS_FIELD).await?).is_some(),
             _ => {
-                let text = "a file's form may have the fields file, purpose, expires_after[anchor] and expires_after[seconds]";
+                let text =
+                    "a file's form may have the fields file, purpose, expires_after[anchor] and expires_after[seconds]";
                 return Err(Error::invalid(text).with_param(field_name));
             }
         };

@@ -16,10 +16,9 @@ use riad_core::{
     pipeline::{EndedCanary, Pipeline},
     plugin::{Ending, Prompt, StageRequest, ToolOutcome},
     ports::{
-        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, GuestUse, IngestionRun,
-        KeyRecord, KeyStore,
-        Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore, QueueRequest, QueueState, RequestMark,
-        Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
+        Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, GuestUse,
+        IngestionRun, KeyRecord, KeyStore, Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore,
+        QueueRequest, QueueState, RequestMark, Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},

@@ -2,8 +2,7 @@
 
 use super::RequestMark;
 use crate::{
-    DocumentId, Result,
-    Digest,
+    Digest, DocumentId, Result,
     document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
     ingestion::Position,
 };

@@ -1,6 +1,8 @@
 //! Opening and removing tenants' rooms.
 
-use super::{AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore};
+use super::{
+    AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore,
+};
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
 use std::sync::Arc;

@@ -71,8 +71,13 @@ async fn chunk(host: &Host, component: &Component, title: &str, texts: &[&str], 
 async fn a_file_becomes_sections_and_sections_become_pieces() {
     let host = Host::new();
     let notes = guest("notes");
-    let extracted = extract(&host, &notes, b"NOTE|Shifts|Ada on Monday.\nBob on Friday.").await.unwrap();
-    assert_eq!((extracted.title.as_str(), extracted.media_type.as_str()), ("Shifts", "text/x-note"));
+    let extracted = extract(&host, &notes, b"NOTE|Shifts|Ada on Monday.\nBob on Friday.")
+        .await
+        .unwrap();
+    assert_eq!(
+        (extracted.title.as_str(), extracted.media_type.as_str()),
+        ("Shifts", "text/x-note")
+    );
     assert_eq!(extracted.sections[0].kind, SectionKind::Rows);
     let texts: Vec<_> = extracted.sections.iter().map(|section| section.text.as_str()).collect();
     let pieces = chunk(&host, &notes, &extracted.title, &texts, FUEL).await.unwrap();
@@ -94,11 +99,20 @@ async fn the_servers_chunker_cuts_a_text_of_any_shape() {
         "日本語の文章。".repeat(200),
         "\n\na\n\n".repeat(300),
     ] {
-        let pieces = chunk(&host, &chunker, "T", &[&text, "The last section."], PLENTY).await.unwrap();
+        let pieces = chunk(&host, &chunker, "T", &[&text, "The last section."], PLENTY)
+            .await
+            .unwrap();
         let longest = pieces.iter().map(|piece| piece.text.chars().count()).max().unwrap();
         assert!(longest <= 64, "{longest}");
-        let shown: usize = pieces.iter().map(|piece| piece.text.chars().filter(|c| !c.is_whitespace()).count()).sum();
-        let all = text.chars().chain("The last section.".chars()).filter(|c| !c.is_whitespace()).count();
+        let shown: usize = pieces
+            .iter()
+            .map(|piece| piece.text.chars().filter(|c| !c.is_whitespace()).count())
+            .sum();
+        let all = text
+            .chars()
+            .chain("The last section.".chars())
+            .filter(|c| !c.is_whitespace())
+            .count();
         assert_eq!(shown, all, "nothing is lost and nothing doubled");
         assert_eq!(pieces.last().unwrap().section, 1);
     }

@@ -73,7 +73,8 @@ async fn start(
     }
     meter.set_adapter(request.model().adapter().cloned());
     let stages = stages_called(&request);
-    let pipeline::Serving { plan, names, canary } = pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
+    let pipeline::Serving { plan, names, canary } =
+        pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
     let may_show_unfiltered = may_show_unfiltered(shared, &plan);
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());

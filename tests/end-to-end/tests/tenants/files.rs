@@ -13,9 +13,11 @@ const DELIVERY: &[u8] = include_bytes!("../../files/delivery.docx");
 
 async fn upload(tenant: &Tenant, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
     let part = Part::bytes(bytes.to_vec()).file_name(name.to_owned());
-    let form = fields.iter().fold(Form::new().part("file", part), |form, (name, value)| {
-        form.text((*name).to_owned(), (*value).to_owned())
-    });
+    let form = fields
+        .iter()
+        .fold(Form::new().part("file", part), |form, (name, value)| {
+            form.text((*name).to_owned(), (*value).to_owned())
+        });
     tenant.send(tenant.request(Method::POST, PATH).multipart(form)).await
 }
 
@@ -29,10 +31,19 @@ async fn a_passage_of_a_file_has_its_heading_and_page() {
     let manual = manual.ok();
     assert_eq!(
         (&manual["title"], &manual["media_type"], &manual["metadata"]["author"]),
-        (&json!("Service manual"), &json!("application/pdf"), &json!("Acme Tools"))
+        (
+            &json!("Service manual"),
+            &json!("application/pdf"),
+            &json!("Acme Tools")
+        )
     );
     // Whatever the file is called, and with what the client says before what the file says.
-    let delivery = upload(&acme, "terms.pdf", DELIVERY, &[("metadata", r#"{"author": "Sales", "year": 2026}"#)]);
+    let delivery = upload(
+        &acme,
+        "terms.pdf",
+        DELIVERY,
+        &[("metadata", r#"{"author": "Sales", "year": 2026}"#)],
+    );
     let delivery = delivery.await.ok();
     assert_eq!(delivery["title"], "Delivery terms");
     assert_eq!(delivery["metadata"]["author"], "Sales");
@@ -51,16 +62,24 @@ async fn a_passage_of_a_file_has_its_heading_and_page() {
     let islands = best("parcels islands").await;
     assert_eq!(islands["heading"], json!(["Delivery", "Islands"]));
     assert_eq!(islands.get("page"), None, "a text document has no pages of its own");
-    let text = acme.get(&format!("{PATH}/{}", delivery["id"].as_str().unwrap())).await.text("/text");
+    let text = acme
+        .get(&format!("{PATH}/{}", delivery["id"].as_str().unwrap()))
+        .await
+        .text("/text");
     assert!(text.contains("## Islands\n\nParcels to islands"), "{text}");
 
-    let answer = acme.chat(&Chat::new("How long is the warranty of the Kestrel drill?")).await;
+    let answer = acme
+        .chat(&Chat::new("How long is the warranty of the Kestrel drill?"))
+        .await;
     assert_eq!(answer["riad"]["passages"][0]["page"], 2, "{answer}");
 
     // Another tenant finds nothing of it.
     let id = manual["id"].as_str().unwrap();
     globex.get(&format!("{PATH}/{id}")).await.refused(404, "not_found");
-    let found = globex.post("/v1/search", &json!({"query": "Kestrel drill warranty"})).await.ok();
+    let found = globex
+        .post("/v1/search", &json!({"query": "Kestrel drill warranty"}))
+        .await
+        .ok();
     assert_eq!(found["data"], json!([]));
 }
 
@@ -83,8 +102,13 @@ async fn the_same_file_is_one_document_until_something_differs() {
         assert_eq!(other.status.as_u16(), 201, "{fields:?}");
     }
     // Two at once are one, too.
-    acme.delete(&format!("{PATH}/{}", first["id"].as_str().unwrap())).await.ok();
-    let both = tokio::join!(upload(&acme, "manual.pdf", MANUAL, &[]), upload(&acme, "manual.pdf", MANUAL, &[]));
+    acme.delete(&format!("{PATH}/{}", first["id"].as_str().unwrap()))
+        .await
+        .ok();
+    let both = tokio::join!(
+        upload(&acme, "manual.pdf", MANUAL, &[]),
+        upload(&acme, "manual.pdf", MANUAL, &[])
+    );
     assert_eq!(both.0.clone().ok()["id"], both.1.clone().ok()["id"]);
     // In another room it is another document.
     let globex = host.tenant("globex").await;
@@ -100,13 +124,19 @@ async fn a_tenants_own_plugin_reads_its_files() {
 
     let note = b"NOTE|Shift plan|Ada opens on Monday.\nBob opens on Friday.\n";
     let added = upload(&acme, "plan.note", note, &[]).await.ok();
-    assert_eq!((&added["title"], &added["media_type"], &added["chunks"]), (&json!("Shift plan"), &json!("text/x-note"), &json!(2)));
+    assert_eq!(
+        (&added["title"], &added["media_type"], &added["chunks"]),
+        (&json!("Shift plan"), &json!("text/x-note"), &json!(2))
+    );
     let entries = host.entries_when("acme", 1).await;
     assert_eq!(entries[0]["plugin"], "notes");
     assert_eq!(entries[0]["served_by"]["plugins"]["extraction"], json!(version));
     // It reads nothing else, and fails by its own faults, which its log has.
     let refused = upload(&acme, "manual.pdf", MANUAL, &[]).await;
-    assert_eq!((refused.status.as_u16(), refused.text("/error/code").as_str()), (415, "unsupported_file"));
+    assert_eq!(
+        (refused.status.as_u16(), refused.text("/error/code").as_str()),
+        (415, "unsupported_file")
+    );
     for (note, status, code) in [
         (&b"NOTE|trap|x"[..], 422, "plugin_failed"),
         (b"NOTE|loop|x", 422, "plugin_limit_exceeded"),

@@ -43,8 +43,20 @@ async fn a_file_comes_back_as_it_was_sent_after_a_restart_too() {
     let id = kept["id"].as_str().unwrap().to_owned();
     assert!(id.starts_with("file-"), "{id}");
     assert_eq!(
-        (&kept["object"], &kept["bytes"], &kept["filename"], &kept["purpose"], &kept["status"]),
-        (&json!("file"), &json!(300_000), &json!("Öfen und Türen.bin"), &json!("user_data"), &json!("processed"))
+        (
+            &kept["object"],
+            &kept["bytes"],
+            &kept["filename"],
+            &kept["purpose"],
+            &kept["status"]
+        ),
+        (
+            &json!("file"),
+            &json!(300_000),
+            &json!("Öfen und Türen.bin"),
+            &json!("user_data"),
+            &json!("processed")
+        )
     );
     assert_eq!(kept.get("expires_at"), None);
     // The same bytes are there once.
@@ -55,7 +67,11 @@ async fn a_file_comes_back_as_it_was_sent_after_a_restart_too() {
     let host = host.restart().await;
     let tenant = host.caller(&key);
     assert_eq!(tenant.get(&format!("{PATH}/{id}")).await.ok(), kept);
-    let content = tenant.request(Method::GET, &format!("{PATH}/{id}/content")).send().await.unwrap();
+    let content = tenant
+        .request(Method::GET, &format!("{PATH}/{id}/content"))
+        .send()
+        .await
+        .unwrap();
     let header = |name: &str| content.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-length"), "300000");
     assert_eq!(header("content-type"), "application/octet-stream");
@@ -66,9 +82,15 @@ async fn a_file_comes_back_as_it_was_sent_after_a_restart_too() {
     assert_eq!(deleted, json!({"id": id, "object": "file", "deleted": true}));
     assert_eq!(stored(&host, "acme"), [300_000], "another file is the same");
     tenant.get(&format!("{PATH}/{id}")).await.refused(404, "not_found");
-    tenant.get(&format!("{PATH}/{id}/content")).await.refused(404, "not_found");
+    tenant
+        .get(&format!("{PATH}/{id}/content"))
+        .await
+        .refused(404, "not_found");
     tenant.delete(&format!("{PATH}/{id}")).await.refused(404, "not_found");
-    tenant.delete(&format!("{PATH}/{}", same["id"].as_str().unwrap())).await.ok();
+    tenant
+        .delete(&format!("{PATH}/{}", same["id"].as_str().unwrap()))
+        .await
+        .ok();
     assert!(stored(&host, "acme").is_empty());
 }
 
@@ -76,15 +98,30 @@ async fn a_file_comes_back_as_it_was_sent_after_a_restart_too() {
 async fn a_listing_has_pages_orders_and_purposes() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
-    for (number, purpose) in ["assistants", "batch", "user_data", "assistants", "fine-tune"].iter().enumerate() {
-        send(&tenant, form(&format!("{number}"), format!("{number}"), purpose)).await.ok();
+    for (number, purpose) in ["assistants", "batch", "user_data", "assistants", "fine-tune"]
+        .iter()
+        .enumerate()
+    {
+        send(&tenant, form(&format!("{number}"), format!("{number}"), purpose))
+            .await
+            .ok();
     }
     let names = async |query: &str| {
         let list = tenant.get(&format!("{PATH}{query}")).await.ok();
         let data = list["data"].as_array().unwrap();
-        assert_eq!(list["first_id"], data.first().map_or(Value::Null, |file| file["id"].clone()));
-        let names: Vec<_> = data.iter().map(|file| file["filename"].as_str().unwrap().to_owned()).collect();
-        (names.concat(), list["has_more"] == true, list["last_id"].as_str().unwrap_or_default().to_owned())
+        assert_eq!(
+            list["first_id"],
+            data.first().map_or(Value::Null, |file| file["id"].clone())
+        );
+        let names: Vec<_> = data
+            .iter()
+            .map(|file| file["filename"].as_str().unwrap().to_owned())
+            .collect();
+        (
+            names.concat(),
+            list["has_more"] == true,
+            list["last_id"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     assert_eq!(names("").await.0, "43210");
     assert_eq!(names("?order=asc").await.0, "01234");
@@ -95,8 +132,19 @@ async fn a_listing_has_pages_orders_and_purposes() {
     assert_eq!((rest.as_str(), more), ("234", false));
     assert_eq!(names("?purpose=vision").await.0, "");
     tenant.delete(&format!("{PATH}/{last}")).await.ok();
-    assert_eq!(names(&format!("?order=asc&after={last}")).await.0, "234", "a client may delete while it reads");
-    for query in ["limit=0", "limit=10001", "order=up", "purpose=fun", "after=A%20B", "page=2"] {
+    assert_eq!(
+        names(&format!("?order=asc&after={last}")).await.0,
+        "234",
+        "a client may delete while it reads"
+    );
+    for query in [
+        "limit=0",
+        "limit=10001",
+        "order=up",
+        "purpose=fun",
+        "after=A%20B",
+        "page=2",
+    ] {
         let refused = tenant.get(&format!("{PATH}?{query}")).await.refused(400, "");
         let param = query.split_once('=').unwrap().0;
         assert_eq!(refused.text("/error/param"), param, "{}", refused.message());
@@ -105,25 +153,39 @@ async fn a_listing_has_pages_orders_and_purposes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_kept_is_refused_and_leaves_nothing() {
-    let host = TestHost::builder().limits(|limits| limits.kept_file_bytes = 100_000).max_sequences(1).start().await;
+    let host = TestHost::builder()
+        .limits(|limits| limits.kept_file_bytes = 100_000)
+        .max_sequences(1)
+        .start()
+        .await;
     let tenant = host.tenant("acme").await;
     let with = |fields: &[(&str, &str)]| {
-        fields.iter().fold(form("a.txt", "text", "user_data"), |form, (name, value)| {
-            form.text((*name).to_owned(), (*value).to_owned())
-        })
+        fields
+            .iter()
+            .fold(form("a.txt", "text", "user_data"), |form, (name, value)| {
+                form.text((*name).to_owned(), (*value).to_owned())
+            })
     };
     let anchor = ("expires_after[anchor]", "created_at");
     for (form, status, param) in [
         (form("a.txt", "text", "fun"), 400, "purpose"),
         (Form::new().text("purpose", "user_data"), 400, "file"),
-        (Form::new().part("file", Part::bytes(b"x".to_vec()).file_name("a")), 400, "purpose"),
+        (
+            Form::new().part("file", Part::bytes(b"x".to_vec()).file_name("a")),
+            400,
+            "purpose",
+        ),
         (form("a.txt", "", "user_data"), 400, "file"),
         (form(&"x".repeat(256), "text", "user_data"), 400, "file"),
         (with(&[("purpose", "batch")]), 400, "purpose"),
         (with(&[("title", "A")]), 400, "title"),
         (with(&[anchor]), 400, "expires_after"),
         (with(&[anchor, ("expires_after[seconds]", "60")]), 400, "expires_after"),
-        (with(&[anchor, ("expires_after[seconds]", "9000000")]), 400, "expires_after"),
+        (
+            with(&[anchor, ("expires_after[seconds]", "9000000")]),
+            400,
+            "expires_after",
+        ),
         (form("large.bin", vec![0; 100_001], "user_data"), 413, "file"),
     ] {
         let refused = send(&tenant, form).await;
@@ -131,12 +193,19 @@ async fn what_cannot_be_kept_is_refused_and_leaves_nothing() {
         assert_eq!(refused.text("/error/param"), param, "{}", refused.message());
     }
     // It is not even read to its end.
-    send(&tenant, form("large.bin", vec![0; 2_000_000], "user_data")).await.refused(413, "too_large");
+    send(&tenant, form("large.bin", vec![0; 2_000_000], "user_data"))
+        .await
+        .refused(413, "too_large");
     assert!(stored(&host, "acme").is_empty());
     assert_eq!(tenant.get(PATH).await.ok()["data"], json!([]));
     // One that expires says when.
-    let kept = send(&tenant, with(&[anchor, ("expires_after[seconds]", "3600")])).await.ok();
-    let (created, expires) = (kept["created_at"].as_u64().unwrap(), kept["expires_at"].as_u64().unwrap());
+    let kept = send(&tenant, with(&[anchor, ("expires_after[seconds]", "3600")]))
+        .await
+        .ok();
+    let (created, expires) = (
+        kept["created_at"].as_u64().unwrap(),
+        kept["expires_at"].as_u64().unwrap(),
+    );
     assert!(expires.abs_diff(created + 3600) <= 1, "{kept}");
 }
 
@@ -164,8 +233,11 @@ async fn a_client_that_goes_away_leaves_nothing_and_a_full_room_takes_nothing() 
     sending.abort();
     so(&|sizes| sizes == [5]).await;
 
-    host.change("acme", json!({"limits": {"stored_bytes": 1_200_000}})).await;
-    send(&tenant, self::form("large.bin", vec![0; 3_000_000], "user_data")).await.refused(507, "quota_exceeded");
+    host.change("acme", json!({"limits": {"stored_bytes": 1_200_000}}))
+        .await;
+    send(&tenant, self::form("large.bin", vec![0; 3_000_000], "user_data"))
+        .await
+        .refused(507, "quota_exceeded");
     assert_eq!(stored(&host, "acme"), [5]);
 }
 
@@ -174,7 +246,10 @@ async fn nobody_reads_anothers_files() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let acme = host.tenant("acme").await;
     let globex = host.tenant("globex").await;
-    let id = keep(&acme, "secret.txt", b"the zebrafish sleeps").await["id"].as_str().unwrap().to_owned();
+    let id = keep(&acme, "secret.txt", b"the zebrafish sleeps").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for path in [format!("{PATH}/{id}"), format!("{PATH}/{id}/content")] {
         globex.get(&path).await.refused(404, "not_found");
     }
@@ -183,6 +258,9 @@ async fn nobody_reads_anothers_files() {
     // The same bytes in another room are another file.
     let own = keep(&globex, "secret.txt", b"the zebrafish sleeps").await;
     assert_ne!(own["id"], id.as_str());
-    globex.delete(&format!("{PATH}/{}", own["id"].as_str().unwrap())).await.ok();
+    globex
+        .delete(&format!("{PATH}/{}", own["id"].as_str().unwrap()))
+        .await
+        .ok();
     assert_eq!(acme.get(&format!("{PATH}/{id}")).await.ok()["bytes"], 20);
 }

@@ -2,8 +2,8 @@
 //! never ends, `memory` takes what there is, `invent` returns a piece that stands nowhere, `empty` returns none.
 
 use riad_sdk::{
-    Chunking, ChunkingError, ChunkingOptions, Extracted, Extraction, ExtractionError, ExtractionOptions, Piece, Section,
-    SectionKind, Upload,
+    Chunking, ChunkingError, ChunkingOptions, Extracted, Extraction, ExtractionError, ExtractionOptions, Piece,
+    Section, SectionKind, Upload,
 };
 
 pub struct Notes;
@@ -50,7 +50,11 @@ impl Chunking for Notes {
             }
             "invent" => Ok(vec![piece("nobody wrote this")]),
             "empty" => Ok(Vec::new()),
-            _ => Ok(sections.iter().flat_map(|section| section.text.lines()).map(piece).collect()),
+            _ => Ok(sections
+                .iter()
+                .flat_map(|section| section.text.lines())
+                .map(piece)
+                .collect()),
         }
     }
 }

@@ -80,13 +80,23 @@ async fn a_file_that_has_no_text_says_why() {
     for (name, bytes, status, code) in [
         ("photo.png", png.clone(), 415, "unsupported_file"),
         ("report.txt", png, 415, "unsupported_file"),
-        ("report.pdf", b"%PDF-1.7\n\xe2\xe3\xcf\xd3".to_vec(), 422, "malformed_file"),
+        (
+            "report.pdf",
+            b"%PDF-1.7\n\xe2\xe3\xcf\xd3".to_vec(),
+            422,
+            "malformed_file",
+        ),
         ("report.docx", b"PK\x03\x04\x14\0\x06\0".to_vec(), 422, "malformed_file"),
         ("empty.md", b" \n".to_vec(), 422, "no_text"),
     ] {
         let refused = upload(&tenant, name, bytes).await;
         let param = refused.text("/error/param");
-        assert_eq!((refused.status.as_u16(), param.as_str()), (status, "file"), "{name}: {}", refused.message());
+        assert_eq!(
+            (refused.status.as_u16(), param.as_str()),
+            (status, "file"),
+            "{name}: {}",
+            refused.message()
+        );
         assert_eq!(refused.text("/error/code"), code, "{name}: {}", refused.message());
     }
     let refused = upload(&tenant, "none.pdf", Vec::new()).await;

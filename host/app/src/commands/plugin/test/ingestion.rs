@@ -9,14 +9,7 @@ use riad_core::{
     ports::{IngestionRun, PipelinePlan, PlannedComponent, Sandbox},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fs,
-    future::Future,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, fs, future::Future, path::Path, sync::Arc, time::Instant};
 
 /// As a server has them.
 const SECTIONS_MAX: u32 = 16_384;
@@ -48,7 +41,10 @@ impl Ingestion<'_> {
             };
             let run = self.start(Stage::Extraction, fuel).await?;
             let extracting = run.extract(upload, options);
-            let Some(extracted) = self.measure(Stage::Extraction, run.as_ref(), extracting, extracted_json).await? else {
+            let Some(extracted) = self
+                .measure(Stage::Extraction, run.as_ref(), extracting, extracted_json)
+                .await?
+            else {
                 return Ok(());
             };
             title = title.or(Some(extracted.title));
@@ -66,14 +62,22 @@ impl Ingestion<'_> {
             overlap_characters: 0,
             max_pieces: PIECES_MAX,
         };
-        let run = self.start(Stage::Chunking, self.limits.ingestion_fuel_of(bytes as u64)).await?;
+        let run = self
+            .start(Stage::Chunking, self.limits.ingestion_fuel_of(bytes as u64))
+            .await?;
         let chunking = run.chunk(title.unwrap_or_default(), sections, options);
-        self.measure(Stage::Chunking, run.as_ref(), chunking, |pieces| Ok(pieces_json(pieces))).await?;
+        self.measure(Stage::Chunking, run.as_ref(), chunking, |pieces| {
+            Ok(pieces_json(pieces))
+        })
+        .await?;
         Ok(())
     }
 
     fn upload(&self, case: &Case) -> Result<Upload> {
-        let file = case.file.as_ref().ok_or_else(|| lacks(case, "file", "the stage extraction"))?;
+        let file = case
+            .file
+            .as_ref()
+            .ok_or_else(|| lacks(case, "file", "the stage extraction"))?;
         let path = self.folder.join(file);
         let bytes = fs::read(&path).map_err(|error| project::cannot("read", &path, error))?;
         Ok(Upload {
@@ -89,7 +93,9 @@ impl Ingestion<'_> {
             stages: component.into_iter().map(|component| (stage, component)).collect(),
             ..self.plan.clone()
         };
-        self.sandbox.start_ingestion(&plan, self.room.capabilities(), fuel).await
+        self.sandbox
+            .start_ingestion(&plan, self.room.capabilities(), fuel)
+            .await
     }
 
     /// `None` if the stage failed.
@@ -137,6 +143,8 @@ fn extracted_json(extracted: &Extracted) -> Result<Value> {
 }
 
 fn pieces_json(pieces: &[Piece]) -> Value {
-    let pieces = pieces.iter().map(|piece| json!({"section": piece.section, "text": piece.text}));
+    let pieces = pieces
+        .iter()
+        .map(|piece| json!({"section": piece.section, "text": piece.text}));
     json!({"pieces": pieces.collect::<Vec<_>>()})
 }

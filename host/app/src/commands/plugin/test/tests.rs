@@ -24,7 +24,11 @@ async fn found(component: &[u8], stages: &[&str], case: Value) -> (Value, u32, u
     let runner = Runner::new(&Project::open(folder.path()).unwrap(), component)
         .await
         .unwrap();
-    fs::write(folder.path().join("plan.note"), "NOTE|Shifts|Ada on Monday.\nBob on Friday.").unwrap();
+    fs::write(
+        folder.path().join("plan.note"),
+        "NOTE|Shifts|Ada on Monday.\nBob on Friday.",
+    )
+    .unwrap();
     let case: Case = serde_json::from_value(case).unwrap();
     let outcome = runner.run(&case).await.unwrap();
     (outcome.results(), outcome.host_calls(), outcome.fuel())
@@ -191,7 +195,10 @@ async fn a_real_request_becomes_a_case() {
         contents(&case),
         ["Be kind.", "Hello?", &said(&first), "How long is the refund window?"]
     );
-    assert_eq!((case.request.as_ref().unwrap().max_tokens, &case.settings["sign"]), (8, &json!("Acme")));
+    assert_eq!(
+        (case.request.as_ref().unwrap().max_tokens, &case.settings["sign"]),
+        (8, &json!("Acme"))
+    );
     assert_eq!(case.documents.len(), 1);
     assert_eq!(case.documents[0].text, "The refund window is 41 days.");
     assert_eq!(case.passages.unwrap()[0].document.as_str(), document["id"]);
