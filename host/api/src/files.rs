@@ -22,6 +22,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use riad_api_types::files::{DeletedFile, File, FileList, FileParams};
 use riad_core::{Error, file::FilePage};
 use riad_services::files::PIECE_BYTES;
+use utoipa::ToSchema;
+
+/// As they are, for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "they are sent piece by piece")]
+pub(crate) struct FileBytes(Vec<u8>);
 
 const DEFAULT_LIMIT: u32 = 10_000;
 
@@ -83,7 +90,7 @@ pub(crate) async fn get_file(
 /// A file's bytes, as they were sent
 #[utoipa::path(get, path = "/v1/files/{id}/content", tag = "openai", security(("tenant_key" = [])),
     params(("id" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Failures))]
+    responses((status = 200, content_type = "application/octet-stream", body = FileBytes), Failures))]
 pub(crate) async fn get_file_content(
     State(state): State<AppState>,
     Tenant(pass): Tenant,

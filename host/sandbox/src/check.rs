@@ -22,6 +22,9 @@ use wasmtime::{
     },
 };
 
+/// Of linear memory: without custom page sizes, which are not enabled, always the same.
+const PAGE_BYTES: u64 = 64 << 10;
+
 /// A component that has passed all checks and can be instantiated.
 pub(crate) struct CheckedComponent {
     pub(crate) digest: Digest,
@@ -169,7 +172,11 @@ fn check_resources(component: &Component, stages: &BTreeMap<Stage, StageVersion>
         true => limits.ingestion_memory_bytes,
         false => limits.guest_memory_bytes,
     };
-    match needed.max_initial_memory_size {
+    // wasmtime counts pages.
+    match needed
+        .max_initial_memory_size
+        .map(|pages| pages.saturating_mul(PAGE_BYTES))
+    {
         Some(bytes) if bytes > most => Err(invalid(format!(
             "the component begins with {bytes} bytes of memory, at most {most} are granted"
         ))),

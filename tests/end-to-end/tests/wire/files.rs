@@ -137,14 +137,7 @@ async fn a_listing_has_pages_orders_and_purposes() {
         "234",
         "a client may delete while it reads"
     );
-    for query in [
-        "limit=0",
-        "limit=10001",
-        "order=up",
-        "purpose=fun",
-        "after=A%20B",
-        "page=2",
-    ] {
+    for query in ["limit=0", "limit=10001", "order=up", "purpose=fun", "after=A%20B"] {
         let refused = tenant.get(&format!("{PATH}?{query}")).await.refused(400, "");
         let param = query.split_once('=').unwrap().0;
         assert_eq!(refused.text("/error/param"), param, "{}", refused.message());

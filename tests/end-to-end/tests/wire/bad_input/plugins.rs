@@ -106,8 +106,8 @@ async fn a_pipeline_names_only_what_the_room_has() {
                 .param("stages.prompting")
                 .says(&["sha256:"]),
             stages(json!({"prompting": 5})).param("stages.prompting"),
-            stages(json!({"chunking": "standard"}))
-                .param("stages.chunking")
+            stages(json!({"reranking": "standard"}))
+                .param("stages.reranking")
                 .says(&["unknown field"]),
             Case::put("/v1/pipeline", json!({})).param("stages").says(&["missing"]),
             Case::put("/v1/pipeline", json!({"stages": {}, "more": 1}))
