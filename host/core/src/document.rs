@@ -1,9 +1,6 @@
 //! Documents, chunks, passages and search queries. Not here: chunking (`services`) and storage (`store`).
 
-use crate::{
-    DocumentId,
-    ingestion::{DocumentFile, Position},
-};
+use crate::{Digest, DocumentId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -22,6 +19,26 @@ pub fn normalize_text(mut text: String) -> String {
         true => text.replace("\r\n", "\n").replace('\r', "\n"),
         false => text,
     }
+}
+
+/// What a document was made of, besides its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentFile {
+    /// As found in the bytes, such as `application/pdf`.
+    pub media_type: String,
+    /// What is missing in the text, for people.
+    pub warnings: Vec<String>,
+    /// Of the file's bytes and all that decides what becomes of them: the same in the same room is the same document.
+    pub source: Digest,
+}
+
+/// Where a chunk stands in its document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The headings above it, outermost first.
+    pub heading: Vec<String>,
+    /// Page, slide or sheet, from 1; none where the format has none.
+    pub page: Option<u32>,
 }
 
 /// A document that is to be stored.

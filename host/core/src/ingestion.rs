@@ -1,7 +1,7 @@
 //! Values of the stages that a document passes when it is added: from a file to sections, from sections to chunks. The contract is
 //! `wit/riad-ingestion`.
 
-use crate::{Digest, document::Metadata};
+use crate::document::Metadata;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -81,24 +81,4 @@ pub struct Piece {
     /// In its text, in bytes.
     pub start: usize,
     pub text: String,
-}
-
-/// What a document was made of, besides its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentFile {
-    /// As found in the bytes, such as `application/pdf`.
-    pub media_type: String,
-    /// What is missing in the text, for people.
-    pub warnings: Vec<String>,
-    /// Of the file's bytes and all that decides what becomes of them: the same in the same room is the same document.
-    pub source: Digest,
-}
-
-/// Where a chunk stands in its document.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// The headings above it, outermost first.
-    pub heading: Vec<String>,
-    /// Page, slide or sheet, from 1; none where the format has none.
-    pub page: Option<u32>,
 }

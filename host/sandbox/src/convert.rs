@@ -3,8 +3,7 @@
 use crate::{bindings, stages};
 use riad_core::{
     chat::{FinishReason, Message, Role, Tool, is_function_name},
-    document::{Metadata, Passage},
-    ingestion::Position,
+    document::{Metadata, Passage, Position},
     json::{VALUES_MAX, count_values},
     plugin::{Citation, Ending, Prompt, StageRequest, TOOLS_OFFERED},
     profile::ModelProfile,

@@ -4,8 +4,7 @@ use crate::{
     budget::Budget,
     clock::{ClockPause, GuestClock},
     coarse_clock::CoarseClock,
-    limits::{HANDLES, MemoryLimiter},
-    wasi,
+    limits::{HANDLES, MemoryLimiter, RANDOM_BYTES},
 };
 use riad_core::{Limits, document::Metadata, ports::Capabilities};
 use std::sync::Arc;
@@ -46,7 +45,7 @@ impl GuestState {
             time,
             memory: MemoryLimiter::new(limits.guest_memory_bytes),
             table,
-            wasi: wasi::empty_context(time),
+            wasi: empty_wasi(time),
         }
     }
 
@@ -64,4 +63,13 @@ impl WasiView for GuestState {
             table: &mut self.table,
         }
     }
+}
+
+/// No files, no environment, no arguments, no network. Output to the standard streams is discarded.
+fn empty_wasi(time: CoarseClock) -> WasiCtx {
+    WasiCtx::builder()
+        .wall_clock(time)
+        .monotonic_clock(time)
+        .max_random_size(RANDOM_BYTES)
+        .build()
 }

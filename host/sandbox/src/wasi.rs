@@ -3,12 +3,11 @@
 
 use crate::{
     coarse_clock::{CoarseClock, MonotonicClock},
-    limits::RANDOM_BYTES,
     state::GuestState,
 };
 use wasmtime::component::Linker;
 use wasmtime_wasi::{
-    WasiCtx, WasiView,
+    WasiView,
     cli::{WasiCli, WasiCliView},
     p2::{
         add_to_linker_proxy_interfaces_async,
@@ -41,13 +40,4 @@ pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     Ok(())
-}
-
-/// No files, no environment, no arguments, no network. Output to the standard streams is discarded.
-pub(crate) fn empty_context(time: CoarseClock) -> WasiCtx {
-    WasiCtx::builder()
-        .wall_clock(time)
-        .monotonic_clock(time)
-        .max_random_size(RANDOM_BYTES)
-        .build()
 }

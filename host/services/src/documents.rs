@@ -12,9 +12,9 @@ use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{BYTE_ORDER_MARK, Document, Metadata, NewChunk, NewDocument, Page},
+    document::{BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Page, Position},
     grants::{Access, Scope},
-    ingestion::{DocumentFile, Piece, Position, Section},
+    ingestion::{Piece, Section},
     ledger::Kind,
     ports::{RequestMark, Room},
 };

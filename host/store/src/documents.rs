@@ -13,8 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Error, ErrorKind, Result, Timestamp,
-    document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
-    ingestion::{DocumentFile, Position},
+    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery},
     ports::{Documents, RequestMark},
 };
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};

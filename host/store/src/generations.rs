@@ -4,7 +4,6 @@ use crate::{
     error::{StoreResult, closed},
     files,
     sqlite::Database,
-    stored_files,
 };
 use parking_lot::{Mutex, MutexGuard};
 use riad_core::Digest;
@@ -15,6 +14,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
+
+/// Below a room's folder: what the tenant keeps, by digest.
+pub(crate) const FILES: &str = "files";
 
 /// Who may write files into the folder of a room.
 #[derive(Default)]
@@ -95,7 +97,7 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
         }
     }
     let kept = named(database, "SELECT digest FROM files")?;
-    for entry in fs::read_dir(room.join(stored_files::FOLDER))? {
+    for entry in fs::read_dir(room.join(FILES))? {
         let entry = entry?;
         let name = entry.file_name();
         let keep = name
@@ -147,7 +149,7 @@ mod tests {
         let database = Database::open(&room.join("room.db"), &SCHEMA).unwrap();
         fs::create_dir_all(super::folder(room).join(generation.hex())).unwrap();
         fs::create_dir(room.join("plugins")).unwrap();
-        fs::create_dir(room.join(stored_files::FOLDER)).unwrap();
+        fs::create_dir(room.join(FILES)).unwrap();
         for component in [&component, &left_over] {
             fs::write(path_of(component), "component").unwrap();
         }

@@ -1,7 +1,7 @@
 //! Where a chunk stands in its document, as the columns `heading` and `page` of `chunks` have it.
 
 use crate::error::StoreResult;
-use riad_core::ingestion::Position;
+use riad_core::document::Position;
 
 /// A JSON array; none of a chunk below no heading.
 pub(crate) fn heading_column(position: &Position) -> StoreResult<Option<String>> {

@@ -10,7 +10,7 @@ use crate::{
     sql::PluginDatabase,
     sqlite::{self, Database, Schema},
     state::{get_state, set_state},
-    stored_files, words,
+    words,
 };
 use riad_core::{
     Error, ErrorKind, Limits,
@@ -222,7 +222,7 @@ impl RoomState {
         check_id: impl FnOnce(Option<&str>) -> StoreResult<String>,
     ) -> StoreResult<Self> {
         files::create_folder(folder)?;
-        for part in ["adapters", "plugins", stored_files::FOLDER] {
+        for part in ["adapters", "plugins", generations::FILES] {
             files::create_folder(&folder.join(part))?;
         }
         let database = Database::open(&folder.join("room.db"), &SCHEMA)?;

@@ -3,7 +3,9 @@
 
 use crate::{
     error::{StoreResult, run_with_permit},
-    files, names,
+    files,
+    generations::FILES as FOLDER,
+    names,
     room::RoomState,
 };
 use async_trait::async_trait;
@@ -24,8 +26,6 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Below a room's folder.
-pub(crate) const FOLDER: &str = "files";
 /// Expired files that one new one deletes, and as many when a room is opened.
 const DELETED_AT_ONCE: u32 = 32;
 const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";

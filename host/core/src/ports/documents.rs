@@ -3,8 +3,7 @@
 use super::RequestMark;
 use crate::{
     Digest, DocumentId, Result,
-    document::{Document, NewChunk, NewDocument, Page, Passage, SearchQuery},
-    ingestion::Position,
+    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery},
 };
 use async_trait::async_trait;
 use bytes::Bytes;

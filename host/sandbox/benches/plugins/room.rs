@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use riad_core::{
     DocumentId, Error, Result,
     chat::Message,
-    document::{Document, DocumentWithText, Metadata, Page, Passage},
-    ingestion::Position,
+    document::{Document, DocumentWithText, Metadata, Page, Passage, Position},
     plugin::StageRequest,
     ports::{
         CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,

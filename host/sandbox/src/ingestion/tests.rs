@@ -1,3 +1,5 @@
+//! What guests return is checked, and found again in what they were given. Not here: guests that run.
+
 use super::*;
 
 const EXTRACTION: ExtractionOptions = ExtractionOptions {

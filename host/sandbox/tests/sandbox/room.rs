@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, ErrorKind, Result,
-    document::{Document, DocumentWithText, Metadata, Page, Passage},
-    ingestion::Position,
+    document::{Document, DocumentWithText, Metadata, Page, Passage, Position},
     ports::{
         CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,
         HttpFailure, HttpRequest, HttpResponse, KvStore, LogLevel, SettingsStore, SqlRows, SqlStore, SqlValue,

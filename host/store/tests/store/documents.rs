@@ -3,8 +3,7 @@
 use crate::host::{Host, add, metadata, query, titles};
 use riad_core::{
     ErrorKind,
-    document::{NewChunk, NewDocument, Page},
-    ingestion::Position,
+    document::{NewChunk, NewDocument, Page, Position},
 };
 use serde_json::json;
 

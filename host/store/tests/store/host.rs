@@ -3,9 +3,8 @@
 use riad_core::{
     Account, Limits, OperatorPass, Result, Secret, TenantPass,
     audit::{AuditEntry, Origin},
-    document::{Document, Metadata, NewChunk, NewDocument, Passage, SearchQuery},
+    document::{Document, Metadata, NewChunk, NewDocument, Passage, Position, SearchQuery},
     grants::Grants,
-    ingestion::Position,
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
     ports::{EmbeddingSpace, HashedKey, Room},

@@ -2,8 +2,7 @@
 
 use crate::host::{Host, UNDO_LANGUAGES, query};
 use riad_core::{
-    document::{NewChunk, NewDocument, Page},
-    ingestion::Position,
+    document::{NewChunk, NewDocument, Page, Position},
     ports::Room,
 };
 use rusqlite::Connection;

@@ -5,8 +5,7 @@ use bytes::Bytes;
 use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Limits, PluginName, PluginVersion, Result,
     adapter::{Adapter, AdapterFiles, AdapterInfo},
-    document::{Document, NewChunk, NewDocument, Page},
-    ingestion::Position,
+    document::{Document, NewChunk, NewDocument, Page, Position},
     pipeline::Pipeline,
     plugin::{Stage, StageChoice},
     ports::{Room, SqlValue, StoredResponse},

@@ -203,7 +203,7 @@ async fn what_cannot_be_kept_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_leaves_nothing_and_a_full_room_takes_nothing() {
+async fn what_breaks_off_or_does_not_fit_leaves_nothing() {
     let host = TestHost::builder().max_sequences(1).start().await;
     let tenant = host.tenant("acme").await;
     keep(&tenant, "first.txt", b"first").await;

@@ -5,6 +5,7 @@ mod case;
 mod compare;
 mod embedder;
 mod ingestion;
+mod measured;
 mod outside;
 mod replay;
 mod report;

@@ -1,6 +1,11 @@
 //! The stages of a document in a case: the file of the case, or its sections. Not here: the stages of a chat (`runner`).
 
-use super::{case::Case, room::Room, runner::Measured, to_json};
+use super::{
+    case::Case,
+    measured::{Measured, error_json},
+    room::Room,
+    to_json,
+};
 use crate::commands::plugin::project;
 use riad_core::{
     Error, Limits, Result,
@@ -111,7 +116,7 @@ impl Ingestion<'_> {
         let whole = begun.elapsed();
         let result = match &answer {
             Ok(found) => json(found)?,
-            Err(error) => super::runner::error_json(error),
+            Err(error) => error_json(error),
         };
         let measured = Measured {
             result,

@@ -11,8 +11,7 @@ use riad_api_types::{
 use riad_core::{
     Error, ErrorKind, Result,
     chat::{FinishReason, Message},
-    document::Passage,
-    ingestion::Position,
+    document::{Passage, Position},
     manifest::{Capability, Manifest},
     plugin::Stage,
     receipt::Receipt,

@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, ErrorKind, Limits, Result,
-    document::{self, DocumentWithText, Metadata, Page, Passage},
-    ingestion::Position,
+    document::{self, DocumentWithText, Metadata, Page, Passage, Position},
     ports::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, LogLevel, SettingsStore, SqlRows,
         SqlStore, SqlValue, TenantLog, TextEmbedder, TokenCounter,

@@ -3,13 +3,14 @@
 use super::{
     case::Case,
     ingestion::{Ingestion, lacks},
+    measured::{Measured, error_json, without_digest},
     room::Room,
     to_json,
 };
 use crate::{commands::plugin::project::Project, wire::STANDARD};
 use bytes::Bytes;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Limits, Result,
+    Account, Digest, Error, Limits, Result,
     document::Passage,
     manifest::{Capability, SettingsSchema},
     plugin::{Prompt, Stage, ToolOutcome},
@@ -25,8 +26,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How messages name a component, by a digest that changes with every build.
-const NAMED: &str = "plugin sha256:";
 /// An author's machine may be slow, or busy with the build; the server's own limit is on its upload.
 const COMPILE_MS: u64 = 600_000;
 
@@ -49,17 +48,6 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// Bytes of linear memory that the guest had at the end.
     pub memory: u64,
-}
-
-pub struct Measured {
-    /// What it returned, or its error.
-    pub result: Value,
-    pub fuel: u64,
-    pub host_calls: u32,
-    /// Without host calls.
-    pub guest: Duration,
-    /// With host calls.
-    pub whole: Duration,
 }
 
 impl Outcome {
@@ -310,33 +298,4 @@ fn passages_json(passages: &[Passage]) -> Result<Value> {
 
 fn prompt_json(prompt: &Prompt) -> Result<Value> {
     Ok(json!({"messages": to_json(&prompt.messages)?, "passages": to_json(&prompt.passages)?}))
-}
-
-pub fn error_json(error: &Error) -> Value {
-    let kind = error.kind();
-    let kind = if kind == ErrorKind::PluginFailed {
-        "plugin_failed"
-    } else if kind == ErrorKind::PluginLimit {
-        "plugin_limit_exceeded"
-    } else if kind == ErrorKind::InvalidRequest {
-        "invalid_request"
-    } else if kind == ErrorKind::UnsupportedFile {
-        "unsupported_file"
-    } else if kind == ErrorKind::UnreadableFile {
-        error.code().unwrap_or("unreadable_file")
-    } else if kind == ErrorKind::TooLarge {
-        "too_large"
-    } else {
-        "server_error"
-    };
-    json!({"error": kind, "message": without_digest(error.message())})
-}
-
-/// The text with `plugin` in place of `plugin sha256:0123456789ab…`.
-fn without_digest(text: &str) -> String {
-    let Some((before, rest)) = text.split_once(NAMED) else {
-        return text.to_owned();
-    };
-    let after = rest.split_once('…').map_or("", |(_, after)| after);
-    format!("{before}plugin{after}")
 }

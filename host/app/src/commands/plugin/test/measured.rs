@@ -1,0 +1,48 @@
+//! What a stage of a case did, and how its errors are written, so that they are the same after every build.
+
+use riad_core::{Error, ErrorKind};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How messages name a component, by a digest that changes with every build.
+const NAMED: &str = "plugin sha256:";
+
+pub struct Measured {
+    /// What it returned, or its error.
+    pub result: Value,
+    pub fuel: u64,
+    pub host_calls: u32,
+    /// Without host calls.
+    pub guest: Duration,
+    /// With host calls.
+    pub whole: Duration,
+}
+
+pub fn error_json(error: &Error) -> Value {
+    let kind = error.kind();
+    let kind = if kind == ErrorKind::PluginFailed {
+        "plugin_failed"
+    } else if kind == ErrorKind::PluginLimit {
+        "plugin_limit_exceeded"
+    } else if kind == ErrorKind::InvalidRequest {
+        "invalid_request"
+    } else if kind == ErrorKind::UnsupportedFile {
+        "unsupported_file"
+    } else if kind == ErrorKind::UnreadableFile {
+        error.code().unwrap_or("unreadable_file")
+    } else if kind == ErrorKind::TooLarge {
+        "too_large"
+    } else {
+        "server_error"
+    };
+    json!({"error": kind, "message": without_digest(error.message())})
+}
+
+/// The text with `plugin` in place of `plugin sha256:0123456789ab…`.
+pub fn without_digest(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(NAMED) else {
+        return text.to_owned();
+    };
+    let after = rest.split_once('…').map_or("", |(_, after)| after);
+    format!("{before}plugin{after}")
+}
