@@ -104,7 +104,8 @@ async fn a_markdown_file_is_cut_where_its_sections_end() {
         .get(&format!("/v1/documents/{}", added["id"].as_str().unwrap()))
         .await
         .ok();
-    assert_eq!(read["text"], text);
+    let text = text.replace(" \n", "\n");
+    assert_eq!(read["text"], text.trim_end(), "with its headings");
 
     let form = Form::new()
         .part("file", Part::text("Plain words about gypsum.").file_name("notes.txt"))
