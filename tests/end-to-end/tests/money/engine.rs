@@ -102,9 +102,9 @@ impl ScriptedEngine {
 }
 
 /// Behind the message that carries it may be calls, and what tools answered.
-fn script(messages: &[Message]) -> Script {
+fn script(messages: &[Message]) -> Option<Script> {
     let mut latest = messages.iter().rev();
-    latest.find_map(|message| Script::find(&message.content)).unwrap()
+    latest.find_map(|message| Script::find(&message.content))
 }
 
 #[async_trait]
@@ -118,7 +118,10 @@ impl ChatEngine for ScriptedEngine {
     }
 
     fn encode(&self, messages: &[Message]) -> Result<EncodedPrompt> {
-        let script = script(messages);
+        // What stands beside the conversation, such as the tools, is counted alone.
+        let Some(script) = script(messages) else {
+            return Ok(EncodedPrompt::default());
+        };
         let mut scripts = self.0.scripts.lock();
         scripts.push(script);
         // Each token is the number of the script.

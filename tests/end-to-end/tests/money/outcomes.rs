@@ -204,7 +204,8 @@ async fn every_end_of_a_request_is_billed_what_was_done_until_then() {
         let prompts = used.prompt_tokens / u64::from(SCRIPT.prompt);
         assert_eq!(used.cached_tokens, u64::from(SCRIPT.prompt / 3) * prompts, "{name}");
         let is_chat = matches!(op.ask, Ask::Chat { .. });
-        assert_eq!(used.fuel > 0, is_chat, "{name}");
+        let has_guests = is_chat || matches!(op.ask, Ask::Document { .. });
+        assert_eq!(used.fuel > 0, has_guests, "{name}");
         assert_eq!(used.requests, u64::from(used.tokens() > 0), "{name}");
         let seen = server.recorder.seen.lock().last().cloned().unwrap();
         assert_eq!(
@@ -291,7 +292,18 @@ async fn a_document_over_the_budget_is_refused_before_embedding() {
     let (server, _) = Server::found(folder.path(), &[plan]).await;
     // Some hundred chunks, in more than one batch: the first alone would have room.
     let (entry, error) = entry_of(&server, op(Ask::Document { words: 55_000 })).await;
-    assert_eq!((entry, error), (None, Some(ErrorKind::QuotaExceeded)));
+    assert_eq!(error, Some(ErrorKind::QuotaExceeded));
+    // Its chunks have been cut by then.
+    let entry = entry.unwrap();
+    assert_eq!(entry.outcome, Outcome::Refused);
+    let fuel = entry.used.fuel;
+    assert!(fuel > 0);
+    let cut = Usage {
+        requests: 1,
+        fuel,
+        ..Usage::default()
+    };
+    assert_eq!(entry.used, cut);
     let list = server
         .services
         .documents()
@@ -316,6 +328,7 @@ async fn a_large_document_is_one_entry() {
         Usage {
             requests: 1,
             embedded_tokens: entry.used.embedded_tokens,
+            fuel: entry.used.fuel,
             ..Usage::default()
         }
     );
