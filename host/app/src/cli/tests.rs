@@ -88,7 +88,7 @@ fn members_and_stages_are_checked() {
     assert_eq!(setting.choice, WantedChoice::Newest("price-desk".parse().unwrap()));
     let setting: StageSetting = "retrieval=standard".parse().unwrap();
     assert_eq!(setting.choice, WantedChoice::Exact(StageChoice::Standard));
-    assert!("chunking=standard".parse::<StageSetting>().is_err());
+    assert!("reranking=standard".parse::<StageSetting>().is_err());
     assert!("prompting=desk@sha256:00".parse::<StageSetting>().is_err());
 }
 

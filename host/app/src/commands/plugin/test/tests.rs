@@ -207,7 +207,13 @@ async fn a_real_request_becomes_a_case() {
     assert!(case.passages.is_none(), "the plugin's own retrieval finds them");
 
     // Calls of a client's tools and their results, as the stages read them.
-    let tools = json!([{"type": "function", "name": "find_order", "parameters": {"type": "object"}}]);
+    let parameters = json!({
+        "type": "object",
+        "properties": {"number": {"type": "string", "maxLength": 8}},
+        "required": ["number"],
+        "additionalProperties": false,
+    });
+    let tools = json!([{"type": "function", "name": "find_order", "parameters": parameters}]);
     let items = json!([
         {"role": "user", "content": "Where is A-17?"},
         {"type": "function_call", "call_id": "one", "name": "find_order", "arguments": "{\"number\": \"A-17\"}"},
