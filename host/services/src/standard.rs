@@ -63,7 +63,7 @@ impl Standard {
             });
             compiled.await.map_err(Error::internal)?.map(drop)
         };
-        self.is_compiled.get_or_try_init(compiling).await.map(|()| ())
+        self.is_compiled.get_or_try_init(compiling).await.copied()
     }
 
     /// Whether the component is the one of the server's chats.
