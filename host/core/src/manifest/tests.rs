@@ -69,8 +69,8 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "\"retrieval\"",
-            "\"chunking\"",
-            "line 6: unknown variant `chunking`, expected",
+            "\"reranking\"",
+            "line 6: unknown variant `reranking`, expected",
         ),
         ("version = \"1.2.0\"", "", "line 2: missing field `version`"),
         ("[plugin]", "[plugin", "line 2: "),
@@ -83,7 +83,7 @@ fn what_is_wrong_is_named_with_its_line() {
 #[test]
 fn what_says_nothing_or_twice_is_refused() {
     assert!(
-        refused(&without_schema("[\"prompting\", \"retrieval\"]", "[]")).contains("name at least one of retrieval")
+        refused(&without_schema("[\"prompting\", \"retrieval\"]", "[]")).contains("name at least one of extraction")
     );
     let twice = without_schema("[\"store\", \"kv\"]", "[\"kv\", \"kv\"]");
     assert_eq!(
