@@ -69,7 +69,10 @@ pub fn stage(text: &str) -> Result<Stage> {
     Stage::ALL
         .into_iter()
         .find(|stage| stage.as_str() == text)
-        .ok_or_else(|| Error::invalid("a stage is one of retrieval, prompting, postprocessing, tools"))
+        .ok_or_else(|| {
+            let known = Stage::ALL.map(Stage::as_str).join(", ");
+            Error::invalid(format!("a stage is one of {known}"))
+        })
 }
 
 /// A member at a dotted path and its new value: JSON, or a bare word.
