@@ -125,6 +125,8 @@ pub async fn call_once(run: &dyn PipelineRun, stages: &[Stage]) {
                 run.finish(filter, FinishReason::Stop).await.unwrap();
             }
             Stage::Tools => drop(run.offer_tools().await.unwrap()),
+            // They serve documents, not requests: `sandbox/benches` has none of them in a pipeline.
+            Stage::Extraction | Stage::Chunking => unreachable!("{stage:?} is no stage of a request"),
         }
     }
 }
