@@ -34,3 +34,4 @@ pub mod tenants;
 pub mod tokens;
 pub mod tools;
 pub mod usage;
+pub mod vector_stores;

@@ -10,3 +10,12 @@ where
 {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
+
+/// For members where null means something else than a member that is not there.
+pub fn some_or_null<'de, D, T>(value: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(value).map(Some)
+}

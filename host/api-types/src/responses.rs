@@ -7,12 +7,13 @@ mod response;
 
 pub use events::{NumberedResponseEvent, ResponseEvent};
 pub use items::{
-    ResponseContentPart, ResponseFunctionCall, ResponseFunctionCallOutput, ResponseFunctionResult, ResponseItem,
-    ResponseItemList, ResponseMessage, ResponseReasoning,
+    ResponseAnnotation, ResponseContentPart, ResponseFileSearchCall, ResponseFileSearchResult, ResponseFunctionCall,
+    ResponseFunctionCallOutput, ResponseFunctionResult, ResponseItem, ResponseItemList, ResponseMessage,
+    ResponseReasoning,
 };
 pub use request::{
-    ResponseInput, ResponseItemParams, ResponseParams, ResponseReasoningOptions, ResponseRequest,
-    ResponseStreamOptions, ResponseTextFormat, ResponseTextOptions, ResponseTool, ResponseToolChoice,
+    AnyResponseTool, FileSearchTool, ResponseInput, ResponseItemParams, ResponseParams, ResponseReasoningOptions,
+    ResponseRequest, ResponseStreamOptions, ResponseTextFormat, ResponseTextOptions, ResponseTool, ResponseToolChoice,
 };
 pub use response::{
     DeletedResponse, ResponseError, ResponseIncompleteDetails, ResponseInputDetails, ResponseObject,

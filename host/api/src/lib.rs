@@ -52,6 +52,7 @@ mod tools;
 mod unsupported;
 mod uploads;
 mod usage;
+mod vector_stores;
 
 pub use auth::MetricsAccess;
 pub use cors::AllowedOrigins;

@@ -15,6 +15,7 @@ use crate::{
     error::{ApiResult, Failures},
     state::AppState,
 };
+use answer::AnswerWriter;
 use axum::{
     Json,
     extract::State,
@@ -49,6 +50,7 @@ pub(crate) async fn create_response(
         input,
         previous,
         response,
+        shows_results,
         stream,
     } = request::read(body)?;
     let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
@@ -74,12 +76,14 @@ pub(crate) async fn create_response(
             ..chat
         };
         let started = state.services.chat().start(&pass, chat).await;
-        started.map_err(|error| request::rename(error, &sources))
+        let mut started = started.map_err(|error| request::rename(error, &sources))?;
+        Ok((started.take_searched_files(), started))
     };
+    let writer = AnswerWriter::new(response, shows_results);
     if stream {
-        return stream::respond(starting, silence, response, keeper).await;
+        return stream::respond(starting, silence, writer, keeper).await;
     }
-    let response = stream::collect(starting.await?, response, keeper).await?;
+    let response = stream::collect(starting.await?, writer, keeper).await?;
     Ok(Json(response).into_response())
 }
 

@@ -17,7 +17,7 @@ use crate::{
     tasks::Tasks,
     tenants, tokens, tools,
     uploads::UploadLimiter,
-    usage,
+    usage, vector_stores,
 };
 use axum::{
     Json, Router,
@@ -156,6 +156,40 @@ fn routes(limits: &Limits) -> Vec<Route> {
         route(routes!(files::list_files), &[Tenant]),
         route(routes!(files::get_file, files::delete_file), &[Tenant]),
         route(routes!(files::get_file_content), &[Tenant]),
+        route(
+            routes!(vector_stores::create_vector_store, vector_stores::list_vector_stores),
+            &[Tenant],
+        ),
+        route(
+            routes!(
+                vector_stores::get_vector_store,
+                vector_stores::change_vector_store,
+                vector_stores::delete_vector_store
+            ),
+            &[Tenant],
+        ),
+        // A search changes nothing: there is nothing to run once.
+        route(routes!(vector_stores::search_vector_store), &[Tenant, RateHeaders]),
+        route(
+            routes!(
+                vector_stores::files::add_vector_store_file,
+                vector_stores::files::list_vector_store_files
+            ),
+            &[Tenant],
+        ),
+        route(
+            routes!(
+                vector_stores::files::get_vector_store_file,
+                vector_stores::files::change_vector_store_file,
+                vector_stores::files::remove_vector_store_file
+            ),
+            &[Tenant],
+        ),
+        route(routes!(vector_stores::files::get_vector_store_file_content), &[Tenant]),
+        route(routes!(vector_stores::files::create_file_batch), &[Tenant]),
+        route(routes!(vector_stores::files::get_file_batch), &[Tenant]),
+        route(routes!(vector_stores::files::cancel_file_batch), &[Tenant]),
+        route(routes!(vector_stores::files::list_file_batch_files), &[Tenant]),
         // Anthropic's
         route(
             routes!(messages::create_message),

@@ -8,6 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use riad_api_types::search::{Passage, SearchRequest, SearchResults};
+use riad_core::vector_store::SearchScope;
 use riad_services::search;
 
 const DEFAULT_LIMIT: u32 = 10;
@@ -24,6 +25,8 @@ pub(crate) async fn search(
         query: body.query,
         limit: body.limit.unwrap_or(DEFAULT_LIMIT),
         filter: body.filter,
+        scope: SearchScope::Documents,
+        attributes: None,
     };
     let results = state.services.search().search(&pass, request).await?;
     Ok(Json(SearchResults {

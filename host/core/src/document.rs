@@ -1,6 +1,9 @@
 //! Documents, chunks, passages and search queries. Not here: chunking (`services`) and storage (`store`).
 
-use crate::{Digest, DocumentId};
+use crate::{
+    Digest, DocumentId,
+    vector_store::{AttributeFilter, SearchScope},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -100,8 +103,20 @@ pub struct SearchQuery {
     /// Weight of the vector list in the weighted reciprocal rank fusion, where the word list has 1.
     pub vector_weight: f32,
     pub limit: u32,
+    pub scope: SearchScope,
     /// Matches documents whose metadata has each of these members with an equal value.
     pub filter: Metadata,
+    /// And those whose metadata, as attributes, it matches.
+    pub attributes: Option<AttributeFilter>,
+}
+
+/// Damps the head of the lists that are fused: the constant of Cormack, Clarke and Büttcher (2009).
+pub const FUSION_K: f64 = 60.0;
+
+/// The score of a passage that is the first one by words and by vectors, which weigh so much.
+#[must_use]
+pub fn best_score(vector_weight: f32) -> f64 {
+    (1.0 + f64::from(vector_weight)) / (FUSION_K + 1.0)
 }
 
 /// A chunk found by a search, or the part of it that is in a prompt.

@@ -83,6 +83,14 @@ name!(
     FileId, "a file id"
 );
 name!(
+    /// A vector store in one room, given by the server.
+    VectorStoreId, "a vector store id"
+);
+name!(
+    /// Files that were added to a vector store together, given by the server.
+    FileBatchId, "a file batch id"
+);
+name!(
     /// A response that one room keeps, given by the server.
     ResponseId, "a response id"
 );

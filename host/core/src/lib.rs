@@ -35,12 +35,16 @@ pub mod resources;
 pub mod secret;
 pub mod tenant;
 pub mod usage;
+pub mod vector_store;
 
 pub use account::Account;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
-pub use ids::{AdapterAlias, Digest, DocumentId, FileId, KeyId, PlanName, PluginName, ResponseId, TenantId};
+pub use ids::{
+    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PlanName, PluginName, ResponseId, TenantId,
+    VectorStoreId,
+};
 pub use limits::Limits;
 pub use model_name::ModelName;
 pub use pass::{OperatorPass, TenantPass};

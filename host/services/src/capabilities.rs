@@ -7,8 +7,10 @@ use crate::{
     metering::GuestMeter,
     search::{self, SearchRequest},
     shared::Shared,
+    vector_stores::FileSearch,
 };
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use riad_core::{
     DocumentId, Error, Result, TenantPass,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
@@ -16,6 +18,7 @@ use riad_core::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
         HttpResponse, Room, TextEmbedder, TokenCounter,
     },
+    vector_store::SearchScope,
 };
 use std::sync::Arc;
 
@@ -23,14 +26,39 @@ use std::sync::Arc;
 /// compute at once itself, and its time is limited. A standard prompt counts dozens of passages, each far shorter.
 const INLINE_COUNT_BYTES: usize = 16 << 10;
 
-/// What they embed is metered to the request that they serve.
-pub(crate) fn capabilities(generations: &Generations, room: &Room, meter: GuestMeter) -> Capabilities {
+/// A search of vector stores, and what the guests of a request have searched for in them.
+pub(crate) struct GuestFileSearch {
+    search: FileSearch,
+    queries: Mutex<Vec<String>>,
+}
+
+impl GuestFileSearch {
+    pub fn new(search: FileSearch) -> Self {
+        Self {
+            search,
+            queries: Mutex::default(),
+        }
+    }
+
+    pub fn queries(&self) -> Vec<String> {
+        self.queries.lock().clone()
+    }
+}
+
+/// What they embed is metered to the request that they serve. With a file search, what they search is its vector stores.
+pub(crate) fn capabilities(
+    generations: &Generations,
+    room: &Room,
+    meter: GuestMeter,
+    file_search: Option<Arc<GuestFileSearch>>,
+) -> Capabilities {
     let (shared, pass) = (&generations.shared, &generations.pass);
     let room_capabilities = Arc::new(RoomCapabilities {
         shared: Arc::clone(shared),
         pass: pass.clone(),
         room: room.clone(),
         meter: meter.clone(),
+        file_search,
     });
     Capabilities {
         documents: Arc::clone(&room_capabilities) as Arc<dyn DocumentReader>,
@@ -60,16 +88,30 @@ struct RoomCapabilities {
     pass: TenantPass,
     room: Room,
     meter: GuestMeter,
+    file_search: Option<Arc<GuestFileSearch>>,
 }
 
 #[async_trait]
 impl DocumentReader for RoomCapabilities {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
+        if let Some(file_search) = &self.file_search {
+            file_search.queries.lock().push(query.to_owned());
+            let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);
+            let search = FileSearch {
+                filter,
+                ..file_search.search.clone()
+            };
+            return search
+                .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
+                .await;
+        }
         let request = SearchRequest {
             query: query.to_owned(),
             // WIT allows a guest up to 100; a server with a lower limit returns fewer.
             limit: limit.min(self.shared.limits.search_results),
             filter,
+            scope: SearchScope::Documents,
+            attributes: None,
         };
         let mut work = self.shared.work(&self.pass);
         search::search_room(&self.shared, &mut work, self.meter.handle()?, &self.room, request, 0).await

@@ -17,7 +17,7 @@ mod tools;
 
 pub(crate) use conversation::Conversation;
 pub use conversation::{ChatMessage, ToolCall, asked};
-pub use event::{AnswerUsage, ChatEvent};
+pub use event::{AnswerUsage, ChatEvent, SearchedFiles};
 pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;
 pub use tools::{ClientTools, OfferedTool, ToolChoice};

@@ -142,7 +142,7 @@ impl DocumentService {
                 )
             }
         };
-        let pieces = ingestion.chunk(&title, Arc::clone(&text.sections)).await?;
+        let pieces = ingestion.chunk(&title, Arc::clone(&text.sections), None).await?;
         let chunks = self.embed(&title, &text, &pieces, meter, &mut work).await?;
         drop(work);
         let source = file.as_ref().map(|file| file.source);
@@ -173,7 +173,7 @@ impl DocumentService {
     }
 
     /// The pieces with their embeddings, ready to be stored.
-    async fn embed(
+    pub(crate) async fn embed(
         &self,
         title: &str,
         text: &SectionedText,
@@ -343,7 +343,7 @@ fn check_title(title: &str) -> Result<String> {
 }
 
 /// Titles that a file gives cannot be refused to anybody: they are made to fit.
-fn title_of(found: &str, name: &str) -> String {
+pub(crate) fn title_of(found: &str, name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     [found, stem, name, "Untitled"]

@@ -16,6 +16,7 @@ use riad_core::{
     plugin::Stage,
     ports::{GuestUse, IngestionRun, PipelinePlan, Room},
     price::Usage,
+    vector_store::{ChunkSize, PendingFile},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ use tokio::time::Instant;
 const SECTIONS_MAX: u32 = 16_384;
 /// Pieces of a document. Each is embedded, and has a row in two tables and a vector in the index.
 const PIECES_MAX: u32 = 32_768;
+/// Of a chunk's size in tokens: as a rule for any model and language.
+const CHARACTERS_PER_TOKEN: u32 = 4;
 
 /// What a document is made of.
 pub enum DocumentSource {
@@ -136,6 +139,13 @@ impl<'a> Ingestion<'a> {
         Ok(Digest::of_parts(&parts))
     }
 
+    /// The same as above for a file in a vector store, where it is a document of its own.
+    pub fn source_in(&self, upload: &Upload, pending: &PendingFile) -> Result<Digest> {
+        let source = self.source(upload, None, &pending.new.attributes)?;
+        let parts = [pending.store.as_str(), pending.new.file.as_str()].map(str::as_bytes);
+        Ok(Digest::of_parts(&[source.as_bytes(), parts[0], parts[1]]))
+    }
+
     pub async fn extract(&mut self, upload: Upload) -> Result<Extracted> {
         let limits = &self.generations.shared.limits;
         let options = ExtractionOptions {
@@ -148,10 +158,18 @@ impl<'a> Ingestion<'a> {
         Ok(extracted)
     }
 
-    pub async fn chunk(&mut self, title: &str, sections: Arc<[Section]>) -> Result<Vec<Piece>> {
+    /// `size` is the server's if it is not given.
+    pub async fn chunk(
+        &mut self,
+        title: &str,
+        sections: Arc<[Section]>,
+        size: Option<ChunkSize>,
+    ) -> Result<Vec<Piece>> {
         let options = ChunkingOptions {
-            max_characters: self.generations.shared.limits.chunk_characters,
-            overlap_characters: 0,
+            max_characters: size.map_or(self.generations.shared.limits.chunk_characters, |size| {
+                size.max_tokens.saturating_mul(CHARACTERS_PER_TOKEN)
+            }),
+            overlap_characters: size.map_or(0, |size| size.overlap_tokens.saturating_mul(CHARACTERS_PER_TOKEN)),
             max_pieces: PIECES_MAX,
         };
         let run = self.start(Stage::Chunking).await?;
@@ -163,7 +181,7 @@ impl<'a> Ingestion<'a> {
     async fn start(&self, stage: Stage) -> Result<Arc<dyn IngestionRun>> {
         let mut plan = self.plan.clone();
         plan.stages.retain(|planned, _| *planned == stage);
-        let capabilities = capabilities(&self.generations, self.room, self.meter.guest_meter());
+        let capabilities = capabilities(&self.generations, self.room, self.meter.guest_meter(), None);
         let sandbox = &self.generations.shared.sandbox;
         let started = sandbox.start_ingestion(&plan, capabilities, self.fuel_left).await;
         let run: Arc<dyn IngestionRun> = canary::record_start(self.canary.as_ref(), started)?.into();

@@ -23,6 +23,7 @@ mod generations;
 mod guest_generations;
 pub mod idempotency;
 mod in_flight;
+mod indexing;
 mod ingestion;
 pub mod keys;
 mod log_buffer;
@@ -46,6 +47,7 @@ pub mod text;
 pub mod tokens;
 pub mod tools;
 pub mod usage;
+pub mod vector_stores;
 mod workers;
 
 pub use fair::FairQueue;
@@ -131,6 +133,11 @@ impl Services {
     #[must_use]
     pub fn files(&self) -> files::FileService {
         files::FileService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn vector_stores(&self) -> vector_stores::VectorStoreService {
+        vector_stores::VectorStoreService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -12,6 +12,7 @@ use riad_core::{
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
+    vector_store::{AttributeFilter, SearchScope},
 };
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ pub struct SearchRequest {
     pub limit: u32,
     /// Only documents whose metadata has each of these members with an equal value.
     pub filter: Metadata,
+    pub scope: SearchScope,
+    /// And only those whose attributes it matches.
+    pub attributes: Option<AttributeFilter>,
 }
 
 pub struct SearchResults {
@@ -76,6 +80,8 @@ pub(crate) async fn search_room(
         vector_weight: shared.embedder.fusion_weight(),
         limit: request.limit,
         filter: request.filter,
+        scope: request.scope,
+        attributes: request.attributes,
     };
     room.documents.search(&query).await
 }

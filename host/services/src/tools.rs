@@ -113,7 +113,7 @@ impl ToolService {
         let generations = Generations::of_base(shared, pass, deadline);
         let started = shared
             .sandbox
-            .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
+            .start(&plan, capabilities(&generations, &room, meter.guest_meter(), None))
             .await;
         let run: Arc<dyn PipelineRun> = canary::record_start(serving.canary.as_ref(), started)?.into();
         meter.attach_guests(Arc::clone(&run) as _);

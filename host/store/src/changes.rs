@@ -2,24 +2,33 @@
 //! Not here: the index that follows them (`index`).
 
 use crate::error::{Failure, StoreResult};
-use rusqlite::Connection;
+use rusqlite::{Connection, Rows};
 
 /// What happened to the chunks of one document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
     pub(crate) number: u64,
+    /// The number of the document's vector store, or 0.
+    pub(crate) vector_store: i64,
     pub(crate) removed: bool,
     pub(crate) first_chunk: i64,
     pub(crate) last_chunk: i64,
 }
 
 /// Records a change in the transaction that makes it.
-pub(crate) fn record(connection: &Connection, removed: bool, first_chunk: i64, last_chunk: i64) -> StoreResult<Change> {
+pub(crate) fn record(
+    connection: &Connection,
+    vector_store: i64,
+    removed: bool,
+    first_chunk: i64,
+    last_chunk: i64,
+) -> StoreResult<Change> {
     connection
-        .prepare_cached("INSERT INTO changes (removed, first_chunk, last_chunk) VALUES (?1, ?2, ?3)")?
-        .execute((removed, first_chunk, last_chunk))?;
+        .prepare_cached("INSERT INTO changes (removed, first_chunk, last_chunk, vector_store) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((removed, first_chunk, last_chunk, vector_store))?;
     Ok(Change {
         number: connection.last_insert_rowid().cast_unsigned(),
+        vector_store,
         removed,
         first_chunk,
         last_chunk,
@@ -36,12 +45,14 @@ pub(crate) fn last(connection: &Connection) -> StoreResult<u64> {
     Ok(number.cast_unsigned())
 }
 
-pub(crate) fn after(connection: &Connection, watermark: u64) -> StoreResult<Vec<Change>> {
-    let mut statement = connection
-        .prepare("SELECT number, removed, first_chunk, last_chunk FROM changes WHERE number > ?1 ORDER BY number")?;
-    let rows = statement.query_map([watermark.cast_signed()], |row| {
+pub(crate) fn after(connection: &Connection, vector_store: i64, watermark: u64) -> StoreResult<Vec<Change>> {
+    let mut statement = connection.prepare(
+        "SELECT number, removed, first_chunk, last_chunk FROM changes WHERE number > ?1 AND vector_store = ?2 ORDER BY number",
+    )?;
+    let rows = statement.query_map((watermark.cast_signed(), vector_store), |row| {
         Ok(Change {
             number: row.get::<_, i64>(0)?.cast_unsigned(),
+            vector_store,
             removed: row.get(1)?,
             first_chunk: row.get(2)?,
             last_chunk: row.get(3)?,
@@ -51,16 +62,21 @@ pub(crate) fn after(connection: &Connection, watermark: u64) -> StoreResult<Vec<
 }
 
 /// Forgets the changes that the saved index has.
-pub(crate) fn prune(connection: &Connection, watermark: u64) -> StoreResult<()> {
-    connection.execute("DELETE FROM changes WHERE number <= ?1", [watermark.cast_signed()])?;
+pub(crate) fn prune(connection: &Connection, vector_store: i64, watermark: u64) -> StoreResult<()> {
+    connection.execute(
+        "DELETE FROM changes WHERE number <= ?1 AND vector_store = ?2",
+        (watermark.cast_signed(), vector_store),
+    )?;
     Ok(())
 }
 
 /// Chunks that belong into the index.
-pub(crate) fn count_embedded(connection: &Connection) -> StoreResult<usize> {
-    let count: i64 = connection.query_row("SELECT count(*) FROM chunks WHERE embedding IS NOT NULL", [], |row| {
-        row.get(0)
-    })?;
+pub(crate) fn count_embedded(connection: &Connection, vector_store: i64) -> StoreResult<usize> {
+    let count: i64 = connection.query_row(
+        "SELECT count(*) FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL",
+        [vector_store],
+        |row| row.get(0),
+    )?;
     usize::try_from(count).map_err(|error| Failure::Data(error.to_string()))
 }
 
@@ -69,12 +85,27 @@ pub(crate) fn embedded(
     connection: &Connection,
     first: i64,
     last: i64,
-    mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
+    each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
 ) -> StoreResult<()> {
     let mut statement = connection.prepare_cached(
         "SELECT id, embedding FROM chunks WHERE id BETWEEN ?1 AND ?2 AND embedding IS NOT NULL ORDER BY id",
     )?;
-    let mut rows = statement.query([first, last])?;
+    call_each(statement.query([first, last])?, each)
+}
+
+/// As `embedded`, with all chunks that belong into the index.
+pub(crate) fn all_embedded(
+    connection: &Connection,
+    vector_store: i64,
+    each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
+) -> StoreResult<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL ORDER BY id",
+    )?;
+    call_each(statement.query([vector_store])?, each)
+}
+
+fn call_each(mut rows: Rows<'_>, mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>) -> StoreResult<()> {
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
         from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);

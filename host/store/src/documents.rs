@@ -2,9 +2,11 @@
 //! Not here: searching (`search`), chunking and embedding (`services`).
 
 use crate::{
-    changes,
+    changes::{self, Change},
     error::{Failure, StoreResult, run_with_permit},
-    idempotency, metadata, names, position,
+    idempotency,
+    indexes::OWN,
+    metadata, names, position,
     room::RoomState,
     search,
     words::DocumentWords,
@@ -71,41 +73,21 @@ impl Documents for RoomDocuments {
     }
 
     async fn watermark(&self) -> Result<u64> {
-        Ok(self.0.index.watermark())
+        Ok(self.0.indexes.watermark())
     }
 }
 
 fn insert(
     room: &RoomState,
     most: u64,
-    mut document: NewDocument,
+    document: NewDocument,
     chunks: &[NewChunk],
     mark: Option<&RequestMark>,
 ) -> StoreResult<Document> {
-    let file = document.file.take();
-    for chunk in chunks {
-        check_embedding(room, &chunk.embedding)?;
-    }
-    let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
-    let words = DocumentWords::new(
-        &document.title,
-        &document.text,
-        chunks
-            .iter()
-            .map(|chunk| (chunk.position.heading.as_slice(), chunk.text.as_str())),
-    );
-    room.index.reserve(chunks.len())?;
+    let prepared = PreparedDocument::new(room, OWN, document, chunks)?;
     let stored = room.write_then(
         |connection| {
-            let document = insert_document(connection, document, file.as_ref(), count, &words)?;
-            let number = connection.last_insert_rowid();
-            insert_tags(connection, number, &document)?;
-            if let Some(file) = &file {
-                insert_file(connection, number, file)?;
-            }
-            let (first, last) = insert_chunks(connection, number, chunks)?;
-            words.insert(connection, first..=last)?;
-            let change = changes::record(connection, false, first, last)?;
+            let (document, _, change) = prepared.insert(connection)?;
             if let Some(mark) = mark {
                 idempotency::mark(connection, mark, &document.id)?;
             }
@@ -113,12 +95,67 @@ fn insert(
             Ok((document, change))
         },
         |connection, (document, change)| {
-            room.index.follow(connection, change);
+            room.indexes.follow(connection, change);
             Ok(document)
         },
     )?;
-    save_if_due(room);
+    room.save_due_indexes();
     Ok(stored)
+}
+
+/// A document with all that can be made before the transaction that stores it.
+pub(crate) struct PreparedDocument<'c> {
+    vector_store: i64,
+    document: NewDocument,
+    chunks: &'c [NewChunk],
+    count: u32,
+    words: DocumentWords,
+}
+
+impl<'c> PreparedDocument<'c> {
+    /// Makes room in the index of the vector store, or of the room's own documents.
+    pub(crate) fn new(
+        room: &RoomState,
+        vector_store: i64,
+        document: NewDocument,
+        chunks: &'c [NewChunk],
+    ) -> StoreResult<Self> {
+        for chunk in chunks {
+            check_embedding(room, &chunk.embedding)?;
+        }
+        let count = u32::try_from(chunks.len()).map_err(|_| Error::invalid("the document has too many chunks"))?;
+        let words = DocumentWords::new(
+            &document.title,
+            &document.text,
+            chunks
+                .iter()
+                .map(|chunk| (chunk.position.heading.as_slice(), chunk.text.as_str())),
+        );
+        room.indexes.of(vector_store, &room.database)?.reserve(chunks.len())?;
+        Ok(Self {
+            vector_store,
+            document,
+            chunks,
+            count,
+            words,
+        })
+    }
+
+    /// The document, its number, and the change that an index is to follow.
+    pub(crate) fn insert(mut self, connection: &Connection) -> StoreResult<(Document, i64, Change)> {
+        let file = self.document.file.take();
+        let store = self.vector_store;
+        let document = insert_document(connection, store, self.document, file.as_ref(), self.count, &self.words)?;
+        let number = connection.last_insert_rowid();
+        metadata::insert(connection, number, &document.metadata)?;
+        if let Some(file) = &file {
+            insert_file(connection, number, file)?;
+        }
+        let (first, last) = insert_chunks(connection, number, store, self.chunks)?;
+        self.words.insert(connection, first..=last)?;
+        let change = changes::record(connection, store, false, first, last)?;
+        Ok((document, number, change))
+    }
 }
 
 fn check_embedding(room: &RoomState, embedding: &[f32]) -> StoreResult<()> {
@@ -137,6 +174,7 @@ fn check_embedding(room: &RoomState, embedding: &[f32]) -> StoreResult<()> {
 
 fn insert_document(
     connection: &Connection,
+    vector_store: i64,
     document: NewDocument,
     file: Option<&DocumentFile>,
     chunks: u32,
@@ -157,8 +195,8 @@ fn insert_document(
     };
     connection
         .prepare_cached(
-            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text, language)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO documents (id, title, metadata, chunks, bytes, created, text, language, vector_store)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute((
             stored.id.as_str(),
@@ -169,6 +207,7 @@ fn insert_document(
             stored.created.cast_signed(),
             &document.text,
             words.language.code(),
+            vector_store,
         ))?;
     Ok(stored)
 }
@@ -193,18 +232,16 @@ fn insert_file(connection: &Connection, number: i64, file: &DocumentFile) -> Sto
     }
 }
 
-fn insert_tags(connection: &Connection, number: i64, document: &Document) -> StoreResult<()> {
-    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO tags (tag, document) VALUES (?1, ?2)")?;
-    for tag in metadata::tags(&document.metadata) {
-        statement.execute((tag, number))?;
-    }
-    Ok(())
-}
-
 /// Returns the first and the last key; an empty range if there is no chunk.
-fn insert_chunks(connection: &Connection, number: i64, chunks: &[NewChunk]) -> StoreResult<(i64, i64)> {
+fn insert_chunks(
+    connection: &Connection,
+    number: i64,
+    vector_store: i64,
+    chunks: &[NewChunk],
+) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
-        "INSERT INTO chunks (document, position, start, embedding, text, heading, page) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO chunks (document, position, start, embedding, text, heading, page, vector_store)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
@@ -217,6 +254,7 @@ fn insert_chunks(connection: &Connection, number: i64, chunks: &[NewChunk]) -> S
             &chunk.text,
             position::heading_column(&chunk.position)?,
             chunk.position.page,
+            vector_store,
         ))?;
         let key = connection.last_insert_rowid();
         range = Some((range.map_or(key, |(first, _)| first), key));
@@ -231,7 +269,9 @@ const DOCUMENTS: &str = "documents LEFT JOIN document_files ON document_files.do
 fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
     room.database.read(|connection| {
         let found = connection
-            .prepare_cached(&format!("SELECT {COLUMNS}, number FROM {DOCUMENTS} WHERE id = ?1"))?
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS}, number FROM {DOCUMENTS} WHERE id = ?1 AND vector_store = 0"
+            ))?
             .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(8)?)))
             .optional()?;
         let (document, number) = found.ok_or_else(|| no_document(id))?;
@@ -242,7 +282,9 @@ fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Docu
 fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document>> {
     room.database.read(|connection| {
         let found = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM {DOCUMENTS} WHERE source = ?1"))?
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE source = ?1 AND vector_store = 0"
+            ))?
             .query_row([source.as_bytes()], read_row)
             .optional()?;
         found.map(DocumentRow::finish).transpose()
@@ -280,7 +322,7 @@ fn read_text(connection: &Connection, number: i64, range: Range<u64>) -> StoreRe
 fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE id > ?1 ORDER BY id LIMIT ?2"
+            "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE vector_store = 0 AND id > ?1 ORDER BY id LIMIT ?2"
         ))?;
         let after = page.after.as_ref().map_or("", DocumentId::as_str);
         let rows = statement.query_map((after, page.limit), read_row)?;
@@ -292,40 +334,41 @@ fn delete(room: &RoomState, id: &DocumentId) -> StoreResult<()> {
     room.write_then(
         |connection| {
             let number: i64 = connection
-                .query_row("SELECT number FROM documents WHERE id = ?1", [id.as_str()], |row| {
-                    row.get(0)
-                })
+                .query_row(
+                    "SELECT number FROM documents WHERE id = ?1 AND vector_store = 0",
+                    [id.as_str()],
+                    |row| row.get(0),
+                )
                 .optional()?
                 .ok_or_else(|| no_document(id))?;
-            let range: (Option<i64>, Option<i64>) = connection.query_row(
-                "SELECT min(id), max(id) FROM chunks WHERE document = ?1",
-                [number],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            connection.execute(
-                "DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document = ?1)",
-                [number],
-            )?;
-            // Chunks and tags go with it.
-            connection.execute("DELETE FROM documents WHERE number = ?1", [number])?;
-            changes::record(connection, true, range.0.unwrap_or(0), range.1.unwrap_or(-1))
+            delete_number(connection, number)
         },
         |connection, change| {
-            room.index.follow(connection, change);
+            room.indexes.follow(connection, change);
             Ok(())
         },
     )?;
-    save_if_due(room);
+    room.save_due_indexes();
     Ok(())
 }
 
-/// The change is safe in SQLite: a file that cannot be written now costs time at the next opening, nothing else.
-fn save_if_due(room: &RoomState) {
-    if room.index.should_save()
-        && let Err(error) = room.save_index()
-    {
-        tracing::warn!(%error, "the vector index of a room was not saved");
-    }
+/// The change that an index is to follow.
+pub(crate) fn delete_number(connection: &Connection, number: i64) -> StoreResult<Change> {
+    let (vector_store, first, last): (i64, Option<i64>, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT vector_store, (SELECT min(id) FROM chunks WHERE document = ?1),
+                (SELECT max(id) FROM chunks WHERE document = ?1)
+             FROM documents WHERE number = ?1",
+        )?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    connection
+        .prepare_cached("DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document = ?1)")?
+        .execute([number])?;
+    // Chunks, tags and attributes go with it.
+    connection
+        .prepare_cached("DELETE FROM documents WHERE number = ?1")?
+        .execute([number])?;
+    changes::record(connection, vector_store, true, first.unwrap_or(0), last.unwrap_or(-1))
 }
 
 fn no_document(id: &DocumentId) -> Failure {

@@ -1,10 +1,8 @@
 //! Weighted reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) of a word list and a vector list.
 //! Not here: how the lists are made (`search`).
 
+use riad_core::document::FUSION_K;
 use std::collections::HashMap;
-
-/// Damps the head of the lists: the constant of the paper.
-const K: f64 = 60.0;
 
 /// Best first. Ranks count from 1; the word list has weight 1. Equal scores are ordered by key, so that a search repeats.
 pub(crate) fn fuse(words: &[i64], vectors: &[i64], vector_weight: f64) -> Vec<(i64, f64)> {
@@ -13,7 +11,7 @@ pub(crate) fn fuse(words: &[i64], vectors: &[i64], vector_weight: f64) -> Vec<(i
         let mut rank = 0.0;
         for key in list {
             rank += 1.0;
-            *scores.entry(*key).or_default() += weight / (K + rank);
+            *scores.entry(*key).or_default() += weight / (FUSION_K + rank);
         }
     }
     let mut fused: Vec<(i64, f64)> = scores.into_iter().collect();

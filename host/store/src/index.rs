@@ -1,5 +1,5 @@
-//! The vector index of an open room: a cache of SQLite, checked before it is used, replayed, or built anew.
-//! Not here: usearch itself (`vectors`), the changes (`changes`).
+//! One vector index of an open room: a cache of SQLite, checked before it is used, replayed, or built anew.
+//! Not here: usearch itself (`vectors`), the changes (`changes`), which indexes a room has (`indexes`).
 //!
 //! The file is put in place first, then its BLAKE3 and watermark go into `room.db`. A crash between the two leaves a file
 //! with another checksum, and the index is rebuilt from SQLite. usearch does not check what it loads, so this does, before.
@@ -9,7 +9,7 @@ use crate::{
     error::{Failure, StoreResult},
     files,
     sqlite::Database,
-    state::{get_state, set_state},
+    state::{delete_state, get_state, set_state},
     vectors::{FORMAT, Vectors},
 };
 use parking_lot::Mutex;
@@ -18,19 +18,18 @@ use std::{
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Changed vectors after which the file is written; a quarter of the index if that is more, so that writing stays in
 /// proportion to what is uploaded.
 const SAVE_AFTER: usize = 1_000;
 
-pub(crate) struct RoomIndex {
+pub(crate) struct VectorIndex {
+    /// The number of the vector store whose chunks it has; 0 is the room's own documents.
+    vector_store: i64,
     path: PathBuf,
     dimensions: usize,
     inner: Mutex<Inner>,
-    /// The watermark of `inner`, readable without its lock.
-    watermark: AtomicU64,
 }
 
 struct Inner {
@@ -42,34 +41,24 @@ struct Inner {
     unsaved: Option<usize>,
 }
 
-impl RoomIndex {
-    pub(crate) fn open(path: &Path, dimensions: usize, database: &Database) -> StoreResult<Self> {
-        let inner = database.read(|connection| match load(path, dimensions, connection) {
+impl VectorIndex {
+    pub(crate) fn open(path: &Path, vector_store: i64, dimensions: usize, database: &Database) -> StoreResult<Self> {
+        let inner = database.read(|connection| match load(path, vector_store, dimensions, connection) {
             Ok(inner) => Ok(inner),
             Err(LoadError::Failed(failure)) => Err(failure),
             Err(LoadError::Unusable(reason)) => {
                 if changes::last(connection)? > 0 {
-                    tracing::info!(reason, "building the vector index of a room from its documents");
+                    tracing::info!(reason, "building a vector index of a room from its documents");
                 }
-                build(dimensions, connection)
+                build(vector_store, dimensions, connection)
             }
         })?;
         Ok(Self {
+            vector_store,
             path: path.to_owned(),
             dimensions,
-            watermark: AtomicU64::new(inner.watermark),
             inner: Mutex::new(inner),
         })
-    }
-
-    /// Where its file is, once it was saved.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// A search that begins after this call sees at least the changes up to this number.
-    pub(crate) fn watermark(&self) -> u64 {
-        self.watermark.load(Ordering::Acquire)
     }
 
     /// Makes room before the transaction, so that a full memory refuses the document instead of breaking the index.
@@ -94,7 +83,7 @@ impl RoomIndex {
         }
     }
 
-    pub(crate) fn search(&self, connection: &Connection, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
+    pub(crate) fn search(&self, connection: &Connection, query: &[f32], count: usize) -> StoreResult<Vec<(i64, f32)>> {
         let mut inner = self.inner.lock();
         self.renew(&mut inner, connection)?;
         inner.vectors.search(query, count)
@@ -106,7 +95,7 @@ impl RoomIndex {
         query: &[f32],
         count: usize,
         candidates: &HashSet<i64>,
-    ) -> StoreResult<Vec<i64>> {
+    ) -> StoreResult<Vec<(i64, f32)>> {
         let mut inner = self.inner.lock();
         self.renew(&mut inner, connection)?;
         inner.vectors.search_among(query, count, candidates)
@@ -115,12 +104,11 @@ impl RoomIndex {
     /// Builds the index anew if a change is missing. If that fails, it is neither used nor saved, and the next caller tries again.
     fn renew(&self, inner: &mut Inner, connection: &Connection) -> StoreResult<()> {
         if let Some(missing) = inner.missing {
-            let built = build(self.dimensions, connection)?;
+            let built = build(self.vector_store, self.dimensions, connection)?;
             // The caller may read a state from before the change.
             let missing = Some(missing).filter(|missing| *missing > built.watermark);
             *inner = Inner { missing, ..built };
         }
-        self.watermark.store(inner.watermark, Ordering::Release);
         Ok(())
     }
 
@@ -130,15 +118,15 @@ impl RoomIndex {
             && inner.unsaved.unwrap_or(inner.vectors.len()) >= SAVE_AFTER.max(inner.vectors.len() / 4)
     }
 
-    /// Writes the file if it is behind. The caller holds the room's lock over files.
-    pub(crate) fn save(&self, database: &Database) -> StoreResult<()> {
+    /// Writes the file if it is behind, and says how long it is then. The caller holds the room's lock over files.
+    pub(crate) fn save(&self, database: &Database) -> StoreResult<Option<u64>> {
         let (bytes, watermark, unsaved) = {
             let mut inner = self.inner.lock();
             if inner.missing.is_some() {
                 return Err(Failure::Index("a change is missing in it".into()));
             }
             if inner.unsaved == Some(0) {
-                return Ok(());
+                return Ok(None);
             }
             let bytes = inner.vectors.to_bytes()?;
             (bytes, inner.watermark, inner.unsaved.replace(0))
@@ -151,7 +139,8 @@ impl RoomIndex {
                 _ => None,
             };
         }
-        saved
+        saved?;
+        Ok(Some(bytes.len() as u64))
     }
 
     fn write(&self, bytes: &[u8], watermark: u64, database: &Database) -> StoreResult<()> {
@@ -161,10 +150,12 @@ impl RoomIndex {
         };
         files::write_file(folder, name, bytes)?;
         database.write(|connection| {
-            set_state(connection, "index_blake3", &blake3::hash(bytes).to_hex())?;
-            set_state(connection, "index_watermark", &watermark.to_string())?;
-            set_state(connection, "index_format", FORMAT)?;
-            changes::prune(connection, watermark)
+            let saved = Saved {
+                blake3: blake3::hash(bytes).to_hex().to_string(),
+                watermark,
+            };
+            saved.set(connection, self.vector_store)?;
+            changes::prune(connection, self.vector_store, watermark)
         })
     }
 }
@@ -209,7 +200,50 @@ impl From<Failure> for LoadError {
     }
 }
 
-fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner, LoadError> {
+/// What `state` knows of a saved index.
+struct Saved {
+    /// Of the file, in hex.
+    blake3: String,
+    watermark: u64,
+}
+
+impl Saved {
+    /// A name in `state`. The room's own index was there before there were others.
+    fn key(name: &str, vector_store: i64) -> String {
+        match vector_store {
+            0 => format!("index_{name}"),
+            number => format!("index_{name}_{number}"),
+        }
+    }
+
+    /// `None` also of a file in another format.
+    fn get(connection: &Connection, vector_store: i64) -> StoreResult<Option<Self>> {
+        let get = |name| get_state(connection, &Self::key(name, vector_store));
+        if get("format")?.as_deref() != Some(FORMAT) {
+            return Ok(None);
+        }
+        let watermark = get("watermark")?.and_then(|number| number.parse().ok());
+        let saved = get("blake3")?.zip(watermark);
+        Ok(saved.map(|(blake3, watermark)| Self { blake3, watermark }))
+    }
+
+    fn set(&self, connection: &Connection, vector_store: i64) -> StoreResult<()> {
+        let set = |name, value: &str| set_state(connection, &Self::key(name, vector_store), value);
+        set("blake3", &self.blake3)?;
+        set("watermark", &self.watermark.to_string())?;
+        set("format", FORMAT)
+    }
+}
+
+/// Forgets what `state` knows of the file of a vector store.
+pub(crate) fn forget(connection: &Connection, vector_store: i64) -> StoreResult<()> {
+    for name in ["blake3", "watermark", "format"] {
+        delete_state(connection, &Saved::key(name, vector_store))?;
+    }
+    Ok(())
+}
+
+fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connection) -> Result<Inner, LoadError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::Unusable("there is no file")),
@@ -218,17 +252,16 @@ fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner
             return Err(LoadError::Unusable("the file cannot be read"));
         }
     };
-    if get_state(connection, "index_format")?.as_deref() != Some(FORMAT) {
-        return Err(LoadError::Unusable("the file is of another format"));
-    }
-    if get_state(connection, "index_blake3")?.as_deref() != Some(blake3::hash(&bytes).to_hex().as_str()) {
+    let Some(saved) = Saved::get(connection, vector_store)? else {
+        return Err(LoadError::Unusable(
+            "the file is of another format, or its watermark is unknown",
+        ));
+    };
+    if saved.blake3 != blake3::hash(&bytes).to_hex().as_str() {
         return Err(LoadError::Unusable("the file is not the one that was saved"));
     }
-    let watermark = get_state(connection, "index_watermark")?.and_then(|number| number.parse::<u64>().ok());
-    let Some(watermark) = watermark else {
-        return Err(LoadError::Unusable("the file's watermark is unknown"));
-    };
-    if watermark > changes::last(connection)? {
+    let last = changes::last(connection)?;
+    if saved.watermark > last {
         return Err(LoadError::Unusable("the file is newer than the documents"));
     }
     let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes) else {
@@ -237,22 +270,24 @@ fn load(path: &Path, dimensions: usize, connection: &Connection) -> Result<Inner
     let mut inner = Inner {
         vectors,
         missing: None,
-        watermark,
+        watermark: saved.watermark,
         unsaved: Some(0),
     };
-    for change in changes::after(connection, watermark)? {
+    for change in changes::after(connection, vector_store, saved.watermark)? {
         inner.follow(connection, change)?;
     }
-    if inner.watermark != changes::last(connection)? || inner.vectors.len() != changes::count_embedded(connection)? {
+    if inner.vectors.len() != changes::count_embedded(connection, vector_store)? {
         return Err(LoadError::Unusable("the file does not match the documents"));
     }
+    // Later ones are of other indexes.
+    inner.watermark = last;
     Ok(inner)
 }
 
-fn build(dimensions: usize, connection: &Connection) -> StoreResult<Inner> {
+fn build(vector_store: i64, dimensions: usize, connection: &Connection) -> StoreResult<Inner> {
     let vectors = Vectors::new(dimensions)?;
-    vectors.reserve(changes::count_embedded(connection)?)?;
-    changes::embedded(connection, i64::MIN, i64::MAX, |key, vector| vectors.add(key, vector))?;
+    vectors.reserve(changes::count_embedded(connection, vector_store)?)?;
+    changes::all_embedded(connection, vector_store, |key, vector| vectors.add(key, vector))?;
     let watermark = changes::last(connection)?;
     Ok(Inner {
         vectors,
@@ -273,18 +308,20 @@ mod tests {
         what: "the test database",
         steps: &["
             CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-            CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, embedding BLOB);
-            CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, removed INTEGER, first_chunk INTEGER, last_chunk INTEGER)
+            CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, embedding BLOB, vector_store INTEGER NOT NULL DEFAULT 0);
+            CREATE TABLE changes (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, removed INTEGER, first_chunk INTEGER, last_chunk INTEGER, vector_store INTEGER
+            )
         "],
     };
 
     /// Adds a chunk, and lets the index follow.
-    fn add(database: &Database, index: &RoomIndex, vector: &[f32]) -> StoreResult<i64> {
+    fn add(database: &Database, index: &VectorIndex, vector: &[f32]) -> StoreResult<i64> {
         database.write_then(
             |connection| {
                 connection.execute("INSERT INTO chunks (embedding) VALUES (?1)", [changes::to_blob(vector)])?;
                 let key = connection.last_insert_rowid();
-                Ok((key, changes::record(connection, false, key, key)?))
+                Ok((key, changes::record(connection, 0, false, key, key)?))
             },
             |connection, (key, change)| {
                 index.follow(connection, change);
@@ -293,8 +330,14 @@ mod tests {
         )
     }
 
-    fn find(database: &Database, index: &RoomIndex, vector: &[f32]) -> StoreResult<Vec<i64>> {
-        database.read(|connection| index.search(connection, vector, 1))
+    fn find(database: &Database, index: &VectorIndex, vector: &[f32]) -> StoreResult<Vec<i64>> {
+        database.read(|connection| {
+            Ok(index
+                .search(connection, vector, 1)?
+                .into_iter()
+                .map(|found| found.0)
+                .collect())
+        })
     }
 
     #[test]
@@ -304,7 +347,7 @@ mod tests {
         for by_search in [true, false] {
             let folder = tempfile::tempdir().unwrap();
             let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
-            let index = RoomIndex::open(&folder.path().join("index"), 2, &database).unwrap();
+            let index = VectorIndex::open(&folder.path().join("index"), 0, 2, &database).unwrap();
             let x = add(&database, &index, &X).unwrap();
             let rename = |from: &str, to: &str| {
                 let sql = format!("ALTER TABLE chunks RENAME COLUMN {from} TO {to}");
@@ -318,7 +361,7 @@ mod tests {
                 |connection| {
                     connection.execute("INSERT INTO chunks (gone) VALUES (?1)", [changes::to_blob(&Y)])?;
                     let key = connection.last_insert_rowid();
-                    Ok((key, changes::record(connection, false, key, key)?))
+                    Ok((key, changes::record(connection, 0, false, key, key)?))
                 },
                 |connection, (_, change)| {
                     index.follow(connection, change);
@@ -326,7 +369,7 @@ mod tests {
                 },
             );
             assert!(missed.is_ok(), "it is in the database");
-            assert_eq!(index.watermark(), 1);
+            assert_eq!(index.inner.lock().watermark, 1);
             assert!(find(&database, &index, &Y).is_err());
             assert!(index.save(&database).is_err());
             rename("gone", "embedding");
@@ -336,7 +379,7 @@ mod tests {
             }
             assert_eq!(find(&database, &index, &Y).unwrap(), [y]);
             assert_eq!(find(&database, &index, &X).unwrap(), [x]);
-            assert_eq!(index.watermark(), if by_search { 2 } else { 3 });
+            assert_eq!(index.inner.lock().watermark, if by_search { 2 } else { 3 });
             index.save(&database).unwrap();
         }
     }
@@ -345,7 +388,7 @@ mod tests {
     fn a_state_from_before_the_missed_change_does_not_heal_the_index() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
-        let index = RoomIndex::open(&folder.path().join("index"), 2, &database).unwrap();
+        let index = VectorIndex::open(&folder.path().join("index"), 0, 2, &database).unwrap();
         add(&database, &index, &[1.0, 0.0]).unwrap();
         // A search reads the state before the second change, which the index misses.
         index.inner.lock().missing = Some(2);

@@ -5,6 +5,7 @@
 //! Not here: chunking, embedding and who may call what (`services`), HTTP, wasmtime, the engine.
 
 mod adapters;
+mod attributes;
 mod audit;
 mod audit_lines;
 mod changes;
@@ -17,6 +18,7 @@ mod generations;
 mod idempotency;
 mod identity;
 mod index;
+mod indexes;
 mod key_cache;
 mod key_store;
 mod key_uses;
@@ -33,6 +35,7 @@ mod query_reader;
 mod quota;
 mod responses;
 mod room;
+mod room_vector_stores;
 mod rooms;
 mod scratch;
 mod search;
@@ -44,6 +47,8 @@ mod sqlite_memory;
 mod state;
 mod stored_files;
 mod tenant_store;
+mod vector_store_files;
+mod vector_stores;
 mod vectors;
 mod words;
 

@@ -1,11 +1,34 @@
-//! Metadata as tags: a short digest of each member and its value, so that a filter is an index lookup whatever the value is.
-//! Not here: which documents have them (`documents`, `search`).
+//! Metadata in two tables, so that a filter is an index lookup. Tags: a short digest of each member and its value, whatever it is. Attributes:
+//! the members that are texts, numbers or booleans, which can be compared. Not here: which documents have them (`documents`), filters over
+//! attributes (`attributes`).
 
+use crate::{attributes, error::StoreResult};
 use riad_core::document::Metadata;
+use rusqlite::Connection;
 use serde_json::Value;
 
 /// Members that a filter may have: each is one more lookup.
 pub(crate) const FILTER_MAX: usize = 32;
+
+/// What a document's metadata says.
+pub(crate) fn insert(connection: &Connection, document: i64, metadata: &Metadata) -> StoreResult<()> {
+    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO tags (tag, document) VALUES (?1, ?2)")?;
+    for tag in tags(metadata) {
+        statement.execute((tag, document))?;
+    }
+    attributes::insert(connection, document, metadata)
+}
+
+/// Puts new metadata in the place of a document's.
+pub(crate) fn replace(connection: &Connection, document: i64, metadata: &Metadata) -> StoreResult<()> {
+    connection.execute(
+        "UPDATE documents SET metadata = ?2 WHERE number = ?1",
+        (document, serde_json::to_string(metadata)?),
+    )?;
+    connection.execute("DELETE FROM tags WHERE document = ?1", [document])?;
+    connection.execute("DELETE FROM attributes WHERE document = ?1", [document])?;
+    insert(connection, document, metadata)
+}
 
 /// The tag of each member. Equal values have equal tags: `1` and `1.0`, and objects in any order of their members.
 pub(crate) fn tags(metadata: &Metadata) -> Vec<[u8; 16]> {

@@ -1,10 +1,12 @@
-//! New ids of documents and files, which sort by insertion.
+//! New ids of what a room has, which sort by insertion.
 
 use uuid::Uuid;
 
 const DOCUMENT: &str = "doc_";
 /// As OpenAI's begin.
 const FILE: &str = "file-";
+const VECTOR_STORE: &str = "vs_";
+const FILE_BATCH: &str = "vsfb_";
 
 /// An id after `last`, the greatest of the room, also when the clock has been set back.
 pub(crate) fn next_document(last: Option<&str>) -> String {
@@ -13,6 +15,14 @@ pub(crate) fn next_document(last: Option<&str>) -> String {
 
 pub(crate) fn next_file(last: Option<&str>) -> String {
     next(FILE, last)
+}
+
+pub(crate) fn next_vector_store(last: Option<&str>) -> String {
+    next(VECTOR_STORE, last)
+}
+
+pub(crate) fn next_file_batch(last: Option<&str>) -> String {
+    next(FILE_BATCH, last)
 }
 
 fn next(prefix: &str, last: Option<&str>) -> String {

@@ -2,11 +2,7 @@
 
 use crate::error::StoreResult;
 use rusqlite::Connection;
-use std::{
-    fs,
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a generation's configuration may have, beside its weights.
 const CONFIG_BYTES: i64 = 64 << 10;
@@ -38,8 +34,8 @@ impl StoredBytes {
     }
 }
 
-/// Bytes of `room.db`, in the transaction that asks, and of the files that it names; `index` is the path of the vector index.
-pub(crate) fn count(connection: &Connection, index: &Path) -> StoreResult<u64> {
+/// Bytes of `room.db`, in the transaction that asks, and of the files that it names; `indexes` has the bytes of the vector indexes.
+pub(crate) fn count(connection: &Connection, indexes: u64) -> StoreResult<u64> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
     // A file that several versions or aliases have is there once.
@@ -52,7 +48,5 @@ pub(crate) fn count(connection: &Connection, index: &Path) -> StoreResult<u64> {
         )?
         .query_row([CONFIG_BYTES], |row| row.get(0))?;
     let database = pages.saturating_mul(pragma("page_size")?);
-    // There is none before the first save.
-    let index = fs::metadata(index).map_or(0, |file| file.len());
-    Ok(database.saturating_add(files).cast_unsigned().saturating_add(index))
+    Ok(database.saturating_add(files).cast_unsigned().saturating_add(indexes))
 }

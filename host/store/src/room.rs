@@ -1,11 +1,11 @@
-//! One open room: its database, its index and the lock over its folder. Not here: which rooms are open (`rooms`), and the
+//! One open room: its database, its indexes and the lock over its folder. Not here: which rooms are open (`rooms`), and the
 //! ports, each in a file of its own.
 
 use crate::{
     error::{BlockingPermits, Failure, StoreResult},
     files,
     generations::{self, FolderLock, FolderWriter, Pins},
-    index::RoomIndex,
+    indexes::Indexes,
     quota::{self, StoredBytes},
     sql::PluginDatabase,
     sqlite::{self, Database, Schema},
@@ -180,6 +180,75 @@ const SCHEMA: Schema = Schema {
         -- Characters find what words do not, and what only they find comes after it.
         INSERT INTO words (words, rank) VALUES ('rank', 'bm25(1.0, 1.0, 0.3)');
     ",
+        "
+        -- The number of a document's vector store; 0 of one that is in none. Chunks and changes are its document's.
+        ALTER TABLE documents ADD COLUMN vector_store INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE chunks ADD COLUMN vector_store INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE changes ADD COLUMN vector_store INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX documents_by_vector_store ON documents (vector_store, id);
+        CREATE INDEX chunks_in_vector_stores ON chunks (id, vector_store) WHERE vector_store > 0;
+        DROP INDEX chunks_with_embedding;
+        CREATE INDEX chunks_with_embedding ON chunks (vector_store, id) WHERE embedding IS NOT NULL;
+        CREATE TABLE vector_stores (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            metadata TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            last_active INTEGER NOT NULL,
+            expires_after_days INTEGER,
+            -- Nobody finds it, and what it had is being deleted.
+            is_deleted INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE TABLE file_batches (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            vector_store INTEGER NOT NULL REFERENCES vector_stores (number) ON DELETE CASCADE,
+            created INTEGER NOT NULL,
+            is_cancelled INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE INDEX file_batches_of_vector_store ON file_batches (vector_store);
+        CREATE TABLE vector_store_files (
+            -- One that is added anew has another.
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            vector_store INTEGER NOT NULL REFERENCES vector_stores (number),
+            file INTEGER NOT NULL REFERENCES files (number),
+            status TEXT NOT NULL,
+            error_code TEXT,
+            error_message TEXT,
+            attributes TEXT NOT NULL,
+            max_chunk_tokens INTEGER,
+            chunk_overlap_tokens INTEGER,
+            -- What it was, as long as it is being indexed anew.
+            document INTEGER REFERENCES documents (number) ON DELETE SET NULL,
+            bytes INTEGER NOT NULL DEFAULT 0,
+            created INTEGER NOT NULL,
+            batch INTEGER REFERENCES file_batches (number) ON DELETE SET NULL,
+            UNIQUE (vector_store, file)
+        ) STRICT;
+        CREATE INDEX vector_store_files_by_status ON vector_store_files (vector_store, status, bytes);
+        CREATE INDEX vector_store_files_of_file ON vector_store_files (file);
+        CREATE INDEX vector_store_files_of_batch ON vector_store_files (batch, status) WHERE batch IS NOT NULL;
+        CREATE INDEX vector_store_files_of_document ON vector_store_files (document) WHERE document IS NOT NULL;
+        CREATE INDEX vector_store_files_pending ON vector_store_files (number) WHERE status = 'in_progress';
+        -- The members of a document's metadata that can be compared. Booleans are 0 and 1.
+        CREATE TABLE attributes (
+            document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+            key TEXT NOT NULL,
+            type TEXT NOT NULL,
+            value ANY NOT NULL,
+            PRIMARY KEY (document, key)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX attributes_by_value ON attributes (key, type, value, document);
+        INSERT INTO attributes (document, key, type, value)
+            SELECT number, members.key,
+                CASE members.type WHEN 'text' THEN 'text' WHEN 'true' THEN 'bool' WHEN 'false' THEN 'bool' ELSE 'number' END,
+                CASE members.type WHEN 'text' THEN members.atom WHEN 'true' THEN 1 WHEN 'false' THEN 0
+                    ELSE CAST(members.atom AS REAL) END
+            FROM documents, json_each(documents.metadata) AS members
+            WHERE members.type IN ('text', 'true', 'false', 'integer', 'real')
+                AND length(CAST(members.atom AS BLOB)) <= 2048;
+    ",
     ],
 };
 
@@ -190,7 +259,7 @@ pub(crate) struct RoomState {
     pub(crate) folder: PathBuf,
     pub(crate) space: EmbeddingSpace,
     pub(crate) database: Database,
-    pub(crate) index: RoomIndex,
+    pub(crate) indexes: Indexes,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
     pub(crate) stored: StoredBytes,
@@ -236,12 +305,12 @@ impl RoomState {
             check_space(connection, space)
         })?;
         words::update(&database)?;
-        let index = RoomIndex::open(&folder.join("index.usearch"), space.dimensions, &database)?;
+        let indexes = Indexes::open(folder, space.dimensions, &database)?;
         let room = Self {
             folder: folder.to_owned(),
             space: space.clone(),
             database,
-            index,
+            indexes,
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
             stored: StoredBytes::default(),
@@ -284,13 +353,14 @@ impl RoomState {
     }
 
     fn count(&self, connection: &Connection) -> StoreResult<()> {
-        self.stored.set_room(quota::count(connection, self.index.path())?);
+        self.stored
+            .set_room(quota::count(connection, self.indexes.file_bytes())?);
         Ok(())
     }
 
     /// Refuses a change that has made the room larger than it may be. Called at the end of its transaction, which is undone then.
     pub(crate) fn check_quota(&self, connection: &Connection, most: u64) -> StoreResult<()> {
-        let more = quota::count(connection, self.index.path())?.saturating_sub(self.stored.room());
+        let more = quota::count(connection, self.indexes.file_bytes())?.saturating_sub(self.stored.room());
         match more {
             0 => Ok(()),
             more => Ok(self.storage(most).check(more)?),
@@ -309,14 +379,23 @@ impl RoomState {
         }
     }
 
-    pub(crate) fn save_index(&self) -> StoreResult<()> {
-        let _lock = self.lock_folder()?;
-        self.index.save(&self.database)
+    /// Writes the vector indexes that are behind their files by much. What they are of is safe in SQLite: a file that cannot be written now
+    /// costs time at the next opening, nothing else.
+    pub(crate) fn save_due_indexes(&self) {
+        if self.indexes.should_save()
+            && let Err(error) = self
+                .lock_folder()
+                .and_then(|_lock| self.indexes.save(&self.database, true))
+        {
+            tracing::warn!(%error, "a vector index of a room was not saved");
+        }
     }
 
-    /// Saves the index and closes. Waits for what runs; calls that come later fail.
+    /// Saves the indexes and closes. Waits for what runs; calls that come later fail.
     pub(crate) fn close(&self) -> StoreResult<()> {
-        let saved = self.save_index();
+        let saved = self
+            .lock_folder()
+            .and_then(|_lock| self.indexes.save(&self.database, false));
         self.discard();
         saved
     }

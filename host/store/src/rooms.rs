@@ -14,6 +14,7 @@ use crate::{
     plugins::RoomPlugins,
     responses::{self, RoomResponses},
     room::{self, RoomState},
+    room_vector_stores::{self, RoomVectorStores},
     settings::RoomSettings,
     sql_store::RoomSql,
     stored_files::{self, RoomFiles},
@@ -184,6 +185,7 @@ impl Registry {
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;
             stored_files::delete_expired(&room)?;
+            room_vector_stores::sweep(&room)?;
             // What a crash or a full disk has left. The room serves also while the log cannot be written.
             if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
                 tracing::error!(%tenant, %error, "lines of the audit log stay in their room; its next opening tries to write them again");
@@ -361,6 +363,7 @@ impl Rooms for TenantRooms {
             plugins: Arc::new(RoomPlugins(state.clone(), most, self.registry.control.clone())),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),
             files: Arc::new(RoomFiles(state.clone(), most)),
+            vector_stores: Arc::new(RoomVectorStores(state.clone(), most)),
             responses: Arc::new(RoomResponses(state.clone())),
             storage: state.storage(most),
             idempotency: Arc::new(RoomIdempotencyStore(state)),

@@ -1,14 +1,18 @@
-//! Hybrid search in one room: a word list by BM25, a vector list by cosine, fused. With a filter, SQLite names the
+//! Hybrid search in one room, in its own documents or in vector stores: a word list by BM25, a vector list by cosine, fused. With a filter, SQLite names the
 //! candidates first: few are scored exactly, among many the index searches.
-//! Not here: the fusion (`fusion`), the words of a query (`words`), the index (`index`).
+//! Not here: the fusion (`fusion`), the words of a query (`words`), the indexes (`indexes`), filters over attributes (`attributes`).
 
-use crate::{changes, error::StoreResult, fusion, metadata, position, room::RoomState, words};
+use crate::{
+    attributes, changes, error::StoreResult, fusion, index::VectorIndex, indexes::OWN, metadata, position,
+    room::RoomState, vector_stores, words,
+};
 use riad_core::{
     Error,
-    document::{Metadata, Passage, SearchQuery},
+    document::{Passage, SearchQuery},
+    vector_store::SearchScope,
 };
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use std::collections::HashSet;
+use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value as SqlValue};
+use std::{collections::HashSet, sync::Arc};
 
 /// Candidates of a filter that are scored exactly; reading these takes about as long as a search in a large index.
 const EXACT_MAX: usize = 2_000;
@@ -21,16 +25,34 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
     let limit = query.limit as usize;
     let depth = limit.saturating_mul(DEPTH_FACTOR).max(DEPTH_MIN);
     let vector = query_vector(room, query)?;
+    let scope = room.database.read(|connection| Scope::find(connection, &query.scope))?;
+    // Opened before the transaction below: an index may be ahead of it, never behind.
+    let indexes = match &vector {
+        None => Vec::new(),
+        Some(_) => {
+            let open = |number: &i64| room.indexes.of(*number, &room.database);
+            scope.vector_stores.iter().map(open).collect::<StoreResult<Vec<_>>>()?
+        }
+    };
     room.database.read(|connection| {
-        let candidates = candidates(connection, &query.filter)?;
+        let candidates = candidates(connection, &scope, query)?;
         let by_words = match words::match_expression(connection, &query.text)? {
-            Some(expression) => search_words(connection, &expression, depth, candidates.as_ref())?,
+            Some(expression) => search_words(connection, &expression, depth, &scope, candidates.as_ref())?,
             None => Vec::new(),
         };
         let by_vector = match (&vector, &candidates) {
             (None, _) => Vec::new(),
-            (Some(vector), None) => room.index.search(connection, vector, depth)?,
-            (Some(vector), Some(candidates)) => search_among(room, connection, vector, depth, candidates)?,
+            (Some(vector), Some(candidates)) if candidates.len() <= EXACT_MAX => {
+                search_exactly(connection, vector, depth, candidates)?
+            }
+            (Some(vector), candidates) => {
+                let found = search_indexes(connection, &indexes, vector, depth, candidates.as_ref())?;
+                match candidates {
+                    // With a filter that few vectors match, usearch's graph search may find fewer than `depth`.
+                    Some(candidates) if found.len() < depth => search_exactly(connection, vector, depth, candidates)?,
+                    Some(_) | None => found,
+                }
+            }
         };
         let fused = fusion::fuse(&by_words, &by_vector, f64::from(query.vector_weight));
         let mut passages = Vec::with_capacity(limit.min(fused.len()));
@@ -43,6 +65,54 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
         }
         Ok(passages)
     })
+}
+
+/// The vector stores that are searched.
+struct Scope {
+    /// Their numbers.
+    vector_stores: Vec<i64>,
+    /// Whether the room has documents beside those of the scope, perhaps.
+    is_part: bool,
+}
+
+impl Scope {
+    fn find(connection: &Connection, scope: &SearchScope) -> StoreResult<Self> {
+        match scope {
+            SearchScope::Documents => Ok(Self {
+                vector_stores: vec![OWN],
+                is_part: vector_stores::are_there(connection)?,
+            }),
+            SearchScope::VectorStores(ids) => {
+                let numbers = ids.iter().map(|id| vector_stores::number(connection, id));
+                Ok(Self {
+                    vector_stores: numbers.collect::<StoreResult<_>>()?,
+                    is_part: true,
+                })
+            }
+        }
+    }
+}
+
+fn search_indexes(
+    connection: &Connection,
+    indexes: &[Arc<VectorIndex>],
+    vector: &[f32],
+    depth: usize,
+    candidates: Option<&HashSet<i64>>,
+) -> StoreResult<Vec<i64>> {
+    let mut found = Vec::new();
+    for index in indexes {
+        found.extend(match candidates {
+            None => index.search(connection, vector, depth)?,
+            Some(candidates) => index.search_among(connection, vector, depth, candidates)?,
+        });
+    }
+    // Of one index they are in order.
+    if indexes.len() > 1 {
+        found.sort_by(|left, right| left.1.total_cmp(&right.1).then(left.0.cmp(&right.0)));
+        found.truncate(depth);
+    }
+    Ok(found.into_iter().map(|(key, _)| key).collect())
 }
 
 /// `None` if there is no vector list: no embedding, only zeros, or a weight of 0.
@@ -63,23 +133,42 @@ fn query_vector(room: &RoomState, query: &SearchQuery) -> StoreResult<Option<Vec
     Ok(changes::normalized(&query.embedding))
 }
 
-/// The chunks of the documents that have every member of the filter; `None` without a filter.
-fn candidates(connection: &Connection, filter: &Metadata) -> StoreResult<Option<HashSet<i64>>> {
-    if filter.is_empty() {
+/// The chunks of the documents that the filters match; `None` without a filter.
+fn candidates(connection: &Connection, scope: &Scope, query: &SearchQuery) -> StoreResult<Option<HashSet<i64>>> {
+    if query.filter.is_empty() && query.attributes.is_none() {
         return Ok(None);
     }
-    if filter.len() > metadata::FILTER_MAX {
+    if query.filter.len() > metadata::FILTER_MAX {
         return Err(Error::invalid(format!(
             "a filter may have {} members, this one has {}",
             metadata::FILTER_MAX,
-            filter.len()
+            query.filter.len()
         ))
         .with_param("filter")
         .into());
     }
-    let documents = vec!["SELECT document FROM tags WHERE tag = ?"; filter.len()].join(" INTERSECT ");
-    let mut statement = connection.prepare_cached(&format!("SELECT id FROM chunks WHERE document IN ({documents})"))?;
-    let keys = statement.query_map(params_from_iter(metadata::tags(filter)), |row| row.get(0))?;
+    let stores = vec!["?"; scope.vector_stores.len()].join(", ");
+    let mut conditions = vec![format!("documents.vector_store IN ({stores})")];
+    let mut parameters: Vec<_> = scope.vector_stores.iter().copied().map(SqlValue::Integer).collect();
+    if !query.filter.is_empty() {
+        let tagged = vec!["SELECT document FROM tags WHERE tag = ?"; query.filter.len()].join(" INTERSECT ");
+        conditions.push(format!("documents.number IN ({tagged})"));
+        parameters.extend(
+            metadata::tags(&query.filter)
+                .into_iter()
+                .map(|tag| SqlValue::Blob(tag.to_vec())),
+        );
+    }
+    if let Some(filter) = &query.attributes {
+        let (condition, values) = attributes::condition(filter)?;
+        conditions.push(condition);
+        parameters.extend(values);
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT chunks.id FROM documents JOIN chunks ON chunks.document = documents.number WHERE {}",
+        conditions.join(" AND ")
+    ))?;
+    let keys = statement.query_map(params_from_iter(parameters), |row| row.get(0))?;
     Ok(Some(keys.collect::<Result<_, _>>()?))
 }
 
@@ -87,38 +176,33 @@ fn search_words(
     connection: &Connection,
     expression: &str,
     depth: usize,
+    scope: &Scope,
     candidates: Option<&HashSet<i64>>,
 ) -> StoreResult<Vec<i64>> {
     let mut statement =
         connection.prepare_cached("SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rank, rowid")?;
+    let mut store_of = connection.prepare_cached(
+        "SELECT vector_store FROM chunks INDEXED BY chunks_in_vector_stores WHERE id = ?1 AND vector_store > 0",
+    )?;
     let mut rows = statement.query([expression])?;
     let mut found = Vec::with_capacity(depth);
     while found.len() < depth
         && let Some(row) = rows.next()?
     {
-        let key = row.get(0)?;
-        if candidates.is_none_or(|candidates| candidates.contains(&key)) {
+        let key: i64 = row.get(0)?;
+        let is_candidate = match candidates {
+            Some(candidates) => candidates.contains(&key),
+            None if scope.is_part => {
+                let store = store_of.query_row([key], |row| row.get(0)).optional()?;
+                scope.vector_stores.contains(&store.unwrap_or(OWN))
+            }
+            None => true,
+        };
+        if is_candidate {
             found.push(key);
         }
     }
     Ok(found)
-}
-
-fn search_among(
-    room: &RoomState,
-    connection: &Connection,
-    vector: &[f32],
-    depth: usize,
-    candidates: &HashSet<i64>,
-) -> StoreResult<Vec<i64>> {
-    if candidates.len() > EXACT_MAX {
-        let found = room.index.search_among(connection, vector, depth, candidates)?;
-        // With a filter that few vectors match, usearch's graph search may find fewer than `depth`.
-        if found.len() >= depth {
-            return Ok(found);
-        }
-    }
-    search_exactly(connection, vector, depth, candidates)
 }
 
 fn search_exactly(

@@ -2,11 +2,13 @@
 //! bytes are there once. Not here: writing a file at once (`files`), deleting what nothing names (`generations`).
 
 use crate::{
+    changes::Change,
     error::{StoreResult, run_with_permit},
     files,
     generations::FILES as FOLDER,
     names,
     room::RoomState,
+    vector_store_files,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -68,11 +70,20 @@ impl FileStore for RoomFiles {
         let (room, id) = (self.0.clone(), id.clone());
         run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
-            room.write(|connection| {
-                let found = find(connection, &id)?;
-                connection.execute("DELETE FROM files WHERE id = ?1", [found.id.as_str()])?;
-                Ok(())
-            })?;
+            room.write_then(
+                |connection| {
+                    let found = find(connection, &id)?;
+                    let number =
+                        connection.query_row("SELECT number FROM files WHERE id = ?1", [found.id.as_str()], |row| {
+                            row.get(0)
+                        })?;
+                    delete_number(connection, number)
+                },
+                |connection, changes| {
+                    room.indexes.follow_all(connection, changes);
+                    Ok(())
+                },
+            )?;
             room.sweep_later(&lock);
             Ok(())
         })
@@ -167,8 +178,8 @@ impl Part {
             created: Timestamp::now().as_seconds(),
             expires: file.expires,
         };
+        delete_some_expired(&self.room)?;
         let written = self.room.write(|connection| {
-            delete_expired_rows(connection)?;
             connection.execute(
                 "INSERT INTO files (id, name, purpose, bytes, digest, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 (
@@ -207,19 +218,39 @@ pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
     })?;
     if any {
         let lock = room.lock_folder()?;
-        room.write(delete_expired_rows)?;
+        delete_some_expired(room)?;
         room.sweep_later(&lock);
     }
     Ok(())
 }
 
-fn delete_expired_rows(connection: &Connection) -> StoreResult<()> {
+fn delete_some_expired(room: &RoomState) -> StoreResult<()> {
+    room.write_then(
+        |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT number FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2")?;
+            let numbers = statement.query_map((now(), DELETED_AT_ONCE), |row| row.get(0))?;
+            let numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
+            let mut changes = Vec::new();
+            for number in numbers {
+                changes.extend(delete_number(connection, number)?);
+            }
+            Ok(changes)
+        },
+        |connection, changes| {
+            room.indexes.follow_all(connection, changes);
+            Ok(())
+        },
+    )
+}
+
+/// Deletes a file, and takes it out of the vector stores that have it: the changes are of their indexes.
+fn delete_number(connection: &Connection, number: i64) -> StoreResult<Vec<Change>> {
+    let changes = vector_store_files::remove_everywhere(connection, number)?;
     connection
-        .prepare_cached(
-            "DELETE FROM files WHERE number IN (SELECT number FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2)",
-        )?
-        .execute((now(), DELETED_AT_ONCE))?;
-    Ok(())
+        .prepare_cached("DELETE FROM files WHERE number = ?1")?
+        .execute([number])?;
+    Ok(changes)
 }
 
 fn now() -> i64 {

@@ -6,7 +6,7 @@
 
 use crate::error::{Failure, StoreResult};
 use std::collections::HashSet;
-use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind, ffi::Matches};
 
 /// Changes with anything that makes an older file unreadable or wrong.
 pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16";
@@ -79,17 +79,22 @@ impl Vectors {
         self.index.remove(key.cast_unsigned()).map_err(failed).map(drop)
     }
 
-    /// Keys of the nearest vectors, nearest first.
-    pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<i64>> {
+    /// Keys of the nearest vectors and their distances, nearest first.
+    pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<(i64, f32)>> {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }
         let found = self.index.search(query, count).map_err(failed)?;
-        Ok(found.keys.into_iter().map(u64::cast_signed).collect())
+        Ok(pairs(found))
     }
 
     /// As `search`, among the candidates; may find fewer than there are.
-    pub(crate) fn search_among(&self, query: &[f32], count: usize, candidates: &HashSet<i64>) -> StoreResult<Vec<i64>> {
+    pub(crate) fn search_among(
+        &self,
+        query: &[f32],
+        count: usize,
+        candidates: &HashSet<i64>,
+    ) -> StoreResult<Vec<(i64, f32)>> {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }
@@ -97,8 +102,13 @@ impl Vectors {
             .index
             .filtered_search(query, count, |key| candidates.contains(&key.cast_signed()))
             .map_err(failed)?;
-        Ok(found.keys.into_iter().map(u64::cast_signed).collect())
+        Ok(pairs(found))
     }
+}
+
+fn pairs(found: Matches) -> Vec<(i64, f32)> {
+    let keys = found.keys.into_iter().map(u64::cast_signed);
+    keys.zip(found.distances).collect()
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

@@ -103,6 +103,26 @@ await feature("files", async () => {
   await client.files.delete(kept.id);
   await expectError((error) => error instanceof OpenAI.NotFoundError, () => client.files.retrieve(kept.id));
 });
+await feature("vector stores", async () => {
+  const store = await client.vectorStores.create({ name: "manuals", expires_after: { anchor: "last_active_at", days: 7 } });
+  assert.deepEqual([store.object, store.status, store.file_counts.total], ["vector_store", "completed", 0]);
+  const text = "# Warranty\n\nThe Kestrel drill has a warranty of 37 months.\n";
+  const file = await client.vectorStores.files.uploadAndPoll(store.id, await toFile(new TextEncoder().encode(text), "warranty.md"));
+  assert.deepEqual([file.status, file.last_error], ["completed", null]);
+  const files = [await toFile(new TextEncoder().encode("A delivery takes nine days."), "delivery.txt")];
+  const batch = await client.vectorStores.fileBatches.uploadAndPoll(store.id, { files });
+  assert.deepEqual([batch.status, batch.file_counts.completed], ["completed", 1]);
+  const ids = [];
+  for await (const one of client.vectorStores.files.list(store.id, { limit: 1, order: "asc" })) ids.push(one.id);
+  assert.deepEqual([ids.length, ids[0]], [2, file.id]);
+  const found = await client.vectorStores.search(store.id, { query: "How long is the warranty?" });
+  assert.equal(found.data[0].file_id, file.id);
+  const tool = { type: "file_search", vector_store_ids: [store.id] };
+  const asked = await client.responses.create({ model: MODEL, input: "How long is the warranty?", tools: [tool], max_output_tokens: 64, store: false });
+  assert.deepEqual([asked.output[0].type, asked.output[0].status], ["file_search_call", "completed"]);
+  assert.equal((await client.vectorStores.del?.(store.id) ?? await client.vectorStores.delete(store.id)).deleted, true);
+  await expectError((error) => error instanceof OpenAI.NotFoundError, () => client.vectorStores.retrieve(store.id));
+});
 await feature("errors", async () => {
   const refused = (kind, code, call) => expectError((error) => error instanceof kind && error.code === code, call);
   await refused(OpenAI.AuthenticationError, "invalid_api_key", () => connect(WRONG_KEY).models.list());

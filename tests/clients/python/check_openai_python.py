@@ -211,6 +211,51 @@ def check_files():
     assert refused(openai.BadRequestError, 400, None, fun).param == "purpose"
 
 
+def check_vector_stores():
+    store = client.vector_stores.create(name="manuals", metadata={"team": "tools"}, expires_after={"anchor": "last_active_at", "days": 7})
+    assert (store.object, store.name, store.status, store.file_counts.total) == ("vector_store", "manuals", "completed", 0), store
+    assert store.expires_at - store.last_active_at == 7 * 86_400, store
+    text = "# Warranty\n\nThe Kestrel drill has a warranty of 37 months.\n".encode()
+    file = client.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("warranty.md", text), attributes={"year": 2026, "public": True},
+        chunking_strategy={"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 50}},
+    )
+    assert (file.status, file.last_error, file.attributes) == ("completed", None, {"year": 2026, "public": True}), file
+    assert file.chunking_strategy.static.max_chunk_size_tokens == 200, file
+    batch = client.vector_stores.file_batches.upload_and_poll(
+        vector_store_id=store.id, files=[("delivery.txt", b"A delivery takes nine days."), ("bad.bin", bytes(range(256)))]
+    )
+    assert (batch.status, batch.file_counts.completed, batch.file_counts.failed) == ("completed", 1, 1), batch
+    failed = [file for file in client.vector_stores.file_batches.list_files(batch.id, vector_store_id=store.id) if file.status == "failed"]
+    assert len(failed) == 1 and failed[0].last_error.code in ("unsupported_file", "invalid_file"), failed
+    # The client asks for each page by itself.
+    pages = client.vector_stores.files.list(store.id, limit=1, order="asc")
+    assert [one.id for one in pages][0] == file.id and len(list(client.vector_stores.files.list(store.id, filter="completed"))) == 2
+    year = {"type": "and", "filters": [{"type": "gte", "key": "year", "value": 2026}, {"type": "eq", "key": "public", "value": True}]}
+    found = client.vector_stores.search(store.id, query="How long is the warranty?", filters=year, max_num_results=3)
+    assert found.data[0].file_id == file.id and "37 months" in found.data[0].content[0].text, found
+    assert 0 < found.data[0].score <= 1 and found.data[0].attributes["year"] == 2026, found
+    content = client.vector_stores.files.content(file.id, vector_store_id=store.id)
+    assert "37 months" in next(iter(content)).text
+    changed = client.vector_stores.files.update(file.id, vector_store_id=store.id, attributes={"year": 2027})
+    assert changed.attributes == {"year": 2027}
+    tool = {"type": "file_search", "vector_store_ids": [store.id], "max_num_results": 2}
+    asked = client.responses.create(
+        model=MODEL, input="How long is the warranty of the Kestrel drill?", tools=[tool], include=["file_search_call.results"], store=False
+    )
+    search = asked.output[0]
+    assert (search.type, search.status) == ("file_search_call", "completed") and search.results[0].file_id == file.id, asked
+    for annotation in asked.output[-1].content[0].annotations:
+        assert annotation.type == "file_citation" and annotation.filename, annotation
+    updated = client.vector_stores.update(store.id, name="old manuals")
+    assert (updated.name, updated.metadata) == ("old manuals", {"team": "tools"})
+    assert store.id in [one.id for one in client.vector_stores.list(limit=1)]
+    assert client.vector_stores.files.delete(file.id, vector_store_id=store.id).deleted
+    assert client.files.retrieve(file.id).id == file.id
+    assert client.vector_stores.delete(store.id).deleted
+    refused(openai.NotFoundError, 404, "not_found", lambda: client.vector_stores.retrieve(store.id))
+
+
 def refused(kind, status, code, call):
     error = expect(kind, call)
     assert (error.status_code, error.code) == (status, code) and error.message, error
@@ -280,6 +325,7 @@ check_features({
     "completions": check_completions,
     "responses": check_responses,
     "files": check_files,
+    "vector stores": check_vector_stores,
     "errors": check_errors,
     "retries": check_retries,
 })

@@ -46,6 +46,10 @@ pub struct Planted {
     pub document: String,
     /// The id of a file that is kept.
     pub file: String,
+    /// The id of a vector store with that file.
+    pub vector_store: String,
+    /// The id of the batch with which it came there.
+    pub file_batch: String,
     /// Of the key that A plants with.
     pub key_id: String,
     /// Under which A's answer to the question is kept.
@@ -64,6 +68,7 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         .await?;
     let file = client.expect(200, keep_file(&canaries.run, &canaries.file)).await?;
     let file = text(&file.json(), "/id");
+    let (vector_store, file_batch) = plant_vector_store(client, canaries, &file).await?;
     plant_value(client, canaries).await?;
     let put = put_adapter(&canaries.alias, adapter, &canaries.alias)?;
     let adapter = client
@@ -117,14 +122,46 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
             canaries,
             &text(&document.json(), "/id"),
             &file,
+            &vector_store,
             &response,
             &model,
         )
         .await?,
         file,
+        vector_store,
+        file_batch,
         response,
         model,
     })
+}
+
+/// A vector store with A's file, which came in a batch. It has the canary in its name, its metadata and the file's attributes.
+async fn plant_vector_store(client: &Client, canaries: &Canaries, file: &str) -> Result<(String, String)> {
+    let new = json!({"name": canaries.file, "metadata": {"isolation": canaries.file}});
+    let store = client.expect(200, Request::post("/v1/vector_stores", &new)).await?;
+    let store = text(&store.json(), "/id");
+    let batch = json!({"file_ids": [file], "attributes": {"isolation": canaries.file}});
+    let path = format!("/v1/vector_stores/{store}/file_batches");
+    let batch = text(&client.expect(200, Request::post(&path, &batch)).await?.json(), "/id");
+    // It is indexed when the answer is there.
+    let add = json!({"file_id": file, "attributes": {"isolation": canaries.file}});
+    let added = client
+        .expect(200, Request::post(&format!("/v1/vector_stores/{store}/files"), &add))
+        .await?;
+    anyhow::ensure!(
+        text(&added.json(), "/status") == "completed",
+        "A's file was not indexed: {}",
+        added.body
+    );
+    let search = json!({"query": canaries.file});
+    let searched = client
+        .expect(
+            200,
+            Request::post(&format!("/v1/vector_stores/{store}/search"), &search),
+        )
+        .await?;
+    found(canaries, &searched.body, "file")?;
+    Ok((store, batch))
 }
 
 /// A value that the room's plugins keep, under a key that B knows.
@@ -159,6 +196,7 @@ pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Re
         canaries,
         &planted.document,
         &planted.file,
+        &planted.vector_store,
         &planted.response,
         &planted.model,
     )
@@ -300,6 +338,7 @@ async fn show(
     canaries: &Canaries,
     document: &str,
     file: &str,
+    vector_store: &str,
     response: &str,
     model: &str,
 ) -> Result<Vec<(&'static str, Value)>> {
@@ -310,6 +349,16 @@ async fn show(
         // A JSON text.
         ("content of the file", format!("/v1/files/{file}/content")),
         ("list of files", "/v1/files".into()),
+        ("list of vector stores", "/v1/vector_stores".into()),
+        ("vector store", format!("/v1/vector_stores/{vector_store}")),
+        (
+            "files of the vector store",
+            format!("/v1/vector_stores/{vector_store}/files"),
+        ),
+        (
+            "text of its file",
+            format!("/v1/vector_stores/{vector_store}/files/{file}/content"),
+        ),
         ("response", format!("/v1/responses/{response}")),
         ("input of the response", format!("/v1/responses/{response}/input_items")),
         ("list of documents", "/v1/documents?limit=100".into()),

@@ -1,7 +1,7 @@
 //! A response as it is made, in events.
 
 use super::{
-    items::{ResponseContentPart, ResponseItem},
+    items::{ResponseAnnotation, ResponseContentPart, ResponseItem},
     response::ResponseObject,
 };
 use crate::chat::TokenLogprobs;
@@ -54,6 +54,20 @@ pub enum ResponseEvent {
         delta: String,
         logprobs: Vec<TokenLogprobs>,
     },
+    #[serde(rename = "response.output_text.annotation.added")]
+    AnnotationAdded {
+        item_id: String,
+        output_index: usize,
+        content_index: usize,
+        annotation_index: usize,
+        annotation: ResponseAnnotation,
+    },
+    #[serde(rename = "response.file_search_call.in_progress")]
+    FileSearchInProgress { item_id: String, output_index: usize },
+    #[serde(rename = "response.file_search_call.searching")]
+    FileSearchSearching { item_id: String, output_index: usize },
+    #[serde(rename = "response.file_search_call.completed")]
+    FileSearchCompleted { item_id: String, output_index: usize },
     #[serde(rename = "response.output_text.done")]
     TextDone {
         item_id: String,
@@ -107,6 +121,10 @@ impl ResponseEvent {
             Self::InProgress { .. } => "response.in_progress",
             Self::ItemAdded { .. } => "response.output_item.added",
             Self::PartAdded { .. } => "response.content_part.added",
+            Self::AnnotationAdded { .. } => "response.output_text.annotation.added",
+            Self::FileSearchInProgress { .. } => "response.file_search_call.in_progress",
+            Self::FileSearchSearching { .. } => "response.file_search_call.searching",
+            Self::FileSearchCompleted { .. } => "response.file_search_call.completed",
             Self::ReasoningDelta { .. } => "response.reasoning_text.delta",
             Self::ReasoningDone { .. } => "response.reasoning_text.done",
             Self::TextDelta { .. } => "response.output_text.delta",

@@ -2,7 +2,7 @@
 
 use crate::chat::TokenLogprobs;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
@@ -13,6 +13,7 @@ pub enum ResponseItem {
     FunctionCall(ResponseFunctionCall),
     FunctionCallOutput(ResponseFunctionCallOutput),
     Reasoning(ResponseReasoning),
+    FileSearchCall(ResponseFileSearchCall),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -33,9 +34,8 @@ pub enum ResponseContentPart {
     },
     OutputText {
         text: String,
-        /// Empty: which passages an answer quotes is in `riad`.
-        #[schema(value_type = Vec<Object>)]
-        annotations: Vec<Value>,
+        /// The files of vector stores that it cites. All citations are in `riad`.
+        annotations: Vec<ResponseAnnotation>,
         /// Empty unless `include` asks for them.
         logprobs: Vec<TokenLogprobs>,
     },
@@ -45,6 +45,38 @@ pub enum ResponseContentPart {
     ReasoningText {
         text: String,
     },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseAnnotation {
+    FileCitation {
+        /// Of the citation in the text, in characters from 0.
+        index: usize,
+        file_id: String,
+        filename: String,
+    },
+}
+
+/// A search of vector stores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseFileSearchCall {
+    pub id: String,
+    pub queries: Vec<String>,
+    /// The passages that the model reads, if `include` asks for them.
+    pub results: Option<Vec<ResponseFileSearchResult>>,
+    pub status: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseFileSearchResult {
+    pub file_id: String,
+    pub filename: String,
+    /// 0 to 1: what is the first by words and by meaning has 1.
+    pub score: f64,
+    #[schema(value_type = Object)]
+    pub attributes: Map<String, Value>,
+    pub text: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -105,6 +137,7 @@ impl ResponseItem {
             Self::FunctionCall(call) => &call.id,
             Self::FunctionCallOutput(output) => &output.id,
             Self::Reasoning(reasoning) => &reasoning.id,
+            Self::FileSearchCall(call) => &call.id,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a request for a response says. Members that the server refuses are named here too, so that `null` can be read as their absence.
 
+use crate::vector_stores::{Filter, RankingOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -173,6 +174,28 @@ pub struct ResponseReasoningOptions {
     #[schema(ignore)]
     #[serde(default, skip_serializing)]
     pub mode: Option<Value>,
+}
+
+/// Of one of its types.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnyResponseTool {
+    Function(ResponseTool),
+    FileSearch(FileSearchTool),
+}
+
+/// Has the room's pipeline search vector stores in place of the room's own documents, before the model answers.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSearchTool {
+    #[schema(example = "file_search")]
+    pub r#type: String,
+    /// 1 to 8.
+    pub vector_store_ids: Vec<String>,
+    pub filters: Option<Filter>,
+    /// 1 to 50, 10 if it is not given; a prompt has as many as fit.
+    pub max_num_results: Option<u32>,
+    pub ranking_options: Option<RankingOptions>,
 }
 
 #[derive(Clone, Serialize, Deserialize, ToSchema)]

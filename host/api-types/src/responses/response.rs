@@ -2,7 +2,7 @@
 
 use super::{
     items::ResponseItem,
-    request::{ResponseReasoningOptions, ResponseTextOptions, ResponseTool, ResponseToolChoice},
+    request::{AnyResponseTool, ResponseReasoningOptions, ResponseTextOptions, ResponseToolChoice},
 };
 use crate::chat::Riad;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub struct ResponseObject {
     pub max_output_tokens: Option<u32>,
     pub temperature: Option<f32>,
     pub top_p: Option<f32>,
-    pub tools: Vec<ResponseTool>,
+    pub tools: Vec<AnyResponseTool>,
     pub tool_choice: ResponseToolChoice,
     pub parallel_tool_calls: bool,
     pub text: ResponseTextOptions,

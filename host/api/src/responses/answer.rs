@@ -5,13 +5,16 @@ use crate::{chat::response::riad, error::ApiError};
 use riad_api_types::{
     chat::TokenLogprobs,
     responses::{
-        ResponseContentPart, ResponseError, ResponseEvent, ResponseFunctionCall, ResponseIncompleteDetails,
-        ResponseInputDetails, ResponseItem, ResponseMessage, ResponseObject, ResponseOutputDetails, ResponseReasoning,
-        ResponseUsage,
+        ResponseAnnotation, ResponseContentPart, ResponseError, ResponseEvent, ResponseFileSearchCall,
+        ResponseFileSearchResult, ResponseFunctionCall, ResponseIncompleteDetails, ResponseInputDetails, ResponseItem,
+        ResponseMessage, ResponseObject, ResponseOutputDetails, ResponseReasoning, ResponseUsage,
     },
 };
 use riad_core::{Error, Result, Timestamp, chat::FinishReason, document::Passage, plugin, receipt::SignedReceipt};
-use riad_services::chat::{AnswerUsage, ChatEvent};
+use riad_services::{
+    chat::{AnswerUsage, ChatEvent, SearchedFiles},
+    vector_stores::FoundPassage,
+};
 
 const IN_PROGRESS: &str = "in_progress";
 const INCOMPLETE: &str = "incomplete";
@@ -21,6 +24,11 @@ pub(super) struct AnswerWriter {
     /// Of the ids in it.
     suffix: String,
     open: Option<OpenItem>,
+    shows_results: bool,
+    /// Ids and names of the files of the passages, by the passages' numbers less 1.
+    sources: Vec<Option<(String, String)>>,
+    /// The passages that the answer cites, once it has ended.
+    cited: Vec<u32>,
     ended: Option<(FinishReason, Vec<plugin::Citation>)>,
 }
 
@@ -32,8 +40,12 @@ enum OpenItem {
 }
 
 impl AnswerWriter {
-    pub fn new(response: ResponseObject) -> Self {
+    /// `shows_results` tells whether what was found in vector stores is in the response.
+    pub fn new(response: ResponseObject, shows_results: bool) -> Self {
         Self {
+            shows_results,
+            sources: Vec::new(),
+            cited: Vec::new(),
             suffix: response.id.trim_start_matches("resp_").to_owned(),
             response,
             open: None,
@@ -69,14 +81,20 @@ impl AnswerWriter {
             }
             ChatEvent::ChoiceEnd { finish, citations, .. } => {
                 let is_cut = finish == FinishReason::Length;
+                self.cited = citations.iter().map(|citation| citation.passage).collect();
                 self.close(if is_cut { INCOMPLETE } else { COMPLETED }, &mut events);
                 let says_something = self
                     .response
                     .output
                     .iter()
-                    .any(|item| !matches!(item, ResponseItem::Reasoning(_)));
+                    .any(|item| !matches!(item, ResponseItem::Reasoning(_) | ResponseItem::FileSearchCall(_)));
                 // An answer without words is a message all the same, unless it ended before it began.
-                if !says_something && (!is_cut || self.response.output.is_empty()) {
+                let thinks = self
+                    .response
+                    .output
+                    .iter()
+                    .any(|item| matches!(item, ResponseItem::Reasoning(_)));
+                if !says_something && (!is_cut || !thinks) {
                     self.push_text(String::new(), Vec::new(), &mut events);
                     self.close(if is_cut { INCOMPLETE } else { COMPLETED }, &mut events);
                 }
@@ -147,6 +165,79 @@ impl AnswerWriter {
                 response: Box::new(response),
             },
         ]
+    }
+
+    /// An item that is made at once, before all others.
+    pub fn push_searched_files(&mut self, search: &SearchedFiles) -> Vec<ResponseEvent> {
+        let (item_id, output_index) = (self.id("fs"), self.index());
+        let call = |status: &'static str, results| {
+            ResponseItem::FileSearchCall(ResponseFileSearchCall {
+                id: item_id.clone(),
+                queries: search.queries.clone(),
+                results,
+                status: status.into(),
+            })
+        };
+        self.sources = search
+            .found
+            .iter()
+            .map(|found| Some((found.as_ref()?.file.to_string(), found.as_ref()?.name.clone())))
+            .collect();
+        let result = |found: FoundPassage| ResponseFileSearchResult {
+            file_id: found.file.into(),
+            filename: found.name,
+            score: found.passage.score,
+            attributes: found.passage.metadata,
+            text: found.passage.text,
+        };
+        let item = call(
+            COMPLETED,
+            self.shows_results
+                .then(|| search.found.iter().flatten().cloned().map(result).collect()),
+        );
+        let events = vec![
+            ResponseEvent::ItemAdded {
+                output_index,
+                item: call(IN_PROGRESS, None),
+            },
+            ResponseEvent::FileSearchInProgress {
+                item_id: item_id.clone(),
+                output_index,
+            },
+            ResponseEvent::FileSearchSearching {
+                item_id: item_id.clone(),
+                output_index,
+            },
+            ResponseEvent::FileSearchCompleted {
+                item_id: item_id.clone(),
+                output_index,
+            },
+            ResponseEvent::ItemDone {
+                output_index,
+                item: item.clone(),
+            },
+        ];
+        self.response.output.push(item);
+        events
+    }
+
+    /// Where a text cites files: `[n]`, as the prompt asks the model to write it.
+    fn annotations(&self, text: &str) -> Vec<ResponseAnnotation> {
+        let mut annotations: Vec<_> = self
+            .cited
+            .iter()
+            .filter_map(|&number| {
+                let (file_id, filename) = self.sources.get(number.checked_sub(1)? as usize)?.clone()?;
+                let (before, _) = text.split_once(&format!("[{number}]"))?;
+                Some(ResponseAnnotation::FileCitation {
+                    index: before.chars().count(),
+                    file_id,
+                    filename,
+                })
+            })
+            .collect();
+        annotations.sort_by_key(|ResponseAnnotation::FileCitation { index, .. }| *index);
+        annotations
     }
 
     fn push_reasoning(&mut self, delta: String, events: &mut Vec<ResponseEvent>) {
@@ -239,6 +330,16 @@ impl AnswerWriter {
                 Some(("rs", ResponseContentPart::ReasoningText { text: text.clone() }))
             }
             OpenItem::Message { text, logprobs } => {
+                let annotations = self.annotations(text);
+                for (annotation_index, annotation) in annotations.iter().enumerate() {
+                    events.push(ResponseEvent::AnnotationAdded {
+                        item_id: self.id("msg"),
+                        output_index,
+                        content_index: 0,
+                        annotation_index,
+                        annotation: annotation.clone(),
+                    });
+                }
                 events.push(ResponseEvent::TextDone {
                     item_id: self.id("msg"),
                     output_index,
@@ -246,7 +347,12 @@ impl AnswerWriter {
                     text: text.clone(),
                     logprobs: logprobs.clone(),
                 });
-                Some(("msg", ResponseContentPart::output(text.clone(), logprobs.clone())))
+                let part = ResponseContentPart::OutputText {
+                    text: text.clone(),
+                    annotations,
+                    logprobs: logprobs.clone(),
+                };
+                Some(("msg", part))
             }
             OpenItem::Call { name, arguments } => {
                 events.push(ResponseEvent::ArgumentsDone {

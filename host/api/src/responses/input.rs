@@ -3,8 +3,8 @@
 
 use crate::body::field_error;
 use riad_api_types::responses::{
-    ResponseContentPart, ResponseFunctionCall, ResponseFunctionCallOutput, ResponseFunctionResult, ResponseInput,
-    ResponseItem, ResponseMessage, ResponseReasoning,
+    ResponseContentPart, ResponseFileSearchCall, ResponseFunctionCall, ResponseFunctionCallOutput,
+    ResponseFunctionResult, ResponseInput, ResponseItem, ResponseMessage, ResponseReasoning,
 };
 use riad_core::{Error, ResponseId, Result};
 use riad_services::chat::{ChatMessage, ToolCall};
@@ -79,7 +79,7 @@ pub(super) fn messages(items: &[ResponseItem]) -> Vec<(usize, ChatMessage)> {
     let mut messages: Vec<(usize, ChatMessage)> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let message = match item {
-            ResponseItem::Reasoning(_) => continue,
+            ResponseItem::Reasoning(_) | ResponseItem::FileSearchCall(_) => continue,
             ResponseItem::Message(message) => ChatMessage {
                 role: message.role.to_string(),
                 content: Some(text(&message.content)),
@@ -203,10 +203,16 @@ fn read_item(index: usize, item: Value, suffix: &str) -> Result<GivenItem> {
             content: Vec::new(),
             status: COMPLETED.into(),
         }),
+        "file_search_call" => ResponseItem::FileSearchCall(ResponseFileSearchCall {
+            id: id("fs", suffix, index),
+            queries: Vec::new(),
+            results: None,
+            status: COMPLETED.into(),
+        }),
         other => {
             let text = format!(
                 "items of the type {other:?} are not supported; the type must be message, function_call, function_call_output, \
-                 reasoning or item_reference"
+                 reasoning, file_search_call or item_reference"
             );
             return Err(wrong(format!("{name}.type"), &text));
         }

@@ -3,8 +3,9 @@
 use riad_api_types::responses::{ResponseItem, ResponseItemList, ResponseItemParams, ResponseParams};
 use riad_core::{Error, Result};
 
-/// The one thing that may be in `include`.
+/// What may be in `include`.
 pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
+pub(super) const RESULTS: &str = "file_search_call.results";
 /// OpenAI's bounds.
 const ITEMS: u32 = 20;
 const ITEMS_MAX: u32 = 100;
@@ -29,9 +30,10 @@ pub(super) fn check_response_params(params: &ResponseParams) -> Result<()> {
 /// # Errors
 /// `InvalidRequest` names what is not supported.
 pub(super) fn check_include(include: Option<&str>) -> Result<()> {
-    match include.filter(|include| *include != LOGPROBS) {
+    match include.filter(|include| ![LOGPROBS, RESULTS].contains(include)) {
         Some(other) => {
-            Err(Error::invalid(format!("include may have {LOGPROBS}, and not {other:?}")).with_param("include"))
+            let text = format!("include may have {LOGPROBS} and {RESULTS}, and not {other:?}");
+            Err(Error::invalid(text).with_param("include"))
         }
         None => Ok(()),
     }

@@ -3,20 +3,23 @@
 
 use super::{
     input::{self, GivenItem, read_members},
-    list::{LOGPROBS, check_include},
+    list::{LOGPROBS, RESULTS, check_include},
 };
 use crate::{
+    body::parse_id,
     chat::request::{read_schema, read_tier},
     unsupported,
+    vector_stores::file_search,
 };
 use riad_api_types::responses::{
-    ResponseObject, ResponseReasoningOptions, ResponseRequest, ResponseTextFormat, ResponseTextOptions, ResponseTool,
-    ResponseToolChoice,
+    AnyResponseTool, FileSearchTool, ResponseObject, ResponseReasoningOptions, ResponseRequest, ResponseTextFormat,
+    ResponseTextOptions, ResponseTool, ResponseToolChoice,
 };
 use riad_core::{Error, ErrorKind, ResponseId, Result, Timestamp, chat::OutputFormat};
 use riad_services::{
     chat::{ChatMessage, ChatRequest, OfferedTool, ToolChoice},
     responses::PREVIOUS_NOT_FOUND,
+    vector_stores::FileSearch,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,6 +37,8 @@ pub(super) struct ReadRequest {
     pub previous: Option<ResponseId>,
     /// As it is before anything is answered.
     pub response: ResponseObject,
+    /// Whether it has what was found in vector stores.
+    pub shows_results: bool,
     pub stream: bool,
 }
 
@@ -45,6 +50,7 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
     let input = input::read(body.input, &suffix)?;
     let previous = body.previous_response_id.as_deref().map(read_previous).transpose()?;
     let include = body.include.unwrap_or_default();
+    let shows_results = include.iter().any(|include| include == RESULTS);
     include.iter().try_for_each(|include| check_include(Some(include)))?;
     let logprobs = include.iter().any(|include| include == LOGPROBS);
     if body.top_logprobs.is_some_and(|top| top > 0) && !logprobs {
@@ -62,7 +68,11 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
             return Err(Error::invalid(text).with_param(name));
         }
     }
-    let tools = read_tools(body.tools.unwrap_or_default())?;
+    let OfferedTools {
+        given: tools,
+        functions,
+        file_search,
+    } = read_tools(body.tools.unwrap_or_default())?;
     let tool_choice = body
         .tool_choice
         .unwrap_or_else(|| ResponseToolChoice::Mode("auto".into()));
@@ -75,8 +85,9 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
         top_p: body.top_p,
         logprobs: logprobs.then_some(true),
         top_logprobs: body.top_logprobs,
-        tools: tools.iter().map(offered).collect(),
-        tool_choice: read_tool_choice(&tool_choice, tools.is_empty())?,
+        tool_choice: read_tool_choice(&tool_choice, functions.is_empty())?,
+        tools: functions,
+        file_search,
         parallel_tool_calls: body.parallel_tool_calls,
         format: text.format.as_ref().map(read_format).transpose()?.flatten(),
         service_tier: read_tier(body.service_tier.as_deref())?,
@@ -124,6 +135,7 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
         input,
         previous,
         response,
+        shows_results,
         stream: body.stream.unwrap_or(false),
     })
 }
@@ -276,36 +288,83 @@ fn check_verbosity(verbosity: Option<&str>) -> Result<()> {
     }
 }
 
-fn read_tools(tools: Vec<Value>) -> Result<Vec<ResponseTool>> {
-    let read = |(index, tool): (usize, Value)| {
+/// The tools of a request.
+#[derive(Default)]
+struct OfferedTools {
+    /// As they were sent.
+    given: Vec<AnyResponseTool>,
+    functions: Vec<OfferedTool>,
+    file_search: Option<FileSearch>,
+}
+
+fn read_tools(tools: Vec<Value>) -> Result<OfferedTools> {
+    let mut offered_tools = OfferedTools::default();
+    for (index, tool) in tools.into_iter().enumerate() {
         let name = format!("tools[{index}]");
         // First: tools of other types have other members.
-        if let Some(Value::String(r#type)) = tool.get("type").filter(|r#type| *r#type != "function") {
-            let text = format!("tools of the type {type:?} are not supported; the type must be function");
-            return Err(Error::invalid(text).with_param(format!("{name}.type")));
-        }
-        let tool: ResponseTool = read_members(&name, tool)?;
-        let is_direct = |callers: &Value| *callers == serde_json::json!(["direct"]);
-        let is_false = |value: &Value| *value == Value::Bool(false);
-        for (member, is_set) in [
-            (
-                "allowed_callers",
-                tool.allowed_callers.as_ref().is_some_and(|callers| !is_direct(callers)),
-            ),
-            ("async", tool.r#async.as_ref().is_some_and(|value| !is_false(value))),
-            (
-                "defer_loading",
-                tool.defer_loading.as_ref().is_some_and(|value| !is_false(value)),
-            ),
-            ("output_schema", tool.output_schema.is_some()),
-        ] {
-            if is_set {
-                return Err(unsupported::leave_out(&format!("{name}.{member}")));
+        match tool.get("type").and_then(Value::as_str) {
+            Some("file_search") => {
+                let tool: FileSearchTool = read_members(&name, tool)?;
+                if offered_tools.file_search.is_some() {
+                    return Err(Error::invalid("a response has one file_search at most").with_param(name));
+                }
+                offered_tools.file_search = Some(read_file_search(&name, tool.clone())?);
+                offered_tools.given.push(AnyResponseTool::FileSearch(tool));
+            }
+            None | Some("function") => {
+                let tool = read_function(&name, tool)?;
+                offered_tools.functions.push(offered(&tool));
+                offered_tools.given.push(AnyResponseTool::Function(tool));
+            }
+            Some(r#type) => {
+                let text =
+                    format!("tools of the type {type:?} are not supported; the type must be function or file_search");
+                return Err(Error::invalid(text).with_param(format!("{name}.type")));
             }
         }
-        Ok(tool)
+    }
+    Ok(offered_tools)
+}
+
+fn read_file_search(name: &str, tool: FileSearchTool) -> Result<FileSearch> {
+    let id = |id: String| {
+        let param = format!("{name}.vector_store_ids");
+        parse_id("vector store", &id).map_err(|error: Error| Error::invalid(error.message()).with_param(param))
     };
-    tools.into_iter().enumerate().map(read).collect()
+    let stores = tool.vector_store_ids.into_iter().map(id).collect::<Result<_>>()?;
+    let search = file_search(
+        stores,
+        tool.max_num_results,
+        tool.filters,
+        tool.ranking_options.as_ref(),
+    );
+    search.map_err(|error| {
+        let param = format!("{name}.{}", error.param().unwrap_or_default());
+        Error::new(error.kind(), error.message()).with_param(param)
+    })
+}
+
+fn read_function(name: &str, tool: Value) -> Result<ResponseTool> {
+    let tool: ResponseTool = read_members(name, tool)?;
+    let is_direct = |callers: &Value| *callers == serde_json::json!(["direct"]);
+    let is_false = |value: &Value| *value == Value::Bool(false);
+    for (member, is_set) in [
+        (
+            "allowed_callers",
+            tool.allowed_callers.as_ref().is_some_and(|callers| !is_direct(callers)),
+        ),
+        ("async", tool.r#async.as_ref().is_some_and(|value| !is_false(value))),
+        (
+            "defer_loading",
+            tool.defer_loading.as_ref().is_some_and(|value| !is_false(value)),
+        ),
+        ("output_schema", tool.output_schema.is_some()),
+    ] {
+        if is_set {
+            return Err(unsupported::leave_out(&format!("{name}.{member}")));
+        }
+    }
+    Ok(tool)
 }
 
 fn offered(tool: &ResponseTool) -> OfferedTool {

@@ -7,7 +7,7 @@ use axum::response::{Response, sse::Event};
 use futures::{Stream, StreamExt, future::Either, stream};
 use riad_api_types::responses::{NumberedResponseEvent, ResponseEvent, ResponseObject};
 use riad_core::{Error, Result};
-use riad_services::chat::ChatEvent;
+use riad_services::chat::{ChatEvent, SearchedFiles};
 use std::{
     future::ready,
     pin::{Pin, pin},
@@ -16,24 +16,26 @@ use std::{
 
 /// As [`sse::respond`]. A request that fails later than that has the first events too, because clients expect them first.
 pub(super) async fn respond<S>(
-    starting: impl Future<Output = Result<S>> + Send + 'static,
+    starting: impl Future<Output = Result<(Option<SearchedFiles>, S)>> + Send + 'static,
     silence: Duration,
-    response: ResponseObject,
+    writer: AnswerWriter,
     keeper: Option<Keeper>,
 ) -> ApiResult<Response>
 where
     S: Stream<Item = Result<ChatEvent>> + Send + 'static,
 {
-    sse::respond_to_result(starting, silence, move |started| write(started, response, keeper)).await
+    sse::respond_to_result(starting, silence, move |started| write(started, writer, keeper)).await
 }
 
 pub(super) async fn collect(
-    events: impl Stream<Item = Result<ChatEvent>>,
-    response: ResponseObject,
+    (searched, events): (Option<SearchedFiles>, impl Stream<Item = Result<ChatEvent>>),
+    mut writer: AnswerWriter,
     keeper: Option<Keeper>,
 ) -> Result<ResponseObject> {
     let mut events = pin!(events);
-    let mut writer = AnswerWriter::new(response);
+    if let Some(searched) = searched {
+        writer.push_searched_files(&searched);
+    }
     loop {
         match events.next().await {
             Some(Ok(ChatEvent::End {
@@ -57,19 +59,23 @@ struct Writing {
 }
 
 fn write<S>(
-    started: Result<S>,
-    response: ResponseObject,
+    started: Result<(Option<SearchedFiles>, S)>,
+    mut writer: AnswerWriter,
     keeper: Option<Keeper>,
 ) -> impl Stream<Item = Event> + Send + 'static
 where
     S: Stream<Item = Result<ChatEvent>> + Send + 'static,
 {
+    let mut opening = writer.opening();
     let events = match started {
-        Ok(events) => Either::Left(events),
+        Ok((searched, events)) => {
+            if let Some(searched) = searched {
+                opening.extend(writer.push_searched_files(&searched));
+            }
+            Either::Left(events)
+        }
         Err(error) => Either::Right(stream::once(ready(Err(error)))),
     };
-    let writer = AnswerWriter::new(response);
-    let opening = stream::iter(writer.opening());
     let writing = Writing {
         events: Box::pin(events),
         rest: Some((writer, keeper)),
@@ -96,7 +102,7 @@ where
         };
         Some((stream::iter(written), writing))
     });
-    let events = opening.chain(rest.flatten()).enumerate();
+    let events = stream::iter(opening).chain(rest.flatten()).enumerate();
     events.map(|(number, event)| {
         let name = event.name();
         let event = NumberedResponseEvent {

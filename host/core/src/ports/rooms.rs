@@ -2,6 +2,7 @@
 
 use super::{
     AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore,
+    VectorStores,
 };
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub struct Room {
     pub documents: Arc<dyn Documents>,
     pub files: Arc<dyn FileStore>,
+    pub vector_stores: Arc<dyn VectorStores>,
     pub sql: Arc<dyn SqlStore>,
     pub kv: Arc<dyn KvStore>,
     pub settings: Arc<dyn SettingsStore>,

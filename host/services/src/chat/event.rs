@@ -1,5 +1,6 @@
 //! What a chat request answers.
 
+use crate::vector_stores::FoundPassage;
 use riad_core::{
     chat::{FinishReason, TokenLogprobs, ToolCallPiece},
     document::Passage,
@@ -17,6 +18,14 @@ pub struct AnswerUsage {
     pub completion_tokens: u64,
     /// Of the completion's tokens in all choices. `None` if the model does not reason.
     pub reasoning_tokens: Option<u64>,
+}
+
+/// What was searched in vector stores before the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchedFiles {
+    pub queries: Vec<String>,
+    /// The passages that the model reads, in the order of their numbers. `None` for one whose file has just been removed.
+    pub found: Vec<Option<FoundPassage>>,
 }
 
 /// The events of a chat request, in this order for each choice. Events of several choices are interleaved.

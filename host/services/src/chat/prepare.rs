@@ -2,13 +2,19 @@
 
 use super::{
     ValidRequest, choice,
+    event::SearchedFiles,
     prepared::{Prepared, PreparedChoice},
     prompt::{self, BuiltPrompt},
     tools::Tools,
 };
 use crate::{
-    adapters, canary, capabilities::capabilities, generations::Generations, metering::RequestMeter, models, pipeline,
+    adapters, canary,
+    capabilities::{GuestFileSearch, capabilities},
+    generations::Generations,
+    metering::RequestMeter,
+    models, pipeline,
     shared::Shared,
+    vector_stores,
 };
 use riad_core::{
     Error, Result, TenantPass,
@@ -101,10 +107,14 @@ async fn start(
         tier: request.tier(),
         deadline,
     };
-    let started = shared
-        .sandbox
-        .start(&plan, capabilities(&generations, &room, meter.guest_meter()))
-        .await;
+    let file_search = request.file_search().cloned();
+    if let Some(search) = &file_search {
+        let used = room.vector_stores.touch(&search.stores).await;
+        used.map_err(|error| Error::new(error.kind(), error.message()).with_param("vector_store_ids"))?;
+    }
+    let file_search = file_search.map(|search| Arc::new(GuestFileSearch::new(search)));
+    let capabilities = capabilities(&generations, &room, meter.guest_meter(), file_search.clone());
+    let started = shared.sandbox.start(&plan, capabilities).await;
     let run: Arc<dyn PipelineRun> = canary::record_start(canary.as_ref(), started)?.into();
     meter.attach_guests(Arc::clone(&run) as _);
 
@@ -142,9 +152,17 @@ async fn start(
     let ((), choices) = futures::try_join!(holding, opening)?;
     let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages);
     let passages = locate(&room, passages.collect()).await?;
+    let searched_files = match file_search {
+        Some(search) => Some(SearchedFiles {
+            queries: search.queries(),
+            found: vector_stores::with_sources(shared, &room, passages.clone()).await?,
+        }),
+        None => None,
+    };
     let prepared = Prepared {
         generations,
         passages,
+        searched_files,
         sampling,
         tools,
         context_tokens,

@@ -1,6 +1,6 @@
 //! A request whose prompt is built and whose tokens are held.
 
-use super::tools::Tools;
+use super::{event::SearchedFiles, tools::Tools};
 use crate::{generations::Generations, metering::RequestMeter};
 use riad_core::{
     Result,
@@ -15,6 +15,8 @@ pub(super) struct Prepared {
     pub generations: Generations,
     /// That the prompt has.
     pub passages: Vec<Passage>,
+    /// If the request names vector stores.
+    pub searched_files: Option<SearchedFiles>,
     pub sampling: Sampling,
     pub tools: Option<Tools>,
     /// Tokens that prompt and completion may have together.

@@ -4,7 +4,7 @@ use super::{
     conversation::{ChatMessage, Conversation},
     tools::{ClientTools, OfferedTool, ToolChoice},
 };
-use crate::text::Text;
+use crate::{text::Text, vector_stores::FileSearch};
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, ResponseId, Result,
     chat::{Message, OutputFormat, Sampling},
@@ -55,6 +55,8 @@ pub struct ChatRequest {
     pub service_tier: Option<Tier>,
     /// The response that the caller keeps the answer as, which the receipt names.
     pub kept_as: Option<ResponseId>,
+    /// Vector stores in place of the room's own documents.
+    pub file_search: Option<FileSearch>,
 }
 
 /// Texts to continue as they are.
@@ -81,6 +83,7 @@ pub struct ValidRequest {
     n: u32,
     tier: Tier,
     kept_as: Option<ResponseId>,
+    file_search: Option<FileSearch>,
     /// Tokens that prompt and completion may have together, if the tenant may have fewer than the model.
     context_limit: Option<u32>,
 }
@@ -189,6 +192,7 @@ impl ValidRequest {
         let top_p = within("top_p", request.top_p, 0.0..=1.0)?;
         let tools = ClientTools::check(request.tools, request.tool_choice, request.parallel_tool_calls)?;
         let format = check_format(request.format)?;
+        request.file_search.as_ref().map(FileSearch::check).transpose()?;
         if !tools.is_empty() && tools.may_be_called() && format.is_some() {
             return Err(Error::invalid(
                 "response_format cannot be used with tools, because an answer in it is no call; leave one of them out",
@@ -236,6 +240,7 @@ impl ValidRequest {
             n,
             tier: check_tier(request.service_tier, tenant.service_tier)?,
             kept_as: request.kept_as,
+            file_search: request.file_search,
             context_limit,
         })
     }
@@ -321,6 +326,11 @@ impl ValidRequest {
     #[must_use]
     pub fn kept_as(&self) -> Option<&ResponseId> {
         self.kept_as.as_ref()
+    }
+
+    #[must_use]
+    pub fn file_search(&self) -> Option<&FileSearch> {
+        self.file_search.as_ref()
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::{
     choice::{self, Events},
-    event::{AnswerUsage, ChatEvent},
+    event::{AnswerUsage, ChatEvent, SearchedFiles},
     prepare::Started,
     prepared::Prepared,
 };
@@ -26,6 +26,7 @@ pub struct ChatStream {
     task: AbortHandle,
     finished: bool,
     prompt_tokens: u32,
+    searched_files: Option<SearchedFiles>,
 }
 
 impl ChatStream {
@@ -33,6 +34,11 @@ impl ChatStream {
     #[must_use]
     pub fn prompt_tokens(&self) -> u32 {
         self.prompt_tokens
+    }
+
+    /// What was searched in vector stores, if the request names some. Once.
+    pub fn take_searched_files(&mut self) -> Option<SearchedFiles> {
+        self.searched_files.take()
     }
 }
 
@@ -58,10 +64,11 @@ impl Drop for ChatStream {
 }
 
 /// Follows the generations in a task of their own, so that a slow client holds up neither the filters nor the engine.
-pub(super) fn spawn(started: Started) -> ChatStream {
+pub(super) fn spawn(mut started: Started) -> ChatStream {
     // resources::ANSWERS
     let (sender, events) = unbounded_channel();
     let prompt_tokens = started.prepared.prompt_tokens();
+    let searched_files = started.prepared.searched_files.take();
     let task = async move {
         let Started { prepared, first } = started;
         let served = timeout_at(prepared.generations.deadline, serve(&prepared, first, &sender)).await;
@@ -89,6 +96,7 @@ pub(super) fn spawn(started: Started) -> ChatStream {
         task: task.abort_handle(),
         finished: false,
         prompt_tokens,
+        searched_files,
     }
 }
 

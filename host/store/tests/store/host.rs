@@ -9,6 +9,7 @@ use riad_core::{
     policy::{Budget, Policy},
     ports::{EmbeddingSpace, HashedKey, Room},
     tenant::{Key, Tenant},
+    vector_store::SearchScope,
 };
 use riad_store::Store;
 use serde_json::Value;
@@ -155,8 +156,19 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE keys DROP COLUMN root;
 ";
 
-/// Takes the steps of a room's schema back that brought files and languages. The words are as an older server stored them: none are there.
+/// Takes the steps of a room's schema back that brought files, languages and vector stores. The words are as an older server stored them: none are there.
 pub const UNDO_LANGUAGES: &str = "
+    DROP TABLE attributes;
+    DROP TABLE vector_store_files;
+    DROP TABLE file_batches;
+    DROP TABLE vector_stores;
+    DROP INDEX chunks_with_embedding;
+    DROP INDEX chunks_in_vector_stores;
+    DROP INDEX documents_by_vector_store;
+    ALTER TABLE documents DROP COLUMN vector_store;
+    ALTER TABLE chunks DROP COLUMN vector_store;
+    ALTER TABLE changes DROP COLUMN vector_store;
+    CREATE INDEX chunks_with_embedding ON chunks (id) WHERE embedding IS NOT NULL;
     DROP TABLE words;
     CREATE VIRTUAL TABLE words USING fts5 (
         title, text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
@@ -259,6 +271,8 @@ pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIO
 
 pub fn query(text: &str, embedding: &[f32]) -> SearchQuery {
     SearchQuery {
+        scope: SearchScope::Documents,
+        attributes: None,
         text: text.into(),
         embedding: embedding.to_vec(),
         vector_weight: 0.3,

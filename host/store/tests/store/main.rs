@@ -29,3 +29,4 @@ mod responses;
 mod rooms;
 mod sql;
 mod sql_limits;
+mod vector_stores;

@@ -23,3 +23,4 @@ mod shapes;
 mod special_tokens;
 mod streaming;
 mod tools;
+mod vector_stores;

@@ -17,6 +17,7 @@ const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
 pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = documents(target);
     attempts.extend(files(target));
+    attempts.extend(vector_stores(target));
     attempts.extend(responses(target));
     attempts.extend(models(target));
     attempts.extend(adapters(target, adapter));
@@ -101,6 +102,122 @@ fn files(target: &Target<'_>) -> Vec<Attempt> {
             "POST /v1/files",
             "a file of its own",
             plant::keep_file(target.run, "a file of B's"),
+        ),
+    ]
+}
+
+fn vector_stores(target: &Target<'_>) -> Vec<Attempt> {
+    let (store, file, batch) = (&target.a.vector_store, &target.a.file, &target.a.file_batch);
+    let path = format!("/v1/vector_stores/{store}");
+    let of_file = format!("{path}/files/{file}");
+    let of_batch = format!("{path}/file_batches/{batch}");
+    let query =
+        json!({"query": "the word of A's file", "filters": {"type": "ne", "key": "isolation", "value": "none"}});
+    let get = |operation, what, path: &str| absent(operation, what, Request::get(path));
+    let post = |operation, what, path: &str, body: &Value| absent(operation, what, Request::post(path, body));
+    let own = json!({"name": format!("{} of B", target.run)});
+    let stolen = json!({"name": target.run, "file_ids": [file]});
+    let searched = json!({"model": target.own.model, "input": "What is the word?", "store": false, "max_output_tokens": 4,
+        "tools": [{"type": "file_search", "vector_store_ids": [store]}]});
+    vec![
+        get("GET /v1/vector_stores/{id}", "A's vector store", &path),
+        get(
+            "GET /v1/vector_stores/{id}",
+            "A's vector store, in capitals",
+            &format!("/v1/vector_stores/{}", store.to_uppercase()),
+        ),
+        get(
+            "GET /v1/vector_stores/{id}",
+            "SQL",
+            &format!("/v1/vector_stores/'%20OR%20id='{store}"),
+        ),
+        post("POST /v1/vector_stores/{id}", "A's vector store", &path, &own),
+        absent(
+            "DELETE /v1/vector_stores/{id}",
+            "A's vector store",
+            Request::delete(path.clone()),
+        ),
+        post(
+            "POST /v1/vector_stores/{id}/search",
+            "what A's vector store has",
+            &format!("{path}/search"),
+            &query,
+        ),
+        get(
+            "GET /v1/vector_stores/{id}/files",
+            "A's files",
+            &format!("{path}/files"),
+        ),
+        get("GET /v1/vector_stores/{id}/files/{file_id}", "A's file", &of_file),
+        get(
+            "GET /v1/vector_stores/{id}/files/{file_id}/content",
+            "the text of A's file",
+            &format!("{of_file}/content"),
+        ),
+        post(
+            "POST /v1/vector_stores/{id}/files/{file_id}",
+            "other attributes of A's file",
+            &of_file,
+            &json!({"attributes": {"isolation": "B"}}),
+        ),
+        absent(
+            "DELETE /v1/vector_stores/{id}/files/{file_id}",
+            "A's file in A's vector store",
+            Request::delete(of_file.clone()),
+        ),
+        post(
+            "POST /v1/vector_stores/{id}/files",
+            "A's file for A's vector store",
+            &format!("{path}/files"),
+            &json!({"file_id": file}),
+        ),
+        post(
+            "POST /v1/vector_stores/{id}/file_batches",
+            "A's file for A's vector store",
+            &format!("{path}/file_batches"),
+            &json!({"file_ids": [file]}),
+        ),
+        get(
+            "GET /v1/vector_stores/{id}/file_batches/{batch_id}",
+            "A's batch",
+            &of_batch,
+        ),
+        get(
+            "GET /v1/vector_stores/{id}/file_batches/{batch_id}/files",
+            "the files of A's batch",
+            &format!("{of_batch}/files"),
+        ),
+        post(
+            "POST /v1/vector_stores/{id}/file_batches/{batch_id}/cancel",
+            "A's batch",
+            &format!("{of_batch}/cancel"),
+            &json!({}),
+        ),
+        post(
+            "POST /v1/vector_stores",
+            "a vector store with A's file",
+            "/v1/vector_stores",
+            &stolen,
+        ),
+        served(
+            "POST /v1/vector_stores",
+            "its own",
+            Request::post("/v1/vector_stores", &own),
+        ),
+        served(
+            "GET /v1/vector_stores",
+            "its own",
+            Request::get("/v1/vector_stores?limit=100"),
+        ),
+        served(
+            "GET /v1/vector_stores",
+            "those after A's",
+            Request::get(format!("/v1/vector_stores?after={store}&order=asc")),
+        ),
+        absent(
+            "POST /v1/responses",
+            "an answer from A's vector store",
+            Request::post("/v1/responses", &searched),
         ),
     ]
 }

@@ -68,8 +68,9 @@ fn response() -> ResponseObject {
 }
 
 async fn body(starting: impl Future<Output = Result<Vec<Result<ChatEvent>>>> + Send + 'static, silence: u64) -> String {
-    let starting = async move { starting.await.map(iter) };
-    let answer = stream::respond(starting, Duration::from_millis(silence), response(), None);
+    let starting = async move { starting.await.map(|events| (None, iter(events))) };
+    let writer = AnswerWriter::new(response(), false);
+    let answer = stream::respond(starting, Duration::from_millis(silence), writer, None);
     let answer = answer.await.unwrap();
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
@@ -94,7 +95,8 @@ async fn streamed(chat: Vec<Result<ChatEvent>>) -> Vec<Value> {
 }
 
 async fn whole(chat: Vec<Result<ChatEvent>>) -> Value {
-    let response = stream::collect(iter(chat), response(), None).await.unwrap();
+    let writer = AnswerWriter::new(response(), false);
+    let response = stream::collect((None, iter(chat)), writer, None).await.unwrap();
     serde_json::to_value(response).unwrap()
 }
 

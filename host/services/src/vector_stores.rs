@@ -1,0 +1,519 @@
+//! Vector stores: making, changing and searching them, and their files. Not here: indexing those (`indexing`), how they are stored (`store`).
+
+use crate::{
+    audit, embeddings, indexing,
+    metering::UsageHandle,
+    search::{self, SearchRequest},
+    shared::Shared,
+};
+use riad_admission::Work;
+use riad_core::{
+    Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
+    document::{Metadata, Passage, best_score},
+    grants::{Access, Scope},
+    ledger::Kind,
+    ports::Room,
+    vector_store::{
+        AttributeFilter, ChunkSize, FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, SearchScope,
+        VectorStore, VectorStoreChange, VectorStoreFile, VectorStoreFilePage, VectorStorePage,
+    },
+};
+use serde_json::Value;
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// OpenAI's bounds.
+const PAGE_MAX: u32 = 100;
+const NAME_MAX: usize = 256;
+const BATCH_MAX: usize = 500;
+const RESULTS_MAX: u32 = 50;
+const EXPIRY_DAYS: RangeInclusive<u32> = 1..=365;
+const METADATA_MEMBERS: usize = 16;
+const KEY_MAX: usize = 64;
+const VALUE_MAX: usize = 512;
+const CHUNK_TOKENS: RangeInclusive<u32> = 100..=4_096;
+/// Vector stores that one search searches.
+const STORES_MAX: usize = 8;
+
+pub struct VectorStoreService(pub(crate) Arc<Shared>);
+
+/// A page, and whether there are more.
+pub struct Listed<T> {
+    pub data: Vec<T>,
+    pub has_more: bool,
+}
+
+#[derive(Clone)]
+pub struct StoreSearch {
+    pub query: String,
+    pub search: FileSearch,
+}
+
+/// Vector stores that a conversation is answered from, in place of the room's own documents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileSearch {
+    pub stores: Vec<VectorStoreId>,
+    /// Passages of one search.
+    pub limit: u32,
+    pub attributes: Option<AttributeFilter>,
+    /// Only files whose attributes have each of these members with an equal value.
+    pub filter: Metadata,
+    /// Passages with a lower score, from 0 to 1, are left out.
+    pub least_score: f64,
+}
+
+/// A passage of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundPassage {
+    pub file: FileId,
+    pub name: String,
+    /// Its score is from 0 to 1: of the most that a passage which is the first by words and by meaning has.
+    pub passage: Passage,
+}
+
+impl VectorStoreService {
+    /// With files that wait to be indexed then.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is not within OpenAI's bounds, `NotFound` for a file that the room does not have; `Conflict` if it has too
+    /// many vector stores; `Forbidden`; `Busy` after too many changes.
+    pub async fn create(
+        &self,
+        pass: &TenantPass,
+        store: NewVectorStore,
+        files: Vec<NewVectorStoreFile>,
+    ) -> Result<VectorStore> {
+        check_store(Some(&store.name), Some(&store.metadata), store.expires_after_days)?;
+        check_files(&files, BATCH_MAX)?;
+        let room = self.begin_change(pass).await?;
+        for file in &files {
+            room.files
+                .get(&file.file)
+                .await
+                .map_err(|error| error.with_param("file_ids"))?;
+        }
+        let (shared, owner) = (Arc::clone(&self.0), pass.clone());
+        let created = audit::run_to_completion(async move {
+            let created = room.vector_stores.create(store).await?;
+            audit::record(&shared, &owner, "vector_store.create", created.id.as_str()).await?;
+            if files.is_empty() {
+                return Ok(created);
+            }
+            room.vector_stores.add(&created.id, files).await?;
+            room.vector_stores.get(&created.id).await
+        })
+        .await?;
+        self.go_on(pass, &created);
+        Ok(created)
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has none with the id.
+    pub async fn get(&self, pass: &TenantPass, id: &VectorStoreId) -> Result<VectorStore> {
+        let store = self.read(pass).await?.vector_stores.get(id).await?;
+        self.go_on(pass, &store);
+        Ok(store)
+    }
+
+    /// # Errors
+    /// `InvalidRequest` for a limit of 0 or over the greatest.
+    pub async fn list(&self, pass: &TenantPass, page: VectorStorePage) -> Result<Listed<VectorStore>> {
+        let limit = check_limit(page.limit)?;
+        let page = VectorStorePage {
+            limit: limit + 1,
+            ..page
+        };
+        let backwards = page.before.is_some();
+        let stores = self.read(pass).await?.vector_stores.list(&page).await?;
+        Ok(Listed::new(stores, limit, backwards))
+    }
+
+    /// # Errors
+    /// As `create`.
+    pub async fn change(
+        &self,
+        pass: &TenantPass,
+        id: &VectorStoreId,
+        change: VectorStoreChange,
+    ) -> Result<VectorStore> {
+        let days = change.expires_after_days.flatten();
+        check_store(change.name.as_deref(), change.metadata.as_ref(), days)?;
+        let room = self.begin_change(pass).await?;
+        let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
+        audit::run_to_completion(async move {
+            let changed = room.vector_stores.change(&id, change).await?;
+            audit::record(&shared, &pass, "vector_store.change", id.as_str()).await?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// Its files stay among the tenant's files.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has none with the id; `Forbidden`; `Busy` after too many changes.
+    pub async fn delete(&self, pass: &TenantPass, id: &VectorStoreId) -> Result<()> {
+        let room = self.begin_change(pass).await?;
+        let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
+        audit::run_to_completion(async move {
+            room.vector_stores.delete(&id).await?;
+            audit::record(&shared, &pass, "vector_store.delete", id.as_str()).await
+        })
+        .await
+    }
+
+    /// Adds a file and waits until it is indexed, for as long as a request may take; it goes on then.
+    ///
+    /// # Errors
+    /// As `create`.
+    pub async fn add(&self, pass: &TenantPass, id: &VectorStoreId, new: NewVectorStoreFile) -> Result<VectorStoreFile> {
+        check_files(std::slice::from_ref(&new), 1)?;
+        let room = self.begin_change(pass).await?;
+        let file = new.file.clone();
+        let (shared, owner, changed) = (Arc::clone(&self.0), pass.clone(), room.clone());
+        let (store, object) = (id.clone(), format!("{id}/{file}"));
+        audit::run_to_completion(async move {
+            changed.vector_stores.add(&store, vec![new]).await?;
+            audit::record(&shared, &owner, "vector_store_file.create", &object).await
+        })
+        .await?;
+        let mut ended = indexing::start(&self.0, pass);
+        let deadline = Instant::now() + Duration::from_millis(self.0.limits.request_ms);
+        loop {
+            let found = room.vector_stores.file(id, &file).await?;
+            if found.status != IndexingStatus::InProgress {
+                return Ok(found);
+            }
+            match timeout_at(deadline, ended.changed()).await {
+                Ok(Ok(())) => {}
+                // The job has ended, after this file or with another try to come.
+                Ok(Err(_)) => return room.vector_stores.file(id, &file).await,
+                Err(_) => return Ok(found),
+            }
+        }
+    }
+
+    /// Adds files that wait then.
+    ///
+    /// # Errors
+    /// As `create`.
+    pub async fn add_batch(
+        &self,
+        pass: &TenantPass,
+        id: &VectorStoreId,
+        files: Vec<NewVectorStoreFile>,
+    ) -> Result<FileBatch> {
+        if files.is_empty() {
+            return Err(Error::invalid("a batch must have a file at least").with_param("file_ids"));
+        }
+        check_files(&files, BATCH_MAX)?;
+        let room = self.begin_change(pass).await?;
+        let (shared, owner, store) = (Arc::clone(&self.0), pass.clone(), id.clone());
+        let batch = audit::run_to_completion(async move {
+            let batch = room.vector_stores.add_batch(&store, files).await?;
+            let object = format!("{store}/{}", batch.id);
+            audit::record(&shared, &owner, "vector_store_batch.create", &object).await?;
+            Ok(batch)
+        })
+        .await?;
+        indexing::start(&self.0, pass);
+        Ok(batch)
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has no such store or the store no such batch.
+    pub async fn batch(&self, pass: &TenantPass, id: &VectorStoreId, batch: &FileBatchId) -> Result<FileBatch> {
+        let found = self.read(pass).await?.vector_stores.batch(id, batch).await?;
+        self.go_on_if(pass, found.files.in_progress > 0);
+        Ok(found)
+    }
+
+    /// Files of the batch that wait are not indexed.
+    ///
+    /// # Errors
+    /// As `batch`; `Forbidden`; `Busy` after too many changes.
+    pub async fn cancel_batch(&self, pass: &TenantPass, id: &VectorStoreId, batch: &FileBatchId) -> Result<FileBatch> {
+        let room = self.begin_change(pass).await?;
+        let (shared, pass, id, batch) = (Arc::clone(&self.0), pass.clone(), id.clone(), batch.clone());
+        audit::run_to_completion(async move {
+            let cancelled = room.vector_stores.cancel_batch(&id, &batch).await?;
+            let object = format!("{id}/{batch}");
+            audit::record(&shared, &pass, "vector_store_batch.cancel", &object).await?;
+            Ok(cancelled)
+        })
+        .await
+    }
+
+    /// # Errors
+    /// `NotFound` if the room has no such store or the store no such file.
+    pub async fn file(&self, pass: &TenantPass, id: &VectorStoreId, file: &FileId) -> Result<VectorStoreFile> {
+        let found = self.read(pass).await?.vector_stores.file(id, file).await?;
+        self.go_on_if(pass, found.status == IndexingStatus::InProgress);
+        Ok(found)
+    }
+
+    /// # Errors
+    /// `NotFound` as above, also for a batch and the bounds of the page; `InvalidRequest` for a limit of 0 or over the greatest.
+    pub async fn files(
+        &self,
+        pass: &TenantPass,
+        id: &VectorStoreId,
+        page: VectorStoreFilePage,
+    ) -> Result<Listed<VectorStoreFile>> {
+        let limit = check_limit(page.limit)?;
+        let page = VectorStoreFilePage {
+            limit: limit + 1,
+            ..page
+        };
+        let backwards = page.before.is_some();
+        let files = self.read(pass).await?.vector_stores.files(id, &page).await?;
+        self.go_on_if(pass, files.iter().any(|file| file.status == IndexingStatus::InProgress));
+        Ok(Listed::new(files, limit, backwards))
+    }
+
+    /// The text that is searched of a file.
+    ///
+    /// # Errors
+    /// `NotFound` also for a file that is not indexed.
+    pub async fn text(&self, pass: &TenantPass, id: &VectorStoreId, file: &FileId) -> Result<String> {
+        self.read(pass).await?.vector_stores.text(id, file).await
+    }
+
+    /// # Errors
+    /// As `file`, and as `create`.
+    pub async fn set_attributes(
+        &self,
+        pass: &TenantPass,
+        id: &VectorStoreId,
+        file: &FileId,
+        attributes: Metadata,
+    ) -> Result<VectorStoreFile> {
+        check_attributes(&attributes)?;
+        let room = self.begin_change(pass).await?;
+        let (shared, pass, id, file) = (Arc::clone(&self.0), pass.clone(), id.clone(), file.clone());
+        audit::run_to_completion(async move {
+            let changed = room.vector_stores.set_attributes(&id, &file, attributes).await?;
+            audit::record(&shared, &pass, "vector_store_file.change", &format!("{id}/{file}")).await?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// When it returns, no search of the store finds the file. It stays among the tenant's files.
+    ///
+    /// # Errors
+    /// As `file`; `Forbidden`; `Busy` after too many changes.
+    pub async fn remove(&self, pass: &TenantPass, id: &VectorStoreId, file: &FileId) -> Result<()> {
+        let room = self.begin_change(pass).await?;
+        let (shared, pass, id, file) = (Arc::clone(&self.0), pass.clone(), id.clone(), file.clone());
+        audit::run_to_completion(async move {
+            room.vector_stores.remove(&id, &file).await?;
+            audit::record(&shared, &pass, "vector_store_file.delete", &format!("{id}/{file}")).await
+        })
+        .await
+    }
+
+    /// Best first.
+    ///
+    /// # Errors
+    /// `NotFound` if the room does not have one of the stores, `InvalidRequest` for one that has expired, and for a query, limit or filter
+    /// out of bounds; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat.
+    pub async fn search(&self, pass: &TenantPass, request: StoreSearch) -> Result<Vec<FoundPassage>> {
+        pass.require(Scope::Documents, Access::Read)?;
+        let StoreSearch { query, search } = request;
+        search.check()?;
+        let room = self.0.rooms.open(pass).await?;
+        room.vector_stores.touch(&search.stores).await?;
+        let meter = self
+            .0
+            .metering
+            .admit(pass, embeddings::purpose(&self.0, Kind::Search))
+            .await?;
+        let mut work = self.0.work(pass);
+        let found = search
+            .run(&self.0, &mut work, meter.handle(), &room, query, search.limit, 1)
+            .await;
+        let passages = meter.record_engine_result(found)?;
+        meter.settle().await?;
+        let found = with_sources(&self.0, &room, passages).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read(&self, pass: &TenantPass) -> Result<Room> {
+        pass.require(Scope::Documents, Access::Read)?;
+        self.0.rooms.open(pass).await
+    }
+
+    async fn begin_change(&self, pass: &TenantPass) -> Result<Room> {
+        pass.require(Scope::Documents, Access::Write)?;
+        self.0.control.count_change(pass.account())?;
+        self.0.rooms.open(pass).await
+    }
+
+    fn go_on(&self, pass: &TenantPass, store: &VectorStore) {
+        self.go_on_if(pass, store.files.in_progress > 0);
+    }
+
+    /// Files that wait since before a crash go on with whoever asks for them and may add files.
+    fn go_on_if(&self, pass: &TenantPass, is_waiting: bool) {
+        if is_waiting && pass.require(Scope::Documents, Access::Write).is_ok() {
+            indexing::start(&self.0, pass);
+        }
+    }
+}
+
+impl<T> Listed<T> {
+    /// Of one more than the limit, which tells whether there are more. Read backwards, it is the first one.
+    fn new(mut data: Vec<T>, limit: u32, backwards: bool) -> Self {
+        let has_more = data.len() > limit as usize;
+        match (has_more, backwards) {
+            (true, true) => drop(data.remove(0)),
+            (true, false) => data.truncate(limit as usize),
+            (false, _) => {}
+        }
+        Self { data, has_more }
+    }
+}
+
+/// With the files that the passages are of, and scores from 0 to 1. `None` in the place of one whose file was removed meanwhile.
+pub(crate) async fn with_sources(
+    shared: &Shared,
+    room: &Room,
+    passages: Vec<Passage>,
+) -> Result<Vec<Option<FoundPassage>>> {
+    let documents: Vec<_> = passages.iter().map(|passage| passage.document.clone()).collect();
+    let sources = room.vector_stores.sources(&documents).await?;
+    let best = best_score(shared.embedder.fusion_weight());
+    let found = passages.into_iter().zip(sources).map(|(passage, source)| {
+        let (file, name) = source?;
+        let score = (passage.score / best).clamp(0.0, 1.0);
+        Some(FoundPassage {
+            file,
+            name,
+            passage: Passage { score, ..passage },
+        })
+    });
+    Ok(found.collect())
+}
+
+impl FileSearch {
+    /// # Errors
+    /// `InvalidRequest` for what is out of bounds.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.stores.is_empty() || self.stores.len() > STORES_MAX {
+            let text = format!("a search must name 1 to {STORES_MAX} vector stores");
+            return Err(Error::invalid(text).with_param("vector_store_ids"));
+        }
+        if !(1..=RESULTS_MAX).contains(&self.limit) {
+            let text = format!("max_num_results must be 1 to {RESULTS_MAX}");
+            return Err(Error::invalid(text).with_param("max_num_results"));
+        }
+        if !(0.0..=1.0).contains(&self.least_score) {
+            return Err(Error::invalid("score_threshold must be 0 to 1").with_param("ranking_options.score_threshold"));
+        }
+        Ok(())
+    }
+
+    /// At most `limit` passages, and no more than the search and the server allow; `requests` as for [`embeddings::embed`].
+    #[expect(clippy::too_many_arguments, reason = "all but two are those of `search_room`")]
+    pub(crate) async fn run(
+        &self,
+        shared: &Shared,
+        work: &mut Work,
+        usage: UsageHandle,
+        room: &Room,
+        query: String,
+        limit: u32,
+        requests: u64,
+    ) -> Result<Vec<Passage>> {
+        let request = SearchRequest {
+            query,
+            limit: limit.min(self.limit).min(shared.limits.search_results),
+            filter: self.filter.clone(),
+            scope: SearchScope::VectorStores(self.stores.clone()),
+            attributes: self.attributes.clone(),
+        };
+        let mut passages = search::search_room(shared, work, usage, room, request, requests).await?;
+        let least = self.least_score * best_score(shared.embedder.fusion_weight());
+        passages.retain(|passage| passage.score >= least);
+        Ok(passages)
+    }
+}
+
+fn check_limit(limit: u32) -> Result<u32> {
+    match (1..=PAGE_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit")),
+    }
+}
+
+fn check_store(name: Option<&str>, metadata: Option<&Metadata>, expires_after_days: Option<u32>) -> Result<()> {
+    if name.is_some_and(|name| name.chars().count() > NAME_MAX || name.chars().any(char::is_control)) {
+        let text = format!("a name may have {NAME_MAX} characters, none of them a control character");
+        return Err(Error::invalid(text).with_param("name"));
+    }
+    if expires_after_days.is_some_and(|days| !EXPIRY_DAYS.contains(&days)) {
+        let text = format!("days must be {} to {}", EXPIRY_DAYS.start(), EXPIRY_DAYS.end());
+        return Err(Error::invalid(text).with_param("expires_after.days"));
+    }
+    let Some(metadata) = metadata else { return Ok(()) };
+    check_members("metadata", metadata)?;
+    match metadata.values().all(Value::is_string) {
+        true => Ok(()),
+        false => Err(Error::invalid("the values of metadata must be texts").with_param("metadata")),
+    }
+}
+
+fn check_files(files: &[NewVectorStoreFile], most: usize) -> Result<()> {
+    if files.len() > most {
+        return Err(Error::invalid(format!("at most {most} files can be added at once")).with_param("file_ids"));
+    }
+    let mut seen = HashSet::new();
+    for new in files {
+        if !seen.insert(&new.file) {
+            let text = format!("the file {} is named twice", new.file);
+            return Err(Error::invalid(text).with_param("file_ids"));
+        }
+        check_attributes(&new.attributes)?;
+        if let Some(size) = new.chunk_size {
+            check_chunk_size(size)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_attributes(attributes: &Metadata) -> Result<()> {
+    check_members("attributes", attributes)?;
+    let is_value = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+    match attributes.values().all(is_value) {
+        true => Ok(()),
+        false => {
+            Err(Error::invalid("the values of attributes must be texts, numbers or booleans").with_param("attributes"))
+        }
+    }
+}
+
+fn check_members(param: &str, members: &Metadata) -> Result<()> {
+    let is_long = |(key, value): (&String, &Value)| {
+        key.chars().count() > KEY_MAX || value.as_str().is_some_and(|text| text.chars().count() > VALUE_MAX)
+    };
+    if members.len() > METADATA_MEMBERS || members.iter().any(is_long) {
+        let text = format!(
+            "{param} may have {METADATA_MEMBERS} members, with names of {KEY_MAX} and texts of {VALUE_MAX} characters at most"
+        );
+        return Err(Error::invalid(text).with_param(param));
+    }
+    Ok(())
+}
+
+fn check_chunk_size(size: ChunkSize) -> Result<()> {
+    if !CHUNK_TOKENS.contains(&size.max_tokens) || size.overlap_tokens > size.max_tokens / 2 {
+        let text = format!(
+            "max_chunk_size_tokens must be {} to {}, and chunk_overlap_tokens half of it at most",
+            CHUNK_TOKENS.start(),
+            CHUNK_TOKENS.end()
+        );
+        return Err(Error::invalid(text).with_param("chunking_strategy"));
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The vector indexes of an open room: that of its own documents, and one of each vector store, which is opened when it is first needed.
+//! Not here: one index (`index`).
+
+use crate::{
+    changes::{self, Change},
+    error::{Failure, StoreResult},
+    index::{self, VectorIndex},
+    sqlite::Database,
+};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The room's own documents, as a number of a vector store.
+pub(crate) const OWN: i64 = 0;
+const EXTENSION: &str = ".usearch";
+
+pub(crate) struct Indexes {
+    folder: PathBuf,
+    dimensions: usize,
+    /// Held while one is opened: a change that is committed meanwhile waits, and is then followed.
+    open: Mutex<HashMap<i64, Arc<VectorIndex>>>,
+    /// Bytes of the files.
+    files: Mutex<HashMap<i64, u64>>,
+    /// The last change that was followed.
+    watermark: AtomicU64,
+}
+
+impl Indexes {
+    pub(crate) fn open(folder: &Path, dimensions: usize, database: &Database) -> StoreResult<Self> {
+        let mut files = HashMap::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if let Some(number) = entry.file_name().to_str().and_then(number_of) {
+                files.insert(number, entry.metadata()?.len());
+            }
+        }
+        let indexes = Self {
+            folder: folder.to_owned(),
+            dimensions,
+            open: Mutex::default(),
+            files: Mutex::new(files),
+            watermark: AtomicU64::new(database.read(changes::last)?),
+        };
+        indexes.of(OWN, database)?;
+        Ok(indexes)
+    }
+
+    /// The index of a vector store, or of the room's own documents. Opens it, which may build it.
+    pub(crate) fn of(&self, vector_store: i64, database: &Database) -> StoreResult<Arc<VectorIndex>> {
+        let mut open = self.open.lock();
+        if let Some(index) = open.get(&vector_store) {
+            return Ok(Arc::clone(index));
+        }
+        let path = self.path(vector_store);
+        let index = Arc::new(VectorIndex::open(&path, vector_store, self.dimensions, database)?);
+        open.insert(vector_store, Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// A search that begins after this call sees at least the changes up to this number.
+    pub(crate) fn watermark(&self) -> u64 {
+        self.watermark.load(Ordering::Acquire)
+    }
+
+    /// Follows a change that was committed. Called in the order of the changes. An index that is not open finds it when it is opened.
+    pub(crate) fn follow(&self, connection: &Connection, change: Change) {
+        let index = self.open.lock().get(&change.vector_store).cloned();
+        if let Some(index) = index {
+            index.follow(connection, change);
+        }
+        self.watermark.store(change.number, Ordering::Release);
+    }
+
+    pub(crate) fn follow_all(&self, connection: &Connection, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.follow(connection, change);
+        }
+    }
+
+    /// Those that are behind their files by much.
+    pub(crate) fn should_save(&self) -> bool {
+        self.open.lock().values().any(|index| index.should_save())
+    }
+
+    /// Writes the files that are behind. The caller holds the room's lock over files. One that fails keeps none of the others from it.
+    pub(crate) fn save(&self, database: &Database, only_due: bool) -> StoreResult<()> {
+        let open: Vec<_> = self
+            .open
+            .lock()
+            .iter()
+            .map(|(number, index)| (*number, Arc::clone(index)))
+            .collect();
+        let mut result = Ok(());
+        for (number, index) in open {
+            if only_due && !index.should_save() {
+                continue;
+            }
+            match index.save(database) {
+                Ok(Some(bytes)) => drop(self.files.lock().insert(number, bytes)),
+                Ok(None) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.files.lock().values().sum()
+    }
+
+    /// Forgets the index of a vector store that has no documents any more, with its file. The caller holds the room's lock over files.
+    pub(crate) fn remove(&self, vector_store: i64, database: &Database) -> StoreResult<()> {
+        self.open.lock().remove(&vector_store);
+        database.write(|connection| {
+            index::forget(connection, vector_store)?;
+            changes::prune(connection, vector_store, u64::MAX >> 1)
+        })?;
+        match fs::remove_file(self.path(vector_store)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Failure::from(error)),
+            Ok(()) | Err(_) => {}
+        }
+        self.files.lock().remove(&vector_store);
+        Ok(())
+    }
+
+    fn path(&self, vector_store: i64) -> PathBuf {
+        match vector_store {
+            OWN => self.folder.join(format!("index{EXTENSION}")),
+            number => self.folder.join(format!("index-{number}{EXTENSION}")),
+        }
+    }
+}
+
+/// Of the name of an index's file.
+fn number_of(name: &str) -> Option<i64> {
+    match name.strip_prefix("index")?.strip_suffix(EXTENSION)? {
+        "" => Some(OWN),
+        number => number.strip_prefix('-')?.parse().ok().filter(|number| *number > OWN),
+    }
+}
