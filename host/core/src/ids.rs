@@ -91,6 +91,14 @@ name!(
     FileBatchId, "a file batch id"
 );
 name!(
+    /// An upload of a file in parts in one room, given by the server.
+    UploadId, "an upload id"
+);
+name!(
+    /// A part of an upload, given by the server.
+    PartId, "a part id"
+);
+name!(
     /// A response that one room keeps, given by the server.
     ResponseId, "a response id"
 );

@@ -34,6 +34,7 @@ pub mod receipt;
 pub mod resources;
 pub mod secret;
 pub mod tenant;
+pub mod upload;
 pub mod usage;
 pub mod vector_store;
 
@@ -42,8 +43,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
-    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PlanName, PluginName, ResponseId, TenantId,
-    VectorStoreId,
+    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PartId, PlanName, PluginName, ResponseId, TenantId,
+    UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

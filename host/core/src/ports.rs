@@ -27,6 +27,7 @@ mod sql;
 mod telemetry;
 mod tenant_store;
 mod tokens;
+mod uploads;
 mod vector_stores;
 mod webhooks;
 
@@ -64,5 +65,6 @@ pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};
 pub use tenant_store::TenantStore;
 pub use tokens::{Claims, Tokens};
+pub use uploads::{PartWriter, UploadStore};
 pub use vector_stores::VectorStores;
 pub use webhooks::{BudgetNotice, Webhooks};

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-/// Below a room's folder: what the tenant keeps, by digest.
+/// Below a room's folder: what the tenant keeps, and parts of what it uploads, by digest.
 pub(crate) const FILES: &str = "files";
 
 /// Who may write files into the folder of a room.
@@ -96,7 +96,10 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
             fs::remove_file(&path)?;
         }
     }
-    let kept = named(database, "SELECT digest FROM files")?;
+    let kept = named(
+        database,
+        "SELECT digest FROM files UNION SELECT digest FROM upload_parts",
+    )?;
     for entry in fs::read_dir(room.join(FILES))? {
         let entry = entry?;
         let name = entry.file_name();
@@ -134,7 +137,7 @@ mod tests {
         what: "the test database",
         steps: &[
             "CREATE TABLE adapter_generations (generation TEXT); CREATE TABLE plugins (version TEXT);
-            CREATE TABLE files (digest TEXT);
+            CREATE TABLE files (digest TEXT); CREATE TABLE upload_parts (digest TEXT);
             CREATE TABLE parents (id INTEGER PRIMARY KEY);
             CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
         ],

@@ -7,6 +7,8 @@ const DOCUMENT: &str = "doc_";
 const FILE: &str = "file-";
 const VECTOR_STORE: &str = "vs_";
 const FILE_BATCH: &str = "vsfb_";
+const UPLOAD: &str = "upload_";
+const PART: &str = "part_";
 
 /// An id after `last`, the greatest of the room, also when the clock has been set back.
 pub(crate) fn next_document(last: Option<&str>) -> String {
@@ -23,6 +25,14 @@ pub(crate) fn next_vector_store(last: Option<&str>) -> String {
 
 pub(crate) fn next_file_batch(last: Option<&str>) -> String {
     next(FILE_BATCH, last)
+}
+
+pub(crate) fn new_upload() -> String {
+    next(UPLOAD, None)
+}
+
+pub(crate) fn new_part() -> String {
+    next(PART, None)
 }
 
 fn next(prefix: &str, last: Option<&str>) -> String {

@@ -10,7 +10,7 @@ const CONFIG_BYTES: i64 = 64 << 10;
 /// `resources::STORED_BYTES`, as of the last change.
 #[derive(Default)]
 pub(crate) struct StoredBytes {
-    /// `room.db`, and the files of index, adapters and plugins.
+    /// `room.db`, and the files of index, adapters, plugins, files and parts of uploads.
     room: AtomicU64,
     /// `plugin.db`.
     sql: AtomicU64,
@@ -43,6 +43,8 @@ pub(crate) fn count(connection: &Connection, indexes: u64) -> StoreResult<u64> {
         .prepare_cached(
             "SELECT (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM plugins GROUP BY version))
                 + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM files GROUP BY digest))
+                + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM upload_parts
+                    WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.digest = upload_parts.digest) GROUP BY digest))
                 + (SELECT coalesce(sum(bytes + ?1), 0)
                     FROM (SELECT max(bytes) AS bytes FROM adapter_generations GROUP BY generation))",
         )?

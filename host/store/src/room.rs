@@ -249,6 +249,34 @@ const SCHEMA: Schema = Schema {
             WHERE members.type IN ('text', 'true', 'false', 'integer', 'real')
                 AND length(CAST(members.atom AS BLOB)) <= 2048;
     ",
+        "
+        -- Files that come in parts. Each part lies under its digest in the folder of the files. Times in seconds.
+        CREATE TABLE uploads (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            file_expires_after INTEGER,
+            created INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            -- pending, completed or cancelled; a pending one that expires ends without another word.
+            status TEXT NOT NULL,
+            -- The id of the file of a completed one.
+            file TEXT
+        ) STRICT;
+        CREATE INDEX uploads_by_expiry ON uploads (expires);
+        CREATE INDEX uploads_by_status ON uploads (status, expires);
+        CREATE TABLE upload_parts (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            upload INTEGER NOT NULL REFERENCES uploads (number) ON DELETE CASCADE,
+            bytes INTEGER NOT NULL,
+            digest TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX parts_of_upload ON upload_parts (upload, digest, bytes);
+        CREATE INDEX parts_of_digest ON upload_parts (digest, bytes);
+    ",
     ],
 };
 

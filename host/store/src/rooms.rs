@@ -7,7 +7,7 @@ use crate::{
     control::Control,
     documents::RoomDocuments,
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
-    files,
+    expired, files,
     generations::Pins,
     idempotency::RoomIdempotencyStore,
     kv::{self, RoomKv},
@@ -17,7 +17,8 @@ use crate::{
     room_vector_stores::{self, RoomVectorStores},
     settings::RoomSettings,
     sql_store::RoomSql,
-    stored_files::{self, RoomFiles},
+    stored_files::RoomFiles,
+    stored_uploads::RoomUploads,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -184,7 +185,7 @@ impl Registry {
             // A tenant that sends nothing any more makes none that would delete them.
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;
-            stored_files::delete_expired(&room)?;
+            expired::delete_expired(&room)?;
             room_vector_stores::sweep(&room)?;
             // What a crash or a full disk has left. The room serves also while the log cannot be written.
             if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
@@ -363,6 +364,7 @@ impl Rooms for TenantRooms {
             plugins: Arc::new(RoomPlugins(state.clone(), most, self.registry.control.clone())),
             adapters: Arc::new(RoomAdapters(state.clone(), most)),
             files: Arc::new(RoomFiles(state.clone(), most)),
+            uploads: Arc::new(RoomUploads(state.clone(), most)),
             vector_stores: Arc::new(RoomVectorStores(state.clone(), most)),
             responses: Arc::new(RoomResponses(state.clone())),
             storage: state.storage(most),

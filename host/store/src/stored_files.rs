@@ -1,35 +1,30 @@
 //! The `FileStore` port of a room: what a tenant sent, as files that are named by their digest, and the list of them in `room.db`. The same
-//! bytes are there once. Not here: writing a file at once (`files`), deleting what nothing names (`generations`).
+//! bytes are there once. Not here: writing one (`unfinished`), parts of one (`stored_uploads`), deleting what nothing names (`generations`).
 
 use crate::{
-    changes::Change,
     error::{StoreResult, run_with_permit},
-    files,
+    expired::delete_expired,
     generations::FILES as FOLDER,
     names,
     room::RoomState,
+    unfinished::{PieceWriter, Written},
     vector_store_files,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, FileId, Result, Timestamp,
+    Error, FileId, Result, Timestamp,
     file::{FilePage, NewFile, StoredFile},
     ports::{FileStore, FileWriter},
 };
 use rusqlite::{Connection, OptionalExtension, Row};
-use sha2::{Digest as _, Sha256};
 use std::{
-    fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    fs::File,
+    io::{Read, Seek, SeekFrom},
     ops::Range,
-    path::PathBuf,
     sync::Arc,
 };
-use uuid::Uuid;
 
-/// Expired files that one new one deletes, and as many when a room is opened.
-const DELETED_AT_ONCE: u32 = 32;
 const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";
 /// Of those that are there at the time in the first parameter.
 const IS_THERE: &str = "(expires IS NULL OR expires > ?1)";
@@ -40,9 +35,8 @@ pub(crate) struct RoomFiles(pub(crate) Arc<RoomState>, pub(crate) u64);
 #[async_trait]
 impl FileStore for RoomFiles {
     async fn begin(&self) -> Result<Box<dyn FileWriter>> {
-        let (room, most) = (self.0.clone(), self.1);
-        let begun = run_with_permit(&self.0.file_permits, move || Part::create(room, most)).await?;
-        Ok(Box::new(Writer(Some(begun))))
+        let writer = PieceWriter::begin(&self.0, self.1, delete_expired).await?;
+        Ok(Box::new(Writer(writer)))
     }
 
     async fn get(&self, id: &FileId) -> Result<StoredFile> {
@@ -77,7 +71,7 @@ impl FileStore for RoomFiles {
                         connection.query_row("SELECT number FROM files WHERE id = ?1", [found.id.as_str()], |row| {
                             row.get(0)
                         })?;
-                    delete_number(connection, number)
+                    vector_store_files::delete_file(connection, number)
                 },
                 |connection, changes| {
                     room.indexes.follow_all(connection, changes);
@@ -91,166 +85,46 @@ impl FileStore for RoomFiles {
     }
 }
 
-/// `None` while a piece is written.
-struct Writer(Option<Part>);
+struct Writer(PieceWriter);
 
 #[async_trait]
 impl FileWriter for Writer {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let mut part = self.0.take().ok_or_else(broken_off)?;
-        let room = Arc::clone(&part.room);
-        let part = run_with_permit(&room.file_permits, move || {
-            part.write(&bytes)?;
-            Ok(part)
-        });
-        self.0 = Some(part.await?);
-        Ok(())
+        self.0.write(bytes).await
     }
 
-    async fn finish(mut self: Box<Self>, file: NewFile) -> Result<StoredFile> {
-        let part = self.0.take().ok_or_else(broken_off)?;
-        let room = Arc::clone(&part.room);
-        run_with_permit(&room.file_permits, move || part.finish(file)).await
+    async fn finish(self: Box<Self>, file: NewFile) -> Result<StoredFile> {
+        self.0
+            .finish(move |connection, written| insert(connection, file, &written))
+            .await
     }
 }
 
-fn broken_off() -> Error {
-    Error::internal("a file whose writing has failed is written to")
-}
-
-/// The bytes so far, under a name that a sweep leaves alone as long as this lives.
-struct Part {
-    room: Arc<RoomState>,
-    most: u64,
-    path: PathBuf,
-    file: File,
-    hash: Sha256,
-    bytes: u64,
-    _pin: Arc<()>,
-}
-
-impl Part {
-    fn create(room: Arc<RoomState>, most: u64) -> StoreResult<Self> {
-        room.storage(most).check(0)?;
-        let name = format!("{}{}", files::UNFINISHED, Uuid::now_v7().simple());
-        let path = room.folder.join(FOLDER).join(&name);
-        let lock = room.lock_folder()?;
-        // Before the file is there, so that no sweep takes it for a leftover.
-        let pin = room.pins.pin(&name);
-        let file = File::create_new(&path)?;
-        drop(lock);
-        Ok(Self {
-            file,
-            path,
-            hash: Sha256::new(),
-            bytes: 0,
-            most,
-            _pin: pin,
-            room,
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> StoreResult<()> {
-        self.bytes += bytes.len() as u64;
-        self.room.storage(self.most).check(self.bytes)?;
-        self.hash.update(bytes);
-        Ok(self.file.write_all(bytes)?)
-    }
-
-    fn finish(mut self, file: NewFile) -> StoreResult<StoredFile> {
-        self.file.sync_all()?;
-        let digest: Digest = format!("sha256:{:x}", std::mem::take(&mut self.hash).finalize()).parse()?;
-        let lock = self.room.lock_folder()?;
-        let folder = self.room.folder.join(FOLDER);
-        fs::rename(&self.path, folder.join(digest.hex()))?;
-        files::sync_folder(&folder)?;
-        let last: Option<String> = self
-            .room
-            .database
-            .read(|connection| Ok(connection.query_row("SELECT max(id) FROM files", [], |row| row.get(0))?))?;
-        let stored = StoredFile {
-            // Nobody else gives one meanwhile: the folder is locked.
-            id: names::next_file(last.as_deref()).parse()?,
-            name: file.name,
-            purpose: file.purpose,
-            bytes: self.bytes,
-            digest,
-            created: Timestamp::now().as_seconds(),
-            expires: file.expires,
-        };
-        delete_some_expired(&self.room)?;
-        let written = self.room.write(|connection| {
-            connection.execute(
-                "INSERT INTO files (id, name, purpose, bytes, digest, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                (
-                    stored.id.as_str(),
-                    &stored.name,
-                    stored.purpose.as_str(),
-                    stored.bytes.cast_signed(),
-                    stored.digest.to_string(),
-                    stored.created.cast_signed(),
-                    stored.expires.map(u64::cast_signed),
-                ),
-            )?;
-            self.room.check_quota(connection, self.most)
-        });
-        self.room.sweep_later(&lock);
-        written?;
-        Ok(stored)
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Of a finished one the name is gone. What cannot be deleted now, a sweep deletes.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Deletes some of the files that have expired.
-pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
-    let any = room.database.read(|connection| {
-        let found = connection
-            .prepare_cached("SELECT 1 FROM files WHERE expires <= ?1 LIMIT 1")?
-            .query_row([now()], |_| Ok(()))
-            .optional()?;
-        Ok(found.is_some())
-    })?;
-    if any {
-        let lock = room.lock_folder()?;
-        delete_some_expired(room)?;
-        room.sweep_later(&lock);
-    }
-    Ok(())
-}
-
-fn delete_some_expired(room: &RoomState) -> StoreResult<()> {
-    room.write_then(
-        |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT number FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2")?;
-            let numbers = statement.query_map((now(), DELETED_AT_ONCE), |row| row.get(0))?;
-            let numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
-            let mut changes = Vec::new();
-            for number in numbers {
-                changes.extend(delete_number(connection, number)?);
-            }
-            Ok(changes)
-        },
-        |connection, changes| {
-            room.indexes.follow_all(connection, changes);
-            Ok(())
-        },
-    )
-}
-
-/// Deletes a file, and takes it out of the vector stores that have it: the changes are of their indexes.
-fn delete_number(connection: &Connection, number: i64) -> StoreResult<Vec<Change>> {
-    let changes = vector_store_files::remove_everywhere(connection, number)?;
-    connection
-        .prepare_cached("DELETE FROM files WHERE number = ?1")?
-        .execute([number])?;
-    Ok(changes)
+/// Names a file that lies in the folder already.
+pub(crate) fn insert(connection: &Connection, file: NewFile, written: &Written) -> StoreResult<StoredFile> {
+    let last: Option<String> = connection.query_row("SELECT max(id) FROM files", [], |row| row.get(0))?;
+    let stored = StoredFile {
+        id: names::next_file(last.as_deref()).parse()?,
+        name: file.name,
+        purpose: file.purpose,
+        bytes: written.bytes,
+        digest: written.digest,
+        created: Timestamp::now().as_seconds(),
+        expires: file.expires,
+    };
+    connection.execute(
+        "INSERT INTO files (id, name, purpose, bytes, digest, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (
+            stored.id.as_str(),
+            &stored.name,
+            stored.purpose.as_str(),
+            stored.bytes.cast_signed(),
+            stored.digest.to_string(),
+            stored.created.cast_signed(),
+            stored.expires.map(u64::cast_signed),
+        ),
+    )?;
+    Ok(stored)
 }
 
 fn now() -> i64 {

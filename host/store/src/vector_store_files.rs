@@ -239,8 +239,8 @@ fn remove_number(connection: &Connection, number: i64) -> StoreResult<Option<Cha
         .transpose()
 }
 
-/// Takes a file that is deleted out of all stores.
-pub(crate) fn remove_everywhere(connection: &Connection, file: i64) -> StoreResult<Vec<Change>> {
+/// Deletes a file, and takes it out of the stores that have it: the changes are of their indexes.
+pub(crate) fn delete_file(connection: &Connection, file: i64) -> StoreResult<Vec<Change>> {
     let mut statement = connection.prepare_cached("SELECT number FROM vector_store_files WHERE file = ?1")?;
     let numbers = statement.query_map([file], |row| row.get(0))?;
     let numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
@@ -248,6 +248,9 @@ pub(crate) fn remove_everywhere(connection: &Connection, file: i64) -> StoreResu
     for number in numbers {
         changes.extend(remove_number(connection, number)?);
     }
+    connection
+        .prepare_cached("DELETE FROM files WHERE number = ?1")?
+        .execute([file])?;
     Ok(changes)
 }
 

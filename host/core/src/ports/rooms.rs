@@ -2,7 +2,7 @@
 
 use super::{
     AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore,
-    VectorStores,
+    UploadStore, VectorStores,
 };
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub struct Room {
     pub documents: Arc<dyn Documents>,
     pub files: Arc<dyn FileStore>,
+    pub uploads: Arc<dyn UploadStore>,
     pub vector_stores: Arc<dyn VectorStores>,
     pub sql: Arc<dyn SqlStore>,
     pub kv: Arc<dyn KvStore>,

@@ -156,7 +156,7 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE keys DROP COLUMN root;
 ";
 
-/// Takes the steps of a room's schema back that brought files, languages and vector stores. The words are as an older server stored them: none are there.
+/// Takes the steps of a room's schema back that brought files, languages, vector stores and uploads. The words are as an older server stored them: none are there.
 pub const UNDO_LANGUAGES: &str = "
     DROP TABLE attributes;
     DROP TABLE vector_store_files;
@@ -169,6 +169,8 @@ pub const UNDO_LANGUAGES: &str = "
     ALTER TABLE chunks DROP COLUMN vector_store;
     ALTER TABLE changes DROP COLUMN vector_store;
     CREATE INDEX chunks_with_embedding ON chunks (id) WHERE embedding IS NOT NULL;
+    DROP TABLE upload_parts;
+    DROP TABLE uploads;
     DROP TABLE words;
     CREATE VIRTUAL TABLE words USING fts5 (
         title, text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'

@@ -29,4 +29,5 @@ mod responses;
 mod rooms;
 mod sql;
 mod sql_limits;
+mod uploads;
 mod vector_stores;
