@@ -33,5 +33,6 @@ mod strings;
 pub mod tenants;
 pub mod tokens;
 pub mod tools;
+pub mod uploads;
 pub mod usage;
 pub mod vector_stores;

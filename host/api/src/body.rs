@@ -18,6 +18,7 @@ use riad_core::{
     Error, ErrorKind, Limits,
     json::{VALUES_MAX, count_values},
 };
+use riad_services::uploads::PART_BYTES;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
@@ -38,6 +39,11 @@ pub(crate) fn document_body_bytes(limits: &Limits) -> u64 {
 /// Bytes of a request's body with a file that is kept, at most.
 pub(crate) fn file_body_bytes(limits: &Limits) -> u64 {
     limits.kept_file_bytes.saturating_add(ENVELOPE_BYTES)
+}
+
+/// Bytes of a request's body with a part of a file, at most.
+pub(crate) fn part_body_bytes(limits: &Limits) -> u64 {
+    limits.kept_file_bytes.min(PART_BYTES).saturating_add(ENVELOPE_BYTES)
 }
 
 /// Bytes of a request's body with an adapter, at most.

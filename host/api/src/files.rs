@@ -1,4 +1,4 @@
-//! `/v1/files`: what a tenant keeps as it was sent, in OpenAI's shapes. Not here: documents (`documents`).
+//! `/v1/files`: what a tenant keeps as it was sent, in OpenAI's shapes. Not here: files that come in parts (`file_uploads`), documents (`documents`).
 
 mod form;
 

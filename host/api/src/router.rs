@@ -6,7 +6,7 @@ use crate::{
     auth::MetricsAccess,
     body, chat, completions, content_encoding,
     cors::{self, AllowedOrigins},
-    documents, drain_body, embeddings, error, files, health, keys, ledger, logs,
+    documents, drain_body, embeddings, error, file_uploads, files, health, keys, ledger, logs,
     memory::Memory,
     messages, metrics,
     middleware::{Layer, LayerState, Upload},
@@ -119,6 +119,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
     };
     let document_body = BodyLimit(body::document_body_bytes(limits));
     let file_body = BodyLimit(body::file_body_bytes(limits));
+    let part_body = BodyLimit(body::part_body_bytes(limits));
     let adapter_body = BodyLimit(body::adapter_body_bytes(limits));
     let plugin_body = BodyLimit(limits.plugin_bytes);
     let document_permit = UploadPermit(Upload::Document);
@@ -156,6 +157,13 @@ fn routes(limits: &Limits) -> Vec<Route> {
         route(routes!(files::list_files), &[Tenant]),
         route(routes!(files::get_file, files::delete_file), &[Tenant]),
         route(routes!(files::get_file_content), &[Tenant]),
+        route(routes!(file_uploads::create_upload), &[Tenant]),
+        route(
+            routes!(file_uploads::add_upload_part),
+            &[Tenant, part_body, document_permit],
+        ),
+        route(routes!(file_uploads::complete_upload), &[Tenant]),
+        route(routes!(file_uploads::cancel_upload), &[Tenant]),
         route(
             routes!(vector_stores::create_vector_store, vector_stores::list_vector_stores),
             &[Tenant],

@@ -1,4 +1,4 @@
-//! Files that a tenant keeps. Not here: how they are stored, and what becomes of a document's file (`ingestion`).
+//! Files that a tenant keeps. Not here: how they are stored, those that come in parts (`uploads`), and what becomes of a document's file (`ingestion`).
 
 use crate::{audit, shared::Shared};
 use bytes::Bytes;
@@ -134,15 +134,8 @@ impl FileUpload {
         if self.bytes == 0 {
             return Err(Error::invalid("the file is empty").with_param("file"));
         }
-        let name = &request.name;
-        if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-            let text = format!("a file's name must have 1 to {NAME_MAX} characters, none of them a control character");
-            return Err(Error::invalid(text).with_param("file"));
-        }
-        if request.expires_after.is_some_and(|seconds| !EXPIRY.contains(&seconds)) {
-            let text = format!("a file expires after {} to {} seconds", EXPIRY.start(), EXPIRY.end());
-            return Err(Error::invalid(text).with_param("expires_after"));
-        }
+        check_name(&request.name, "file")?;
+        check_expiry(request.expires_after)?;
         let expires = request
             .expires_after
             .map(|seconds| Timestamp::now().as_seconds() + seconds);
@@ -161,6 +154,23 @@ impl FileUpload {
         })
         .await
     }
+}
+
+/// `param` is the field at fault.
+pub(crate) fn check_name(name: &str, param: &str) -> Result<()> {
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        let text = format!("a file's name must have 1 to {NAME_MAX} characters, none of them a control character");
+        return Err(Error::invalid(text).with_param(param));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_expiry(seconds: Option<u64>) -> Result<()> {
+    if seconds.is_some_and(|seconds| !EXPIRY.contains(&seconds)) {
+        let text = format!("a file expires after {} to {} seconds", EXPIRY.start(), EXPIRY.end());
+        return Err(Error::invalid(text).with_param("expires_after"));
+    }
+    Ok(())
 }
 
 impl FileContent {

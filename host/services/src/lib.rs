@@ -46,6 +46,7 @@ pub mod tenants;
 pub mod text;
 pub mod tokens;
 pub mod tools;
+pub mod uploads;
 pub mod usage;
 pub mod vector_stores;
 mod workers;
@@ -133,6 +134,11 @@ impl Services {
     #[must_use]
     pub fn files(&self) -> files::FileService {
         files::FileService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn uploads(&self) -> uploads::UploadService {
+        uploads::UploadService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -103,6 +103,27 @@ await feature("files", async () => {
   await client.files.delete(kept.id);
   await expectError((error) => error instanceof OpenAI.NotFoundError, () => client.files.retrieve(kept.id));
 });
+await feature("uploads", async () => {
+  const bytes = new TextEncoder().encode("Öfen\n".repeat(50_000));
+  const about = { filename: "Öfen.txt", purpose: "user_data", bytes: bytes.length, mime_type: "text/plain" };
+  const upload = await client.uploads.create({ ...about, expires_after: { anchor: "created_at", seconds: 3600 } });
+  assert.deepEqual([upload.object, upload.status, upload.bytes], ["upload", "pending", bytes.length]);
+  const cuts = [bytes.slice(0, 100_000), bytes.slice(100_000, 200_000), bytes.slice(200_000)];
+  // At the same time.
+  const parts = await Promise.all(
+    cuts.map(async (cut) => client.uploads.parts.create(upload.id, { data: await toFile(cut, "part") })),
+  );
+  assert.deepEqual(parts.map((part) => [part.object, part.upload_id]), Array(3).fill(["upload.part", upload.id]));
+  const complete = () => client.uploads.complete(upload.id, { part_ids: parts.map((part) => part.id) });
+  const done = await complete();
+  assert.deepEqual([done.status, done.file.filename, done.file.bytes], ["completed", "Öfen.txt", bytes.length]);
+  const content = await client.files.content(done.file.id);
+  assert.deepEqual(new Uint8Array(await content.arrayBuffer()), bytes);
+  await expectError((error) => error instanceof OpenAI.BadRequestError, complete);
+  await client.files.delete(done.file.id);
+  const canceled = await client.uploads.cancel((await client.uploads.create(about)).id);
+  assert.equal(canceled.status, "cancelled");
+});
 await feature("vector stores", async () => {
   const store = await client.vectorStores.create({ name: "manuals", expires_after: { anchor: "last_active_at", days: 7 } });
   assert.deepEqual([store.object, store.status, store.file_counts.total], ["vector_store", "completed", 0]);

@@ -1,6 +1,7 @@
 """OpenAI's client for Python."""
 
 import base64
+import hashlib
 import json
 import struct
 from typing import Literal
@@ -207,8 +208,36 @@ def check_files():
         assert client.files.delete(file.id).deleted
     refused(openai.NotFoundError, 404, "not_found", lambda: client.files.retrieve(kept.id))
     refused(openai.NotFoundError, 404, "not_found", lambda: client.files.content(kept.id))
+    check_uploads(content)
     fun = lambda: client.files.create(file=("a.txt", b"text"), purpose="fun")
     assert refused(openai.BadRequestError, 400, None, fun).param == "purpose"
+
+
+def check_uploads(content):
+    about = {"filename": "Öfen.txt", "purpose": "user_data", "bytes": len(content), "mime_type": "text/plain"}
+    upload = client.uploads.create(**about)
+    assert (upload.object, upload.status, upload.bytes, upload.file) == ("upload", "pending", len(content), None), upload
+    cut = len(content) // 3
+    rest = client.uploads.parts.create(upload.id, data=content[cut:])
+    first = client.uploads.parts.create(upload.id, data=content[:cut])
+    assert (first.object, first.upload_id) == ("upload.part", upload.id), first
+    wrong = lambda: client.uploads.complete(upload.id, part_ids=[rest.id, first.id], md5=md5(content))
+    assert refused(openai.BadRequestError, 400, None, wrong).param == "md5"
+    done = client.uploads.complete(upload.id, part_ids=[first.id, rest.id], md5=md5(content))
+    assert (done.status, done.file.filename, done.file.bytes) == ("completed", "Öfen.txt", len(content)), done
+    assert client.files.content(done.file.id).read() == content
+    refused(openai.BadRequestError, 400, None, lambda: client.uploads.cancel(upload.id))
+    # The client cuts the file by itself.
+    chunked = client.uploads.upload_file_chunked(file=content, **about, part_size=100_000, md5=md5(content))
+    assert client.files.content(chunked.file.id).read() == content
+    for file in (done.file, chunked.file):
+        assert client.files.delete(file.id).deleted
+    canceled = client.uploads.cancel(client.uploads.create(**about).id)
+    assert (canceled.status, canceled.file) == ("cancelled", None), canceled
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def check_vector_stores():

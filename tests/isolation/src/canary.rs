@@ -56,6 +56,8 @@ impl Canaries {
         self.handles = vec![
             ("document id", planted.document.clone()),
             ("file id", planted.file.clone()),
+            ("upload id", planted.upload.clone()),
+            ("part id", planted.part.clone()),
             ("vector store id", planted.vector_store.clone()),
             ("file batch id", planted.file_batch.clone()),
             ("adapter generation", planted.generation.clone()),

@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 /// Plants, hunts, looks whether A is unharmed, and puts both rooms back: documents, adapters, settings, SQL rows and pipeline.
-/// Plugin versions stay, because nothing removes them.
+/// Plugin versions stay, because nothing removes them; an upload that a run which broke off has begun expires within an hour.
 ///
 /// # Errors
 /// When the suite cannot do its work: no server, a wrong key, canaries that cannot be planted. A leak is no error: it is in

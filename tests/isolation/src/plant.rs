@@ -46,6 +46,9 @@ pub struct Planted {
     pub document: String,
     /// The id of a file that is kept.
     pub file: String,
+    /// The id of an upload that is pending, and of its only part.
+    pub upload: String,
+    pub part: String,
     /// The id of a vector store with that file.
     pub vector_store: String,
     /// The id of the batch with which it came there.
@@ -68,6 +71,10 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         .await?;
     let file = client.expect(200, keep_file(&canaries.run, &canaries.file)).await?;
     let file = text(&file.json(), "/id");
+    let begun = client.expect(200, begin_upload(&canaries.run, &canaries.file)).await?;
+    let upload = text(&begun.json(), "/id");
+    let part = client.expect(200, send_part(&upload, &canaries.file)).await?;
+    let part = text(&part.json(), "/id");
     let (vector_store, file_batch) = plant_vector_store(client, canaries, &file).await?;
     plant_value(client, canaries).await?;
     let put = put_adapter(&canaries.alias, adapter, &canaries.alias)?;
@@ -128,6 +135,8 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         )
         .await?,
         file,
+        upload,
+        part,
         vector_store,
         file_batch,
         response,
@@ -202,6 +211,13 @@ pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Re
     )
     .await
     .context("A's own things cannot be read any more")?;
+    // An upload shows nothing of itself: what nobody has ended or added to can be completed.
+    let joined = client
+        .expect(200, complete_upload(&planted.upload, &planted.part))
+        .await
+        .context("A's upload cannot be completed any more")?;
+    let path = format!("/v1/files/{}/content", text(&joined.json(), "/file/id"));
+    found(canaries, &client.expect(200, Request::get(path)).await?.body, "file")?;
     let changed = planted.shown.iter().zip(now).filter(|(before, now)| *before != now);
     Ok(changed
         .map(|((what, before), (_, now))| format!("A's {what} changed from {before} to {now}"))
@@ -271,9 +287,34 @@ pub fn keep_file(run: &str, word: &str) -> Request {
         Request::new(Method::POST, "/v1/files".to_owned()),
         &[
             ("purpose", None, b"user_data"),
-            ("file", Some(&format!("{run}.json")), format!("\"{word}\"").as_bytes()),
+            ("file", Some(&format!("{run}.json")), file_text(word).as_bytes()),
         ],
     )
+}
+
+/// A request that begins the same file as an upload.
+fn begin_upload(run: &str, word: &str) -> Request {
+    let bytes = file_text(word).len();
+    Request::post(
+        "/v1/uploads",
+        &json!({"filename": format!("{run}.json"), "purpose": "user_data", "bytes": bytes, "mime_type": "application/json"}),
+    )
+}
+
+/// A request that sends all of it as one part.
+pub fn send_part(upload: &str, word: &str) -> Request {
+    form(
+        Request::new(Method::POST, format!("/v1/uploads/{upload}/parts")),
+        &[("data", Some("upload"), file_text(word).as_bytes())],
+    )
+}
+
+pub fn complete_upload(upload: &str, part: &str) -> Request {
+    Request::post(format!("/v1/uploads/{upload}/complete"), &json!({"part_ids": [part]}))
+}
+
+fn file_text(word: &str) -> String {
+    format!("\"{word}\"")
 }
 
 /// The request with these fields: a name, a file's name, and bytes.

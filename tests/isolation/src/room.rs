@@ -22,6 +22,8 @@ pub struct Own {
     pub model: String,
     /// A document of B's.
     pub document: String,
+    /// An upload of B's, which is pending.
+    pub upload: String,
     /// The embedding model, if the server says its name.
     pub embedder: Option<String>,
 }
@@ -96,6 +98,8 @@ pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
         "metadata": {"isolation": canaries.run},
     });
     let added = client.expect(201, Request::post("/v1/documents", &decoy)).await?.json();
+    let upload = json!({"filename": "gate.txt", "purpose": "user_data", "bytes": 9, "mime_type": "text/plain"});
+    let upload = client.expect(200, Request::post("/v1/uploads", &upload)).await?.json();
     let model = base_model(client).await?;
     let answer = client
         .expect(200, chat(&model, "What color is the gate?"))
@@ -107,6 +111,7 @@ pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
             .context("the answer has no receipt that names the tenant")?
             .to_owned(),
         document: added.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        upload: upload.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
         embedder: embedder(client).await?,
         model,
     })

@@ -26,6 +26,7 @@ const COSTLY: &[(&str, &[Layer])] = &[
         ],
     ),
     ("POST /v1/files", &[Tenant, UploadPermit(Upload::Document)]),
+    ("POST /v1/uploads/{id}/parts", &[Tenant, UploadPermit(Upload::Document)]),
     ("POST /v1/search", &[Tenant, RateHeaders]),
     ("POST /v1/vector_stores/{id}/search", &[Tenant, RateHeaders]),
     ("POST /v1/vector_stores/{id}/files", &[Tenant]),
@@ -57,6 +58,9 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "GET /v1/files/{id}",
             "DELETE /v1/files/{id}",
             "GET /v1/files/{id}/content",
+            "POST /v1/uploads",
+            "POST /v1/uploads/{id}/complete",
+            "POST /v1/uploads/{id}/cancel",
             "GET /v1/vector_stores/{id}/files",
             "POST /v1/vector_stores",
             "GET /v1/vector_stores",
@@ -200,7 +204,7 @@ fn bodies_that_are_not_json_need_an_upload_permit() {
         assert_eq!(is_file, has_permit, "{name}");
         files += usize::from(is_file);
     }
-    assert_eq!(files, 4, "documents, files, adapters and plugins");
+    assert_eq!(files, 5, "documents, files, parts of files, adapters and plugins");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use riad_end_to_end::{Answer, Tenant, TestHost};
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
 
-const PATH: &str = "/v1/files";
+pub const PATH: &str = "/v1/files";
 
 fn form(name: &str, bytes: impl Into<Vec<u8>>, purpose: &str) -> Form {
     let file = Part::bytes(bytes.into()).file_name(name.to_owned());
@@ -24,7 +24,7 @@ async fn keep(tenant: &Tenant, name: &str, bytes: &[u8]) -> Value {
 }
 
 /// What lies in the folder of the room's files.
-fn stored(host: &TestHost, tenant: &str) -> Vec<u64> {
+pub fn stored(host: &TestHost, tenant: &str) -> Vec<u64> {
     let folder = host.data().join("rooms").join(tenant).join("files");
     let mut sizes: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -23,4 +23,5 @@ mod shapes;
 mod special_tokens;
 mod streaming;
 mod tools;
+mod uploads;
 mod vector_stores;

@@ -17,6 +17,7 @@ const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
 pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = documents(target);
     attempts.extend(files(target));
+    attempts.extend(uploads(target));
     attempts.extend(vector_stores(target));
     attempts.extend(responses(target));
     attempts.extend(models(target));
@@ -103,6 +104,39 @@ fn files(target: &Target<'_>) -> Vec<Attempt> {
             "a file of its own",
             plant::keep_file(target.run, "a file of B's"),
         ),
+    ]
+}
+
+fn uploads(target: &Target<'_>) -> Vec<Attempt> {
+    let (a, own) = (target.a, &target.own.upload);
+    let join = |what: &str, upload: &str| {
+        absent(
+            "POST /v1/uploads/{id}/complete",
+            what,
+            plant::complete_upload(upload, &a.part),
+        )
+    };
+    let cancel = |upload: &str| Request::post(format!("/v1/uploads/{upload}/cancel"), &json!({}));
+    vec![
+        absent(
+            "POST /v1/uploads/{id}/parts",
+            "a part for A's upload",
+            plant::send_part(&a.upload, "by B"),
+        ),
+        join("A's upload", &a.upload),
+        join("A's upload, with a zero byte", &format!("{}%00", a.upload)),
+        join("SQL", &format!("'%20OR%20id='{}", a.upload)),
+        join("its own upload, of A's part", own),
+        absent("POST /v1/uploads/{id}/cancel", "A's upload", cancel(&a.upload)),
+        refused(
+            "POST /v1/uploads",
+            "an upload for A's room",
+            Request::post(
+                "/v1/uploads",
+                &json!({"filename": "b.txt", "purpose": "user_data", "bytes": 9, "mime_type": "text/plain", "tenant": a.tenant}),
+            ),
+        ),
+        served("POST /v1/uploads/{id}/cancel", "its own upload", cancel(own)),
     ]
 }
 

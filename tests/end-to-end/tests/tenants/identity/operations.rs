@@ -46,6 +46,10 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/v1/files/{id}", Read("documents")),
     ("GET", "/v1/files/{id}/content", Read("documents")),
     ("DELETE", "/v1/files/{id}", Write("documents")),
+    ("POST", "/v1/uploads", Write("documents")),
+    ("POST", "/v1/uploads/{id}/parts", Write("documents")),
+    ("POST", "/v1/uploads/{id}/complete", Write("documents")),
+    ("POST", "/v1/uploads/{id}/cancel", Write("documents")),
     ("POST", "/v1/vector_stores", Write("documents")),
     ("GET", "/v1/vector_stores", Read("documents")),
     ("GET", "/v1/vector_stores/{id}", Read("documents")),
@@ -163,6 +167,11 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
             let file = Part::stream("some words").file_name("words.txt");
             request.multipart(Form::new().text("purpose", "user_data").part("file", file))
         }
+        ("POST", "/v1/uploads") => {
+            request.json(&json!({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}))
+        }
+        ("POST", "/v1/uploads/{id}/parts") => request.multipart(Form::new().part("data", Part::stream("words"))),
+        ("POST", "/v1/uploads/{id}/complete") => request.json(&json!({"part_ids": []})),
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
         ("POST", "/v1/vector_stores/{id}/search") => request.json(&json!({"query": "text"})),
         ("POST", "/v1/vector_stores/{id}/files") => request.json(&json!({"file_id": "file-absent"})),

@@ -34,6 +34,11 @@ fn operations() -> Vec<(Method, &'static str, Value)> {
             "/v1/documents",
             json!({"title": "Title", "text": "Text."}),
         ),
+        (
+            Method::POST,
+            "/v1/uploads",
+            json!({"filename": "a.txt", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}),
+        ),
         (Method::POST, "/v1/search", json!({"query": "Text"})),
         (Method::POST, "/v1/keys", json!({"name": "key"})),
     ]
