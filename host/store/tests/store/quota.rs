@@ -13,7 +13,7 @@ use riad_core::{
 use serde_json::json;
 use std::fs;
 
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 1_300_000;
 const BIG: usize = 360_000;
 
 async fn host() -> Host {
@@ -73,7 +73,7 @@ async fn a_document_beyond_the_quota_is_refused_and_a_deleted_one_makes_room() {
     insert(&room, "second", BIG).await.unwrap();
     let watermark = room.documents.watermark().await.unwrap();
     let refused = assert_full(insert(&room, "third", BIG).await);
-    assert!(refused.message().contains("may store 1048576"), "{refused}");
+    assert!(refused.message().contains("may store 1300000"), "{refused}");
     // Nothing of it is there, and what was there before is.
     assert_eq!(room.documents.watermark().await.unwrap(), watermark);
     let found = titles(&room, &query("about", &[1.0, 0.0, 0.0, 0.0])).await;

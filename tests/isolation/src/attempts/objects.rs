@@ -9,7 +9,7 @@ use crate::{
     room::{chat, chat_body},
 };
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A component of no use that any server takes.
 const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
