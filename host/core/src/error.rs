@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Busy,
     /// A budget is spent.
     QuotaExceeded,
-    /// The tenant stores as much as it may; the message says of what.
+    /// The tenant stores as much as it may, or the server's disk is full; the message says of what.
     StorageFull,
     /// A file of a kind that nothing reads; the message names it.
     UnsupportedFile,

@@ -12,9 +12,9 @@ use rusqlite::Connection;
 use std::hint::black_box;
 
 const OURS: &str = "CREATE VIRTUAL TABLE words USING fts5 (
-    title, text, characters, content = '', contentless_delete = 1, tokenize = \"ascii tokenchars '+#|'\")";
+    title, text, characters, content = '', tokenize = \"ascii tokenchars '+#|'\")";
 const UNICODE61: &str = "CREATE VIRTUAL TABLE words USING fts5 (
-    title, text, characters, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2')";
+    title, text, characters, content = '', tokenize = 'unicode61 remove_diacritics 2')";
 
 const SAMPLES: &[(&str, &str)] = &[
     (

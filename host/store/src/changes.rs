@@ -3,6 +3,7 @@
 
 use crate::error::{Failure, StoreResult};
 use rusqlite::{Connection, Rows};
+use std::collections::BTreeSet;
 
 /// What happened to the chunks of one document.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,14 @@ pub(crate) fn after(connection: &Connection, vector_store: i64, watermark: u64) 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The vector stores of which a saved index may still have what was deleted.
+pub(crate) fn deleted_from(connection: &Connection) -> StoreResult<BTreeSet<i64>> {
+    let mut statement =
+        connection.prepare("SELECT DISTINCT vector_store FROM changes WHERE removed AND vector_store > 0")?;
+    let numbers = statement.query_map([], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
 /// Forgets the changes that the saved index has.
 pub(crate) fn prune(connection: &Connection, vector_store: i64, watermark: u64) -> StoreResult<()> {
     connection.execute(
@@ -112,6 +121,24 @@ fn call_each(mut rows: Rows<'_>, mut each: impl FnMut(i64, &[f32]) -> StoreResul
         each(row.get(0)?, &vector)?;
     }
     Ok(())
+}
+
+/// Embeddings of chunks from all over the index, at most so many; none if there is none.
+pub(crate) fn sample(connection: &Connection, vector_store: i64, most: usize) -> StoreResult<Vec<Vec<f32>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL
+             AND id >= (SELECT abs(random()) % (max(id) + 1) FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL)
+         ORDER BY id LIMIT 1",
+    )?;
+    let mut sample = Vec::new();
+    for _ in 0..most {
+        let mut rows = statement.query([vector_store])?;
+        let Some(row) = rows.next()? else { break };
+        let mut vector = Vec::new();
+        from_blob(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        sample.push(vector);
+    }
+    Ok(sample)
 }
 
 /// A vector of length 1 in the same direction; `None` for zeros, which have none.

@@ -3,6 +3,7 @@
 
 use crate::{
     changes::{self, Change},
+    erasure,
     error::{Failure, StoreResult, run_with_permit},
     idempotency,
     indexes::OWN,
@@ -330,45 +331,66 @@ fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     })
 }
 
-fn delete(room: &RoomState, id: &DocumentId) -> StoreResult<()> {
+/// No search finds it when this returns, and no byte of it is in `room.db`; its vectors leave the index's file later (`erasure`).
+fn delete(room: &Arc<RoomState>, id: &DocumentId) -> StoreResult<()> {
+    // Made before the transaction: it may take a while.
+    let (number, words, keys) = room.database.read(|connection| {
+        let number = find_number(connection, id)?;
+        let (words, keys) = DocumentWords::of_stored(connection, number)?.ok_or_else(|| no_document(id))?;
+        Ok((number, words, keys))
+    })?;
     room.write_then(
         |connection| {
-            let number: i64 = connection
-                .query_row(
-                    "SELECT number FROM documents WHERE id = ?1 AND vector_store = 0",
-                    [id.as_str()],
-                    |row| row.get(0),
-                )
-                .optional()?
-                .ok_or_else(|| no_document(id))?;
-            delete_number(connection, number)
+            if find_number(connection, id)? != number {
+                return Err(no_document(id));
+            }
+            delete_with(connection, number, &words, &keys)
         },
         |connection, change| {
             room.indexes.follow(connection, change);
             Ok(())
         },
     )?;
+    erasure::erase(room);
     room.save_due_indexes();
     Ok(())
 }
 
-/// The change that an index is to follow.
+/// Of a document that is in no vector store. Never given twice.
+fn find_number(connection: &Connection, id: &DocumentId) -> StoreResult<i64> {
+    connection
+        .prepare_cached("SELECT number FROM documents WHERE id = ?1 AND vector_store = 0")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| no_document(id))
+}
+
+/// The change that an index is to follow. The caller erases what is left (`erasure`).
 pub(crate) fn delete_number(connection: &Connection, number: i64) -> StoreResult<Change> {
-    let (vector_store, first, last): (i64, Option<i64>, Option<i64>) = connection
-        .prepare_cached(
-            "SELECT vector_store, (SELECT min(id) FROM chunks WHERE document = ?1),
-                (SELECT max(id) FROM chunks WHERE document = ?1)
-             FROM documents WHERE number = ?1",
-        )?
-        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    connection
-        .prepare_cached("DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document = ?1)")?
-        .execute([number])?;
+    let found = DocumentWords::of_stored(connection, number)?;
+    let (words, keys) = found.ok_or_else(|| Failure::Data("a document that is named is not there".into()))?;
+    delete_with(connection, number, &words, &keys)
+}
+
+/// With the words and keys of its chunks.
+fn delete_with(connection: &Connection, number: i64, words: &DocumentWords, keys: &[i64]) -> StoreResult<Change> {
+    words.delete(connection, keys.iter().copied())?;
     // Chunks, tags and attributes go with it.
-    connection
-        .prepare_cached("DELETE FROM documents WHERE number = ?1")?
-        .execute([number])?;
-    changes::record(connection, vector_store, true, first.unwrap_or(0), last.unwrap_or(-1))
+    let (id, vector_store): (String, i64) = connection
+        .prepare_cached("DELETE FROM documents WHERE number = ?1 RETURNING id, vector_store")?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // No other request answers with a document.
+    if vector_store == OWN {
+        idempotency::forget_document(connection, &id.parse()?)?;
+    }
+    let range = (keys.iter().min(), keys.iter().max());
+    changes::record(
+        connection,
+        vector_store,
+        true,
+        range.0.map_or(0, |key| *key),
+        range.1.map_or(-1, |key| *key),
+    )
 }
 
 fn no_document(id: &DocumentId) -> Failure {

@@ -2,7 +2,7 @@
 
 use riad_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
-use std::sync::Arc;
+use std::{io, sync::Arc};
 use tokio::sync::Semaphore;
 
 pub(crate) type StoreResult<T> = Result<T, Failure>;
@@ -12,7 +12,7 @@ pub(crate) enum Failure {
     #[error("SQLite: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("file: {0}")]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
     #[error("stored JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("vector index: {0}")]
@@ -36,7 +36,8 @@ impl From<Failure> for Error {
             return error;
         }
         if failure.is_full_disk() {
-            return Self::new(ErrorKind::Unavailable, "the server's disk is full").with_source(failure);
+            return Self::new(ErrorKind::StorageFull, "the server's disk is full; nothing was stored")
+                .with_source(failure);
         }
         Self::internal(failure)
     }
@@ -47,7 +48,12 @@ impl Failure {
         if let Self::Sqlite(error) = self {
             return error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         }
-        matches!(self, Self::File(error) if error.kind() == std::io::ErrorKind::StorageFull)
+        let Self::File(error) = self else { return false };
+        // Also what the process or its user may have.
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        )
     }
 }
 

@@ -68,6 +68,19 @@ pub(crate) fn mark(connection: &Connection, mark: &RequestMark, document: &Docum
     Ok(())
 }
 
+/// Takes what was kept of a document out of the answers to the requests that stored it. What stays says that they stored it, so that their
+/// repetitions do not store it again.
+pub(crate) fn forget_document(connection: &Connection, document: &DocumentId) -> StoreResult<()> {
+    connection
+        .prepare_cached(
+            "UPDATE replies SET status = ?2, content_type = '', body = CAST(?1 AS BLOB)
+             WHERE instr(body, CAST(?1 AS BLOB)) > 0
+                AND iif(json_valid(CAST(body AS TEXT)), CAST(body AS TEXT) ->> '$.id', NULL) = ?1",
+        )?
+        .execute((document.as_str(), STORED))?;
+    Ok(())
+}
+
 fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Option<KeptRequest>> {
     let found = connection
         .prepare_cached(

@@ -1,6 +1,8 @@
 //! One vector index of an open room: a cache of SQLite, checked before it is used, replayed, or built anew.
 //! Not here: usearch itself (`vectors`), the changes (`changes`), which indexes a room has (`indexes`).
 //!
+//! A removed vector stays in usearch's memory until another takes its slot. Before the file is written, vectors of other chunks overwrite it.
+//!
 //! The file is put in place first, then its BLAKE3 and watermark go into `room.db`. A crash between the two leaves a file
 //! with another checksum, and the index is rebuilt from SQLite. usearch does not check what it loads, so this does, before.
 
@@ -24,6 +26,9 @@ use std::{
 /// proportion to what is uploaded.
 const SAVE_AFTER: usize = 1_000;
 
+/// Removed vectors that are overwritten while searches wait: some milliseconds.
+const OVERWRITTEN_AT_ONCE: usize = 32;
+
 pub(crate) struct VectorIndex {
     /// The number of the vector store whose chunks it has; 0 is the room's own documents.
     vector_store: i64,
@@ -39,6 +44,8 @@ struct Inner {
     watermark: u64,
     /// Vectors added and removed since the file was written; `None` if there is no file that could be loaded.
     unsaved: Option<usize>,
+    /// Whether the file has vectors that have been removed since.
+    has_deleted: bool,
 }
 
 impl VectorIndex {
@@ -49,6 +56,13 @@ impl VectorIndex {
             Err(LoadError::Unusable(reason)) => {
                 if changes::last(connection)? > 0 {
                     tracing::info!(reason, "building a vector index of a room from its documents");
+                }
+                // What cannot be used may have vectors of chunks that are gone.
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::warn!(%error, "the vector index of a room that cannot be used was not removed");
+                    }
+                    Ok(()) | Err(_) => {}
                 }
                 build(vector_store, dimensions, connection)
             }
@@ -107,9 +121,20 @@ impl VectorIndex {
             let built = build(self.vector_store, self.dimensions, connection)?;
             // The caller may read a state from before the change.
             let missing = Some(missing).filter(|missing| *missing > built.watermark);
-            *inner = Inner { missing, ..built };
+            // There may be an older file.
+            *inner = Inner {
+                missing,
+                has_deleted: true,
+                ..built
+            };
         }
         Ok(())
+    }
+
+    /// Whether its file has vectors of chunks that are gone, so that it must be written soon.
+    pub(crate) fn has_deleted(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.missing.is_none() && inner.has_deleted
     }
 
     pub(crate) fn should_save(&self) -> bool {
@@ -120,47 +145,130 @@ impl VectorIndex {
 
     /// Writes the file if it is behind, and says how long it is then. The caller holds the room's lock over files.
     pub(crate) fn save(&self, database: &Database) -> StoreResult<Option<u64>> {
-        let (bytes, watermark, unsaved) = {
-            let mut inner = self.inner.lock();
-            if inner.missing.is_some() {
-                return Err(Failure::Index("a change is missing in it".into()));
-            }
-            if inner.unsaved == Some(0) {
-                return Ok(None);
-            }
-            let bytes = inner.vectors.to_bytes()?;
-            (bytes, inner.watermark, inner.unsaved.replace(0))
+        self.overwrite_removed(database)?;
+        // First the database, then the index, as searches do.
+        let take = |connection: &Connection| {
+            self.inner
+                .lock()
+                .take_file(self.vector_store, self.dimensions, connection)
         };
-        let saved = self.write(&bytes, watermark, database);
+        let Some((file, unsaved)) = database.read(take)? else {
+            return Ok(None);
+        };
+        let saved = self.write(&file, database);
         if saved.is_err() {
             let mut inner = self.inner.lock();
+            inner.has_deleted = true;
             inner.unsaved = match (inner.unsaved, unsaved) {
                 (Some(since), Some(before)) => Some(since + before),
                 _ => None,
             };
         }
         saved?;
-        Ok(Some(bytes.len() as u64))
+        Ok(Some(file.bytes.len() as u64))
     }
 
-    fn write(&self, bytes: &[u8], watermark: u64, database: &Database) -> StoreResult<()> {
+    /// Overwrites the vectors that were removed until now, some at a time, so that searches wait for a moment only.
+    fn overwrite_removed(&self, database: &Database) -> StoreResult<()> {
+        let slots = self.inner.lock().vectors.to_overwrite();
+        for _ in 0..slots.div_ceil(OVERWRITTEN_AT_ONCE) {
+            database.read(|connection| {
+                let mut inner = self.inner.lock();
+                inner.overwrite_removed(self.vector_store, self.dimensions, connection, OVERWRITTEN_AT_ONCE)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, file: &IndexFile, database: &Database) -> StoreResult<()> {
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
         else {
             return Err(Failure::Index("the path of its file has no folder or no name".into()));
         };
-        files::write_file(folder, name, bytes)?;
+        files::write_file(folder, name, &file.bytes)?;
         database.write(|connection| {
             let saved = Saved {
-                blake3: blake3::hash(bytes).to_hex().to_string(),
-                watermark,
+                blake3: blake3::hash(&file.bytes).to_hex().to_string(),
+                watermark: file.watermark,
+                free: file.free,
             };
             saved.set(connection, self.vector_store)?;
-            changes::prune(connection, self.vector_store, watermark)
+            changes::prune(connection, self.vector_store, file.watermark)
         })
     }
 }
 
+/// What is written, and what `room.db` says of it.
+struct IndexFile {
+    bytes: Vec<u8>,
+    watermark: u64,
+    /// Slots of removed vectors.
+    free: usize,
+}
+
 impl Inner {
+    /// What is to be written, and how much of it is new; `None` if the file has it.
+    fn take_file(
+        &mut self,
+        vector_store: i64,
+        dimensions: usize,
+        connection: &Connection,
+    ) -> StoreResult<Option<(IndexFile, Option<usize>)>> {
+        if self.missing.is_some() {
+            return Err(Failure::Index("a change is missing in it".into()));
+        }
+        if self.unsaved == Some(0) {
+            return Ok(None);
+        }
+        // What was removed since the last look, which is little.
+        self.overwrite_removed(vector_store, dimensions, connection, usize::MAX)?;
+        if self.vectors.to_overwrite() > 0 {
+            return Err(Failure::Index(
+                "vectors were removed at this moment; the next change saves it".into(),
+            ));
+        }
+        let file = IndexFile {
+            bytes: self.vectors.to_bytes()?,
+            watermark: self.watermark,
+            free: self.vectors.free(),
+        };
+        self.has_deleted = false;
+        Ok(Some((file, self.unsaved.replace(0))))
+    }
+
+    /// Overwrites removed vectors with those of chunks from everywhere. Where more slots are free than taken, the index is built anew, without them.
+    fn overwrite_removed(
+        &mut self,
+        vector_store: i64,
+        dimensions: usize,
+        connection: &Connection,
+        most: usize,
+    ) -> StoreResult<()> {
+        // The caller may read a state from before the last change, with chunks that are gone.
+        let is_old = changes::last(connection)? < self.watermark;
+        if self.missing.is_some() || self.vectors.to_overwrite() == 0 || is_old {
+            return Ok(());
+        }
+        if self.vectors.free() > self.vectors.len() {
+            *self = Self {
+                unsaved: self.unsaved,
+                has_deleted: self.has_deleted,
+                ..build(vector_store, dimensions, connection)?
+            };
+            return Ok(());
+        }
+        let count = self.vectors.to_overwrite().min(most);
+        let mut vectors = Vec::with_capacity(count);
+        while vectors.len() < count {
+            let sample = changes::sample(connection, vector_store, count - vectors.len())?;
+            if sample.is_empty() {
+                break;
+            }
+            vectors.extend(sample);
+        }
+        self.vectors.overwrite_free(vectors.iter().map(Vec::as_slice))
+    }
+
     fn follow(&mut self, connection: &Connection, change: Change) -> StoreResult<()> {
         // An index that was built anew may be ahead.
         if change.number <= self.watermark {
@@ -172,6 +280,7 @@ impl Inner {
                 self.vectors.remove(key)?;
                 touched += 1;
             }
+            self.has_deleted = true;
         } else {
             changes::embedded(connection, change.first_chunk, change.last_chunk, |key, vector| {
                 self.vectors.reserve(1)?;
@@ -205,6 +314,8 @@ struct Saved {
     /// Of the file, in hex.
     blake3: String,
     watermark: u64,
+    /// Slots of removed vectors.
+    free: usize,
 }
 
 impl Saved {
@@ -223,21 +334,27 @@ impl Saved {
             return Ok(None);
         }
         let watermark = get("watermark")?.and_then(|number| number.parse().ok());
-        let saved = get("blake3")?.zip(watermark);
-        Ok(saved.map(|(blake3, watermark)| Self { blake3, watermark }))
+        let free = get("free")?.and_then(|number| number.parse().ok());
+        let saved = get("blake3")?.zip(watermark).zip(free);
+        Ok(saved.map(|((blake3, watermark), free)| Self {
+            blake3,
+            watermark,
+            free,
+        }))
     }
 
     fn set(&self, connection: &Connection, vector_store: i64) -> StoreResult<()> {
         let set = |name, value: &str| set_state(connection, &Self::key(name, vector_store), value);
         set("blake3", &self.blake3)?;
         set("watermark", &self.watermark.to_string())?;
+        set("free", &self.free.to_string())?;
         set("format", FORMAT)
     }
 }
 
 /// Forgets what `state` knows of the file of a vector store.
 pub(crate) fn forget(connection: &Connection, vector_store: i64) -> StoreResult<()> {
-    for name in ["blake3", "watermark", "format"] {
+    for name in ["blake3", "watermark", "free", "format"] {
         delete_state(connection, &Saved::key(name, vector_store))?;
     }
     Ok(())
@@ -254,7 +371,7 @@ fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connecti
     };
     let Some(saved) = Saved::get(connection, vector_store)? else {
         return Err(LoadError::Unusable(
-            "the file is of another format, or its watermark is unknown",
+            "the file is of another format, or what it has is unknown",
         ));
     };
     if saved.blake3 != blake3::hash(&bytes).to_hex().as_str() {
@@ -264,7 +381,7 @@ fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connecti
     if saved.watermark > last {
         return Err(LoadError::Unusable("the file is newer than the documents"));
     }
-    let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes) else {
+    let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes, saved.free) else {
         return Err(LoadError::Unusable("usearch does not read the file"));
     };
     let mut inner = Inner {
@@ -272,6 +389,7 @@ fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connecti
         missing: None,
         watermark: saved.watermark,
         unsaved: Some(0),
+        has_deleted: false,
     };
     for change in changes::after(connection, vector_store, saved.watermark)? {
         inner.follow(connection, change)?;
@@ -285,7 +403,7 @@ fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connecti
 }
 
 fn build(vector_store: i64, dimensions: usize, connection: &Connection) -> StoreResult<Inner> {
-    let vectors = Vectors::new(dimensions)?;
+    let mut vectors = Vectors::new(dimensions)?;
     vectors.reserve(changes::count_embedded(connection, vector_store)?)?;
     changes::all_embedded(connection, vector_store, |key, vector| vectors.add(key, vector))?;
     let watermark = changes::last(connection)?;
@@ -295,6 +413,7 @@ fn build(vector_store: i64, dimensions: usize, connection: &Connection) -> Store
         watermark,
         // An empty room needs no file.
         unsaved: (watermark == 0).then_some(0),
+        has_deleted: false,
     })
 }
 

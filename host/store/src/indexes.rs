@@ -10,7 +10,7 @@ use crate::{
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -30,6 +30,8 @@ pub(crate) struct Indexes {
     open: Mutex<HashMap<i64, Arc<VectorIndex>>>,
     /// Bytes of the files.
     files: Mutex<HashMap<i64, u64>>,
+    /// Those with a file that are not open, and of which something was deleted: their files still have it.
+    stale: Mutex<BTreeSet<i64>>,
     /// The last change that was followed.
     watermark: AtomicU64,
 }
@@ -48,6 +50,7 @@ impl Indexes {
             dimensions,
             open: Mutex::default(),
             files: Mutex::new(files),
+            stale: Mutex::new(database.read(changes::deleted_from)?),
             watermark: AtomicU64::new(database.read(changes::last)?),
         };
         indexes.of(OWN, database)?;
@@ -74,8 +77,10 @@ impl Indexes {
     /// Follows a change that was committed. Called in the order of the changes. An index that is not open finds it when it is opened.
     pub(crate) fn follow(&self, connection: &Connection, change: Change) {
         let index = self.open.lock().get(&change.vector_store).cloned();
-        if let Some(index) = index {
-            index.follow(connection, change);
+        match index {
+            Some(index) => index.follow(connection, change),
+            None if change.removed => drop(self.stale.lock().insert(change.vector_store)),
+            None => {}
         }
         self.watermark.store(change.number, Ordering::Release);
     }
@@ -86,6 +91,11 @@ impl Indexes {
         }
     }
 
+    /// Whether a file has vectors of chunks that are gone, so that it must be written soon.
+    pub(crate) fn has_deleted(&self) -> bool {
+        !self.stale.lock().is_empty() || self.open.lock().values().any(|index| index.has_deleted())
+    }
+
     /// Those that are behind their files by much.
     pub(crate) fn should_save(&self) -> bool {
         self.open.lock().values().any(|index| index.should_save())
@@ -93,6 +103,15 @@ impl Indexes {
 
     /// Writes the files that are behind. The caller holds the room's lock over files. One that fails keeps none of the others from it.
     pub(crate) fn save(&self, database: &Database, only_due: bool) -> StoreResult<()> {
+        if !only_due {
+            let stale = std::mem::take(&mut *self.stale.lock());
+            for number in stale
+                .into_iter()
+                .filter(|number| self.files.lock().contains_key(number))
+            {
+                self.of(number, database)?;
+            }
+        }
         let open: Vec<_> = self
             .open
             .lock()
@@ -121,6 +140,7 @@ impl Indexes {
     /// Forgets the index of a vector store that has no documents any more, with its file. The caller holds the room's lock over files.
     pub(crate) fn remove(&self, vector_store: i64, database: &Database) -> StoreResult<()> {
         self.open.lock().remove(&vector_store);
+        self.stale.lock().remove(&vector_store);
         database.write(|connection| {
             index::forget(connection, vector_store)?;
             changes::prune(connection, vector_store, u64::MAX >> 1)

@@ -2,6 +2,7 @@
 //! read, and goes some rows at a time with the changes that come after.
 
 use crate::{
+    erasure,
     error::{StoreResult, run_with_permit},
     room::RoomState,
 };
@@ -66,14 +67,17 @@ impl KvStore for RoomKv {
 
     async fn delete(&self, key: &str) -> Result<bool> {
         let key = checked_key(key)?;
-        self.write(move |connection, now| {
+        let deleted = self.write(move |connection, now| {
             let deleted = connection
                 .prepare_cached("DELETE FROM kv WHERE key = ?1 RETURNING expires")?
                 .query_row([&key], |row| row.get::<_, i64>(0))
                 .optional()?;
             Ok(deleted.is_some_and(|expires| expires > millis(now)))
-        })
-        .await
+        });
+        let deleted = deleted.await?;
+        // Not at once, because plugins delete often.
+        erasure::erase_soon(&self.room);
+        Ok(deleted)
     }
 
     async fn increment(&self, key: &str, by: i64, seconds: u32) -> Result<i64> {

@@ -11,6 +11,7 @@ mod audit_lines;
 mod changes;
 mod control;
 mod documents;
+mod erasure;
 mod error;
 mod expired;
 mod files;

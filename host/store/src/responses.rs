@@ -2,6 +2,7 @@
 //! of them is kept (`services`).
 
 use crate::{
+    erasure,
     error::{StoreResult, run_with_permit},
     room::RoomState,
 };
@@ -53,7 +54,9 @@ impl ResponseStore for RoomResponses {
             room.write(|connection| {
                 let found = find_kept(connection, &id, not_before)?;
                 delete(connection, found.number)
-            })
+            })?;
+            erasure::erase(&room);
+            Ok(())
         })
         .await
     }

@@ -19,7 +19,7 @@ use riad_core::{
 use rusqlite::Connection;
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 const SCHEMA: Schema = Schema {
@@ -277,6 +277,17 @@ const SCHEMA: Schema = Schema {
         CREATE INDEX parts_of_upload ON upload_parts (upload, digest, bytes);
         CREATE INDEX parts_of_digest ON upload_parts (digest, bytes);
     ",
+        "
+        -- `contentless_delete` only notes that a row is gone: its terms stay. The words are made again at the opening.
+        DROP TABLE words;
+        CREATE VIRTUAL TABLE words USING fts5 (
+            title, text, characters, content = '', tokenize = \"ascii tokenchars '+#|'\"
+        );
+        INSERT INTO words (words, rank) VALUES ('rank', 'bm25(1.0, 1.0, 0.3)');
+        INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+        CREATE VIRTUAL TABLE word_terms USING fts5vocab (words, instance);
+        DELETE FROM state WHERE key IN ('word_rules', 'word_progress');
+    ",
     ],
 };
 
@@ -291,11 +302,21 @@ pub(crate) struct RoomState {
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
     pub(crate) stored: StoredBytes,
+    pub(crate) erasing: Erasing,
     /// For async callers that write files, which may take long: they wait here and not for `writer`.
     pub(crate) file_permits: BlockingPermits,
     /// Generations of an adapter's alias that are kept.
     pub(crate) adapter_generations: u32,
     writer: FolderWriter,
+}
+
+/// What deletions have left to a later time.
+#[derive(Default)]
+pub(crate) struct Erasing {
+    /// Whether deleted bytes are in the write-ahead log.
+    pub(crate) log: AtomicBool,
+    /// Whether a task sees to it.
+    pub(crate) task: AtomicBool,
 }
 
 /// The id that the room in this folder has. `None` also if it cannot be read: a damaged room can be deleted.
@@ -342,6 +363,7 @@ impl RoomState {
             sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
             pins,
             stored: StoredBytes::default(),
+            erasing: Erasing::default(),
             file_permits: BlockingPermits::default(),
             adapter_generations: limits.adapter_generations,
             writer: FolderWriter::default(),
@@ -407,6 +429,12 @@ impl RoomState {
         }
     }
 
+    /// Writes all vector indexes that are behind their files.
+    pub(crate) fn save_indexes(&self) -> StoreResult<()> {
+        let _lock = self.lock_folder()?;
+        self.indexes.save(&self.database, false)
+    }
+
     /// Writes the vector indexes that are behind their files by much. What they are of is safe in SQLite: a file that cannot be written now
     /// costs time at the next opening, nothing else.
     pub(crate) fn save_due_indexes(&self) {
@@ -421,9 +449,7 @@ impl RoomState {
 
     /// Saves the indexes and closes. Waits for what runs; calls that come later fail.
     pub(crate) fn close(&self) -> StoreResult<()> {
-        let saved = self
-            .lock_folder()
-            .and_then(|_lock| self.indexes.save(&self.database, false));
+        let saved = self.save_indexes();
         self.discard();
         saved
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     changes::Change,
-    documents,
+    documents, erasure,
     error::{StoreResult, run_with_permit},
     room::RoomState,
     vector_store_files as files,
@@ -39,7 +39,7 @@ impl RoomVectorStores {
     /// With the bytes that the room may store.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&RoomState, u64) -> StoreResult<T> + Send + 'static,
+        work: impl FnOnce(&Arc<RoomState>, u64) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let (room, most) = (self.0.clone(), self.1);
         run_with_permit(&self.0.database.write_permits, move || work(&room, most)).await
@@ -108,7 +108,9 @@ impl VectorStores for RoomVectorStores {
                 connection.execute("UPDATE vector_stores SET is_deleted = 1 WHERE number = ?1", [number])?;
                 Ok(number)
             })?;
-            empty(room, number)
+            empty(room, number)?;
+            erasure::erase(room);
+            Ok(())
         })
         .await
     }
@@ -184,6 +186,7 @@ impl VectorStores for RoomVectorStores {
                     Ok(())
                 },
             )?;
+            erasure::erase(room);
             room.save_due_indexes();
             Ok(())
         })
@@ -196,8 +199,13 @@ impl VectorStores for RoomVectorStores {
 
     async fn complete(&self, pending: &PendingFile, document: NewDocument, chunks: Vec<NewChunk>) -> Result<()> {
         let pending = pending.clone();
-        self.write(move |room, most| files::complete(room, most, &pending, document, &chunks))
-            .await
+        self.write(move |room, most| {
+            files::complete(room, most, &pending, document, &chunks)?;
+            // What the file was before.
+            erasure::erase_soon(room);
+            Ok(())
+        })
+        .await
     }
 
     async fn fail(&self, pending: &PendingFile, error: IndexingError) -> Result<()> {

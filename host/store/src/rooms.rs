@@ -6,6 +6,7 @@ use crate::{
     audit_lines,
     control::Control,
     documents::RoomDocuments,
+    erasure,
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
     expired, files,
     generations::Pins,
@@ -187,11 +188,14 @@ impl Registry {
             kv::delete_expired(&room)?;
             expired::delete_expired(&room)?;
             room_vector_stores::sweep(&room)?;
+            room.database.empty_log()?;
             // What a crash or a full disk has left. The room serves also while the log cannot be written.
             if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
                 tracing::error!(%tenant, %error, "lines of the audit log stay in their room; its next opening tries to write them again");
             }
             let state = Arc::new(room);
+            // Chunks that were removed before a crash may be in the index's file.
+            erasure::erase_later(&state);
             *place = Some(OpenRoom {
                 account,
                 state: state.clone(),
@@ -259,7 +263,12 @@ impl Registry {
         }
         files::remove_folder(&folder)?;
         files::sync_folder(&self.folder)?;
-        self.control.finish_deletion(tenant)
+        self.control.finish_deletion(tenant)?;
+        // What `control.db` has forgotten of the tenant is in its log too. A reader that is in the way leaves it to the next deletion.
+        if let Err(error) = self.control.database.empty_log() {
+            tracing::warn!(%error, "the log of control.db was not emptied after the deletion of a tenant");
+        }
+        Ok(())
     }
 
     fn stored(&self) -> StoreResult<Vec<StoredBytes>> {

@@ -17,6 +17,11 @@ use std::{
     time::Duration,
 };
 
+/// How long a statement waits for another connection.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long writers wait for a reader when the log is emptied; most reads take milliseconds.
+const LOG_WAIT: Duration = Duration::from_millis(200);
+
 /// A database's schema: step n brings it from version n to n + 1 and is never changed after a release.
 pub(crate) struct Schema {
     /// For messages: "the control database".
@@ -133,6 +138,22 @@ impl Database {
         then(&connection.0, result)
     }
 
+    /// Moves the write-ahead log into the database and cuts it off, so that nothing is left of pages as they were before a deletion. `false`
+    /// if a reader is in the way for longer than a moment: then the log stays as it is.
+    pub(crate) fn empty_log(&self) -> StoreResult<bool> {
+        let _guard = self.lock.lock();
+        let writer = self.writer.lock();
+        let connection = &writer.as_ref().ok_or_else(closed)?.0;
+        // Our own reader is waited for here, those of other programs by SQLite.
+        let Some(_reader) = self.reader.try_lock_for(LOG_WAIT) else {
+            return Ok(false);
+        };
+        connection.busy_timeout(LOG_WAIT)?;
+        let busy: rusqlite::Result<i64> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        connection.busy_timeout(BUSY_WAIT)?;
+        Ok(busy? == 0)
+    }
+
     /// Whether the disk has something else than [`Self::read`] reads: then nothing that it may name can be deleted.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
@@ -162,7 +183,7 @@ pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
         reason = "this is the one place where databases are opened"
     )]
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     // Without it, SQLite plans a prepared statement again whenever a bound value changes: at every look-up of a key.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -195,7 +216,7 @@ pub(crate) fn open_read_only(path: &Path) -> StoreResult<Connection> {
         reason = "this is the one place where databases are opened"
     )]
     let connection = Connection::open_with_flags(name, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }

@@ -2,6 +2,7 @@
 //! bytes are there once. Not here: writing one (`unfinished`), parts of one (`stored_uploads`), deleting what nothing names (`generations`).
 
 use crate::{
+    erasure,
     error::{StoreResult, run_with_permit},
     expired::delete_expired,
     generations::FILES as FOLDER,
@@ -79,6 +80,8 @@ impl FileStore for RoomFiles {
                 },
             )?;
             room.sweep_later(&lock);
+            drop(lock);
+            erasure::erase(&room);
             Ok(())
         })
         .await

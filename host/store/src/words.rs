@@ -1,8 +1,13 @@
-//! The words of a room's documents in FTS5: storing those of a document, making them again by newer rules, and any text to a query.
-//! Not here: what a word is (`riad-language`), running a query (`search`).
+//! The words of a room's documents in FTS5: storing those of a document, taking them out again, making them by newer rules, and any text
+//! to a query. Not here: what a word is (`riad-language`), running a query (`search`), leaving no byte of what is taken out (`deletion`).
+//!
+//! FTS5 keeps the words and not the text that they are of: to take a document's words out, they are made again by the rules and the language
+//! that made them. All words of an open room are made by the same rules (`update`).
+
+mod deletion;
 
 use crate::{
-    error::StoreResult,
+    error::{Failure, StoreResult},
     position,
     sqlite::Database,
     state::{get_state, set_state},
@@ -33,10 +38,42 @@ struct ChunkWords {
     text: Terms,
 }
 
+/// A chunk as the table has it.
+struct Row<'w> {
+    key: i64,
+    title: String,
+    text: &'w str,
+    characters: String,
+}
+
+/// A chunk of a stored document: its key, the headings above it, and its text.
+type StoredChunk = (i64, Vec<String>, String);
+
 impl DocumentWords {
     /// `text` is the whole document's, from which its language is told. The words of the title are each chunk's, and so are those of its headings.
     pub(crate) fn new<'c>(title: &str, text: &str, chunks: impl IntoIterator<Item = (&'c [String], &'c str)>) -> Self {
-        let language = Language::detect(text);
+        Self::in_language(Language::detect(text), title, chunks)
+    }
+
+    /// Those of a stored document, and the keys of its chunks; `None` if there is no such document.
+    pub(crate) fn of_stored(connection: &Connection, number: i64) -> StoreResult<Option<(Self, Vec<i64>)>> {
+        let mut statement = connection.prepare_cached("SELECT title, language FROM documents WHERE number = ?1")?;
+        let mut rows = statement.query([number])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let (title, language): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        let language = language.ok_or_else(|| Failure::Data("a document has no words yet".into()))?;
+        let chunks = stored_chunks(connection, number)?;
+        let words = Self::in_language(Language::from_code(&language), &title, parts(&chunks));
+        Ok(Some((words, chunks.into_iter().map(|(key, ..)| key).collect())))
+    }
+
+    fn in_language<'c>(
+        language: Language,
+        title: &str,
+        chunks: impl IntoIterator<Item = (&'c [String], &'c str)>,
+    ) -> Self {
         let mut indexer = Indexer::new(language);
         let title = indexer.index(title);
         let chunks = chunks.into_iter().map(|(headings, text)| ChunkWords {
@@ -52,15 +89,31 @@ impl DocumentWords {
 
     /// `keys` are those of the chunks, in their order.
     pub(crate) fn insert(&self, connection: &Connection, keys: impl IntoIterator<Item = i64>) -> StoreResult<()> {
-        let mut statement =
-            connection.prepare_cached("INSERT INTO words (rowid, title, text, characters) VALUES (?1, ?2, ?3, ?4)")?;
-        for (key, ChunkWords { headings, text }) in keys.into_iter().zip(&self.chunks) {
-            let above = format!("{} {}", self.title.words, headings.words);
-            let characters = format!("{} {} {}", self.title.characters, headings.characters, text.characters);
-            statement.execute((key, above, &text.words, characters))?;
-        }
-        Ok(())
+        self.rows(keys).try_for_each(|row| insert_row(connection, &row))
     }
+
+    /// Takes out what `insert` stored: no term stays in the table that no other chunk has.
+    pub(crate) fn delete(&self, connection: &Connection, keys: impl IntoIterator<Item = i64>) -> StoreResult<()> {
+        let rows: Vec<Row<'_>> = self.rows(keys).collect();
+        deletion::delete(connection, &rows)
+    }
+
+    fn rows(&self, keys: impl IntoIterator<Item = i64>) -> impl Iterator<Item = Row<'_>> {
+        let chunks = keys.into_iter().zip(&self.chunks);
+        chunks.map(|(key, ChunkWords { headings, text })| Row {
+            key,
+            title: format!("{} {}", self.title.words, headings.words),
+            text: &text.words,
+            characters: format!("{} {} {}", self.title.characters, headings.characters, text.characters),
+        })
+    }
+}
+
+fn insert_row(connection: &Connection, row: &Row<'_>) -> StoreResult<()> {
+    connection
+        .prepare_cached("INSERT INTO words (rowid, title, text, characters) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((row.key, &row.title, row.text, &row.characters))?;
+    Ok(())
 }
 
 /// The query for a text; `None` if nothing in it is searched.
@@ -145,22 +198,30 @@ fn make_next(connection: &Connection, after: i64) -> StoreResult<Option<(i64, us
         return Ok(None);
     };
     let (number, title, text): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let mut statement =
-        connection.prepare_cached("SELECT id, heading, text FROM chunks WHERE document = ?1 ORDER BY position")?;
-    let mut rows = statement.query([number])?;
-    let mut chunks: Vec<(i64, Vec<String>, String)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let position = position::read(row.get(1)?, None)?;
-        chunks.push((row.get(0)?, position.heading, row.get(2)?));
-    }
-    let parts = chunks
-        .iter()
-        .map(|(_, heading, text)| (heading.as_slice(), text.as_str()));
-    let words = DocumentWords::new(&title, &text, parts);
+    let chunks = stored_chunks(connection, number)?;
+    let words = DocumentWords::new(&title, &text, parts(&chunks));
     words.insert(connection, chunks.iter().map(|(key, ..)| *key))?;
     connection
         .prepare_cached("UPDATE documents SET language = ?1 WHERE number = ?2")?
         .execute((words.language.code(), number))?;
     let parts = chunks.iter().map(|(_, _, text)| text.len());
     Ok(Some((number, parts.fold(text.len(), usize::saturating_add))))
+}
+
+fn stored_chunks(connection: &Connection, document: i64) -> StoreResult<Vec<StoredChunk>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, heading, text FROM chunks WHERE document = ?1 ORDER BY position")?;
+    let mut rows = statement.query([document])?;
+    let mut chunks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let position = position::read(row.get(1)?, None)?;
+        chunks.push((row.get(0)?, position.heading, row.get(2)?));
+    }
+    Ok(chunks)
+}
+
+fn parts(chunks: &[StoredChunk]) -> impl Iterator<Item = (&[String], &str)> {
+    chunks
+        .iter()
+        .map(|(_, heading, text)| (heading.as_slice(), text.as_str()))
 }

@@ -171,6 +171,7 @@ pub const UNDO_LANGUAGES: &str = "
     CREATE INDEX chunks_with_embedding ON chunks (id) WHERE embedding IS NOT NULL;
     DROP TABLE upload_parts;
     DROP TABLE uploads;
+    DROP TABLE word_terms;
     DROP TABLE words;
     CREATE VIRTUAL TABLE words USING fts5 (
         title, text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'

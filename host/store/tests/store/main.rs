@@ -13,6 +13,7 @@ mod adapters_and_plugins;
 mod audit;
 mod control;
 mod crash;
+mod deletion;
 mod documents;
 mod host;
 mod idempotency;
