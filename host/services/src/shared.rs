@@ -134,6 +134,7 @@ impl Shared {
         ));
         let workers = workers::start(&dependencies.limits)?;
         let control = ControlAdmission::new(&dependencies.limits);
+        let indexing = IndexingJobs::new(&dependencies.limits);
         let system = format!("{} {:?}", env!("CARGO_PKG_VERSION"), dependencies.engine.profile());
         let digest = Digest::of(system.as_bytes()).hex();
         Ok(Self {
@@ -159,7 +160,7 @@ impl Shared {
             plugin_stats: PluginStats::default(),
             canary_windows: CanaryWindows::default(),
             in_flight: InFlightKeys::default(),
-            indexing: IndexingJobs::new(&dependencies.limits),
+            indexing,
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
             workers,
