@@ -17,13 +17,15 @@ use riad_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// Of a generation's folder.
+pub(crate) const FILE_NAMES: [&str; 2] = [CONFIG, WEIGHTS];
 
 /// Reads an [`AdapterRow`].
 const SELECT: &str = "SELECT alias, generation, rank, bytes, tensors, created, pinned FROM adapters";
@@ -149,6 +151,20 @@ fn put(
     // Of a refused one too.
     room.sweep_later(&lock);
     stored
+}
+
+/// The generation that is in the folder of this one; `None` if there is none.
+pub(crate) fn stored_generation(room: &Path, generation: &Digest) -> StoreResult<Option<Digest>> {
+    let folder = generations::folder(room).join(generation.hex());
+    let read = |name: &str| match fs::read(folder.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    Ok(match (read(CONFIG)?, read(WEIGHTS)?) {
+        (Some(config), Some(weights)) => Some(Digest::of_parts(&[&config, &weights])),
+        (Some(_) | None, Some(_) | None) => None,
+    })
 }
 
 /// Bytes of all generations.

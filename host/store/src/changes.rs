@@ -123,22 +123,24 @@ fn call_each(mut rows: Rows<'_>, mut each: impl FnMut(i64, &[f32]) -> StoreResul
     Ok(())
 }
 
-/// Embeddings of chunks from all over the index, at most so many; none if there is none.
-pub(crate) fn sample(connection: &Connection, vector_store: i64, most: usize) -> StoreResult<Vec<Vec<f32>>> {
+/// The next embedded chunks after a key, at most so many.
+pub(crate) fn embedded_after(
+    connection: &Connection,
+    vector_store: i64,
+    key: i64,
+    most: usize,
+) -> StoreResult<Vec<(i64, Vec<f32>)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL
-             AND id >= (SELECT abs(random()) % (max(id) + 1) FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL)
-         ORDER BY id LIMIT 1",
+        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND id > ?2 AND embedding IS NOT NULL ORDER BY id LIMIT ?3",
     )?;
-    let mut sample = Vec::new();
-    for _ in 0..most {
-        let mut rows = statement.query([vector_store])?;
-        let Some(row) = rows.next()? else { break };
+    let mut rows = statement.query((vector_store, key, i64::try_from(most).unwrap_or(i64::MAX)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
         let mut vector = Vec::new();
-        from_blob(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
-        sample.push(vector);
+        from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
+        found.push((row.get(0)?, vector));
     }
-    Ok(sample)
+    Ok(found)
 }
 
 /// A vector of length 1 in the same direction; `None` for zeros, which have none.

@@ -2,8 +2,9 @@
 //! pages as they were before stay in the write-ahead log, and vectors in the file of the index.
 //!
 //! The log is emptied before the deletion is answered. If a reader is in the way, a task tries again every second until the reader is gone.
-//! The index is written without the removed vectors some seconds later, once for all deletions until then, or when the room is closed. What a
-//! crash leaves is erased at the room's next opening.
+//! The index is built again and written without the removed vectors some time later, once for all deletions until then: after 15 seconds, and a
+//! second more for each 100 vectors, so that it takes about a hundredth of a core. A room that is closed before that writes it if it is small, and
+//! else removes the file. What a crash leaves is erased after the room's next opening.
 
 use crate::{error::run_with_permit, room::RoomState};
 use riad_core::ErrorKind;
@@ -14,8 +15,9 @@ use std::{
 use tokio::{runtime::Handle, time};
 
 const STEP: Duration = Duration::from_secs(1);
-/// After so many steps the index is written.
-const INDEX_STEPS: u32 = 15;
+/// After so many steps the index is written, and one more for so many vectors.
+const INDEX_STEPS: usize = 15;
+const VECTORS_PER_STEP: usize = 100;
 
 /// Called after a deletion has been committed. Blocks.
 pub(crate) fn erase(room: &Arc<RoomState>) {
@@ -47,13 +49,16 @@ fn is_pending(room: &RoomState) -> bool {
 }
 
 async fn run(room: Weak<RoomState>) {
-    for step in 1_u32.. {
+    let mut steps = 0_usize;
+    loop {
+        steps += 1;
         time::sleep(STEP).await;
         let Some(room) = room.upgrade() else { return };
         let again = Arc::clone(&room);
         let worked = run_with_permit(&again.database.write_permits, move || {
             empty_log(&room);
-            if step % INDEX_STEPS == 0 && room.indexes.has_deleted() {
+            let cost = room.indexes.cost_of_saving();
+            if steps >= INDEX_STEPS + cost / VECTORS_PER_STEP && room.indexes.has_deleted() {
                 room.save_indexes()?;
             }
             if !is_pending(&room) {

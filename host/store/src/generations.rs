@@ -17,6 +17,10 @@ use std::{
 
 /// Below a room's folder: what the tenant keeps, and parts of what it uploads, by digest.
 pub(crate) const FILES: &str = "files";
+/// The digests and lengths of what lies there.
+pub(crate) const KEPT_FILES: &str = "SELECT digest, bytes FROM files UNION SELECT digest, bytes FROM upload_parts";
+/// Below a room's folder: those whose files `room.db` names.
+pub(crate) const FOLDERS: [&str; 3] = ["adapters", "plugins", FILES];
 
 /// Who may write files into the folder of a room.
 #[derive(Default)]
@@ -96,10 +100,7 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
             fs::remove_file(&path)?;
         }
     }
-    let kept = named(
-        database,
-        "SELECT digest FROM files UNION SELECT digest FROM upload_parts",
-    )?;
+    let kept = named(database, &format!("SELECT digest FROM ({KEPT_FILES})"))?;
     for entry in fs::read_dir(room.join(FILES))? {
         let entry = entry?;
         let name = entry.file_name();

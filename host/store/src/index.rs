@@ -1,7 +1,8 @@
 //! One vector index of an open room: a cache of SQLite, checked before it is used, replayed, or built anew.
 //! Not here: usearch itself (`vectors`), the changes (`changes`), which indexes a room has (`indexes`).
 //!
-//! A removed vector stays in usearch's memory until another takes its slot. Before the file is written, vectors of other chunks overwrite it.
+//! A removed vector stays in usearch's memory until another takes its slot. Before the file is written, the index is built again without it,
+//! beside the one that serves (`rebuild`).
 //!
 //! The file is put in place first, then its BLAKE3 and watermark go into `room.db`. A crash between the two leaves a file
 //! with another checksum, and the index is rebuilt from SQLite. usearch does not check what it loads, so this does, before.
@@ -26,8 +27,10 @@ use std::{
 /// proportion to what is uploaded.
 const SAVE_AFTER: usize = 1_000;
 
-/// Removed vectors that are overwritten while searches wait: some milliseconds.
-const OVERWRITTEN_AT_ONCE: usize = 32;
+/// Vectors that are read at once while an index is built beside the one that serves.
+const READ_AT_ONCE: usize = 256;
+/// A closing room's index is built again if it has no more vectors: a tenth of a second.
+const FEW_VECTORS: usize = 2_000;
 
 pub(crate) struct VectorIndex {
     /// The number of the vector store whose chunks it has; 0 is the room's own documents.
@@ -143,17 +146,48 @@ impl VectorIndex {
             && inner.unsaved.unwrap_or(inner.vectors.len()) >= SAVE_AFTER.max(inner.vectors.len() / 4)
     }
 
+    /// Of the vectors that are there, how many must be inserted to save it.
+    pub(crate) fn cost_of_saving(&self) -> usize {
+        let inner = self.inner.lock();
+        match inner.vectors.has_removed() {
+            true => inner.vectors.len(),
+            false => 0,
+        }
+    }
+
+    /// As [`Self::save`], but in a short time: a file that would take long is removed, and the next opening builds the index.
+    pub(crate) fn save_quickly(&self, database: &Database) -> StoreResult<Option<u64>> {
+        if self.cost_of_saving() <= FEW_VECTORS {
+            return self.save(database);
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(None),
+        }
+    }
+
     /// Writes the file if it is behind, and says how long it is then. The caller holds the room's lock over files.
     pub(crate) fn save(&self, database: &Database) -> StoreResult<Option<u64>> {
-        self.overwrite_removed(database)?;
-        // First the database, then the index, as searches do.
-        let take = |connection: &Connection| {
-            self.inner
-                .lock()
-                .take_file(self.vector_store, self.dimensions, connection)
-        };
-        let Some((file, unsaved)) = database.read(take)? else {
-            return Ok(None);
+        if self.inner.lock().vectors.has_removed() {
+            self.rebuild(database)?;
+        }
+        let (file, unsaved) = {
+            let mut inner = self.inner.lock();
+            if inner.missing.is_some() {
+                return Err(Failure::Index("a change is missing in it".into()));
+            }
+            if inner.unsaved == Some(0) {
+                return Ok(None);
+            }
+            if inner.vectors.has_removed() {
+                return Err(Failure::Index("vectors were removed at this moment".into()));
+            }
+            let file = IndexFile {
+                bytes: inner.vectors.to_bytes()?,
+                watermark: inner.watermark,
+            };
+            inner.has_deleted = false;
+            (file, inner.unsaved.replace(0))
         };
         let saved = self.write(&file, database);
         if saved.is_err() {
@@ -168,16 +202,48 @@ impl VectorIndex {
         Ok(Some(file.bytes.len() as u64))
     }
 
-    /// Overwrites the vectors that were removed until now, some at a time, so that searches wait for a moment only.
-    fn overwrite_removed(&self, database: &Database) -> StoreResult<()> {
-        let slots = self.inner.lock().vectors.to_overwrite();
-        for _ in 0..slots.div_ceil(OVERWRITTEN_AT_ONCE) {
-            database.read(|connection| {
-                let mut inner = self.inner.lock();
-                inner.overwrite_removed(self.vector_store, self.dimensions, connection, OVERWRITTEN_AT_ONCE)
-            })?;
+    /// Builds the index again, while searches use the one that is there. The caller holds the room's lock over files, so that no change is pruned.
+    fn rebuild(&self, database: &Database) -> StoreResult<()> {
+        let mut vectors = Vectors::new(self.dimensions)?;
+        let (watermark, count) = database.read(|connection| {
+            Ok((
+                changes::last(connection)?,
+                changes::count_embedded(connection, self.vector_store)?,
+            ))
+        })?;
+        vectors.reserve(count)?;
+        let mut last = i64::MIN;
+        loop {
+            let found = database
+                .read(|connection| changes::embedded_after(connection, self.vector_store, last, READ_AT_ONCE))?;
+            let Some((key, _)) = found.last() else { break };
+            last = *key;
+            vectors.reserve(found.len())?;
+            for (key, vector) in &found {
+                vectors.add(*key, vector)?;
+            }
         }
-        Ok(())
+        let mut built = Inner {
+            vectors,
+            missing: None,
+            watermark,
+            unsaved: None,
+            has_deleted: true,
+        };
+        // First the database, then the index, as searches do.
+        database.read(|connection| {
+            for change in changes::after(connection, self.vector_store, watermark)? {
+                built.follow(connection, change)?;
+            }
+            // Later ones are of other indexes.
+            built.watermark = changes::last(connection)?;
+            let mut inner = self.inner.lock();
+            // Else the index that serves has followed a change that this transaction does not see.
+            if built.watermark >= inner.watermark {
+                *inner = built;
+            }
+            Ok(())
+        })
     }
 
     fn write(&self, file: &IndexFile, database: &Database) -> StoreResult<()> {
@@ -190,7 +256,6 @@ impl VectorIndex {
             let saved = Saved {
                 blake3: blake3::hash(&file.bytes).to_hex().to_string(),
                 watermark: file.watermark,
-                free: file.free,
             };
             saved.set(connection, self.vector_store)?;
             changes::prune(connection, self.vector_store, file.watermark)
@@ -202,73 +267,9 @@ impl VectorIndex {
 struct IndexFile {
     bytes: Vec<u8>,
     watermark: u64,
-    /// Slots of removed vectors.
-    free: usize,
 }
 
 impl Inner {
-    /// What is to be written, and how much of it is new; `None` if the file has it.
-    fn take_file(
-        &mut self,
-        vector_store: i64,
-        dimensions: usize,
-        connection: &Connection,
-    ) -> StoreResult<Option<(IndexFile, Option<usize>)>> {
-        if self.missing.is_some() {
-            return Err(Failure::Index("a change is missing in it".into()));
-        }
-        if self.unsaved == Some(0) {
-            return Ok(None);
-        }
-        // What was removed since the last look, which is little.
-        self.overwrite_removed(vector_store, dimensions, connection, usize::MAX)?;
-        if self.vectors.to_overwrite() > 0 {
-            return Err(Failure::Index(
-                "vectors were removed at this moment; the next change saves it".into(),
-            ));
-        }
-        let file = IndexFile {
-            bytes: self.vectors.to_bytes()?,
-            watermark: self.watermark,
-            free: self.vectors.free(),
-        };
-        self.has_deleted = false;
-        Ok(Some((file, self.unsaved.replace(0))))
-    }
-
-    /// Overwrites removed vectors with those of chunks from everywhere. Where more slots are free than taken, the index is built anew, without them.
-    fn overwrite_removed(
-        &mut self,
-        vector_store: i64,
-        dimensions: usize,
-        connection: &Connection,
-        most: usize,
-    ) -> StoreResult<()> {
-        // The caller may read a state from before the last change, with chunks that are gone.
-        let is_old = changes::last(connection)? < self.watermark;
-        if self.missing.is_some() || self.vectors.to_overwrite() == 0 || is_old {
-            return Ok(());
-        }
-        if self.vectors.free() > self.vectors.len() {
-            *self = Self {
-                unsaved: self.unsaved,
-                has_deleted: self.has_deleted,
-                ..build(vector_store, dimensions, connection)?
-            };
-            return Ok(());
-        }
-        let count = self.vectors.to_overwrite().min(most);
-        let mut vectors = Vec::with_capacity(count);
-        while vectors.len() < count {
-            let sample = changes::sample(connection, vector_store, count - vectors.len())?;
-            if sample.is_empty() {
-                break;
-            }
-            vectors.extend(sample);
-        }
-        self.vectors.overwrite_free(vectors.iter().map(Vec::as_slice))
-    }
-
     fn follow(&mut self, connection: &Connection, change: Change) -> StoreResult<()> {
         // An index that was built anew may be ahead.
         if change.number <= self.watermark {
@@ -296,6 +297,26 @@ impl Inner {
     }
 }
 
+/// Why the file is not that of the documents; `None` if it has their vectors under their keys, and nothing else.
+pub(crate) fn check(
+    path: &Path,
+    vector_store: i64,
+    dimensions: usize,
+    connection: &Connection,
+) -> StoreResult<Option<String>> {
+    let vectors = match load(path, vector_store, dimensions, connection) {
+        Ok(inner) => inner.vectors,
+        Err(LoadError::Failed(failure)) => return Err(failure),
+        Err(LoadError::Unusable(reason)) => return Ok(Some(reason.to_owned())),
+    };
+    let mut wrong = 0_u64;
+    changes::all_embedded(connection, vector_store, |key, vector| {
+        wrong += u64::from(!vectors.has(key, vector)?);
+        Ok(())
+    })?;
+    Ok((wrong > 0).then(|| format!("{wrong} chunks have another vector in it or none")))
+}
+
 enum LoadError {
     /// The file cannot be used, for this reason.
     Unusable(&'static str),
@@ -314,8 +335,6 @@ struct Saved {
     /// Of the file, in hex.
     blake3: String,
     watermark: u64,
-    /// Slots of removed vectors.
-    free: usize,
 }
 
 impl Saved {
@@ -334,27 +353,21 @@ impl Saved {
             return Ok(None);
         }
         let watermark = get("watermark")?.and_then(|number| number.parse().ok());
-        let free = get("free")?.and_then(|number| number.parse().ok());
-        let saved = get("blake3")?.zip(watermark).zip(free);
-        Ok(saved.map(|((blake3, watermark), free)| Self {
-            blake3,
-            watermark,
-            free,
-        }))
+        let saved = get("blake3")?.zip(watermark);
+        Ok(saved.map(|(blake3, watermark)| Self { blake3, watermark }))
     }
 
     fn set(&self, connection: &Connection, vector_store: i64) -> StoreResult<()> {
         let set = |name, value: &str| set_state(connection, &Self::key(name, vector_store), value);
         set("blake3", &self.blake3)?;
         set("watermark", &self.watermark.to_string())?;
-        set("free", &self.free.to_string())?;
         set("format", FORMAT)
     }
 }
 
 /// Forgets what `state` knows of the file of a vector store.
 pub(crate) fn forget(connection: &Connection, vector_store: i64) -> StoreResult<()> {
-    for name in ["blake3", "watermark", "free", "format"] {
+    for name in ["blake3", "watermark", "format"] {
         delete_state(connection, &Saved::key(name, vector_store))?;
     }
     Ok(())
@@ -381,7 +394,7 @@ fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connecti
     if saved.watermark > last {
         return Err(LoadError::Unusable("the file is newer than the documents"));
     }
-    let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes, saved.free) else {
+    let Ok(vectors) = Vectors::from_bytes(dimensions, &bytes) else {
         return Err(LoadError::Unusable("usearch does not read the file"));
     };
     let mut inner = Inner {

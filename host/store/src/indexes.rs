@@ -101,7 +101,30 @@ impl Indexes {
         self.open.lock().values().any(|index| index.should_save())
     }
 
-    /// Writes the files that are behind. The caller holds the room's lock over files. One that fails keeps none of the others from it.
+    /// Vectors that must be inserted to save those of which something was removed.
+    pub(crate) fn cost_of_saving(&self) -> usize {
+        self.open.lock().values().map(|index| index.cost_of_saving()).sum()
+    }
+
+    /// As [`Self::save`] for a room that is closed: files that would take long are removed, and built when they are needed.
+    pub(crate) fn save_quickly(&self, database: &Database) -> StoreResult<()> {
+        let mut result = Ok(());
+        for number in std::mem::take(&mut *self.stale.lock()) {
+            match fs::remove_file(self.path(number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => result = Err(Failure::from(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let open: Vec<_> = self.open.lock().values().map(Arc::clone).collect();
+        for index in open {
+            if let Err(error) = index.save_quickly(database) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// Writes the files that are behind; with `only_due` those that are so by much and need not be built again first. The caller holds the room's lock over files. One that fails keeps none of the others from it.
     pub(crate) fn save(&self, database: &Database, only_due: bool) -> StoreResult<()> {
         if !only_due {
             let stale = std::mem::take(&mut *self.stale.lock());
@@ -120,7 +143,7 @@ impl Indexes {
             .collect();
         let mut result = Ok(());
         for (number, index) in open {
-            if only_due && !index.should_save() {
+            if only_due && !(index.should_save() && index.cost_of_saving() == 0) {
                 continue;
             }
             match index.save(database) {
@@ -162,7 +185,7 @@ impl Indexes {
 }
 
 /// Of the name of an index's file.
-fn number_of(name: &str) -> Option<i64> {
+pub(crate) fn number_of(name: &str) -> Option<i64> {
     match name.strip_prefix("index")?.strip_suffix(EXTENSION)? {
         "" => Some(OWN),
         number => number.strip_prefix('-')?.parse().ok().filter(|number| *number > OWN),

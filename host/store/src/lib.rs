@@ -29,6 +29,7 @@ mod ledger;
 mod metadata;
 mod names;
 mod offline;
+mod offline_room;
 mod offline_rooms;
 mod plans;
 mod plugins;
@@ -37,6 +38,9 @@ mod query_reader;
 mod quota;
 mod responses;
 mod room;
+mod room_archive;
+mod room_check;
+mod room_repair;
 mod room_vector_stores;
 mod rooms;
 mod scratch;
@@ -57,7 +61,9 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
+pub use offline_room::OfflineRoom;
 pub use offline_rooms::{RoomPipeline, read_pipelines};
+pub use room_check::{Remedy, RoomFault, RoomReport};
 pub use scratch::ScratchSql;
 #[doc(hidden)]
 pub use sql::fuzzing;

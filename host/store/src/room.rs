@@ -18,11 +18,16 @@ use riad_core::{
 };
 use rusqlite::Connection;
 use std::{
+    cmp::Ordering,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 
-const SCHEMA: Schema = Schema {
+/// Below a room's folder.
+pub(crate) const DATABASE: &str = "room.db";
+pub(crate) const PLUGIN_DATABASE: &str = "plugin.db";
+
+pub(crate) const SCHEMA: Schema = Schema {
     what: "the room",
     steps: &[
         "
@@ -292,7 +297,7 @@ const SCHEMA: Schema = Schema {
 };
 
 /// In `state`: the same as its account has in `control.db`.
-const ROOM_ID: &str = "room_id";
+pub(crate) const ROOM_ID: &str = "room_id";
 
 pub(crate) struct RoomState {
     pub(crate) folder: PathBuf,
@@ -319,9 +324,26 @@ pub(crate) struct Erasing {
     pub(crate) task: AtomicBool,
 }
 
+/// Refuses a room that this program cannot read without changing it.
+pub(crate) fn check_version(connection: &Connection) -> StoreResult<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let help = match version.cmp(&SCHEMA.version()) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => "start the server and use the room once, which updates it",
+        Ordering::Greater => "use the newer program that wrote it",
+    };
+    Err(Failure::Known(Error::new(
+        ErrorKind::Unavailable,
+        format!(
+            "the room has schema version {version}, this program reads version {}; {help}",
+            SCHEMA.version()
+        ),
+    )))
+}
+
 /// The id that the room in this folder has. `None` also if it cannot be read: a damaged room can be deleted.
 pub(crate) fn stored_id(folder: &Path) -> Option<String> {
-    let path = folder.join("room.db");
+    let path = folder.join(DATABASE);
     if !path.try_exists().unwrap_or(false) {
         return None;
     }
@@ -340,10 +362,10 @@ impl RoomState {
         check_id: impl FnOnce(Option<&str>) -> StoreResult<String>,
     ) -> StoreResult<Self> {
         files::create_folder(folder)?;
-        for part in ["adapters", "plugins", generations::FILES] {
+        for part in generations::FOLDERS {
             files::create_folder(&folder.join(part))?;
         }
-        let database = Database::open(&folder.join("room.db"), &SCHEMA)?;
+        let database = Database::open(&folder.join(DATABASE), &SCHEMA)?;
         files::sync_folder(folder)?;
         let stored = database.read(|connection| get_state(connection, ROOM_ID))?;
         let id = check_id(stored.as_deref())?;
@@ -360,7 +382,7 @@ impl RoomState {
             space: space.clone(),
             database,
             indexes,
-            sql: PluginDatabase::new(folder.join("plugin.db"), limits.clone()),
+            sql: PluginDatabase::new(folder.join(PLUGIN_DATABASE), limits.clone()),
             pins,
             stored: StoredBytes::default(),
             erasing: Erasing::default(),
@@ -449,7 +471,9 @@ impl RoomState {
 
     /// Saves the indexes and closes. Waits for what runs; calls that come later fail.
     pub(crate) fn close(&self) -> StoreResult<()> {
-        let saved = self.save_indexes();
+        let saved = self
+            .lock_folder()
+            .and_then(|_lock| self.indexes.save_quickly(&self.database));
         self.discard();
         saved
     }

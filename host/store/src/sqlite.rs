@@ -199,6 +199,12 @@ pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
+/// A database in memory, for what is computed to be compared.
+pub(crate) fn open_scratch() -> StoreResult<Connection> {
+    sqlite_memory::install();
+    Ok(Connection::open_in_memory()?)
+}
+
 /// Opens a database that no other process writes to, and changes none of its data.
 pub(crate) fn open_read_only(path: &Path) -> StoreResult<Connection> {
     let path = path.canonicalize()?;

@@ -4,27 +4,22 @@
 //! It is loaded, never viewed: a filtered search on a viewed index corrupts memory. Callers hold a lock around it, and room
 //! for what is added is reserved first, because usearch neither grows nor makes thread contexts by itself.
 //!
-//! A removed vector keeps its slot, with its numbers, until another one takes it; usearch gives the slot out again that has been free for longest.
+//! A removed vector keeps its slot, with its numbers, until another one takes it.
 
 use crate::error::{Failure, StoreResult};
 use std::collections::HashSet;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind, ffi::Matches};
 
 /// Changes with anything that makes an older file unreadable or wrong.
-pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16";
+pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16 without removed";
 
 /// One caller at a time; usearch wants a context for it and we leave one spare.
 const THREADS: usize = 2;
-
-/// The keys of vectors that only overwrite free slots. No chunk has one: SQLite counts up from 1.
-const FILLERS: u64 = 1 << 63;
 
 pub(crate) struct Vectors {
     index: Index,
     /// Slots of removed vectors.
     free: usize,
-    /// Of the free slots that have been free for longest, how many must be overwritten so that no removed vector is left.
-    to_overwrite: usize,
 }
 
 impl Vectors {
@@ -37,17 +32,12 @@ impl Vectors {
         })
         .map_err(failed)?;
         index.reserve_capacity_and_threads(64, THREADS).map_err(failed)?;
-        Ok(Self {
-            index,
-            free: 0,
-            to_overwrite: 0,
-        })
+        Ok(Self { index, free: 0 })
     }
 
-    /// The bytes must be ours: usearch trusts them. Of those that had so many free slots, all overwritten.
-    pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8], free: usize) -> StoreResult<Self> {
-        let mut vectors = Self::new(dimensions)?;
-        vectors.free = free;
+    /// The bytes must be ours: usearch trusts them. Ours have no removed vectors.
+    pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> StoreResult<Self> {
+        let vectors = Self::new(dimensions)?;
         vectors.index.load_from_buffer(bytes).map_err(failed)?;
         if vectors.index.dimensions() != dimensions {
             return Err(Failure::Index("the file has other dimensions".into()));
@@ -70,12 +60,9 @@ impl Vectors {
         self.index.size()
     }
 
-    pub(crate) fn free(&self) -> usize {
-        self.free
-    }
-
-    pub(crate) fn to_overwrite(&self) -> usize {
-        self.to_overwrite
+    /// Whether it has numbers of removed vectors.
+    pub(crate) fn has_removed(&self) -> bool {
+        self.free > 0
     }
 
     pub(crate) fn reserve(&self, more: usize) -> StoreResult<()> {
@@ -95,35 +82,23 @@ impl Vectors {
             return Ok(());
         }
         self.index.add(key, vector).map_err(failed)?;
-        // It is in the slot that has been free for longest.
+        // It has taken a free slot, if there is one.
         self.free = self.free.saturating_sub(1);
-        self.to_overwrite = self.to_overwrite.saturating_sub(1);
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, key: i64) -> StoreResult<()> {
         let removed = self.index.remove(key.cast_unsigned()).map_err(failed)?;
-        if removed > 0 {
-            self.free += removed;
-            // The slots that were free before come first.
-            self.to_overwrite = self.free;
-        }
+        self.free += removed;
         Ok(())
     }
 
-    /// Puts these vectors, which others have too, into the slots that have been free for longest, and frees them again. They stay in the graph
-    /// like all that is removed, so they should lie where the others do.
-    pub(crate) fn overwrite_free<'v>(&mut self, vectors: impl IntoIterator<Item = &'v [f32]>) -> StoreResult<()> {
-        let mut keys = Vec::new();
-        for (key, vector) in (FILLERS..).zip(vectors).take(self.to_overwrite) {
-            self.index.add(key, vector).map_err(failed)?;
-            keys.push(key);
-        }
-        for key in &keys {
-            self.index.remove(*key).map_err(failed)?;
-        }
-        self.to_overwrite = self.to_overwrite.saturating_sub(keys.len());
-        Ok(())
+    /// Whether the key has this vector, of length 1, in the precision of the index.
+    pub(crate) fn has(&self, key: i64, vector: &[f32]) -> StoreResult<bool> {
+        let mut stored = vec![0.0_f32; vector.len()];
+        let found = self.index.get(key.cast_unsigned(), &mut stored).map_err(failed)?;
+        let near = |(left, right): (&f32, &f32)| (left - right).abs() < 1e-3;
+        Ok(found == 1 && stored.iter().zip(vector).all(near))
     }
 
     /// Keys of the nearest vectors and their distances, nearest first.

@@ -9,7 +9,7 @@ mod deletion;
 use crate::{
     error::{Failure, StoreResult},
     position,
-    sqlite::Database,
+    sqlite::{self, Database},
     state::{get_state, set_state},
 };
 use riad_language::{Indexer, Language, RULES, Terms};
@@ -156,6 +156,56 @@ pub(crate) fn update(database: &Database) -> StoreResult<()> {
     }
     while database.write(|connection| make_again(connection, &rules))? {}
     Ok(())
+}
+
+/// As [`update`], whatever rules made them.
+pub(crate) fn make_all_again(database: &Database) -> StoreResult<()> {
+    database.write(|connection| {
+        connection.execute("DELETE FROM state WHERE key IN (?1, ?2)", [MADE_BY, PROGRESS])?;
+        Ok(())
+    })?;
+    update(database)
+}
+
+/// Whether the table has other words than those that its documents have by our rules.
+pub(crate) fn differ(connection: &Connection) -> StoreResult<bool> {
+    let scratch = sqlite::open_scratch()?;
+    for name in ["words", "word_terms"] {
+        let sql: String = connection.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })?;
+        scratch.execute_batch(&sql)?;
+    }
+    let transaction = scratch.unchecked_transaction()?;
+    let mut numbers = connection.prepare("SELECT number FROM documents")?;
+    for number in numbers.query_map([], |row| row.get(0))? {
+        if let Some((words, keys)) = DocumentWords::of_stored(connection, number?)? {
+            words.insert(&scratch, keys)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(digest(connection)? != digest(&scratch)?)
+}
+
+/// Of each term and all of its places.
+fn digest(connection: &Connection) -> StoreResult<blake3::Hash> {
+    let mut hash = blake3::Hasher::new();
+    let mut statement = connection.prepare("SELECT term, doc, col, \"offset\" FROM word_terms")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let term = row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?;
+        let column = row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?;
+        for part in [
+            term,
+            column,
+            &row.get::<_, i64>(1)?.to_le_bytes(),
+            &row.get::<_, i64>(3)?.to_le_bytes(),
+        ] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    Ok(hash.finalize())
 }
 
 /// A batch of documents. Returns whether there are more.

@@ -1,100 +1,436 @@
-//! `kill -9` while documents come in: every acknowledged document is found, none twice.
+//! `kill -9` at random instants during mixed changes: what was acknowledged is there, once, what was deleted is not, and index, words and files are
+//! those of the documents. The same with a power cut, after which only what was synced is on the disk, and with a disk that becomes full.
+//!
+//! A child process (`change_until_killed`) says what it tries and what was acknowledged; its parent keeps the expected state, kills it, and
+//! compares. Not here: the files that SQLite writes (`disk`).
 
-use crate::host::{Host, add, query};
-use riad_core::{Limits, document::Page};
+use crate::{
+    disk,
+    host::{DIMENSIONS, Host, metadata, query},
+};
+use bytes::Bytes;
+use riad_core::{
+    ErrorKind, Limits, Result,
+    document::{NewChunk, NewDocument, Page, Position},
+    file::{FilePage, FilePurpose, NewFile},
+    ports::Room,
+};
+use riad_store::OfflineRoom;
 use serde_json::json;
 use std::{
-    collections::HashSet,
-    env,
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
+use tokio::sync::Mutex;
 
 const FOLDER: &str = "RIAD_TEST_CRASH_FOLDER";
-const MARK: &str = "acknowledged ";
+const SEED: &str = "RIAD_TEST_CRASH_SEED";
+const DISK: &str = "RIAD_TEST_CRASH_DISK";
+/// Begins a line of the child.
+const MARK: &str = "change ";
 
-/// The process that is killed: run by the test below, which names a folder.
-#[tokio::test]
-#[ignore = "inserts until it is killed; started by the test beside it"]
-async fn insert_until_killed() {
-    #[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
-    let folder = env::var(FOLDER).unwrap();
-    let host = Host::at(Path::new(&folder), Limits::default()).await;
-    let room = host.open(&host.pass("acme").await).await;
-    let mut out = std::io::stdout();
-    for n in 0_u64.. {
-        let angle = n as f32 / 10_000.0;
-        let text = format!("lamp number{n}");
-        let document = add(&room, "lamp", &text, [angle.cos(), angle.sin(), 0.0, 0.0], json!({})).await;
-        if n % 7 == 3 {
-            let gone = add(&room, "gone", "gone", [1.0, 0.0, 0.0, 0.0], json!({})).await;
-            room.documents.delete(&gone.id).await.unwrap();
-        }
-        writeln!(out, "{MARK}{} {n}", document.id).unwrap();
-        out.flush().unwrap();
+/// xorshift64, so that a failure can be repeated.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        (0..4).for_each(|_| {
+            random.below(2);
+        });
+        random
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
     }
 }
 
+/// A word that no other number has, and that no rule changes.
+fn word(number: u64) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrtvwxz";
+    let mut random = Random::new(number);
+    (0..16)
+        .map(|_| char::from(LETTERS[usize::try_from(random.below(LETTERS.len() as u64)).unwrap()]))
+        .collect()
+}
+
+/// What a room should have.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+struct Expected {
+    /// By their words, which are their titles.
+    documents: BTreeSet<String>,
+    /// By their words, which are their names and contents.
+    files: BTreeSet<String>,
+    values: BTreeMap<String, String>,
+}
+
+impl Expected {
+    fn apply(&mut self, change: &str) {
+        let parts: Vec<&str> = change.split(' ').collect();
+        match parts.as_slice() {
+            ["insert", word] => drop(self.documents.insert((*word).to_owned())),
+            ["delete", word] => drop(self.documents.remove(*word)),
+            ["put", word] => drop(self.files.insert((*word).to_owned())),
+            ["remove", word] => drop(self.files.remove(*word)),
+            ["set", key, value] => drop(self.values.insert((*key).to_owned(), (*value).to_owned())),
+            ["unset", key] => drop(self.values.remove(*key)),
+            _ => panic!("not a change: {change}"),
+        }
+    }
+}
+
+async fn listed_documents(room: &Room) -> BTreeMap<String, riad_core::DocumentId> {
+    let page = Page {
+        after: None,
+        limit: 100_000,
+    };
+    let listed = room.documents.list(&page).await.unwrap();
+    let count = listed.len();
+    let by_title: BTreeMap<_, _> = listed
+        .into_iter()
+        .map(|document| (document.title, document.id))
+        .collect();
+    assert_eq!(by_title.len(), count, "a document is there twice");
+    by_title
+}
+
+async fn listed_files(room: &Room) -> BTreeMap<String, riad_core::FileId> {
+    let page = FilePage {
+        after: None,
+        limit: 100_000,
+        ascending: true,
+        purpose: None,
+    };
+    let listed = room.files.list(&page).await.unwrap();
+    let count = listed.len();
+    let by_name: BTreeMap<_, _> = listed.into_iter().map(|file| (file.name, file.id)).collect();
+    assert_eq!(by_name.len(), count, "a file is there twice");
+    by_name
+}
+
+async fn insert(room: &Room, number: u64, random: &mut Random) -> Result<()> {
+    let word = word(number);
+    let chunks = 1 + random.below(4);
+    let texts: Vec<String> = (0..chunks)
+        .map(|chunk| {
+            format!(
+                "{word} piece {chunk} {}",
+                "of a lamp ".repeat(usize::try_from(random.below(200)).unwrap())
+            )
+        })
+        .collect();
+    let chunk = |text: &String| NewChunk {
+        text: text.clone(),
+        offset: 0,
+        position: Position::default(),
+        embedding: (0..DIMENSIONS).map(|_| random.below(2_000) as f32 - 999.5).collect(),
+    };
+    let chunks = texts.iter().map(chunk).collect();
+    let document = NewDocument {
+        title: word,
+        text: texts.join("\n"),
+        metadata: metadata(json!({"number": number})),
+        file: None,
+    };
+    room.documents.insert(document, chunks, None).await.map(drop)
+}
+
+/// Its bytes begin with its word.
+fn content(word: &str) -> String {
+    format!("{word} {}", "content ".repeat(word.len() * 50))
+}
+
+async fn put(room: &Room, word: &str) -> Result<()> {
+    let mut writer = room.files.begin().await?;
+    writer.write(Bytes::from(content(word))).await?;
+    let file = NewFile {
+        name: word.to_owned(),
+        purpose: FilePurpose::UserData,
+        expires: None,
+    };
+    writer.finish(file).await.map(drop)
+}
+
+fn pick<T: Clone>(from: &BTreeMap<String, T>, random: &mut Random) -> Option<(String, T)> {
+    let number = random.below(from.len().max(1) as u64);
+    let found = from.iter().nth(usize::try_from(number).unwrap())?;
+    Some((found.0.clone(), found.1.clone()))
+}
+
+/// One change, with the name that [`Expected::apply`] knows it by, which is said before it is tried.
+async fn change(room: &Room, number: u64, random: &mut Random, say: &dyn Fn(&str)) -> Option<(String, Result<()>)> {
+    let documents = listed_documents(room).await;
+    let crowded = documents.len() > 25;
+    Some(match random.below(10) {
+        0..=3 if !crowded => {
+            let name = format!("insert {}", word(number));
+            say(&name);
+            (name, insert(room, number, random).await)
+        }
+        0..=5 => {
+            let (word, id) = pick(&documents, random)?;
+            let name = format!("delete {word}");
+            say(&name);
+            (name, room.documents.delete(&id).await)
+        }
+        6 => {
+            let word = word(number);
+            let name = format!("put {word}");
+            say(&name);
+            (name, put(room, &word).await)
+        }
+        7 => {
+            let (word, id) = pick(&listed_files(room).await, random)?;
+            let name = format!("remove {word}");
+            say(&name);
+            (name, room.files.delete(&id).await)
+        }
+        8 => {
+            let (key, value) = (format!("key{}", random.below(8)), word(number));
+            let name = format!("set {key} {value}");
+            say(&name);
+            let value = value.repeat(usize::try_from(1 + random.below(300)).unwrap());
+            (name, room.kv.set(&key, value.into_bytes(), 100_000).await)
+        }
+        _ => {
+            let key = format!("key{}", random.below(8));
+            let name = format!("unset {key}");
+            say(&name);
+            (name, room.kv.delete(&key).await.map(drop))
+        }
+    })
+}
+
+/// The process that is killed: run by the tests below, which name a folder.
 #[tokio::test]
-async fn every_acknowledged_document_survives_kill_9_once() {
+#[ignore = "changes a room until it is killed; started by the tests beside it"]
+async fn change_until_killed() {
+    #[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
+    let [folder, seed, kind] = [FOLDER, SEED, DISK].map(|name| env::var(name).unwrap());
+    let seed: u64 = seed.parse().unwrap();
+    disk::install(&kind, seed);
+    let mut random = Random::new(seed);
+    let say = |line: &str| {
+        let mut out = std::io::stdout();
+        writeln!(out, "{MARK}{line}").unwrap();
+        out.flush().unwrap();
+    };
+    let mut host = Host::at(Path::new(&folder), Limits::default()).await;
+    let mut room = host.open(&host.pass("acme").await).await;
+    say("begun");
+    for number in seed * 1_000_000.. {
+        if random.below(40) == 0 {
+            // The index is saved while a room is closed.
+            drop(room);
+            // On a full disk it is not.
+            let _ = host.store.close().await;
+            drop(host);
+            disk::set_full(false);
+            host = Host::at(Path::new(&folder), Limits::default()).await;
+            room = host.open(&host.pass("acme").await).await;
+        }
+        if kind == "full" && random.below(6) == 0 {
+            disk::set_full(random.below(2) == 0);
+        }
+        let tried = change(&room, number, &mut random, &|name| say(&format!("try {name}"))).await;
+        match tried {
+            Some((_, Ok(()))) => say("done"),
+            Some((_, Err(error))) => {
+                assert_eq!(
+                    (error.kind(), disk::is_full()),
+                    (ErrorKind::StorageFull, true),
+                    "{error:?}"
+                );
+                say("refused");
+            }
+            None => {}
+        }
+    }
+}
+
+/// What the child said until it was killed: `expected` follows, and the change that it was in is returned.
+fn run_child(
+    data: &Path,
+    kind: &str,
+    seed: u64,
+    ms: u64,
+    expected: &mut Expected,
+    counts: &mut [u32; 2],
+) -> Option<String> {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "crash::change_until_killed", "--nocapture"])
+        .envs([
+            (FOLDER, data.as_os_str()),
+            (SEED, seed.to_string().as_ref()),
+            (DISK, kind.as_ref()),
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (begun, has_begun) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        // The last line may be cut off.
+        for line in lines.map_while(std::io::Result::ok) {
+            if let Some(line) = line.split_once(MARK).map(|(_, line)| line.to_owned()) {
+                if line == "begun" {
+                    begun.send(()).unwrap();
+                }
+                said.push(line);
+            }
+        }
+        said
+    });
+    has_begun
+        .recv_timeout(Duration::from_secs(60))
+        .expect("the child has opened the room");
+    thread::sleep(Duration::from_millis(ms));
+    // SIGKILL on Unix.
+    child.kill().unwrap();
+    assert_ne!(child.wait().unwrap().code(), Some(101), "the child failed by itself");
+    let mut tried = None;
+    for line in reader.join().unwrap() {
+        match (line.strip_prefix("try "), line.as_str()) {
+            (Some(name), _) => tried = Some(name.to_owned()),
+            (None, "done") => {
+                expected.apply(&tried.take().expect("it was tried"));
+                counts[0] += 1;
+            }
+            (None, "refused") => {
+                tried = None;
+                counts[1] += 1;
+            }
+            (None, _) => {}
+        }
+    }
+    tried
+}
+
+/// What the room has, as far as its lists say.
+async fn actual(room: &Room) -> Expected {
+    let mut values = BTreeMap::new();
+    for key in (0..8).map(|number| format!("key{number}")) {
+        if let Some(value) = room.kv.get(&key).await.unwrap() {
+            let value = String::from_utf8(value).unwrap();
+            // The word is repeated.
+            assert!(value.as_bytes().chunks(16).all(|word| word == &value.as_bytes()[..16]));
+            values.insert(key, value[..16].to_owned());
+        }
+    }
+    Expected {
+        documents: listed_documents(room).await.into_keys().collect(),
+        files: listed_files(room).await.into_keys().collect(),
+        values,
+    }
+}
+
+async fn check_contents(room: &Room) {
+    let documents = listed_documents(room).await;
+    let mut everything = query("", &[1.0, 0.1, 0.2, 0.3]);
+    everything.limit = 10_000;
+    let by_vector = room.documents.search(&everything).await.unwrap();
+    for (word, id) in &documents {
+        let (document, text) = room.documents.get(id, 0..u64::MAX).await.unwrap();
+        assert!(text.starts_with(word.as_bytes()) && text.len() as u64 == document.bytes);
+        let by_words = room.documents.search(&query(word, &[])).await.unwrap();
+        let of_this = by_words.iter().filter(|passage| passage.document == *id);
+        assert_eq!(
+            (by_words.len(), of_this.count()),
+            (document.chunks as usize, document.chunks as usize),
+            "{word}"
+        );
+        let of_this = by_vector.iter().filter(|passage| passage.document == *id);
+        assert_eq!(of_this.count(), document.chunks as usize, "{word} by vector");
+    }
+    assert!(by_vector.iter().all(|passage| documents.contains_key(&passage.title)));
+    for (word, id) in listed_files(room).await {
+        let bytes = room.files.read(&id, 0..u64::MAX).await.unwrap();
+        assert_eq!(bytes, content(&word));
+    }
+}
+
+/// Kills children at random instants, and compares each time.
+async fn survives(kind: &str, kills: u64) -> [u32; 2] {
+    // One at a time: a process that is being started has the locks of all folders that are open at that moment.
+    static ONE: Mutex<()> = Mutex::const_new(());
+    let _one = ONE.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let host = Host::at(&data, Limits::default()).await;
     host.create_tenant("acme").await;
     host.store.close().await.unwrap();
     drop(host);
-
-    let mut acknowledged: Vec<(String, String)> = Vec::new();
-    // Twice, so that the second run starts from what a crash left; long enough to pass a saved index.
-    for documents in [1_300, 40] {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "crash::insert_until_killed", "--nocapture"])
-            .env(FOLDER, &data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        for line in lines {
-            let line = line.unwrap();
-            if let Some((id, number)) = line.strip_prefix(MARK).and_then(|rest| rest.split_once(' ')) {
-                acknowledged.push((id.to_owned(), format!("number{number}")));
-                seen += 1;
-                if seen == documents {
-                    // SIGKILL on Unix.
-                    child.kill().unwrap();
-                }
-            }
+    let mut random = Random::new(17);
+    let mut expected = Expected::default();
+    let mut counts = [0; 2];
+    for seed in 1..=kills {
+        let gone_before = expected.clone();
+        let ms = random.below(140);
+        let in_flight = run_child(&data, kind, seed, ms, &mut expected, &mut counts);
+        let host = Host::at(&data, Limits::default()).await;
+        let room = host.open(&host.pass("acme").await).await;
+        let actual = actual(&room).await;
+        if actual != expected {
+            // Whole or not at all.
+            let change = in_flight.expect("nothing else was changed");
+            expected.apply(&change);
+            assert_eq!(actual, expected, "kill {seed}, in flight: {change}");
         }
-        child.wait().unwrap();
-        assert!(seen >= documents, "the child ended early after {seen}");
+        check_contents(&room).await;
+        for word in gone_before.documents.difference(&expected.documents) {
+            assert!(
+                room.documents.search(&query(word, &[])).await.unwrap().is_empty(),
+                "{word}"
+            );
+        }
+        drop(room);
+        // Every other child begins with what the kill has left of the index.
+        if seed % 2 == 0 {
+            host.store.close().await.unwrap();
+        }
+        drop(host);
+        let offline = OfflineRoom::open(&data, &"acme".parse().unwrap()).unwrap();
+        let report = offline.check().unwrap();
+        assert_eq!(report.faults, [], "kill {seed}");
+        assert_eq!(report.documents, expected.documents.len() as u64);
+        let files = fs::read_dir(data.join("rooms/acme/files")).unwrap().count();
+        assert_eq!(files, expected.files.len(), "no file is left over");
     }
+    counts
+}
 
-    let host = Host::at(&data, Limits::default()).await;
-    let room = host.open(&host.pass("acme").await).await;
-    let page = Page {
-        after: None,
-        limit: 100_000,
-    };
-    let listed = room.documents.list(&page).await.unwrap();
-    let ids: HashSet<&str> = listed.iter().map(|document| document.id.as_str()).collect();
-    assert_eq!(ids.len(), listed.len());
-    for (id, number) in &acknowledged {
-        assert!(ids.contains(id.as_str()), "{id} was lost");
-        let found = room.documents.search(&query(number, &[])).await.unwrap();
-        let times = found.iter().filter(|passage| passage.document.as_str() == id).count();
-        assert_eq!(times, 1, "{id}");
-    }
-    // By vector too: the index knows each document that is listed, once.
-    let mut everything = query("", &[1.0, 0.0, 0.0, 0.0]);
-    everything.limit = u32::try_from(listed.len()).unwrap() + 10;
-    let found = room.documents.search(&everything).await.unwrap();
-    let by_vector: HashSet<&str> = found.iter().map(|passage| passage.document.as_str()).collect();
-    assert_eq!(by_vector.len(), found.len());
-    let missing = acknowledged
-        .iter()
-        .filter(|(id, _)| !by_vector.contains(id.as_str()))
-        .count();
-    assert_eq!(missing, 0);
+#[tokio::test]
+async fn what_was_acknowledged_survives_200_kills() {
+    let [done, refused] = survives("good", 200).await;
+    assert!(done > 400 && refused == 0, "{done} changes, {refused} refused");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_power_cuts() {
+    let [done, refused] = survives("unsynced", 40).await;
+    assert!(done > 80 && refused == 0, "{done} changes, {refused} refused");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_heals_by_itself() {
+    let [done, refused] = survives("full", 40).await;
+    assert!(done > 60 && refused > 10, "{done} changes, {refused} refused");
+}
+
+/// Else the test above would prove nothing.
+#[tokio::test]
+#[should_panic]
+async fn a_disk_that_never_syncs_loses_what_was_acknowledged() {
+    survives("never", 8).await;
 }

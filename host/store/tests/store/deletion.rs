@@ -1,6 +1,9 @@
 //! Real deletion: after it, no byte of what was deleted is in the data folder. Not here: whether searches find it (`documents`).
 
-use crate::host::{DIMENSIONS, Host, metadata, query, titles};
+use crate::{
+    crash::Random,
+    host::{DIMENSIONS, Host, metadata, query, titles},
+};
 use bytes::Bytes;
 use riad_core::{
     DocumentId, FileId, Limits, ResponseId, Timestamp,
@@ -15,17 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// xorshift64, so that a failure can be repeated.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
     /// A word that no rule changes and that begins like no other one.
     fn canary(&mut self) -> String {
         const LETTERS: &[u8] = b"bcdfghjklmnpqrtvwxz";
@@ -149,7 +142,7 @@ async fn add_response(room: &Room, random: &mut Random) -> (ResponseId, Vec<Stri
 async fn no_byte_of_deleted_documents_is_found() {
     let host = Host::new().await;
     let room = host.room("acme").await;
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut there = Vec::new();
     let mut gone: Vec<String> = Vec::new();
     for step in 0..260_u64 {
@@ -207,13 +200,13 @@ async fn no_byte_of_deleted_documents_is_found() {
 async fn no_byte_of_files_responses_and_values_is_found() {
     let host = Host::new().await;
     let room = host.room("acme").await;
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let mut kept = Vec::new();
     for step in 0..60_u64 {
         let (file, of_file) = add_file(&room, &mut random).await;
         let (response, of_response) = add_response(&room, &mut random).await;
         let value = [random.canary(), random.canary()];
-        let bytes = format!("{} {}", random.text(random.0 % 400), value[1]);
+        let bytes = format!("{} {}", random.text(step * 7), value[1]);
         room.kv.set(&value[0], bytes.into_bytes(), 1_000).await.unwrap();
         let canaries: Vec<String> = of_file.into_iter().chain(of_response).chain(value.clone()).collect();
         if step % 2 == 0 {
@@ -246,7 +239,7 @@ async fn no_byte_of_a_deleted_tenant_is_found() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     let room = host.open(&pass).await;
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let (_, mut canaries) = add(&room, &mut random, 3, 50).await;
     canaries.extend(add_file(&room, &mut random).await.1);
     drop(room);
@@ -259,7 +252,7 @@ async fn no_byte_of_a_deleted_tenant_is_found() {
 async fn a_search_in_progress_delays_the_erasure_only() {
     let host = Host::new().await;
     let room = host.room("acme").await;
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     let (id, canaries) = add(&room, &mut random, 3, 50).await;
     // Another program reads a state from before the deletion.
     #[expect(clippy::disallowed_methods, reason = "the test is another program")]
@@ -279,7 +272,7 @@ async fn what_a_crash_has_left_is_gone_at_the_next_opening() {
     let host = Host::new().await;
     let pass = host.create_tenant("acme").await;
     let room = host.open(&pass).await;
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     let (id, canaries) = add(&room, &mut random, 3, 50).await;
     // With a reader in the way, the log stays. A copy of the folder is what a crash leaves.
     #[expect(clippy::disallowed_methods, reason = "the test is another program")]
@@ -319,7 +312,7 @@ async fn vectors_of_removed_chunks_leave_the_index_file() {
     for kept in [40, 3, 0] {
         let host = Host::new().await;
         let room = host.room("acme").await;
-        let mut random = Random(13);
+        let mut random = Random::new(13);
         let mut ids = Vec::new();
         for _ in 0..50 {
             ids.push(add(&room, &mut random, 1, 5).await.0);

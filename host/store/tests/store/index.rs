@@ -1,6 +1,9 @@
 //! The index file is a cache: whatever happens to it, a search finds what SQLite has.
 
-use crate::host::{Host, add, query, titles};
+use crate::{
+    crash::Random,
+    host::{Host, add, query, titles},
+};
 use riad_core::{Limits, ports::Room};
 use serde_json::json;
 use std::{fs, path::Path};
@@ -68,6 +71,72 @@ async fn an_index_that_was_cut_or_replaced_by_a_folder_is_built_anew() {
     })
     .await;
     survives(|data| fs::write(data.join(FILE), b"").unwrap()).await;
+}
+
+#[tokio::test]
+async fn flipped_bits_anywhere_are_noticed() {
+    let mut random = Random::new(23);
+    let host = Host::new().await;
+    fill(&host.room("acme").await).await;
+    let mut host = host.reopen(|_| ()).await;
+    for _ in 0..40 {
+        host = host
+            .reopen(|data| {
+                let path = data.join(FILE);
+                let mut bytes = fs::read(&path).unwrap();
+                for _ in 0..=random.below(3) {
+                    let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+                    bytes[at] ^= 1 << random.below(8);
+                }
+                fs::write(&path, bytes).unwrap();
+            })
+            .await;
+        check(&host, &["a", "b", "c"]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_another_room_is_built_anew() {
+    let host = Host::new().await;
+    fill(&host.room("acme").await).await;
+    let other = host.room("other").await;
+    for title in ["x", "y", "z"] {
+        add(&other, title, title, [0.0, 0.0, 1.0, 1.0], json!({})).await;
+    }
+    drop(other);
+    let host = host
+        .reopen(|data| {
+            fs::copy(data.join("rooms/other/index.usearch"), data.join(FILE)).unwrap();
+        })
+        .await;
+    check(&host, &["a", "b", "c"]).await;
+}
+
+#[tokio::test]
+async fn an_index_of_other_dimensions_is_built_anew() {
+    survives(|data| {
+        let index = usearch::Index::new(&usearch::IndexOptions {
+            dimensions: 8,
+            metric: usearch::MetricKind::Cos,
+            quantization: usearch::ScalarKind::F16,
+            ..usearch::IndexOptions::default()
+        })
+        .unwrap();
+        index.reserve(3).unwrap();
+        for key in 1..=3 {
+            index.add(key, &[1.0_f32; 8]).unwrap();
+        }
+        let mut bytes = vec![0; index.serialized_length()];
+        index.save_to_buffer(&mut bytes).unwrap();
+        // With its own digest, so that only what is in it can tell.
+        let digest = blake3::hash(&bytes).to_hex();
+        change_state(
+            data,
+            &format!("UPDATE state SET value = '{digest}' WHERE key = 'index_blake3'"),
+        );
+        fs::write(data.join(FILE), bytes).unwrap();
+    })
+    .await;
 }
 
 fn change_state(data: &Path, sql: &str) {

@@ -1,0 +1,51 @@
+//! Mending a room that nobody uses: what follows from other things is made again, what nothing names is removed. What is lost stays lost.
+//! Not here: what is wrong (`room_check`).
+
+use crate::{
+    error::StoreResult,
+    files, indexes,
+    room::{self, SCHEMA},
+    room_check::{self, Remedy, RoomReport},
+    sqlite::Database,
+    words,
+};
+use std::{fs, io, path::Path};
+
+/// Returns what was wrong before, and what is wrong now.
+pub(crate) fn repair(folder: &Path) -> StoreResult<(RoomReport, RoomReport)> {
+    let before = room_check::check(folder)?;
+    for fault in &before.faults {
+        if fault.remedy == Remedy::Remove
+            && let Some(name) = fault.file.as_deref()
+        {
+            remove(&folder.join(name))?;
+        }
+    }
+    if before.faults.iter().any(|fault| fault.remedy == Remedy::MakeAgain) {
+        // They are built when they are needed.
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_str().and_then(indexes::number_of).is_some() {
+                remove(&entry.path())?;
+            }
+        }
+        let database = Database::open(&folder.join(room::DATABASE), &SCHEMA)?;
+        words::make_all_again(&database)?;
+        database.close();
+        files::sync_folder(folder)?;
+    }
+    let after = room_check::check(folder)?;
+    Ok((before, after))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let is_folder = match path.symlink_metadata() {
+        Ok(found) => found.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match is_folder {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
+}
