@@ -13,7 +13,7 @@ use axum::{
 use futures::StreamExt;
 use riad_core::{Digest, Error, TenantPass, grants::Scope, ports::StoredResponse};
 use riad_services::{
-    Services,
+    Services, digest_of_parts,
     idempotency::{Claim, IdempotentStart},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -47,12 +47,13 @@ pub(crate) async fn run_once(
     let (mut parts, body) = request.into_parts();
     // The clone carries the route's limit on bodies.
     let RawBody(bytes) = RawBody::from_request(Request::from_parts(parts.clone(), body), &()).await?;
-    let digest = Digest::of_parts(&[
-        parts.method.as_str().as_bytes(),
-        parts.uri.path().as_bytes(),
-        parts.uri.query().unwrap_or_default().as_bytes(),
-        &bytes,
-    ]);
+    let [method, path, query] = [
+        parts.method.as_str(),
+        parts.uri.path(),
+        parts.uri.query().unwrap_or_default(),
+    ]
+    .map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    let digest = digest_of_parts(&mut services.work(&pass), [method, path, query, bytes.clone()]).await?;
     let claim = match services.idempotency().begin(&pass, scope, &key, digest).await? {
         IdempotentStart::Replay(stored) => return Ok(replay(stored)),
         IdempotentStart::Stored(document) => {

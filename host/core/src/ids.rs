@@ -137,12 +137,12 @@ impl Digest {
     /// The digest of several parts; each is prefixed with its length, so that parts cannot be shifted.
     #[must_use]
     pub fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
+        let mut digest = PartsDigest::default();
         for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
+            digest.begin(part.len() as u64);
+            digest.update(part);
         }
-        Self(hash.finalize().into())
+        digest.finish()
     }
 
     /// 64 hex digits, as in file names.
@@ -154,6 +154,27 @@ impl Digest {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// [`Digest::of_parts`], made piece by piece.
+#[derive(Default)]
+pub struct PartsDigest(Sha256);
+
+impl PartsDigest {
+    /// Begins a part, whose bytes follow.
+    pub fn begin(&mut self, bytes: u64) {
+        self.0.update(bytes.to_le_bytes());
+    }
+
+    /// More bytes of the part that was begun last.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 
@@ -199,6 +220,20 @@ impl fmt::Debug for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_made_in_pieces_is_that_of_the_parts() {
+        let mut digest = PartsDigest::default();
+        digest.begin(3);
+        digest.update(b"a");
+        digest.update(b"bc");
+        digest.begin(0);
+        digest.begin(1);
+        digest.update(b"d");
+        let whole = Digest::of_parts(&[b"abc", b"", b"d"]);
+        assert_eq!(digest.finish(), whole);
+        assert_ne!(whole, Digest::of_parts(&[b"abc", b"d", b""]));
+    }
 
     #[test]
     fn names_that_could_leave_a_folder_are_refused() {

@@ -1,9 +1,14 @@
 //! Values of the stages that a document passes when it is added: from a file to sections, from sections to chunks. The contract is
 //! `wit/riad-ingestion`.
 
-use crate::document::Metadata;
+use crate::{Limits, document::Metadata};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+/// Sections of a document: of a long book, some thousand.
+const SECTIONS_MAX: u32 = 16_384;
+/// Pieces of a document. Each is embedded, and has a row in two tables and a vector in the index.
+const PIECES_MAX: u32 = 32_768;
 
 /// A document's file as a client sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,17 @@ pub struct ExtractionOptions {
     pub max_sections: u32,
 }
 
+impl ExtractionOptions {
+    /// What every extraction on a server with these limits gets.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            max_text_bytes: u32::try_from(limits.document_bytes).unwrap_or(u32::MAX),
+            max_sections: SECTIONS_MAX,
+        }
+    }
+}
+
 /// Bounds of a chunking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkingOptions {
@@ -71,6 +87,18 @@ pub struct ChunkingOptions {
     /// Of them, those that a piece may repeat of the one before it.
     pub overlap_characters: u32,
     pub max_pieces: u32,
+}
+
+impl ChunkingOptions {
+    /// What every chunking on a server with these limits gets.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            max_characters: limits.chunk_characters,
+            overlap_characters: 0,
+            max_pieces: PIECES_MAX,
+        }
+    }
 }
 
 /// Output of the chunking stage: a part of a section's text.

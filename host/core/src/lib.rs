@@ -43,8 +43,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
-    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PartId, PlanName, PluginName, ResponseId, TenantId,
-    UploadId, VectorStoreId,
+    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName, PluginName,
+    ResponseId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

@@ -18,6 +18,7 @@ use riad_core::{
     ledger::Kind,
     ports::{RequestMark, Room},
 };
+use serde::Serialize;
 use std::{iter, sync::Arc};
 
 const TITLE_MAX: usize = 512;
@@ -117,7 +118,9 @@ impl DocumentService {
                 (title, SectionedText::of_text(text, format), metadata, None)
             }
             DocumentSource::File(upload) => {
-                let source = ingestion.source(&upload, title.as_deref(), &metadata)?;
+                let source = ingestion
+                    .source(&upload, title.as_deref(), &metadata, &mut work)
+                    .await?;
                 if let Some(document) = room.documents.find_source(&source).await? {
                     return Ok(Added {
                         document,
@@ -128,7 +131,8 @@ impl DocumentService {
                 let extracted = ingestion.extract(upload).await?;
                 let title = title.unwrap_or_else(|| title_of(&extracted.title, &name));
                 let mut warnings = extracted.warnings;
-                let metadata = self.merge(metadata, extracted.metadata, &mut warnings);
+                let most = self.0.limits.metadata_bytes;
+                let metadata = merge(metadata, extracted.metadata, most, &mut warnings)?;
                 let file = DocumentFile {
                     media_type: extracted.media_type,
                     warnings,
@@ -223,21 +227,6 @@ impl DocumentService {
         Ok(chunks)
     }
 
-    /// The client's metadata, and what the file says of itself where the client says nothing and there is room.
-    fn merge(&self, mut metadata: Metadata, found: Metadata, warnings: &mut Vec<String>) -> Metadata {
-        for (name, value) in found {
-            if metadata.contains_key(&name) {
-                continue;
-            }
-            metadata.insert(name.clone(), value);
-            if self.check_metadata(&metadata).is_err() {
-                metadata.remove(&name);
-                warnings.push(format!("The file's own `{name}` is too long for the metadata."));
-            }
-        }
-        metadata
-    }
-
     /// # Errors
     /// `NotFound` if the room has none with the id.
     pub async fn open(&self, pass: &TenantPass, id: &DocumentId) -> Result<DocumentText> {
@@ -289,7 +278,7 @@ impl DocumentService {
     }
 
     fn check_metadata(&self, metadata: &Metadata) -> Result<()> {
-        let bytes = serde_json::to_vec(metadata).map_err(Error::internal)?.len() as u64;
+        let bytes = json_bytes(metadata)?;
         let most = self.0.limits.metadata_bytes;
         if bytes > most {
             return Err(Error::new(
@@ -329,6 +318,30 @@ impl DocumentText {
         self.offset += piece.len() as u64;
         Ok(Some(piece))
     }
+}
+
+/// The client's metadata, and what the file says of itself where the client says nothing and `most` bytes of JSON leave room.
+fn merge(mut metadata: Metadata, found: Metadata, most: u64, warnings: &mut Vec<String>) -> Result<Metadata> {
+    let mut bytes = json_bytes(&metadata)?;
+    for (name, value) in found {
+        if metadata.contains_key(&name) {
+            continue;
+        }
+        // With its colon, and the comma after the member before it.
+        let separators = if metadata.is_empty() { 1 } else { 2 };
+        let more = json_bytes(&name)? + json_bytes(&value)? + separators;
+        if bytes + more > most {
+            warnings.push(format!("The file's own `{name}` is too long for the metadata."));
+            continue;
+        }
+        bytes += more;
+        metadata.insert(name, value);
+    }
+    Ok(metadata)
+}
+
+fn json_bytes(value: &impl Serialize) -> Result<u64> {
+    Ok(serde_json::to_vec(value).map_err(Error::internal)?.len() as u64)
 }
 
 fn check_title(title: &str) -> Result<String> {
@@ -371,6 +384,27 @@ fn fit_title(title: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_files_own_metadata_fills_what_the_client_leaves() {
+        let object = |value: serde_json::Value| value.as_object().unwrap().clone();
+        let own = object(json!({"author": "Client", "é": 1}));
+        let found = object(json!({"author": "File", "pages": 7, "subject": "\u{1}\"long\"", "tags": ["a"]}));
+        let whole = object(json!({"author": "Client", "é": 1, "pages": 7, "subject": "\u{1}\"long\"", "tags": ["a"]}));
+        let bytes = serde_json::to_vec(&whole).unwrap().len() as u64;
+        let mut warnings = Vec::new();
+        let merged = merge(own.clone(), found.clone(), bytes, &mut warnings).unwrap();
+        assert_eq!((merged, warnings.len()), (whole.clone(), 0), "it fits to the byte");
+        let merged = merge(own.clone(), found.clone(), bytes - 1, &mut warnings).unwrap();
+        assert!(serde_json::to_vec(&merged).unwrap().len() as u64 <= bytes - 1);
+        assert_eq!(warnings, ["The file's own `tags` is too long for the metadata."]);
+        let alone = merge(Metadata::new(), found.clone(), bytes, &mut Vec::new()).unwrap();
+        let exactly = serde_json::to_vec(&found).unwrap().len() as u64;
+        assert_eq!(alone, found);
+        assert_eq!(merge(Metadata::new(), found, exactly, &mut Vec::new()).unwrap(), alone);
+        assert_eq!(merge(own.clone(), alone, 0, &mut Vec::new()).unwrap(), own);
+    }
 
     #[test]
     fn a_file_without_a_title_is_named_by_what_it_says_or_by_its_name() {

@@ -11,7 +11,7 @@ use crate::{
 use parking_lot::Mutex;
 use riad_admission::{Bounds, FewestHeld, Limiter, Request};
 use riad_core::{
-    Account, Error, ErrorKind, Limits, Result, TenantPass,
+    Account, Digest, Error, ErrorKind, Limits, Result, TenantPass,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
     ingestion::Upload,
     ledger::Kind,
@@ -203,7 +203,6 @@ async fn make(
     let mut ingestion = Ingestion::begin(shared, pass, room, meter, &source).await?;
     drop(source);
     meter.record_usage(|used| used.requests = 1);
-    let digest = ingestion.source_in(&upload, pending)?;
     let name = upload.name.clone();
     let extracted = ingestion.extract(upload).await?;
     let title = title_of(&extracted.title, &name);
@@ -219,7 +218,8 @@ async fn make(
         file: Some(DocumentFile {
             media_type: extracted.media_type,
             warnings: extracted.warnings,
-            source: digest,
+            // A file is once in a store, whatever other files have.
+            source: Digest::of_parts(&[pending.store.as_str().as_bytes(), pending.new.file.as_str().as_bytes()]),
         }),
     };
     Ok((document, chunks))

@@ -8,7 +8,10 @@ use crate::{
     metering::RequestMeter,
     pipeline,
     shared::Shared,
+    workers::digest_of_parts,
 };
+use bytes::Bytes;
+use riad_admission::Work;
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{Metadata, normalize_text},
@@ -16,15 +19,11 @@ use riad_core::{
     plugin::Stage,
     ports::{GuestUse, IngestionRun, PipelinePlan, Room},
     price::Usage,
-    vector_store::{ChunkSize, PendingFile},
+    vector_store::ChunkSize,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Sections of a document: of a long book, some thousand.
-const SECTIONS_MAX: u32 = 16_384;
-/// Pieces of a document. Each is embedded, and has a row in two tables and a vector in the index.
-const PIECES_MAX: u32 = 32_768;
 /// Of a chunk's size in tokens: as a rule for any model and language.
 const CHARACTERS_PER_TOKEN: u32 = 4;
 
@@ -125,33 +124,27 @@ impl<'a> Ingestion<'a> {
     }
 
     /// What is the same for the same file that is read in the same way.
-    pub fn source(&self, upload: &Upload, title: Option<&str>, metadata: &Metadata) -> Result<Digest> {
-        let metadata = serde_json::to_vec(metadata).map_err(Error::internal)?;
-        let components: Vec<_> = self.plan.digests().into_values().collect();
-        let mut parts: Vec<&[u8]> = vec![
-            &upload.bytes,
-            upload.name.as_bytes(),
-            upload.media_type.as_bytes(),
-            title.unwrap_or_default().as_bytes(),
-            &metadata,
+    pub async fn source(
+        &self,
+        upload: &Upload,
+        title: Option<&str>,
+        metadata: &Metadata,
+        work: &mut Work,
+    ) -> Result<Digest> {
+        let mut parts = vec![
+            upload.bytes.clone(),
+            Bytes::copy_from_slice(upload.name.as_bytes()),
+            Bytes::copy_from_slice(upload.media_type.as_bytes()),
+            Bytes::copy_from_slice(title.unwrap_or_default().as_bytes()),
+            serde_json::to_vec(metadata).map_err(Error::internal)?.into(),
         ];
-        parts.extend(components.iter().map(|digest| digest.as_bytes().as_slice()));
-        Ok(Digest::of_parts(&parts))
-    }
-
-    /// The same as above for a file in a vector store, where it is a document of its own.
-    pub fn source_in(&self, upload: &Upload, pending: &PendingFile) -> Result<Digest> {
-        let source = self.source(upload, None, &pending.new.attributes)?;
-        let parts = [pending.store.as_str(), pending.new.file.as_str()].map(str::as_bytes);
-        Ok(Digest::of_parts(&[source.as_bytes(), parts[0], parts[1]]))
+        let components = self.plan.digests().into_values();
+        parts.extend(components.map(|component| Bytes::copy_from_slice(component.as_bytes())));
+        digest_of_parts(work, parts).await
     }
 
     pub async fn extract(&mut self, upload: Upload) -> Result<Extracted> {
-        let limits = &self.generations.shared.limits;
-        let options = ExtractionOptions {
-            max_text_bytes: u32::try_from(limits.document_bytes).unwrap_or(u32::MAX),
-            max_sections: SECTIONS_MAX,
-        };
+        let options = ExtractionOptions::of(&self.generations.shared.limits);
         let run = self.start(Stage::Extraction).await?;
         let extracted = run.extract(upload, options).await.map_err(of_file)?;
         self.end(run);
@@ -165,13 +158,11 @@ impl<'a> Ingestion<'a> {
         sections: Arc<[Section]>,
         size: Option<ChunkSize>,
     ) -> Result<Vec<Piece>> {
-        let options = ChunkingOptions {
-            max_characters: size.map_or(self.generations.shared.limits.chunk_characters, |size| {
-                size.max_tokens.saturating_mul(CHARACTERS_PER_TOKEN)
-            }),
-            overlap_characters: size.map_or(0, |size| size.overlap_tokens.saturating_mul(CHARACTERS_PER_TOKEN)),
-            max_pieces: PIECES_MAX,
-        };
+        let mut options = ChunkingOptions::of(&self.generations.shared.limits);
+        if let Some(size) = size {
+            options.max_characters = size.max_tokens.saturating_mul(CHARACTERS_PER_TOKEN);
+            options.overlap_characters = size.overlap_tokens.saturating_mul(CHARACTERS_PER_TOKEN);
+        }
         let run = self.start(Stage::Chunking).await?;
         let pieces = run.chunk(title.to_owned(), sections, options).await?;
         self.end(run);

@@ -56,6 +56,7 @@ pub use fifo::FifoQueue;
 pub use riad_admission::Kept;
 pub use shared::Dependencies;
 pub use standard::StandardComponents;
+pub use workers::digest_of_parts;
 
 use riad_core::{Limits, OperatorPass, Result, Secret, TenantPass, Timestamp, audit::Origin, ledger::EngineTokens};
 use shared::Shared;

@@ -2,7 +2,7 @@
 
 use super::{
     case::Case,
-    measured::{Measured, error_json},
+    measured::{Measured, measure},
     room::Room,
     to_json,
 };
@@ -14,11 +14,7 @@ use riad_core::{
     ports::{IngestionRun, PipelinePlan, PlannedComponent, Sandbox},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, future::Future, path::Path, sync::Arc, time::Instant};
-
-/// As a server has them.
-const SECTIONS_MAX: u32 = 16_384;
-const PIECES_MAX: u32 = 32_768;
+use std::{collections::BTreeMap, fs, future::Future, path::Path, sync::Arc};
 
 pub struct Ingestion<'a> {
     pub sandbox: &'a dyn Sandbox,
@@ -40,10 +36,7 @@ impl Ingestion<'_> {
         if self.own.contains_key(&Stage::Extraction) && sections.is_none() {
             let upload = self.upload(case)?;
             let fuel = self.limits.ingestion_fuel_of(upload.bytes.len() as u64);
-            let options = ExtractionOptions {
-                max_text_bytes: u32::try_from(self.limits.document_bytes).unwrap_or(u32::MAX),
-                max_sections: SECTIONS_MAX,
-            };
+            let options = ExtractionOptions::of(self.limits);
             let run = self.start(Stage::Extraction, fuel).await?;
             let extracting = run.extract(upload, options);
             let Some(extracted) = self
@@ -62,11 +55,7 @@ impl Ingestion<'_> {
             .ok_or_else(|| lacks(case, "sections", "the stage chunking"))?
             .into();
         let bytes: usize = sections.iter().map(|section| section.text.len()).sum();
-        let options = ChunkingOptions {
-            max_characters: self.limits.chunk_characters,
-            overlap_characters: 0,
-            max_pieces: PIECES_MAX,
-        };
+        let options = ChunkingOptions::of(self.limits);
         let run = self
             .start(Stage::Chunking, self.limits.ingestion_fuel_of(bytes as u64))
             .await?;
@@ -111,20 +100,7 @@ impl Ingestion<'_> {
         call: impl Future<Output = Result<T>>,
         json: impl FnOnce(&T) -> Result<Value>,
     ) -> Result<Option<T>> {
-        let (calls, fuel, time, begun) = (self.room.calls(), run.fuel(), run.time(), Instant::now());
-        let answer = call.await;
-        let whole = begun.elapsed();
-        let result = match &answer {
-            Ok(found) => json(found)?,
-            Err(error) => error_json(error),
-        };
-        let measured = Measured {
-            result,
-            fuel: run.fuel() - fuel,
-            host_calls: self.room.calls() - calls,
-            guest: run.time().saturating_sub(time),
-            whole,
-        };
+        let (measured, answer) = measure(run, self.room, call, json).await?;
         self.measured.insert(stage, measured);
         Ok(answer.ok())
     }

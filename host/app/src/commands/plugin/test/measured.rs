@@ -1,8 +1,12 @@
 //! What a stage of a case did, and how its errors are written, so that they are the same after every build.
 
-use riad_core::{Error, ErrorKind};
+use super::room::Room;
+use riad_core::{Error, ErrorKind, Result, ports::GuestUse};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 /// How messages name a component, by a digest that changes with every build.
 const NAMED: &str = "plugin sha256:";
@@ -18,7 +22,30 @@ pub struct Measured {
     pub whole: Duration,
 }
 
-pub fn error_json(error: &Error) -> Value {
+/// Waits for a stage's answer, which `json` writes down as a case expects it, and says what it took.
+pub async fn measure<T>(
+    guests: &dyn GuestUse,
+    room: &Room,
+    call: impl Future<Output = Result<T>>,
+    json: impl FnOnce(&T) -> Result<Value>,
+) -> Result<(Measured, Result<T>)> {
+    let (calls, fuel, guest, begun) = (room.calls(), guests.fuel(), guests.time(), Instant::now());
+    let answer = call.await;
+    let whole = begun.elapsed();
+    let measured = Measured {
+        result: match &answer {
+            Ok(found) => json(found)?,
+            Err(error) => error_json(error),
+        },
+        fuel: guests.fuel() - fuel,
+        host_calls: room.calls() - calls,
+        guest: guests.time().saturating_sub(guest),
+        whole,
+    };
+    Ok((measured, answer))
+}
+
+fn error_json(error: &Error) -> Value {
     let kind = error.kind();
     let kind = if kind == ErrorKind::PluginFailed {
         "plugin_failed"

@@ -3,7 +3,7 @@
 use super::{
     case::Case,
     ingestion::{Ingestion, lacks},
-    measured::{Measured, error_json, without_digest},
+    measured::{Measured, measure, without_digest},
     room::Room,
     to_json,
 };
@@ -23,7 +23,7 @@ use std::{
     future::Future,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// An author's machine may be slow, or busy with the build; the server's own limit is on its upload.
@@ -267,22 +267,8 @@ impl Stages<'_> {
         call: impl Future<Output = Result<T>>,
         json: impl FnOnce(&T) -> Result<Value>,
     ) -> Result<Option<T>> {
-        let (fuel, calls) = (self.run.fuel(), self.room.calls());
-        let (guest, begun) = (self.run.time(), Instant::now());
-        let answer = call.await;
-        let whole = begun.elapsed();
-        let result = match &answer {
-            Ok(found) => json(found)?,
-            Err(error) => error_json(error),
-        };
+        let (measured, answer) = measure(self.run, self.room, call, json).await?;
         if self.own.contains(&stage) {
-            let measured = Measured {
-                result,
-                fuel: self.run.fuel() - fuel,
-                host_calls: self.room.calls() - calls,
-                guest: self.run.time().saturating_sub(guest),
-                whole,
-            };
             self.outcome.stages.insert(stage, measured);
         } else if let Err(error) = answer {
             // The standard pipeline refuses the case.
