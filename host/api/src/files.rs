@@ -102,7 +102,7 @@ pub(crate) async fn get_file_content(
     let permit = state
         .memory
         .answers
-        .acquire(pass.account(), file.bytes.min(PIECE_BYTES))
+        .acquire(pass.account(), file.bytes.min(PIECE_BYTES as u64))
         .await?;
     let pieces = stream::try_unfold(content, |mut content| async move {
         Ok::<_, Error>(content.next().await?.map(|piece| (piece, content)))

@@ -43,7 +43,7 @@ pub use engine::{
     AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
     ResidentAdapter, UsageReporter,
 };
-pub use files::{FileStore, FileWriter};
+pub use files::{FileReader, FileStore, FileWriter};
 pub use generator::{GENERATION_STOPS, Generated, Generator, GuestPrompt};
 pub use guest_calls::{CallObserver, GuestCall, GuestCallEnd};
 pub use http::{HttpClient, HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp};

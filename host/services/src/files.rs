@@ -6,7 +6,7 @@ use riad_core::{
     Error, ErrorKind, FileId, Result, TenantPass, Timestamp,
     file::{FilePage, FilePurpose, NewFile, StoredFile},
     grants::{Access, Scope},
-    ports::{FileWriter, Room},
+    ports::{FileReader, FileWriter},
 };
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -17,7 +17,7 @@ const NAME_MAX: usize = 255;
 /// Seconds for which a file may be kept that is to expire: OpenAI's bounds, an hour and thirty days.
 const EXPIRY: RangeInclusive<u64> = 3_600..=2_592_000;
 /// Bytes of a file that are read at once to be sent.
-pub const PIECE_BYTES: u64 = 64 << 10;
+pub const PIECE_BYTES: usize = 64 << 10;
 
 pub struct FileService(pub(crate) Arc<Shared>);
 
@@ -45,9 +45,8 @@ pub struct FileList {
 
 /// A file whose bytes are read piece by piece.
 pub struct FileContent {
-    room: Room,
-    file: StoredFile,
-    offset: u64,
+    reader: Box<dyn FileReader>,
+    bytes_left: u64,
 }
 
 impl FileService {
@@ -76,9 +75,9 @@ impl FileService {
     /// `NotFound` if the room has none with the id.
     pub async fn open(&self, pass: &TenantPass, id: &FileId) -> Result<FileContent> {
         pass.require(Scope::Documents, Access::Read)?;
-        let room = self.0.rooms.open(pass).await?;
-        let file = room.files.get(id).await?;
-        Ok(FileContent { room, file, offset: 0 })
+        let reader = self.0.rooms.open(pass).await?.files.open(id).await?;
+        let bytes_left = reader.file().bytes;
+        Ok(FileContent { reader, bytes_left })
     }
 
     /// # Errors
@@ -176,21 +175,20 @@ pub(crate) fn check_expiry(seconds: Option<u64>) -> Result<()> {
 impl FileContent {
     #[must_use]
     pub fn file(&self) -> &StoredFile {
-        &self.file
+        self.reader.file()
     }
 
     /// # Errors
-    /// `NotFound` if the file was deleted meanwhile.
+    /// `NotFound` if the file's bytes were deleted meanwhile.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        if self.offset >= self.file.bytes {
+        if self.bytes_left == 0 {
             return Ok(None);
         }
-        let range = self.offset..self.offset.saturating_add(PIECE_BYTES);
-        let piece = self.room.files.read(&self.file.id, range).await?;
+        let piece = self.reader.read(PIECE_BYTES).await?;
         if piece.is_empty() {
             return Err(Error::internal("a file is shorter than its length"));
         }
-        self.offset += piece.len() as u64;
+        self.bytes_left = self.bytes_left.saturating_sub(piece.len() as u64);
         Ok(Some(piece))
     }
 }

@@ -8,11 +8,13 @@ use crate::{
     metering::RequestMeter,
     shared::Shared,
 };
+use bytes::Bytes;
 use parking_lot::Mutex;
 use riad_admission::{Bounds, FewestHeld, Limiter, Request};
 use riad_core::{
     Account, Digest, Error, ErrorKind, Limits, Result, TenantPass,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
+    file::StoredFile,
     ingestion::Upload,
     ledger::Kind,
     ports::Room,
@@ -175,7 +177,7 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
     }
     room.storage.check(file.bytes)?;
     let upload = Upload {
-        bytes: room.files.read(&file.id, 0..file.bytes).await?,
+        bytes: read(room, &file).await?,
         name: file.name,
         media_type: String::new(),
     };
@@ -186,6 +188,16 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
     room.vector_stores.complete(pending, document, chunks).await?;
     meter.settle().await?;
     Ok(())
+}
+
+/// All bytes of a file.
+async fn read(room: &Room, file: &StoredFile) -> Result<Bytes> {
+    let most = usize::try_from(file.bytes).map_err(Error::internal)?;
+    let bytes = room.files.open(&file.id).await?.read(most).await?;
+    match bytes.len() == most {
+        true => Ok(bytes),
+        false => Err(Error::internal("a file is shorter than its length")),
+    }
 }
 
 /// The file as a document with its chunks.

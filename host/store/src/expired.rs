@@ -3,6 +3,7 @@
 use crate::{changes::Change, error::StoreResult, room::RoomState, vector_store_files};
 use riad_core::Timestamp;
 use rusqlite::Connection;
+use std::sync::atomic::Ordering;
 
 /// Files and uploads, each.
 const DELETED_AT_ONCE: u32 = 32;
@@ -15,19 +16,22 @@ const EXPIRED_PARTS: &str =
     "SELECT upload_parts.number FROM uploads JOIN upload_parts ON upload_parts.upload = uploads.number
     WHERE uploads.status = 'pending' AND uploads.expires <= ?1";
 
+/// Whether something has expired since the last look; does not block.
+pub(crate) fn is_due(room: &RoomState) -> bool {
+    room.next_expiry.load(Ordering::Relaxed) <= now()
+}
+
+/// Notes that something expires then, for [`is_due`].
+pub(crate) fn note(room: &RoomState, expires: i64) {
+    room.next_expiry.fetch_min(expires, Ordering::Relaxed);
+}
+
+/// Deletes some of what has expired, and notes when the next one does.
 pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
-    let now = Timestamp::now().as_seconds().cast_signed();
-    let any: bool = room.database.read(|connection| {
-        let any = connection
-            .prepare_cached(&format!(
-                "SELECT EXISTS (SELECT 1 FROM files WHERE expires <= ?1) OR EXISTS ({EXPIRED_PARTS})
-                    OR EXISTS (SELECT 1 FROM uploads WHERE expires <= ?1 - ?2)"
-            ))?
-            .query_row((now, REMEMBERED), |row| row.get(0))?;
-        Ok(any)
-    })?;
-    if any {
-        let lock = room.lock_folder()?;
+    let lock = room.lock_folder()?;
+    let mut next = next_expiry(room)?;
+    let now = now();
+    if next <= now {
         room.write_then(
             |connection| {
                 let changes = delete_files(connection, now)?;
@@ -40,8 +44,29 @@ pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
             },
         )?;
         room.sweep_later(&lock);
+        next = next_expiry(room)?;
     }
+    // A file that came meanwhile is noted after it is there.
+    room.next_expiry.store(next, Ordering::Relaxed);
     Ok(())
+}
+
+fn next_expiry(room: &RoomState) -> StoreResult<i64> {
+    let next: Option<i64> = room.database.read(|connection| {
+        Ok(connection
+            .prepare_cached(
+                "SELECT min(at) FROM (SELECT min(expires) AS at FROM files WHERE expires IS NOT NULL
+                    UNION ALL SELECT min(expires) FROM uploads WHERE status = 'pending'
+                        AND EXISTS (SELECT 1 FROM upload_parts WHERE upload = uploads.number)
+                    UNION ALL SELECT min(expires) + ?1 FROM uploads)",
+            )?
+            .query_row([REMEMBERED], |row| row.get(0))?)
+    })?;
+    Ok(next.unwrap_or(i64::MAX))
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_seconds().cast_signed()
 }
 
 fn delete_files(connection: &Connection, now: i64) -> StoreResult<Vec<Change>> {

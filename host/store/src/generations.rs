@@ -3,6 +3,7 @@
 use crate::{
     error::{StoreResult, closed},
     files,
+    open_files::OpenFiles,
     sqlite::Database,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -77,7 +78,13 @@ pub(crate) fn folder(room: &Path) -> PathBuf {
 /// Deletes generations that no alias keeps and no request holds, components that no version names, files that no row of theirs names, and those
 /// whose writing was interrupted.
 /// The lock proves that no file is being written.
-pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &FolderLock<'_>) -> StoreResult<()> {
+pub(crate) fn sweep(
+    room: &Path,
+    database: &Database,
+    pins: &Pins,
+    open: &OpenFiles,
+    _lock: &FolderLock<'_>,
+) -> StoreResult<()> {
     if database.is_in_doubt() {
         return Ok(());
     }
@@ -109,6 +116,7 @@ pub(crate) fn sweep(room: &Path, database: &Database, pins: &Pins, _lock: &Folde
             .is_some_and(|name| kept.contains(name) || pins.holds(name));
         if !keep {
             fs::remove_file(entry.path())?;
+            open.close(&name);
         }
     }
     for entry in fs::read_dir(room)? {
@@ -160,7 +168,9 @@ mod tests {
         fs::write(room.join(format!("{}x", files::UNFINISHED)), "half").unwrap();
         let writer = FolderWriter::default();
         let files = || {
-            sweep(room, &database, &Pins::default(), &writer.lock().unwrap()).unwrap();
+            let lock = writer.lock().unwrap();
+            sweep(room, &database, &Pins::default(), &OpenFiles::default(), &lock).unwrap();
+            drop(lock);
             let generation = super::folder(room).join(generation.hex());
             [generation, path_of(&component), path_of(&left_over)].map(|path| path.exists())
         };

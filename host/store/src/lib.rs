@@ -31,6 +31,7 @@ mod names;
 mod offline;
 mod offline_room;
 mod offline_rooms;
+mod open_files;
 mod plans;
 mod plugins;
 mod position;

@@ -1,8 +1,14 @@
-//! What a room stores, counted without reading its folder. Not here: how much it may store (`rooms`), and refusing more (`room`).
+//! What a room stores, counted without reading its folder, and what is being written to it. Not here: how much it may store (`rooms`), and
+//! refusing more (`room`).
 
 use crate::error::StoreResult;
+use parking_lot::Mutex;
+use riad_core::{Result, ports::Storage};
 use rusqlite::Connection;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// What a generation's configuration may have, beside its weights.
 const CONFIG_BYTES: i64 = 64 << 10;
@@ -14,6 +20,14 @@ pub(crate) struct StoredBytes {
     room: AtomicU64,
     /// `plugin.db`.
     sql: AtomicU64,
+    /// Of files that are being written.
+    reserved: Mutex<u64>,
+}
+
+/// Bytes of a file that is being written, which its room counts until they are counted as stored. Given back when dropped.
+pub(crate) struct Reservation {
+    stored: Arc<StoredBytes>,
+    bytes: u64,
 }
 
 impl StoredBytes {
@@ -29,8 +43,54 @@ impl StoredBytes {
         self.room.store(bytes, Ordering::Relaxed);
     }
 
+    /// With what is being written.
     pub(crate) fn all(&self) -> u64 {
-        self.room().saturating_add(self.sql.load(Ordering::Relaxed))
+        self.with_reserved(*self.reserved.lock())
+    }
+
+    fn with_reserved(&self, reserved: u64) -> u64 {
+        self.room()
+            .saturating_add(self.sql.load(Ordering::Relaxed))
+            .saturating_add(reserved)
+    }
+}
+
+impl Reservation {
+    pub(crate) fn begin(stored: &Arc<StoredBytes>) -> Self {
+        Self {
+            stored: Arc::clone(stored),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reserves so many more, of those that the room may store.
+    ///
+    /// # Errors
+    /// `StorageFull` if they do not fit beside what is stored and what others have reserved.
+    pub(crate) fn grow(&mut self, more: u64, most: u64) -> Result<()> {
+        let bytes = self.bytes.saturating_add(more);
+        let mut reserved = self.stored.reserved.lock();
+        let others = reserved.saturating_sub(self.bytes);
+        let stored = self.stored.with_reserved(others);
+        Storage { stored, most }.check(bytes)?;
+        *reserved = others.saturating_add(bytes);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    pub(crate) fn release(&mut self) {
+        let mut reserved = self.stored.reserved.lock();
+        *reserved = reserved.saturating_sub(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

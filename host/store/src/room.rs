@@ -6,6 +6,7 @@ use crate::{
     files,
     generations::{self, FolderLock, FolderWriter, Pins},
     indexes::Indexes,
+    open_files::OpenFiles,
     quota::{self, StoredBytes},
     sql::PluginDatabase,
     sqlite::{self, Database, Schema},
@@ -20,7 +21,10 @@ use rusqlite::Connection;
 use std::{
     cmp::Ordering,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64},
+    },
 };
 
 /// Below a room's folder.
@@ -306,7 +310,10 @@ pub(crate) struct RoomState {
     pub(crate) indexes: Indexes,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
-    pub(crate) stored: StoredBytes,
+    pub(crate) stored: Arc<StoredBytes>,
+    pub(crate) open_files: OpenFiles,
+    /// When the next file or upload expires, in seconds, or before.
+    pub(crate) next_expiry: AtomicI64,
     pub(crate) erasing: Erasing,
     /// For async callers that write files, which may take long: they wait here and not for `writer`.
     pub(crate) file_permits: BlockingPermits,
@@ -384,7 +391,9 @@ impl RoomState {
             indexes,
             sql: PluginDatabase::new(folder.join(PLUGIN_DATABASE), limits.clone()),
             pins,
-            stored: StoredBytes::default(),
+            stored: Arc::default(),
+            open_files: OpenFiles::default(),
+            next_expiry: AtomicI64::new(i64::MAX),
             erasing: Erasing::default(),
             file_permits: BlockingPermits::default(),
             adapter_generations: limits.adapter_generations,
@@ -392,7 +401,7 @@ impl RoomState {
         };
         room.database.read(|connection| room.count(connection))?;
         room.stored.set_sql(room.sql.file_bytes());
-        generations::sweep(&room.folder, &room.database, &room.pins, &room.lock_folder()?)?;
+        room.sweep(&room.lock_folder()?)?;
         Ok(room)
     }
 
@@ -432,10 +441,19 @@ impl RoomState {
 
     /// Refuses a change that has made the room larger than it may be. Called at the end of its transaction, which is undone then.
     pub(crate) fn check_quota(&self, connection: &Connection, most: u64) -> StoreResult<()> {
+        self.check_quota_without(connection, most, 0)
+    }
+
+    /// The same for a change that stores so many bytes that are reserved, and given back after it.
+    pub(crate) fn check_quota_without(&self, connection: &Connection, most: u64, reserved: u64) -> StoreResult<()> {
         let more = quota::count(connection, self.indexes.file_bytes())?.saturating_sub(self.stored.room());
+        let storage = Storage {
+            stored: self.stored.all().saturating_sub(reserved),
+            most,
+        };
         match more {
             0 => Ok(()),
-            more => Ok(self.storage(most).check(more)?),
+            more => Ok(storage.check(more)?),
         }
     }
 
@@ -446,9 +464,13 @@ impl RoomState {
 
     /// Deletes files that nothing names and nobody uses. Those that cannot be deleted now are deleted at a later sweep.
     pub(crate) fn sweep_later(&self, lock: &FolderLock<'_>) {
-        if let Err(error) = generations::sweep(&self.folder, &self.database, &self.pins, lock) {
+        if let Err(error) = self.sweep(lock) {
             tracing::warn!(%error, "files that nobody uses were not deleted");
         }
+    }
+
+    fn sweep(&self, lock: &FolderLock<'_>) -> StoreResult<()> {
+        generations::sweep(&self.folder, &self.database, &self.pins, &self.open_files, lock)
     }
 
     /// Writes all vector indexes that are behind their files.
@@ -481,6 +503,7 @@ impl RoomState {
     /// Closes without saving, for a room whose folder goes.
     pub(crate) fn discard(&self) {
         self.writer.close();
+        self.open_files.close_all();
         self.sql.close();
         self.database.close();
     }

@@ -363,6 +363,14 @@ impl Rooms for TenantRooms {
                 run_with_permit(&slot.opening, move || registry.open(pass.tenant(), pass.account())).await?
             }
         };
+        if expired::is_due(&state) {
+            let room = state.clone();
+            let deleted = run_with_permit(&state.file_permits, move || expired::delete_expired(&room));
+            // They are not there for anybody. Their bytes count until a later request deletes them.
+            if let Err(error) = deleted.await {
+                tracing::warn!(tenant = %pass.tenant(), %error, "what has expired was not deleted");
+            }
+        }
         let own = pass.policy().limits.stored_bytes;
         let most = own.unwrap_or(self.registry.limits.room_bytes);
         Ok(Room {

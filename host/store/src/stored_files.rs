@@ -7,6 +7,7 @@ use crate::{
     expired::delete_expired,
     generations::FILES as FOLDER,
     names,
+    open_files::OpenFile,
     room::RoomState,
     unfinished::{PieceWriter, Written},
     vector_store_files,
@@ -16,15 +17,10 @@ use bytes::Bytes;
 use riad_core::{
     Error, FileId, Result, Timestamp,
     file::{FilePage, NewFile, StoredFile},
-    ports::{FileStore, FileWriter},
+    ports::{FileReader, FileStore, FileWriter},
 };
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    ops::Range,
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";
 /// Of those that are there at the time in the first parameter.
@@ -48,9 +44,10 @@ impl FileStore for RoomFiles {
         .await
     }
 
-    async fn read(&self, id: &FileId, range: Range<u64>) -> Result<Bytes> {
+    async fn open(&self, id: &FileId) -> Result<Box<dyn FileReader>> {
         let (room, id) = (self.0.clone(), id.clone());
-        run_with_permit(&self.0.database.read_permits, move || read(&room, &id, range)).await
+        let opened = run_with_permit(&self.0.database.read_permits, move || Reader::open(room, &id)).await?;
+        Ok(Box::new(opened))
     }
 
     async fn list(&self, page: &FilePage) -> Result<Vec<StoredFile>> {
@@ -85,6 +82,50 @@ impl FileStore for RoomFiles {
             Ok(())
         })
         .await
+    }
+}
+
+/// The room is not closed while somebody reads a file of it.
+struct Reader {
+    room: Arc<RoomState>,
+    file: StoredFile,
+    open: Arc<OpenFile>,
+    offset: u64,
+}
+
+impl Reader {
+    fn open(room: Arc<RoomState>, id: &FileId) -> StoreResult<Self> {
+        let file = room.database.read(|connection| find(connection, id))?;
+        let opened = room.open_files.open(&room.folder.join(FOLDER), &file.digest.hex());
+        let open = opened.map_err(|error| match error.kind() == io::ErrorKind::NotFound {
+            // Deleted since it was found.
+            true => no_file(id),
+            false => error.into(),
+        })?;
+        Ok(Self {
+            room,
+            file,
+            open,
+            offset: 0,
+        })
+    }
+}
+
+#[async_trait]
+impl FileReader for Reader {
+    fn file(&self) -> &StoredFile {
+        &self.file
+    }
+
+    async fn read(&mut self, most: usize) -> Result<Bytes> {
+        let (open, start) = (Arc::clone(&self.open), self.offset);
+        let left = usize::try_from(self.file.bytes.saturating_sub(start)).unwrap_or(usize::MAX);
+        let read = run_with_permit(&self.room.database.read_permits, move || {
+            Ok(open.read(start, most.min(left))?)
+        });
+        let piece = read.await?.ok_or_else(|| Error::from(no_file(&self.file.id)))?;
+        self.offset += piece.len() as u64;
+        Ok(piece.into())
     }
 }
 
@@ -144,16 +185,6 @@ fn find(connection: &Connection, id: &FileId) -> StoreResult<StoredFile> {
 
 fn no_file(id: &FileId) -> crate::error::Failure {
     Error::not_found(format!("this room has no file {id}")).into()
-}
-
-fn read(room: &RoomState, id: &FileId, range: Range<u64>) -> StoreResult<Bytes> {
-    let found = room.database.read(|connection| find(connection, id))?;
-    let (start, end) = (range.start.min(found.bytes), range.end.min(found.bytes));
-    let mut file = File::open(room.folder.join(FOLDER).join(found.digest.hex()))?;
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes.into())
 }
 
 fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<StoredFile>> {

@@ -3,8 +3,9 @@
 
 use crate::{
     error::{StoreResult, run_with_permit},
-    files,
+    expired, files,
     generations::FILES,
+    quota::Reservation,
     room::RoomState,
 };
 use bytes::Bytes;
@@ -79,7 +80,10 @@ impl UnfinishedFile {
         let folder = self.room.folder.join(FILES);
         fs::rename(&self.path, folder.join(written.digest.hex()))?;
         files::sync_folder(&folder)?;
+        self.room.open_files.replace(&folder, &written.digest.hex())?;
         let recorded = self.room.write(|connection| record(&self.room, connection, written));
+        // What it is, or has, may expire first of all.
+        expired::note(&self.room, 0);
         self.room.sweep_later(&lock);
         recorded
     }
@@ -95,7 +99,7 @@ impl Drop for UnfinishedFile {
 /// Writes a file for async callers, within the bytes that its room may store.
 pub(crate) struct PieceWriter {
     /// `None` while a piece is written.
-    file: Option<UnfinishedFile>,
+    file: Option<(UnfinishedFile, Reservation)>,
     most: u64,
 }
 
@@ -113,7 +117,7 @@ impl PieceWriter {
             UnfinishedFile::create(&begun)
         });
         Ok(Self {
-            file: Some(file.await?),
+            file: Some((file.await?, Reservation::begin(&room.stored))),
             most,
         })
     }
@@ -122,13 +126,12 @@ impl PieceWriter {
     /// `StorageFull` if the room has no space for so many.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let most = self.most;
-        let mut file = self.file.take().ok_or_else(broken_off)?;
+        let (mut file, mut reserved) = self.file.take().ok_or_else(broken_off)?;
         let room = Arc::clone(&file.room);
         let file = run_with_permit(&room.file_permits, move || {
-            let more = file.bytes.saturating_add(bytes.len() as u64);
-            file.room.storage(most).check(more)?;
+            reserved.grow(bytes.len() as u64, most)?;
             file.write(&bytes)?;
-            Ok(file)
+            Ok((file, reserved))
         });
         self.file = Some(file.await?);
         Ok(())
@@ -140,12 +143,12 @@ impl PieceWriter {
         record: impl FnOnce(&Connection, Written) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let most = self.most;
-        let file = self.file.take().ok_or_else(broken_off)?;
+        let (file, reserved) = self.file.take().ok_or_else(broken_off)?;
         let room = Arc::clone(&file.room);
         run_with_permit(&room.file_permits, move || {
             file.finish(|room, connection, written| {
                 let recorded = record(connection, written)?;
-                room.check_quota(connection, most)?;
+                room.check_quota_without(connection, most, reserved.bytes())?;
                 Ok(recorded)
             })
         })

@@ -6,7 +6,6 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::ops::Range;
 
 /// The implementation is bound to one room. A file that has expired is not there, whether it was deleted already or not.
 #[async_trait]
@@ -17,14 +16,23 @@ pub trait FileStore: Send + Sync {
     /// `NotFound` if this room has none with the id.
     async fn get(&self, id: &FileId) -> Result<StoredFile>;
 
-    /// Those of its bytes that are in the range. `NotFound` as above.
-    async fn read(&self, id: &FileId, range: Range<u64>) -> Result<Bytes>;
+    /// Opens a file whose bytes are read piece by piece. `NotFound` as above.
+    async fn open(&self, id: &FileId) -> Result<Box<dyn FileReader>>;
 
     /// By id, which is the order in which they were sent. `after` need not be there any more.
     async fn list(&self, page: &FilePage) -> Result<Vec<StoredFile>>;
 
     /// When it returns, no file of the room has the bytes, unless another one is the same. `NotFound` as above.
     async fn delete(&self, id: &FileId) -> Result<()>;
+}
+
+/// A file that is being read.
+#[async_trait]
+pub trait FileReader: Send {
+    fn file(&self) -> &StoredFile;
+
+    /// The next bytes, at most so many; none at its end. `NotFound` once no file of the room has the bytes any more.
+    async fn read(&mut self, most: usize) -> Result<Bytes>;
 }
 
 /// A file that is being written. Dropped before it is finished, it leaves nothing.

@@ -16,6 +16,7 @@ mod crash;
 mod deletion;
 mod disk;
 mod documents;
+mod files;
 mod host;
 mod idempotency;
 mod index;
