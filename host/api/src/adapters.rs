@@ -4,12 +4,13 @@ use crate::{
     auth::Tenant,
     body::{self, JsonBody, PathParts},
     error::{ApiError, ApiResult, Failures},
+    form::{self, Form},
     state::AppState,
 };
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::{FromRequest, Multipart, Request, State},
+    extract::{FromRequest, Request, State},
     http::StatusCode,
 };
 use riad_api_types::adapters::{
@@ -35,15 +36,13 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let mut multipart = Multipart::from_request(request, state)
-            .await
-            .map_err(body::not_multipart)?;
-        let mut form = Self::default();
-        while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
-            let name = field.name().unwrap_or_default().to_owned();
+        let mut form = Form::of(request, state).await?;
+        let mut read = Self::default();
+        while let Some(field) = form.next().await? {
+            let name = field.name();
             let slot = match name.as_str() {
-                CONFIG => &mut form.config,
-                WEIGHTS => &mut form.weights,
+                CONFIG => &mut read.config,
+                WEIGHTS => &mut read.weights,
                 _ => {
                     return Err(
                         Error::invalid(format!("an adapter's form has the fields {CONFIG} and {WEIGHTS}"))
@@ -52,11 +51,11 @@ impl<S: Send + Sync> FromRequest<S> for AdapterForm {
                     );
                 }
             };
-            if slot.replace(body::field_bytes(field).await?).is_some() {
-                return Err(body::duplicate_field(&name).into());
+            if slot.replace(field.bytes().await?).is_some() {
+                return Err(form::duplicate_field(&name).into());
             }
         }
-        Ok(form)
+        Ok(read)
     }
 }
 
@@ -74,8 +73,8 @@ pub(crate) async fn put_adapter(
 ) -> ApiResult<(StatusCode, Json<Adapter>)> {
     let alias: AdapterAlias = alias.parse().map_err(ApiError::from)?;
     let files = AdapterFiles {
-        config: form.config.ok_or_else(|| body::missing_field(CONFIG))?,
-        weights: form.weights.ok_or_else(|| body::missing_field(WEIGHTS))?,
+        config: form.config.ok_or_else(|| form::missing_field(CONFIG))?,
+        weights: form.weights.ok_or_else(|| form::missing_field(WEIGHTS))?,
     };
     let adapter = state.services.adapters().put(&pass, &alias, &files, upload).await?;
     Ok((StatusCode::CREATED, Json(adapter.into())))

@@ -1,5 +1,5 @@
 //! Reading bodies, paths and queries, with every failure in OpenAI's envelope and the field at fault named.
-//! Not here: what a resource's body means.
+//! Not here: what a resource's body means, forms (`form`).
 
 use crate::{
     error::ApiError,
@@ -7,10 +7,7 @@ use crate::{
 };
 use axum::{
     body::Bytes,
-    extract::{
-        FromRequest, FromRequestParts, Path, Query, Request,
-        multipart::{Field, MultipartError, MultipartRejection},
-    },
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
@@ -154,32 +151,6 @@ pub(crate) fn check_values(name: &str, json: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// The text of a multipart field.
-pub(crate) async fn field_text(field: Field<'_>, name: &str) -> Result<String, Error> {
-    let bytes = field_bytes(field).await?;
-    String::from_utf8(bytes.into()).map_err(|_| Error::invalid(format!("{name} must be UTF-8")).with_param(name))
-}
-
-pub(crate) async fn field_bytes(field: Field<'_>) -> Result<Bytes, Error> {
-    field.bytes().await.map_err(|error| broken_multipart(&error))
-}
-
-pub(crate) fn broken_multipart(error: &MultipartError) -> Error {
-    unreadable_body(error.status())
-}
-
-pub(crate) fn not_multipart(_: MultipartRejection) -> Error {
-    Error::invalid("send the files as multipart/form-data with a boundary")
-}
-
-pub(crate) fn duplicate_field(name: &str) -> Error {
-    Error::invalid(format!("the form has {name} twice; send it once")).with_param(name)
-}
-
-pub(crate) fn missing_field(name: &str) -> Error {
-    Error::invalid(format!("the form lacks {name}; add this field")).with_param(name)
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let essence = headers
         .get(header::CONTENT_TYPE)
@@ -189,7 +160,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
 }
 
-fn unreadable_body(status: StatusCode) -> Error {
+pub(crate) fn unreadable_body(status: StatusCode) -> Error {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Error::new(ErrorKind::TooLarge, "the body is larger than this path allows");
     }

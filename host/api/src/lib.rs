@@ -20,6 +20,7 @@ mod export;
 mod file_name;
 mod file_uploads;
 mod files;
+mod form;
 mod health;
 mod idempotency;
 mod keys;

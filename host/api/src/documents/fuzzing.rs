@@ -6,7 +6,6 @@ use axum::{
     extract::Request,
     http::{HeaderValue, header},
 };
-use futures::FutureExt;
 use riad_core::{Error, Result};
 use riad_services::documents::{DocumentRequest, DocumentSource};
 
@@ -28,8 +27,7 @@ pub fn read_document_form(content_type: &[u8], body: &[u8]) -> Result<Document> 
     let content_type = HeaderValue::from_bytes(content_type).map_err(|error| Error::invalid(error.to_string()))?;
     let mut request = Request::new(Body::from(body.to_vec()));
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    let form = DocumentForm::read(request, &()).now_or_never();
-    let form = form.ok_or_else(|| Error::internal("a body in memory kept its reader waiting"))??;
+    let form = futures::executor::block_on(DocumentForm::read(request, &()))?;
     let DocumentRequest {
         title,
         source,

@@ -3,10 +3,10 @@
 use crate::{
     body::{self, JsonBody},
     error::ApiError,
-    file_name,
+    form::{self, Form},
 };
 use axum::{
-    extract::{FromRequest, Multipart, Request},
+    extract::{FromRequest, Request},
     http::header,
 };
 use riad_api_types::documents::{NewDocument, TextFormat};
@@ -69,26 +69,21 @@ fn document_request(body: NewDocument) -> DocumentRequest {
 
 impl DocumentForm {
     pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
-        let mut multipart = Multipart::from_request(request, state)
-            .await
-            .map_err(body::not_multipart)?;
-        let mut form = Self::default();
-        while let Some(field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
-            let name = field.name().unwrap_or_default().to_owned();
+        let mut form = Form::of(request, state).await?;
+        let mut read = Self::default();
+        while let Some(field) = form.next().await? {
+            let name = field.name();
             let is_duplicate = match name.as_str() {
                 "file" => {
                     let file = FormFile {
-                        name: file_name::of(&field),
-                        media_type: field.content_type().unwrap_or_default().to_owned(),
-                        bytes: body::field_bytes(field).await?,
+                        name: field.file_name(),
+                        media_type: field.media_type(),
+                        bytes: field.bytes().await?,
                     };
-                    form.file.replace(file).is_some()
+                    read.file.replace(file).is_some()
                 }
-                "title" => form.title.replace(body::field_text(field, "title").await?).is_some(),
-                "metadata" => form
-                    .metadata
-                    .replace(body::field_text(field, "metadata").await?)
-                    .is_some(),
+                "title" => read.title.replace(field.text().await?).is_some(),
+                "metadata" => read.metadata.replace(field.text().await?).is_some(),
                 _ => {
                     return Err(
                         Error::invalid("a document's form may have the fields file, title and metadata")
@@ -97,10 +92,10 @@ impl DocumentForm {
                 }
             };
             if is_duplicate {
-                return Err(body::duplicate_field(&name));
+                return Err(form::duplicate_field(&name));
             }
         }
-        Ok(form)
+        Ok(read)
     }
 }
 
@@ -108,7 +103,7 @@ impl TryFrom<DocumentForm> for DocumentRequest {
     type Error = Error;
 
     fn try_from(form: DocumentForm) -> Result<Self, Error> {
-        let file = form.file.ok_or_else(|| body::missing_field("file"))?;
+        let file = form.file.ok_or_else(|| form::missing_field("file"))?;
         let metadata = match form.metadata {
             Some(json) => {
                 body::check_values("metadata", json.as_bytes()).map_err(|error| error.with_param("metadata"))?;

@@ -1,8 +1,11 @@
 //! Reads a file's form while it comes: its bytes go to the disk piece by piece, whatever fields come before and after them.
 
-use crate::{body, file_name};
-use axum::extract::{FromRequest, Multipart, Request};
-use riad_core::{Error, file::StoredFile};
+use crate::form::{self, Form};
+use axum::extract::Request;
+use riad_core::{
+    Error,
+    file::{FilePurpose, StoredFile},
+};
 use riad_services::files::{FileRequest, FileUpload};
 use utoipa::ToSchema;
 
@@ -31,16 +34,15 @@ pub(crate) struct FileForm {
 /// # Errors
 /// `InvalidRequest` names the field at fault; whatever the upload fails with.
 pub(super) async fn read(request: Request, mut upload: FileUpload) -> Result<StoredFile, Error> {
-    let mut multipart = Multipart::from_request(request, &())
-        .await
-        .map_err(body::not_multipart)?;
-    let (mut name, mut purpose, mut anchor, mut seconds) = (None, None, None, None);
-    while let Some(mut field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
-        let field_name = field.name().unwrap_or_default().to_owned();
+    let mut form = Form::of(request, &()).await?;
+    let (mut name, mut anchor, mut seconds) = (None, None, None);
+    let mut purpose: Option<FilePurpose> = None;
+    while let Some(mut field) = form.next().await? {
+        let field_name = field.name();
         let is_duplicate = match field_name.as_str() {
             "file" => {
-                let is_second = name.replace(file_name::of(&field)).is_some();
-                while let Some(piece) = field.chunk().await.map_err(|e| body::broken_multipart(&e))? {
+                let is_second = name.replace(field.file_name()).is_some();
+                while let Some(piece) = field.chunk().await? {
                     if is_second {
                         break;
                     }
@@ -48,9 +50,9 @@ pub(super) async fn read(request: Request, mut upload: FileUpload) -> Result<Sto
                 }
                 is_second
             }
-            "purpose" => purpose.replace(body::field_text(field, "purpose").await?).is_some(),
-            ANCHOR_FIELD => anchor.replace(body::field_text(field, ANCHOR_FIELD).await?).is_some(),
-            SECONDS_FIELD => seconds.replace(body::field_text(field, SECONDS_FIELD).await?).is_some(),
+            "purpose" => purpose.replace(field.text().await?.parse()?).is_some(),
+            ANCHOR_FIELD => anchor.replace(field.text().await?).is_some(),
+            SECONDS_FIELD => seconds.replace(field.text().await?).is_some(),
             _ => {
                 let text =
                     "a file's form may have the fields file, purpose, expires_after[anchor] and expires_after[seconds]";
@@ -58,15 +60,15 @@ pub(super) async fn read(request: Request, mut upload: FileUpload) -> Result<Sto
             }
         };
         if is_duplicate {
-            return Err(body::duplicate_field(&field_name));
+            return Err(form::duplicate_field(&field_name));
         }
     }
-    let name = name.ok_or_else(|| body::missing_field("file"))?;
-    let purpose = purpose.ok_or_else(|| body::missing_field("purpose"))?;
+    let name = name.ok_or_else(|| form::missing_field("file"))?;
+    let purpose = purpose.ok_or_else(|| form::missing_field("purpose"))?;
     upload
         .finish(FileRequest {
             name,
-            purpose: purpose.parse()?,
+            purpose,
             expires_after: expiry(anchor.as_deref(), seconds.as_deref())?,
         })
         .await
