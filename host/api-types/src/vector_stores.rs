@@ -4,8 +4,8 @@ mod filters;
 
 pub use filters::Filter;
 
-use crate::nulls;
-use riad_core::vector_store;
+use crate::{nulls, strings};
+use riad_core::{Error, Result, vector_store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -275,7 +275,7 @@ pub struct TextPart {
 #[serde(deny_unknown_fields)]
 pub struct VectorStoreSearch {
     /// A text, or a list of texts that are searched as one.
-    #[schema(schema_with = crate::strings::schema)]
+    #[schema(schema_with = strings::schema)]
     pub query: Value,
     pub filters: Option<Filter>,
     /// 1 to 50, 10 if it is not given.
@@ -317,6 +317,16 @@ pub struct VectorStoreSearchResult {
     #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
     pub content: Vec<TextPart>,
+}
+
+impl VectorStoreSearch {
+    /// The texts of the query.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no text.
+    pub fn queries(&mut self) -> Result<Vec<String>> {
+        strings::read(self.query.take()).map_err(|text| Error::invalid(format!("query {text}")).with_param("query"))
+    }
 }
 
 impl TextPart {

@@ -5,11 +5,12 @@ use crate::{
     auth::Tenant,
     body::{self, JsonBody, PathParts},
     error::{ApiResult, Failures},
+    form::{self, Form},
     state::AppState,
 };
 use axum::{
     Json,
-    extract::{FromRequest, Multipart, Request, State},
+    extract::{Request, State},
 };
 use riad_api_types::uploads::{CompleteUpload, FileExpiry, NewUpload, Upload, UploadPart};
 use riad_core::{
@@ -105,25 +106,23 @@ fn seconds(expiry: FileExpiry) -> Result<u64, Error> {
 
 /// Reads the form while it comes: its bytes go to the disk piece by piece.
 async fn read_part(request: Request, mut part: PartUpload) -> Result<upload::UploadPart, Error> {
-    let mut multipart = Multipart::from_request(request, &())
-        .await
-        .map_err(body::not_multipart)?;
+    let mut form = Form::of(request, &()).await?;
     let mut has_data = false;
-    while let Some(mut field) = multipart.next_field().await.map_err(|e| body::broken_multipart(&e))? {
-        let name = field.name().unwrap_or_default().to_owned();
+    while let Some(mut field) = form.next().await? {
+        let name = field.name();
         if name != "data" {
             return Err(Error::invalid("a part's form may have the field data").with_param(name));
         }
         if has_data {
-            return Err(body::duplicate_field("data"));
+            return Err(form::duplicate_field("data"));
         }
         has_data = true;
-        while let Some(piece) = field.chunk().await.map_err(|e| body::broken_multipart(&e))? {
+        while let Some(piece) = field.chunk().await? {
             part.write(piece).await?;
         }
     }
     if !has_data {
-        return Err(body::missing_field("data"));
+        return Err(form::missing_field("data"));
     }
     part.finish().await
 }

@@ -10,13 +10,10 @@ use crate::{
     state::AppState,
 };
 use axum::{Json, extract::State};
-use riad_api_types::{
-    strings,
-    vector_stores::{
-        ChunkingStrategy, DeletedVectorStore, ExpiresAfter, Filter, NewVectorStore, RankingOptions, TextPart,
-        VectorStore, VectorStoreChange, VectorStoreList, VectorStoreParams, VectorStoreSearch, VectorStoreSearchResult,
-        VectorStoreSearchResults,
-    },
+use riad_api_types::vector_stores::{
+    ChunkingStrategy, DeletedVectorStore, ExpiresAfter, Filter, NewVectorStore, RankingOptions, TextPart, VectorStore,
+    VectorStoreChange, VectorStoreList, VectorStoreParams, VectorStoreSearch, VectorStoreSearchResult,
+    VectorStoreSearchResults,
 };
 use riad_core::{
     Error, Timestamp, VectorStoreId,
@@ -144,10 +141,10 @@ pub(crate) async fn search_vector_store(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(id): PathParts<String>,
-    JsonBody(body): JsonBody<VectorStoreSearch>,
+    JsonBody(mut body): JsonBody<VectorStoreSearch>,
 ) -> ApiResult<Json<VectorStoreSearchResults>> {
     let id = body::parse_id("vector store", &id)?;
-    let queries = strings::read(body.query).map_err(|text| Error::invalid(text).with_param("query"))?;
+    let queries = body.queries()?;
     if body.rewrite_query == Some(true) {
         let text = "rewrite_query is not served: the query is searched as it is sent";
         return Err(Error::invalid(text).with_param("rewrite_query").into());

@@ -58,6 +58,7 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         format: body.response_format.map(read_format).transpose()?.flatten(),
         service_tier: read_tier(body.service_tier.as_deref())?,
         kept_as: None,
+        file_search: None,
     };
     Ok((request, output))
 }

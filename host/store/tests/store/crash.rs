@@ -355,7 +355,7 @@ async fn check_contents(room: &Room) {
     }
     assert!(by_vector.iter().all(|passage| documents.contains_key(&passage.title)));
     for (word, id) in listed_files(room).await {
-        let bytes = room.files.read(&id, 0..u64::MAX).await.unwrap();
+        let bytes = room.files.open(&id).await.unwrap().read(usize::MAX).await.unwrap();
         assert_eq!(bytes, content(&word));
     }
 }

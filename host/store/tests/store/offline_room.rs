@@ -107,7 +107,7 @@ async fn answers(room: &Room) -> Value {
         purpose: None,
     };
     for file in room.files.list(&files).await.unwrap() {
-        let bytes = room.files.read(&file.id, 0..u64::MAX).await.unwrap();
+        let bytes = room.files.open(&file.id).await.unwrap().read(usize::MAX).await.unwrap();
         answers.push(json!([file.id.as_str(), file.name, bytes.to_vec()]));
     }
     answers.push(json!(room.kv.get("key").await.unwrap()));

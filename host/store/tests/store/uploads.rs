@@ -41,7 +41,7 @@ async fn part(room: &Room, upload: &Upload, bytes: &[u8]) -> PartId {
 }
 
 async fn content(room: &Room, file: &StoredFile) -> Bytes {
-    room.files.read(&file.id, 0..u64::MAX).await.unwrap()
+    room.files.open(&file.id).await.unwrap().read(usize::MAX).await.unwrap()
 }
 
 async fn files(room: &Room) -> Vec<StoredFile> {
