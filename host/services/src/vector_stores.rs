@@ -1,5 +1,7 @@
 //! Vector stores: making, changing and searching them, and their files. Not here: indexing those (`indexing`), how they are stored (`store`).
 
+mod check;
+
 use crate::{
     audit, embeddings, indexing,
     metering::UsageHandle,
@@ -14,24 +16,16 @@ use riad_core::{
     ledger::Kind,
     ports::Room,
     vector_store::{
-        AttributeFilter, ChunkSize, FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, SearchScope,
-        VectorStore, VectorStoreChange, VectorStoreFile, VectorStoreFilePage, VectorStorePage,
+        AttributeFilter, FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, SearchScope, VectorStore,
+        VectorStoreChange, VectorStoreFile, VectorStoreFilePage, VectorStorePage,
     },
 };
-use serde_json::Value;
-use std::{collections::HashSet, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// OpenAI's bounds.
-const PAGE_MAX: u32 = 100;
-const NAME_MAX: usize = 256;
 const BATCH_MAX: usize = 500;
 const RESULTS_MAX: u32 = 50;
-const EXPIRY_DAYS: RangeInclusive<u32> = 1..=365;
-const METADATA_MEMBERS: usize = 16;
-const KEY_MAX: usize = 64;
-const VALUE_MAX: usize = 512;
-const CHUNK_TOKENS: RangeInclusive<u32> = 100..=4_096;
 /// Vector stores that one search searches.
 const STORES_MAX: usize = 8;
 
@@ -83,8 +77,8 @@ impl VectorStoreService {
         store: NewVectorStore,
         files: Vec<NewVectorStoreFile>,
     ) -> Result<VectorStore> {
-        check_store(Some(&store.name), Some(&store.metadata), store.expires_after_days)?;
-        check_files(&files, BATCH_MAX)?;
+        check::store(Some(&store.name), Some(&store.metadata), store.expires_after_days)?;
+        check::files(&files, BATCH_MAX)?;
         let room = self.begin_change(pass).await?;
         for file in &files {
             room.files
@@ -118,7 +112,7 @@ impl VectorStoreService {
     /// # Errors
     /// `InvalidRequest` for a limit of 0 or over the greatest.
     pub async fn list(&self, pass: &TenantPass, page: VectorStorePage) -> Result<Listed<VectorStore>> {
-        let limit = check_limit(page.limit)?;
+        let limit = check::limit(page.limit)?;
         let page = VectorStorePage {
             limit: limit + 1,
             ..page
@@ -137,7 +131,7 @@ impl VectorStoreService {
         change: VectorStoreChange,
     ) -> Result<VectorStore> {
         let days = change.expires_after_days.flatten();
-        check_store(change.name.as_deref(), change.metadata.as_ref(), days)?;
+        check::store(change.name.as_deref(), change.metadata.as_ref(), days)?;
         let room = self.begin_change(pass).await?;
         let (shared, pass, id) = (Arc::clone(&self.0), pass.clone(), id.clone());
         audit::run_to_completion(async move {
@@ -167,7 +161,7 @@ impl VectorStoreService {
     /// # Errors
     /// As `create`.
     pub async fn add(&self, pass: &TenantPass, id: &VectorStoreId, new: NewVectorStoreFile) -> Result<VectorStoreFile> {
-        check_files(std::slice::from_ref(&new), 1)?;
+        check::files(std::slice::from_ref(&new), 1)?;
         let room = self.begin_change(pass).await?;
         let file = new.file.clone();
         let (shared, owner, changed) = (Arc::clone(&self.0), pass.clone(), room.clone());
@@ -206,7 +200,7 @@ impl VectorStoreService {
         if files.is_empty() {
             return Err(Error::invalid("a batch must have a file at least").with_param("file_ids"));
         }
-        check_files(&files, BATCH_MAX)?;
+        check::files(&files, BATCH_MAX)?;
         let room = self.begin_change(pass).await?;
         let (shared, owner, store) = (Arc::clone(&self.0), pass.clone(), id.clone());
         let batch = audit::run_to_completion(async move {
@@ -260,7 +254,7 @@ impl VectorStoreService {
         id: &VectorStoreId,
         page: VectorStoreFilePage,
     ) -> Result<Listed<VectorStoreFile>> {
-        let limit = check_limit(page.limit)?;
+        let limit = check::limit(page.limit)?;
         let page = VectorStoreFilePage {
             limit: limit + 1,
             ..page
@@ -288,7 +282,7 @@ impl VectorStoreService {
         file: &FileId,
         attributes: Metadata,
     ) -> Result<VectorStoreFile> {
-        check_attributes(&attributes)?;
+        check::attributes(&attributes)?;
         let room = self.begin_change(pass).await?;
         let (shared, pass, id, file) = (Arc::clone(&self.0), pass.clone(), id.clone(), file.clone());
         audit::run_to_completion(async move {
@@ -438,82 +432,4 @@ impl FileSearch {
         passages.retain(|passage| passage.score >= least);
         Ok(passages)
     }
-}
-
-fn check_limit(limit: u32) -> Result<u32> {
-    match (1..=PAGE_MAX).contains(&limit) {
-        true => Ok(limit),
-        false => Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit")),
-    }
-}
-
-fn check_store(name: Option<&str>, metadata: Option<&Metadata>, expires_after_days: Option<u32>) -> Result<()> {
-    if name.is_some_and(|name| name.chars().count() > NAME_MAX || name.chars().any(char::is_control)) {
-        let text = format!("a name may have {NAME_MAX} characters, none of them a control character");
-        return Err(Error::invalid(text).with_param("name"));
-    }
-    if expires_after_days.is_some_and(|days| !EXPIRY_DAYS.contains(&days)) {
-        let text = format!("days must be {} to {}", EXPIRY_DAYS.start(), EXPIRY_DAYS.end());
-        return Err(Error::invalid(text).with_param("expires_after.days"));
-    }
-    let Some(metadata) = metadata else { return Ok(()) };
-    check_members("metadata", metadata)?;
-    match metadata.values().all(Value::is_string) {
-        true => Ok(()),
-        false => Err(Error::invalid("the values of metadata must be texts").with_param("metadata")),
-    }
-}
-
-fn check_files(files: &[NewVectorStoreFile], most: usize) -> Result<()> {
-    if files.len() > most {
-        return Err(Error::invalid(format!("at most {most} files can be added at once")).with_param("file_ids"));
-    }
-    let mut seen = HashSet::new();
-    for new in files {
-        if !seen.insert(&new.file) {
-            let text = format!("the file {} is named twice", new.file);
-            return Err(Error::invalid(text).with_param("file_ids"));
-        }
-        check_attributes(&new.attributes)?;
-        if let Some(size) = new.chunk_size {
-            check_chunk_size(size)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_attributes(attributes: &Metadata) -> Result<()> {
-    check_members("attributes", attributes)?;
-    let is_value = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
-    match attributes.values().all(is_value) {
-        true => Ok(()),
-        false => {
-            Err(Error::invalid("the values of attributes must be texts, numbers or booleans").with_param("attributes"))
-        }
-    }
-}
-
-fn check_members(param: &str, members: &Metadata) -> Result<()> {
-    let is_long = |(key, value): (&String, &Value)| {
-        key.chars().count() > KEY_MAX || value.as_str().is_some_and(|text| text.chars().count() > VALUE_MAX)
-    };
-    if members.len() > METADATA_MEMBERS || members.iter().any(is_long) {
-        let text = format!(
-            "{param} may have {METADATA_MEMBERS} members, with names of {KEY_MAX} and texts of {VALUE_MAX} characters at most"
-        );
-        return Err(Error::invalid(text).with_param(param));
-    }
-    Ok(())
-}
-
-fn check_chunk_size(size: ChunkSize) -> Result<()> {
-    if !CHUNK_TOKENS.contains(&size.max_tokens) || size.overlap_tokens > size.max_tokens / 2 {
-        let text = format!(
-            "max_chunk_size_tokens must be {} to {}, and chunk_overlap_tokens half of it at most",
-            CHUNK_TOKENS.start(),
-            CHUNK_TOKENS.end()
-        );
-        return Err(Error::invalid(text).with_param("chunking_strategy"));
-    }
-    Ok(())
 }

@@ -42,6 +42,7 @@ mod room;
 mod room_archive;
 mod room_check;
 mod room_repair;
+mod room_schema;
 mod room_vector_stores;
 mod rooms;
 mod scratch;

@@ -9,10 +9,10 @@ use crate::{
     error::StoreResult,
     files,
     generations::{self, FILES, KEPT_FILES},
-    plugins,
-    room::{self, SCHEMA},
+    plugins, room,
     room_check::{self, Remedy, RoomReport, digest_of},
     room_repair,
+    room_schema::SCHEMA,
     sqlite::{self, Database},
 };
 use riad_core::{Digest, Error, ErrorKind, Timestamp};

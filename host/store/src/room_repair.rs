@@ -3,9 +3,9 @@
 
 use crate::{
     error::StoreResult,
-    files, indexes,
-    room::{self, SCHEMA},
+    files, indexes, room,
     room_check::{self, Remedy, RoomReport},
+    room_schema::SCHEMA,
     sqlite::Database,
     words,
 };
