@@ -48,13 +48,20 @@ pub enum Remedy {
     Nothing,
 }
 
-impl RoomReport {
-    fn fault(&mut self, remedy: Remedy, what: impl Into<String>) {
-        self.faults.push(RoomFault {
+impl RoomFault {
+    #[must_use]
+    pub fn new(what: impl Into<String>, remedy: Remedy) -> Self {
+        Self {
             what: what.into(),
             remedy,
             file: None,
-        });
+        }
+    }
+}
+
+impl RoomReport {
+    fn fault(&mut self, remedy: Remedy, what: impl Into<String>) {
+        self.faults.push(RoomFault::new(what, remedy));
     }
 
     fn surplus(&mut self, file: String, why: &str) {
