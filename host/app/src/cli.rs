@@ -3,6 +3,7 @@
 mod access;
 mod operations;
 mod plugins;
+mod room;
 mod values;
 
 pub use access::{OperatorAccess, TenantAccess};
@@ -11,6 +12,7 @@ pub use operations::{
     ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,
 };
 pub use plugins::{PluginCommand, ProjectFolder};
+pub use room::{RoomCommand, RoomPlace};
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
@@ -42,6 +44,9 @@ pub enum Command {
     Plan(OperatorCall<PlanCommand>),
     /// Check and export the ledger, and show usage (operator)
     Ledger(OperatorCall<LedgerCommand>),
+    /// Check, repair, export and import a room without a server (operator)
+    #[command(subcommand)]
+    Room(RoomCommand),
     /// Show who changed what, when and from where (operator)
     Audit(AuditArgs),
     /// Show the signals for an autoscaler (operator)

@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod plugin;
 pub mod receipt;
+pub mod room;
 pub mod scale;
 pub mod search;
 pub mod settings;

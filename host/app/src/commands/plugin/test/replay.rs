@@ -126,7 +126,10 @@ async fn input(client: &Client, id: &str) -> Result<Vec<ResponseItem>> {
 fn text(item: &ResponseItem) -> Option<String> {
     match item {
         ResponseItem::Message(message) => Some(message.content.iter().map(ResponseContentPart::text).collect()),
-        ResponseItem::FunctionCall(_) | ResponseItem::FunctionCallOutput(_) | ResponseItem::Reasoning(_) => None,
+        ResponseItem::FunctionCall(_)
+        | ResponseItem::FunctionCallOutput(_)
+        | ResponseItem::Reasoning(_)
+        | ResponseItem::FileSearchCall(_) => None,
     }
 }
 
