@@ -146,7 +146,7 @@ mod tests {
         what: "the test database",
         steps: &[
             "CREATE TABLE adapter_generations (generation TEXT); CREATE TABLE plugins (version TEXT);
-            CREATE TABLE files (digest TEXT); CREATE TABLE upload_parts (digest TEXT);
+            CREATE TABLE files (digest TEXT, bytes INTEGER); CREATE TABLE upload_parts (digest TEXT, bytes INTEGER);
             CREATE TABLE parents (id INTEGER PRIMARY KEY);
             CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
         ],

@@ -7,6 +7,7 @@
 use crate::{
     disk,
     host::{DIMENSIONS, Host, metadata, query},
+    random::Random,
 };
 use bytes::Bytes;
 use riad_core::{
@@ -34,26 +35,6 @@ const SEED: &str = "RIAD_TEST_CRASH_SEED";
 const DISK: &str = "RIAD_TEST_CRASH_DISK";
 /// Begins a line of the child.
 const MARK: &str = "change ";
-
-/// xorshift64, so that a failure can be repeated.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..4).for_each(|_| {
-            random.below(2);
-        });
-        random
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
 
 /// A word that no other number has, and that no rule changes.
 fn word(number: u64) -> String {

@@ -1,8 +1,8 @@
 //! Real deletion: after it, no byte of what was deleted is in the data folder. Not here: whether searches find it (`documents`).
 
 use crate::{
-    crash::Random,
     host::{DIMENSIONS, Host, metadata, query, titles},
+    random::Random,
 };
 use bytes::Bytes;
 use riad_core::{

@@ -5,7 +5,7 @@
 //! operating system may choose: then writes are lost out of order.
 #![expect(unsafe_code, reason = "SQLite takes its files as C functions")]
 
-use crate::crash::Random;
+use crate::random::Random;
 use rusqlite::ffi;
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,8 +1,8 @@
 //! The index file is a cache: whatever happens to it, a search finds what SQLite has.
 
 use crate::{
-    crash::Random,
     host::{Host, add, query, titles},
+    random::Random,
 };
 use riad_core::{Limits, ports::Room};
 use serde_json::json;

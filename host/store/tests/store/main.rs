@@ -29,6 +29,7 @@ mod offline_room;
 mod pipeline;
 mod plans;
 mod quota;
+mod random;
 mod responses;
 mod rooms;
 mod sql;
