@@ -7,7 +7,9 @@ use crate::{
 };
 use futures::StreamExt;
 use parking_lot::Mutex;
-use riad_core::{Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt};
+use riad_core::{
+    Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt, vector_store::SearchScope,
+};
 use riad_services::{
     chat::{ChatEvent, ChatMessage, ChatRequest},
     documents::{DocumentRequest, DocumentSource, TextFormat},
@@ -156,6 +158,8 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
                 query: text(op.payer, 4),
                 limit: 3,
                 filter: Metadata::new(),
+                scope: SearchScope::Documents,
+                attributes: None,
             };
             services.search().search(pass, request).await.map(|_| ())
         }

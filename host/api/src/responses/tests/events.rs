@@ -2,7 +2,7 @@
 
 use crate::{
     chat::tests::{choice_end, end, reasoning},
-    responses::{request, stream},
+    responses::{AnswerWriter, request, stream},
 };
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
@@ -232,9 +232,10 @@ async fn a_request_that_fails_late_has_its_first_events() {
         ["response.created", "response.in_progress", "error", "response.failed"]
     );
     assert_eq!(events[2]["code"], "rate_limit_exceeded");
-    let refused = ready(Err::<futures::stream::Iter<std::vec::IntoIter<_>>, _>(Error::invalid(
-        "no",
-    )));
-    let refused = stream::respond(refused, Duration::from_secs(60), response(), None).await;
+    let refused = ready(Err::<(_, futures::stream::Iter<std::vec::IntoIter<_>>), _>(
+        Error::invalid("no"),
+    ));
+    let writer = AnswerWriter::new(response(), false);
+    let refused = stream::respond(refused, Duration::from_secs(60), writer, None).await;
     assert!(refused.is_err(), "with a status, as long as there is time");
 }
