@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use riad_api_types::search::{Passage, SearchRequest, SearchResults};
-use riad_core::vector_store::SearchScope;
+use riad_core::search_scope::SearchScope;
 use riad_services::search;
 
 const DEFAULT_LIMIT: u32 = 10;

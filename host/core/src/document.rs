@@ -2,7 +2,7 @@
 
 use crate::{
     Digest, DocumentId,
-    vector_store::{AttributeFilter, SearchScope},
+    search_scope::{AttributeFilter, SearchScope},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -32,6 +32,7 @@ pub mod price;
 pub mod profile;
 pub mod receipt;
 pub mod resources;
+pub mod search_scope;
 pub mod secret;
 pub mod tenant;
 pub mod upload;

@@ -1,11 +1,7 @@
 //! Vector stores: collections of a tenant's files, each of which is searched for itself, and what their files say of themselves. Not here:
-//! documents outside of them (`document`), files (`file`).
+//! documents outside of them (`document`), files (`file`), and which of them a search finds (`search_scope`).
 
 use crate::{ErrorKind, FileBatchId, FileId, VectorStoreId, document::Metadata};
-
-/// Bounds of a filter over attributes: comparisons in it, and values in the lists of it. Each is a lookup.
-pub const COMPARISONS_MAX: usize = 32;
-pub const VALUES_MAX: usize = 128;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVectorStore {
@@ -204,51 +200,4 @@ pub struct VectorStoreFilePage {
     pub ascending: bool,
     pub status: Option<IndexingStatus>,
     pub batch: Option<FileBatchId>,
-}
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttributeValue {
-    Text(String),
-    Number(f64),
-    Bool(bool),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    Equal,
-    NotEqual,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-/// Which documents a search may find, by their attributes. A value of another type than an attribute's is neither equal to it nor less nor
-/// greater, and a document without the attribute has no value that is equal.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AttributeFilter {
-    Compare {
-        key: String,
-        comparison: Comparison,
-        value: AttributeValue,
-    },
-    /// Whether the attribute is one of these values, or none of them.
-    OneOf {
-        key: String,
-        values: Vec<AttributeValue>,
-        is_negated: bool,
-    },
-    All(Vec<AttributeFilter>),
-    Any(Vec<AttributeFilter>),
-}
-
-/// What a search searches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum SearchScope {
-    /// The tenant's documents that are in no vector store.
-    #[default]
-    Documents,
-    /// At least one.
-    VectorStores(Vec<VectorStoreId>),
 }

@@ -18,7 +18,7 @@ use riad_core::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
         HttpResponse, Room, TextEmbedder, TokenCounter,
     },
-    vector_store::SearchScope,
+    search_scope::SearchScope,
 };
 use std::sync::Arc;
 

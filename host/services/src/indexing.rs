@@ -4,114 +4,49 @@
 use crate::{
     documents::{DocumentService, title_of},
     embeddings,
+    indexing_jobs::Ending,
     ingestion::{DocumentSource, Ingestion, SectionedText},
     metering::RequestMeter,
     shared::Shared,
 };
 use bytes::Bytes;
-use parking_lot::Mutex;
-use riad_admission::{Bounds, FewestHeld, Limiter, Request};
+use riad_admission::Request;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Limits, Result, TenantPass,
+    Digest, Error, ErrorKind, Result, TenantPass,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
     file::StoredFile,
     ingestion::Upload,
     ledger::Kind,
     ports::Room,
-    resources,
     vector_store::{IndexingError, IndexingErrorCode, PendingFile},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::Instrument;
 
 /// How long a job waits when the tenant has too many requests, if nobody says how long.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The jobs that run, one of a tenant at most.
-pub(crate) struct IndexingJobs {
-    running: Mutex<HashMap<Account, Job>>,
-    /// Files that are in memory.
-    files: Limiter<FewestHeld>,
-}
-
-struct Job {
-    /// Whether files have been added since it last found none.
-    is_due: bool,
-    /// Files that have ended. Dropped with the job.
-    ended: watch::Sender<u64>,
-}
-
-impl Default for Job {
-    fn default() -> Self {
-        Self {
-            is_due: false,
-            ended: watch::Sender::new(0),
-        }
-    }
-}
-
-impl IndexingJobs {
-    pub fn new(limits: &Limits) -> Self {
-        let bounds = Bounds {
-            per_account: 1,
-            ..Bounds::of(limits.uploads)
-        };
-        Self {
-            running: Mutex::default(),
-            files: Limiter::new(&resources::INDEXING, bounds, FewestHeld),
-        }
-    }
-
-    /// Whether the job is to look once more; if not, it has ended.
-    fn is_due_again(&self, account: Account) -> bool {
-        let mut running = self.running.lock();
-        match running.get_mut(&account) {
-            Some(job) if job.is_due => {
-                job.is_due = false;
-                true
-            }
-            Some(_) => {
-                running.remove(&account);
-                false
-            }
-            None => false,
-        }
-    }
-
-    fn count_end(&self, account: Account) {
-        if let Some(job) = self.running.lock().get(&account) {
-            job.ended.send_modify(|ended| *ended += 1);
-        }
-    }
-}
-
 /// Makes sure that the tenant's job runs. It changes with every file that has ended, and is closed when the job has.
 pub(crate) fn start(shared: &Arc<Shared>, pass: &TenantPass) -> watch::Receiver<u64> {
     let account = pass.account();
-    let ended = {
-        let mut running = shared.indexing.running.lock();
-        if let Some(job) = running.get_mut(&account) {
-            job.is_due = true;
-            return job.ended.subscribe();
-        }
-        running.entry(account).or_default().ended.subscribe()
-    };
+    let (ended, is_new) = shared.indexing.begin(account);
+    if !is_new {
+        return ended;
+    }
     let (shared, pass) = (Arc::clone(shared), pass.clone());
     tokio::spawn(run(shared, pass).in_current_span());
     ended
 }
 
 async fn run(shared: Arc<Shared>, pass: TenantPass) {
-    // Also if a file makes it panic: the next request begins a new one.
-    let mut ending = Ending(Some((&shared.indexing, pass.account())));
+    let ending = Ending::of(&shared.indexing, pass.account());
     loop {
         match index_next(&shared, &pass).await {
             Ok(true) => shared.indexing.count_end(pass.account()),
             Ok(false) if shared.indexing.is_due_again(pass.account()) => {}
             Ok(false) => {
-                // It is forgotten already, and there may be another one by now.
-                ending.0 = None;
+                ending.is_forgotten();
                 return;
             }
             Err(error) if error.kind() == ErrorKind::Busy => {
@@ -121,16 +56,6 @@ async fn run(shared: Arc<Shared>, pass: TenantPass) {
                 tracing::warn!(%error, "files of vector stores wait for the tenant's next request");
                 return;
             }
-        }
-    }
-}
-
-struct Ending<'a>(Option<(&'a IndexingJobs, Account)>);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        if let Some((jobs, account)) = self.0 {
-            jobs.running.lock().remove(&account);
         }
     }
 }

@@ -24,6 +24,7 @@ mod guest_generations;
 pub mod idempotency;
 mod in_flight;
 mod indexing;
+mod indexing_jobs;
 mod ingestion;
 pub mod keys;
 mod log_buffer;

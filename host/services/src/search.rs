@@ -12,7 +12,7 @@ use riad_core::{
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
-    vector_store::{AttributeFilter, SearchScope},
+    search_scope::{AttributeFilter, SearchScope},
 };
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use crate::{
     canary_windows::CanaryWindows,
     control_admission::ControlAdmission,
     in_flight::InFlightKeys,
-    indexing::IndexingJobs,
+    indexing_jobs::IndexingJobs,
     log_buffer::LogBuffers,
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,

@@ -15,9 +15,10 @@ use riad_core::{
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
+    search_scope::{AttributeFilter, SearchScope},
     vector_store::{
-        AttributeFilter, FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, SearchScope, VectorStore,
-        VectorStoreChange, VectorStoreFile, VectorStoreFilePage, VectorStorePage,
+        FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStore, VectorStoreChange, VectorStoreFile,
+        VectorStoreFilePage, VectorStorePage,
     },
 };
 use std::{sync::Arc, time::Duration};

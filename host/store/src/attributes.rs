@@ -5,7 +5,7 @@ use crate::error::StoreResult;
 use riad_core::{
     Error,
     document::Metadata,
-    vector_store::{AttributeFilter, AttributeValue, COMPARISONS_MAX, Comparison, VALUES_MAX},
+    search_scope::{AttributeFilter, AttributeValue, COMPARISONS_MAX, Comparison, VALUES_MAX},
 };
 use rusqlite::{Connection, types::Value as SqlValue};
 use serde_json::Value;

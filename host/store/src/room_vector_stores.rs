@@ -21,8 +21,10 @@ use riad_core::{
 use rusqlite::Connection;
 use std::sync::Arc;
 
-/// Documents of a store that is deleted or has expired which one transaction deletes.
+/// Rows of files of a store that is deleted or has expired which one transaction deletes, and chunks of its documents. Taking the words of a
+/// chunk out takes some milliseconds.
 const DELETED_AT_ONCE: u32 = 32;
+const CHUNKS_AT_ONCE: u32 = 64;
 
 /// A room, and the bytes that it may store.
 pub(crate) struct RoomVectorStores(pub(crate) Arc<RoomState>, pub(crate) u64);
@@ -271,17 +273,25 @@ fn delete_some(connection: &Connection, number: i64) -> StoreResult<(Vec<Change>
                 (SELECT number FROM vector_store_files WHERE vector_store = ?1 LIMIT ?2)",
         )?
         .execute((number, DELETED_AT_ONCE))?;
-    let mut statement =
-        connection.prepare_cached("SELECT number FROM documents WHERE vector_store = ?1 ORDER BY id LIMIT ?2")?;
-    let documents = statement.query_map((number, DELETED_AT_ONCE), |row| row.get(0))?;
-    let documents = documents.collect::<rusqlite::Result<Vec<i64>>>()?;
-    let deleted = documents
-        .into_iter()
-        .map(|document| documents::delete_number(connection, document));
+    let mut statement = connection
+        .prepare_cached("SELECT number, chunks FROM documents WHERE vector_store = ?1 ORDER BY id LIMIT ?2")?;
+    let found = statement.query_map((number, DELETED_AT_ONCE), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = found.collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
+    let are_all = found.len() < DELETED_AT_ONCE as usize;
+    let count = found.len();
+    let mut chunks = 0_u32;
+    // One at least.
+    let documents = found.into_iter().take_while(|(_, more)| {
+        let fits = chunks < CHUNKS_AT_ONCE;
+        chunks = chunks.saturating_add(*more);
+        fits
+    });
+    let documents = documents.map(|(document, _)| document);
+    let deleted = documents.map(|document| documents::delete_number(connection, document));
     let changes = deleted.collect::<StoreResult<Vec<_>>>()?;
     let is_left: bool = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM vector_store_files WHERE vector_store = ?1)")?
         .query_row([number], |row| row.get(0))?;
-    let is_empty = changes.len() < DELETED_AT_ONCE as usize && !is_left;
+    let is_empty = are_all && changes.len() == count && !is_left;
     Ok((changes, is_empty))
 }

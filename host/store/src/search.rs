@@ -9,7 +9,7 @@ use crate::{
 use riad_core::{
     Error,
     document::{Passage, SearchQuery},
-    vector_store::SearchScope,
+    search_scope::SearchScope,
 };
 use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value as SqlValue};
 use std::{collections::HashSet, sync::Arc};

@@ -2,7 +2,7 @@
 
 use riad_core::{
     Error, Result,
-    vector_store::{AttributeFilter, AttributeValue, Comparison},
+    search_scope::{AttributeFilter, AttributeValue, Comparison},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

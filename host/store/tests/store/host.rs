@@ -8,8 +8,8 @@ use riad_core::{
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
     ports::{EmbeddingSpace, HashedKey, Room},
+    search_scope::SearchScope,
     tenant::{Key, Tenant},
-    vector_store::SearchScope,
 };
 use riad_store::Store;
 use serde_json::Value;

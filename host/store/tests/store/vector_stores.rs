@@ -6,9 +6,10 @@ use riad_core::{
     document::{Metadata, NewChunk, NewDocument, Page, Position},
     file::{FilePurpose, NewFile},
     ports::Room,
+    search_scope::{AttributeFilter, AttributeValue, Comparison, SearchScope},
     vector_store::{
-        AttributeFilter, AttributeValue, Comparison, IndexingError, IndexingErrorCode, IndexingStatus, NewVectorStore,
-        NewVectorStoreFile, SearchScope, VectorStoreFilePage, VectorStorePage,
+        IndexingError, IndexingErrorCode, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStoreFilePage,
+        VectorStorePage,
     },
 };
 use serde_json::{Value, json};

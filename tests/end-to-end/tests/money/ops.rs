@@ -8,7 +8,7 @@ use crate::{
 use futures::StreamExt;
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt, vector_store::SearchScope,
+    Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt, search_scope::SearchScope,
 };
 use riad_services::{
     chat::{ChatEvent, ChatMessage, ChatRequest},
