@@ -46,7 +46,7 @@ async fn run(shared: Arc<Shared>, pass: TenantPass) {
             Ok(true) => shared.indexing.count_end(pass.account()),
             Ok(false) if shared.indexing.is_due_again(pass.account()) => {}
             Ok(false) => {
-                ending.is_forgotten();
+                ending.forget();
                 return;
             }
             Err(error) if error.kind() == ErrorKind::Busy => {
@@ -72,22 +72,20 @@ async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
     let Err(error) = index(shared, pass, &room, &pending).await else {
         return Ok(true);
     };
-    match error.kind() {
-        // It was removed or cancelled meanwhile.
-        ErrorKind::NotFound => Ok(true),
-        ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Cancelled => Err(error),
-        kind => {
-            if kind == ErrorKind::Internal {
-                tracing::error!(?error, "a file of a vector store was not indexed");
-            }
-            let error = IndexingError {
-                code: IndexingErrorCode::of(kind),
-                message: error.message().to_owned(),
-            };
-            room.vector_stores.fail(&pending, error).await?;
-            Ok(true)
-        }
+    let kind = error.kind();
+    if [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Cancelled].contains(&kind) {
+        return Err(error);
     }
+    if kind == ErrorKind::Internal {
+        tracing::error!(?error, "a file of a vector store was not indexed");
+    }
+    let error = IndexingError {
+        code: IndexingErrorCode::of(kind),
+        message: error.message().to_owned(),
+    };
+    // Nothing is there to be failed if it was removed or cancelled meanwhile.
+    room.vector_stores.fail(&pending, error).await?;
+    Ok(true)
 }
 
 async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &PendingFile) -> Result<()> {

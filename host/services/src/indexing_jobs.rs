@@ -83,7 +83,7 @@ impl<'a> Ending<'a> {
     }
 
     /// It is forgotten already, and there may be another one by now.
-    pub fn is_forgotten(mut self) {
+    pub fn forget(mut self) {
         self.0 = None;
     }
 }

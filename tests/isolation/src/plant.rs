@@ -155,7 +155,7 @@ async fn plant_vector_store(client: &Client, canaries: &Canaries, file: &str) ->
     // It is indexed when the answer is there.
     let add = json!({"file_id": file, "attributes": {"isolation": canaries.file}});
     let added = client
-        .expect(200, Request::post(&format!("/v1/vector_stores/{store}/files"), &add))
+        .expect(200, Request::post(format!("/v1/vector_stores/{store}/files"), &add))
         .await?;
     anyhow::ensure!(
         text(&added.json(), "/status") == "completed",
@@ -164,10 +164,7 @@ async fn plant_vector_store(client: &Client, canaries: &Canaries, file: &str) ->
     );
     let search = json!({"query": canaries.file});
     let searched = client
-        .expect(
-            200,
-            Request::post(&format!("/v1/vector_stores/{store}/search"), &search),
-        )
+        .expect(200, Request::post(format!("/v1/vector_stores/{store}/search"), &search))
         .await?;
     found(canaries, &searched.body, "file")?;
     Ok((store, batch))

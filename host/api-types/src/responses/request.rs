@@ -180,7 +180,7 @@ pub struct ResponseReasoningOptions {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum AnyResponseTool {
-    Function(ResponseTool),
+    Function(Box<ResponseTool>),
     FileSearch(FileSearchTool),
 }
 

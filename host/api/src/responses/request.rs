@@ -314,7 +314,7 @@ fn read_tools(tools: Vec<Value>) -> Result<OfferedTools> {
             None | Some("function") => {
                 let tool = read_function(&name, tool)?;
                 offered_tools.functions.push(offered(&tool));
-                offered_tools.given.push(AnyResponseTool::Function(tool));
+                offered_tools.given.push(AnyResponseTool::Function(Box::new(tool)));
             }
             Some(r#type) => {
                 let text =
