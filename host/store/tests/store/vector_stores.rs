@@ -159,7 +159,7 @@ async fn another_room_has_none_of_them() {
     let kinds = [
         stores.get(&id).await.unwrap_err().kind(),
         stores.delete(&id).await.unwrap_err().kind(),
-        stores.touch(&[id.clone()]).await.unwrap_err().kind(),
+        stores.touch(std::slice::from_ref(&id)).await.unwrap_err().kind(),
         stores.file(&id, &one).await.unwrap_err().kind(),
         stores.text(&id, &one).await.unwrap_err().kind(),
         stores.remove(&id, &one).await.unwrap_err().kind(),
