@@ -397,7 +397,8 @@ mod tests {
         let merged = merge(own.clone(), found.clone(), bytes, &mut warnings).unwrap();
         assert_eq!((merged, warnings.len()), (whole.clone(), 0), "it fits to the byte");
         let merged = merge(own.clone(), found.clone(), bytes - 1, &mut warnings).unwrap();
-        assert!(serde_json::to_vec(&merged).unwrap().len() as u64 < bytes);
+        let fewer = serde_json::to_vec(&merged).unwrap().len() as u64;
+        assert!(fewer < bytes);
         assert_eq!(warnings, ["The file's own `tags` is too long for the metadata."]);
         let alone = merge(Metadata::new(), found.clone(), bytes, &mut Vec::new()).unwrap();
         let exactly = serde_json::to_vec(&found).unwrap().len() as u64;
