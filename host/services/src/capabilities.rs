@@ -2,12 +2,12 @@
 
 use crate::{
     embeddings,
+    file_search::FileSearch,
     generations::Generations,
     guest_generations::GuestGenerations,
     metering::GuestMeter,
     search::{self, SearchRequest},
     shared::Shared,
-    vector_stores::FileSearch,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;

@@ -18,6 +18,7 @@ pub mod documents;
 pub mod embeddings;
 pub mod fair;
 pub mod fifo;
+mod file_search;
 pub mod files;
 mod generations;
 mod guest_generations;

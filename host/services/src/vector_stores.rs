@@ -2,20 +2,14 @@
 
 mod check;
 
-use crate::{
-    audit, embeddings, indexing,
-    metering::UsageHandle,
-    search::{self, SearchRequest},
-    shared::Shared,
-};
-use riad_admission::Work;
+pub use crate::file_search::FileSearch;
+use crate::{audit, embeddings, indexing, shared::Shared};
 use riad_core::{
     Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
     document::{Metadata, Passage, best_score},
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
-    search_scope::{AttributeFilter, SearchScope},
     vector_store::{
         FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStore, VectorStoreChange, VectorStoreFile,
         VectorStoreFilePage, VectorStorePage,
@@ -24,11 +18,8 @@ use riad_core::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// OpenAI's bounds.
+/// OpenAI's bound.
 const BATCH_MAX: usize = 500;
-const RESULTS_MAX: u32 = 50;
-/// Vector stores that one search searches.
-const STORES_MAX: usize = 8;
 
 pub struct VectorStoreService(pub(crate) Arc<Shared>);
 
@@ -42,19 +33,6 @@ pub struct Listed<T> {
 pub struct StoreSearch {
     pub query: String,
     pub search: FileSearch,
-}
-
-/// Vector stores that a conversation is answered from, in place of the room's own documents.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FileSearch {
-    pub stores: Vec<VectorStoreId>,
-    /// Passages of one search.
-    pub limit: u32,
-    pub attributes: Option<AttributeFilter>,
-    /// Only files whose attributes have each of these members with an equal value.
-    pub filter: Metadata,
-    /// Passages with a lower score, from 0 to 1, are left out.
-    pub least_score: f64,
 }
 
 /// A passage of a file.
@@ -389,48 +367,4 @@ pub(crate) async fn with_sources(
         })
     });
     Ok(found.collect())
-}
-
-impl FileSearch {
-    /// # Errors
-    /// `InvalidRequest` for what is out of bounds.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.stores.is_empty() || self.stores.len() > STORES_MAX {
-            let text = format!("a search must name 1 to {STORES_MAX} vector stores");
-            return Err(Error::invalid(text).with_param("vector_store_ids"));
-        }
-        if !(1..=RESULTS_MAX).contains(&self.limit) {
-            let text = format!("max_num_results must be 1 to {RESULTS_MAX}");
-            return Err(Error::invalid(text).with_param("max_num_results"));
-        }
-        if !(0.0..=1.0).contains(&self.least_score) {
-            return Err(Error::invalid("score_threshold must be 0 to 1").with_param("ranking_options.score_threshold"));
-        }
-        Ok(())
-    }
-
-    /// At most `limit` passages, and no more than the search and the server allow; `requests` as for [`embeddings::embed`].
-    #[expect(clippy::too_many_arguments, reason = "all but two are those of `search_room`")]
-    pub(crate) async fn run(
-        &self,
-        shared: &Shared,
-        work: &mut Work,
-        usage: UsageHandle,
-        room: &Room,
-        query: String,
-        limit: u32,
-        requests: u64,
-    ) -> Result<Vec<Passage>> {
-        let request = SearchRequest {
-            query,
-            limit: limit.min(self.limit).min(shared.limits.search_results),
-            filter: self.filter.clone(),
-            scope: SearchScope::VectorStores(self.stores.clone()),
-            attributes: self.attributes.clone(),
-        };
-        let mut passages = search::search_room(shared, work, usage, room, request, requests).await?;
-        let least = self.least_score * best_score(shared.embedder.fusion_weight());
-        passages.retain(|passage| passage.score >= least);
-        Ok(passages)
-    }
 }

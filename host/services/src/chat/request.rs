@@ -4,7 +4,7 @@ use super::{
     conversation::{ChatMessage, Conversation},
     tools::{ClientTools, OfferedTool, ToolChoice},
 };
-use crate::{text::Text, vector_stores::FileSearch};
+use crate::{file_search::FileSearch, text::Text};
 use riad_core::{
     Error, ErrorKind, Limits, ModelName, ResponseId, Result,
     chat::{Message, OutputFormat, Sampling},

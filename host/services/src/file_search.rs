@@ -1,0 +1,76 @@
+//! Searches of vector stores, for HTTP and for the guests of a request. Not here: the stores (`vector_stores`), ranking (`store`).
+
+use crate::{
+    metering::UsageHandle,
+    search::{self, SearchRequest},
+    shared::Shared,
+};
+use riad_admission::Work;
+use riad_core::{
+    Error, Result, VectorStoreId,
+    document::{Metadata, Passage, best_score},
+    ports::Room,
+    search_scope::{AttributeFilter, SearchScope},
+};
+
+/// OpenAI's bound.
+const RESULTS_MAX: u32 = 50;
+/// Vector stores that one search searches.
+const STORES_MAX: usize = 8;
+
+/// Vector stores that a conversation is answered from, in place of the room's own documents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileSearch {
+    pub stores: Vec<VectorStoreId>,
+    /// Passages of one search.
+    pub limit: u32,
+    pub attributes: Option<AttributeFilter>,
+    /// Only files whose attributes have each of these members with an equal value.
+    pub filter: Metadata,
+    /// Passages with a lower score, from 0 to 1, are left out.
+    pub least_score: f64,
+}
+
+impl FileSearch {
+    /// # Errors
+    /// `InvalidRequest` for what is out of bounds.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.stores.is_empty() || self.stores.len() > STORES_MAX {
+            let text = format!("a search must name 1 to {STORES_MAX} vector stores");
+            return Err(Error::invalid(text).with_param("vector_store_ids"));
+        }
+        if !(1..=RESULTS_MAX).contains(&self.limit) {
+            let text = format!("max_num_results must be 1 to {RESULTS_MAX}");
+            return Err(Error::invalid(text).with_param("max_num_results"));
+        }
+        if !(0.0..=1.0).contains(&self.least_score) {
+            return Err(Error::invalid("score_threshold must be 0 to 1").with_param("ranking_options.score_threshold"));
+        }
+        Ok(())
+    }
+
+    /// At most `limit` passages, and no more than the search and the server allow; `requests` as for [`embeddings::embed`].
+    #[expect(clippy::too_many_arguments, reason = "all but two are those of `search_room`")]
+    pub(crate) async fn run(
+        &self,
+        shared: &Shared,
+        work: &mut Work,
+        usage: UsageHandle,
+        room: &Room,
+        query: String,
+        limit: u32,
+        requests: u64,
+    ) -> Result<Vec<Passage>> {
+        let request = SearchRequest {
+            query,
+            limit: limit.min(self.limit).min(shared.limits.search_results),
+            filter: self.filter.clone(),
+            scope: SearchScope::VectorStores(self.stores.clone()),
+            attributes: self.attributes.clone(),
+        };
+        let mut passages = search::search_room(shared, work, usage, room, request, requests).await?;
+        let least = self.least_score * best_score(shared.embedder.fusion_weight());
+        passages.retain(|passage| passage.score >= least);
+        Ok(passages)
+    }
+}
