@@ -211,6 +211,8 @@ mod tests {
                 read.extend_from_slice(&chunk);
             }
             assert!(read == text);
+            // The form's reader gives one field at a time.
+            drop(file);
             assert!(form.next().await.unwrap().is_none());
         }
     }

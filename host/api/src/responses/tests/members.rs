@@ -120,7 +120,11 @@ fn what_is_not_supported_is_named() {
         (with("reasoning", json!({"effort": "low"})), "reasoning.effort"),
         (with("reasoning", json!({"summary": "auto"})), "reasoning.summary"),
         (with("truncation", json!("auto")), "truncation"),
-        (with("include", json!(["file_search_call.results"])), "include"),
+        (with("include", json!(["web_search_call.results"])), "include"),
+        (
+            with("tools", json!([{"type": "file_search", "vector_store_ids": ["NO"]}])),
+            "tools[0].vector_store_ids",
+        ),
         (with("top_logprobs", json!(2)), "top_logprobs"),
         (
             with("stream_options", json!({"include_obfuscation": true})),
