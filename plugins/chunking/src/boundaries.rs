@@ -144,7 +144,9 @@ impl<'a> Boundaries<'a> {
     /// The end of the last whole character as people see it, such as a letter with its accents, or of the last part of one.
     fn character(&self, fresh: usize, window: usize) -> usize {
         let from = self.floor(window.saturating_sub(256).max(fresh));
-        let text = self.text.get(from..).unwrap_or_default();
+        // No further than it takes to see what begins at the window: marks without end are one character.
+        let to = self.text.ceil_char_boundary(window.saturating_add(1));
+        let text = self.text.get(from..to).unwrap_or_default();
         let end = text
             .grapheme_indices(true)
             .map(|(at, _)| from + at)

@@ -49,7 +49,8 @@ fn split(text: &str, kind: SectionKind, most: usize, overlap: usize) -> impl Ite
         loop {
             start = trimmed_start(text, start, kind)?;
             let window = after_characters(text, start, most);
-            let is_last = text.get(window..).is_none_or(|rest| rest.trim().is_empty());
+            // From its beginning only: space at its end would be looked at for each piece.
+            let is_last = text.get(window..).is_none_or(|rest| rest.trim_start().is_empty());
             let end = if is_last {
                 text.len()
             } else {

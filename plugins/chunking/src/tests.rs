@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::time::Instant;
 
 const KINDS: [SectionKind; 4] = [
     SectionKind::Prose,
@@ -183,6 +184,26 @@ fn hostile_texts_are_cut_in_few_steps() {
             }
         }
     }
+}
+
+/// The time must grow with the text: with its square, each of these takes minutes.
+#[test]
+fn long_hostile_texts_are_cut_in_time() {
+    let half = 2 << 20;
+    let words = "a ".repeat(half / 2);
+    let begun = Instant::now();
+    for text in [
+        format!("e{}", "\u{301}".repeat(half)),
+        format!("{words}{}", " ".repeat(half)),
+        format!("{words}{}", "\n".repeat(half)),
+        "\u{1F468}\u{200D}".repeat(half / 7),
+    ] {
+        for kind in KINDS {
+            assert!(pieces(&text, kind, 1_000, 0).len() > 500, "{kind:?}");
+        }
+    }
+    let seconds = begun.elapsed().as_secs();
+    assert!(seconds < 60, "{seconds} s");
 }
 
 proptest! {
