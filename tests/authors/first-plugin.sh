@@ -74,6 +74,8 @@ run riad plugin test --from-receipt "$number" --update
 run riad plugin test
 
 printf '\n$ riad plugin dev &\n'
+# There before `dev` begins, which a busy machine may let wait.
+: >"$log"
 "$RIAD" plugin dev >"$log" 2>&1 &
 dev=$!
 trap 'kill "$dev" 2>/dev/null || true' EXIT

@@ -3,7 +3,7 @@
 use crate::{
     client::Client,
     commands::date,
-    output::{Output, clean, data_line, dim, line},
+    output::{Output, clean, data_line, dim, line, note},
 };
 use riad_api_types::logs::{LogLine, LogList};
 use riad_core::{Error, Result, Timestamp};
@@ -16,10 +16,14 @@ const PAUSE: Duration = Duration::from_millis(700);
 pub async fn run(follow: bool, client: &Client, out: &Output) -> Result<()> {
     let mut log = Log::new(client);
     loop {
-        for found in log.news().await? {
-            show(&found, out)?;
+        let news = log.news().await?;
+        for found in &news {
+            show(found, out)?;
         }
         if !follow {
+            if news.is_empty() {
+                note("No plugin of this tenant has logged anything since the server started.");
+            }
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
