@@ -10,6 +10,7 @@ mod audit;
 mod audit_lines;
 mod changes;
 mod control;
+mod data_lock;
 mod documents;
 mod erasure;
 mod error;
@@ -72,26 +73,21 @@ pub use sql::fuzzing;
 
 use audit::ControlAudit;
 use control::Control;
-use error::{Failure, StoreResult, run_blocking};
+use data_lock::DataLock;
+use error::{StoreResult, run_blocking};
 use key_store::ControlKeyStore;
 use ledger::ControlLedger;
 use parking_lot::Mutex;
 use plans::ControlPlans;
 use riad_core::{
-    Error, ErrorKind, Limits, Result,
+    Limits, Result,
     ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, Rooms, TenantStore},
 };
 use rooms::{Registry, TenantRooms};
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 use tenant_store::ControlTenantStore;
 
 const CONTROL: &str = "control.db";
-/// Locked by the server that uses the folder, for as long as it does.
-const LOCK: &str = "lock";
 /// The schema version of `control.db` that this program writes. It updates older ones and reads no newer one.
 pub const CONTROL_SCHEMA_VERSION: u32 = control::SCHEMA.version();
 
@@ -100,7 +96,7 @@ pub struct Store {
     control: Arc<Control>,
     ledger: Arc<ControlLedger>,
     registry: Arc<Registry>,
-    lock: Arc<Mutex<Option<File>>>,
+    lock: Arc<Mutex<Option<DataLock>>>,
 }
 
 impl Store {
@@ -167,7 +163,7 @@ impl Store {
         let data_dir = data_dir.canonicalize()?;
         // Keys' hashes, the key that signs receipts and the tenants' documents are in it.
         files::make_private(&data_dir)?;
-        let lock = lock_folder(&data_dir)?;
+        let lock = DataLock::take(&data_dir)?;
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;
         let control = Arc::new(Control::open(&data_dir.join(CONTROL), limits)?);
@@ -185,24 +181,5 @@ impl Store {
             registry,
             lock: Arc::new(Mutex::new(Some(lock))),
         })
-    }
-}
-
-fn lock_folder(data_dir: &Path) -> StoreResult<File> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data_dir.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::Known(Error::new(
-            ErrorKind::Conflict,
-            format!(
-                "another process is using the data folder {}; stop it, or choose another folder",
-                data_dir.display()
-            ),
-        ))),
-        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }

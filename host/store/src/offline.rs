@@ -1,7 +1,8 @@
 //! Reads the ledger of a data folder without a server. The data is neither migrated nor changed.
 
 use crate::{
-    CONTROL, CONTROL_SCHEMA_VERSION, LOCK,
+    CONTROL, CONTROL_SCHEMA_VERSION,
+    data_lock::LOCK,
     error::{Failure, StoreResult},
     ledger, sqlite,
 };

@@ -3,21 +3,19 @@
 
 use crate::{
     CONTROL, control,
+    data_lock::DataLock,
     error::StoreResult,
-    lock_folder, offline, room, room_archive,
+    offline, room, room_archive,
     room_check::{self, RoomReport},
     room_repair,
 };
 use riad_core::{Error, Result, TenantId};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// No server can start with the data folder as long as this lives.
 pub struct OfflineRoom {
     folder: PathBuf,
-    _lock: File,
+    _lock: DataLock,
 }
 
 impl OfflineRoom {
@@ -79,7 +77,7 @@ impl OfflineRoom {
         if !path.is_file() {
             return Err(Error::not_found(format!("{} has no {CONTROL}", data_dir.display())).into());
         }
-        let lock = lock_folder(data_dir)?;
+        let lock = DataLock::take(data_dir)?;
         let tenants = control::tenants(&offline::open(&path)?)?;
         if !tenants.iter().any(|stored| stored.id == *tenant) {
             return Err(Error::not_found(format!("there is no tenant \"{tenant}\"")).into());

@@ -13,6 +13,9 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind, ffi::Matches};
 /// Changes with anything that makes an older file unreadable or wrong.
 pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16 without removed";
 
+/// Slots below which all vectors are compared: as fast as the graph, and nothing is missed. After removals the graph may lead nowhere.
+const EXACT_MAX: usize = 2_000;
+
 /// One caller at a time; usearch wants a context for it and we leave one spare.
 const THREADS: usize = 2;
 
@@ -101,13 +104,17 @@ impl Vectors {
         Ok(found == 1 && stored.iter().zip(vector).all(near))
     }
 
-    /// Keys of the nearest vectors and their distances, nearest first.
+    /// Keys of the nearest vectors and their distances, nearest first. A large index may miss some.
     pub(crate) fn search(&self, query: &[f32], count: usize) -> StoreResult<Vec<(i64, f32)>> {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }
-        let found = self.index.search(query, count).map_err(failed)?;
-        Ok(pairs(found))
+        let count = count.min(self.len());
+        let found = match self.len() + self.free <= EXACT_MAX {
+            true => self.index.exact_search(query, count),
+            false => self.index.search(query, count),
+        };
+        Ok(pairs(found.map_err(failed)?))
     }
 
     /// As `search`, among the candidates; may find fewer than there are.
