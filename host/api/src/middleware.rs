@@ -107,6 +107,9 @@ async fn hold_upload_permit(
     next: Next,
 ) -> ApiResult<Response> {
     let permit: Kept = Arc::new(uploads.acquire(pass.account()).await?);
-    request.extensions_mut().insert(permit);
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(Kept::clone(&permit));
+    // A handler that reads the body by itself drops the request, and its extensions, before that.
+    let response = next.run(request).await;
+    drop(permit);
+    Ok(response)
 }

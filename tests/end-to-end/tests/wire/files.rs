@@ -202,29 +202,57 @@ async fn what_cannot_be_kept_is_refused_and_leaves_nothing() {
     assert!(expires.abs_diff(created + 3600) <= 1, "{kept}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_off_or_does_not_fit_leaves_nothing() {
-    let host = TestHost::builder().max_sequences(1).start().await;
-    let tenant = host.tenant("acme").await;
-    keep(&tenant, "first.txt", b"first").await;
+/// A form whose file never comes to its end.
+fn endless() -> Form {
     let pieces = futures::stream::unfold(0_u32, |number| async move {
         if number > 4 {
-            // The rest never comes.
             std::future::pending::<()>().await;
         }
         Some((Ok::<_, std::io::Error>(vec![7_u8; 64 << 10]), number + 1))
     });
     let file = Part::stream(Body::wrap_stream(pieces)).file_name("half.bin");
-    let form = Form::new().text("purpose", "user_data").part("file", file);
-    let sending = tokio::spawn(tenant.request(Method::POST, PATH).multipart(form).send());
-    let so = async |condition: &dyn Fn(&[u64]) -> bool| {
-        while !condition(&stored(&host, "acme")) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    so(&|sizes| sizes.len() == 2).await;
+    Form::new().text("purpose", "user_data").part("file", file)
+}
+
+async fn until_stored(host: &TestHost, tenant: &str, condition: impl Fn(&[u64]) -> bool) {
+    while !condition(&stored(host, tenant)) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_files_wait_for_each_other_and_nobody_for_them() {
+    let host = TestHost::builder().max_sequences(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let globex = host.tenant("globex").await;
+    keep(&tenant, "first.txt", b"first").await;
+    let send = || tokio::spawn(tenant.request(Method::POST, PATH).multipart(endless()).send());
+    let mut sending: Vec<_> = (0..4).map(|_| send()).collect();
+    until_stored(&host, "acme", |sizes| sizes.len() == 5).await;
+    let mut fifth = tokio::spawn(
+        tenant
+            .request(Method::POST, PATH)
+            .multipart(form("5", "5", "batch"))
+            .send(),
+    );
+    let waits = tokio::time::timeout(Duration::from_millis(500), &mut fifth).await;
+    assert!(waits.is_err(), "four of a tenant's files are written at the same time");
+    keep(&globex, "neighbor.txt", b"neighbor").await;
+    sending.remove(0).abort();
+    assert_eq!(fifth.await.unwrap().unwrap().status().as_u16(), 200);
+    sending.iter().for_each(tokio::task::JoinHandle::abort);
+    until_stored(&host, "acme", |sizes| sizes == [1, 5]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_off_or_does_not_fit_leaves_nothing() {
+    let host = TestHost::builder().max_sequences(1).start().await;
+    let tenant = host.tenant("acme").await;
+    keep(&tenant, "first.txt", b"first").await;
+    let sending = tokio::spawn(tenant.request(Method::POST, PATH).multipart(endless()).send());
+    until_stored(&host, "acme", |sizes| sizes.len() == 2).await;
     sending.abort();
-    so(&|sizes| sizes == [5]).await;
+    until_stored(&host, "acme", |sizes| sizes == [5]).await;
 
     host.change("acme", json!({"limits": {"stored_bytes": 1_200_000}}))
         .await;
