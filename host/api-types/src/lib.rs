@@ -24,6 +24,7 @@ mod parts;
 pub mod pipeline;
 pub mod plans;
 pub mod plugins;
+pub mod ranking;
 pub mod receipts;
 pub mod responses;
 pub mod rollups;

@@ -4,7 +4,7 @@ mod filters;
 
 pub use filters::Filter;
 
-use crate::{nulls, strings};
+use crate::{nulls, ranking::RankingOptions, strings};
 use riad_core::{Error, Result, vector_store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -283,17 +283,6 @@ pub struct VectorStoreSearch {
     pub ranking_options: Option<RankingOptions>,
     /// Whether the model is to word the query for a search first, which is billed as a completion.
     pub rewrite_query: Option<bool>,
-}
-
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RankingOptions {
-    /// `auto`, `none` or `default-2024-11-15`, which are the same here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ranker: Option<String>,
-    /// 0 to 1: passages that score less are left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub score_threshold: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]

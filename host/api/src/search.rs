@@ -4,6 +4,7 @@ use crate::{
     auth::Tenant,
     body::JsonBody,
     error::{ApiResult, Failures},
+    ranking,
     state::AppState,
 };
 use axum::{Json, extract::State};
@@ -21,17 +22,21 @@ pub(crate) async fn search(
     Tenant(pass): Tenant,
     JsonBody(body): JsonBody<SearchRequest>,
 ) -> ApiResult<Json<SearchResults>> {
+    let ranking = body.ranking_options.as_ref().map(ranking::read).transpose()?;
+    let ranking = ranking.unwrap_or_default();
     let request = search::SearchRequest {
-        query: body.query,
-        limit: body.limit.unwrap_or(DEFAULT_LIMIT),
         filter: body.filter,
-        scope: SearchScope::Documents,
-        attributes: None,
+        ranking: ranking.options,
+        least_score: ranking.least_score,
+        neighbors: body.neighbors.unwrap_or(0),
+        highlights: body.highlights,
+        ..search::SearchRequest::new(body.query, body.limit.unwrap_or(DEFAULT_LIMIT), SearchScope::Documents)
     };
     let results = state.services.search().search(&pass, request).await?;
+    let answer = |passage| Passage::new(passage, body.highlights, body.explain);
     Ok(Json(SearchResults {
         object: "list".into(),
-        data: results.passages.into_iter().map(Passage::from).collect(),
+        data: results.passages.into_iter().map(answer).collect(),
         index_watermark: results.index_watermark,
     }))
 }

@@ -7,13 +7,17 @@ use crate::{
     auth::Tenant,
     body::{self, JsonBody, PathParts, QueryParts},
     error::{ApiResult, Failures},
+    ranking,
     state::AppState,
 };
 use axum::{Json, extract::State};
-use riad_api_types::vector_stores::{
-    ChunkingStrategy, DeletedVectorStore, ExpiresAfter, Filter, NewVectorStore, RankingOptions, TextPart, VectorStore,
-    VectorStoreChange, VectorStoreList, VectorStoreParams, VectorStoreSearch, VectorStoreSearchResult,
-    VectorStoreSearchResults,
+use riad_api_types::{
+    ranking::RankingOptions,
+    vector_stores::{
+        ChunkingStrategy, DeletedVectorStore, ExpiresAfter, Filter, NewVectorStore, TextPart, VectorStore,
+        VectorStoreChange, VectorStoreList, VectorStoreParams, VectorStoreSearch, VectorStoreSearchResult,
+        VectorStoreSearchResults,
+    },
 };
 use riad_core::{
     Error, Timestamp, VectorStoreId,
@@ -25,8 +29,6 @@ const DEFAULT_LIMIT: u32 = 20;
 const DEFAULT_RESULTS: u32 = 10;
 /// The one moment that a store's time can be counted from.
 const ANCHOR: &str = "last_active_at";
-/// OpenAI's names of rankers. There is one here.
-const RANKERS: [&str; 3] = ["auto", "none", "default-2024-11-15"];
 
 /// Make a vector store
 #[utoipa::path(post, path = "/v1/vector_stores", tag = "openai", security(("tenant_key" = [])),
@@ -185,25 +187,15 @@ pub(crate) fn file_search(
     filters: Option<Filter>,
     ranking: Option<&RankingOptions>,
 ) -> Result<FileSearch, Error> {
+    let ranking = ranking.map(ranking::read).transpose()?.unwrap_or_default();
     Ok(FileSearch {
         stores,
         limit: limit.unwrap_or(DEFAULT_RESULTS),
         attributes: filters.map(Filter::read).transpose()?,
         filter: serde_json::Map::new(),
-        least_score: least_score(ranking)?,
+        ranking: ranking.options,
+        least_score: ranking.least_score,
     })
-}
-
-/// The least score that a passage may have.
-fn least_score(options: Option<&RankingOptions>) -> Result<f64, Error> {
-    let Some(options) = options else { return Ok(0.0) };
-    if let Some(ranker) = &options.ranker
-        && !RANKERS.contains(&ranker.as_str())
-    {
-        let text = format!("ranker must be one of {}", RANKERS.join(", "));
-        return Err(Error::invalid(text).with_param("ranking_options.ranker"));
-    }
-    Ok(options.score_threshold.unwrap_or(0.0))
 }
 
 fn answer(store: vector_store::VectorStore) -> VectorStore {

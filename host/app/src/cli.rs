@@ -252,6 +252,12 @@ pub struct SearchArgs {
     /// Only documents whose metadata has this value
     #[arg(long = "filter", value_name = "KEY=JSON")]
     pub filter: Vec<Member>,
+    /// Chunks before and after each one that is found, up to 4
+    #[arg(long, default_value_t = 0)]
+    pub neighbors: u32,
+    /// Say why each passage was found
+    #[arg(long)]
+    pub explain: bool,
     /// What to search for
     #[arg(required = true)]
     pub query: Vec<String>,

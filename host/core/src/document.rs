@@ -2,10 +2,12 @@
 
 use crate::{
     Digest, DocumentId,
+    ranking::Ranking,
     search_scope::{AttributeFilter, SearchScope},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::ops::Range;
 
 pub type Metadata = Map<String, Value>;
 
@@ -100,23 +102,17 @@ pub struct SearchQuery {
     pub text: String,
     /// The embedded text; all zeros (or empty) searches by words only.
     pub embedding: Vec<f32>,
-    /// Weight of the vector list in the weighted reciprocal rank fusion, where the word list has 1.
-    pub vector_weight: f32,
+    pub ranking: Ranking,
     pub limit: u32,
+    /// Chunks before and after each one that is found, which its passage has too.
+    pub neighbors: u32,
+    /// Whether [`Hit::highlights`] are wanted.
+    pub highlights: bool,
     pub scope: SearchScope,
     /// Matches documents whose metadata has each of these members with an equal value.
     pub filter: Metadata,
     /// And those whose metadata, as attributes, it matches.
     pub attributes: Option<AttributeFilter>,
-}
-
-/// Damps the head of the lists that are fused: the constant of Cormack, Clarke and Büttcher (2009).
-pub const FUSION_K: f64 = 60.0;
-
-/// The score of a passage that is the first one by words and by vectors, which weigh so much.
-#[must_use]
-pub fn best_score(vector_weight: f32) -> f64 {
-    (1.0 + f64::from(vector_weight)) / (FUSION_K + 1.0)
 }
 
 /// A chunk found by a search, or the part of it that is in a prompt.
@@ -133,4 +129,30 @@ pub struct Passage {
     /// Known to the store only: a guest gives it back without.
     #[serde(default)]
     pub position: Position,
+    /// As `position`.
+    #[serde(skip)]
+    pub hit: Option<Box<Hit>>,
+}
+
+/// Where and why a search found a passage.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Hit {
+    /// Of the document's text, in bytes.
+    pub range: Range<u64>,
+    /// Its place in the word list, with its BM25 score.
+    pub by_words: Option<Place>,
+    /// Its place in the vector list, with the cosine of the angle to the query.
+    pub by_vectors: Option<Place>,
+    /// Words of the query in the passage's text, in bytes of it.
+    pub highlights: Vec<Range<usize>>,
+    /// The part of the passage's text that has most of them, in bytes of it.
+    pub snippet: Range<usize>,
+}
+
+/// In a list that was fused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// From 1.
+    pub rank: u32,
+    pub score: f64,
 }

@@ -30,6 +30,7 @@ pub mod policy;
 pub mod ports;
 pub mod price;
 pub mod profile;
+pub mod ranking;
 pub mod receipt;
 pub mod resources;
 pub mod search_scope;

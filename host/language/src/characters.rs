@@ -1,11 +1,7 @@
 //! Terms of single characters, for scripts in which a word of the text may hold the word that is searched: 東京都 has 東京. They are
 //! searched as phrases, so that what ICU cuts in another way in another sentence is found all the same.
 
-use crate::{
-    fold::CATEGORY,
-    split::{Family, Kind, Token},
-};
-use icu_properties::props::GeneralCategoryGroup;
+use crate::split::{Family, Kind, Token, is_mark};
 
 /// Stands before every run of characters, so that no phrase goes from one to the next. No term of a text.
 pub(crate) const BOUNDARY: &str = "|";
@@ -60,7 +56,7 @@ fn characters(text: &str) -> impl Iterator<Item = &str> {
         let end = rest
             .char_indices()
             .skip(1)
-            .find(|(_, c)| !GeneralCategoryGroup::Mark.contains(CATEGORY.get(*c)))
+            .find(|(_, c)| !is_mark(*c))
             .map_or(rest.len(), |(at, _)| at);
         let (character, after) = rest
             .split_at_checked(end)

@@ -13,6 +13,7 @@ mod compound;
 mod detect;
 mod fold;
 mod forms;
+mod highlight;
 mod index;
 mod language;
 mod normalize;
@@ -21,6 +22,7 @@ mod segment;
 mod split;
 mod stem;
 
+pub use highlight::highlight;
 pub use index::{Indexer, Terms};
 pub use language::Language;
 pub use query::{Query, query};

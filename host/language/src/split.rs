@@ -90,7 +90,8 @@ fn kind(c: char) -> Option<Kind> {
     (category == GeneralCategory::OtherSymbol && is_pictograph(c)).then_some(Kind::Emoji)
 }
 
-fn is_mark(c: char) -> bool {
+/// What belongs to the character before it.
+pub(crate) fn is_mark(c: char) -> bool {
     !c.is_ascii() && GeneralCategoryGroup::Mark.contains(CATEGORY.get(c))
 }
 

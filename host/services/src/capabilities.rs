@@ -18,6 +18,7 @@ use riad_core::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
         HttpResponse, Room, TextEmbedder, TokenCounter,
     },
+    ranking::Ranking,
     search_scope::SearchScope,
 };
 use std::sync::Arc;
@@ -42,6 +43,10 @@ impl GuestFileSearch {
 
     pub fn queries(&self) -> Vec<String> {
         self.queries.lock().clone()
+    }
+
+    pub fn ranking(&self, shared: &Shared) -> Ranking {
+        self.search.ranking(shared)
     }
 }
 
@@ -105,13 +110,11 @@ impl DocumentReader for RoomCapabilities {
                 .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
                 .await;
         }
+        // WIT allows a guest up to 100; a server with a lower limit returns fewer.
+        let limit = limit.min(self.shared.limits.search_results);
         let request = SearchRequest {
-            query: query.to_owned(),
-            // WIT allows a guest up to 100; a server with a lower limit returns fewer.
-            limit: limit.min(self.shared.limits.search_results),
             filter,
-            scope: SearchScope::Documents,
-            attributes: None,
+            ..SearchRequest::new(query.to_owned(), limit, SearchScope::Documents)
         };
         let mut work = self.shared.work(&self.pass);
         search::search_room(&self.shared, &mut work, self.meter.handle()?, &self.room, request, 0).await

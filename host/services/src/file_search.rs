@@ -8,8 +8,9 @@ use crate::{
 use riad_admission::Work;
 use riad_core::{
     Error, Result, VectorStoreId,
-    document::{Metadata, Passage, best_score},
+    document::{Metadata, Passage},
     ports::Room,
+    ranking::{Ranking, RankingOptions},
     search_scope::{AttributeFilter, SearchScope},
 };
 
@@ -27,6 +28,7 @@ pub struct FileSearch {
     pub attributes: Option<AttributeFilter>,
     /// Only files whose attributes have each of these members with an equal value.
     pub filter: Metadata,
+    pub ranking: RankingOptions,
     /// Passages with a lower score, from 0 to 1, are left out.
     pub least_score: f64,
 }
@@ -43,10 +45,11 @@ impl FileSearch {
             let text = format!("max_num_results must be 1 to {RESULTS_MAX}");
             return Err(Error::invalid(text).with_param("max_num_results"));
         }
-        if !(0.0..=1.0).contains(&self.least_score) {
-            return Err(Error::invalid("score_threshold must be 0 to 1").with_param("ranking_options.score_threshold"));
-        }
-        Ok(())
+        search::check_ranking(&self.ranking, self.least_score)
+    }
+
+    pub(crate) fn ranking(&self, shared: &Shared) -> Ranking {
+        self.ranking.resolve(shared.embedder.fusion_weight())
     }
 
     /// At most `limit` passages, and no more than the search and the server allow; `requests` as for [`embeddings::embed`].
@@ -61,16 +64,14 @@ impl FileSearch {
         limit: u32,
         requests: u64,
     ) -> Result<Vec<Passage>> {
+        let limit = limit.min(self.limit).min(shared.limits.search_results);
         let request = SearchRequest {
-            query,
-            limit: limit.min(self.limit).min(shared.limits.search_results),
             filter: self.filter.clone(),
-            scope: SearchScope::VectorStores(self.stores.clone()),
             attributes: self.attributes.clone(),
+            ranking: self.ranking,
+            least_score: self.least_score,
+            ..SearchRequest::new(query, limit, SearchScope::VectorStores(self.stores.clone()))
         };
-        let mut passages = search::search_room(shared, work, usage, room, request, requests).await?;
-        let least = self.least_score * best_score(shared.embedder.fusion_weight());
-        passages.retain(|passage| passage.score >= least);
-        Ok(passages)
+        search::search_room(shared, work, usage, room, request, requests).await
     }
 }

@@ -12,9 +12,13 @@ use riad_core::{
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
+    ranking::RankingOptions,
     search_scope::{AttributeFilter, SearchScope},
 };
 use std::sync::Arc;
+
+/// A passage has at most so many chunks before and after the one that was found.
+pub const NEIGHBORS_MAX: u32 = 4;
 
 pub struct SearchRequest {
     pub query: String,
@@ -24,6 +28,30 @@ pub struct SearchRequest {
     pub scope: SearchScope,
     /// And only those whose attributes it matches.
     pub attributes: Option<AttributeFilter>,
+    pub ranking: RankingOptions,
+    /// Passages with a lower score are left out: from 0 to 1, which has what is the first by words and by vectors.
+    pub least_score: f64,
+    /// Chunks before and after each one that is found, which its passage has too; at most [`NEIGHBORS_MAX`].
+    pub neighbors: u32,
+    pub highlights: bool,
+}
+
+impl SearchRequest {
+    /// In all of the scope, with nothing besides the passages.
+    #[must_use]
+    pub fn new(query: String, limit: u32, scope: SearchScope) -> Self {
+        Self {
+            query,
+            limit,
+            filter: Metadata::new(),
+            scope,
+            attributes: None,
+            ranking: RankingOptions::default(),
+            least_score: 0.0,
+            neighbors: 0,
+            highlights: false,
+        }
+    }
 }
 
 pub struct SearchResults {
@@ -77,13 +105,18 @@ pub(crate) async fn search_room(
     let query = SearchQuery {
         text: request.query,
         embedding: vectors.pop().unwrap_or_default(),
-        vector_weight: shared.embedder.fusion_weight(),
+        ranking: request.ranking.resolve(shared.embedder.fusion_weight()),
         limit: request.limit,
+        neighbors: request.neighbors,
+        highlights: request.highlights,
         filter: request.filter,
         scope: request.scope,
         attributes: request.attributes,
     };
-    room.documents.search(&query).await
+    let mut passages = room.documents.search(&query).await?;
+    let least = request.least_score * query.ranking.best_score();
+    passages.retain(|passage| passage.score >= least);
+    Ok(passages)
 }
 
 fn check(shared: &Shared, request: &SearchRequest) -> Result<()> {
@@ -94,5 +127,22 @@ fn check(shared: &Shared, request: &SearchRequest) -> Result<()> {
     if !(1..=most).contains(&request.limit) {
         return Err(Error::invalid(format!("limit must be 1 to {most}")).with_param("limit"));
     }
-    Ok(())
+    if request.neighbors > NEIGHBORS_MAX {
+        let text = format!("neighbors must be 0 to {NEIGHBORS_MAX}");
+        return Err(Error::invalid(text).with_param("neighbors"));
+    }
+    check_ranking(&request.ranking, request.least_score)
+}
+
+/// # Errors
+/// `InvalidRequest` with the name of the member of a request's `ranking_options` that is out of bounds.
+pub(crate) fn check_ranking(ranking: &RankingOptions, least_score: f64) -> Result<()> {
+    let least = match (0.0..=1.0).contains(&least_score) {
+        true => Ok(()),
+        false => Err(Error::invalid("score_threshold must be 0 to 1").with_param("score_threshold")),
+    };
+    least.and_then(|()| ranking.check()).map_err(|error| {
+        let param = format!("ranking_options.{}", error.param().unwrap_or_default());
+        Error::invalid(error.message()).with_param(param)
+    })
 }

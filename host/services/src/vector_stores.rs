@@ -6,10 +6,11 @@ pub use crate::file_search::FileSearch;
 use crate::{audit, embeddings, indexing, shared::Shared};
 use riad_core::{
     Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
-    document::{Metadata, Passage, best_score},
+    document::{Metadata, Passage},
     grants::{Access, Scope},
     ledger::Kind,
     ports::Room,
+    ranking::Ranking,
     vector_store::{
         FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStore, VectorStoreChange, VectorStoreFile,
         VectorStoreFilePage, VectorStorePage,
@@ -308,7 +309,7 @@ impl VectorStoreService {
             .await;
         let passages = meter.record_engine_result(found)?;
         meter.settle().await?;
-        let found = with_sources(&self.0, &room, passages).await?;
+        let found = with_sources(&room, passages, &search.ranking(&self.0)).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -350,13 +351,13 @@ impl<T> Listed<T> {
 
 /// With the files that the passages are of, and scores from 0 to 1. `None` in the place of one whose file was removed meanwhile.
 pub(crate) async fn with_sources(
-    shared: &Shared,
     room: &Room,
     passages: Vec<Passage>,
+    ranking: &Ranking,
 ) -> Result<Vec<Option<FoundPassage>>> {
     let documents: Vec<_> = passages.iter().map(|passage| passage.document.clone()).collect();
     let sources = room.vector_stores.sources(&documents).await?;
-    let best = best_score(shared.embedder.fusion_weight());
+    let best = ranking.best_score();
     let found = passages.into_iter().zip(sources).map(|(passage, source)| {
         let (file, name) = source?;
         let score = (passage.score / best).clamp(0.0, 1.0);

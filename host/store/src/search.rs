@@ -2,9 +2,19 @@
 //! candidates first: few are scored exactly, among many the index searches.
 //! Not here: the fusion (`fusion`), the words of a query (`words`), the indexes (`indexes`), filters over attributes (`attributes`).
 
+mod diversity;
+mod passages;
+mod snippet;
+
 use crate::{
-    attributes, changes, error::StoreResult, fusion, index::VectorIndex, indexes::OWN, metadata, position,
-    room::RoomState, vector_stores, words,
+    attributes, changes,
+    error::StoreResult,
+    fusion::{self, Listed},
+    index::VectorIndex,
+    indexes::OWN,
+    metadata,
+    room::RoomState,
+    vector_stores, words,
 };
 use riad_core::{
     Error,
@@ -22,6 +32,7 @@ const DEPTH_FACTOR: usize = 4;
 const DEPTH_MIN: usize = 50;
 
 pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<Passage>> {
+    query.ranking.check()?;
     let limit = query.limit as usize;
     let depth = limit.saturating_mul(DEPTH_FACTOR).max(DEPTH_MIN);
     let vector = query_vector(room, query)?;
@@ -34,9 +45,13 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
             scope.vector_stores.iter().map(open).collect::<StoreResult<Vec<_>>>()?
         }
     };
-    room.database.read(|connection| {
+    let read = room.database.read(|connection| {
         let candidates = candidates(connection, &scope, query)?;
-        let by_words = match words::match_expression(connection, &query.text)? {
+        let expression = match query.ranking.text_weight > 0.0 {
+            true => words::match_expression(connection, &query.text)?,
+            false => None,
+        };
+        let by_words = match expression {
             Some(expression) => search_words(connection, &expression, depth, &scope, candidates.as_ref())?,
             None => Vec::new(),
         };
@@ -54,17 +69,15 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
                 }
             }
         };
-        let fused = fusion::fuse(&by_words, &by_vector, f64::from(query.vector_weight));
-        let mut passages = Vec::with_capacity(limit.min(fused.len()));
-        for (key, score) in fused {
-            if passages.len() == limit {
-                break;
-            }
-            // The index may know a chunk that was added or removed after this transaction began.
-            passages.extend(read_passage(connection, key, score)?);
+        let mut fused = fusion::fuse(&by_words, &by_vector, &query.ranking);
+        if query.ranking.diversity > 0.0 {
+            // The last ones are never shown, and each is compared with each that is.
+            fused.truncate(depth);
+            fused = diversity::diversify(connection, fused, limit, &query.ranking)?;
         }
-        Ok(passages)
-    })
+        passages::read_all(connection, fused, query)
+    })?;
+    Ok(passages::finish(read, query))
 }
 
 /// The vector stores that are searched.
@@ -99,7 +112,7 @@ fn search_indexes(
     vector: &[f32],
     depth: usize,
     candidates: Option<&HashSet<i64>>,
-) -> StoreResult<Vec<i64>> {
+) -> StoreResult<Vec<Listed>> {
     let mut found = Vec::new();
     for index in indexes {
         found.extend(match candidates {
@@ -112,15 +125,16 @@ fn search_indexes(
         found.sort_by(|left, right| left.1.total_cmp(&right.1).then(left.0.cmp(&right.0)));
         found.truncate(depth);
     }
-    Ok(found.into_iter().map(|(key, _)| key).collect())
+    // From the distance to the cosine.
+    Ok(found
+        .into_iter()
+        .map(|(key, distance)| (key, 1.0 - f64::from(distance)))
+        .collect())
 }
 
 /// `None` if there is no vector list: no embedding, only zeros, or a weight of 0.
 fn query_vector(room: &RoomState, query: &SearchQuery) -> StoreResult<Option<Vec<f32>>> {
-    if !query.vector_weight.is_finite() || query.vector_weight < 0.0 {
-        return Err(Error::invalid("the weight of the vectors must be 0 or more").into());
-    }
-    if query.embedding.is_empty() || query.vector_weight == 0.0 {
+    if query.embedding.is_empty() || query.ranking.embedding_weight == 0.0 {
         return Ok(None);
     }
     if query.embedding.len() != room.space.dimensions || query.embedding.iter().any(|x| !x.is_finite()) {
@@ -178,9 +192,9 @@ fn search_words(
     depth: usize,
     scope: &Scope,
     candidates: Option<&HashSet<i64>>,
-) -> StoreResult<Vec<i64>> {
+) -> StoreResult<Vec<Listed>> {
     let mut statement =
-        connection.prepare_cached("SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rank, rowid")?;
+        connection.prepare_cached("SELECT rowid, rank FROM words WHERE words MATCH ?1 ORDER BY rank, rowid")?;
     let mut store_of = connection.prepare_cached(
         "SELECT vector_store FROM chunks INDEXED BY chunks_in_vector_stores WHERE id = ?1 AND vector_store > 0",
     )?;
@@ -199,7 +213,8 @@ fn search_words(
             None => true,
         };
         if is_candidate {
-            found.push(key);
+            // SQLite's is the smaller the better.
+            found.push((key, -row.get::<_, f64>(1)?));
         }
     }
     Ok(found)
@@ -210,7 +225,7 @@ fn search_exactly(
     vector: &[f32],
     depth: usize,
     candidates: &HashSet<i64>,
-) -> StoreResult<Vec<i64>> {
+) -> StoreResult<Vec<Listed>> {
     let mut statement =
         connection.prepare_cached("SELECT embedding FROM chunks WHERE id = ?1 AND embedding IS NOT NULL")?;
     let mut stored = Vec::with_capacity(vector.len());
@@ -225,37 +240,8 @@ fn search_exactly(
     }
     scored.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
     scored.truncate(depth);
-    Ok(scored.into_iter().map(|(key, _)| key).collect())
-}
-
-fn read_passage(connection: &Connection, key: i64, score: f64) -> StoreResult<Option<Passage>> {
-    let found = connection
-        .prepare_cached(
-            "SELECT documents.id, position, title, chunks.text, metadata, heading, page
-             FROM chunks JOIN documents ON documents.number = chunks.document WHERE chunks.id = ?1",
-        )?
-        .query_row([key], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get::<_, String>(4)?,
-                row.get(5)?,
-                row.get(6)?,
-            ))
-        })
-        .optional()?;
-    let Some((document, chunk, title, text, metadata, heading, page)) = found else {
-        return Ok(None);
-    };
-    Ok(Some(Passage {
-        document: document.parse()?,
-        chunk,
-        title,
-        text,
-        score,
-        metadata: serde_json::from_str(&metadata)?,
-        position: position::read(heading, page)?,
-    }))
+    Ok(scored
+        .into_iter()
+        .map(|(key, cosine)| (key, f64::from(cosine)))
+        .collect())
 }

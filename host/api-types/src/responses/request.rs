@@ -1,6 +1,6 @@
 //! What a request for a response says. Members that the server refuses are named here too, so that `null` can be read as their absence.
 
-use crate::vector_stores::{Filter, RankingOptions};
+use crate::{ranking::RankingOptions, vector_stores::Filter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

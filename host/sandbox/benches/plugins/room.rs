@@ -54,6 +54,7 @@ pub fn passages() -> Vec<Passage> {
                 score: 1.0 / f64::from(number + 1),
                 metadata: Metadata::default(),
                 position: Position::default(),
+                hit: None,
             }
         })
         .collect()

@@ -196,6 +196,7 @@ impl DocumentReader for State {
                 score: words(&found.text).intersection(&query).count() as f64,
                 metadata: found.document.metadata.clone(),
                 position: Position::default(),
+                hit: None,
             })
             .filter(|passage| passage.score > 0.0)
             .collect();

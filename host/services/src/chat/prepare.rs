@@ -155,7 +155,7 @@ async fn start(
     let searched_files = match file_search {
         Some(search) => Some(SearchedFiles {
             queries: search.queries(),
-            found: vector_stores::with_sources(shared, &room, passages.clone()).await?,
+            found: vector_stores::with_sources(&room, passages.clone(), &search.ranking(shared)).await?,
         }),
         None => None,
     };

@@ -8,6 +8,7 @@ use riad_core::{
     pass::{ManagedTenant, hash_key},
     policy::{Budget, Policy},
     ports::{EmbeddingSpace, HashedKey, Room},
+    ranking::Ranking,
     search_scope::SearchScope,
     tenant::{Key, Tenant},
 };
@@ -278,8 +279,10 @@ pub fn query(text: &str, embedding: &[f32]) -> SearchQuery {
         attributes: None,
         text: text.into(),
         embedding: embedding.to_vec(),
-        vector_weight: 0.3,
+        ranking: Ranking::new(1.0, 0.3),
         limit: 10,
+        neighbors: 0,
+        highlights: false,
         filter: Metadata::new(),
     }
 }

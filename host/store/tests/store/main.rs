@@ -30,6 +30,7 @@ mod pipeline;
 mod plans;
 mod quota;
 mod random;
+mod ranking;
 mod responses;
 mod rooms;
 mod sql;

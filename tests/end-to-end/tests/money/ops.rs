@@ -154,13 +154,7 @@ async fn ask(server: &Server, op: Op, receipts: &Receipts) -> Result<(), Error> 
                 .map(|_| ())
         }
         Ask::Search => {
-            let request = SearchRequest {
-                query: text(op.payer, 4),
-                limit: 3,
-                filter: Metadata::new(),
-                scope: SearchScope::Documents,
-                attributes: None,
-            };
+            let request = SearchRequest::new(text(op.payer, 4), 3, SearchScope::Documents);
             services.search().search(pass, request).await.map(|_| ())
         }
     }

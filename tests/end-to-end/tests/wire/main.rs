@@ -19,6 +19,7 @@ mod openapi;
 mod response_format;
 mod responses;
 mod room_tools;
+mod search;
 mod shapes;
 mod special_tokens;
 mod streaming;

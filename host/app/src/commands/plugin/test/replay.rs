@@ -174,6 +174,7 @@ fn passage(found: search::Passage) -> Result<Passage> {
         score: found.score,
         metadata: found.metadata,
         position: Position::default(),
+        hit: None,
     })
 }
 

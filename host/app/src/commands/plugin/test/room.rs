@@ -158,6 +158,7 @@ impl DocumentReader for Room {
                     score: f64::from(shared),
                     metadata: found.metadata.clone(),
                     position: Position::default(),
+                    hit: None,
                 }
             })
             .filter(|passage| passage.score > 0.0)
