@@ -15,7 +15,7 @@ use riad_core::{
 use riad_engine::{EngineConfig, StaticEmbedder};
 use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual};
+use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -120,6 +120,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let tasks = Tasks::default();
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
+    let closing = tokio::spawn(idle_rooms::run(services.clone()));
     let origins = config.server.origins();
     let router = riad_api::router(
         services.clone(),
@@ -136,6 +137,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         finish: Box::new(move || {
             Box::pin(async move {
                 accruing.abort();
+                closing.abort();
                 tasks.end().await;
                 let ended = services.end_run(SETTLE_TIME).await;
                 store.close().await?;

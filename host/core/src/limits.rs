@@ -186,6 +186,11 @@ limits! {
     room_bytes: u64 = 20 << 30, 1 << 20;
     /// Rooms that are open at the same time; the rest cost disk only.
     open_rooms: u32 = 64, 1;
+    /// Bytes of memory that open rooms may take together for vectors and SQLite; the one that was used longest ago is closed. Those in use stay
+    /// beyond it.
+    open_room_bytes: u64 = 2 << 30, 1 << 20;
+    /// Seconds after which a room is closed that nobody has used.
+    idle_room_s: u64 = 900, 1;
     /// Bytes of adapters in the engine's memory. Those in use stay beyond it.
     resident_adapter_bytes: u64 = 256 << 20, 1 << 20;
     /// Bytes of adapters (their files) that a tenant may pin, so that they stay in the engine's memory; together, tenants' pins hold up to half

@@ -190,7 +190,7 @@ resources! {
         Silent("waits; the request's own deadline ends it");
     OPEN_ROOMS = "rooms that are open",
         "tenants; the one that was used longest ago is closed",
-        "`limits.open_rooms`",
+        "`limits.open_rooms`, `limits.open_room_bytes` of memory, `limits.idle_room_s` without a request",
         Silent("is opened again by its next request");
     QUESTIONS = "questions about usage, receipts, keys and the audit log",
         "accounts, one each; the one that holds the fewest is next, and the operator is one of them",

@@ -23,6 +23,7 @@ pub mod files;
 mod generations;
 mod guest_generations;
 pub mod idempotency;
+pub mod idle_rooms;
 mod in_flight;
 mod indexing;
 mod indexing_jobs;

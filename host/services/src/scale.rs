@@ -39,6 +39,7 @@ impl ScaleService {
             batch: shared.engine.batch(),
             adapters: shared.engine.adapter_counts(),
             rooms_open: shared.rooms.open_rooms(),
+            open_room_bytes: shared.rooms.open_room_bytes(),
             engine,
             ledger,
             held_tokens: shared.metering.held_tokens(),

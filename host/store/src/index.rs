@@ -21,6 +21,7 @@ use std::{
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Changed vectors after which the file is written; a quarter of the index if that is more, so that writing stays in
@@ -38,6 +39,8 @@ pub(crate) struct VectorIndex {
     path: PathBuf,
     dimensions: usize,
     inner: Mutex<Inner>,
+    /// As [`Self::memory`] has last seen it.
+    memory: AtomicU64,
 }
 
 struct Inner {
@@ -75,6 +78,7 @@ impl VectorIndex {
             path: path.to_owned(),
             dimensions,
             inner: Mutex::new(inner),
+            memory: AtomicU64::default(),
         })
     }
 
@@ -132,6 +136,14 @@ impl VectorIndex {
             };
         }
         Ok(())
+    }
+
+    /// Bytes of memory; while somebody works with it, as they were before.
+    pub(crate) fn memory(&self) -> u64 {
+        if let Some(inner) = self.inner.try_lock() {
+            self.memory.store(inner.vectors.memory(), Ordering::Relaxed);
+        }
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Whether its file has vectors of chunks that are gone, so that it must be written soon.

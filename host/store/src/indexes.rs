@@ -69,6 +69,12 @@ impl Indexes {
         Ok(index)
     }
 
+    /// Bytes of memory of those that are open.
+    pub(crate) fn memory(&self) -> u64 {
+        let open: Vec<_> = self.open.lock().values().cloned().collect();
+        open.iter().map(|index| index.memory()).sum()
+    }
+
     /// A search that begins after this call sees at least the changes up to this number.
     pub(crate) fn watermark(&self) -> u64 {
         self.watermark.load(Ordering::Acquire)

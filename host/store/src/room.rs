@@ -145,6 +145,11 @@ impl RoomState {
         }
     }
 
+    /// Bytes of memory for vectors and SQLite.
+    pub(crate) fn memory(&self) -> u64 {
+        self.database.memory() + self.indexes.memory()
+    }
+
     /// As `Database::write`, and counts what the room stores then.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
         self.write_then(work, |_, result| Ok(result))

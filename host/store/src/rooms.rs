@@ -35,6 +35,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// A tenant's room, open or not. A slot is never removed from the map, so that all callers for one tenant share one lock.
@@ -42,7 +43,10 @@ use std::{
 struct Slot {
     /// Locked while the room is opened, closed or removed.
     room: Mutex<Option<OpenRoom>>,
+    /// Which of two was used later.
     used: AtomicU64,
+    /// Milliseconds from the registry's beginning.
+    used_at: AtomicU64,
     /// Async callers wait for these permits instead of blocking a thread on `room` while the room is opened, which may take long.
     /// `resources::ROOM_THREADS`.
     opening: BlockingPermits,
@@ -63,6 +67,7 @@ pub(crate) struct Registry {
     control: Arc<Control>,
     slots: Mutex<HashMap<TenantId, Arc<Slot>>>,
     clock: AtomicU64,
+    begun: Instant,
     closed: AtomicBool,
 }
 
@@ -75,6 +80,7 @@ impl Registry {
             control,
             slots: Mutex::default(),
             clock: AtomicU64::new(0),
+            begun: Instant::now(),
             closed: AtomicBool::new(false),
         }
     }
@@ -151,6 +157,7 @@ impl Registry {
     fn touch(&self, slot: &Slot) {
         slot.used
             .store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot.used_at.store(self.now_ms(), Ordering::Relaxed);
     }
 
     fn open(&self, tenant: &TenantId, account: Account) -> StoreResult<Arc<RoomState>> {
@@ -206,21 +213,31 @@ impl Registry {
         Ok(opened)
     }
 
-    /// Closes the least recently used rooms beyond the limit, but none that is in use.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Closes the least recently used rooms beyond the limits, but none that is in use.
     fn evict(&self) {
-        let mut slots: Vec<(TenantId, Arc<Slot>)> = {
-            let slots = self.slots.lock();
-            slots
-                .iter()
-                .map(|(tenant, slot)| (tenant.clone(), slot.clone()))
-                .collect()
+        self.close_some(None);
+    }
+
+    /// And those that nobody has used for so long.
+    fn close_some(&self, idle: Option<Duration>) {
+        let now_ms = self.now_ms();
+        let is_idle = |slot: &Slot| {
+            let unused = now_ms.saturating_sub(slot.used_at.load(Ordering::Relaxed));
+            idle.is_some_and(|idle| u128::from(unused) >= idle.as_millis())
         };
-        slots.retain(|(_, slot)| slot.may_be_open());
+        let mut slots = self.maybe_open();
+        let sizes: Vec<u64> = slots.iter().map(|(_, slot)| slot.memory()).collect();
+        let mut bytes: u64 = sizes.iter().sum();
+        let mut sized: Vec<_> = slots.drain(..).zip(sizes).collect();
         // resources::OPEN_ROOMS
-        let mut surplus = slots.len().saturating_sub(self.limits.open_rooms as usize);
-        slots.sort_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
-        for (tenant, slot) in slots {
-            if surplus == 0 {
+        let mut surplus = sized.len().saturating_sub(self.limits.open_rooms as usize);
+        sized.sort_by_key(|((_, slot), _)| slot.used.load(Ordering::Relaxed));
+        for ((tenant, slot), size) in sized {
+            if surplus == 0 && bytes <= self.limits.open_room_bytes && !is_idle(&slot) {
                 break;
             }
             let Some(mut place) = slot.room.try_lock() else {
@@ -231,9 +248,16 @@ impl Registry {
                 if let Err(error) = room.state.close() {
                     tracing::warn!(%tenant, %error, "the index of a room was not saved; it is rebuilt at the next opening");
                 }
-                surplus -= 1;
+                surplus = surplus.saturating_sub(1);
+                bytes = bytes.saturating_sub(size);
             }
         }
+    }
+
+    fn maybe_open(&self) -> Vec<(TenantId, Arc<Slot>)> {
+        let slots = self.slots.lock();
+        let open = slots.iter().filter(|(_, slot)| slot.may_be_open());
+        open.map(|(tenant, slot)| (tenant.clone(), slot.clone())).collect()
     }
 
     fn remove(&self, tenant: &TenantId) -> StoreResult<()> {
@@ -290,12 +314,22 @@ impl Registry {
         let open = slots.values().filter(|slot| slot.may_be_open());
         open.count() as u64
     }
+
+    fn open_room_bytes(&self) -> u64 {
+        self.maybe_open().iter().map(|(_, slot)| slot.memory()).sum()
+    }
 }
 
 impl Slot {
     /// A room that somebody is opening or closing at this moment counts; does not block.
     fn may_be_open(&self) -> bool {
         self.room.try_lock().is_none_or(|room| room.is_some())
+    }
+
+    /// Bytes; 0 of a room that somebody is opening or closing at this moment.
+    fn memory(&self) -> u64 {
+        let state = self.room.try_lock().and_then(|room| Some(room.as_ref()?.state.clone()));
+        state.map_or(0, |state| state.memory())
     }
 }
 
@@ -399,7 +433,20 @@ impl Rooms for TenantRooms {
         run_blocking(move || registry.stored()).await
     }
 
+    async fn close_idle(&self, idle: Duration) -> Result<()> {
+        let registry = self.registry.clone();
+        run_blocking(move || {
+            registry.close_some(Some(idle));
+            Ok(())
+        })
+        .await
+    }
+
     fn open_rooms(&self) -> u64 {
         self.registry.open_rooms()
+    }
+
+    fn open_room_bytes(&self) -> u64 {
+        self.registry.open_room_bytes()
     }
 }

@@ -12,7 +12,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -83,6 +83,8 @@ pub(crate) struct Database {
     /// Whether the last commit failed. It may be on the disk all the same, where the next start would find it; the next commit overwrites it.
     in_doubt: AtomicBool,
     reader: Mutex<Option<Connection>>,
+    /// As [`Self::memory`] has last seen it.
+    memory: AtomicU64,
     /// For async callers, whose work reads, or reads and writes (`resources::ROOM_THREADS`): they wait here and not for the connection's lock.
     pub(crate) read_permits: BlockingPermits,
     pub(crate) write_permits: BlockingPermits,
@@ -99,6 +101,7 @@ impl Database {
             writer: Mutex::new(Some(writer)),
             in_doubt: AtomicBool::new(false),
             reader: Mutex::new(Some(reader)),
+            memory: AtomicU64::default(),
             read_permits: BlockingPermits::default(),
             write_permits: BlockingPermits::default(),
         })
@@ -157,6 +160,18 @@ impl Database {
     /// Whether the disk has something else than [`Self::read`] reads: then nothing that it may name can be deleted.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory that its connections take. Of one that works at this moment, as they were when they were last asked for.
+    pub(crate) fn memory(&self) -> u64 {
+        if let (Some(writer), Some(reader)) = (self.writer.try_lock(), self.reader.try_lock()) {
+            let writer = writer
+                .as_ref()
+                .map_or(0, |writer| sqlite_memory::of_connection(&writer.0));
+            let reader = reader.as_ref().map_or(0, sqlite_memory::of_connection);
+            self.memory.store(writer + reader, Ordering::Relaxed);
+        }
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Waits for what runs; calls that come later fail.

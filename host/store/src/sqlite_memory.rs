@@ -7,7 +7,7 @@
     reason = "SQLite takes its allocator as C functions, which give out memory"
 )]
 
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 use std::{
     alloc::{Layout, alloc, dealloc, realloc},
     cell::Cell,
@@ -23,6 +23,25 @@ const HEADER: usize = ALIGN;
 thread_local! {
     /// Bytes that the statement on this thread may still take; `None` if there is no such statement.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Bytes that a connection takes for pages, its schema and its statements, as SQLite counts them.
+pub(crate) fn of_connection(connection: &Connection) -> u64 {
+    let kinds = [
+        ffi::SQLITE_DBSTATUS_CACHE_USED,
+        ffi::SQLITE_DBSTATUS_SCHEMA_USED,
+        ffi::SQLITE_DBSTATUS_STMT_USED,
+    ];
+    let used = |kind| {
+        let (mut now, mut most) = (0, 0);
+        // SAFETY: the handle lives as long as the connection, which nobody else uses: it is not `Sync`. SQLite writes the two numbers.
+        let failed = unsafe { ffi::sqlite3_db_status(connection.handle(), kind, &raw mut now, &raw mut most, 0) };
+        match failed {
+            ffi::SQLITE_OK => u64::try_from(now).unwrap_or(0),
+            _ => 0,
+        }
+    };
+    kinds.into_iter().map(used).sum()
 }
 
 /// Bounds what SQLite takes on this thread until it is dropped.

@@ -16,6 +16,9 @@ pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16 without removed";
 /// Slots below which all vectors are compared: as fast as the graph, and nothing is missed. After removals the graph may lead nowhere.
 const EXACT_MAX: usize = 2_000;
 
+/// Of a vector in usearch's tables: two pointers, and a key with its slot.
+const SLOT_BYTES: usize = 32;
+
 /// One caller at a time; usearch wants a context for it and we leave one spare.
 const THREADS: usize = 2;
 
@@ -61,6 +64,15 @@ impl Vectors {
 
     pub(crate) fn len(&self) -> usize {
         self.index.size()
+    }
+
+    /// Bytes, without those of the address space that nothing was written to.
+    pub(crate) fn memory(&self) -> u64 {
+        // `memory_usage` visits all nodes, and counts what is only reserved.
+        let stats = self.index.memory_stats();
+        let graph = stats.graph_allocated.saturating_sub(stats.graph_reserved);
+        let vectors = stats.vectors_allocated.saturating_sub(stats.vectors_reserved);
+        (graph + vectors + self.index.capacity() * SLOT_BYTES) as u64
     }
 
     /// Whether it has numbers of removed vectors.

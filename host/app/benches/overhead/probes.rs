@@ -136,8 +136,16 @@ impl Rooms for Timed<dyn Rooms> {
         self.port.stored().await
     }
 
+    async fn close_idle(&self, idle: Duration) -> Result<()> {
+        self.port.close_idle(idle).await
+    }
+
     fn open_rooms(&self) -> u64 {
         self.port.open_rooms()
+    }
+
+    fn open_room_bytes(&self) -> u64 {
+        self.port.open_room_bytes()
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// An open room. Cloning is cheap; the room stays open while a clone lives.
 #[derive(Clone)]
@@ -74,6 +74,12 @@ pub trait Rooms: Send + Sync {
     /// Every room on the disk and its size, open or not. Reads folders, opens nothing.
     async fn stored(&self) -> Result<Vec<StoredBytes>>;
 
+    /// Closes the rooms that nobody has used for so long, and those beyond the server's limits, but none that is in use.
+    async fn close_idle(&self, idle: Duration) -> Result<()>;
+
     /// Rooms that are open now.
     fn open_rooms(&self) -> u64;
+
+    /// Bytes of memory that they take for vectors and SQLite.
+    fn open_room_bytes(&self) -> u64;
 }

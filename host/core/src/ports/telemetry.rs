@@ -48,6 +48,8 @@ pub struct Gauges {
     pub batch: BatchState,
     pub adapters: AdapterCounts,
     pub rooms_open: u64,
+    /// Bytes of memory that open rooms take for vectors and SQLite.
+    pub open_room_bytes: u64,
     /// The engine's own count since the process started.
     pub engine: EngineTokens,
     /// Sums over the ledger entries of this process.

@@ -3,7 +3,7 @@
 use crate::host::{Host, add, creation, entry, first_key, query, space, tenant, titles};
 use riad_core::{
     ErrorKind, Limits,
-    document::Page,
+    document::{Metadata, NewChunk, NewDocument, Page, Position},
     ports::{EmbeddingSpace, SqlValue},
 };
 use riad_store::Store;
@@ -94,6 +94,70 @@ async fn the_least_recently_used_room_is_closed_but_none_in_use() {
     drop(third);
     let idle = host.open(&host.pass("idle").await).await;
     assert_eq!(titles(&idle, &query("", &[1.0, 0.0, 0.0, 0.0])).await, ["yours"]);
+}
+
+#[tokio::test]
+async fn rooms_that_take_too_much_memory_are_closed_the_least_recently_used_first() {
+    const MOST: u64 = 4 << 20;
+    let host = Host::with(Limits {
+        open_room_bytes: MOST,
+        ..Limits::default()
+    })
+    .await;
+    let rooms = host.store.rooms();
+    assert_eq!(rooms.open_room_bytes(), 0);
+    let first = host.room("first").await;
+    add(&first, "mine", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    let small = rooms.open_room_bytes();
+    assert!((50_000..MOST / 4).contains(&small), "{small}");
+    let many = |number: u64| {
+        let chunks = (0..20_000_u64).map(move |chunk| NewChunk {
+            text: format!("{number} {chunk}"),
+            offset: 0,
+            position: Position::default(),
+            embedding: (0..4).map(|at| ((number + chunk * 31 + at * 7) % 101) as f32).collect(),
+        });
+        chunks.collect::<Vec<_>>()
+    };
+    let document = |title: &str| NewDocument {
+        title: title.into(),
+        text: String::new(),
+        metadata: Metadata::new(),
+        file: None,
+    };
+    let second = host.room("second").await;
+    second.documents.insert(document("big"), many(1), None).await.unwrap();
+    let both = rooms.open_room_bytes();
+    assert!((MOST..8 * MOST).contains(&both), "{both}");
+    drop(first);
+    // The second one is in use, and the third is too small to matter.
+    let third = host.room("third").await;
+    assert_eq!(rooms.open_rooms(), 2);
+    drop(second);
+    rooms.close_idle(Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(rooms.open_rooms(), 1, "the third one is in use, and small enough");
+    drop(third);
+    rooms.close_idle(Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(rooms.open_rooms(), 1);
+    let first = host.open(&host.pass("first").await).await;
+    assert_eq!(titles(&first, &query("lamp", &[])).await, ["mine"]);
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_uses_is_closed_and_takes_no_memory() {
+    let host = Host::new().await;
+    let rooms = host.store.rooms();
+    let used = host.room("used").await;
+    drop(host.room("idle").await);
+    assert_eq!(rooms.open_rooms(), 2);
+    rooms.close_idle(Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(rooms.open_rooms(), 2, "both were used a moment ago");
+    rooms.close_idle(Duration::ZERO).await.unwrap();
+    assert_eq!(rooms.open_rooms(), 1);
+    assert!(host.room_folder("idle").join("room.db").exists());
+    drop(used);
+    rooms.close_idle(Duration::ZERO).await.unwrap();
+    assert_eq!((rooms.open_rooms(), rooms.open_room_bytes()), (0, 0));
 }
 
 #[tokio::test]

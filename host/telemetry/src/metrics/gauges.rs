@@ -37,6 +37,12 @@ fn sequences(registry: &mut Registry, gauges: &Gauges) {
     );
     gauge("riad_rooms_open", "Tenants' rooms that are open", gauges.rooms_open);
     registry.register_with_unit(
+        "riad_rooms_open",
+        "Memory that open rooms take for vectors and SQLite",
+        Unit::Bytes,
+        ConstGauge::new(gauges.open_room_bytes),
+    );
+    registry.register_with_unit(
         "riad_queue",
         "Tokens that waiting requests may need: prompt and max_tokens",
         tokens(),

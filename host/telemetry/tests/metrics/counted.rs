@@ -165,6 +165,7 @@ fn gauges_are_what_they_were_given() {
         ("riad_model_loaded", None, 1.0),
         ("riad_model_loads_total", None, 3.0),
         ("riad_rooms_open", None, 6.0),
+        ("riad_rooms_open_bytes", None, 8192.0),
         ("riad_held_tokens", None, 77.0),
         ("riad_requests_shed_total", None, 8.0),
         ("riad_engine_tokens_total", Some("prompt"), 1000.0),

@@ -108,6 +108,7 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_requests", MetricType::Counter, None),
     ("riad_requests_shed", MetricType::Counter, None),
     ("riad_rooms_open", MetricType::Gauge, None),
+    ("riad_rooms_open_bytes", MetricType::Gauge, Some("bytes")),
     ("riad_tokens", MetricType::Counter, Some("tokens")),
     ("riad_tokens_per_second", MetricType::Gauge, None),
 ];
