@@ -42,6 +42,10 @@ pub struct SearchResults {
     pub data: Vec<Passage>,
     /// Number of the last change that was searched.
     pub index_watermark: u64,
+    /// Not there if all chunks are found by meaning too. Else at most so many are found by words only, until they are embedded by the server's new
+    /// model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unembedded_chunks: Option<u64>,
 }
 
 /// A chunk of a document, or a part of one.

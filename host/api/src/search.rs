@@ -38,5 +38,6 @@ pub(crate) async fn search(
         object: "list".into(),
         data: results.passages.into_iter().map(answer).collect(),
         index_watermark: results.index_watermark,
+        unembedded_chunks: Some(results.unembedded_chunks).filter(|chunks| *chunks > 0),
     }))
 }

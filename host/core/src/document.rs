@@ -67,6 +67,18 @@ pub struct NewChunk {
     pub embedding: Vec<f32>,
 }
 
+/// A stored chunk that another model has embedded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnembeddedChunk {
+    /// In its room.
+    pub key: i64,
+    /// Of its document.
+    pub title: String,
+    /// The headings above it, outermost first.
+    pub heading: Vec<String>,
+    pub text: String,
+}
+
 /// A stored document without its text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {

@@ -6,6 +6,7 @@ use crate::{
     generations::Generations,
     guest_generations::GuestGenerations,
     metering::GuestMeter,
+    reembedding,
     search::{self, SearchRequest},
     shared::Shared,
 };
@@ -99,6 +100,7 @@ struct RoomCapabilities {
 #[async_trait]
 impl DocumentReader for RoomCapabilities {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
+        reembedding::start(&self.shared, &self.pass, &self.room);
         if let Some(file_search) = &self.file_search {
             file_search.queries.lock().push(query.to_owned());
             let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);

@@ -192,12 +192,8 @@ impl DocumentService {
             Ok((piece, section, start + piece.start))
         });
         let placed = placed.collect::<Result<Vec<_>>>()?;
-        // Title and headings tell the embedder what a chunk from the middle of a document is about.
-        let embedded = |(piece, section, _): &(&Piece, &Section, usize)| {
-            let above = section.heading.iter().map(String::as_str);
-            let lines: Vec<_> = iter::once(title).chain(above).chain([piece.text.as_str()]).collect();
-            lines.join("\n")
-        };
+        let embedded =
+            |(piece, section, _): &(&Piece, &Section, usize)| embedded_text(title, &section.heading, &piece.text);
         let length = |(piece, section, _): &(&Piece, &Section, usize)| {
             let above: usize = section.heading.iter().map(|heading| heading.len() + 1).sum();
             title.len() + 1 + above + piece.text.len()
@@ -379,6 +375,13 @@ fn fit_title(title: &str) -> String {
         .collect::<String>()
         .trim_end()
         .to_owned()
+}
+
+/// Title and headings tell the embedder what a chunk from the middle of a document is about.
+pub(crate) fn embedded_text(title: &str, heading: &[String], text: &str) -> String {
+    let above = heading.iter().map(String::as_str);
+    let lines: Vec<_> = iter::once(title).chain(above).chain([text]).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

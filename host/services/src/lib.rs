@@ -39,6 +39,7 @@ pub mod plans;
 pub mod plugin_stats;
 pub mod plugins;
 mod prompts;
+mod reembedding;
 pub mod responses;
 pub mod scale;
 pub mod search;

@@ -3,6 +3,7 @@
 use crate::{
     embeddings,
     metering::{RequestMeter, UsageHandle},
+    reembedding,
     shared::Shared,
 };
 use riad_admission::Work;
@@ -59,6 +60,8 @@ pub struct SearchResults {
     pub passages: Vec<Passage>,
     /// Number of the last change that was searched.
     pub index_watermark: u64,
+    /// At most so many chunks were found by words only, until they are embedded by the server's new model.
+    pub unembedded_chunks: u64,
 }
 
 pub struct SearchService(pub(crate) Arc<Shared>);
@@ -83,10 +86,13 @@ impl SearchService {
         // Read before the search, so that the searched index is at least as new as the reported watermark.
         let index_watermark = room.documents.watermark().await?;
         meter.update_served_by(|served| served.index_watermark = index_watermark);
+        reembedding::start(&self.0, pass, &room);
+        let unembedded_chunks = room.documents.unembedded();
         let passages = search_room(&self.0, &mut self.0.work(pass), meter.handle(), &room, request, 1).await?;
         Ok(SearchResults {
             passages,
             index_watermark,
+            unembedded_chunks,
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
     plugin_stats::PluginStats,
+    reembedding::ReembeddingJobs,
     standard::{Standard, StandardComponents},
     workers,
 };
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     pub canary_windows: CanaryWindows,
     pub in_flight: InFlightKeys,
     pub indexing: IndexingJobs,
+    pub reembedding: ReembeddingJobs,
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
     pub workers: Arc<Workers>,
@@ -161,6 +163,7 @@ impl Shared {
             canary_windows: CanaryWindows::default(),
             in_flight: InFlightKeys::default(),
             indexing,
+            reembedding: ReembeddingJobs::default(),
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
             workers,

@@ -3,7 +3,7 @@
 mod check;
 
 pub use crate::file_search::FileSearch;
-use crate::{audit, embeddings, indexing, shared::Shared};
+use crate::{audit, embeddings, indexing, reembedding, shared::Shared};
 use riad_core::{
     Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
     document::{Metadata, Passage},
@@ -303,6 +303,7 @@ impl VectorStoreService {
             .metering
             .admit(pass, embeddings::purpose(&self.0, Kind::Search))
             .await?;
+        reembedding::start(&self.0, pass, &room);
         let mut work = self.0.work(pass);
         let found = search
             .run(&self.0, &mut work, meter.handle(), &room, query, search.limit, 1)

@@ -7,7 +7,7 @@ use crate::{
     error::{Failure, StoreResult, run_with_permit},
     idempotency,
     indexes::OWN,
-    metadata, names, position,
+    metadata, names, position, reembedding,
     room::RoomState,
     search,
     words::DocumentWords,
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Error, ErrorKind, Result, Timestamp,
-    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery},
+    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
     ports::{Documents, RequestMark},
 };
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
@@ -71,6 +71,26 @@ impl Documents for RoomDocuments {
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
         let (room, query) = (self.0.clone(), query.clone());
         run_with_permit(&self.0.database.read_permits, move || search::search(&room, &query)).await
+    }
+
+    fn unembedded(&self) -> u64 {
+        self.0.unembedded()
+    }
+
+    async fn next_unembedded(&self, most: u32) -> Result<Vec<UnembeddedChunk>> {
+        let room = self.0.clone();
+        run_with_permit(&self.0.database.read_permits, move || {
+            room.database.read(|connection| reembedding::next(connection, most))
+        })
+        .await
+    }
+
+    async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()> {
+        let room = self.0.clone();
+        run_with_permit(&self.0.database.write_permits, move || {
+            reembedding::set(&room, &embedded)
+        })
+        .await
     }
 
     async fn watermark(&self) -> Result<u64> {

@@ -38,6 +38,7 @@ mod plugins;
 mod position;
 mod query_reader;
 mod quota;
+mod reembedding;
 mod responses;
 mod room;
 mod room_archive;

@@ -8,6 +8,7 @@ use crate::{
     indexes::Indexes,
     open_files::OpenFiles,
     quota::{self, StoredBytes},
+    reembedding,
     room_schema::SCHEMA,
     sql::PluginDatabase,
     sqlite::{self, Database},
@@ -24,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64},
+        atomic::{self, AtomicBool, AtomicI64, AtomicU64},
     },
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct RoomState {
     /// Generations of an adapter's alias that are kept.
     pub(crate) adapter_generations: u32,
     writer: FolderWriter,
+    unembedded: AtomicU64,
 }
 
 /// What deletions have left to a later time.
@@ -112,7 +114,7 @@ impl RoomState {
             if stored.is_none() {
                 set_state(connection, ROOM_ID, &id)?;
             }
-            check_space(connection, space)
+            reembedding::follow_space(connection, space)
         })?;
         words::update(&database)?;
         let indexes = Indexes::open(folder, space.dimensions, &database)?;
@@ -130,8 +132,12 @@ impl RoomState {
             file_permits: BlockingPermits::default(),
             adapter_generations: limits.adapter_generations,
             writer: FolderWriter::default(),
+            unembedded: AtomicU64::default(),
         };
-        room.database.read(|connection| room.count(connection))?;
+        room.database.read(|connection| {
+            room.set_unembedded(reembedding::count(connection)?);
+            room.count(connection)
+        })?;
         room.stored.set_sql(room.sql.file_bytes());
         room.sweep(&room.lock_folder()?)?;
         Ok(room)
@@ -143,6 +149,15 @@ impl RoomState {
             stored: self.stored.all(),
             most,
         }
+    }
+
+    /// Chunks that wait to be embedded again.
+    pub(crate) fn unembedded(&self) -> u64 {
+        self.unembedded.load(atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_unembedded(&self, chunks: u64) {
+        self.unembedded.store(chunks, atomic::Ordering::Relaxed);
     }
 
     /// Bytes of memory for vectors and SQLite.
@@ -244,30 +259,4 @@ impl RoomState {
         self.sql.close();
         self.database.close();
     }
-}
-
-/// Vectors of two embedders must not meet: a room with documents keeps the embedder that made its vectors.
-fn check_space(connection: &Connection, space: &EmbeddingSpace) -> StoreResult<()> {
-    let dimensions = space.dimensions.to_string();
-    let stored = (get_state(connection, "embedder")?, get_state(connection, "dimensions")?);
-    if let (Some(model), Some(stored_dimensions)) = stored {
-        if model == space.model && stored_dimensions == dimensions {
-            return Ok(());
-        }
-        let documents: i64 = connection.query_row("SELECT count(*) FROM documents", [], |row| row.get(0))?;
-        if documents > 0 {
-            return Err(Failure::Known(Error::new(
-                ErrorKind::Unavailable,
-                format!(
-                    "this room's {documents} documents were embedded by {model} ({stored_dimensions} dimensions), the server embeds \
-                     with {} ({dimensions} dimensions); start the server with {model} again, or make a new tenant and upload the documents to it",
-                    space.model
-                ),
-            )));
-        }
-        // Nothing was embedded yet: what is left of the old index does not fit.
-        connection.execute("DELETE FROM state WHERE key LIKE 'index_%'", [])?;
-    }
-    set_state(connection, "embedder", &space.model)?;
-    set_state(connection, "dimensions", &dimensions)
 }

@@ -149,7 +149,10 @@ impl Vectors {
 
 fn pairs(found: Matches) -> Vec<(i64, f32)> {
     let keys = found.keys.into_iter().map(u64::cast_signed);
-    keys.zip(found.distances).collect()
+    let mut pairs: Vec<_> = keys.zip(found.distances).collect();
+    // usearch leaves open which of equals is first.
+    pairs.sort_by(|left, right| left.1.total_cmp(&right.1).then(left.0.cmp(&right.0)));
+    pairs
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

@@ -125,6 +125,13 @@ impl TestHost {
         self.start_again().await
     }
 
+    /// As [`Self::restart`], with another configuration.
+    pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.stop().await.unwrap();
+        change(&mut self.config);
+        self.start_again().await
+    }
+
     /// After [`Self::stop`].
     pub async fn start_again(self) -> Self {
         Self::open(self.config.clone(), self.secrets.clone(), Arc::clone(&self.folder)).await

@@ -9,7 +9,7 @@ use riad_core::{
     TenantPass,
     audit::AuditEntry,
     chat::{FinishReason, Tool},
-    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery},
+    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     pipeline::{EndedCanary, Pipeline},
@@ -182,6 +182,18 @@ impl Documents for Timed<dyn Documents> {
 
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
         self.watch.time(Part::Search, self.port.search(query)).await
+    }
+
+    fn unembedded(&self) -> u64 {
+        self.port.unembedded()
+    }
+
+    async fn next_unembedded(&self, most: u32) -> Result<Vec<UnembeddedChunk>> {
+        self.port.next_unembedded(most).await
+    }
+
+    async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()> {
+        self.port.set_embeddings(embedded).await
     }
 
     async fn watermark(&self) -> Result<u64> {

@@ -192,7 +192,8 @@ section! {
 
 section! {
     Embeddings {
-        /// A Model2Vec folder. Unset: the one that ships with riad.
+        /// A Model2Vec folder. Unset: the one that ships with riad. With another one than before, a tenant's documents are embedded again from its
+        /// next search on, which is metered; until then they are found by words.
         model: Option<PathBuf> = None;
     }
 }

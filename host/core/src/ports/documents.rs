@@ -3,7 +3,7 @@
 use super::RequestMark;
 use crate::{
     Digest, DocumentId, Result,
-    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery},
+    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +37,17 @@ pub trait Documents: Send + Sync {
 
     /// FTS5 BM25 of words' stems and vectors, joined by weighted reciprocal rank fusion; best first. Any text is a valid query.
     async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>>;
+
+    /// At most so many chunks, of the room's own documents and of its vector stores, have no vector because another model embedded them.
+    /// They are found by words only.
+    fn unembedded(&self) -> u64;
+
+    /// The next of them, at most so many.
+    async fn next_unembedded(&self, most: u32) -> Result<Vec<UnembeddedChunk>>;
+
+    /// Stores the vectors of all that [`Self::next_unembedded`] gave, by key and in its order. When it returns, searches find them. Chunks that were deleted
+    /// meanwhile are left out.
+    async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()>;
 
     /// Number of the last change that searches see.
     async fn watermark(&self) -> Result<u64>;

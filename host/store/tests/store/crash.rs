@@ -1,4 +1,4 @@
-//! `kill -9` at random instants during mixed changes: what was acknowledged is there, once, what was deleted is not, and index, words and files are
+//! `kill -9` at random instants during mixed changes and while chunks are embedded again: what was acknowledged is there, once, what was deleted is not, and index, words and files are
 //! those of the documents. The same with a power cut, after which only what was synced is on the disk, and with a disk that becomes full.
 //!
 //! A child process (`change_until_killed`) says what it tries and what was acknowledged; its parent keeps the expected state, kills it, and
@@ -14,7 +14,7 @@ use riad_core::{
     ErrorKind, Limits, Result,
     document::{NewChunk, NewDocument, Page, Position},
     file::{FilePage, FilePurpose, NewFile},
-    ports::Room,
+    ports::{EmbeddingSpace, Room},
 };
 use riad_store::OfflineRoom;
 use serde_json::json;
@@ -109,13 +109,13 @@ async fn insert(room: &Room, number: u64, random: &mut Random) -> Result<()> {
             )
         })
         .collect();
-    let chunk = |text: &String| NewChunk {
+    let mut chunk = |text: &String| NewChunk {
         text: text.clone(),
         offset: 0,
         position: Position::default(),
-        embedding: (0..DIMENSIONS).map(|_| random.below(2_000) as f32 - 999.5).collect(),
+        embedding: vector(random),
     };
-    let chunks = texts.iter().map(chunk).collect();
+    let chunks = texts.iter().map(&mut chunk).collect();
     let document = NewDocument {
         title: word,
         text: texts.join("\n"),
@@ -145,6 +145,26 @@ fn pick<T: Clone>(from: &BTreeMap<String, T>, random: &mut Random) -> Option<(St
     let number = random.below(from.len().max(1) as u64);
     let found = from.iter().nth(usize::try_from(number).unwrap())?;
     Some((found.0.clone(), found.1.clone()))
+}
+
+/// One of two models, as the server has it until the next start.
+fn model(random: &mut Random) -> EmbeddingSpace {
+    EmbeddingSpace {
+        model: format!("model-{}", random.below(2)),
+        dimensions: DIMENSIONS,
+    }
+}
+
+/// Embeds the next chunks of another model again. Whether there were any is not said: nobody asked for it.
+async fn embed_again(room: &Room, most: u32, random: &mut Random) -> Result<usize> {
+    let next = room.documents.next_unembedded(most).await?;
+    let embedded = next.iter().map(|chunk| (chunk.key, vector(random)));
+    room.documents.set_embeddings(embedded.collect()).await?;
+    Ok(next.len())
+}
+
+fn vector(random: &mut Random) -> Vec<f32> {
+    (0..DIMENSIONS).map(|_| random.below(2_000) as f32 - 999.5).collect()
 }
 
 /// One change, with the name that [`Expected::apply`] knows it by, which is said before it is tried.
@@ -205,7 +225,7 @@ async fn change_until_killed() {
         writeln!(out, "{MARK}{line}").unwrap();
         out.flush().unwrap();
     };
-    let mut host = Host::at(Path::new(&folder), Limits::default()).await;
+    let mut host = Host::with_space(Path::new(&folder), Limits::default(), model(&mut random)).await;
     let mut room = host.open(&host.pass("acme").await).await;
     say("begun");
     for number in seed * 1_000_000.. {
@@ -216,8 +236,15 @@ async fn change_until_killed() {
             let _ = host.store.close().await;
             drop(host);
             disk::set_full(false);
-            host = Host::at(Path::new(&folder), Limits::default()).await;
+            host = Host::with_space(Path::new(&folder), Limits::default(), model(&mut random)).await;
             room = host.open(&host.pass("acme").await).await;
+        }
+        if let Err(error) = embed_again(&room, 8, &mut random).await {
+            assert_eq!(
+                (error.kind(), disk::is_full()),
+                (ErrorKind::StorageFull, true),
+                "{error:?}"
+            );
         }
         if kind == "full" && random.below(6) == 0 {
             disk::set_full(random.below(2) == 0);
@@ -366,8 +393,9 @@ async fn survives(kind: &str, kills: u64) -> [u32; 2] {
     for seed in 1..=kills {
         let gone_before = expected.clone();
         let in_flight = run_child(&data, kind, seed, &mut random, &mut expected, &mut counts);
-        let host = Host::at(&data, Limits::default()).await;
+        let host = Host::with_space(&data, Limits::default(), model(&mut random)).await;
         let room = host.open(&host.pass("acme").await).await;
+        while embed_again(&room, 1_000, &mut random).await.unwrap() > 0 {}
         let actual = actual(&room).await;
         if actual != expected {
             // Whole or not at all.

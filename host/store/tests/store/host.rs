@@ -49,7 +49,12 @@ impl Host {
 
     /// In a folder that somebody else owns.
     pub async fn at(path: &Path, limits: Limits) -> Self {
-        let store = Store::open(path, space(), &limits).unwrap();
+        Self::with_space(path, limits, space()).await
+    }
+
+    /// With another embedding model.
+    pub async fn with_space(path: &Path, limits: Limits, space: EmbeddingSpace) -> Self {
+        let store = Store::open(path, space, &limits).unwrap();
         let operator = operator(&store).await;
         Self {
             store,

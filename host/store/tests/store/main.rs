@@ -31,6 +31,7 @@ mod plans;
 mod quota;
 mod random;
 mod ranking;
+mod reembedding;
 mod responses;
 mod rooms;
 mod sql;

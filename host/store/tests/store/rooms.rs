@@ -1,12 +1,11 @@
 //! Rooms: apart from each other, opened once, closed when there are too many, gone when they are removed.
 
-use crate::host::{Host, add, creation, entry, first_key, query, space, tenant, titles};
+use crate::host::{Host, add, creation, entry, first_key, query, tenant, titles};
 use riad_core::{
     ErrorKind, Limits,
     document::{Metadata, NewChunk, NewDocument, Page, Position},
-    ports::{EmbeddingSpace, SqlValue},
+    ports::SqlValue,
 };
-use riad_store::Store;
 use serde_json::{Map, json};
 use std::{fs, time::Duration};
 
@@ -235,33 +234,6 @@ async fn a_leftover_folder_does_not_become_a_new_tenants_room() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-}
-
-#[tokio::test]
-async fn a_room_of_another_embedder_is_refused_unless_it_is_empty() {
-    let host = Host::new().await;
-    let full = host.create_tenant("full").await;
-    let empty = host.create_tenant("empty").await;
-    let room = host.open(&full).await;
-    add(&room, "x", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
-    host.open(&empty).await;
-    drop(room);
-    host.store.close().await.unwrap();
-    let other = EmbeddingSpace {
-        model: "other-embedder".into(),
-        dimensions: 8,
-    };
-    let store = Store::open(host.data(), other, &Limits::default()).unwrap();
-    let error = store.rooms().open(&full).await.map(drop).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    for part in ["test-embedder", "other-embedder", "4 dimensions", "8 dimensions"] {
-        assert!(error.message().contains(part), "{error}");
-    }
-    store.rooms().open(&empty).await.map(drop).unwrap();
-    store.close().await.unwrap();
-    let store = Store::open(host.data(), space(), &Limits::default()).unwrap();
-    let room = store.rooms().open(&full).await.unwrap();
-    assert_eq!(titles(&room, &query("lamp", &[1.0, 0.0, 0.0, 0.0])).await, ["x"]);
 }
 
 #[tokio::test]

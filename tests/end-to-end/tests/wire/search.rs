@@ -2,6 +2,7 @@
 
 use riad_end_to_end::{Tenant, TestHost};
 use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
 
 const PATH: &str = "/v1/search";
 /// Two chunks at least.
@@ -15,6 +16,18 @@ fn manual() -> String {
 async fn search(tenant: &Tenant, body: Value) -> Vec<Value> {
     let found = tenant.post(PATH, &body).await.ok();
     found["data"].as_array().unwrap().clone()
+}
+
+/// The model that ships with one bit changed: another one for whoever compares digests.
+fn another_model(folder: &Path) {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../host/models/embed");
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let mut bytes = fs::read(shipped.join(name)).unwrap();
+        if name == "model.safetensors" {
+            *bytes.last_mut().unwrap() ^= 1;
+        }
+        fs::write(folder.join(name), bytes).unwrap();
+    }
 }
 
 /// The part of a text, by characters.
@@ -121,4 +134,55 @@ async fn the_lists_weigh_what_a_request_says() {
         let refused = answer.refused(400, "invalid_request");
         assert_eq!(refused.text("/error/param"), param, "{}", refused.body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_embedding_model_embeds_the_documents_again() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    let lamp = acme.add_document("Lamps", "A lamp costs 12 euros.").await;
+    acme.add_document("Manual", &manual()).await;
+    let by_meaning = json!({"query": "lamp", "limit": 1, "ranking_options": {"hybrid_search": {"text_weight": 0}}});
+    assert_eq!(acme.search(&by_meaning).await, [lamp.clone()]);
+    let folder = tempfile::tempdir().unwrap();
+    another_model(folder.path());
+    let host = host
+        .restart_with(|config| config.embeddings.model = Some(folder.path().to_owned()))
+        .await;
+    let acme = host.caller(&acme.key);
+    // The first search begins it.
+    let found = acme.post(PATH, &json!({"query": "lamp"})).await.ok();
+    assert_eq!(found["data"][0]["document"], lamp, "words find it at once");
+    assert!(
+        found["unembedded_chunks"].as_u64().is_some_and(|chunks| chunks > 1),
+        "{found}"
+    );
+    loop {
+        let found = acme.post(PATH, &by_meaning).await.ok();
+        if found.get("unembedded_chunks").is_none() {
+            let again = acme.post(PATH, &by_meaning).await.ok();
+            assert_eq!(again["data"][0]["document"], lamp);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Two uploads, and one batch that was embedded again.
+    let documents = async || {
+        let entries = host.entries("acme").await;
+        entries.iter().filter(|entry| entry["kind"] == "document").count()
+    };
+    while documents().await < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(documents().await, 3);
+    // Another tenant's search begins nothing for this one.
+    let globex = host.tenant("globex").await;
+    assert!(
+        globex
+            .post(PATH, &json!({"query": "lamp"}))
+            .await
+            .ok()
+            .get("unembedded_chunks")
+            .is_none()
+    );
 }

@@ -1,0 +1,85 @@
+//! Chunks that another embedding model made vectors for are embedded again: by a job of each tenant, which begins with the tenant's next search
+//! and is metered like the first time. Not here: which chunks those are (`store`).
+
+use crate::{documents, embeddings, shared::Shared};
+use parking_lot::Mutex;
+use riad_core::{Account, ErrorKind, Result, TenantPass, document::UnembeddedChunk, ledger::Kind, ports::Room};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tracing::Instrument;
+
+/// Chunks of one entry in the ledger.
+const BATCH: u32 = 512;
+/// How long a job waits when the tenant has too many requests, if nobody says how long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The jobs that run, one of a tenant at most.
+#[derive(Default)]
+pub(crate) struct ReembeddingJobs(Mutex<HashSet<Account>>);
+
+/// Makes sure that the tenant's job runs if chunks of its room wait for it.
+pub(crate) fn start(shared: &Arc<Shared>, pass: &TenantPass, room: &Room) {
+    if room.documents.unembedded() == 0 || !shared.reembedding.0.lock().insert(pass.account()) {
+        return;
+    }
+    let (shared, pass) = (Arc::clone(shared), pass.clone());
+    tokio::spawn(
+        async move {
+            let _ending = Ending(&shared.reembedding, pass.account());
+            run(&shared, &pass).await;
+        }
+        .in_current_span(),
+    );
+}
+
+async fn run(shared: &Arc<Shared>, pass: &TenantPass) {
+    loop {
+        match embed_next(shared, pass).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                tokio::time::sleep(error.retry_after().unwrap_or(RETRY)).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "chunks wait for the tenant's next search to be embedded again");
+                return;
+            }
+        }
+    }
+}
+
+/// False if none is left.
+async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
+    let room = shared.rooms.open(pass).await?;
+    let chunks = room.documents.next_unembedded(BATCH).await?;
+    if chunks.is_empty() {
+        // Of those that were waited for, the last ones were deleted.
+        room.documents.set_embeddings(Vec::new()).await?;
+        return Ok(false);
+    }
+    let purpose = embeddings::purpose(shared, Kind::Document);
+    let meter = shared.metering.admit(pass, purpose).await?;
+    let texts: Vec<_> = chunks.iter().map(text).collect();
+    let most = embeddings::at_most(texts.iter().map(String::len));
+    let embedded = async {
+        meter.hold(most).await?;
+        embeddings::run(shared, &mut shared.work(pass), meter.handle(), texts, most).await
+    };
+    let (vectors, _) = meter.record_engine_result(embedded.await)?;
+    let keys = chunks.iter().map(|chunk| chunk.key);
+    room.documents.set_embeddings(keys.zip(vectors).collect()).await?;
+    meter.settle().await?;
+    Ok(true)
+}
+
+fn text(chunk: &UnembeddedChunk) -> String {
+    documents::embedded_text(&chunk.title, &chunk.heading, &chunk.text)
+}
+
+/// Forgets a job when it ends, also by a panic: the next search begins a new one.
+struct Ending<'a>(&'a ReembeddingJobs, Account);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().remove(&self.1);
+    }
+}
