@@ -3,6 +3,7 @@
 
 use crate::{
     changes::{self, Change},
+    document_text::read_text,
     erasure,
     error::{Failure, StoreResult, run_with_permit},
     idempotency,
@@ -19,7 +20,7 @@ use riad_core::{
     document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
     ports::{Documents, RequestMark},
 };
-use rusqlite::{Connection, MAIN_DB, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::{ops::Range, sync::Arc};
 
 /// A room, and the bytes that it may store.
@@ -326,18 +327,6 @@ fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Pos
         };
         chunks.iter().map(position).collect()
     })
-}
-
-/// Reads the range only, not the text before it. A number is never given twice, so it is the same document's.
-fn read_text(connection: &Connection, number: i64, range: Range<u64>) -> StoreResult<Bytes> {
-    let text = connection.blob_open(MAIN_DB, c"documents", c"text", number, true)?;
-    let cut = |end: u64| usize::try_from(end).map_or(text.len(), |end| end.min(text.len()));
-    let (start, end) = (cut(range.start), cut(range.end));
-    let mut bytes = vec![0; end.saturating_sub(start)];
-    if !bytes.is_empty() {
-        text.read_at_exact(&mut bytes, start)?;
-    }
-    Ok(bytes.into())
 }
 
 fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {

@@ -1,6 +1,6 @@
 //! A chunk that was found, as a passage with its neighbors. Not here: which are found (`search`).
 
-use crate::{error::StoreResult, fusion::Fused, position};
+use crate::{document_text::read_text, error::StoreResult, fusion::Fused, position};
 use riad_core::{
     DocumentId,
     document::{Hit, Metadata, Passage, SearchQuery},
@@ -85,7 +85,7 @@ fn read(
             metadata,
             position: position::read(row.heading, row.page)?,
             hit: Some(Box::new(Hit {
-                range: text.start..text.start + text.text.len() as u64,
+                range: text.start..text.end(),
                 by_words: found.by_words,
                 by_vectors: found.by_vectors,
                 ..Hit::default()
@@ -114,39 +114,56 @@ struct Joined {
     text: String,
 }
 
-/// Chunks of a document that follow each other as one text; what two of them have in common is in it once.
+impl Joined {
+    fn end(&self) -> u64 {
+        self.start.saturating_add(self.text.len() as u64)
+    }
+}
+
+/// Chunks of a document that follow each other as one text: the document's own, with what stands between them.
 fn join(
     connection: &Connection,
     document: i64,
-    chunks: &RangeInclusive<u32>,
+    positions: &RangeInclusive<u32>,
     covered: &mut HashSet<i64>,
 ) -> StoreResult<Option<Joined>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, start, text FROM chunks WHERE document = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position",
     )?;
-    let mut rows = statement.query((document, chunks.start(), chunks.end()))?;
-    let mut joined: Option<Joined> = None;
+    let mut rows = statement.query((document, positions.start(), positions.end()))?;
+    let mut chunks = Vec::new();
     while let Some(row) = rows.next()? {
         covered.insert(row.get(0)?);
-        let (start, text): (i64, String) = (row.get(1)?, row.get(2)?);
-        let start = start.cast_unsigned();
-        let Some(before) = &mut joined else {
-            joined = Some(Joined { start, text });
-            continue;
-        };
-        let end = before.start + before.text.len() as u64;
-        let common = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        // A tenant's own chunker may write its pieces anew.
-        let new = match text.split_at_checked(common) {
-            Some((common, new)) if before.text.ends_with(common) => new,
-            Some(_) | None => &text,
-        };
-        if new.len() == text.len() && start != end {
-            before.text.push('\n');
-        }
-        before.text.push_str(new);
+        chunks.push(Joined {
+            start: row.get::<_, i64>(1)?.cast_unsigned(),
+            text: row.get(2)?,
+        });
     }
-    Ok(joined)
+    let Some(start) = chunks.iter().map(|chunk| chunk.start).min() else {
+        return Ok(None);
+    };
+    let end = chunks.iter().map(Joined::end).max().unwrap_or(start);
+    let together: u64 = chunks.iter().map(|chunk| chunk.text.len() as u64).sum();
+    // A chunker may leave out most of a text.
+    if end - start <= together.saturating_mul(2) {
+        let whole = read_text(connection, document, start..end)?;
+        let is_there = |chunk: &Joined| {
+            let at = usize::try_from(chunk.start - start).ok();
+            let rest = at.and_then(|at| whole.get(at..));
+            rest.is_some_and(|rest| rest.starts_with(chunk.text.as_bytes()))
+        };
+        if chunks.iter().all(is_there)
+            && let Ok(text) = String::from_utf8(whole.to_vec())
+        {
+            return Ok(Some(Joined { start, text }));
+        }
+    }
+    // A tenant's own chunker may write its pieces anew.
+    let texts: Vec<_> = chunks.into_iter().map(|chunk| chunk.text).collect();
+    Ok(Some(Joined {
+        start,
+        text: texts.join("\n"),
+    }))
 }
 
 /// Marks the words of the query. Without a lock or a transaction: it takes as long as the passages are.

@@ -9,10 +9,10 @@ use riad_core::{
 };
 use serde_json::json;
 
-async fn add_chunks(room: &Room, title: &str, chunks: &[(u64, &str)]) {
+async fn add_chunks(room: &Room, title: &str, text: &str, chunks: &[(u64, &str)]) {
     let document = NewDocument {
         title: title.into(),
-        text: "not read here".into(),
+        text: text.into(),
         metadata: metadata(json!({})),
         file: None,
     };
@@ -106,17 +106,14 @@ async fn a_passage_like_one_above_goes_down() {
 async fn neighbors_make_one_text_and_are_not_listed_again() {
     let host = Host::new().await;
     let room = host.room("acme").await;
-    // "one two three. four five six. seven": the second overlaps with the first, and the third begins where the second ends.
-    let text = "one two three. four five six. seven";
-    add_chunks(
-        &room,
-        "numbers",
-        &[(0, "one two three."), (8, "three. four five six."), (29, " seven")],
-    )
-    .await;
-    add_chunks(&room, "anew", &[(0, "Alpha"), (3, "beta"), (100, "gamma")]).await;
+    // The second one overlaps with the first, and two spaces stand before the third.
+    let text = "one two three. four five six.  seven";
+    let chunks = [(0, "one two three."), (8, "three. four five six."), (31, "seven")];
+    add_chunks(&room, "numbers", text, &chunks).await;
+    let chunks = [(0, "Alpha"), (3, "beta"), (9, "gamma")];
+    add_chunks(&room, "anew", "ALPHA BETA GAMMA", &chunks).await;
     let mut query = query("four", &[]);
-    for (neighbors, expected, range) in [(0, "three. four five six.", 8..29), (1, text, 0..35), (4, text, 0..35)] {
+    for (neighbors, expected, range) in [(0, "three. four five six.", 8..29), (1, text, 0..36), (4, text, 0..36)] {
         query.neighbors = neighbors;
         let found = room.documents.search(&query).await.unwrap();
         assert_eq!(found.len(), 1);
@@ -127,7 +124,7 @@ async fn neighbors_make_one_text_and_are_not_listed_again() {
     query.neighbors = 1;
     let found = room.documents.search(&query).await.unwrap();
     let texts: Vec<_> = found.iter().map(|passage| passage.text.as_str()).collect();
-    // The chunker wrote its pieces anew: nothing is taken for common.
+    // The chunker wrote its pieces anew: they are joined as they are.
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert_eq!(texts[0], "Alpha\nbeta");
     query.neighbors = 0;
