@@ -1,7 +1,9 @@
 //! `cargo xtask bench NAME`: runs one benchmark. Numbers are ratios of things measured in the same run; absolute times on a
-//! shared machine say little. Not here: the benchmarks, each in `benches/` of the crate that it measures.
+//! shared machine say little. Not here: the benchmarks, each in `benches/` of the crate that it measures, and that of retrieval in
+//! `tests/peers/retrieval`.
 
 mod plugins;
+mod retrieval;
 
 use crate::{environment::Environment, process};
 use anyhow::Result;
@@ -30,6 +32,8 @@ enum Benchmark {
     Overhead,
     /// What plugins cost, beside native code and Extism; with `-- --parts a,b`, some of it
     Plugins,
+    /// What a search finds and how fast, beside Tantivy, FTS5, FAISS, LanceDB and others; with `-- --parts a,b`, some of it
+    Retrieval,
 }
 
 pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
@@ -40,12 +44,16 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
         Benchmark::Neighbors => "neighbors",
         Benchmark::Overhead => "overhead",
         Benchmark::Plugins => "plugins",
+        Benchmark::Retrieval => return retrieval::run(environment, &arguments.arguments),
     };
     let mut options = match arguments.name {
         Benchmark::Plugins => plugins::prepare(environment)?,
-        Benchmark::Engine | Benchmark::Fairness | Benchmark::Metering | Benchmark::Neighbors | Benchmark::Overhead => {
-            Vec::new()
-        }
+        Benchmark::Engine
+        | Benchmark::Fairness
+        | Benchmark::Metering
+        | Benchmark::Neighbors
+        | Benchmark::Overhead
+        | Benchmark::Retrieval => Vec::new(),
     };
     options.extend(arguments.arguments.iter().cloned());
     let mut words = vec!["bench", "--workspace", "--bench", target];
