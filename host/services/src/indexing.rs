@@ -105,7 +105,7 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
         media_type: String::new(),
     };
     let purpose = embeddings::purpose(shared, Kind::Document);
-    let meter = shared.metering.admit(pass, purpose).await?;
+    let meter = shared.metering.admit_background(pass, purpose).await?;
     let made = make(shared, pass, room, &meter, pending, upload).await;
     let (document, chunks) = meter.record_engine_result(made)?;
     room.vector_stores.complete(pending, document, chunks).await?;

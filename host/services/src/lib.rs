@@ -40,6 +40,7 @@ pub mod plugin_stats;
 pub mod plugins;
 mod prompts;
 mod reembedding;
+mod reembedding_jobs;
 pub mod responses;
 pub mod scale;
 pub mod search;

@@ -99,11 +99,32 @@ impl Metering {
     /// `Busy`, with a time to retry after, for too many requests per minute or at the same time; `QuotaExceeded` if a hard budget is
     /// spent.
     pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
+        self.open(pass, purpose, false).await
+    }
+
+    /// As [`Self::admit`], for work that goes on after its request: it takes none of the tenant's requests per minute or at the same time, which are
+    /// left to its users. Its tokens count.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` if a hard budget is spent.
+    pub async fn admit_background(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
+        self.open(pass, purpose, true).await
+    }
+
+    async fn open(&self, pass: &TenantPass, purpose: Purpose, is_background: bool) -> Result<RequestMeter> {
         let writer = &self.0.writer;
         let account = self.0.accounts.load(writer, pass.account()).await?;
         let plan = self.0.plan(&pass.policy().plan).await?;
         let key = account.use_key(writer, pass.budget_key()).await?;
-        RequestMeter::open(Arc::clone(writer), account, key, pass.clone(), plan, purpose)
+        RequestMeter::open(
+            Arc::clone(writer),
+            account,
+            key,
+            pass.clone(),
+            plan,
+            purpose,
+            is_background,
+        )
     }
 
     /// Bills a tenant for usage that accrues over time. A spent budget does not stop it; its thresholds are notified.

@@ -1,10 +1,9 @@
 //! Chunks that another embedding model made vectors for are embedded again: by a job of each tenant, which begins with the tenant's next search
 //! and is metered like the first time. Not here: which chunks those are (`store`).
 
-use crate::{documents, embeddings, shared::Shared};
-use parking_lot::Mutex;
-use riad_core::{Account, ErrorKind, Result, TenantPass, document::UnembeddedChunk, ledger::Kind, ports::Room};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use crate::{documents, embeddings, reembedding_jobs::Ending, shared::Shared};
+use riad_core::{ErrorKind, Result, TenantPass, document::UnembeddedChunk, ledger::Kind, ports::Room};
+use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 /// Chunks of one entry in the ledger.
@@ -12,19 +11,15 @@ const BATCH: u32 = 512;
 /// How long a job waits when the tenant has too many requests, if nobody says how long.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The jobs that run, one of a tenant at most.
-#[derive(Default)]
-pub(crate) struct ReembeddingJobs(Mutex<HashSet<Account>>);
-
 /// Makes sure that the tenant's job runs if chunks of its room wait for it.
 pub(crate) fn start(shared: &Arc<Shared>, pass: &TenantPass, room: &Room) {
-    if room.documents.unembedded() == 0 || !shared.reembedding.0.lock().insert(pass.account()) {
+    if room.documents.unembedded() == 0 || !shared.reembedding.begin(pass.account()) {
         return;
     }
     let (shared, pass) = (Arc::clone(shared), pass.clone());
     tokio::spawn(
         async move {
-            let _ending = Ending(&shared.reembedding, pass.account());
+            let _ending = Ending::of(&shared.reembedding, pass.account());
             run(&shared, &pass).await;
         }
         .in_current_span(),
@@ -57,7 +52,7 @@ async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
         return Ok(false);
     }
     let purpose = embeddings::purpose(shared, Kind::Document);
-    let meter = shared.metering.admit(pass, purpose).await?;
+    let meter = shared.metering.admit_background(pass, purpose).await?;
     let texts: Vec<_> = chunks.iter().map(text).collect();
     let most = embeddings::at_most(texts.iter().map(String::len));
     let embedded = async {
@@ -73,13 +68,4 @@ async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
 
 fn text(chunk: &UnembeddedChunk) -> String {
     documents::embedded_text(&chunk.title, &chunk.heading, &chunk.text)
-}
-
-/// Forgets a job when it ends, also by a panic: the next search begins a new one.
-struct Ending<'a>(&'a ReembeddingJobs, Account);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.0.lock().remove(&self.1);
-    }
 }

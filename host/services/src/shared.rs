@@ -10,7 +10,7 @@ use crate::{
     metering::{Metering, MeteringDependencies},
     pinned_accounts::PinnedAccounts,
     plugin_stats::PluginStats,
-    reembedding::ReembeddingJobs,
+    reembedding_jobs::ReembeddingJobs,
     standard::{Standard, StandardComponents},
     workers,
 };

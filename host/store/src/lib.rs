@@ -13,6 +13,7 @@ mod control;
 mod data_lock;
 mod document_text;
 mod documents;
+mod embedding_space;
 mod erasure;
 mod error;
 mod expired;

@@ -1,46 +1,14 @@
-//! Chunks that another embedding model made vectors for: without vectors from the room's first opening with the new model, until they are embedded
-//! again, a few at a time and in the order of their keys. Meanwhile they are found by words. Not here: embedding them (`services`).
+//! Chunks that another embedding model made vectors for are embedded again, a few at a time and in the order of their keys. Meanwhile they are
+//! found by words. Not here: which those are (`embedding_space`), embedding them (`services`).
 
 use crate::{
     changes::{self, Change},
+    embedding_space::{count, finish, range, set_done},
     error::{Failure, StoreResult},
     room::RoomState,
-    state::{delete_state, get_state, set_state},
 };
-use riad_core::{Error, ErrorKind, document::UnembeddedChunk, ports::EmbeddingSpace};
+use riad_core::{Error, ErrorKind, document::UnembeddedChunk};
 use rusqlite::Connection;
-
-/// In `state` while there are such chunks: the key of the last one, and of the last one that is done.
-const LAST: &str = "reembed_last";
-const DONE: &str = "reembed_done";
-
-/// Vectors of two models must not meet: those of another model are dropped.
-pub(crate) fn follow_space(connection: &Connection, space: &EmbeddingSpace) -> StoreResult<()> {
-    let dimensions = space.dimensions.to_string();
-    let stored = (get_state(connection, "embedder")?, get_state(connection, "dimensions")?);
-    if let (Some(model), Some(stored_dimensions)) = stored {
-        if model == space.model && stored_dimensions == dimensions {
-            return Ok(());
-        }
-        let last: Option<i64> = connection.query_row("SELECT max(id) FROM chunks", [], |row| row.get(0))?;
-        if let Some(last) = last {
-            tracing::info!(from = %model, to = %space.model, "the documents of a room are embedded again by another model");
-            connection.execute("UPDATE chunks SET embedding = NULL WHERE embedding IS NOT NULL", [])?;
-            set_state(connection, LAST, &last.to_string())?;
-            set_state(connection, DONE, "0")?;
-        }
-        // The files of the indexes are of no use without it.
-        connection.execute("DELETE FROM state WHERE key LIKE 'index_%'", [])?;
-    }
-    set_state(connection, "embedder", &space.model)?;
-    set_state(connection, "dimensions", &dimensions)
-}
-
-/// At most so many chunks wait to be embedded again: keys of deleted ones count too.
-pub(crate) fn count(connection: &Connection) -> StoreResult<u64> {
-    let waiting = range(connection)?.map_or(0, |(done, last)| last.saturating_sub(done));
-    Ok(waiting.cast_unsigned())
-}
 
 /// The next chunks, at most so many; none if all are done.
 pub(crate) fn next(connection: &Connection, most: u32) -> StoreResult<Vec<UnembeddedChunk>> {
@@ -82,11 +50,9 @@ pub(crate) fn set(room: &RoomState, embedded: &[(i64, Vec<f32>)]) -> StoreResult
         |connection| {
             let changes = write(connection, embedded)?;
             match (embedded.last(), range(connection)?) {
-                (Some((done, _)), Some((_, last))) if *done < last => set_state(connection, DONE, &done.to_string())?,
+                (Some((done, _)), Some((_, last))) if *done < last => set_done(connection, *done)?,
                 // The last ones may have been deleted.
-                (_, _) => [LAST, DONE]
-                    .into_iter()
-                    .try_for_each(|key| delete_state(connection, key))?,
+                (_, _) => finish(connection)?,
             }
             Ok((changes, count(connection)?))
         },
@@ -120,15 +86,4 @@ fn write(connection: &Connection, embedded: &[(i64, Vec<f32>)]) -> StoreResult<V
     runs.into_iter()
         .map(|(store, first, last)| changes::record(connection, store, false, first, last))
         .collect()
-}
-
-/// The keys of the last chunk that is done, and of the last one; `None` if none waits.
-fn range(connection: &Connection) -> StoreResult<Option<(i64, i64)>> {
-    let number = |key| -> StoreResult<Option<i64>> {
-        let stored = get_state(connection, key)?;
-        stored
-            .map(|number| number.parse().map_err(|_| Failure::Data(format!("{key} is no number"))))
-            .transpose()
-    };
-    Ok(number(DONE)?.zip(number(LAST)?))
 }

@@ -2,13 +2,13 @@
 //! ports, each in a file of its own.
 
 use crate::{
+    embedding_space,
     error::{BlockingPermits, Failure, StoreResult},
     files,
     generations::{self, FolderLock, FolderWriter, Pins},
     indexes::Indexes,
     open_files::OpenFiles,
     quota::{self, StoredBytes},
-    reembedding,
     room_schema::SCHEMA,
     sql::PluginDatabase,
     sqlite::{self, Database},
@@ -114,7 +114,7 @@ impl RoomState {
             if stored.is_none() {
                 set_state(connection, ROOM_ID, &id)?;
             }
-            reembedding::follow_space(connection, space)
+            embedding_space::follow_space(connection, space)
         })?;
         words::update(&database)?;
         let indexes = Indexes::open(folder, space.dimensions, &database)?;
@@ -135,7 +135,7 @@ impl RoomState {
             unembedded: AtomicU64::default(),
         };
         room.database.read(|connection| {
-            room.set_unembedded(reembedding::count(connection)?);
+            room.set_unembedded(embedding_space::count(connection)?);
             room.count(connection)
         })?;
         room.stored.set_sql(room.sql.file_bytes());

@@ -303,7 +303,7 @@ fn check_md5(expected: Option<Md5>, hash: Option<md5::Md5>) -> StoreResult<()> {
         return Ok(());
     }
     let text = format!(
-        "the parts' bytes have the MD5 {found}, not {expected}; send what is wrong again, or cancel the upload"
+        "the parts' bytes have the MD5 {found}, not {expected}; cancel the upload, and send its bytes as another one"
     );
     Err(Error::invalid(text).with_param("md5").into())
 }

@@ -235,7 +235,7 @@ pub enum ResponseToolChoice {
         r#type: String,
         name: String,
     },
-    /// Refused.
+    /// `{"type": "file_search"}`. What else it may be is refused.
     #[schema(value_type = Object)]
     Other(Value),
 }

@@ -85,9 +85,10 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
         top_p: body.top_p,
         logprobs: logprobs.then_some(true),
         top_logprobs: body.top_logprobs,
-        tool_choice: read_tool_choice(&tool_choice, functions.is_empty())?,
+        tool_choice: read_tool_choice(&tool_choice, functions.is_empty(), file_search.is_some())?,
         tools: functions,
-        file_search,
+        // The documents of the room are searched then, as without the tool.
+        file_search: file_search.filter(|_| !is_none(&tool_choice)),
         parallel_tool_calls: body.parallel_tool_calls,
         format: text.format.as_ref().map(read_format).transpose()?.flatten(),
         service_tier: read_tier(body.service_tier.as_deref())?,
@@ -375,18 +376,38 @@ fn offered(tool: &ResponseTool) -> OfferedTool {
     }
 }
 
-fn read_tool_choice(choice: &ResponseToolChoice, without_tools: bool) -> Result<Option<ToolChoice>> {
+fn is_none(choice: &ResponseToolChoice) -> bool {
+    matches!(choice, ResponseToolChoice::Mode(mode) if mode == "none")
+}
+
+/// The model's choice among functions. A `file_search` has been made before it chooses, so that it is there whenever it is required.
+fn read_tool_choice(
+    choice: &ResponseToolChoice,
+    without_functions: bool,
+    searches_files: bool,
+) -> Result<Option<ToolChoice>> {
+    let unless_searched = |choice| Ok((!(without_functions && searches_files)).then_some(choice));
     match choice {
         // It is what holds without tools, too.
-        ResponseToolChoice::Mode(mode) if mode == "auto" => Ok((!without_tools).then_some(ToolChoice::Auto)),
+        ResponseToolChoice::Mode(mode) if mode == "auto" => Ok((!without_functions).then_some(ToolChoice::Auto)),
         ResponseToolChoice::Mode(mode) if mode == "none" => Ok(Some(ToolChoice::None)),
-        ResponseToolChoice::Mode(mode) if mode == "required" => Ok(Some(ToolChoice::Required)),
+        ResponseToolChoice::Mode(mode) if mode == "required" => unless_searched(ToolChoice::Required),
         ResponseToolChoice::Function { r#type, name } if r#type == "function" => {
             Ok(Some(ToolChoice::Named(name.clone())))
         }
-        ResponseToolChoice::Mode(_) | ResponseToolChoice::Function { .. } | ResponseToolChoice::Other(_) => {
-            Err(Error::invalid("tool_choice must be none, auto, required or a function").with_param("tool_choice"))
+        ResponseToolChoice::Other(other) if *other == serde_json::json!({"type": "file_search"}) => {
+            match searches_files {
+                true => Ok((!without_functions).then_some(ToolChoice::Auto)),
+                false => Err(
+                    Error::invalid("tool_choice names file_search, which is not among the tools")
+                        .with_param("tool_choice"),
+                ),
+            }
         }
+        ResponseToolChoice::Mode(_) | ResponseToolChoice::Function { .. } | ResponseToolChoice::Other(_) => Err(
+            Error::invalid("tool_choice must be none, auto, required, a function or file_search")
+                .with_param("tool_choice"),
+        ),
     }
 }
 

@@ -41,6 +41,8 @@ struct Inner {
     plan: Plan,
     /// The request's id in the ledger.
     request: String,
+    /// Whether it is none of the tenant's requests at the same time.
+    is_background: bool,
     admitted: Instant,
     state: Mutex<State>,
     /// Notified when the last handle is gone.
@@ -102,13 +104,17 @@ impl RequestMeter {
         pass: TenantPass,
         plan: Plan,
         purpose: Purpose,
+        is_background: bool,
     ) -> Result<Self> {
         account.with(&writer, |state, now| {
             state.counters.check_left(&pass.policy().budget, "tenant")?;
             if let Some(counters) = state.key(pass.budget_key(), now) {
                 counters.check_left(pass.key_budget(), "key")?;
             }
-            state.begin_request(&pass.policy().limits)
+            match is_background {
+                true => Ok(()),
+                false => state.begin_request(&pass.policy().limits),
+            }
         })?;
         let request = super::unique_id("req");
         // Joins this line to the request id of the span around it, which the client may have chosen.
@@ -119,6 +125,7 @@ impl RequestMeter {
             pass,
             plan,
             request,
+            is_background,
             admitted: Instant::now(),
             state: Mutex::new(State {
                 purpose,

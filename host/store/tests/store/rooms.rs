@@ -96,7 +96,7 @@ async fn the_least_recently_used_room_is_closed_but_none_in_use() {
 }
 
 #[tokio::test]
-async fn rooms_that_take_too_much_memory_are_closed_the_least_recently_used_first() {
+async fn rooms_beyond_their_memory_are_closed_oldest_first() {
     const MOST: u64 = 4 << 20;
     let host = Host::with(Limits {
         open_room_bytes: MOST,

@@ -252,6 +252,20 @@ async fn a_response_searches_the_stores_that_it_names() {
         (&call["type"], &call["status"]),
         (&json!("file_search_call"), &json!("completed"))
     );
+    for (choice, searches) in [
+        (json!("none"), false),
+        (json!("required"), true),
+        (json!({"type": "file_search"}), true),
+    ] {
+        let mut chosen = body.clone();
+        chosen["tool_choice"] = choice.clone();
+        let chosen = tenant.post("/v1/responses", &chosen).await.ok();
+        assert_eq!(chosen["output"][0]["type"] == "file_search_call", searches, "{chosen}");
+        assert_eq!(chosen["tool_choice"], choice);
+    }
+    let unnamed = json!({"model": MODEL, "input": "a", "tool_choice": {"type": "file_search"}});
+    let refused = tenant.post("/v1/responses", &unnamed).await.refused(400, "");
+    assert_eq!(refused.text("/error/param"), "tool_choice");
     assert_eq!(call["queries"], json!(["Which warranty has the Kestrel drill?"]));
     let results = call["results"].as_array().unwrap();
     assert!(!results.is_empty() && results.len() <= 2, "{call}");
@@ -408,4 +422,36 @@ async fn what_no_store_can_be_is_refused_by_name() {
     // Nothing of all that is there.
     let shown = tenant.get(&path).await.ok();
     assert_eq!(shown["file_counts"]["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_leaves_the_tenants_requests_to_its_users() {
+    let host = TestHost::start().await;
+    let tenant = host.tenant("acme").await;
+    let mut files = Vec::new();
+    for number in 0..6 {
+        let text = format!("Pump {number} moves {number} liters.");
+        files.push(keep(&tenant, &format!("{number}.txt"), text.as_bytes()).await);
+    }
+    let store = make(&tenant, json!({})).await;
+    // The second one in a minute would wait for 30 seconds.
+    let limits = json!({"limits": {"requests_per_minute": 2, "concurrent_requests": 1}});
+    host.change("acme", limits).await;
+    let path = format!("{PATH}/{store}/file_batches");
+    let batch = tenant.post(&path, &json!({"file_ids": files})).await.ok();
+    let batch = ended(&tenant, &format!("{path}/{}", id(&batch))).await;
+    assert_eq!(batch["file_counts"]["completed"], 6, "{batch}");
+    for _ in 0..2 {
+        assert!(
+            !search(&tenant, &store, json!({"query": "pump"}))
+                .await
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
+    }
+    let third = tenant
+        .post(&format!("{PATH}/{store}/search"), &json!({"query": "pump"}))
+        .await;
+    assert_eq!(third.status.as_u16(), 429, "{}", third.body);
 }

@@ -146,7 +146,9 @@ impl Inner {
             // Moved out in every case, because dropping it takes the account's lock, which is held here.
             let key = state.key.take()?;
             let held = state.held;
-            account.end_request();
+            if !self.is_background {
+                account.end_request();
+            }
             account.counters.release(held);
             if let Some(counters) = account.key(self.pass.budget_key(), now) {
                 counters.release(held);
