@@ -19,7 +19,7 @@ use riad_core::{
     ports::{RequestMark, Room},
 };
 use serde::Serialize;
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 
 const TITLE_MAX: usize = 512;
 /// Documents in one page of a listing.
@@ -193,7 +193,7 @@ impl DocumentService {
         });
         let placed = placed.collect::<Result<Vec<_>>>()?;
         let embedded =
-            |(piece, section, _): &(&Piece, &Section, usize)| embedded_text(title, &section.heading, &piece.text);
+            |(piece, section, _): &(&Piece, &Section, usize)| embeddings::text_of(title, &section.heading, &piece.text);
         let length = |(piece, section, _): &(&Piece, &Section, usize)| {
             let above: usize = section.heading.iter().map(|heading| heading.len() + 1).sum();
             title.len() + 1 + above + piece.text.len()
@@ -375,13 +375,6 @@ fn fit_title(title: &str) -> String {
         .collect::<String>()
         .trim_end()
         .to_owned()
-}
-
-/// Title and headings tell the embedder what a chunk from the middle of a document is about.
-pub(crate) fn embedded_text(title: &str, heading: &[String], text: &str) -> String {
-    let above = heading.iter().map(String::as_str);
-    let lines: Vec<_> = iter::once(title).chain(above).chain([text]).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Chunks that another embedding model made vectors for are embedded again: by a job of each tenant, which begins with the tenant's next search
 //! and is metered like the first time. Not here: which chunks those are (`store`).
 
-use crate::{documents, embeddings, reembedding_jobs::Ending, shared::Shared};
+use crate::{embeddings, reembedding_jobs::Ending, shared::Shared};
 use riad_core::{ErrorKind, Result, TenantPass, document::UnembeddedChunk, ledger::Kind, ports::Room};
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
@@ -67,5 +67,5 @@ async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
 }
 
 fn text(chunk: &UnembeddedChunk) -> String {
-    documents::embedded_text(&chunk.title, &chunk.heading, &chunk.text)
+    embeddings::text_of(&chunk.title, &chunk.heading, &chunk.text)
 }
