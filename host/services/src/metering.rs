@@ -99,7 +99,7 @@ impl Metering {
     /// `Busy`, with a time to retry after, for too many requests per minute or at the same time; `QuotaExceeded` if a hard budget is
     /// spent.
     pub async fn admit(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
-        self.open(pass, purpose, false).await
+        self.open_request(pass, purpose, false).await
     }
 
     /// As [`Self::admit`], for work that goes on after its request: it takes none of the tenant's requests per minute or at the same time, which are
@@ -108,10 +108,10 @@ impl Metering {
     /// # Errors
     /// `QuotaExceeded` if a hard budget is spent.
     pub async fn admit_background(&self, pass: &TenantPass, purpose: Purpose) -> Result<RequestMeter> {
-        self.open(pass, purpose, true).await
+        self.open_request(pass, purpose, true).await
     }
 
-    async fn open(&self, pass: &TenantPass, purpose: Purpose, is_background: bool) -> Result<RequestMeter> {
+    async fn open_request(&self, pass: &TenantPass, purpose: Purpose, is_background: bool) -> Result<RequestMeter> {
         let writer = &self.0.writer;
         let account = self.0.accounts.load(writer, pass.account()).await?;
         let plan = self.0.plan(&pass.policy().plan).await?;
