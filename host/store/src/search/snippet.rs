@@ -83,6 +83,7 @@ fn word_end(text: &str, begin: usize, end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     fn highlights(text: &str, words: &[&str]) -> Vec<Range<usize>> {
         let mut found: Vec<_> = words
@@ -117,7 +118,7 @@ mod tests {
             let text = unit.repeat(200);
             let step = unit.chars().next().unwrap().len_utf8();
             for at in [0, unit.len() * 77, unit.len() * 199] {
-                let shown = snippet(&text, &[at..at + step]);
+                let shown = snippet(&text, slice::from_ref(&(at..at + step)));
                 assert!(
                     shown.start <= at && at < shown.end && shown.len() <= LENGTH + 3,
                     "{unit} {at} {shown:?}"
@@ -125,7 +126,7 @@ mod tests {
                 assert!(text.get(shown).is_some());
             }
             // One highlight that is longer than all.
-            assert!(text.get(snippet(&text, &[0..text.len()])).is_some());
+            assert!(text.get(snippet(&text, slice::from_ref(&(0..text.len())))).is_some());
             assert!(text.get(snippet(&text, &[])).is_some());
         }
         for blank in [" \n".repeat(300), "\u{3000}".repeat(300)] {
