@@ -181,7 +181,7 @@ pub struct ResponseReasoningOptions {
 #[serde(untagged)]
 pub enum AnyResponseTool {
     Function(Box<ResponseTool>),
-    FileSearch(FileSearchTool),
+    FileSearch(Box<FileSearchTool>),
 }
 
 /// Has the room's pipeline search vector stores in place of the room's own documents, before the model answers.

@@ -310,7 +310,7 @@ fn read_tools(tools: Vec<Value>) -> Result<OfferedTools> {
                     return Err(Error::invalid("a response has one file_search at most").with_param(name));
                 }
                 offered_tools.file_search = Some(read_file_search(&name, tool.clone())?);
-                offered_tools.given.push(AnyResponseTool::FileSearch(tool));
+                offered_tools.given.push(AnyResponseTool::FileSearch(Box::new(tool)));
             }
             None | Some("function") => {
                 let tool = read_function(&name, tool)?;
