@@ -143,7 +143,7 @@ async fn a_new_embedding_model_embeds_the_documents_again() {
     let lamp = acme.add_document("Lamps", "A lamp costs 12 euros.").await;
     acme.add_document("Manual", &manual()).await;
     let by_meaning = json!({"query": "lamp", "limit": 1, "ranking_options": {"hybrid_search": {"text_weight": 0}}});
-    assert_eq!(acme.search(&by_meaning).await, [lamp.clone()]);
+    assert_eq!(acme.search(&by_meaning).await.first(), Some(&lamp));
     let folder = tempfile::tempdir().unwrap();
     another_model(folder.path());
     let host = host
