@@ -124,7 +124,7 @@ await feature("uploads", async () => {
   const canceled = await client.uploads.cancel((await client.uploads.create(about)).id);
   assert.equal(canceled.status, "cancelled");
 });
-await feature("vector stores", async () => {
+await feature("stores", async () => {
   const store = await client.vectorStores.create({ name: "manuals", expires_after: { anchor: "last_active_at", days: 7 } });
   assert.deepEqual([store.object, store.status, store.file_counts.total], ["vector_store", "completed", 0]);
   const text = "# Warranty\n\nThe Kestrel drill has a warranty of 37 months.\n";

@@ -354,7 +354,7 @@ check_features({
     "completions": check_completions,
     "responses": check_responses,
     "files": check_files,
-    "vector stores": check_vector_stores,
+    "stores": check_vector_stores,
     "errors": check_errors,
     "retries": check_retries,
 })

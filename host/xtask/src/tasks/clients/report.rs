@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Columns of the table.
-const FEATURES: [&str; 10] = [
+const FEATURES: [&str; 12] = [
     "models",
     "chat",
     "stream",
@@ -13,6 +13,8 @@ const FEATURES: [&str; 10] = [
     "embeddings",
     "completions",
     "responses",
+    "files",
+    "stores",
     "errors",
     "retries",
 ];
