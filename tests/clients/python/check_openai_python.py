@@ -208,12 +208,12 @@ def check_files():
         assert client.files.delete(file.id).deleted
     refused(openai.NotFoundError, 404, "not_found", lambda: client.files.retrieve(kept.id))
     refused(openai.NotFoundError, 404, "not_found", lambda: client.files.content(kept.id))
-    check_uploads(content)
     fun = lambda: client.files.create(file=("a.txt", b"text"), purpose="fun")
     assert refused(openai.BadRequestError, 400, None, fun).param == "purpose"
 
 
-def check_uploads(content):
+def check_uploads():
+    content = "Öfen\n".encode() * 50_000
     about = {"filename": "Öfen.txt", "purpose": "user_data", "bytes": len(content), "mime_type": "text/plain"}
     upload = client.uploads.create(**about)
     assert (upload.object, upload.status, upload.bytes, upload.file) == ("upload", "pending", len(content), None), upload
@@ -354,6 +354,7 @@ check_features({
     "completions": check_completions,
     "responses": check_responses,
     "files": check_files,
+    "uploads": check_uploads,
     "stores": check_vector_stores,
     "errors": check_errors,
     "retries": check_retries,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Columns of the table.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 13] = [
     "models",
     "chat",
     "stream",
@@ -14,6 +14,7 @@ const FEATURES: [&str; 12] = [
     "completions",
     "responses",
     "files",
+    "uploads",
     "stores",
     "errors",
     "retries",
