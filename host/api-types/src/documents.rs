@@ -1,7 +1,7 @@
 //! `/v1/documents`. A document may also come as a form with a file, which the server reads as a stream.
 
-use crate::nulls;
-use riad_core::document;
+use crate::{error::ErrorDetail, nulls};
+use riad_core::{document, document_job};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -15,6 +15,14 @@ pub struct DocumentParams {
     pub limit: Option<u32>,
     /// The last id of the page before.
     pub after: Option<String>,
+}
+
+#[derive(Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NewDocumentParams {
+    /// With `false` the answer is a job, which makes the document; with `true`, as if it is not given, it is the document.
+    pub wait: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -82,6 +90,93 @@ pub struct DeletedDocument {
     pub object: Cow<'static, str>,
     pub id: String,
     pub deleted: bool,
+}
+
+/// A document that is made while nobody waits. What has ended is kept for a day, and the last thousand.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct DocumentJob {
+    pub id: String,
+    #[schema(example = "document.job")]
+    pub object: Cow<'static, str>,
+    pub status: DocumentJobStatus,
+    pub created_at: u64,
+    /// While it is in progress.
+    pub progress: Option<DocumentJobProgress>,
+    /// Once it is completed, unless it was deleted since.
+    pub document: Option<Document>,
+    /// Once it has failed: what the answer would have been.
+    pub error: Option<ErrorDetail>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentJobStatus {
+    Queued,
+    InProgress,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct DocumentJobProgress {
+    pub stage: DocumentJobStage,
+    /// Chunks that are embedded.
+    pub chunks_done: u32,
+    /// Once the document is cut into chunks.
+    pub chunks_total: Option<u32>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentJobStage {
+    Extraction,
+    Chunking,
+    Embedding,
+    Storing,
+}
+
+impl DocumentJob {
+    /// `error` is of one that has failed, in words for clients.
+    #[must_use]
+    pub fn new(job: document_job::DocumentJob, error: Option<ErrorDetail>) -> Self {
+        Self {
+            id: job.id.into(),
+            object: "document.job".into(),
+            status: job.status.into(),
+            created_at: job.created,
+            progress: job.progress.map(DocumentJobProgress::from),
+            document: job.document.map(Document::from),
+            error,
+        }
+    }
+}
+
+impl From<document_job::JobStatus> for DocumentJobStatus {
+    fn from(status: document_job::JobStatus) -> Self {
+        match status {
+            document_job::JobStatus::Queued => Self::Queued,
+            document_job::JobStatus::InProgress => Self::InProgress,
+            document_job::JobStatus::Completed => Self::Completed,
+            document_job::JobStatus::Failed => Self::Failed,
+            document_job::JobStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<document_job::JobProgress> for DocumentJobProgress {
+    fn from(progress: document_job::JobProgress) -> Self {
+        Self {
+            stage: match progress.stage {
+                document_job::JobStage::Extraction => DocumentJobStage::Extraction,
+                document_job::JobStage::Chunking => DocumentJobStage::Chunking,
+                document_job::JobStage::Embedding => DocumentJobStage::Embedding,
+                document_job::JobStage::Storing => DocumentJobStage::Storing,
+            },
+            chunks_done: progress.chunks_done,
+            chunks_total: progress.chunks_total,
+        }
+    }
 }
 
 impl From<document::Document> for Document {

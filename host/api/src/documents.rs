@@ -1,6 +1,7 @@
 //! `/v1/documents`: what a tenant's answers are made from. Not here: reading an upload (`upload`), what becomes of it (`services`).
 
 pub mod fuzzing;
+pub(crate) mod jobs;
 mod text;
 mod upload;
 
@@ -11,44 +12,64 @@ use crate::{
     memory,
     state::AppState,
 };
-use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
-use riad_api_types::documents::{
-    DeletedDocument, Document, DocumentList, DocumentParams, DocumentWithText, NewDocument,
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
-use riad_core::{DocumentId, TenantPass, ports::RequestMark};
+use riad_api_types::documents::{
+    DeletedDocument, Document, DocumentJob, DocumentList, DocumentParams, DocumentWithText, NewDocument,
+    NewDocumentParams,
+};
+use riad_core::{
+    TenantPass,
+    ports::{RequestMark, StoredObject},
+};
 use riad_services::{Kept, Services};
 use upload::{DocumentForm, Upload};
 
 const DEFAULT_LIMIT: u32 = 20;
 
-/// Add a document; when the answer is there, a search finds it
+/// Add a document; when the answer is there, a search finds it, unless `wait` is false
 #[utoipa::path(post, path = "/v1/documents", tag = "room", security(("tenant_key" = [])),
+    params(NewDocumentParams),
     request_body(content((NewDocument = "application/json"), (DocumentForm = "multipart/form-data"))),
-    responses((status = 201, body = Document), (status = 200, body = Document, description = "The same file was added before"), Failures))]
+    responses((status = 201, body = Document), (status = 200, body = Document, description = "The same file was added before"),
+        (status = 202, body = DocumentJob, description = "With `wait=false`"), Failures))]
 pub(crate) async fn create_document(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     Extension(upload): Extension<Kept>,
     mark: Option<Extension<RequestMark>>,
+    QueryParts(query): QueryParts<NewDocumentParams>,
     Upload(request): Upload,
-) -> ApiResult<(StatusCode, Json<Document>)> {
+) -> ApiResult<Response> {
     let mark = mark.map(|Extension(mark)| mark);
+    if query.wait == Some(false) {
+        let job = state.services.document_jobs().create(&pass, request, mark).await?;
+        return Ok((StatusCode::ACCEPTED, Json(jobs::shown(job))).into_response());
+    }
     let added = state.services.documents().create(&pass, request, upload, mark).await?;
     let status = match added.is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
-    Ok((status, Json(added.document.into())))
+    Ok((status, Json(Document::from(added.document))).into_response())
 }
 
-/// What `create_document` answered, or would have, for a document that is there.
-pub(crate) async fn created(
-    services: &Services,
-    pass: &TenantPass,
-    id: &DocumentId,
-) -> ApiResult<(StatusCode, Json<Document>)> {
-    let found = services.documents().open(pass, id).await?;
-    Ok((StatusCode::CREATED, Json(found.document().clone().into())))
+/// What `create_document` answered, or would have, for what is there.
+pub(crate) async fn created(services: &Services, pass: &TenantPass, object: &StoredObject) -> ApiResult<Response> {
+    Ok(match object {
+        StoredObject::Document(id) => {
+            let found = services.documents().open(pass, id).await?;
+            (StatusCode::CREATED, Json(Document::from(found.document().clone()))).into_response()
+        }
+        StoredObject::DocumentJob(id) => {
+            let job = services.document_jobs().get(pass, id).await?;
+            (StatusCode::ACCEPTED, Json(jobs::shown(job))).into_response()
+        }
+    })
 }
 
 /// List the caller's documents, without their texts

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use riad_api_types::error::{ErrorBody, ErrorDetail};
-use riad_core::{Error, ErrorKind};
+use riad_core::{Error, ErrorKind, document_job::JobError};
 use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 use utoipa::{
     IntoResponses,
@@ -78,6 +78,17 @@ fn row(kind: ErrorKind) -> Row {
         ErrorKind::Timeout => row(StatusCode::GATEWAY_TIMEOUT, SERVER, Some("timeout")),
         ErrorKind::Unavailable => row(StatusCode::SERVICE_UNAVAILABLE, SERVER, Some("unavailable")),
         ErrorKind::Internal => row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+/// The error of a document that nobody waited for, as its answer would have had it. The log has it already.
+pub(crate) fn job_error(error: JobError) -> ErrorDetail {
+    let row = row(error.kind);
+    ErrorDetail {
+        message: error.message,
+        r#type: row.r#type.into(),
+        param: error.param,
+        code: error.code.map(Into::into).or(row.code.map(Into::into)),
     }
 }
 

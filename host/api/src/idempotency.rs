@@ -56,9 +56,8 @@ pub(crate) async fn run_once(
     let digest = digest_of_parts(&mut services.work(&pass), [method, path, query, bytes.clone()]).await?;
     let claim = match services.idempotency().begin(&pass, scope, &key, digest).await? {
         IdempotentStart::Replay(stored) => return Ok(replay(stored)),
-        IdempotentStart::Stored(document) => {
-            let created = documents::created(&services, &pass, &document).await?;
-            return Ok(marked(created.into_response()));
+        IdempotentStart::Stored(object) => {
+            return Ok(marked(documents::created(&services, &pass, &object).await?));
         }
         IdempotentStart::Run(claim) => claim,
     };

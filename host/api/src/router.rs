@@ -218,6 +218,9 @@ fn routes(limits: &Limits) -> Vec<Route> {
         ),
         route(routes!(documents::list_documents), &[Tenant]),
         route(routes!(documents::get_document, documents::delete_document), &[Tenant]),
+        route(routes!(documents::jobs::get_document_job), &[Tenant]),
+        route(routes!(documents::jobs::follow_document_job), &[Tenant]),
+        route(routes!(documents::jobs::cancel_document_job), &[Tenant]),
         // A search changes nothing: there is nothing to run once.
         route(routes!(search::search), &[Tenant, RateHeaders]),
         route(routes!(tools::list_tools), &[Tenant, RateHeaders]),

@@ -1,11 +1,14 @@
 //! One closed set of error kinds, which HTTP, WIT and the command line each map in one exhaustive table.
 //! Not here: those tables (`api/src/error.rs`, `sandbox/src/errors.rs`, `app/src/exit.rs`).
 
+use serde::{Deserialize, Serialize};
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Its names in JSON are in rooms (`document_job`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The caller sent something that cannot be served; the message says what to change.
     InvalidRequest,

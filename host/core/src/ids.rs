@@ -79,6 +79,10 @@ name!(
     DocumentId, "a document id"
 );
 name!(
+    /// A document that is made while nobody waits, given by the server.
+    DocumentJobId, "a document job id"
+);
+name!(
     /// A file in one room, given by the server.
     FileId, "a file id"
 );

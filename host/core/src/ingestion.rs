@@ -10,6 +10,59 @@ const SECTIONS_MAX: u32 = 16_384;
 /// Pieces of a document. Each is embedded, and has a row in two tables and a vector in the index.
 const PIECES_MAX: u32 = 32_768;
 
+/// A document that a client asks for.
+#[derive(Debug, PartialEq)]
+pub struct DocumentRequest {
+    /// Of a file, the one that is in it or its name's if it is not given.
+    pub title: Option<String>,
+    pub source: DocumentSource,
+    pub metadata: Metadata,
+}
+
+/// What a document is made of.
+#[derive(Debug, PartialEq)]
+pub enum DocumentSource {
+    Text { text: String, format: TextFormat },
+    File(Upload),
+}
+
+impl DocumentSource {
+    /// Length.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Text { text, .. } => text.len() as u64,
+            Self::File(upload) => upload.bytes.len() as u64,
+        }
+    }
+}
+
+/// How a text is written, which says where it may be cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TextFormat {
+    #[default]
+    Text,
+    Markdown,
+}
+
+impl TextFormat {
+    pub const ALL: [Self; 2] = [Self::Text, Self::Markdown];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+        }
+    }
+
+    /// `None` for any other word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
+    }
+}
+
 /// A document's file as a client sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {

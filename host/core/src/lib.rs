@@ -10,6 +10,7 @@ mod authorize;
 pub mod chat;
 pub mod clock;
 pub mod document;
+pub mod document_job;
 pub mod error;
 pub mod file;
 pub mod grants;
@@ -45,8 +46,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
-    AdapterAlias, Digest, DocumentId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName, PluginName,
-    ResponseId, TenantId, UploadId, VectorStoreId,
+    AdapterAlias, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName,
+    PluginName, ResponseId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

@@ -5,6 +5,7 @@ mod adapters;
 mod audit;
 mod batch;
 mod capabilities;
+mod document_jobs;
 mod documents;
 mod embedder;
 mod engine;
@@ -37,6 +38,7 @@ pub use batch::{BatchState, Buckets, Histogram};
 pub use capabilities::{
     Capabilities, DOCUMENTS_LISTED, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter,
 };
+pub use document_jobs::DocumentJobs;
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use engine::{
@@ -47,7 +49,7 @@ pub use files::{FileReader, FileStore, FileWriter};
 pub use generator::{GENERATION_STOPS, Generated, Generator, GuestPrompt};
 pub use guest_calls::{CallObserver, GuestCall, GuestCallEnd};
 pub use http::{HttpClient, HttpFailure, HttpMethod, HttpRequest, HttpResponse, OutboundHttp};
-pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse};
+pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredObject, StoredResponse};
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use kv::{KV_KEY_BYTES, KV_SECONDS, KV_VALUE_BYTES, KvStore};
 pub use ledger::Ledger;

@@ -150,9 +150,9 @@ resources! {
         "accounts: 4 documents or files each, and 1 adapter or plugin; the one that holds the fewest is next",
         "`limits.uploads` adapters and plugins, eight times as many documents and files; 8 of an account wait for 60 s",
         Told(Busy, "too many uploads are waiting; send this one again when others have ended");
-    INDEXING = "files of vector stores that are held in memory while they are indexed",
-        "accounts, one file each; the one that holds the fewest is next",
-        "`limits.uploads`; what else waits is on the disk",
+    INDEXING = "files of vector stores, and documents that nobody waits for, that are held in memory while they are indexed",
+        "accounts, one each; the one that holds the fewest is next",
+        "`limits.uploads`; what else waits is on the disk, 10,000 documents of an account",
         Silent("it waits");
     BODY_BYTES = "bytes of JSON bodies, until they are parsed",
         "accounts, a quarter each; the one that holds the fewest is next, and a quarter is for those that hold none",

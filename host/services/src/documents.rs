@@ -1,10 +1,10 @@
-//! Documents: adding, reading and deleting them. Not here: their way from a file to pieces (`ingestion`), how they are stored, and searching
-//! (`search`).
+//! Documents: adding, reading and deleting them. Not here: making them of what was sent (`document_maker`), those that nobody waits for
+//! (`document_jobs`), how they are stored, and searching (`search`).
 
-pub use crate::ingestion::{DocumentSource, TextFormat};
 use crate::{
-    audit, embeddings,
-    ingestion::{Ingestion, SectionedText},
+    audit,
+    document_maker::{self, DocumentMaker, Made},
+    embeddings, indexing,
     metering::RequestMeter,
     shared::Shared,
 };
@@ -12,30 +12,19 @@ use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Page, Position},
+    document::{Document, Page},
     grants::{Access, Scope},
-    ingestion::{Piece, Section},
+    ingestion::DocumentRequest,
     ledger::Kind,
     ports::{RequestMark, Room},
 };
-use serde::Serialize;
 use std::sync::Arc;
 
-const TITLE_MAX: usize = 512;
 /// Documents in one page of a listing.
 const PAGE_MAX: u32 = 100;
-/// Texts that go to the embedder at once: bounds what one document adds to memory.
-const BATCH: usize = 256;
 
 /// Bytes of a text that are read at once to be sent.
 pub const PIECE_BYTES: u64 = 64 << 10;
-
-pub struct DocumentRequest {
-    /// Of a file, the one that is in it or its name's if it is not given.
-    pub title: Option<String>,
-    pub source: DocumentSource,
-    pub metadata: Metadata,
-}
 
 /// A document that the room has now.
 pub struct Added {
@@ -77,12 +66,7 @@ impl DocumentService {
         mark: Option<RequestMark>,
     ) -> Result<Added> {
         pass.require(Scope::Documents, Access::Write)?;
-        let request = DocumentRequest {
-            title: request.title.as_deref().map(check_title).transpose()?,
-            source: request.source.check(&self.0)?,
-            ..request
-        };
-        self.check_metadata(&request.metadata)?;
+        let request = document_maker::check(&self.0, request)?;
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;
         // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
@@ -93,7 +77,6 @@ impl DocumentService {
         Ok(added)
     }
 
-    /// Extracts, chunks, embeds and stores a document.
     async fn store(
         &self,
         pass: &TenantPass,
@@ -103,59 +86,25 @@ impl DocumentService {
         mut work: Work,
     ) -> Result<Added> {
         let room = self.0.rooms.open(pass).await?;
-        // Before anything is billed. With its chunks it is more; the room checks that when it stores them.
-        room.storage.check(request.source.bytes())?;
-        let mut ingestion = Ingestion::begin(&self.0, pass, &room, meter, &request.source).await?;
-        meter.record_usage(|used| used.requests = 1);
-        let DocumentRequest {
-            title,
-            metadata,
-            source,
-        } = request;
-        let (title, text, metadata, file) = match source {
-            DocumentSource::Text { text, format } => {
-                let title = title.ok_or_else(|| Error::invalid("a text needs a title").with_param("title"))?;
-                (title, SectionedText::of_text(text, format), metadata, None)
-            }
-            DocumentSource::File(upload) => {
-                let source = ingestion
-                    .source(&upload, title.as_deref(), &metadata, &mut work)
-                    .await?;
-                if let Some(document) = room.documents.find_source(&source).await? {
-                    return Ok(Added {
-                        document,
-                        is_new: false,
-                    });
-                }
-                let name = upload.name.clone();
-                let extracted = ingestion.extract(upload).await?;
-                let title = title.unwrap_or_else(|| title_of(&extracted.title, &name));
-                let mut warnings = extracted.warnings;
-                let most = self.0.limits.metadata_bytes;
-                let metadata = merge(metadata, extracted.metadata, most, &mut warnings)?;
-                let file = DocumentFile {
-                    media_type: extracted.media_type,
-                    warnings,
-                    source,
-                };
-                (
-                    title,
-                    SectionedText::of_sections(extracted.sections),
-                    metadata,
-                    Some(file),
-                )
-            }
+        indexing::resume(&self.0, pass, &room).await?;
+        let maker = DocumentMaker {
+            shared: &self.0,
+            pass,
+            room: &room,
+            meter,
+            report: &|_| {},
         };
-        let pieces = ingestion.chunk(&title, Arc::clone(&text.sections), None).await?;
-        let chunks = self.embed(&title, &text, &pieces, meter, &mut work).await?;
+        let (document, chunks) = match maker.make(request, &mut work).await? {
+            Made::Existing(document) => {
+                return Ok(Added {
+                    document,
+                    is_new: false,
+                });
+            }
+            Made::New { document, chunks } => (document, chunks),
+        };
         drop(work);
-        let source = file.as_ref().map(|file| file.source);
-        let document = NewDocument {
-            title,
-            text: text.text,
-            metadata,
-            file,
-        };
+        let source = document.file.as_ref().map(|file| file.source);
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
             let stored = room.documents.insert(document, chunks, mark).await;
@@ -174,53 +123,6 @@ impl DocumentService {
             Ok(Added { document, is_new: true })
         })
         .await
-    }
-
-    /// The pieces with their embeddings, ready to be stored.
-    pub(crate) async fn embed(
-        &self,
-        title: &str,
-        text: &SectionedText,
-        pieces: &[Piece],
-        meter: &RequestMeter,
-        work: &mut Work,
-    ) -> Result<Vec<NewChunk>> {
-        let placed = pieces.iter().map(|piece| {
-            let at = piece.section as usize;
-            let found = text.sections.get(at).zip(text.starts.get(at));
-            let (section, start) = found.ok_or_else(|| Error::internal("a piece of a section that is not there"))?;
-            Ok((piece, section, start + piece.start))
-        });
-        let placed = placed.collect::<Result<Vec<_>>>()?;
-        let embedded =
-            |(piece, section, _): &(&Piece, &Section, usize)| embeddings::text_of(title, &section.heading, &piece.text);
-        let length = |(piece, section, _): &(&Piece, &Section, usize)| {
-            let above: usize = section.heading.iter().map(|heading| heading.len() + 1).sum();
-            title.len() + 1 + above + piece.text.len()
-        };
-        // For the whole document before the first batch, because half a document is of no use.
-        meter.hold(embeddings::at_most(placed.iter().map(length))).await?;
-        let mut chunks = Vec::with_capacity(placed.len());
-        for batch in placed.chunks(BATCH) {
-            let texts = batch.iter().map(embedded).collect();
-            let most = embeddings::at_most(batch.iter().map(length));
-            let (vectors, _) = embeddings::run(&self.0, work, meter.handle(), texts, most).await?;
-            chunks.extend(
-                batch
-                    .iter()
-                    .zip(vectors)
-                    .map(|((piece, section, offset), embedding)| NewChunk {
-                        text: piece.text.clone(),
-                        offset: *offset as u64,
-                        position: Position {
-                            heading: section.heading.clone(),
-                            page: section.page,
-                        },
-                        embedding,
-                    }),
-            );
-        }
-        Ok(chunks)
     }
 
     /// # Errors
@@ -251,7 +153,9 @@ impl DocumentService {
             after,
             limit: limit + 1,
         };
-        let mut documents = self.0.rooms.open(pass).await?.documents.list(&page).await?;
+        let room = self.0.rooms.open(pass).await?;
+        let mut documents = room.documents.list(&page).await?;
+        indexing::resume(&self.0, pass, &room).await?;
         let has_more = documents.len() > limit as usize;
         documents.truncate(limit as usize);
         Ok(DocumentList { documents, has_more })
@@ -271,19 +175,6 @@ impl DocumentService {
             audit::record(&shared, &pass, "document.delete", id.as_str()).await
         })
         .await
-    }
-
-    fn check_metadata(&self, metadata: &Metadata) -> Result<()> {
-        let bytes = json_bytes(metadata)?;
-        let most = self.0.limits.metadata_bytes;
-        if bytes > most {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("the metadata has {bytes} bytes as JSON, it may have {most}"),
-            )
-            .with_param("metadata"));
-        }
-        Ok(())
     }
 }
 
@@ -313,103 +204,5 @@ impl DocumentText {
         }
         self.offset += piece.len() as u64;
         Ok(Some(piece))
-    }
-}
-
-/// The client's metadata, and what the file says of itself where the client says nothing and `most` bytes of JSON leave room.
-fn merge(mut metadata: Metadata, found: Metadata, most: u64, warnings: &mut Vec<String>) -> Result<Metadata> {
-    let mut bytes = json_bytes(&metadata)?;
-    for (name, value) in found {
-        if metadata.contains_key(&name) {
-            continue;
-        }
-        // With its colon, and the comma after the member before it.
-        let separators = if metadata.is_empty() { 1 } else { 2 };
-        let more = json_bytes(&name)? + json_bytes(&value)? + separators;
-        if bytes + more > most {
-            warnings.push(format!("The file's own `{name}` is too long for the metadata."));
-            continue;
-        }
-        bytes += more;
-        metadata.insert(name, value);
-    }
-    Ok(metadata)
-}
-
-fn json_bytes(value: &impl Serialize) -> Result<u64> {
-    Ok(serde_json::to_vec(value).map_err(Error::internal)?.len() as u64)
-}
-
-fn check_title(title: &str) -> Result<String> {
-    let title = title.trim_start_matches(BYTE_ORDER_MARK).trim();
-    if title.is_empty() || title.chars().count() > TITLE_MAX || title.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "a title must have 1 to {TITLE_MAX} characters, none of them a control character"
-        ))
-        .with_param("title"));
-    }
-    Ok(title.to_owned())
-}
-
-/// Titles that a file gives cannot be refused to anybody: they are made to fit.
-pub(crate) fn title_of(found: &str, name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    [found, stem, name, "Untitled"]
-        .into_iter()
-        .map(fit_title)
-        .find(|title| !title.is_empty())
-        .unwrap_or_default()
-}
-
-fn fit_title(title: &str) -> String {
-    let title = title.replace(BYTE_ORDER_MARK, "");
-    let words: Vec<_> = title
-        .split(|character: char| character.is_whitespace() || character.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words
-        .join(" ")
-        .chars()
-        .take(TITLE_MAX)
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_files_own_metadata_fills_what_the_client_leaves() {
-        let object = |value: serde_json::Value| value.as_object().unwrap().clone();
-        let own = object(json!({"author": "Client", "é": 1}));
-        let found = object(json!({"author": "File", "pages": 7, "subject": "\u{1}\"long\"", "tags": ["a"]}));
-        let whole = object(json!({"author": "Client", "é": 1, "pages": 7, "subject": "\u{1}\"long\"", "tags": ["a"]}));
-        let bytes = serde_json::to_vec(&whole).unwrap().len() as u64;
-        let mut warnings = Vec::new();
-        let merged = merge(own.clone(), found.clone(), bytes, &mut warnings).unwrap();
-        assert_eq!((merged, warnings.len()), (whole.clone(), 0), "it fits to the byte");
-        let merged = merge(own.clone(), found.clone(), bytes - 1, &mut warnings).unwrap();
-        let fewer = serde_json::to_vec(&merged).unwrap().len() as u64;
-        assert!(fewer < bytes);
-        assert_eq!(warnings, ["The file's own `tags` is too long for the metadata."]);
-        let alone = merge(Metadata::new(), found.clone(), bytes, &mut Vec::new()).unwrap();
-        let exactly = serde_json::to_vec(&found).unwrap().len() as u64;
-        assert_eq!(alone, found);
-        assert_eq!(merge(Metadata::new(), found, exactly, &mut Vec::new()).unwrap(), alone);
-        assert_eq!(merge(own.clone(), alone, 0, &mut Vec::new()).unwrap(), own);
-    }
-
-    #[test]
-    fn a_file_without_a_title_is_named_by_what_it_says_or_by_its_name() {
-        assert_eq!(title_of(" Refunds\tand\nreturns ", "a.pdf"), "Refunds and returns");
-        assert_eq!(title_of("", "reports/2026.Q3.pdf"), "2026.Q3");
-        assert_eq!(title_of("\u{7}", "C:\\files\\.env"), ".env");
-        assert_eq!(title_of("", ""), "Untitled");
-        assert_eq!(title_of(&"é".repeat(600), "").chars().count(), TITLE_MAX);
-        assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::shared::Shared;
 use riad_core::{
-    Digest, DocumentId, Error, ErrorKind, Result, TenantPass, Timestamp,
+    Digest, Error, ErrorKind, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    ports::{KeptRequest, RequestMark, StoredResponse},
+    ports::{KeptRequest, RequestMark, StoredObject, StoredResponse},
 };
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ const KEY_MAX: usize = 255;
 pub enum IdempotentStart {
     /// With the stored response of the first request.
     Replay(StoredResponse),
-    /// With the document that the first request stored, although its answer was not kept.
-    Stored(DocumentId),
+    /// With what the first request stored, although its answer was not kept.
+    Stored(StoredObject),
     /// By running it: it is the first. No other request with the key runs until the claim is dropped.
     Run(Claim),
 }
@@ -66,10 +66,9 @@ impl IdempotencyService {
                 }
                 Ok(IdempotentStart::Replay(response))
             }
-            Some(KeptRequest::Stored {
-                request: first,
-                document,
-            }) if first == request => Ok(IdempotentStart::Stored(document)),
+            Some(KeptRequest::Stored { request: first, object }) if first == request => {
+                Ok(IdempotentStart::Stored(object))
+            }
             Some(_) => Err(Error::invalid(
                 "this Idempotency-Key was used with another request; use a new key for a new request",
             )),

@@ -1,21 +1,26 @@
-//! Files of vector stores on their way into them. What waits is on the disk; a job of each tenant takes one after the other, with the pass
-//! of a request of that tenant, and a job that a crash ended goes on with the next request. Not here: the stores (`vector_stores`).
+//! Files of vector stores on their way into them, and documents that nobody waits for. What waits is on the disk; a job of each tenant takes
+//! one after the other, with the pass of a request of that tenant, and a job that a crash ended goes on with the next request. Not here: the
+//! stores (`vector_stores`), the tenants' view of documents' jobs (`document_jobs`).
+
+mod document;
 
 use crate::{
-    documents::{DocumentService, title_of},
+    document_maker::{DocumentMaker, title_of},
     embeddings,
     indexing_jobs::Ending,
-    ingestion::{DocumentSource, Ingestion, SectionedText},
+    ingestion::{Ingestion, SectionedText, check_source},
     metering::RequestMeter,
     shared::Shared,
 };
 use bytes::Bytes;
-use riad_admission::Request;
+use riad_admission::{FewestHeld, Permit, Request};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
+    document_job::JobError,
     file::StoredFile,
-    ingestion::Upload,
+    grants::{Access, Scope},
+    ingestion::{DocumentSource, Upload},
     ledger::Kind,
     ports::Room,
     vector_store::{IndexingError, IndexingErrorCode, PendingFile},
@@ -27,23 +32,34 @@ use tracing::Instrument;
 /// How long a job waits when the tenant has too many requests, if nobody says how long.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Makes sure that the tenant's job runs. It changes with every file that has ended, and is closed when the job has.
+/// Goes on with documents that wait since before a crash, whatever the tenant asks for, if the pass may add documents.
+pub(crate) async fn resume(shared: &Arc<Shared>, pass: &TenantPass, room: &Room) -> Result<()> {
+    if pass.require(Scope::Documents, Access::Write).is_ok()
+        && shared.indexing.subscribe(pass.account()).is_none()
+        && room.document_jobs.next_pending().await?.is_some()
+    {
+        start(shared, pass);
+    }
+    Ok(())
+}
+
+/// Makes sure that the tenant's job runs. It changes with everything that has ended or gone a step on, and is closed when the job has.
 pub(crate) fn start(shared: &Arc<Shared>, pass: &TenantPass) -> watch::Receiver<u64> {
     let account = pass.account();
-    let (ended, is_new) = shared.indexing.begin(account);
+    let (changes, is_new) = shared.indexing.begin(account);
     if !is_new {
-        return ended;
+        return changes;
     }
     let (shared, pass) = (Arc::clone(shared), pass.clone());
     tokio::spawn(run(shared, pass).in_current_span());
-    ended
+    changes
 }
 
 async fn run(shared: Arc<Shared>, pass: TenantPass) {
     let ending = Ending::of(&shared.indexing, pass.account());
     loop {
         match index_next(&shared, &pass).await {
-            Ok(true) => shared.indexing.count_end(pass.account()),
+            Ok(true) => shared.indexing.count_change(pass.account()),
             Ok(false) if shared.indexing.is_due_again(pass.account()) => {}
             Ok(false) => {
                 ending.forget();
@@ -53,39 +69,60 @@ async fn run(shared: Arc<Shared>, pass: TenantPass) {
                 tokio::time::sleep(error.retry_after().unwrap_or(RETRY)).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "files of vector stores wait for the tenant's next request");
+                tracing::warn!(%error, "what a tenant has waiting to be indexed waits for its next request");
                 return;
             }
         }
     }
 }
 
-/// Indexes the file that has waited for the longest time; false if none waits. Fails if it is to wait longer.
+/// Makes the document and indexes the file that have waited for the longest time, so that neither waits for all of the others; false if none
+/// waits. Fails if they are to wait longer.
 async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
     let room = shared.rooms.open(pass).await?;
-    let Some(pending) = room.vector_stores.next_pending().await? else {
-        return Ok(false);
-    };
+    let document = room.document_jobs.next_pending().await?;
+    let file = room.vector_stores.next_pending().await?;
+    let is_any = document.is_some() || file.is_some();
+    if let Some(id) = document {
+        let _permit = hold_memory(shared, pass).await?;
+        if let Err(error) = document::make(shared, pass, &room, &id).await {
+            let end = Err(JobError::from(&not_to_be_tried_again(error)?));
+            room.document_jobs.end(&id, end).await?;
+        }
+        shared.indexing.count_change(pass.account());
+    }
+    if let Some(pending) = file {
+        let _permit = hold_memory(shared, pass).await?;
+        if let Err(error) = index(shared, pass, &room, &pending).await {
+            let error = not_to_be_tried_again(error)?;
+            let error = IndexingError {
+                code: IndexingErrorCode::of(error.kind()),
+                message: error.message().to_owned(),
+            };
+            // Nothing is there to be failed if it was removed or cancelled meanwhile.
+            room.vector_stores.fail(&pending, error).await?;
+        }
+    }
+    Ok(is_any)
+}
+
+/// The right to have a file in memory.
+async fn hold_memory(shared: &Shared, pass: &TenantPass) -> Result<Permit<FewestHeld>> {
     let request = Request::new(pass.account(), ());
     let permit = shared.indexing.files.acquire(request).await;
-    let _permit = permit.map_err(|_| Error::internal("a file waits for memory without a bound and was refused"))?;
-    let Err(error) = index(shared, pass, &room, &pending).await else {
-        return Ok(true);
-    };
+    permit.map_err(|_| Error::internal("a file waits for memory without a bound and was refused"))
+}
+
+/// The error of something that has failed for good; `Err` if it is to wait.
+fn not_to_be_tried_again(error: Error) -> Result<Error> {
     let kind = error.kind();
     if [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Cancelled].contains(&kind) {
         return Err(error);
     }
     if kind == ErrorKind::Internal {
-        tracing::error!(?error, "a file of a vector store was not indexed");
+        tracing::error!(?error, "a file or document that nobody waits for was not indexed");
     }
-    let error = IndexingError {
-        code: IndexingErrorCode::of(kind),
-        message: error.message().to_owned(),
-    };
-    // Nothing is there to be failed if it was removed or cancelled meanwhile.
-    room.vector_stores.fail(&pending, error).await?;
-    Ok(true)
+    Ok(error)
 }
 
 async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &PendingFile) -> Result<()> {
@@ -134,7 +171,7 @@ async fn make(
 ) -> Result<(NewDocument, Vec<NewChunk>)> {
     // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
     let mut work = shared.work(pass).keep(meter.handle());
-    let source = DocumentSource::File(upload.clone()).check(shared)?;
+    let source = check_source(DocumentSource::File(upload.clone()), shared)?;
     let mut ingestion = Ingestion::begin(shared, pass, room, meter, &source).await?;
     drop(source);
     meter.record_usage(|used| used.requests = 1);
@@ -144,8 +181,14 @@ async fn make(
     let text = SectionedText::of_sections(extracted.sections);
     let size = pending.new.chunk_size;
     let pieces = ingestion.chunk(&title, Arc::clone(&text.sections), size).await?;
-    let documents = DocumentService(Arc::clone(shared));
-    let chunks = documents.embed(&title, &text, &pieces, meter, &mut work).await?;
+    let maker = DocumentMaker {
+        shared,
+        pass,
+        room,
+        meter,
+        report: &|_| {},
+    };
+    let chunks = maker.embed(&title, &text, &pieces, &mut work).await?;
     let document = NewDocument {
         title,
         text: text.text,

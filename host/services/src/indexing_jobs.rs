@@ -1,30 +1,43 @@
-//! Which tenants' files of vector stores are being indexed. Not here: indexing them (`indexing`).
+//! Which tenants' files of vector stores and document jobs are being worked on, and how far. Not here: the work (`indexing`).
 
 use parking_lot::Mutex;
 use riad_admission::{Bounds, FewestHeld, Limiter};
-use riad_core::{Account, Limits, resources};
-use std::collections::HashMap;
-use tokio::sync::watch;
+use riad_core::{
+    Account, DocumentJobId, Limits,
+    document_job::{JobProgress, JobStage},
+    resources,
+};
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::{Notify, watch};
 
-/// The jobs that run, one of a tenant at most.
+/// What runs, one of a tenant at most.
 pub(crate) struct IndexingJobs {
     running: Mutex<HashMap<Account, Job>>,
-    /// Files that are in memory.
+    /// Files and documents that are in memory.
     pub files: Limiter<FewestHeld>,
 }
 
 struct Job {
-    /// Whether files have been added since it last found none.
+    /// Whether something has been added since it last found nothing.
     is_due: bool,
-    /// Files that have ended. Dropped with the job.
-    ended: watch::Sender<u64>,
+    /// Counts what has ended, and steps of documents. Dropped with the job.
+    changes: watch::Sender<u64>,
+    document: Option<CurrentDocument>,
+}
+
+/// The document that is being made.
+struct CurrentDocument {
+    id: DocumentJobId,
+    progress: JobProgress,
+    cancelled: Arc<Notify>,
 }
 
 impl Default for Job {
     fn default() -> Self {
         Self {
             is_due: false,
-            ended: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
+            document: None,
         }
     }
 }
@@ -41,14 +54,19 @@ impl IndexingJobs {
         }
     }
 
-    /// What changes with every file of the account that has ended, and whether its job is to be begun.
+    /// What changes with everything of the account that has ended or gone a step on, and whether its job is to be begun.
     pub fn begin(&self, account: Account) -> (watch::Receiver<u64>, bool) {
         let mut running = self.running.lock();
         if let Some(job) = running.get_mut(&account) {
             job.is_due = true;
-            return (job.ended.subscribe(), false);
+            return (job.changes.subscribe(), false);
         }
-        (running.entry(account).or_default().ended.subscribe(), true)
+        (running.entry(account).or_default().changes.subscribe(), true)
+    }
+
+    /// As [`Self::begin`], of a job that runs.
+    pub fn subscribe(&self, account: Account) -> Option<watch::Receiver<u64>> {
+        self.running.lock().get(&account).map(|job| job.changes.subscribe())
     }
 
     /// Whether the job is to look once more; if not, it has ended.
@@ -67,9 +85,81 @@ impl IndexingJobs {
         }
     }
 
-    pub fn count_end(&self, account: Account) {
+    pub fn count_change(&self, account: Account) {
         if let Some(job) = self.running.lock().get(&account) {
-            job.ended.send_modify(|ended| *ended += 1);
+            job.count_change();
+        }
+    }
+
+    /// Notes that a document is being made, until the guard is dropped.
+    pub fn begin_document(&self, account: Account, id: DocumentJobId) -> DocumentGuard<'_> {
+        let cancelled = Arc::new(Notify::new());
+        let document = CurrentDocument {
+            id,
+            progress: JobProgress::before_chunks(JobStage::Extraction),
+            cancelled: Arc::clone(&cancelled),
+        };
+        if let Some(job) = self.running.lock().get_mut(&account) {
+            job.document = Some(document);
+        }
+        DocumentGuard {
+            jobs: self,
+            account,
+            cancelled,
+        }
+    }
+
+    /// Of a document that is being made.
+    pub fn progress(&self, account: Account, id: &DocumentJobId) -> Option<JobProgress> {
+        let running = self.running.lock();
+        let document = running.get(&account)?.document.as_ref()?;
+        (document.id == *id).then_some(document.progress)
+    }
+
+    /// Stops the work on a document, after its job was cancelled, and tells those who follow it.
+    pub fn cancel(&self, account: Account, id: &DocumentJobId) {
+        if let Some(job) = self.running.lock().get(&account) {
+            if let Some(document) = job.document.as_ref().filter(|document| document.id == *id) {
+                document.cancelled.notify_one();
+            }
+            job.count_change();
+        }
+    }
+}
+
+impl Job {
+    fn count_change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// A document that is being made.
+pub(crate) struct DocumentGuard<'a> {
+    jobs: &'a IndexingJobs,
+    account: Account,
+    cancelled: Arc<Notify>,
+}
+
+impl DocumentGuard<'_> {
+    pub fn report(&self, progress: JobProgress) {
+        if let Some(job) = self.jobs.running.lock().get_mut(&self.account) {
+            if let Some(document) = &mut job.document {
+                document.progress = progress;
+            }
+            job.count_change();
+        }
+    }
+
+    pub async fn cancelled(&self) {
+        self.cancelled.notified().await;
+    }
+}
+
+impl Drop for DocumentGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.jobs.running.lock().get_mut(&self.account) {
+            job.document = None;
+            job.count_change();
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A document on its way from what a client sent to text and pieces: the stages `extraction` and `chunking`, in the sandbox. Not here:
-//! embedding and storing it (`documents`), the stages' own work (`plugins/`).
+//! embedding it (`document_maker`), the stages' own work (`plugins/`).
 
 use crate::{
     canary::{self, CanaryRequest},
@@ -15,7 +15,9 @@ use riad_admission::Work;
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{Metadata, normalize_text},
-    ingestion::{ChunkingOptions, Extracted, ExtractionOptions, Piece, Section, SectionKind, Upload},
+    ingestion::{
+        ChunkingOptions, DocumentSource, Extracted, ExtractionOptions, Piece, Section, SectionKind, TextFormat, Upload,
+    },
     plugin::Stage,
     ports::{GuestUse, IngestionRun, PipelinePlan, Room},
     price::Usage,
@@ -26,20 +28,6 @@ use tokio::time::Instant;
 
 /// Of a chunk's size in tokens: as a rule for any model and language.
 const CHARACTERS_PER_TOKEN: u32 = 4;
-
-/// What a document is made of.
-pub enum DocumentSource {
-    Text { text: String, format: TextFormat },
-    File(Upload),
-}
-
-/// How a text is written, which says where it may be cut.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TextFormat {
-    #[default]
-    Text,
-    Markdown,
-}
 
 /// A text, and where its sections begin in it.
 pub(crate) struct SectionedText {
@@ -59,29 +47,20 @@ pub(crate) struct Ingestion<'a> {
     fuel_left: u64,
 }
 
-impl DocumentSource {
-    pub(crate) fn bytes(&self) -> u64 {
-        match self {
-            Self::Text { text, .. } => text.len() as u64,
-            Self::File(upload) => upload.bytes.len() as u64,
+/// # Errors
+/// `TooLarge`, and `InvalidRequest` for a text that is none.
+pub(crate) fn check_source(source: DocumentSource, shared: &Shared) -> Result<DocumentSource> {
+    match source {
+        DocumentSource::Text { text, format } => {
+            check_size("text", text.len() as u64, shared.limits.document_bytes)?;
+            let text = check_text(text)?;
+            Ok(DocumentSource::Text { text, format })
         }
-    }
-
-    /// # Errors
-    /// `TooLarge`, and `InvalidRequest` for a text that is none.
-    pub(crate) fn check(self, shared: &Shared) -> Result<Self> {
-        match self {
-            Self::Text { text, format } => {
-                check_size("text", text.len() as u64, shared.limits.document_bytes)?;
-                let text = check_text(text)?;
-                Ok(Self::Text { text, format })
-            }
-            Self::File(upload) => {
-                check_size("file", upload.bytes.len() as u64, shared.limits.file_bytes)?;
-                match upload.bytes.is_empty() {
-                    true => Err(Error::invalid("the file is empty").with_param("file")),
-                    false => Ok(Self::File(upload)),
-                }
+        DocumentSource::File(upload) => {
+            check_size("file", upload.bytes.len() as u64, shared.limits.file_bytes)?;
+            match upload.bytes.is_empty() {
+                true => Err(Error::invalid("the file is empty").with_param("file")),
+                false => Ok(DocumentSource::File(upload)),
             }
         }
     }

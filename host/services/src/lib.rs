@@ -14,6 +14,8 @@ mod canary_windows;
 mod capabilities;
 pub mod chat;
 mod control_admission;
+pub mod document_jobs;
+mod document_maker;
 pub mod documents;
 pub mod embeddings;
 pub mod fair;
@@ -135,6 +137,11 @@ impl Services {
     #[must_use]
     pub fn documents(&self) -> documents::DocumentService {
         documents::DocumentService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn document_jobs(&self) -> document_jobs::DocumentJobService {
+        document_jobs::DocumentJobService(Arc::clone(&self.0))
     }
 
     #[must_use]

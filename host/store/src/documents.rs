@@ -18,7 +18,7 @@ use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Error, ErrorKind, Result, Timestamp,
     document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
-    ports::{Documents, RequestMark},
+    ports::{Documents, RequestMark, StoredObject},
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::{ops::Range, sync::Arc};
@@ -111,7 +111,7 @@ fn insert(
         |connection| {
             let (document, _, change) = prepared.insert(connection)?;
             if let Some(mark) = mark {
-                idempotency::mark(connection, mark, &document.id)?;
+                idempotency::mark(connection, mark, &StoredObject::Document(document.id.clone()))?;
             }
             room.check_quota(connection, most)?;
             Ok((document, change))
@@ -299,6 +299,14 @@ fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Docu
         let (document, number) = found.ok_or_else(|| no_document(id))?;
         Ok((document.finish()?, read_text(connection, number, text)?))
     })
+}
+
+/// That with the number.
+pub(crate) fn of_number(connection: &Connection, number: i64) -> StoreResult<Document> {
+    let row = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM {DOCUMENTS} WHERE number = ?1"))?
+        .query_row([number], read_row)?;
+    row.finish()
 }
 
 fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document>> {

@@ -11,15 +11,16 @@ use riad_core::Digest;
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
 
-/// Below a room's folder: what the tenant keeps, and parts of what it uploads, by digest.
+/// Below a room's folder, by digest: what the tenant keeps, parts of what it uploads, and what documents are to be made of.
 pub(crate) const FILES: &str = "files";
 /// The digests and lengths of what lies there.
-pub(crate) const KEPT_FILES: &str = "SELECT digest, bytes FROM files UNION SELECT digest, bytes FROM upload_parts";
+pub(crate) const KEPT_FILES: &str = "SELECT digest, bytes FROM files UNION SELECT digest, bytes FROM upload_parts
+    UNION SELECT digest, bytes FROM document_jobs WHERE digest IS NOT NULL";
 /// Below a room's folder: those whose files `room.db` names.
 pub(crate) const FOLDERS: [&str; 3] = ["adapters", "plugins", FILES];
 
@@ -128,6 +129,36 @@ pub(crate) fn sweep(
     Ok(())
 }
 
+/// Deletes one of the files unless something names or uses it, without a look at the others.
+pub(crate) fn delete_unnamed_file(
+    room: &Path,
+    database: &Database,
+    pins: &Pins,
+    open: &OpenFiles,
+    digest: &Digest,
+    _lock: &FolderLock<'_>,
+) -> StoreResult<()> {
+    let name = digest.hex();
+    if database.is_in_doubt() || pins.holds(&name) {
+        return Ok(());
+    }
+    let is_named: bool = database.read(|connection| {
+        Ok(connection
+            .prepare_cached(&format!(
+                "SELECT EXISTS (SELECT 1 FROM ({KEPT_FILES}) WHERE digest = ?1)"
+            ))?
+            .query_row([digest.to_string()], |row| row.get(0))?)
+    })?;
+    if is_named {
+        return Ok(());
+    }
+    match fs::remove_file(room.join(FILES).join(&name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => open.close(OsStr::new(&name)),
+    }
+    Ok(())
+}
+
 /// The digests that a question answers, as names of files.
 fn named(database: &Database, sql: &str) -> StoreResult<HashSet<String>> {
     database.read(|connection| {
@@ -147,6 +178,7 @@ mod tests {
         steps: &[
             "CREATE TABLE adapter_generations (generation TEXT); CREATE TABLE plugins (version TEXT);
             CREATE TABLE files (digest TEXT, bytes INTEGER); CREATE TABLE upload_parts (digest TEXT, bytes INTEGER);
+            CREATE TABLE document_jobs (digest TEXT, bytes INTEGER);
             CREATE TABLE parents (id INTEGER PRIMARY KEY);
             CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
         ],

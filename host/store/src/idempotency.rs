@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     DocumentId, Result, Timestamp,
-    ports::{IdempotencyStore, KeptRequest, RequestMark, StoredResponse},
+    ports::{IdempotencyStore, KeptRequest, RequestMark, StoredObject, StoredResponse},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -53,18 +53,22 @@ impl IdempotencyStore for RoomIdempotencyStore {
     }
 }
 
-/// The status of a row whose request has stored the document that its body names, and has no answer yet.
+/// The status of a row whose request has stored the document, or the document's job, that its body names, and has no answer yet.
 const STORED: u16 = 0;
+const STORED_JOB: u16 = 1;
 
-/// In the transaction that stores the document. The answer takes its place.
-pub(crate) fn mark(connection: &Connection, mark: &RequestMark, document: &DocumentId) -> StoreResult<()> {
+/// In the transaction that stores the object. The answer takes its place.
+pub(crate) fn mark(connection: &Connection, mark: &RequestMark, object: &StoredObject) -> StoreResult<()> {
     let created = Timestamp::now().as_seconds().cast_signed();
-    let document = document.as_str().as_bytes();
+    let (status, id) = match object {
+        StoredObject::Document(id) => (STORED, id.as_str()),
+        StoredObject::DocumentJob(id) => (STORED_JOB, id.as_str()),
+    };
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO replies (key, request, status, content_type, body, created) VALUES (?1, ?2, ?3, '', ?4, ?5)",
         )?
-        .execute((&mark.key, String::from(mark.request), STORED, document, created))?;
+        .execute((&mark.key, String::from(mark.request), status, id.as_bytes(), created))?;
     Ok(())
 }
 
@@ -99,9 +103,13 @@ fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Optio
     found
         .map(|(request, status, content_type, body, created)| {
             let request = request.parse()?;
-            if status == STORED {
-                let document = String::from_utf8_lossy(&body).parse()?;
-                return Ok(KeptRequest::Stored { request, document });
+            if [STORED, STORED_JOB].contains(&status) {
+                let id = String::from_utf8_lossy(&body);
+                let object = match status {
+                    STORED => StoredObject::Document(id.parse()?),
+                    _ => StoredObject::DocumentJob(id.parse()?),
+                };
+                return Ok(KeptRequest::Stored { request, object });
             }
             Ok(KeptRequest::Answered(StoredResponse {
                 request,

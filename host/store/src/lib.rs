@@ -11,6 +11,7 @@ mod audit_lines;
 mod changes;
 mod control;
 mod data_lock;
+mod document_jobs;
 mod document_text;
 mod documents;
 mod embedding_space;

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 const DOCUMENT: &str = "doc_";
+const DOCUMENT_JOB: &str = "job_";
 /// As OpenAI's begin.
 const FILE: &str = "file-";
 const VECTOR_STORE: &str = "vs_";
@@ -13,6 +14,10 @@ const PART: &str = "part_";
 /// An id after `last`, the greatest of the room, also when the clock has been set back.
 pub(crate) fn next_document(last: Option<&str>) -> String {
     next(DOCUMENT, last)
+}
+
+pub(crate) fn new_document_job() -> String {
+    next(DOCUMENT_JOB, None)
 }
 
 pub(crate) fn next_file(last: Option<&str>) -> String {

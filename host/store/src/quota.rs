@@ -16,7 +16,7 @@ const CONFIG_BYTES: i64 = 64 << 10;
 /// `resources::STORED_BYTES`, as of the last change.
 #[derive(Default)]
 pub(crate) struct StoredBytes {
-    /// `room.db`, and the files of index, adapters, plugins, files and parts of uploads.
+    /// `room.db`, and the files of index, adapters, plugins, files, parts of uploads and what documents are to be made of.
     room: AtomicU64,
     /// `plugin.db`.
     sql: AtomicU64,
@@ -105,6 +105,10 @@ pub(crate) fn count(connection: &Connection, indexes: u64) -> StoreResult<u64> {
                 + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM files GROUP BY digest))
                 + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM upload_parts
                     WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.digest = upload_parts.digest) GROUP BY digest))
+                + (SELECT coalesce(sum(bytes), 0) FROM (SELECT max(bytes) AS bytes FROM document_jobs
+                    WHERE digest IS NOT NULL AND NOT EXISTS (SELECT 1 FROM files WHERE files.digest = document_jobs.digest)
+                        AND NOT EXISTS (SELECT 1 FROM upload_parts WHERE upload_parts.digest = document_jobs.digest)
+                    GROUP BY digest))
                 + (SELECT coalesce(sum(bytes + ?1), 0)
                     FROM (SELECT max(bytes) AS bytes FROM adapter_generations GROUP BY generation))",
         )?

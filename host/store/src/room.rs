@@ -16,7 +16,7 @@ use crate::{
     words,
 };
 use riad_core::{
-    Error, ErrorKind, Limits,
+    Digest, Error, ErrorKind, Limits,
     ports::{EmbeddingSpace, Storage},
 };
 use rusqlite::Connection;
@@ -218,6 +218,23 @@ impl RoomState {
     pub(crate) fn sweep_later(&self, lock: &FolderLock<'_>) {
         if let Err(error) = self.sweep(lock) {
             tracing::warn!(%error, "files that nobody uses were not deleted");
+        }
+    }
+
+    /// Deletes one of the files of `room.db` that nothing names any more; one that cannot be deleted now is deleted at a later sweep.
+    pub(crate) fn delete_unnamed_file(&self, digest: &Digest) {
+        let deleted = self.lock_folder().and_then(|lock| {
+            generations::delete_unnamed_file(
+                &self.folder,
+                &self.database,
+                &self.pins,
+                &self.open_files,
+                digest,
+                &lock,
+            )
+        });
+        if let Err(error) = deleted {
+            tracing::warn!(%error, "a file that nobody uses was not deleted");
         }
     }
 

@@ -268,5 +268,32 @@ pub(crate) const SCHEMA: Schema = Schema {
         CREATE VIRTUAL TABLE word_terms USING fts5vocab (words, instance);
         DELETE FROM state WHERE key IN ('word_rules', 'word_progress');
     ",
+        "
+        -- Documents that are made while nobody waits. Times in seconds.
+        CREATE TABLE document_jobs (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            -- queued, completed, failed or cancelled.
+            status TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            -- What the document is to be made of, as long as it is queued. Its bytes lie under their digest in the folder of the files.
+            title TEXT,
+            metadata TEXT,
+            -- text or markdown; none of a file.
+            format TEXT,
+            name TEXT,
+            media_type TEXT,
+            digest TEXT,
+            bytes INTEGER,
+            -- Of what has ended. The error is JSON.
+            ended INTEGER,
+            document INTEGER REFERENCES documents (number) ON DELETE SET NULL,
+            error TEXT
+        ) STRICT;
+        CREATE INDEX document_jobs_queued ON document_jobs (number) WHERE status = 'queued';
+        CREATE INDEX document_jobs_ended ON document_jobs (ended, number) WHERE ended IS NOT NULL;
+        CREATE INDEX document_jobs_of_digest ON document_jobs (digest, bytes) WHERE digest IS NOT NULL;
+        CREATE INDEX document_jobs_of_document ON document_jobs (document) WHERE document IS NOT NULL;
+    ",
     ],
 };

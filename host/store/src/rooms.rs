@@ -5,6 +5,7 @@ use crate::{
     adapters::RoomAdapters,
     audit_lines,
     control::Control,
+    document_jobs::{self, RoomDocumentJobs},
     documents::RoomDocuments,
     erasure,
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
@@ -194,6 +195,7 @@ impl Registry {
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;
             expired::delete_expired(&room)?;
+            document_jobs::delete_ended(&room)?;
             room_vector_stores::sweep(&room)?;
             room.database.empty_log()?;
             // What a crash or a full disk has left. The room serves also while the log cannot be written.
@@ -409,6 +411,11 @@ impl Rooms for TenantRooms {
         let most = own.unwrap_or(self.registry.limits.room_bytes);
         Ok(Room {
             documents: Arc::new(RoomDocuments(state.clone(), most)),
+            document_jobs: Arc::new(RoomDocumentJobs::new(
+                state.clone(),
+                most,
+                self.registry.control.clone(),
+            )),
             sql: Arc::new(RoomSql::new(state.clone(), most)),
             kv: Arc::new(RoomKv::new(state.clone(), most, &self.registry.limits)),
             settings: Arc::new(RoomSettings(state.clone())),

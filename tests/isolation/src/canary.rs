@@ -55,6 +55,7 @@ impl Canaries {
     pub fn add_handles(&mut self, planted: &Planted) {
         self.handles = vec![
             ("document id", planted.document.clone()),
+            ("document job id", planted.document_job.clone()),
             ("file id", planted.file.clone()),
             ("upload id", planted.upload.clone()),
             ("part id", planted.part.clone()),

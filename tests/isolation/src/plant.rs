@@ -44,6 +44,8 @@ pub struct Planted {
     /// The base with the planted adapter.
     pub model: String,
     pub document: String,
+    /// The id of the job that made it.
+    pub document_job: String,
     /// The id of a file that is kept.
     pub file: String,
     /// The id of an upload that is pending, and of its only part.
@@ -66,9 +68,7 @@ pub struct Planted {
 }
 
 pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles) -> Result<Planted> {
-    let document = client
-        .expect(201, Request::post("/v1/documents", &document(canaries)))
-        .await?;
+    let (document, document_job) = plant_document(client, canaries).await?;
     let file = client.expect(200, keep_file(&canaries.run, &canaries.file)).await?;
     let file = text(&file.json(), "/id");
     let begun = client.expect(200, begin_upload(&canaries.run, &canaries.file)).await?;
@@ -119,21 +119,25 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
     let keys = client.expect(200, Request::get("/v1/keys")).await?;
     Ok(Planted {
         tenant: text(&asked.json(), "/riad/receipt/tenant"),
-        document: text(&document.json(), "/id"),
+        shown: show(
+            client,
+            canaries,
+            &Shown {
+                document: &document,
+                document_job: &document_job,
+                file: &file,
+                vector_store: &vector_store,
+                response: &response,
+                model: &model,
+            },
+        )
+        .await?,
+        document,
+        document_job,
         key_id: text(&keys.json(), "/data/0/id"),
         idempotency_key,
         generation: text(&adapter.json(), "/generation"),
         version,
-        shown: show(
-            client,
-            canaries,
-            &text(&document.json(), "/id"),
-            &file,
-            &vector_store,
-            &response,
-            &model,
-        )
-        .await?,
         file,
         upload,
         part,
@@ -142,6 +146,24 @@ pub async fn plant(client: &Client, canaries: &Canaries, adapter: &AdapterFiles)
         response,
         model,
     })
+}
+
+/// A document that nobody waited for, and its job.
+async fn plant_document(client: &Client, canaries: &Canaries) -> Result<(String, String)> {
+    let add = Request::post("/v1/documents?wait=false", &document(canaries));
+    let job = text(&client.expect(202, add).await?.json(), "/id");
+    let path = format!("/v1/documents/jobs/{job}/events");
+    let events = client.expect(200, Request::get(path)).await?;
+    found(canaries, &events.body, "document title")?;
+    let ended = client
+        .expect(200, Request::get(format!("/v1/documents/jobs/{job}")))
+        .await?;
+    anyhow::ensure!(
+        text(&ended.json(), "/status") == "completed",
+        "A's document was not made: {}",
+        ended.body
+    );
+    Ok((text(&ended.json(), "/document/id"), job))
 }
 
 /// A vector store with A's file, which came in a batch. It has the canary in its name, its metadata and the file's attributes.
@@ -200,11 +222,14 @@ pub async fn harm(client: &Client, canaries: &Canaries, planted: &Planted) -> Re
     let now = show(
         client,
         canaries,
-        &planted.document,
-        &planted.file,
-        &planted.vector_store,
-        &planted.response,
-        &planted.model,
+        &Shown {
+            document: &planted.document,
+            document_job: &planted.document_job,
+            file: &planted.file,
+            vector_store: &planted.vector_store,
+            response: &planted.response,
+            model: &planted.model,
+        },
     )
     .await
     .context("A's own things cannot be read any more")?;
@@ -370,19 +395,30 @@ fn found(canaries: &Canaries, text: &str, what: &str) -> Result<()> {
     bail!("the canary \"{what}\" is not where it was planted: {text}")
 }
 
+/// The ids of what is shown.
+struct Shown<'a> {
+    document: &'a str,
+    document_job: &'a str,
+    file: &'a str,
+    vector_store: &'a str,
+    response: &'a str,
+    model: &'a str,
+}
+
 /// Everything that the tenant sees of its own, without what changes by itself.
-async fn show(
-    client: &Client,
-    canaries: &Canaries,
-    document: &str,
-    file: &str,
-    vector_store: &str,
-    response: &str,
-    model: &str,
-) -> Result<Vec<(&'static str, Value)>> {
+async fn show(client: &Client, canaries: &Canaries, ids: &Shown<'_>) -> Result<Vec<(&'static str, Value)>> {
+    let Shown {
+        document,
+        document_job,
+        file,
+        vector_store,
+        response,
+        model,
+    } = ids;
     let mut shown = Vec::new();
     for (what, path) in [
         ("document", format!("/v1/documents/{document}")),
+        ("document's job", format!("/v1/documents/jobs/{document_job}")),
         ("file", format!("/v1/files/{file}")),
         // A JSON text.
         ("content of the file", format!("/v1/files/{file}/content")),

@@ -6,8 +6,10 @@ use axum::{
     extract::Request,
     http::{HeaderValue, header},
 };
-use riad_core::{Error, Result};
-use riad_services::documents::{DocumentRequest, DocumentSource};
+use riad_core::{
+    Error, Result,
+    ingestion::{DocumentRequest, DocumentSource},
+};
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Document {

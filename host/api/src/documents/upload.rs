@@ -10,8 +10,10 @@ use axum::{
     http::header,
 };
 use riad_api_types::documents::{NewDocument, TextFormat};
-use riad_core::{Error, ingestion::Upload as FormFile};
-use riad_services::documents::{self, DocumentRequest, DocumentSource};
+use riad_core::{
+    Error,
+    ingestion::{self, DocumentRequest, DocumentSource, Upload as FormFile},
+};
 use serde_json::Map;
 use utoipa::ToSchema;
 
@@ -59,8 +61,8 @@ fn document_request(body: NewDocument) -> DocumentRequest {
         source: DocumentSource::Text {
             text: body.text,
             format: match body.format {
-                TextFormat::Text => documents::TextFormat::Text,
-                TextFormat::Markdown => documents::TextFormat::Markdown,
+                TextFormat::Text => ingestion::TextFormat::Text,
+                TextFormat::Markdown => ingestion::TextFormat::Markdown,
             },
         },
         metadata: body.metadata,

@@ -1,6 +1,6 @@
 //! Stored responses: a request that is repeated under its idempotency key gets the first one's and does not run again.
 
-use crate::{Digest, DocumentId, Result};
+use crate::{Digest, DocumentId, DocumentJobId, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -29,11 +29,18 @@ pub struct RequestMark {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeptRequest {
     Answered(StoredResponse),
-    /// It has stored a document, and its answer was not kept: the process died in between, or the answer was too long.
+    /// It has stored something, and its answer was not kept: the process died in between, or the answer was too long.
     Stored {
         request: Digest,
-        document: DocumentId,
+        object: StoredObject,
     },
+}
+
+/// What a request has stored that is not to be stored twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredObject {
+    Document(DocumentId),
+    DocumentJob(DocumentJobId),
 }
 
 /// The implementation is bound to one room: an answer has a tenant's content in it.

@@ -1,8 +1,8 @@
 //! Opening and removing tenants' rooms.
 
 use super::{
-    AdapterStore, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore, SettingsStore, SqlStore,
-    UploadStore, VectorStores,
+    AdapterStore, DocumentJobs, Documents, FileStore, IdempotencyStore, KvStore, PluginStore, ResponseStore,
+    SettingsStore, SqlStore, UploadStore, VectorStores,
 };
 use crate::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, TenantPass};
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone)]
 pub struct Room {
     pub documents: Arc<dyn Documents>,
+    pub document_jobs: Arc<dyn DocumentJobs>,
     pub files: Arc<dyn FileStore>,
     pub uploads: Arc<dyn UploadStore>,
     pub vector_stores: Arc<dyn VectorStores>,

@@ -162,8 +162,9 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE keys DROP COLUMN root;
 ";
 
-/// Takes the steps of a room's schema back that brought files, languages, vector stores and uploads. The words are as an older server stored them: none are there.
+/// Takes the steps of a room's schema back that brought files, languages, vector stores, uploads and document jobs. The words are as an older server stored them: none are there.
 pub const UNDO_LANGUAGES: &str = "
+    DROP TABLE document_jobs;
     DROP TABLE attributes;
     DROP TABLE vector_store_files;
     DROP TABLE file_batches;

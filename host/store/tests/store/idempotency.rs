@@ -5,7 +5,7 @@ use bytes::Bytes;
 use riad_core::{
     Digest,
     document::{Metadata, NewDocument, Page},
-    ports::{KeptRequest, RequestMark, StoredResponse},
+    ports::{KeptRequest, RequestMark, StoredObject, StoredResponse},
 };
 
 fn response(body: &'static [u8], created: u64) -> StoredResponse {
@@ -82,7 +82,7 @@ async fn a_document_and_the_mark_of_its_request_survive_a_kill_together() {
     let room = host.open(&host.pass("acme").await).await;
     let stored = KeptRequest::Stored {
         request,
-        document: made.id.clone(),
+        object: StoredObject::Document(made.id.clone()),
     };
     assert_eq!(room.idempotency.get("k", 0).await.unwrap(), Some(stored));
     let page = Page { after: None, limit: 10 };

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod deletion;
 mod disk;
+mod document_jobs;
 mod documents;
 mod files;
 mod host;

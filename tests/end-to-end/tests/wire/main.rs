@@ -11,6 +11,7 @@ mod bad_input;
 mod browsers;
 mod client_requests;
 mod completions;
+mod document_jobs;
 mod files;
 mod idempotency;
 mod members;

@@ -16,6 +16,7 @@ const COMPONENT: &[u8] = include_bytes!("../../../guests/echo.wasm");
 
 pub fn attempts(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     let mut attempts = documents(target);
+    attempts.extend(document_jobs(target));
     attempts.extend(files(target));
     attempts.extend(uploads(target));
     attempts.extend(vector_stores(target));
@@ -75,6 +76,32 @@ fn documents(target: &Target<'_>) -> Vec<Attempt> {
             "GET /v1/documents/{id}",
             "its own document is still there",
             Request::get(format!("/v1/documents/{own}")),
+        ),
+    ]
+}
+
+fn document_jobs(target: &Target<'_>) -> Vec<Attempt> {
+    let id = &target.a.document_job;
+    let path = format!("/v1/documents/jobs/{id}");
+    let get = |what: &str, path: String| absent("GET /v1/documents/jobs/{id}", what, Request::get(path));
+    vec![
+        get("A's job", path.clone()),
+        get(
+            "A's job, in capitals",
+            format!("/v1/documents/jobs/{}", id.to_uppercase()),
+        ),
+        get("A's job, with a zero byte", format!("{path}%00")),
+        get("A's document", format!("/v1/documents/jobs/{}", target.a.document)),
+        get("SQL", format!("/v1/documents/jobs/'%20OR%20id='{id}")),
+        absent(
+            "GET /v1/documents/jobs/{id}/events",
+            "what becomes of A's job",
+            Request::get(format!("{path}/events")),
+        ),
+        absent(
+            "POST /v1/documents/jobs/{id}/cancel",
+            "A's job",
+            Request::post(format!("{path}/cancel"), &json!({})),
         ),
     ]
 }

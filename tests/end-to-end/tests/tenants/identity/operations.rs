@@ -86,6 +86,9 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/v1/documents", Read("documents")),
     ("GET", "/v1/documents/{id}", Read("documents")),
     ("DELETE", "/v1/documents/{id}", Write("documents")),
+    ("GET", "/v1/documents/jobs/{id}", Read("documents")),
+    ("GET", "/v1/documents/jobs/{id}/events", Read("documents")),
+    ("POST", "/v1/documents/jobs/{id}/cancel", Write("documents")),
     // It spends the embedding of its query, and changes nothing.
     ("POST", "/v1/search", Read("documents")),
     ("GET", "/v1/tools", Read("chat")),
