@@ -75,6 +75,9 @@ pub struct Document {
     /// What its file has and the text has not, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The id of its original among the files of `/v1/files`; absent of a document that came as text, and if that file was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -191,6 +194,7 @@ impl From<document::Document> for Document {
             created: document.created,
             media_type: document.media_type,
             warnings: document.warnings,
+            file: document.file.map(String::from),
         }
     }
 }

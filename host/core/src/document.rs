@@ -1,10 +1,11 @@
 //! Documents, chunks, passages and search queries. Not here: chunking (`services`) and storage (`store`).
 
 use crate::{
-    Digest, DocumentId,
+    Digest, DocumentId, FileId,
     ranking::Ranking,
     search_scope::{AttributeFilter, SearchScope},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -35,6 +36,16 @@ pub struct DocumentFile {
     pub warnings: Vec<String>,
     /// Of the file's bytes and all that decides what becomes of them: the same in the same room is the same document.
     pub source: Digest,
+    /// None if its bytes are kept otherwise: as a file of a vector store.
+    pub original: Option<Original>,
+}
+
+/// A file as a client sent it, which is kept as one of the room's files as long as its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// As a file may be named.
+    pub name: String,
+    pub bytes: Bytes,
 }
 
 /// Where a chunk stands in its document.
@@ -94,6 +105,8 @@ pub struct Document {
     pub media_type: Option<String>,
     /// What is missing in the text, for people.
     pub warnings: Vec<String>,
+    /// Its original, unless it came as text, or that file was deleted.
+    pub file: Option<FileId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

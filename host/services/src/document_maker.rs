@@ -3,6 +3,7 @@
 
 use crate::{
     embeddings,
+    files::NAME_MAX,
     ingestion::{Ingestion, SectionedText, check_source},
     metering::RequestMeter,
     shared::Shared,
@@ -10,7 +11,7 @@ use crate::{
 use riad_admission::Work;
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
-    document::{BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Position},
+    document::{BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Original, Position},
     document_job::{JobProgress, JobStage},
     ingestion::{DocumentRequest, DocumentSource, Extracted, Piece, Section, Upload},
     ports::Room,
@@ -86,6 +87,10 @@ impl DocumentMaker<'_> {
                 if let Some(document) = self.room.documents.find_source(&source).await? {
                     return Ok(Made::Existing(document));
                 }
+                let original = Original {
+                    name: file_name(&upload.name),
+                    bytes: upload.bytes.clone(),
+                };
                 let name = upload.name.clone();
                 let extracted = self.extract(&mut ingestion, upload).await?;
                 let title = title.unwrap_or_else(|| title_of(&extracted.title, &name));
@@ -96,6 +101,7 @@ impl DocumentMaker<'_> {
                     media_type: extracted.media_type,
                     warnings,
                     source,
+                    original: Some(original),
                 };
                 (
                     title,
@@ -251,6 +257,20 @@ pub(crate) fn title_of(found: &str, name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The name that a document's file has among the room's files.
+fn file_name(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(NAME_MAX)
+        .collect();
+    match name.is_empty() {
+        true => "file".to_owned(),
+        false => name,
+    }
+}
+
 fn fit_title(title: &str) -> String {
     let title = title.replace(BYTE_ORDER_MARK, "");
     let words: Vec<_> = title
@@ -300,5 +320,18 @@ mod tests {
         assert_eq!(title_of("", ""), "Untitled");
         assert_eq!(title_of(&"é".repeat(600), "").chars().count(), TITLE_MAX);
         assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
+    }
+
+    #[test]
+    fn an_original_has_a_name_that_a_file_may_have() {
+        for (sent, name) in [
+            ("reports/2026.Q3.pdf", "2026.Q3.pdf"),
+            ("C:\\files\\a\u{7}.pdf", "a.pdf"),
+            ("", "file"),
+            ("a/", "file"),
+        ] {
+            assert_eq!(file_name(sent), name);
+        }
+        assert_eq!(file_name(&"é".repeat(300)).chars().count(), NAME_MAX);
     }
 }

@@ -51,7 +51,7 @@ pub struct DocumentText {
 pub struct DocumentService(pub(crate) Arc<Shared>);
 
 impl DocumentService {
-    /// When it returns, a search finds the document. `upload` is kept as long as a processor works for it, also when the caller has gone.
+    /// When it returns, a search finds the document. `upload` is kept as long as its bytes are in memory, also when the caller has gone.
     /// `mark` is the request's idempotency key, if it has one.
     ///
     /// # Errors
@@ -70,8 +70,8 @@ impl DocumentService {
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;
         // The handle keeps the request open, so that it counts among the tenant's concurrent ones.
-        let work = self.0.work(pass).keep(upload).keep(meter.handle());
-        let stored = self.store(pass, request, mark, &meter, work).await;
+        let work = self.0.work(pass).keep(Kept::clone(&upload)).keep(meter.handle());
+        let stored = self.store(pass, request, upload, mark, &meter, work).await;
         let added = meter.record_engine_result(stored)?;
         meter.settle().await?;
         Ok(added)
@@ -81,6 +81,7 @@ impl DocumentService {
         &self,
         pass: &TenantPass,
         request: DocumentRequest,
+        upload: Kept,
         mark: Option<RequestMark>,
         meter: &RequestMeter,
         mut work: Work,
@@ -108,6 +109,7 @@ impl DocumentService {
         let (shared, pass) = (Arc::clone(&self.0), pass.clone());
         audit::run_to_completion(async move {
             let stored = room.documents.insert(document, chunks, mark).await;
+            drop(upload);
             // The same file may have been added meanwhile.
             if let (Err(error), Some(source)) = (&stored, source)
                 && error.kind() == ErrorKind::Conflict

@@ -13,7 +13,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 /// Files in one page of a listing; OpenAI's bound.
 const PAGE_MAX: u32 = 10_000;
 /// Characters of a file's name.
-const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 /// Seconds for which a file may be kept that is to expire: OpenAI's bounds, an hour and thirty days.
 const EXPIRY: RangeInclusive<u64> = 3_600..=2_592_000;
 /// Bytes of a file that are read at once to be sent.

@@ -197,6 +197,7 @@ async fn make(
             media_type: extracted.media_type,
             warnings: extracted.warnings,
             // A file is once in a store, whatever other files have.
+            original: None,
             source: Digest::of_parts(&[pending.store.as_str().as_bytes(), pending.new.file.as_str().as_bytes()]),
         }),
     };

@@ -351,19 +351,21 @@ fn complete(
     let prepared = PreparedDocument::new(room, OWN, document, chunks)?;
     let (document, digest) = room.write_then(
         |connection| {
-            let (document, number, change) = prepared.insert(connection)?;
-            let digest = end(connection, id, JobStatus::Completed, Some(number), None)?;
-            let digest = digest.ok_or_else(|| Error::not_found("the document is not waited for any more"))?;
+            let original = kept(connection, id)?;
+            let original = original.ok_or_else(|| Error::not_found("the document is not waited for any more"))?;
+            let (document, number, change) = prepared.insert(connection, Some(&original))?;
+            end(connection, id, JobStatus::Completed, Some(number), None)?;
             let object = document.id.to_string();
             audit_lines::keep(connection, AuditEntry { object, ..line })?;
             room.check_quota(connection, most)?;
-            Ok((document, digest, change))
+            Ok((document, original.digest, change))
         },
         |connection, (document, digest, change)| {
             room.indexes.follow(connection, change);
             Ok((document, digest))
         },
     )?;
+    // The original of a file is named by its document.
     room.delete_unnamed_file(&digest);
     // What is left in the log of the job's row.
     erasure::erase_soon(room);
@@ -379,11 +381,9 @@ fn end(
     document: Option<i64>,
     error: Option<&JobError>,
 ) -> StoreResult<Option<Digest>> {
-    let digest: Option<String> = connection
-        .prepare_cached("SELECT digest FROM document_jobs WHERE id = ?1 AND status = 'queued'")?
-        .query_row([id.as_str()], |row| row.get(0))
-        .optional()?;
-    let Some(digest) = digest else { return Ok(None) };
+    let Some(kept) = kept(connection, id)? else {
+        return Ok(None);
+    };
     connection
         .prepare_cached(
             "UPDATE document_jobs SET status = ?2, document = ?3, error = ?4, ended = ?5, title = NULL, metadata = NULL, format = NULL,
@@ -397,7 +397,22 @@ fn end(
             error.map(serde_json::to_string).transpose()?,
             now(),
         ))?;
-    Ok(Some(digest.parse()?))
+    Ok(Some(kept.digest))
+}
+
+/// What is kept for a job that waits.
+fn kept(connection: &Connection, id: &DocumentJobId) -> StoreResult<Option<Written>> {
+    let found: Option<(String, i64)> = connection
+        .prepare_cached("SELECT digest, bytes FROM document_jobs WHERE id = ?1 AND status = 'queued'")?
+        .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let written = |(digest, bytes): (String, i64)| {
+        Ok(Written {
+            digest: digest.parse()?,
+            bytes: bytes.cast_unsigned(),
+        })
+    };
+    found.map(written).transpose()
 }
 
 /// Forgets some of the jobs that ended long ago, or before the last thousand.

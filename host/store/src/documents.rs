@@ -1,129 +1,24 @@
-//! The `Documents` port of a room: inserting, reading, listing and deleting.
-//! Not here: searching (`search`), chunking and embedding (`services`).
+//! The rows of a room's documents and their chunks. Not here: what comes and goes with them (`room_documents`), searching (`search`).
 
 use crate::{
     changes::{self, Change},
     document_text::read_text,
-    erasure,
-    error::{Failure, StoreResult, run_with_permit},
-    idempotency,
+    error::{Failure, StoreResult},
+    file_rows, idempotency,
     indexes::OWN,
-    metadata, names, position, reembedding,
+    metadata, names, position,
     room::RoomState,
-    search,
+    unfinished::Written,
     words::DocumentWords,
 };
-use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, DocumentId, Error, ErrorKind, Result, Timestamp,
-    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
-    ports::{Documents, RequestMark, StoredObject},
+    Digest, DocumentId, Error, ErrorKind, FileId, Timestamp,
+    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Position},
+    file::{FilePurpose, NewFile},
 };
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::{ops::Range, sync::Arc};
-
-/// A room, and the bytes that it may store.
-pub(crate) struct RoomDocuments(pub(crate) Arc<RoomState>, pub(crate) u64);
-
-#[async_trait]
-impl Documents for RoomDocuments {
-    async fn insert(
-        &self,
-        document: NewDocument,
-        chunks: Vec<NewChunk>,
-        mark: Option<RequestMark>,
-    ) -> Result<Document> {
-        let (room, most) = (self.0.clone(), self.1);
-        run_with_permit(&self.0.database.write_permits, move || {
-            insert(&room, most, document, &chunks, mark.as_ref())
-        })
-        .await
-    }
-
-    async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
-        let (room, id) = (self.0.clone(), id.clone());
-        run_with_permit(&self.0.database.read_permits, move || get(&room, &id, text)).await
-    }
-
-    async fn find_source(&self, source: &Digest) -> Result<Option<Document>> {
-        let (room, source) = (self.0.clone(), *source);
-        run_with_permit(&self.0.database.read_permits, move || find_source(&room, &source)).await
-    }
-
-    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>> {
-        if chunks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (room, chunks) = (self.0.clone(), chunks.to_vec());
-        run_with_permit(&self.0.database.read_permits, move || locate(&room, &chunks)).await
-    }
-
-    async fn list(&self, page: &Page) -> Result<Vec<Document>> {
-        let (room, page) = (self.0.clone(), page.clone());
-        run_with_permit(&self.0.database.read_permits, move || list(&room, &page)).await
-    }
-
-    async fn delete(&self, id: &DocumentId) -> Result<()> {
-        let (room, id) = (self.0.clone(), id.clone());
-        run_with_permit(&self.0.database.write_permits, move || delete(&room, &id)).await
-    }
-
-    async fn search(&self, query: &SearchQuery) -> Result<Vec<Passage>> {
-        let (room, query) = (self.0.clone(), query.clone());
-        run_with_permit(&self.0.database.read_permits, move || search::search(&room, &query)).await
-    }
-
-    fn unembedded(&self) -> u64 {
-        self.0.unembedded()
-    }
-
-    async fn next_unembedded(&self, most: u32) -> Result<Vec<UnembeddedChunk>> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| reembedding::next(connection, most))
-        })
-        .await
-    }
-
-    async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.write_permits, move || {
-            reembedding::set(&room, &embedded)
-        })
-        .await
-    }
-
-    async fn watermark(&self) -> Result<u64> {
-        Ok(self.0.indexes.watermark())
-    }
-}
-
-fn insert(
-    room: &RoomState,
-    most: u64,
-    document: NewDocument,
-    chunks: &[NewChunk],
-    mark: Option<&RequestMark>,
-) -> StoreResult<Document> {
-    let prepared = PreparedDocument::new(room, OWN, document, chunks)?;
-    let stored = room.write_then(
-        |connection| {
-            let (document, _, change) = prepared.insert(connection)?;
-            if let Some(mark) = mark {
-                idempotency::mark(connection, mark, &StoredObject::Document(document.id.clone()))?;
-            }
-            room.check_quota(connection, most)?;
-            Ok((document, change))
-        },
-        |connection, (document, change)| {
-            room.indexes.follow(connection, change);
-            Ok(document)
-        },
-    )?;
-    room.save_due_indexes();
-    Ok(stored)
-}
+use std::ops::Range;
 
 /// A document with all that can be made before the transaction that stores it.
 pub(crate) struct PreparedDocument<'c> {
@@ -163,15 +58,19 @@ impl<'c> PreparedDocument<'c> {
         })
     }
 
-    /// The document, its number, and the change that an index is to follow.
-    pub(crate) fn insert(mut self, connection: &Connection) -> StoreResult<(Document, i64, Change)> {
+    /// The document, its number, and the change that an index is to follow. `original` are the bytes of its original.
+    pub(crate) fn insert(
+        mut self,
+        connection: &Connection,
+        original: Option<&Written>,
+    ) -> StoreResult<(Document, i64, Change)> {
         let file = self.document.file.take();
         let store = self.vector_store;
-        let document = insert_document(connection, store, self.document, file.as_ref(), self.count, &self.words)?;
+        let mut document = insert_document(connection, store, self.document, file.as_ref(), self.count, &self.words)?;
         let number = connection.last_insert_rowid();
         metadata::insert(connection, number, &document.metadata)?;
         if let Some(file) = &file {
-            insert_file(connection, number, file)?;
+            document.file = insert_file(connection, number, file, original)?;
         }
         let (first, last) = insert_chunks(connection, number, store, self.chunks)?;
         self.words.insert(connection, first..=last)?;
@@ -214,6 +113,7 @@ fn insert_document(
         created: Timestamp::now().as_seconds(),
         media_type: file.map(|file| file.media_type.clone()),
         warnings: file.map(|file| file.warnings.clone()).unwrap_or_default(),
+        file: None,
     };
     connection
         .prepare_cached(
@@ -234,23 +134,42 @@ fn insert_document(
     Ok(stored)
 }
 
-fn insert_file(connection: &Connection, number: i64, file: &DocumentFile) -> StoreResult<()> {
+/// The id of its original, if that is kept.
+fn insert_file(
+    connection: &Connection,
+    number: i64,
+    file: &DocumentFile,
+    original: Option<&Written>,
+) -> StoreResult<Option<FileId>> {
+    let kept = match file.original.as_ref().zip(original) {
+        Some((original, written)) => {
+            let new = NewFile {
+                name: original.name.clone(),
+                purpose: FilePurpose::UserData,
+                expires: None,
+            };
+            let stored = file_rows::insert(connection, new, written)?;
+            Some((stored.id, connection.last_insert_rowid()))
+        }
+        None => None,
+    };
     let inserted = connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO document_files (document, media_type, warnings, source) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR IGNORE INTO document_files (document, media_type, warnings, source, file) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute((
             number,
             &file.media_type,
             serde_json::to_string(&file.warnings)?,
             file.source.as_bytes(),
+            kept.as_ref().map(|(_, file)| file),
         ))?;
     match inserted {
         0 => Err(Failure::Known(Error::new(
             ErrorKind::Conflict,
             "the same file has been added meanwhile",
         ))),
-        _ => Ok(()),
+        _ => Ok(kept.map(|(id, _)| id)),
     }
 }
 
@@ -284,17 +203,18 @@ fn insert_chunks(
     Ok(range.unwrap_or((0, -1)))
 }
 
-const COLUMNS: &str = "id, title, metadata, chunks, bytes, created, media_type, warnings";
+const COLUMNS: &str = "id, title, metadata, chunks, bytes, created, media_type, warnings,
+    (SELECT files.id FROM files WHERE files.number = document_files.file)";
 /// With those of its file.
 const DOCUMENTS: &str = "documents LEFT JOIN document_files ON document_files.document = documents.number";
 
-fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
+pub(crate) fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
     room.database.read(|connection| {
         let found = connection
             .prepare_cached(&format!(
                 "SELECT {COLUMNS}, number FROM {DOCUMENTS} WHERE id = ?1 AND vector_store = 0"
             ))?
-            .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(8)?)))
+            .query_row([id.as_str()], |row| Ok((read_row(row)?, row.get(9)?)))
             .optional()?;
         let (document, number) = found.ok_or_else(|| no_document(id))?;
         Ok((document.finish()?, read_text(connection, number, text)?))
@@ -309,7 +229,7 @@ pub(crate) fn of_number(connection: &Connection, number: i64) -> StoreResult<Doc
     row.finish()
 }
 
-fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document>> {
+pub(crate) fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document>> {
     room.database.read(|connection| {
         let found = connection
             .prepare_cached(&format!(
@@ -321,7 +241,7 @@ fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Option<Document
     })
 }
 
-fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Position>> {
+pub(crate) fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Position>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(
             "SELECT heading, page FROM chunks WHERE position = ?2 AND document = (SELECT number FROM documents WHERE id = ?1)",
@@ -337,7 +257,7 @@ fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Pos
     })
 }
 
-fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
+pub(crate) fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE vector_store = 0 AND id > ?1 ORDER BY id LIMIT ?2"
@@ -348,33 +268,20 @@ fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
     })
 }
 
-/// No search finds it when this returns, and no byte of it is in `room.db`; its vectors leave the index's file later (`erasure`).
-fn delete(room: &Arc<RoomState>, id: &DocumentId) -> StoreResult<()> {
-    // Made before the transaction: it may take a while.
-    let (number, words, keys) = room.database.read(|connection| {
-        let number = find_number(connection, id)?;
-        let (words, keys) = DocumentWords::of_stored(connection, number)?.ok_or_else(|| no_document(id))?;
-        Ok((number, words, keys))
-    })?;
-    room.write_then(
-        |connection| {
-            if find_number(connection, id)? != number {
-                return Err(no_document(id));
-            }
-            delete_with(connection, number, &words, &keys)
-        },
-        |connection, change| {
-            room.indexes.follow(connection, change);
-            Ok(())
-        },
-    )?;
-    erasure::erase(room);
-    room.save_due_indexes();
-    Ok(())
+/// The number and the digest of its original, if that is still there.
+pub(crate) fn original(connection: &Connection, number: i64) -> StoreResult<Option<(i64, Digest)>> {
+    let found: Option<(i64, String)> = connection
+        .prepare_cached(
+            "SELECT files.number, files.digest FROM document_files JOIN files ON files.number = document_files.file
+             WHERE document_files.document = ?1",
+        )?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found.map(|(file, digest)| Ok((file, digest.parse()?))).transpose()
 }
 
 /// Of a document that is in no vector store. Never given twice.
-fn find_number(connection: &Connection, id: &DocumentId) -> StoreResult<i64> {
+pub(crate) fn find_number(connection: &Connection, id: &DocumentId) -> StoreResult<i64> {
     connection
         .prepare_cached("SELECT number FROM documents WHERE id = ?1 AND vector_store = 0")?
         .query_row([id.as_str()], |row| row.get(0))
@@ -390,7 +297,12 @@ pub(crate) fn delete_number(connection: &Connection, number: i64) -> StoreResult
 }
 
 /// With the words and keys of its chunks.
-fn delete_with(connection: &Connection, number: i64, words: &DocumentWords, keys: &[i64]) -> StoreResult<Change> {
+pub(crate) fn delete_with(
+    connection: &Connection,
+    number: i64,
+    words: &DocumentWords,
+    keys: &[i64],
+) -> StoreResult<Change> {
     words.delete(connection, keys.iter().copied())?;
     // Chunks, tags and attributes go with it.
     let (id, vector_store): (String, i64) = connection
@@ -410,7 +322,7 @@ fn delete_with(connection: &Connection, number: i64, words: &DocumentWords, keys
     )
 }
 
-fn no_document(id: &DocumentId) -> Failure {
+pub(crate) fn no_document(id: &DocumentId) -> Failure {
     Failure::Known(Error::not_found(format!("there is no document \"{id}\"")))
 }
 
@@ -423,6 +335,7 @@ struct DocumentRow {
     created: i64,
     media_type: Option<String>,
     warnings: Option<String>,
+    file: Option<String>,
 }
 
 impl DocumentRow {
@@ -439,6 +352,7 @@ impl DocumentRow {
                 Some(warnings) => serde_json::from_str(&warnings)?,
                 None => Vec::new(),
             },
+            file: self.file.map(|file| file.parse()).transpose()?,
         })
     }
 }
@@ -453,5 +367,6 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
         created: row.get(5)?,
         media_type: row.get(6)?,
         warnings: row.get(7)?,
+        file: row.get(8)?,
     })
 }

@@ -295,5 +295,10 @@ pub(crate) const SCHEMA: Schema = Schema {
         CREATE INDEX document_jobs_of_digest ON document_jobs (digest, bytes) WHERE digest IS NOT NULL;
         CREATE INDEX document_jobs_of_document ON document_jobs (document) WHERE document IS NOT NULL;
     ",
+        "
+        -- The original of a document that came as a file, as long as the client leaves it there.
+        ALTER TABLE document_files ADD COLUMN file INTEGER REFERENCES files (number) ON DELETE SET NULL;
+        CREATE INDEX document_files_of_file ON document_files (file) WHERE file IS NOT NULL;
+    ",
     ],
 };

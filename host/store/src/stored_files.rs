@@ -1,30 +1,25 @@
 //! The `FileStore` port of a room: what a tenant sent, as files that are named by their digest, and the list of them in `room.db`. The same
-//! bytes are there once. Not here: writing one (`unfinished`), parts of one (`stored_uploads`), deleting what nothing names (`generations`).
+//! bytes are there once. Not here: the list (`file_rows`), writing one (`unfinished`), parts of one (`stored_uploads`), deleting what nothing names (`generations`).
 
 use crate::{
     erasure,
     error::{StoreResult, run_with_permit},
     expired::delete_expired,
+    file_rows::{find, insert, list, no_file},
     generations::FILES as FOLDER,
-    names,
     open_files::OpenFile,
     room::RoomState,
-    unfinished::{PieceWriter, Written},
+    unfinished::PieceWriter,
     vector_store_files,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Error, FileId, Result, Timestamp,
+    Error, FileId, Result,
     file::{FilePage, NewFile, StoredFile},
     ports::{FileReader, FileStore, FileWriter},
 };
-use rusqlite::{Connection, OptionalExtension, Row};
 use std::{io, sync::Arc};
-
-const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";
-/// Of those that are there at the time in the first parameter.
-const IS_THERE: &str = "(expires IS NULL OR expires > ?1)";
 
 /// A room, and the bytes that it may store.
 pub(crate) struct RoomFiles(pub(crate) Arc<RoomState>, pub(crate) u64);
@@ -142,98 +137,4 @@ impl FileWriter for Writer {
             .finish(move |connection, written| insert(connection, file, &written))
             .await
     }
-}
-
-/// Names a file that lies in the folder already.
-pub(crate) fn insert(connection: &Connection, file: NewFile, written: &Written) -> StoreResult<StoredFile> {
-    let last: Option<String> = connection.query_row("SELECT max(id) FROM files", [], |row| row.get(0))?;
-    let stored = StoredFile {
-        id: names::next_file(last.as_deref()).parse()?,
-        name: file.name,
-        purpose: file.purpose,
-        bytes: written.bytes,
-        digest: written.digest,
-        created: Timestamp::now().as_seconds(),
-        expires: file.expires,
-    };
-    connection.execute(
-        "INSERT INTO files (id, name, purpose, bytes, digest, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (
-            stored.id.as_str(),
-            &stored.name,
-            stored.purpose.as_str(),
-            stored.bytes.cast_signed(),
-            stored.digest.to_string(),
-            stored.created.cast_signed(),
-            stored.expires.map(u64::cast_signed),
-        ),
-    )?;
-    Ok(stored)
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_seconds().cast_signed()
-}
-
-fn find(connection: &Connection, id: &FileId) -> StoreResult<StoredFile> {
-    let found = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE {IS_THERE} AND id = ?2"))?
-        .query_row((now(), id.as_str()), read_row)
-        .optional()?;
-    found.ok_or_else(|| no_file(id))?.finish()
-}
-
-fn no_file(id: &FileId) -> crate::error::Failure {
-    Error::not_found(format!("this room has no file {id}")).into()
-}
-
-fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<StoredFile>> {
-    let (comparison, order) = match page.ascending {
-        true => (">", "ASC"),
-        false => ("<", "DESC"),
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM files WHERE {IS_THERE} AND (?2 IS NULL OR id {comparison} ?2) AND (?3 IS NULL OR purpose = ?3)
-         ORDER BY id {order} LIMIT ?4"
-    ))?;
-    let purpose = page.purpose.map(|purpose| purpose.as_str());
-    let after = page.after.as_ref().map(FileId::as_str);
-    let rows = statement.query_map((now(), after, purpose, page.limit), read_row)?;
-    rows.map(|row| row?.finish()).collect()
-}
-
-struct FileRow {
-    id: String,
-    name: String,
-    purpose: String,
-    bytes: i64,
-    digest: String,
-    created: i64,
-    expires: Option<i64>,
-}
-
-impl FileRow {
-    fn finish(self) -> StoreResult<StoredFile> {
-        Ok(StoredFile {
-            id: self.id.parse()?,
-            name: self.name,
-            purpose: self.purpose.parse()?,
-            bytes: self.bytes.cast_unsigned(),
-            digest: self.digest.parse()?,
-            created: self.created.cast_unsigned(),
-            expires: self.expires.map(i64::cast_unsigned),
-        })
-    }
-}
-
-fn read_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
-    Ok(FileRow {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        purpose: row.get(2)?,
-        bytes: row.get(3)?,
-        digest: row.get(4)?,
-        created: row.get(5)?,
-        expires: row.get(6)?,
-    })
 }

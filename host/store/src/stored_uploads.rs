@@ -4,10 +4,10 @@
 use crate::{
     error::{Failure, StoreResult, run_with_permit},
     expired::delete_expired,
+    file_rows,
     generations::FILES,
     names,
     room::RoomState,
-    stored_files,
     unfinished::{PieceWriter, UnfinishedFile, Written},
 };
 use async_trait::async_trait;
@@ -240,7 +240,7 @@ fn join(room: &Arc<RoomState>, most: u64, id: &UploadId, parts: &[PartId], md5: 
                 .file_expires_after
                 .map(|seconds| Timestamp::now().as_seconds().saturating_add(seconds)),
         };
-        let file = stored_files::insert(connection, file, &written)?;
+        let file = file_rows::insert(connection, file, &written)?;
         let ended = end(connection, &upload, UploadStatus::Completed, Some(file.id.as_str()))?;
         room.check_quota(connection, most)?;
         Ok(Upload {

@@ -4,7 +4,7 @@
 use crate::{
     error::{StoreResult, run_with_permit},
     expired, files,
-    generations::FILES,
+    generations::{FILES, FolderLock},
     quota::Reservation,
     room::RoomState,
 };
@@ -71,21 +71,63 @@ impl UnfinishedFile {
         mut self,
         record: impl FnOnce(&RoomState, &Connection, Written) -> StoreResult<T>,
     ) -> StoreResult<T> {
-        self.file.sync_all()?;
-        let written = Written {
-            digest: format!("sha256:{:x}", std::mem::take(&mut self.hash).finalize()).parse()?,
-            bytes: self.bytes,
-        };
+        let written = self.end()?;
         let lock = self.room.lock_folder()?;
-        let folder = self.room.folder.join(FILES);
-        fs::rename(&self.path, folder.join(written.digest.hex()))?;
-        files::sync_folder(&folder)?;
-        self.room.open_files.replace(&folder, &written.digest.hex())?;
+        self.rename(&written, &lock)?;
         let recorded = self.room.write(|connection| record(&self.room, connection, written));
         // What it is, or has, may expire first of all.
         expired::note(&self.room, 0);
         self.room.sweep_later(&lock);
         recorded
+    }
+
+    /// Gives the file its name, and leaves it to the caller to name it in the database.
+    pub(crate) fn place(mut self) -> StoreResult<PlacedFile> {
+        let written = self.end()?;
+        let lock = self.room.lock_folder()?;
+        let pin = self.room.pins.pin(&written.digest.hex());
+        self.rename(&written, &lock)?;
+        drop(lock);
+        Ok(PlacedFile {
+            room: Arc::clone(&self.room),
+            written,
+            pin: Some(pin),
+        })
+    }
+
+    fn end(&mut self) -> StoreResult<Written> {
+        self.file.sync_all()?;
+        Ok(Written {
+            digest: format!("sha256:{:x}", std::mem::take(&mut self.hash).finalize()).parse()?,
+            bytes: self.bytes,
+        })
+    }
+
+    fn rename(&self, written: &Written, _lock: &FolderLock<'_>) -> StoreResult<()> {
+        let folder = self.room.folder.join(FILES);
+        fs::rename(&self.path, folder.join(written.digest.hex()))?;
+        files::sync_folder(&folder)?;
+        Ok(self.room.open_files.replace(&folder, &written.digest.hex())?)
+    }
+}
+
+/// A file that has its name, which a sweep leaves alone as long as this lives. It is deleted with this if nothing in the database names it then.
+pub(crate) struct PlacedFile {
+    room: Arc<RoomState>,
+    written: Written,
+    pin: Option<Arc<()>>,
+}
+
+impl PlacedFile {
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
+    }
+}
+
+impl Drop for PlacedFile {
+    fn drop(&mut self) {
+        self.pin = None;
+        self.room.delete_unnamed_file(&self.written.digest);
     }
 }
 

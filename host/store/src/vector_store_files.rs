@@ -302,7 +302,7 @@ pub(crate) fn complete(
             if let Some(before) = before {
                 changes.push(documents::delete_number(connection, before)?);
             }
-            let (_, number, change) = prepared.insert(connection)?;
+            let (_, number, change) = prepared.insert(connection, None)?;
             metadata::replace(connection, number, &attributes)?;
             changes.push(change);
             connection

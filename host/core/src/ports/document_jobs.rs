@@ -30,7 +30,7 @@ pub trait DocumentJobs: Send + Sync {
     /// What its document is to be made of; `None` if it does not wait any more.
     async fn pending(&self, id: &DocumentJobId) -> Result<Option<PendingDocument>>;
 
-    /// Stores the document and its line for the audit log, whose object it is, in one transaction with the end of the job. When it returns, a
+    /// Stores the document, whose original is what the job has kept, and its line for the audit log, whose object it is, in one transaction with the end of the job. When it returns, a
     /// search finds the document. `NotFound` if the job does not wait any more, `Conflict` if there is a document of the same source; nothing
     /// is stored then.
     async fn complete(

@@ -15,7 +15,7 @@ pub trait Documents: Send + Sync {
     /// Stores a document with its chunks in one transaction and puts them into the open index. When it returns, a search
     /// finds it and `kill -9` does not lose it. A caller that goes away does not cancel it half-way. `mark` is the request that is not to
     /// store it a second time: kept in the same transaction, for [`super::IdempotencyStore::get`]. `Conflict` if there is a document of the
-    /// same source.
+    /// same source. Its original becomes a file of the room.
     async fn insert(&self, document: NewDocument, chunks: Vec<NewChunk>, mark: Option<RequestMark>)
     -> Result<Document>;
 
@@ -32,7 +32,7 @@ pub trait Documents: Send + Sync {
     /// By id, which is the order of insertion.
     async fn list(&self, page: &Page) -> Result<Vec<Document>>;
 
-    /// When it returns, no search finds the document. `NotFound` if this room has none with the id.
+    /// When it returns, no search finds the document, and its original is no file of the room any more. `NotFound` if this room has none with the id.
     async fn delete(&self, id: &DocumentId) -> Result<()>;
 
     /// FTS5 BM25 of words' stems and vectors, joined by weighted reciprocal rank fusion; best first. Any text is a valid query.

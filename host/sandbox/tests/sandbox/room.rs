@@ -73,6 +73,7 @@ impl Room {
                     created: 1,
                     media_type: None,
                     warnings: Vec::new(),
+                    file: None,
                 },
                 text: (*text).into(),
             });

@@ -6,14 +6,15 @@
 
 use crate::{
     disk,
-    host::{DIMENSIONS, Host, metadata, query},
+    host::{DIMENSIONS, Host, entry, metadata, query},
     random::Random,
 };
 use bytes::Bytes;
 use riad_core::{
-    ErrorKind, Limits, Result,
-    document::{NewChunk, NewDocument, Page, Position},
+    Digest, DocumentJobId, ErrorKind, Limits, Result,
+    document::{DocumentFile, Metadata, NewChunk, NewDocument, Original, Page, Position},
     file::{FilePage, FilePurpose, NewFile},
+    ingestion::{DocumentRequest, DocumentSource, Upload},
     ports::{EmbeddingSpace, Room},
 };
 use riad_store::OfflineRoom;
@@ -51,6 +52,8 @@ struct Expected {
     documents: BTreeSet<String>,
     /// By their words, which are their names and contents.
     files: BTreeSet<String>,
+    /// By their words, which are the names and contents of the files that documents are to be made of.
+    queued: BTreeSet<String>,
     values: BTreeMap<String, String>,
 }
 
@@ -59,7 +62,18 @@ impl Expected {
         let parts: Vec<&str> = change.split(' ').collect();
         match parts.as_slice() {
             ["insert", word] => drop(self.documents.insert((*word).to_owned())),
-            ["delete", word] => drop(self.documents.remove(*word)),
+            ["queue", word] => drop(self.queued.insert((*word).to_owned())),
+            ["make", word] => {
+                self.queued.remove(*word);
+                self.documents.insert((*word).to_owned());
+                self.files.insert((*word).to_owned());
+            }
+            ["cancel", word] => drop(self.queued.remove(*word)),
+            ["delete", word] => {
+                self.documents.remove(*word);
+                // Its original, if it has one.
+                self.files.remove(*word);
+            }
             ["put", word] => drop(self.files.insert((*word).to_owned())),
             ["remove", word] => drop(self.files.remove(*word)),
             ["set", key, value] => drop(self.values.insert((*key).to_owned(), (*value).to_owned())),
@@ -98,8 +112,7 @@ async fn listed_files(room: &Room) -> BTreeMap<String, riad_core::FileId> {
     by_name
 }
 
-async fn insert(room: &Room, number: u64, random: &mut Random) -> Result<()> {
-    let word = word(number);
+fn document(word: &str, random: &mut Random, file: Option<DocumentFile>) -> (NewDocument, Vec<NewChunk>) {
     let chunks = 1 + random.below(4);
     let texts: Vec<String> = (0..chunks)
         .map(|chunk| {
@@ -117,12 +130,57 @@ async fn insert(room: &Room, number: u64, random: &mut Random) -> Result<()> {
     };
     let chunks = texts.iter().map(&mut chunk).collect();
     let document = NewDocument {
-        title: word,
+        title: word.to_owned(),
         text: texts.join("\n"),
-        metadata: metadata(json!({"number": number})),
-        file: None,
+        metadata: metadata(json!({"word": word})),
+        file,
     };
+    (document, chunks)
+}
+
+async fn insert(room: &Room, number: u64, random: &mut Random) -> Result<()> {
+    let (document, chunks) = document(&word(number), random, None);
     room.documents.insert(document, chunks, None).await.map(drop)
+}
+
+async fn queue(room: &Room, word: &str) -> Result<()> {
+    let upload = Upload {
+        name: word.to_owned(),
+        media_type: String::new(),
+        bytes: content(word).into(),
+    };
+    let request = DocumentRequest {
+        title: None,
+        source: DocumentSource::File(upload),
+        metadata: Metadata::new(),
+    };
+    room.document_jobs.add(request, None).await.map(drop)
+}
+
+/// The job that waits, and its word.
+async fn next_job(room: &Room) -> Option<(DocumentJobId, String)> {
+    let id = room.document_jobs.next_pending().await.unwrap()?;
+    let pending = room.document_jobs.pending(&id).await.unwrap().unwrap();
+    let DocumentSource::File(upload) = pending.request.source else {
+        panic!("all jobs are of files");
+    };
+    assert_eq!(upload.bytes, content(&upload.name));
+    Some((id, upload.name))
+}
+
+async fn make(room: &Room, id: &DocumentJobId, word: &str, random: &mut Random) -> Result<()> {
+    let file = DocumentFile {
+        media_type: "text/plain".into(),
+        warnings: Vec::new(),
+        source: Digest::of(word.as_bytes()),
+        original: Some(Original {
+            name: word.to_owned(),
+            bytes: content(word).into(),
+        }),
+    };
+    let (document, chunks) = document(word, random, Some(file));
+    let line = entry("document.create", "");
+    room.document_jobs.complete(id, document, chunks, line).await.map(drop)
 }
 
 /// Its bytes begin with its word.
@@ -171,7 +229,7 @@ fn vector(random: &mut Random) -> Vec<f32> {
 async fn change(room: &Room, number: u64, random: &mut Random, say: &dyn Fn(&str)) -> Option<(String, Result<()>)> {
     let documents = listed_documents(room).await;
     let crowded = documents.len() > 25;
-    Some(match random.below(10) {
+    Some(match random.below(14) {
         0..=3 if !crowded => {
             let name = format!("insert {}", word(number));
             say(&name);
@@ -196,6 +254,24 @@ async fn change(room: &Room, number: u64, random: &mut Random, say: &dyn Fn(&str
             (name, room.files.delete(&id).await)
         }
         8 => {
+            let word = word(number);
+            let name = format!("queue {word}");
+            say(&name);
+            (name, queue(room, &word).await)
+        }
+        9..=10 => {
+            let (id, word) = next_job(room).await?;
+            let name = format!("make {word}");
+            say(&name);
+            (name, make(room, &id, &word, random).await)
+        }
+        11 => {
+            let (id, word) = next_job(room).await?;
+            let name = format!("cancel {word}");
+            say(&name);
+            (name, room.document_jobs.cancel(&id).await.map(drop))
+        }
+        12 => {
             let (key, value) = (format!("key{}", random.below(8)), word(number));
             let name = format!("set {key} {value}");
             say(&name);
@@ -336,8 +412,19 @@ fn run_child(
     tried
 }
 
+/// The names of what waits.
+fn queued(data: &Path) -> BTreeSet<String> {
+    #[expect(clippy::disallowed_methods, reason = "no list has what waits")]
+    let connection = rusqlite::Connection::open(data.join("rooms/acme/room.db")).unwrap();
+    let mut statement = connection
+        .prepare("SELECT name FROM document_jobs WHERE status = 'queued'")
+        .unwrap();
+    let names = statement.query_map([], |row| row.get(0)).unwrap();
+    names.map(|name| name.unwrap()).collect()
+}
+
 /// What the room has, as far as its lists say.
-async fn actual(room: &Room) -> Expected {
+async fn actual(room: &Room, data: &Path) -> Expected {
     let mut values = BTreeMap::new();
     for key in (0..8).map(|number| format!("key{number}")) {
         if let Some(value) = room.kv.get(&key).await.unwrap() {
@@ -350,6 +437,7 @@ async fn actual(room: &Room) -> Expected {
     Expected {
         documents: listed_documents(room).await.into_keys().collect(),
         files: listed_files(room).await.into_keys().collect(),
+        queued: queued(data),
         values,
     }
 }
@@ -396,7 +484,7 @@ async fn survives(kind: &str, kills: u64) -> [u32; 2] {
         let host = Host::with_space(&data, Limits::default(), model(&mut random)).await;
         let room = host.open(&host.pass("acme").await).await;
         while embed_again(&room, 1_000, &mut random).await.unwrap() > 0 {}
-        let actual = actual(&room).await;
+        let actual = actual(&room, &data).await;
         if actual != expected {
             // Whole or not at all.
             let change = in_flight.expect("nothing else was changed");
@@ -421,7 +509,11 @@ async fn survives(kind: &str, kills: u64) -> [u32; 2] {
         assert_eq!(report.faults, [], "kill {seed}");
         assert_eq!(report.documents, expected.documents.len() as u64);
         let files = fs::read_dir(data.join("rooms/acme/files")).unwrap().count();
-        assert_eq!(files, expected.files.len(), "no file is left over");
+        assert_eq!(
+            files,
+            expected.files.len() + expected.queued.len(),
+            "no file is left over"
+        );
     }
     counts
 }

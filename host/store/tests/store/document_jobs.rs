@@ -4,7 +4,7 @@ use crate::host::{DIMENSIONS, Host, metadata, query, titles};
 use riad_core::{
     Digest, DocumentJobId, ErrorKind, Limits,
     audit::AuditEntry,
-    document::{DocumentFile, Metadata, NewChunk, NewDocument, Page, Position},
+    document::{DocumentFile, Metadata, NewChunk, NewDocument, Original, Page, Position},
     document_job::{JobError, JobStatus},
     ingestion::{DocumentRequest, DocumentSource, TextFormat, Upload},
     ports::{KeptRequest, RequestMark, Room, StoredObject},
@@ -51,6 +51,7 @@ fn made(title: &str, source: Option<&str>) -> (NewDocument, Vec<NewChunk>) {
     let file = source.map(|source| DocumentFile {
         media_type: "text/plain".into(),
         warnings: Vec::new(),
+        original: None,
         source: Digest::of(source.as_bytes()),
     });
     let document = NewDocument {
@@ -256,6 +257,32 @@ async fn the_same_source_is_one_document() {
         );
     }
     assert_eq!(listed(&room).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_file_was_sent_as_is_its_documents_original() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let id = add(&room, upload("a.txt", b"canaryword")).await;
+    let (mut document, chunks) = made("a", Some("a"));
+    document.file.as_mut().unwrap().original = Some(Original {
+        name: "a.txt".into(),
+        bytes: b"canaryword".to_vec().into(),
+    });
+    let stored = room
+        .document_jobs
+        .complete(&id, document, chunks, line())
+        .await
+        .unwrap();
+    let file = stored.file.unwrap();
+    assert_eq!(room.files.get(&file).await.unwrap().name, "a.txt");
+    let bytes = room.files.open(&file).await.unwrap().read(100).await.unwrap();
+    assert_eq!((bytes.as_ref(), kept_files(&host)), (&b"canaryword"[..], 1));
+    room.documents.delete(&stored.id).await.unwrap();
+    assert_eq!(
+        (room.files.get(&file).await.unwrap_err().kind(), kept_files(&host)),
+        (ErrorKind::NotFound, 0)
+    );
 }
 
 #[tokio::test]

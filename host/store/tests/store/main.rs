@@ -27,6 +27,7 @@ mod languages;
 mod ledger;
 mod migration;
 mod offline_room;
+mod originals;
 mod pipeline;
 mod plans;
 mod quota;

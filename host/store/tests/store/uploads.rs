@@ -358,7 +358,7 @@ async fn an_upload_that_was_forgotten_expires_with_its_parts() {
 #[tokio::test]
 async fn parts_count_as_stored_bytes() {
     let host = Host::with(Limits {
-        room_bytes: (1 << 20) + (1 << 16),
+        room_bytes: (1 << 20) + (1 << 17),
         ..Limits::default()
     })
     .await;
@@ -366,7 +366,7 @@ async fn parts_count_as_stored_bytes() {
     refused(
         room.uploads.create(new(2 << 20)).await,
         ErrorKind::StorageFull,
-        "may store 1114112",
+        "may store 1179648",
     );
     let upload = create(&room, 700_000).await;
     let first = part(&room, &upload, &[1; 350_000]).await;
@@ -382,7 +382,7 @@ async fn parts_count_as_stored_bytes() {
     refused(
         send(&room, &more.id, &[4; 100_000]).await,
         ErrorKind::StorageFull,
-        "may store 1114112",
+        "may store 1179648",
     );
     assert_eq!(stored(&host), [100_000, 350_000, 350_000]);
     // The room has space for the file because it has no parts then.

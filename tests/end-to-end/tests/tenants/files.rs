@@ -73,14 +73,37 @@ async fn a_passage_of_a_file_has_its_heading_and_page() {
         .await;
     assert_eq!(answer["riad"]["passages"][0]["page"], 2, "{answer}");
 
+    // The original is a file of the room.
+    let file = manual["file"].as_str().unwrap();
+    let kept = acme.get(&format!("/v1/files/{file}")).await.ok();
+    assert_eq!(
+        (&kept["filename"], &kept["bytes"], &kept["purpose"]),
+        (&json!("m-2026-final.pdf"), &json!(MANUAL.len()), &json!("user_data"))
+    );
+    let original = acme.request(Method::GET, &format!("/v1/files/{file}/content")).send();
+    assert_eq!(original.await.unwrap().bytes().await.unwrap(), MANUAL);
+
     // Another tenant finds nothing of it.
     let id = manual["id"].as_str().unwrap();
+    globex
+        .get(&format!("/v1/files/{file}/content"))
+        .await
+        .refused(404, "not_found");
     globex.get(&format!("{PATH}/{id}")).await.refused(404, "not_found");
     let found = globex
         .post("/v1/search", &json!({"query": "Kestrel drill warranty"}))
         .await
         .ok();
     assert_eq!(found["data"], json!([]));
+    acme.delete(&format!("{PATH}/{id}")).await.ok();
+    acme.get(&format!("/v1/files/{file}")).await.refused(404, "not_found");
+    let file = delivery["file"].as_str().unwrap();
+    acme.delete(&format!("/v1/files/{file}")).await.ok();
+    let left = acme
+        .get(&format!("{PATH}/{}", delivery["id"].as_str().unwrap()))
+        .await
+        .ok();
+    assert_eq!((left.get("file"), &left["title"]), (None, &json!("Delivery terms")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,6 +94,13 @@ async fn a_document_is_made_while_nobody_waits() {
         .await
         .ok();
     assert_eq!(found["data"][0]["document"], manual["document"]["id"]);
+    let file = manual["document"]["file"].as_str().unwrap();
+    let original = acme
+        .request(Method::GET, &format!("/v1/files/{file}/content"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(original.bytes().await.unwrap(), MANUAL);
     // The same file is the same document, whoever waits for it.
     let again = job(upload(&acme, "manual.pdf", MANUAL).await);
     assert_eq!(ended(&acme, &again).await["document"], manual["document"]);

@@ -130,6 +130,7 @@ fn stored(found: &Document) -> document::Document {
         created: 0,
         media_type: None,
         warnings: Vec::new(),
+        file: None,
     }
 }
 
