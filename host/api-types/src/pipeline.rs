@@ -1,7 +1,7 @@
 //! `/v1/pipeline`.
 
 use riad_core::{
-    pipeline,
+    VectorStoreId, pipeline,
     plugin::{Stage, StageChoice},
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,11 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     pub stages: Stages,
+    /// Ids of vector stores that chats are answered from in place of the room's documents, at most 8. A request with the `file_search` tool searches
+    /// the stores that it names. If one of these is deleted or expires, chats are answered with 409 `conflict` until the pipeline is changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub vector_store_ids: Vec<VectorStoreId>,
     /// Serves a share of the requests instead of `stages`. A pipeline that is put without one ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
@@ -116,6 +121,7 @@ impl From<pipeline::Pipeline> for Pipeline {
                 postprocessing: pipeline.choice(Stage::Postprocessing),
                 tools: pipeline.choice(Stage::Tools),
             },
+            vector_store_ids: pipeline.vector_stores,
             canary: pipeline.canary.map(|canary| Canary {
                 percent: canary.percent,
                 stages: canary.stages.into(),
@@ -137,6 +143,7 @@ impl From<Pipeline> for pipeline::Pipeline {
                 (Stage::Tools, body.stages.tools),
             ]
             .into(),
+            vector_stores: body.vector_store_ids,
             canary: body.canary.map(|canary| pipeline::Canary {
                 percent: canary.percent,
                 stages: canary.stages.into(),

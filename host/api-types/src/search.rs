@@ -52,6 +52,9 @@ pub struct SearchResults {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Passage {
     pub document: String,
+    /// The file of a vector store that the document was made of. Such a document is read as this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Position of the chunk in its document, from 0.
     pub chunk: u32,
     pub title: String,
@@ -169,6 +172,7 @@ impl From<document::Passage> for Passage {
     fn from(passage: document::Passage) -> Self {
         Self {
             document: passage.document.into(),
+            file: passage.file.map(String::from),
             chunk: passage.chunk,
             title: passage.title,
             text: passage.text,

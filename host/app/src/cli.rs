@@ -16,7 +16,7 @@ pub use room::{RoomCommand, RoomPlace};
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
-use riad_core::{AdapterAlias, Digest, DocumentId};
+use riad_core::{AdapterAlias, Digest, DocumentId, VectorStoreId};
 use std::path::PathBuf;
 
 /// A multi-tenant LLM server: one base model, a private room for every tenant.
@@ -161,6 +161,12 @@ pub enum PipelineCommand {
         /// A stage, and `standard`, a plugin's name, or name@sha256:…
         #[arg(required = true, value_name = "STAGE=CHOICE")]
         stages: Vec<StageSetting>,
+    },
+    /// Choose the vector stores that chats are answered from; without one, it is the room's documents
+    Stores {
+        /// Ids as in `vs_…`, at most 8
+        #[arg(value_name = "VECTOR_STORE")]
+        stores: Vec<VectorStoreId>,
     },
 }
 

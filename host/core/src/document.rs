@@ -57,6 +57,14 @@ pub struct Position {
     pub page: Option<u32>,
 }
 
+/// What the store knows of a chunk besides its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChunkSource {
+    pub position: Position,
+    /// The file of a vector store that its document was made of.
+    pub file: Option<FileId>,
+}
+
 /// A document that is to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDocument {
@@ -154,6 +162,9 @@ pub struct Passage {
     /// Known to the store only: a guest gives it back without.
     #[serde(default)]
     pub position: Position,
+    /// As `position`: the file of a vector store that its document was made of.
+    #[serde(skip)]
+    pub file: Option<FileId>,
     /// As `position`.
     #[serde(skip)]
     pub hit: Option<Box<Hit>>,

@@ -1,8 +1,9 @@
 //! A room's pipeline: what serves each stage, and the canary that serves a share of the requests instead.
 
 use crate::{
-    Digest, Error, ErrorKind, Result,
+    Digest, Error, ErrorKind, Result, VectorStoreId,
     plugin::{Stage, StageChoice},
+    search_scope,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     pub stages: BTreeMap<Stage, StageChoice>,
+    /// What the guests of a chat search, unless the request names others; none for the room's documents. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vector_stores: Vec<VectorStoreId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
     /// The canary that the server ended last. In a pipeline that a client puts: the one that it has read of.
@@ -92,6 +96,9 @@ impl Pipeline {
     pub fn check(&self) -> Result<()> {
         for (param, stage, choice) in self.choices() {
             choice.check(stage).map_err(|error| error.with_param(param))?;
+        }
+        if !self.vector_stores.is_empty() {
+            search_scope::check_stores(&self.vector_stores)?;
         }
         let Some(canary) = &self.canary else {
             return Ok(());

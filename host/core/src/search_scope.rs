@@ -1,6 +1,6 @@
 //! What a search searches, and filters over attributes. Not here: what it finds (`document`).
 
-use crate::VectorStoreId;
+use crate::{Error, Result, VectorStoreId};
 
 /// Bounds of a filter over attributes: comparisons in it, and values in the lists of it. Each is a lookup.
 pub const COMPARISONS_MAX: usize = 32;
@@ -41,6 +41,19 @@ pub enum AttributeFilter {
     },
     All(Vec<AttributeFilter>),
     Any(Vec<AttributeFilter>),
+}
+
+/// Vector stores that one search searches, at most.
+const STORES_MAX: usize = 8;
+
+/// # Errors
+/// `InvalidRequest` for no store, more than 8, or one twice.
+pub fn check_stores(stores: &[VectorStoreId]) -> Result<()> {
+    if stores.is_empty() || stores.len() > STORES_MAX {
+        let text = format!("a search must name 1 to {STORES_MAX} vector stores");
+        return Err(Error::invalid(text).with_param("vector_store_ids"));
+    }
+    Ok(())
 }
 
 /// What a search searches.

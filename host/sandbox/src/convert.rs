@@ -159,6 +159,7 @@ impl OutputReader {
             metadata: parse_object(&metadata)
                 .ok_or_else(|| InvalidOutput::Malformed("a passage whose `metadata` is not a JSON object".into()))?,
             position: Position::default(),
+            file: None,
             hit: None,
         })
     }

@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    DocumentId, Error, Result, TenantPass,
+    DocumentId, Error, Result, TenantPass, VectorStoreId,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
@@ -120,6 +120,26 @@ impl DocumentReader for RoomCapabilities {
         };
         let mut work = self.shared.work(&self.pass);
         search::search_room(&self.shared, &mut work, self.meter.handle()?, &self.room, request, 0).await
+    }
+
+    async fn search_stores(
+        &self,
+        stores: Vec<VectorStoreId>,
+        query: &str,
+        limit: u32,
+        filter: Metadata,
+    ) -> Result<Vec<Passage>> {
+        let search = FileSearch {
+            filter,
+            ..FileSearch::new(stores)
+        };
+        search.check()?;
+        self.room.vector_stores.touch(&search.stores).await?;
+        reembedding::start(&self.shared, &self.pass, &self.room);
+        let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);
+        search
+            .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
+            .await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {

@@ -11,13 +11,11 @@ use riad_core::{
     document::{Metadata, Passage},
     ports::Room,
     ranking::{Ranking, RankingOptions},
-    search_scope::{AttributeFilter, SearchScope},
+    search_scope::{self, AttributeFilter, SearchScope},
 };
 
 /// OpenAI's bound.
 const RESULTS_MAX: u32 = 50;
-/// Vector stores that one search searches.
-const STORES_MAX: usize = 8;
 
 /// Vector stores that a conversation is answered from, in place of the room's own documents.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,13 +32,22 @@ pub struct FileSearch {
 }
 
 impl FileSearch {
+    /// Of all that these stores have.
+    pub(crate) fn new(stores: Vec<VectorStoreId>) -> Self {
+        Self {
+            stores,
+            limit: RESULTS_MAX,
+            attributes: None,
+            filter: Metadata::new(),
+            ranking: RankingOptions::default(),
+            least_score: 0.0,
+        }
+    }
+
     /// # Errors
     /// `InvalidRequest` for what is out of bounds.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.stores.is_empty() || self.stores.len() > STORES_MAX {
-            let text = format!("a search must name 1 to {STORES_MAX} vector stores");
-            return Err(Error::invalid(text).with_param("vector_store_ids"));
-        }
+        search_scope::check_stores(&self.stores)?;
         if !(1..=RESULTS_MAX).contains(&self.limit) {
             let text = format!("max_num_results must be 1 to {RESULTS_MAX}");
             return Err(Error::invalid(text).with_param("max_num_results"));

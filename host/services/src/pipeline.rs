@@ -9,7 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
-    Digest, Error, ErrorKind, PluginName, PluginVersion, Result, TenantPass,
+    Digest, Error, ErrorKind, PluginName, PluginVersion, Result, TenantPass, VectorStoreId,
     grants::{Access, Scope},
     pipeline::Pipeline,
     plugin::{Stage, StageChoice},
@@ -36,7 +36,7 @@ impl PipelineService {
     /// named ends. `last_canary` stays the room's; what is given says which end of a canary the client has read of.
     ///
     /// # Errors
-    /// `NotFound` for a version that this room does not have, `InvalidRequest` for one that does not serve the stage and for a canary
+    /// `NotFound` for a version or a vector store that this room does not have, `InvalidRequest` for one that does not serve the stage and for a canary
     /// without share or difference, `Conflict` if the server has ended a canary since the client read ([`Pipeline::check_replaces`]), `Busy`
     /// after too many changes.
     pub async fn put(&self, pass: &TenantPass, pipeline: &Pipeline) -> Result<Pipeline> {
@@ -47,6 +47,10 @@ impl PipelineService {
         pipeline.check()?;
         for (param, stage, choice) in pipeline.choices() {
             check_version(stage, choice, &versions).map_err(|error| error.with_param(param))?;
+        }
+        if !pipeline.vector_stores.is_empty() {
+            let used = room.vector_stores.touch(&pipeline.vector_stores).await;
+            used.map_err(|error| Error::new(error.kind(), error.message()).with_param("vector_store_ids"))?;
         }
         let changed = Pipeline {
             last_canary: None,
@@ -92,6 +96,8 @@ pub(crate) struct Serving {
     pub names: String,
     /// If the request counts for or against a canary.
     pub canary: Option<Arc<CanaryRequest>>,
+    /// What its guests search in place of the room's documents, if any.
+    pub vector_stores: Vec<VectorStoreId>,
 }
 
 /// The components that serve these stages of a request in this room, which calls those of `called`. Reads no component: most are in the
@@ -140,7 +146,12 @@ pub(crate) async fn plan(
         granted: pass.policy().plugins.granted(),
         stages: planned,
     };
-    Ok(Serving { plan, names, canary })
+    Ok(Serving {
+        plan,
+        names,
+        canary,
+        vector_stores: pipeline.vector_stores,
+    })
 }
 
 /// A plugin version that the room stores.

@@ -241,19 +241,26 @@ pub(crate) fn find_source(room: &RoomState, source: &Digest) -> StoreResult<Opti
     })
 }
 
-pub(crate) fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<Position>> {
+pub(crate) fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreResult<Vec<ChunkSource>> {
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(
-            "SELECT heading, page FROM chunks WHERE position = ?2 AND document = (SELECT number FROM documents WHERE id = ?1)",
+            "SELECT chunks.heading, chunks.page, files.id FROM documents
+             JOIN chunks ON chunks.document = documents.number AND chunks.position = ?2
+             LEFT JOIN vector_store_files ON vector_store_files.document = documents.number
+             LEFT JOIN files ON files.number = vector_store_files.file
+             WHERE documents.id = ?1",
         )?;
-        let position = |(document, chunk): &(DocumentId, u32)| {
-            let found = statement.query_row((document.as_str(), chunk), |row| Ok((row.get(0)?, row.get(1)?)));
-            match found.optional()? {
-                Some((heading, page)) => position::read(heading, page),
-                None => Ok(Position::default()),
+        let source = |(document, chunk): &(DocumentId, u32)| {
+            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?));
+            match statement.query_row((document.as_str(), chunk), row).optional()? {
+                Some((heading, page, file)) => Ok(ChunkSource {
+                    position: position::read(heading, page)?,
+                    file: file.map(|id| id.parse()).transpose()?,
+                }),
+                None => Ok(ChunkSource::default()),
             }
         };
-        chunks.iter().map(position).collect()
+        chunks.iter().map(source).collect()
     })
 }
 

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Result,
-    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
+    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
     ports::{Documents, RequestMark, StoredObject},
 };
 use std::{ops::Range, sync::Arc};
@@ -64,7 +64,7 @@ impl Documents for RoomDocuments {
         .await
     }
 
-    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>> {
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<ChunkSource>> {
         if chunks.is_empty() {
             return Ok(Vec::new());
         }

@@ -26,6 +26,13 @@ export interface Summary {
  */
 export function search(query: string, options?: { limit?: number; filter?: JsonObject }): Passage[];
 
+/**
+ * Like `search`, in these vector stores, 1 to 8 ids. `filter` is of the files' attributes.
+ *
+ * Throws `not_found` when the tenant does not have one of the stores.
+ */
+export function searchStores(stores: string[], query: string, options?: { limit?: number; filter?: JsonObject }): Passage[];
+
 /** A whole document. Throws `not_found`. */
 export function get(id: string): Document;
 

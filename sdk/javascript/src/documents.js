@@ -10,6 +10,12 @@ export function search(query, { limit = 5, filter = {} } = {}) {
   return found.map(passageFromHost);
 }
 
+export function searchStores(stores, query, { limit = 5, filter = {} } = {}) {
+  const ids = stores.map((id) => text('stores', id));
+  const found = call(() => host.searchStores(ids, text('query', query), whole('limit', limit), json('filter', filter)));
+  return found.map(passageFromHost);
+}
+
 export function get(id) {
   const document = call(() => host.get(text('id', id)));
   return { ...document, metadata: JSON.parse(document.metadata) };

@@ -18,10 +18,14 @@ const kind = (wanted) => (error) => error instanceof RiadError && error.kind ===
 
 test('documents are searched, filtered, read and listed', () => {
   const many = Array.from({ length: 120 }, (_, index) => ({ id: `d${String(index).padStart(3, '0')}`, text: 'noise' }));
-  fakeHost({ documents: [...many, { id: 'drill', text: 'A red drill.\n\nA saw.', metadata: { year: 2026 } }] });
+  const drill = { id: 'drill', text: 'A red drill.\n\nA saw.', metadata: { year: 2026 } };
+  fakeHost({ documents: [...many, drill, { id: 'lamp', text: 'A lamp, no drill.', vectorStore: 'vs_1' }] });
   assert.equal(documents.search('red drill')[0].document, 'drill');
   assert.deepEqual(documents.search('drill', { filter: { year: 2025 } }), []);
   assert.deepEqual(documents.search('drill', { filter: { year: 2026 } })[0].metadata, { year: 2026 });
+  assert.equal(documents.searchStores(['vs_1'], 'drill')[0].document, 'lamp');
+  assert.throws(() => documents.searchStores(['vs_2'], 'drill'), kind('not_found'));
+  assert.throws(() => documents.get('lamp'), kind('not_found'));
   assert.equal(documents.get('drill').text, 'A red drill.\n\nA saw.');
   assert.equal([...documents.all()].length, 121);
   assert.equal(documents.list({ after: 'd119' })[0].chunks, 2);

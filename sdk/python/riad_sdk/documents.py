@@ -44,6 +44,16 @@ def search(query: str, limit: int = 5, filter: dict[str, Any] | None = None) -> 
     return [passage_from_host(passage) for passage in found]
 
 
+def search_stores(stores: list[str], query: str, limit: int = 5, filter: dict[str, Any] | None = None) -> list[Passage]:
+    """Like `search`, in these vector stores, 1 to 8 ids. `filter` is of the files' attributes.
+
+    Raises `not_found` when the tenant does not have one of the stores.
+    """
+    ids = [text("stores", id) for id in stores]
+    found = call(lambda: _host.search_stores(ids, text("query", query), whole("limit", limit), to_json(filter or {})))
+    return [passage_from_host(passage) for passage in found]
+
+
 def get(id: str) -> Document:
     """A whole document. Raises `not_found`."""
     found = call(lambda: _host.get(text("id", id)))

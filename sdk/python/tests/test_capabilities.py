@@ -34,10 +34,17 @@ class Capabilities(unittest.TestCase):
 
     def test_documents_are_searched_filtered_read_and_listed(self) -> None:
         many = [{"id": f"d{index:03}", "text": "noise"} for index in range(120)]
-        fake_host(documents=[*many, {"id": "drill", "text": "A red drill.\n\nA saw.", "metadata": {"year": 2026}}])
+        drill = {"id": "drill", "text": "A red drill.\n\nA saw.", "metadata": {"year": 2026}}
+        lamp = {"id": "lamp", "text": "A lamp, no drill.", "vector_store": "vs_1"}
+        fake_host(documents=[*many, drill, lamp])
         self.assertEqual(documents.search("red drill")[0].document, "drill")
         self.assertEqual(documents.search("drill", filter={"year": 2025}), [])
         self.assertEqual(documents.search("drill", filter={"year": 2026})[0].metadata, {"year": 2026})
+        self.assertEqual(documents.search_stores(["vs_1"], "drill")[0].document, "lamp")
+        with self.refused("not_found"):
+            documents.search_stores(["vs_2"], "drill")
+        with self.refused("not_found"):
+            documents.get("lamp")
         self.assertEqual(documents.get("drill").text, "A red drill.\n\nA saw.")
         self.assertEqual(len(list(documents.all_documents())), 121)
         self.assertEqual(documents.list_documents(after="d119")[0].chunks, 2)

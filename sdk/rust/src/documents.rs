@@ -5,7 +5,7 @@ use crate::{Error, Passage};
 
 pub use documents::{Document, Summary};
 
-/// Hybrid search over all documents, best first. `limit` is 1 to 100.
+/// Hybrid search in the vector stores that the request or the pipeline names, or else over all documents, best first. `limit` is 1 to 100.
 ///
 /// # Errors
 /// What the host answers.
@@ -19,6 +19,14 @@ pub fn search(query: &str, limit: u32) -> Result<Vec<Passage>, Error> {
 /// `InvalidArgument` when the filter is not a JSON object; what the host answers.
 pub fn search_filtered(query: &str, limit: u32, filter: &str) -> Result<Vec<Passage>, Error> {
     documents::search(query, limit, filter)
+}
+
+/// Like `search_filtered`, in these vector stores, 1 to 8 ids. `filter` is of the files' attributes; `"{}"` for all.
+///
+/// # Errors
+/// `NotFound` when the tenant does not have one of the stores, `InvalidArgument` when the filter is not a JSON object; what the host answers.
+pub fn search_stores(stores: &[String], query: &str, limit: u32, filter: &str) -> Result<Vec<Passage>, Error> {
+    documents::search_stores(stores, query, limit, filter)
 }
 
 /// A whole document.

@@ -9,7 +9,7 @@ use riad_core::{
     TenantPass,
     audit::AuditEntry,
     chat::{FinishReason, Tool},
-    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
+    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     pipeline::{EndedCanary, Pipeline},
@@ -168,7 +168,7 @@ impl Documents for Timed<dyn Documents> {
         self.port.find_source(source).await
     }
 
-    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>> {
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<ChunkSource>> {
         self.watch.time(Part::Search, self.port.locate(chunks)).await
     }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use riad_api_types::{pipeline::Pipeline, plugins::PluginList};
 use riad_core::{
-    Error, Result, Timestamp,
+    Error, Result, Timestamp, VectorStoreId,
     pipeline::{self, EndedCanary},
     plugin::{Stage, StageChoice},
 };
@@ -20,6 +20,18 @@ pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Res
         PipelineCommand::Set { stages } => {
             let changes = resolve(client, stages).await?;
             change(client, changes).await?
+        }
+        PipelineCommand::Stores { stores } => {
+            let vector_stores = stores;
+            let pipeline = active(client).await?;
+            put(
+                client,
+                pipeline::Pipeline {
+                    vector_stores,
+                    ..pipeline
+                },
+            )
+            .await?
         }
     };
     out.show(&pipeline, |body: &Pipeline| render(&body.clone().into()));
@@ -51,6 +63,10 @@ fn render(pipeline: &pipeline::Pipeline) -> String {
         .collect();
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let mut text = table::render(&headings, &rows);
+    if !pipeline.vector_stores.is_empty() {
+        let stores: Vec<_> = pipeline.vector_stores.iter().map(VectorStoreId::as_str).collect();
+        text = format!("{}\n\nChats are answered from {}.", text.trim_end(), stores.join(", "));
+    }
     if let Some(last) = &pipeline.last_canary {
         text = format!("{}\n\n{}", text.trim_end(), ended(last));
     }

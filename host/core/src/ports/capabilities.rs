@@ -3,7 +3,7 @@
 
 use super::{CallObserver, Generator, HttpClient, KvStore, SettingsStore, SqlStore};
 use crate::{
-    DocumentId, Result,
+    DocumentId, Result, VectorStoreId,
     document::{Document, DocumentWithText, Metadata, Page, Passage},
 };
 use async_trait::async_trait;
@@ -14,8 +14,17 @@ pub const DOCUMENTS_LISTED: u32 = 100;
 
 #[async_trait]
 pub trait DocumentReader: Send + Sync {
-    /// Hybrid search in the room. `InvalidRequest` for a limit of 0 or over the server's.
+    /// Hybrid search in what the room's pipeline or the request searches. `InvalidRequest` for a limit of 0 or over the server's.
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>>;
+
+    /// As `search`, in these vector stores of the room; `filter` is of the files' attributes. `NotFound` if the room does not have one of them.
+    async fn search_stores(
+        &self,
+        stores: Vec<VectorStoreId>,
+        query: &str,
+        limit: u32,
+        filter: Metadata,
+    ) -> Result<Vec<Passage>>;
 
     /// `NotFound` if the room has none with the id.
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText>;

@@ -3,7 +3,7 @@
 use super::RequestMark;
 use crate::{
     Digest, DocumentId, Result,
-    document::{Document, NewChunk, NewDocument, Page, Passage, Position, SearchQuery, UnembeddedChunk},
+    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,8 +26,9 @@ pub trait Documents: Send + Sync {
     /// The document that was made of the same file in the same way.
     async fn find_source(&self, source: &Digest) -> Result<Option<Document>>;
 
-    /// Where each of these chunks, a document and a position in it, stands; the default for one that is not there. In the same order.
-    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<Position>>;
+    /// Where each of these chunks, a document of the room or of a vector store and a position in it, stands; the default for one that is
+    /// not there. In the same order.
+    async fn locate(&self, chunks: &[(DocumentId, u32)]) -> Result<Vec<ChunkSource>>;
 
     /// By id, which is the order of insertion.
     async fn list(&self, page: &Page) -> Result<Vec<Document>>;

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use riad_core::{
-    DocumentId, Error, Result,
+    DocumentId, Error, Result, VectorStoreId,
     chat::Message,
     document::{Document, DocumentWithText, Metadata, Page, Passage, Position},
     plugin::StageRequest,
@@ -54,6 +54,7 @@ pub fn passages() -> Vec<Passage> {
                 score: 1.0 / f64::from(number + 1),
                 metadata: Metadata::default(),
                 position: Position::default(),
+                file: None,
                 hit: None,
             }
         })
@@ -117,6 +118,16 @@ pub fn capabilities() -> Capabilities {
 impl DocumentReader for Room {
     async fn search(&self, _query: &str, limit: u32, _filter: Metadata) -> Result<Vec<Passage>> {
         Ok(self.0.iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn search_stores(
+        &self,
+        _stores: Vec<VectorStoreId>,
+        query: &str,
+        limit: u32,
+        filter: Metadata,
+    ) -> Result<Vec<Passage>> {
+        DocumentReader::search(self, query, limit, filter).await
     }
 
     async fn get(&self, _id: &DocumentId) -> Result<DocumentWithText> {

@@ -1,4 +1,4 @@
-//! `riad:documents`: searches and reads the room's documents.
+//! `riad:documents`: searches and reads the room's documents and vector stores.
 
 use crate::{
     bindings::{
@@ -8,10 +8,13 @@ use crate::{
     convert, errors,
     state::GuestState,
 };
-use riad_core::{document::Page, json::VALUES_MAX};
+use riad_core::{
+    document::{self, Metadata, Page},
+    json::VALUES_MAX,
+};
 use wasmtime::component::Linker;
 
-/// Links 0.1.0, which has the same functions but `list-documents`: types are compared by their shape.
+/// Links 0.1.0, which has the same functions but `list-documents` and `search-stores`: types are compared by their shape.
 pub(crate) fn link_0_1(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let mut instance = linker.instance("riad:documents/documents@0.1.0")?;
     instance.func_wrap_async("search", |mut store, (query, limit, filter): (String, u32, String)| {
@@ -30,15 +33,33 @@ impl Host for GuestState {
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
-        let Some(filter) = convert::parse_object(&filter) else {
-            return Ok(Err(WitError::InvalidArgument(format!(
-                "`filter` must be a JSON object of at most {VALUES_MAX} values"
-            ))));
+        let filter = match parse_filter(&filter) {
+            Ok(filter) => filter,
+            Err(error) => return Ok(Err(error)),
         };
-        let found = self.capabilities.documents.search(&query, limit, filter).await;
-        Ok(found
-            .map(|passages| passages.iter().map(convert::passage).collect())
-            .map_err(|error| errors::to_wit(&error)))
+        Ok(passages(
+            self.capabilities.documents.search(&query, limit, filter).await,
+        ))
+    }
+
+    async fn search_stores(
+        &mut self,
+        stores: Vec<String>,
+        query: String,
+        limit: u32,
+        filter: String,
+    ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
+        let _pause = self.begin_host_call()?;
+        let filter = match parse_filter(&filter) {
+            Ok(filter) => filter,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Ok(stores) = stores.iter().map(|id| id.parse()).collect() else {
+            // A malformed id names no vector store.
+            return Ok(Err(WitError::NotFound));
+        };
+        let documents = &self.capabilities.documents;
+        Ok(passages(documents.search_stores(stores, &query, limit, filter).await))
     }
 
     async fn get(&mut self, id: String) -> wasmtime::Result<Result<Document, WitError>> {
@@ -57,6 +78,7 @@ impl Host for GuestState {
             })
             .map_err(|error| errors::to_wit(&error)))
     }
+
     async fn list_documents(
         &mut self,
         after: Option<String>,
@@ -73,6 +95,18 @@ impl Host for GuestState {
             .map(|documents| documents.into_iter().map(summary).collect())
             .map_err(|error| errors::to_wit(&error)))
     }
+}
+
+fn parse_filter(filter: &str) -> Result<Metadata, WitError> {
+    convert::parse_object(filter).ok_or_else(|| {
+        WitError::InvalidArgument(format!("`filter` must be a JSON object of at most {VALUES_MAX} values"))
+    })
+}
+
+fn passages(found: riad_core::Result<Vec<document::Passage>>) -> Result<Vec<Passage>, WitError> {
+    found
+        .map(|passages| passages.iter().map(convert::passage).collect())
+        .map_err(|error| errors::to_wit(&error))
 }
 
 fn summary(document: riad_core::document::Document) -> Summary {

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    DocumentId, Error, ErrorKind, Result,
+    DocumentId, Error, ErrorKind, Result, VectorStoreId,
     document::{Document, DocumentWithText, Metadata, Page, Passage, Position},
     ports::{
         CallObserver, Capabilities, DocumentReader, Generated, Generator, GuestCall, GuestPrompt, HttpClient,
@@ -197,6 +197,7 @@ impl DocumentReader for State {
                 score: words(&found.text).intersection(&query).count() as f64,
                 metadata: found.document.metadata.clone(),
                 position: Position::default(),
+                file: None,
                 hit: None,
             })
             .filter(|passage| passage.score > 0.0)
@@ -204,6 +205,16 @@ impl DocumentReader for State {
         found.sort_by(|one, other| other.score.total_cmp(&one.score));
         found.truncate(limit as usize);
         Ok(found)
+    }
+
+    async fn search_stores(
+        &self,
+        _stores: Vec<VectorStoreId>,
+        _query: &str,
+        _limit: u32,
+        _filter: Metadata,
+    ) -> Result<Vec<Passage>> {
+        Err(Error::not_found("there is no such vector store"))
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {

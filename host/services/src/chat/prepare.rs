@@ -10,6 +10,7 @@ use super::{
 use crate::{
     adapters, canary,
     capabilities::{GuestFileSearch, capabilities},
+    file_search::FileSearch,
     generations::Generations,
     metering::RequestMeter,
     models, pipeline,
@@ -17,7 +18,7 @@ use crate::{
     vector_stores,
 };
 use riad_core::{
-    Error, Result, TenantPass,
+    Error, ErrorKind, Result, TenantPass, VectorStoreId,
     chat::{Grammar, Message, OutputFormat},
     document::Passage,
     ledger::{Kind, Purpose},
@@ -79,8 +80,12 @@ async fn start(
     }
     meter.set_adapter(request.model().adapter().cloned());
     let stages = stages_called(&request);
-    let pipeline::Serving { plan, names, canary } =
-        pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
+    let pipeline::Serving {
+        plan,
+        names,
+        canary,
+        vector_stores,
+    } = pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
     let may_show_unfiltered = may_show_unfiltered(shared, &plan);
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
@@ -107,13 +112,8 @@ async fn start(
         tier: request.tier(),
         deadline,
     };
-    let file_search = request.file_search().cloned();
-    if let Some(search) = &file_search {
-        let used = room.vector_stores.touch(&search.stores).await;
-        used.map_err(|error| Error::new(error.kind(), error.message()).with_param("vector_store_ids"))?;
-    }
-    let file_search = file_search.map(|search| Arc::new(GuestFileSearch::new(search)));
-    let capabilities = capabilities(&generations, &room, meter.guest_meter(), file_search.clone());
+    let searched = guest_search(&room, request.file_search(), vector_stores).await?;
+    let capabilities = capabilities(&generations, &room, meter.guest_meter(), searched.clone());
     let started = shared.sandbox.start(&plan, capabilities).await;
     let run: Arc<dyn PipelineRun> = canary::record_start(canary.as_ref(), started)?.into();
     meter.attach_guests(Arc::clone(&run) as _);
@@ -152,7 +152,7 @@ async fn start(
     let ((), choices) = futures::try_join!(holding, opening)?;
     let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages);
     let passages = locate(&room, passages.collect()).await?;
-    let searched_files = match file_search {
+    let searched_files = match searched.filter(|_| request.file_search().is_some()) {
         Some(search) => Some(SearchedFiles {
             queries: search.queries(),
             found: vector_stores::with_sources(&room, passages.clone(), &search.ranking(shared)).await?,
@@ -178,12 +178,41 @@ async fn start(
     Ok(Started { prepared, first })
 }
 
-/// The passages with their places in their documents, of which the guests that chose them know nothing.
+/// What the guests of a request search in place of the room's documents: the vector stores that it names, or else those of the pipeline.
+async fn guest_search(
+    room: &Room,
+    requested: Option<&FileSearch>,
+    of_pipeline: Vec<VectorStoreId>,
+) -> Result<Option<Arc<GuestFileSearch>>> {
+    let search = match requested {
+        Some(search) => search.clone(),
+        None if of_pipeline.is_empty() => return Ok(None),
+        None => FileSearch::new(of_pipeline),
+    };
+    let used = room.vector_stores.touch(&search.stores).await;
+    used.map_err(|error| match requested {
+        None if error.kind() == ErrorKind::NotFound => gone_from_pipeline(&error),
+        Some(_) | None => Error::new(error.kind(), error.message()).with_param("vector_store_ids"),
+    })?;
+    Ok(Some(Arc::new(GuestFileSearch::new(search))))
+}
+
+/// Never the room's documents in place of a store that was deleted or has expired: an answer would come from what nobody chose.
+fn gone_from_pipeline(error: &Error) -> Error {
+    let text = format!(
+        "the room's pipeline searches a vector store that is gone ({}); put a pipeline without it to /v1/pipeline",
+        error.message()
+    );
+    Error::new(ErrorKind::Conflict, text).with_param("vector_store_ids")
+}
+
+/// The passages with their places in their documents and files, of which the guests that chose them know nothing.
 async fn locate(room: &Room, mut passages: Vec<Passage>) -> Result<Vec<Passage>> {
     let chunk = |passage: &Passage| (passage.document.clone(), passage.chunk);
     let chunks: Vec<_> = passages.iter().map(chunk).collect();
-    for (passage, position) in passages.iter_mut().zip(room.documents.locate(&chunks).await?) {
-        passage.position = position;
+    for (passage, source) in passages.iter_mut().zip(room.documents.locate(&chunks).await?) {
+        passage.position = source.position;
+        passage.file = source.file;
     }
     Ok(passages)
 }

@@ -84,6 +84,7 @@ fn read(
             score: found.score,
             metadata,
             position: position::read(row.heading, row.page)?,
+            file: None,
             hit: Some(Box::new(Hit {
                 range: text.start..text.end(),
                 by_words: found.by_words,

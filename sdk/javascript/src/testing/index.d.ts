@@ -2,7 +2,8 @@ import type { Citation, FinishReason, JsonObject, Message, NewPassage, Passage, 
 
 export interface Given {
   /** The fake search counts common words; a chunk is a paragraph. */
-  documents?: { id: string; title?: string; text: string; metadata?: JsonObject }[];
+  /** One with `vectorStore` is in the store of this id. */
+  documents?: { id: string; title?: string; text: string; metadata?: JsonObject; vectorStore?: string }[];
   /** Bytes, a text, or a value that is stored as JSON. */
   kv?: Record<string, unknown>;
   settings?: JsonObject;

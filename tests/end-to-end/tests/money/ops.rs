@@ -8,11 +8,15 @@ use crate::{
 use futures::StreamExt;
 use parking_lot::Mutex;
 use riad_core::{
-    Error, ErrorKind, document::Metadata, policy::Tier, receipt::SignedReceipt, search_scope::SearchScope,
+    Error, ErrorKind,
+    document::Metadata,
+    ingestion::{DocumentRequest, DocumentSource, TextFormat},
+    policy::Tier,
+    receipt::SignedReceipt,
+    search_scope::SearchScope,
 };
 use riad_services::{
     chat::{ChatEvent, ChatMessage, ChatRequest},
-    documents::{DocumentRequest, DocumentSource, TextFormat},
     embeddings::EmbeddingRequest,
     search::SearchRequest,
     text::Text,

@@ -1,6 +1,10 @@
 //! What plugins may reach beyond the room's documents: values, prompts of their own, other hosts; each within what the operator grants and
 //! the tenant's budget.
 
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use riad_end_to_end::{Answer, Caller, Chat, Tenant, TestHost, files};
 use serde_json::{Value, json};
 
@@ -169,4 +173,96 @@ async fn a_grant_that_is_taken_back_stops_the_plugin() {
         )
         .await;
     assert_eq!(wrong.status.as_u16(), 400);
+}
+
+/// A vector store with one file, of this text.
+async fn store_with(caller: &Caller, name: &str, text: &str) -> String {
+    let store = caller.post("/v1/vector_stores", &json!({"name": name})).await.ok();
+    let store = store["id"].as_str().unwrap().to_owned();
+    let file = Part::bytes(text.as_bytes().to_vec()).file_name(format!("{name}.txt"));
+    let form = Form::new().text("purpose", "assistants").part("file", file);
+    let kept = caller
+        .send(caller.request(Method::POST, "/v1/files").multipart(form))
+        .await
+        .ok();
+    let add = json!({"file_id": kept["id"], "attributes": {"shelf": name}});
+    let added = caller
+        .post(&format!("/v1/vector_stores/{store}/files"), &add)
+        .await
+        .ok();
+    assert_eq!(added["status"], "completed", "{added}");
+    store
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_searches_the_stores_that_it_names() {
+    let host = TestHost::start().await;
+    let (acme, globex) = (tenant(&host, "acme").await, tenant(&host, "globex").await);
+    acme.add_document("Desk", "The desk is open at nine.").await;
+    let lamps = store_with(&acme, "lamps", "The lamp Vega has a warranty of 12 months.").await;
+    let saws = store_with(&acme, "saws", "The saw Corvus has a warranty of 24 months.").await;
+    let secret = store_with(&globex, "secret", "The warranty of Globex is CANARY.").await;
+    let find = |stores: Value, filter: &str| json!(["documents.search_stores", stores, "warranty", 5, filter]);
+    let found = call(
+        &acme,
+        json!([
+            find(json!([lamps]), "{}"),
+            find(json!([lamps, saws]), "{}"),
+            find(json!([lamps, saws]), r#"{"shelf": "saws"}"#),
+            find(json!([secret]), "{}"),
+            find(json!([]), "{}"),
+            find(json!(["../x"]), "{}"),
+            ["documents.search", "warranty", 5],
+        ]),
+    )
+    .await;
+    let has = |index: usize| ["Vega", "Corvus", "CANARY", "nine"].map(|word| found[index].contains(word));
+    assert_eq!(has(0), [true, false, false, false], "{found:?}");
+    assert_eq!(has(1), [true, true, false, false], "{found:?}");
+    assert_eq!(has(2), [false, true, false, false], "{found:?}");
+    assert!(
+        found[3].contains("NotFound") && found[5].contains("NotFound"),
+        "{found:?}"
+    );
+    assert!(found[4].contains("InvalidArgument"), "{found:?}");
+    assert!(!found[6].contains("Vega") && !found[6].contains("Corvus"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_names_the_stores_that_chats_search() {
+    let host = TestHost::start().await;
+    let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
+    acme.add_document("Desk", "The warranty of the desk is 3 months.").await;
+    let lamps = store_with(&acme, "lamps", "The lamp Vega has a warranty of 12 months.").await;
+    let put = json!({"stages": {}, "vector_store_ids": [lamps]});
+    assert_eq!(
+        acme.put("/v1/pipeline", &put).await.ok()["vector_store_ids"],
+        json!([lamps])
+    );
+    assert_eq!(
+        globex.put("/v1/pipeline", &put).await.error(),
+        (404, "not_found".into())
+    );
+
+    let ask = Chat::new("How long is the warranty?").with("max_tokens", 8);
+    let answer = acme.try_chat(&ask).await.ok();
+    let passages = answer["riad"]["passages"].as_array().unwrap();
+    assert!(!passages.is_empty(), "{answer}");
+    for passage in passages {
+        assert!(passage["text"].as_str().unwrap().contains("Vega"), "{answer}");
+        let file = acme
+            .get(&format!("/v1/files/{}", passage["file"].as_str().unwrap()))
+            .await
+            .ok();
+        assert_eq!(file["filename"], "lamps.txt");
+    }
+
+    // Never the room's documents in place of a store that is gone.
+    acme.delete(&format!("/v1/vector_stores/{lamps}")).await.ok();
+    let refused = acme.try_chat(&ask).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(refused.body.contains("/v1/pipeline"), "{}", refused.body);
+    acme.put("/v1/pipeline", &json!({"stages": {}})).await.ok();
+    let answer = acme.try_chat(&ask).await.ok();
+    assert!(answer["riad"]["passages"].to_string().contains("desk"), "{answer}");
 }

@@ -44,6 +44,11 @@ fn result(call: &[Value]) -> Result<String, StageError> {
         "clock.now" => clock::now().as_millis().to_string(),
         "random.bytes" => show(random::bytes(count(1))),
         "documents.list" => show(documents::list(call.get(1).and_then(Value::as_str), count(2))),
+        "documents.search" => show(documents::search(text(1), count(2))),
+        "documents.search_stores" => {
+            let stores: Vec<String> = call.get(1).cloned().map(serde_json::from_value).transpose().ok().flatten().unwrap_or_default();
+            show(documents::search_stores(&stores, text(2), count(3), text(4)))
+        }
         "generate" => {
             let options = generation::Options {
                 max_tokens: count(2),

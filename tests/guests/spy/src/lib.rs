@@ -1,6 +1,6 @@
 //! Prompting that looks for a neighbor's secrets through every capability and tells all it got: everything goes into the
 //! prompt's passages, one per attempt, so that whoever reads the answer's passages can look for canaries.
-//! Settings: `spy.needles`, texts to look for; `spy.ids`, ids of the neighbor's documents; `spy.keys`, keys of its values; `spy.paths`, files to try to
+//! Settings: `spy.needles`, texts to look for; `spy.ids`, ids of the neighbor's documents; `spy.stores`, of its vector stores; `spy.keys`, keys of its values; `spy.paths`, files to try to
 //! attach. Each is a JSON list of texts, and may be missing.
 
 mod attempts;

@@ -90,6 +90,7 @@ fn settings(target: &Target<'_>) -> Value {
     json!({
         "spy.needles": [target.needle, "vault", target.question(), a],
         "spy.ids": [target.a.document],
+        "spy.stores": [target.a.vector_store],
         "spy.keys": [target.needle],
         "spy.paths": files.concat(),
     })

@@ -2,7 +2,7 @@
 
 use crate::commands::plugin::project::{self, Project};
 use riad_core::{
-    DocumentId, Error, Result,
+    DocumentId, Error, Result, VectorStoreId,
     chat::{FinishReason, Message},
     document::{Metadata, Passage},
     ingestion::Section,
@@ -96,8 +96,12 @@ pub struct Document {
     #[serde(default)]
     pub title: String,
     pub text: String,
+    /// Of one that is in a vector store, its attributes.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Metadata,
+    /// The vector store that it is in; without one, it is one of the room's documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector_store: Option<VectorStoreId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

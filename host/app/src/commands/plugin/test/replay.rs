@@ -174,6 +174,7 @@ fn passage(found: search::Passage) -> Result<Passage> {
         score: found.score,
         metadata: found.metadata,
         position: Position::default(),
+        file: None,
         hit: None,
     })
 }
@@ -191,6 +192,7 @@ fn documents(passages: &[search::Passage]) -> Result<Vec<Document>> {
                 title: chunk.title.clone(),
                 text: chunk.text.clone(),
                 metadata: chunk.metadata.clone(),
+                vector_store: None,
             }),
         }
     }

@@ -8,12 +8,13 @@ use super::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use riad_core::{
-    DocumentId, Error, ErrorKind, Limits, Result,
+    DocumentId, Error, ErrorKind, Limits, Result, VectorStoreId,
     document::{self, DocumentWithText, Metadata, Page, Passage, Position},
     ports::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, LogLevel, SettingsStore, SqlRows,
         SqlStore, SqlValue, TenantLog, TextEmbedder, TokenCounter,
     },
+    search_scope,
 };
 use riad_store::ScratchSql;
 use serde_json::{Map, Value};
@@ -134,16 +135,28 @@ fn stored(found: &Document) -> document::Document {
     }
 }
 
-#[async_trait]
-impl DocumentReader for Room {
+impl Room {
+    /// Those that are in no vector store.
+    fn own(&self) -> impl Iterator<Item = &Document> {
+        self.documents.iter().filter(|found| found.vector_store.is_none())
+    }
+
     /// Whole documents, by how many words of the query are in them.
-    async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
+    fn search_where(
+        &self,
+        query: &str,
+        limit: u32,
+        filter: &Metadata,
+        is_searched: impl Fn(&Document) -> bool,
+    ) -> Result<Vec<Passage>> {
         self.count();
         if limit == 0 {
             return Err(Error::invalid("`limit` must be at least 1"));
         }
         let query: HashSet<String> = words(query).collect();
-        let matches = |found: &&Document| filter.iter().all(|(key, value)| found.metadata.get(key) == Some(value));
+        let matches = |found: &&Document| {
+            is_searched(found) && filter.iter().all(|(key, value)| found.metadata.get(key) == Some(value))
+        };
         let mut passages: Vec<Passage> = self
             .documents
             .iter()
@@ -159,6 +172,7 @@ impl DocumentReader for Room {
                     score: f64::from(shared),
                     metadata: found.metadata.clone(),
                     position: Position::default(),
+                    file: None,
                     hit: None,
                 }
             })
@@ -168,10 +182,38 @@ impl DocumentReader for Room {
         passages.truncate(limit.min(self.limits.search_results) as usize);
         Ok(passages)
     }
+}
+
+#[async_trait]
+impl DocumentReader for Room {
+    async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
+        self.search_where(query, limit, &filter, |found| found.vector_store.is_none())
+    }
+
+    async fn search_stores(
+        &self,
+        stores: Vec<VectorStoreId>,
+        query: &str,
+        limit: u32,
+        filter: Metadata,
+    ) -> Result<Vec<Passage>> {
+        search_scope::check_stores(&stores)?;
+        let is_there = |store| {
+            self.documents
+                .iter()
+                .any(|found| found.vector_store.as_ref() == Some(store))
+        };
+        if let Some(missing) = stores.iter().find(|store| !is_there(store)) {
+            return Err(Error::not_found(format!("this room has no vector store {missing}")));
+        }
+        self.search_where(query, limit, &filter, |found| {
+            found.vector_store.as_ref().is_some_and(|store| stores.contains(store))
+        })
+    }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {
         self.count();
-        let found = self.documents.iter().find(|found| found.id == *id);
+        let found = self.own().find(|found| found.id == *id);
         let found = found.ok_or_else(|| Error::not_found(format!("this room has no document {id}")))?;
         Ok(DocumentWithText {
             document: stored(found),
@@ -186,8 +228,7 @@ impl DocumentReader for Room {
         }
         let follows = |found: &&Document| page.after.as_ref().is_none_or(|after| found.id > *after);
         Ok(self
-            .documents
-            .iter()
+            .own()
             .filter(follows)
             .take(page.limit as usize)
             .map(stored)
