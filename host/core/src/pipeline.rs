@@ -211,6 +211,7 @@ mod tests {
                 stages: [(stage, choice(version))].into(),
             }),
             last_canary: None,
+            vector_stores: Vec::new(),
         }
     }
 

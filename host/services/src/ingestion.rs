@@ -87,8 +87,9 @@ impl<'a> Ingestion<'a> {
                 ..Usage::default()
             })
             .await?;
-        let pipeline::Serving { plan, names, canary } =
-            pipeline::plan(shared, pass, room, meter, stages, stages).await?;
+        let pipeline::Serving {
+            plan, names, canary, ..
+        } = pipeline::plan(shared, pass, room, meter, stages, stages).await?;
         meter.set_plugins(names);
         meter.update_served_by(|served| served.plugins = plan.digests());
         let deadline = Instant::now() + Duration::from_millis(shared.limits.request_ms);

@@ -14,7 +14,7 @@ use crate::{
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Error, ErrorKind, FileId, Timestamp,
-    document::{Document, DocumentFile, NewChunk, NewDocument, Page, Position},
+    document::{ChunkSource, Document, DocumentFile, NewChunk, NewDocument, Page},
     file::{FilePurpose, NewFile},
 };
 use rusqlite::{Connection, OptionalExtension, Row};

@@ -3,7 +3,7 @@
 use crate::{
     limits,
     output::{Output, Result, one_line},
-    table::Rows,
+    table::{self, Rows},
 };
 use riad_sdk::SectionKind;
 
@@ -23,6 +23,8 @@ struct Table {
     rows: Vec<Vec<String>>,
     cell: Option<String>,
     span: usize,
+    /// Whether cells were left out, because their row has more than [`limits::COLUMNS`].
+    is_cut: bool,
 }
 
 impl Grid {
@@ -69,12 +71,15 @@ impl Grid {
         let Some(table) = self.tables.last_mut() else {
             return;
         };
-        if let (Some(cell), Some(row)) = (table.cell.take(), table.rows.last_mut())
-            && row.len() < limits::COLUMNS
-        {
-            row.push(cell);
-            row.extend(std::iter::repeat_n(String::new(), table.span.saturating_sub(1)));
+        let (Some(cell), Some(row)) = (table.cell.take(), table.rows.last_mut()) else {
+            return;
+        };
+        if row.len() >= limits::COLUMNS {
+            table.is_cut |= !cell.is_empty();
+            return;
         }
+        row.push(cell);
+        row.extend(std::iter::repeat_n(String::new(), table.span.saturating_sub(1)));
     }
 
     /// # Errors
@@ -96,6 +101,9 @@ impl Grid {
         let (count, bytes) = cells.fold((0, 0), |(count, bytes), cell| (count + 1, bytes + cell.len()));
         let has_rows = table.rows.iter().filter(|row| row.len() > 1).count() > 1;
         if !has_rows || bytes >= LAYOUT_CELL * count {
+            if table.is_cut {
+                table::warn_of_cut(output);
+            }
             output.begin_kind(SectionKind::Prose)?;
             for paragraph in table.rows.iter().flatten().flat_map(|cell| cell.split('\n')) {
                 output.paragraph(paragraph)?;
@@ -104,6 +112,9 @@ impl Grid {
         }
         output.end_section()?;
         let mut rows = Rows::new();
+        if table.is_cut {
+            rows.note_cut();
+        }
         for row in &table.rows {
             rows.write(output, row.iter().map(String::as_str))?;
         }

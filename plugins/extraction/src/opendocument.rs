@@ -203,7 +203,14 @@ pub fn spreadsheet(bytes: &[u8], options: ExtractionOptions) -> Result<Extracted
             Xml::Text(text) if in_text > 0 => cell.push_str(text),
             Xml::End("table-cell" | "covered-table-cell") => {
                 let cell = one_line(&cell, usize::MAX);
-                let columns = columns.min(limits::COLUMNS - row.len().min(limits::COLUMNS));
+                let left = limits::COLUMNS - row.len().min(limits::COLUMNS);
+                if columns > left
+                    && !cell.is_empty()
+                    && let Some(rows) = &mut rows
+                {
+                    rows.note_cut();
+                }
+                let columns = columns.min(left);
                 row.extend(std::iter::repeat_n(cell, columns));
             }
             Xml::End("table-row") => {

@@ -8,8 +8,6 @@ use riad_sdk::{Extracted, ExtractionOptions, SectionKind};
 
 /// Characters of a column's name before each value.
 const NAME_CHARACTERS: usize = 60;
-/// Characters of a cell.
-const CELL_CHARACTERS: usize = 32_768;
 /// Lines whose delimiters are counted.
 const SAMPLE_LINES: usize = 20;
 
@@ -67,6 +65,8 @@ pub struct Rows {
     names: Option<Vec<String>>,
     /// Rows after the names.
     written: usize,
+    /// Whether cells were left out, because their row has more than [`limits::COLUMNS`].
+    is_cut: bool,
 }
 
 impl Rows {
@@ -74,16 +74,22 @@ impl Rows {
         Self {
             names: None,
             written: 0,
+            is_cut: false,
         }
+    }
+
+    /// Cells of a row were left out before it came here.
+    pub fn note_cut(&mut self) {
+        self.is_cut = true;
     }
 
     /// # Errors
     /// `TooLarge`.
-    pub fn write<'a>(&mut self, output: &mut Output, cells: impl Iterator<Item = &'a str>) -> Result<()> {
-        let cells: Vec<String> = cells
-            .take(limits::COLUMNS)
-            .map(|cell| one_line(cell, CELL_CHARACTERS))
-            .collect();
+    pub fn write<'a>(&mut self, output: &mut Output, mut cells: impl Iterator<Item = &'a str>) -> Result<()> {
+        let row = cells.by_ref().take(limits::COLUMNS);
+        let row: Vec<String> = row.map(|cell| one_line(cell, usize::MAX)).collect();
+        self.is_cut |= cells.any(|cell| !cell.trim().is_empty());
+        let cells = row;
         if cells.iter().all(String::is_empty) {
             return Ok(());
         }
@@ -129,8 +135,18 @@ impl Rows {
         {
             self.row(output, &line(&[], &names))?;
         }
+        if self.is_cut {
+            warn_of_cut(output);
+        }
         output.end_section()
     }
+}
+
+pub fn warn_of_cut(output: &mut Output) {
+    output.warn(&format!(
+        "columns after the first {} of a table were not read",
+        limits::COLUMNS
+    ));
 }
 
 fn line(names: &[String], cells: &[String]) -> String {
@@ -200,6 +216,25 @@ mod tests {
         let extracted = extract(&table, false, OPTIONS).unwrap();
         assert_eq!(extracted.sections.len(), 3);
         assert!(extracted.sections[2].text.starts_with("n: 400 | m: x\n"));
+    }
+
+    #[test]
+    fn what_is_not_read_of_a_table_is_said() {
+        let wide = |columns: usize| format!("{}\n{}\n", vec!["n"; columns].join(","), vec!["v"; columns].join(","));
+        let warnings = |table: &str| extract(table, false, OPTIONS).unwrap().warnings;
+        assert!(warnings(&wide(limits::COLUMNS)).is_empty());
+        assert_eq!(
+            warnings(&wide(limits::COLUMNS + 1)),
+            ["columns after the first 1000 of a table were not read"]
+        );
+        // Empty cells at the end of rows are nothing that is missing.
+        assert!(warnings(&format!("a,b\n1,2{}\n", ",".repeat(2000))).is_empty());
+    }
+
+    #[test]
+    fn a_long_cell_is_read_whole() {
+        let long = "word ".repeat(20_000);
+        assert!(text(&format!("name,text\nA,{long}end\n")).ends_with("word end"));
     }
 
     #[test]

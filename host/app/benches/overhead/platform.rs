@@ -12,16 +12,14 @@ use riad_core::{
     Limits, OperatorPass, PlanName, Secret, TenantPass,
     audit::Origin,
     document::Metadata,
+    ingestion::{DocumentRequest, DocumentSource, TextFormat},
     ports::{ChatEngine, Embedder},
     price::PriceList,
 };
 use riad_engine::StaticEmbedder;
 use riad_outbound::{GuestHttp, HttpWebhooks};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{
-    Dependencies, FairQueue, Services, StandardComponents,
-    documents::{DocumentRequest, DocumentSource, TextFormat},
-};
+use riad_services::{Dependencies, FairQueue, Services, StandardComponents};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use serde_json::json;

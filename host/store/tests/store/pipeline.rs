@@ -40,6 +40,7 @@ fn with_canary(percent: u32) -> Pipeline {
             stages: [(Stage::Prompting, choice(TWO))].into(),
         }),
         last_canary: None,
+        vector_stores: Vec::new(),
     }
 }
 
@@ -195,6 +196,7 @@ async fn a_canary_that_was_replaced_is_not_ended() {
         stages: [(Stage::Prompting, choice(TWO))].into(),
         canary: None,
         last_canary: None,
+        vector_stores: Vec::new(),
     };
     for put in [other_stages, promoted] {
         room.plugins.set_pipeline(&put).await.unwrap();

@@ -65,6 +65,7 @@ async fn try_out(server: &Server, percent: u32, [stable, canary]: [&'static [u8]
             stages: [(Stage::Retrieval, upload(server, canary).await)].into(),
         }),
         last_canary: active(server).await.last_canary,
+        vector_stores: Vec::new(),
     };
     let pipelines = server.services.pipeline();
     pipelines.put(server.pass(PAYER), &pipeline).await.unwrap()
