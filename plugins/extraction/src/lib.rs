@@ -71,7 +71,9 @@ fn extract_text(upload: &Upload, format: TextFormat, options: ExtractionOptions)
     })
 }
 
-#[cfg(test)]
-mod fixtures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fixtures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -1,41 +1,13 @@
 //! No bytes panic, and what comes out keeps the options and the contract.
 
-use crate::{extract, fixtures};
+use crate::{fixtures, fuzzing};
 use proptest::prelude::*;
-use riad_sdk::{ExtractionOptions, Upload};
 
 const NAMES: [&str; 10] = [
     "a.txt", "a.html", "a.md", "a.csv", "a.tsv", "a.json", "a.eml", "a.rs", "a.pdf", "",
 ];
-const OPTIONS: ExtractionOptions = ExtractionOptions {
-    max_text_bytes: 2_000,
-    max_sections: 20,
-};
-
 fn check(name: &str, bytes: Vec<u8>) -> Result<(), TestCaseError> {
-    let upload = Upload {
-        name: name.to_string(),
-        media_type: String::new(),
-        bytes,
-    };
-    if let Ok(extracted) = extract(upload, OPTIONS) {
-        prop_assert!(!extracted.sections.is_empty() && extracted.sections.len() <= 20);
-        let bytes =
-            |section: &riad_sdk::Section| section.text.len() + section.heading.iter().map(String::len).sum::<usize>();
-        prop_assert!(extracted.title.len() + extracted.sections.iter().map(bytes).sum::<usize>() <= 2_000);
-        for section in &extracted.sections {
-            prop_assert!(!section.text.trim().is_empty());
-            prop_assert!(!section.text.contains('\r'));
-            prop_assert!(
-                section.heading.len() <= 12 && section.heading.iter().all(|heading| heading.chars().count() <= 300)
-            );
-        }
-        prop_assert!(extracted.warnings.len() <= 20);
-        prop_assert!(
-            serde_json::from_str::<serde_json::Value>(&extracted.metadata).is_ok_and(|value| value.is_object())
-        );
-    }
-    Ok(())
+    fuzzing::check(name, bytes).map_err(TestCaseError::fail)
 }
 
 proptest! {

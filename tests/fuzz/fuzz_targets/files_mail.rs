@@ -1,0 +1,8 @@
+//! A mail with its parts.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use riad_extraction::{fuzzing};
+
+fuzz_target!(|data: &[u8]| fuzzing::check("a.eml", data.to_vec()).unwrap());
