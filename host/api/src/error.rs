@@ -213,6 +213,18 @@ pub(crate) async fn no_such_method() -> Response {
     respond(StatusCode::METHOD_NOT_ALLOWED, body)
 }
 
+/// The answer to a range that a file of so many bytes does not have. 416 is HTTP's own and no `ErrorKind`.
+pub(crate) fn no_such_range(bytes: u64) -> Response {
+    let message = format!("the file has {bytes} bytes, and none of those that Range asks for");
+    let body = ErrorBody::new(message, INVALID, "range_not_satisfiable");
+    let mut response = respond(StatusCode::RANGE_NOT_SATISFIABLE, body);
+    let range = HeaderValue::try_from(format!("bytes */{bytes}"));
+    response
+        .headers_mut()
+        .extend(range.map(|range| (header::CONTENT_RANGE, range)));
+    response
+}
+
 /// A panic is a bug: the client gets the same message as for any internal error.
 #[expect(
     clippy::needless_pass_by_value,

@@ -35,6 +35,7 @@ mod models;
 mod pipeline;
 mod plans;
 mod plugins;
+mod query;
 mod ranking;
 mod rate_headers;
 mod receipts;

@@ -11,8 +11,9 @@ mod stream;
 
 use crate::{
     auth::Tenant,
-    body::{JsonBody, PathParts, QueryParts, parse_id},
+    body::{JsonBody, PathParts, parse_id},
     error::{ApiResult, Failures},
+    query::QueryParts,
     state::AppState,
 };
 use answer::AnswerWriter;
@@ -98,7 +99,11 @@ pub(crate) async fn get_response(
 ) -> ApiResult<Json<ResponseObject>> {
     list::check_response_params(&query)?;
     let id = parse_id("response", &id)?;
-    Ok(Json(kept::response(&state.services, &pass, &id).await?))
+    let mut response = kept::response(&state.services, &pass, &id).await?;
+    if !list::shows_results(&query.include) {
+        answer::hide_results(&mut response.output);
+    }
+    Ok(Json(response))
 }
 
 /// Delete a response. Those that go on from it are kept, and no conversation goes on from them.

@@ -63,7 +63,7 @@ pub enum ResponseAnnotation {
 pub struct ResponseFileSearchCall {
     pub id: String,
     pub queries: Vec<String>,
-    /// The passages that the model reads, if `include` asks for them.
+    /// The passages that the model reads, if `include` asks for them: of the request, or of the one that reads a kept response.
     pub results: Option<Vec<ResponseFileSearchResult>>,
     pub status: Cow<'static, str>,
 }
@@ -72,7 +72,7 @@ pub struct ResponseFileSearchCall {
 pub struct ResponseFileSearchResult {
     pub file_id: String,
     pub filename: String,
-    /// 0 to 1: what is the first by words and by meaning has 1.
+    /// 0 to 1, by the ranks in two lists: what is the first by words and by meaning has 1. No similarity.
     pub score: f64,
     #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,

@@ -17,6 +17,7 @@ mod idempotency;
 mod members;
 mod messages;
 mod openapi;
+mod queries;
 mod response_format;
 mod responses;
 mod room_tools;

@@ -309,6 +309,20 @@ async fn a_response_searches_the_stores_that_it_names() {
         call["results"]
     );
     // A conversation goes on from it, and may send its items back.
+    // What was found is kept, and shown to whoever asks for it, whether the answer had it or not.
+    let mut unasked = body.clone();
+    unasked.as_object_mut().unwrap().remove("include");
+    let unasked = tenant.post("/v1/responses", &unasked).await.ok();
+    assert_eq!(unasked["output"][0]["results"], Value::Null, "{unasked}");
+    for kept in [&response, &unasked] {
+        let path = format!("/v1/responses/{}", kept["id"].as_str().unwrap());
+        let plain = tenant.get(&path).await.ok();
+        assert_eq!(plain["output"][0]["results"], Value::Null, "{plain}");
+        for query in ["include[]=file_search_call.results", "include=file_search_call.results"] {
+            let shown = tenant.get(&format!("{path}?{query}")).await.ok();
+            assert_eq!(shown["output"][0]["results"], call["results"], "{shown}");
+        }
+    }
     let next = json!({"model": MODEL, "input": "And the gears?", "previous_response_id": response["id"], "max_output_tokens": 8});
     let next = tenant.post("/v1/responses", &next).await.ok();
     assert_ne!(next["output"][0]["type"], "file_search_call", "it names no store");
@@ -369,8 +383,31 @@ async fn what_no_store_can_be_is_refused_by_name() {
         (
             &format!("{path}/file_batches"),
             json!({"file_ids": [file, file]}),
-            "file_ids",
+            "file_ids[1]",
         ),
+        (
+            &format!("{path}/file_batches"),
+            json!({"files": [{"file_id": file}, {"file_id": file}]}),
+            "files[1]",
+        ),
+        (
+            &format!("{path}/file_batches"),
+            json!({"file_ids": [file], "attributes": {"a": [1]}}),
+            "attributes",
+        ),
+        (
+            &format!("{path}/file_batches"),
+            json!({"files": [{"file_id": file, "attributes": {"a": [1]}}]}),
+            "files[0].attributes",
+        ),
+        (
+            &format!("{path}/file_batches"),
+            json!({"files": [{"file_id": file, "chunking_strategy": strategy(99, 0)}]}),
+            "files[0].chunking_strategy",
+        ),
+        // Also where there is nothing to cut.
+        (PATH, json!({"chunking_strategy": strategy(99, 0)}), "chunking_strategy"),
+        (PATH, json!({"description": "x".repeat(513)}), "description"),
         (&format!("{path}/search"), json!({"query": " "}), "query"),
         (
             &format!("{path}/search"),
@@ -411,11 +448,35 @@ async fn what_no_store_can_be_is_refused_by_name() {
         let refused = tenant.get(&format!("{PATH}?{query}")).await;
         assert_eq!(refused.status.as_u16(), 400, "{query}: {}", refused.body);
     }
-    let absent = json!({"file_id": "file-none"});
-    tenant
-        .post(&format!("{path}/files"), &absent)
-        .await
-        .refused(404, "not_found");
+    for (path, absent, param) in [
+        (format!("{path}/files"), json!({"file_id": "file-none"}), "file_id"),
+        (format!("{path}/files"), json!({"file_id": "NO"}), "file_id"),
+        (
+            format!("{path}/file_batches"),
+            json!({"file_ids": [file, "file-none"]}),
+            "file_ids[1]",
+        ),
+        (
+            format!("{path}/file_batches"),
+            json!({"file_ids": [file, "NO"]}),
+            "file_ids[1]",
+        ),
+        (
+            format!("{path}/file_batches"),
+            json!({"files": [{"file_id": "file-none"}]}),
+            "files[0]",
+        ),
+        (
+            format!("{path}/file_batches"),
+            json!({"files": [{"file_id": "NO"}]}),
+            "files[0].file_id",
+        ),
+        (PATH.to_owned(), json!({"file_ids": ["file-none"]}), "file_ids[0]"),
+        (PATH.to_owned(), json!({"file_ids": ["NO"]}), "file_ids[0]"),
+    ] {
+        let refused = tenant.post(&path, &absent).await.refused(404, "not_found");
+        assert_eq!(refused.text("/error/param"), param, "{absent}: {}", refused.body);
+    }
     let absent =
         json!({"model": MODEL, "input": "a", "tools": [{"type": "file_search", "vector_store_ids": ["vs_none"]}]});
     tenant.post("/v1/responses", &absent).await.refused(404, "not_found");
