@@ -112,32 +112,9 @@ impl ApiError {
     }
 
     fn body(&self, row: &Row) -> ErrorBody {
-        // An internal error's message was not written for clients.
-        let message = match self.0.kind() {
-            ErrorKind::Internal => Error::internal("").message().to_owned(),
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextTooLong
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Conflict
-            | ErrorKind::TooLarge
-            | ErrorKind::Busy
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::StorageFull
-            | ErrorKind::UnsupportedFile
-            | ErrorKind::UnreadableFile
-            | ErrorKind::PluginFailed
-            | ErrorKind::PluginLimit
-            | ErrorKind::AdapterFailed
-            | ErrorKind::Cancelled
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => self.0.message().to_owned(),
-        };
         ErrorBody {
             error: ErrorDetail {
-                message,
+                message: self.0.message_for_client().to_owned(),
                 r#type: row.r#type.into(),
                 param: self.0.param().map(str::to_owned),
                 code: self.0.code().or(row.code).map(Into::into),

@@ -97,7 +97,7 @@ async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
             let error = not_to_be_tried_again(error)?;
             let error = IndexingError {
                 code: IndexingErrorCode::of(error.kind()),
-                message: error.message().to_owned(),
+                message: error.message_for_client().to_owned(),
             };
             // Nothing is there to be failed if it was removed or cancelled meanwhile.
             room.vector_stores.fail(&pending, error).await?;
