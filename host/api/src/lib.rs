@@ -18,6 +18,7 @@ mod embeddings;
 mod error;
 mod export;
 mod file_name;
+mod file_parts;
 mod file_uploads;
 mod files;
 mod form;

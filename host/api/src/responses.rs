@@ -57,6 +57,7 @@ pub(crate) async fn create_response(
     let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
     let input = kept::resolve(&state, &pass, input).await?;
     let own = input::messages(&input);
+    let own_files = input::files(&input)?;
     let keeps = response.store;
     let kept_as = keeps.then(|| response.id.parse()).transpose()?;
     let instructions = response.instructions.clone();
@@ -65,8 +66,10 @@ pub(crate) async fn create_response(
     let starting = async move {
         let before = match &previous {
             Some(previous) => kept::conversation(&state, &pass, previous).await?,
-            None => Vec::new(),
+            None => (Vec::new(), Vec::new()),
         };
+        let (before, mut files) = before;
+        files.extend(own_files);
         if keeps {
             state.services.responses().check_storage(&pass).await?;
         }
@@ -74,6 +77,7 @@ pub(crate) async fn create_response(
         let chat = ChatRequest {
             messages,
             kept_as,
+            files,
             ..chat
         };
         let started = state.services.chat().start(&pass, chat).await;

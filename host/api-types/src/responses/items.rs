@@ -32,6 +32,16 @@ pub enum ResponseContentPart {
     InputText {
         text: String,
     },
+    /// A file whose text the model reads: one that is kept, or its bytes.
+    InputFile {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<String>,
+        /// Base64, perhaps as a `data:` URL.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_data: Option<String>,
+    },
     OutputText {
         text: String,
         /// The files of vector stores that it cites. All citations are in `riad`.
@@ -153,13 +163,15 @@ impl ResponseContentPart {
         }
     }
 
+    /// Of a part that is one.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::InputText { text }
             | Self::OutputText { text, .. }
             | Self::Refusal { refusal: text }
-            | Self::ReasoningText { text } => text,
+            | Self::ReasoningText { text } => Some(text),
+            Self::InputFile { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod attached_files;
 mod bad_input;
 mod browsers;
 mod client_requests;
