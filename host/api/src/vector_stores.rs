@@ -149,12 +149,9 @@ pub(crate) async fn search_vector_store(
 ) -> ApiResult<Json<VectorStoreSearchResults>> {
     let id = body::parse_id("vector store", &id)?;
     let queries = body.queries()?;
-    if body.rewrite_query == Some(true) {
-        let text = "rewrite_query is not served: the query is searched as it is sent";
-        return Err(Error::invalid(text).with_param("rewrite_query").into());
-    }
     let request = StoreSearch {
         query: queries.join("\n"),
+        rewrites: body.rewrite_query == Some(true),
         search: file_search(
             vec![id],
             body.max_num_results,
@@ -162,11 +159,11 @@ pub(crate) async fn search_vector_store(
             body.ranking_options.as_ref(),
         )?,
     };
-    let found = state.services.vector_stores().search(&pass, request).await?;
+    let searched = state.services.vector_stores().search(&pass, request).await?;
     Ok(Json(VectorStoreSearchResults {
         object: "vector_store.search_results.page".into(),
-        search_query: queries,
-        data: found.into_iter().map(result).collect(),
+        search_query: searched.rewritten.map_or(queries, |query| vec![query]),
+        data: searched.found.into_iter().map(result).collect(),
         has_more: false,
         next_page: None,
     }))

@@ -3,7 +3,7 @@
 mod check;
 
 pub use crate::file_search::FileSearch;
-use crate::{audit, embeddings, indexing, reembedding, shared::Shared};
+use crate::{audit, embeddings, indexing, query_rewriting, reembedding, shared::Shared};
 use riad_core::{
     Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
     document::{Metadata, Passage},
@@ -33,7 +33,16 @@ pub struct Listed<T> {
 #[derive(Clone)]
 pub struct StoreSearch {
     pub query: String,
+    /// Whether the model is to word the query first.
+    pub rewrites: bool,
     pub search: FileSearch,
+}
+
+pub struct SearchedStore {
+    /// As it was worded, if it was.
+    pub rewritten: Option<String>,
+    /// Best first.
+    pub found: Vec<FoundPassage>,
 }
 
 /// A passage of a file.
@@ -298,10 +307,17 @@ impl VectorStoreService {
     /// # Errors
     /// `NotFound` if the room does not have one of the stores, `InvalidRequest` for one that has expired, and for a query, limit or filter
     /// out of bounds; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat.
-    pub async fn search(&self, pass: &TenantPass, request: StoreSearch) -> Result<Vec<FoundPassage>> {
+    pub async fn search(&self, pass: &TenantPass, request: StoreSearch) -> Result<SearchedStore> {
         pass.require(Scope::Documents, Access::Read)?;
-        let StoreSearch { query, search } = request;
+        let StoreSearch {
+            query,
+            rewrites,
+            search,
+        } = request;
         search.check()?;
+        if query.trim().is_empty() {
+            return Err(Error::invalid("a query must have text in it").with_param("query"));
+        }
         let room = self.0.rooms.open(pass).await?;
         room.vector_stores.touch(&search.stores).await?;
         let meter = self
@@ -310,6 +326,14 @@ impl VectorStoreService {
             .admit(pass, embeddings::purpose(&self.0, Kind::Search))
             .await?;
         reembedding::start(&self.0, pass, &room);
+        let rewritten = match rewrites {
+            true => {
+                let rewriting = query_rewriting::rewrite(&self.0, pass, &meter, query.clone());
+                Some(meter.record_result(rewriting.await)?)
+            }
+            false => None,
+        };
+        let query = rewritten.clone().unwrap_or(query);
         let mut work = self.0.work(pass);
         let found = search
             .run(&self.0, &mut work, meter.handle(), &room, query, search.limit, 1)
@@ -317,7 +341,10 @@ impl VectorStoreService {
         let passages = meter.record_engine_result(found)?;
         meter.settle().await?;
         let found = with_sources(&room, passages, &search.ranking(&self.0)).await?;
-        Ok(found.into_iter().flatten().collect())
+        Ok(SearchedStore {
+            rewritten,
+            found: found.into_iter().flatten().collect(),
+        })
     }
 
     async fn read(&self, pass: &TenantPass) -> Result<Room> {
