@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct DocumentParams {
     /// Documents in the answer, 20 if it is not given.
     pub limit: Option<u32>,
-    /// The last id of the page before.
+    /// The last id of the page before, also if it was deleted since.
     pub after: Option<String>,
 }
 

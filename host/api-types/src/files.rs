@@ -30,7 +30,7 @@ pub struct FileParams {
     pub limit: Option<u32>,
     /// `desc`, the latest first, if it is not given, or `asc`.
     pub order: Option<String>,
-    /// The last id of the page before.
+    /// The last id of the page before, also if it was deleted since.
     pub after: Option<String>,
     pub purpose: Option<String>,
 }

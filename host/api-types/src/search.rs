@@ -59,7 +59,7 @@ pub struct Passage {
     pub chunk: u32,
     pub title: String,
     pub text: String,
-    /// Only the order of scores means something.
+    /// By the ranks in two lists, and no similarity: only the order of scores means something.
     pub score: f64,
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,

@@ -18,7 +18,7 @@ pub struct NewVectorStore {
     #[serde(default, deserialize_with = "nulls::or_default")]
     #[schema(value_type = Option<String>)]
     pub name: String,
-    /// Changes nothing.
+    /// A text of up to 512 characters, which answers have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Files of the caller's, which are indexed then.
@@ -95,6 +95,7 @@ pub struct VectorStore {
     /// Seconds since 1970-01-01 UTC, as all times here.
     pub created_at: u64,
     pub name: String,
+    pub description: Option<String>,
     /// Bytes of the texts that are searched.
     pub usage_bytes: u64,
     pub file_counts: FileCounts,
@@ -124,9 +125,9 @@ pub struct VectorStoreParams {
     pub limit: Option<u32>,
     /// `desc`, the latest first, if it is not given, or `asc`.
     pub order: Option<String>,
-    /// The last id of the page before.
+    /// The last id of the page before, also if it was deleted since.
     pub after: Option<String>,
-    /// The first id of the page after.
+    /// The first id of the page after, also if it was deleted since.
     pub before: Option<String>,
 }
 
@@ -138,9 +139,9 @@ pub struct VectorStoreFileParams {
     pub limit: Option<u32>,
     /// `desc`, the latest first, if it is not given, or `asc`.
     pub order: Option<String>,
-    /// The last id of the page before.
+    /// The last id of the page before, also if it was deleted since.
     pub after: Option<String>,
-    /// The first id of the page after.
+    /// The first id of the page after, also if it was deleted since.
     pub before: Option<String>,
     /// `in_progress`, `completed`, `failed` or `cancelled`.
     pub filter: Option<String>,
@@ -301,7 +302,7 @@ pub struct VectorStoreSearchResults {
 pub struct VectorStoreSearchResult {
     pub file_id: String,
     pub filename: String,
-    /// 0 to 1: what is the first by words and by meaning has 1.
+    /// 0 to 1, by the ranks in two lists: what is the first by words and by meaning has 1. No similarity.
     pub score: f64,
     #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
@@ -355,6 +356,7 @@ impl VectorStore {
             object: "vector_store".into(),
             created_at: store.created,
             name: store.name,
+            description: store.description,
             usage_bytes: store.bytes,
             file_counts: store.files.into(),
             status: status.into(),

@@ -1,5 +1,5 @@
-//! Reading bodies, paths and queries, with every failure in OpenAI's envelope and the field at fault named.
-//! Not here: what a resource's body means, forms (`form`).
+//! Reading bodies and paths, with every failure in OpenAI's envelope and the field at fault named.
+//! Not here: what a resource's body means, forms (`form`), queries (`query`).
 
 use crate::{
     error::ApiError,
@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
@@ -96,19 +96,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
         match Path::from_request_parts(parts, state).await {
             Ok(Path(path)) => Ok(Self(path)),
             Err(_) => Err(Error::not_found("there is nothing at this path").into()),
-        }
-    }
-}
-
-pub(crate) struct QueryParts<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParts<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Error::invalid(rejection.body_text()).into()),
         }
     }
 }

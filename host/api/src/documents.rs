@@ -7,9 +7,10 @@ mod upload;
 
 use crate::{
     auth::Tenant,
-    body::{self, PathParts, QueryParts},
+    body::{self, PathParts},
     error::{ApiResult, Failures},
     memory,
+    query::QueryParts,
     state::AppState,
 };
 use axum::{

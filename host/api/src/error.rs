@@ -112,32 +112,9 @@ impl ApiError {
     }
 
     fn body(&self, row: &Row) -> ErrorBody {
-        // An internal error's message was not written for clients.
-        let message = match self.0.kind() {
-            ErrorKind::Internal => Error::internal("").message().to_owned(),
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextTooLong
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Conflict
-            | ErrorKind::TooLarge
-            | ErrorKind::Busy
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::StorageFull
-            | ErrorKind::UnsupportedFile
-            | ErrorKind::UnreadableFile
-            | ErrorKind::PluginFailed
-            | ErrorKind::PluginLimit
-            | ErrorKind::AdapterFailed
-            | ErrorKind::Cancelled
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => self.0.message().to_owned(),
-        };
         ErrorBody {
             error: ErrorDetail {
-                message,
+                message: self.0.message_for_client().to_owned(),
                 r#type: row.r#type.into(),
                 param: self.0.param().map(str::to_owned),
                 code: self.0.code().or(row.code).map(Into::into),
@@ -211,6 +188,18 @@ pub(crate) async fn no_such_method() -> Response {
     let message = "this path does not have this method; GET /openapi.json lists those that it has";
     let body = ErrorBody::new(message, INVALID, "method_not_allowed");
     respond(StatusCode::METHOD_NOT_ALLOWED, body)
+}
+
+/// The answer to a range that a file of so many bytes does not have. 416 is HTTP's own and no `ErrorKind`.
+pub(crate) fn no_such_range(bytes: u64) -> Response {
+    let message = format!("the file has {bytes} bytes, and none of those that Range asks for");
+    let body = ErrorBody::new(message, INVALID, "range_not_satisfiable");
+    let mut response = respond(StatusCode::RANGE_NOT_SATISFIABLE, body);
+    let range = HeaderValue::try_from(format!("bytes */{bytes}"));
+    response
+        .headers_mut()
+        .extend(range.map(|range| (header::CONTENT_RANGE, range)));
+    response
 }
 
 /// A panic is a bug: the client gets the same message as for any internal error.

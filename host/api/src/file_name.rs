@@ -1,4 +1,4 @@
-//! The name of a file in a form.
+//! The names of files as clients send them.
 
 use axum::extract::multipart::Field;
 use percent_encoding::percent_decode_str;
@@ -6,7 +6,11 @@ use percent_encoding::percent_decode_str;
 /// Without folders, which some clients send; empty if it has none.
 pub(crate) fn of(field: &Field<'_>) -> String {
     let name = extended_name(field).or_else(|| field.file_name().map(str::to_owned));
-    let name = name.unwrap_or_default();
+    without_folders(&name.unwrap_or_default())
+}
+
+/// Some clients send a path.
+pub(crate) fn without_folders(name: &str) -> String {
     name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
 }
 

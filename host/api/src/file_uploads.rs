@@ -5,6 +5,7 @@ use crate::{
     auth::Tenant,
     body::{self, JsonBody, PathParts},
     error::{ApiResult, Failures},
+    file_name,
     form::{self, Form},
     state::AppState,
 };
@@ -40,7 +41,8 @@ pub(crate) async fn create_upload(
     JsonBody(body): JsonBody<NewUpload>,
 ) -> ApiResult<Json<Upload>> {
     let request = UploadRequest {
-        name: body.filename,
+        // As of a file that comes whole.
+        name: file_name::without_folders(&body.filename),
         purpose: body.purpose.parse()?,
         bytes: body.bytes,
         media_type: body.mime_type,

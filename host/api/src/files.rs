@@ -1,24 +1,27 @@
 //! `/v1/files`: what a tenant keeps as it was sent, in OpenAI's shapes. Not here: files that come in parts (`file_uploads`), documents (`documents`).
 
 mod form;
+mod range;
 
 use crate::{
     auth::Tenant,
-    body::{self, PathParts, QueryParts},
-    error::{ApiResult, Failures},
+    body::{self, PathParts},
+    error::{self, ApiResult, Failures},
     memory,
+    query::QueryParts,
     state::AppState,
 };
 use axum::{
     Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use form::FileForm;
 use futures::{TryStreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use range::Selected;
 use riad_api_types::files::{DeletedFile, File, FileList, FileParams};
 use riad_core::{Error, file::FilePage};
 use riad_services::files::PIECE_BYTES;
@@ -87,23 +90,35 @@ pub(crate) async fn get_file(
     Ok(Json(state.services.files().get(&pass, &id).await?.into()))
 }
 
-/// A file's bytes, as they were sent
+/// A file's bytes, as they were sent; with `Range`, a part of them
 #[utoipa::path(get, path = "/v1/files/{id}/content", tag = "openai", security(("tenant_key" = [])),
     params(("id" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream", body = FileBytes), Failures))]
+    responses((status = 200, content_type = "application/octet-stream", body = FileBytes),
+        (status = 206, content_type = "application/octet-stream", body = FileBytes, description = "The part that `Range` asks for"),
+        Failures))]
 pub(crate) async fn get_file_content(
     State(state): State<AppState>,
     Tenant(pass): Tenant,
     PathParts(id): PathParts<String>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let id = body::parse_id("file", &id)?;
-    let content = state.services.files().open(&pass, &id).await?;
+    let mut content = state.services.files().open(&pass, &id).await?;
     let file = content.file().clone();
+    let part = match range::select(&headers, file.bytes) {
+        Selected::Whole => None,
+        Selected::Part(part) => Some(part),
+        Selected::Nothing => return Ok(error::no_such_range(file.bytes)),
+    };
+    let bytes = part.as_ref().map_or(file.bytes, |part| part.end - part.start);
     let permit = state
         .memory
         .answers
-        .acquire(pass.account(), file.bytes.min(PIECE_BYTES as u64))
+        .acquire(pass.account(), bytes.min(PIECE_BYTES as u64))
         .await?;
+    if let Some(part) = &part {
+        content.select(part);
+    }
     let pieces = stream::try_unfold(content, |mut content| async move {
         Ok::<_, Error>(content.next().await?.map(|piece| (piece, content)))
     });
@@ -116,10 +131,19 @@ pub(crate) async fn get_file_content(
         HeaderValue::from_static("application/octet-stream"),
     );
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.bytes));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let name = utf8_percent_encode(&file.name, NON_ALPHANUMERIC);
     let disposition = HeaderValue::try_from(format!("attachment; filename*=UTF-8''{name}")).map_err(Error::internal)?;
     headers.insert(header::CONTENT_DISPOSITION, disposition);
+    if let Some(part) = part {
+        let range = format!("bytes {}-{}/{}", part.start, part.end - 1, file.bytes);
+        headers.insert(
+            header::CONTENT_RANGE,
+            HeaderValue::try_from(range).map_err(Error::internal)?,
+        );
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     Ok(response.map(|body| memory::keep(body, permit)))
 }
 

@@ -3,8 +3,9 @@
 
 use crate::{
     auth::{Operator, Tenant},
-    body::{self, JsonBody, PathParts, QueryParts},
+    body::{self, JsonBody, PathParts},
     error::{ApiResult, Failures},
+    query::QueryParts,
     state::AppState,
 };
 use axum::{Json, extract::State, http::StatusCode};

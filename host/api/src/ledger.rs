@@ -2,9 +2,9 @@
 
 use crate::{
     auth::Operator,
-    body::QueryParts,
     error::{ApiResult, Failures},
     export::{self, Format},
+    query::QueryParts,
     state::AppState,
     usage::query::scope,
 };

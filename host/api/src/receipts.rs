@@ -2,8 +2,8 @@
 
 use crate::{
     auth::Tenant,
-    body::QueryParts,
     error::{ApiResult, Failures},
+    query::QueryParts,
     state::AppState,
 };
 use axum::{Json, extract::State};

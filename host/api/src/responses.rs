@@ -11,8 +11,9 @@ mod stream;
 
 use crate::{
     auth::Tenant,
-    body::{JsonBody, PathParts, QueryParts, parse_id},
+    body::{JsonBody, PathParts, parse_id},
     error::{ApiResult, Failures},
+    query::QueryParts,
     state::AppState,
 };
 use answer::AnswerWriter;
@@ -56,6 +57,7 @@ pub(crate) async fn create_response(
     let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
     let input = kept::resolve(&state, &pass, input).await?;
     let own = input::messages(&input);
+    let own_files = input::files(&input)?;
     let keeps = response.store;
     let kept_as = keeps.then(|| response.id.parse()).transpose()?;
     let instructions = response.instructions.clone();
@@ -64,8 +66,10 @@ pub(crate) async fn create_response(
     let starting = async move {
         let before = match &previous {
             Some(previous) => kept::conversation(&state, &pass, previous).await?,
-            None => Vec::new(),
+            None => (Vec::new(), Vec::new()),
         };
+        let (before, mut files) = before;
+        files.extend(own_files);
         if keeps {
             state.services.responses().check_storage(&pass).await?;
         }
@@ -73,6 +77,7 @@ pub(crate) async fn create_response(
         let chat = ChatRequest {
             messages,
             kept_as,
+            files,
             ..chat
         };
         let started = state.services.chat().start(&pass, chat).await;
@@ -98,7 +103,11 @@ pub(crate) async fn get_response(
 ) -> ApiResult<Json<ResponseObject>> {
     list::check_response_params(&query)?;
     let id = parse_id("response", &id)?;
-    Ok(Json(kept::response(&state.services, &pass, &id).await?))
+    let mut response = kept::response(&state.services, &pass, &id).await?;
+    if !list::shows_results(&query.include) {
+        answer::hide_results(&mut response.output);
+    }
+    Ok(Json(response))
 }
 
 /// Delete a response. Those that go on from it are kept, and no conversation goes on from them.

@@ -66,9 +66,17 @@ fn read(body: TokenizeRequest) -> Result<Untokenized> {
             Err(Error::invalid(message).with_param("add_generation_prompt"))
         }
         (None, Some(messages)) => {
+            let mut files = Vec::new();
             let messages = messages.into_iter().enumerate();
-            let messages = messages.map(|(index, message)| read_message(index, message));
-            Ok(Untokenized::Messages(messages.collect::<Result<_>>()?))
+            let messages = messages.map(|(index, message)| read_message(index, message, &mut files));
+            let messages = messages.collect::<Result<_>>()?;
+            match files.first() {
+                None => Ok(Untokenized::Messages(messages)),
+                Some(file) => {
+                    let message = "the tokens of a file's text are known when it is read; leave it out";
+                    Err(Error::invalid(message).with_param(&file.param))
+                }
+            }
         }
         (Some(_), Some(_)) => Err(Error::invalid("send prompt or messages, not both").with_param("messages")),
         (None, None) => Err(Error::invalid("prompt is missing; send it, or messages").with_param("prompt")),

@@ -6,9 +6,9 @@ pub(crate) mod query;
 
 use crate::{
     auth::{Operator, Tenant},
-    body::QueryParts,
     error::{ApiResult, Failures},
     export::{self, Format},
+    query::QueryParts,
     state::AppState,
 };
 use axum::{

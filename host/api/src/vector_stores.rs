@@ -5,8 +5,9 @@ pub(crate) mod files;
 
 use crate::{
     auth::Tenant,
-    body::{self, JsonBody, PathParts, QueryParts},
+    body::{self, JsonBody, PathParts},
     error::{ApiResult, Failures},
+    query::QueryParts,
     ranking,
     state::AppState,
 };
@@ -39,20 +40,21 @@ pub(crate) async fn create_vector_store(
     JsonBody(body): JsonBody<NewVectorStore>,
 ) -> ApiResult<Json<VectorStore>> {
     let chunk_size = body.chunking_strategy.map(chunk_size).transpose()?.flatten();
-    let file = |id: String| {
-        Ok(vector_store::NewVectorStoreFile {
-            file: body::parse_id("file", &id).map_err(|error| error.with_param("file_ids"))?,
-            attributes: serde_json::Map::new(),
-            chunk_size,
-        })
-    };
-    let files = body.file_ids.into_iter().map(file).collect::<Result<_, Error>>()?;
+    let file = |(index, id): (usize, String)| files::read_id(&format!("file_ids[{index}]"), &id);
+    let files = body
+        .file_ids
+        .into_iter()
+        .enumerate()
+        .map(file)
+        .collect::<Result<_, Error>>()?;
     let new = vector_store::NewVectorStore {
         name: body.name,
+        description: body.description,
         metadata: body.metadata,
         expires_after_days: body.expires_after.map(days).transpose()?,
     };
-    let created = state.services.vector_stores().create(&pass, new, files).await?;
+    let stores = state.services.vector_stores();
+    let created = stores.create(&pass, new, files, chunk_size).await?;
     Ok(Json(answer(created)))
 }
 
@@ -147,12 +149,9 @@ pub(crate) async fn search_vector_store(
 ) -> ApiResult<Json<VectorStoreSearchResults>> {
     let id = body::parse_id("vector store", &id)?;
     let queries = body.queries()?;
-    if body.rewrite_query == Some(true) {
-        let text = "rewrite_query is not served: the query is searched as it is sent";
-        return Err(Error::invalid(text).with_param("rewrite_query").into());
-    }
     let request = StoreSearch {
         query: queries.join("\n"),
+        rewrites: body.rewrite_query == Some(true),
         search: file_search(
             vec![id],
             body.max_num_results,
@@ -160,11 +159,11 @@ pub(crate) async fn search_vector_store(
             body.ranking_options.as_ref(),
         )?,
     };
-    let found = state.services.vector_stores().search(&pass, request).await?;
+    let searched = state.services.vector_stores().search(&pass, request).await?;
     Ok(Json(VectorStoreSearchResults {
         object: "vector_store.search_results.page".into(),
-        search_query: queries,
-        data: found.into_iter().map(result).collect(),
+        search_query: searched.rewritten.map_or(queries, |query| vec![query]),
+        data: searched.found.into_iter().map(result).collect(),
         has_more: false,
         next_page: None,
     }))

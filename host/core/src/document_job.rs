@@ -108,7 +108,7 @@ impl From<&Error> for JobError {
     fn from(error: &Error) -> Self {
         Self {
             kind: error.kind(),
-            message: error.message().to_owned(),
+            message: error.message_for_client().to_owned(),
             param: error.param().map(str::to_owned),
             code: error.code().map(str::to_owned),
         }

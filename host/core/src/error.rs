@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+const INTERNAL: &str = "the server failed to do this; its log says why";
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Its names in JSON are in rooms (`document_job`).
@@ -83,11 +85,38 @@ impl Error {
         Self::new(ErrorKind::NotFound, message)
     }
 
+    /// What a client may read: the message of an internal error was not written for it.
+    #[must_use]
+    pub fn message_for_client(&self) -> &str {
+        match self.kind {
+            ErrorKind::Internal => INTERNAL,
+            ErrorKind::InvalidRequest
+            | ErrorKind::ContextTooLong
+            | ErrorKind::Unauthenticated
+            | ErrorKind::Forbidden
+            | ErrorKind::NotFound
+            | ErrorKind::ModelNotFound
+            | ErrorKind::Conflict
+            | ErrorKind::TooLarge
+            | ErrorKind::Busy
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::StorageFull
+            | ErrorKind::UnsupportedFile
+            | ErrorKind::UnreadableFile
+            | ErrorKind::PluginFailed
+            | ErrorKind::PluginLimit
+            | ErrorKind::AdapterFailed
+            | ErrorKind::Cancelled
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable => &self.message,
+        }
+    }
+
     /// A fault of ours: callers see a fixed sentence, the log sees `source`.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             kind: ErrorKind::Internal,
-            message: "the server failed to do this; its log says why".into(),
+            message: INTERNAL.into(),
             param: None,
             code: None,
             retry_after: None,

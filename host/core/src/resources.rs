@@ -154,6 +154,10 @@ resources! {
         "accounts, one each; the one that holds the fewest is next",
         "`limits.uploads`; what else waits is on the disk, 10,000 documents of an account",
         Silent("it waits");
+    ATTACHED_FILES = "files of chats, that are held in memory while their text is read",
+        "accounts, one each; the one that holds the fewest is next",
+        "`limits.uploads`; 32 of an account wait until the request's own deadline",
+        Told(Busy, "too many files are being read for chats; send this one again when others have ended");
     BODY_BYTES = "bytes of JSON bodies, until they are parsed",
         "accounts, a quarter each; the one that holds the fewest is next, and a quarter is for those that hold none",
         "`limits.body_bytes`; 8 of an account wait for 60 s",

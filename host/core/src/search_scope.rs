@@ -1,10 +1,30 @@
 //! What a search searches, and filters over attributes. Not here: what it finds (`document`).
 
 use crate::{Error, Result, VectorStoreId};
+use serde_json::Number;
 
 /// Bounds of a filter over attributes: comparisons in it, and values in the lists of it. Each is a lookup.
 pub const COMPARISONS_MAX: usize = 32;
 pub const VALUES_MAX: usize = 128;
+
+/// The greatest number up to which each whole number has a value of its own among those that are compared.
+const NUMBER_MAX: u64 = 1 << 53;
+/// The numbers that can be compared, in words.
+pub const NUMBERS: &str = "from -9007199254740992 to 9007199254740992";
+
+/// The number as it is compared; `None` for one that would be taken for another.
+#[must_use]
+pub fn exact(number: &Number) -> Option<f64> {
+    let is_exact = match (number.as_i64(), number.as_u64()) {
+        (Some(whole), _) => whole.unsigned_abs() <= NUMBER_MAX,
+        (None, Some(_)) => false,
+        // As JSON is read, a whole number that is longer still is one of these.
+        (None, None) => number
+            .as_f64()
+            .is_some_and(|number| number.abs() <= 9_007_199_254_740_992.0),
+    };
+    number.as_f64().filter(|_| is_exact)
+}
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,4 +84,32 @@ pub enum SearchScope {
     Documents,
     /// At least one.
     VectorStores(Vec<VectorStoreId>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_exact_or_none() {
+        let read = |text: &str| exact(&serde_json::from_str(text).unwrap());
+        for (text, number) in [
+            ("0", 0.0),
+            ("-1.5", -1.5),
+            ("9007199254740992", 9_007_199_254_740_992.0),
+            ("-9007199254740992", -9_007_199_254_740_992.0),
+        ] {
+            assert_eq!(read(text), Some(number), "{text}");
+        }
+        for text in [
+            "9007199254740993",
+            "-9007199254740993",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1e300",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(NUMBERS.contains(&NUMBER_MAX.to_string()));
+    }
 }

@@ -7,6 +7,8 @@ use crate::{ErrorKind, FileBatchId, FileId, VectorStoreId, document::Metadata};
 pub struct NewVectorStore {
     pub name: String,
     /// Of the client, and changes nothing.
+    pub description: Option<String>,
+    /// Of the client, and changes nothing.
     pub metadata: Metadata,
     /// Days after its last use when it expires.
     pub expires_after_days: Option<u32>,
@@ -24,6 +26,7 @@ pub struct VectorStoreChange {
 pub struct VectorStore {
     pub id: VectorStoreId,
     pub name: String,
+    pub description: Option<String>,
     pub metadata: Metadata,
     /// Seconds since 1970-01-01 UTC, as all times here.
     pub created: u64,

@@ -3,6 +3,7 @@
 //! `request` and `conversation` validate, `prepare` runs the pipeline up to a started generation, `choice` follows one
 //! choice through its stream filter, `tool_rounds` runs the room's tools, and `stream` is what the caller reads. The request's meter (`metering`) settles it, however it ends.
 
+mod attached_files;
 mod choice;
 mod conversation;
 mod count;
@@ -15,6 +16,7 @@ mod stream;
 mod tool_rounds;
 mod tools;
 
+pub use attached_files::{AttachedFile, FileSource};
 pub(crate) use conversation::Conversation;
 pub use conversation::{ChatMessage, ToolCall, asked};
 pub use event::{AnswerUsage, ChatEvent, SearchedFiles};

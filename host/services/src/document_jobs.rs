@@ -78,7 +78,10 @@ impl DocumentJobService {
         audit::run_to_completion(async move {
             let job = room.document_jobs.cancel(&id).await?;
             shared.indexing.cancel(pass.account(), &id);
-            audit::record(&shared, &pass, "document_job.cancel", id.as_str()).await?;
+            // One that has ended was not cancelled by this.
+            if job.status == JobStatus::Cancelled {
+                audit::record(&shared, &pass, "document_job.cancel", id.as_str()).await?;
+            }
             Ok(job)
         })
         .await

@@ -20,6 +20,8 @@ use serde::Serialize;
 use std::sync::Arc;
 
 const TITLE_MAX: usize = 512;
+/// Bytes of the media type that a client claims.
+const MEDIA_TYPE_MAX: usize = 255;
 /// Texts that go to the embedder at once: bounds what one document adds to memory.
 const BATCH: usize = 256;
 
@@ -56,7 +58,7 @@ pub(crate) fn check(shared: &Shared, request: DocumentRequest) -> Result<Documen
     if title.is_none() && matches!(source, DocumentSource::Text { .. }) {
         return Err(no_title());
     }
-    let source = check_source(source, shared)?;
+    let source = bound_claims(check_source(source, shared)?);
     check_metadata(shared, &metadata)?;
     Ok(DocumentRequest {
         title,
@@ -194,6 +196,24 @@ impl DocumentMaker<'_> {
     }
 }
 
+/// What a client claims of a file is kept while the document waits, and need not be long to say what it says.
+fn bound_claims(source: DocumentSource) -> DocumentSource {
+    match source {
+        DocumentSource::Text { .. } => source,
+        DocumentSource::File(mut upload) => {
+            // Its end says what kind of file it is.
+            let start = upload.name.char_indices().rev().nth(NAME_MAX - 1);
+            if let Some((start, _)) = start {
+                upload.name.drain(..start);
+            }
+            if upload.media_type.len() > MEDIA_TYPE_MAX {
+                upload.media_type.clear();
+            }
+            DocumentSource::File(upload)
+        }
+    }
+}
+
 fn no_title() -> Error {
     Error::invalid("a text needs a title").with_param("title")
 }
@@ -320,6 +340,25 @@ mod tests {
         assert_eq!(title_of("", ""), "Untitled");
         assert_eq!(title_of(&"é".repeat(600), "").chars().count(), TITLE_MAX);
         assert_eq!(check_title("\u{FEFF} Refunds ").unwrap(), "Refunds");
+    }
+
+    #[test]
+    fn what_is_claimed_of_a_file_is_short() {
+        let claimed = |name: String, media_type: String| {
+            let bytes = "Hello".into();
+            match bound_claims(DocumentSource::File(Upload {
+                name,
+                media_type,
+                bytes,
+            })) {
+                DocumentSource::File(upload) => (upload.name, upload.media_type),
+                DocumentSource::Text { .. } => panic!("a file became a text"),
+            }
+        };
+        let fits = ("é".repeat(NAME_MAX), "x".repeat(MEDIA_TYPE_MAX));
+        assert_eq!(claimed(fits.0.clone(), fits.1.clone()), fits);
+        let long = claimed("é".repeat(60_000) + ".pdf", "x".repeat(MEDIA_TYPE_MAX + 1));
+        assert_eq!(long, ("é".repeat(NAME_MAX - 4) + ".pdf", String::new()));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use riad_core::{
     grants::{Access, Scope},
     ports::{FileReader, FileWriter},
 };
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 /// Files in one page of a listing; OpenAI's bound.
 const PAGE_MAX: u32 = 10_000;
@@ -178,13 +181,20 @@ impl FileContent {
         self.reader.file()
     }
 
+    /// Only a part of it is read, which it must have.
+    pub fn select(&mut self, part: &Range<u64>) {
+        self.reader.seek(part.start);
+        self.bytes_left = part.end.saturating_sub(part.start);
+    }
+
     /// # Errors
     /// `NotFound` if the file's bytes were deleted meanwhile.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.bytes_left == 0 {
             return Ok(None);
         }
-        let piece = self.reader.read(PIECE_BYTES).await?;
+        let most = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let piece = self.reader.read(most).await?;
         if piece.is_empty() {
             return Err(Error::internal("a file is shorter than its length"));
         }

@@ -8,17 +8,15 @@ use crate::{
     document_maker::{DocumentMaker, title_of},
     embeddings,
     indexing_jobs::Ending,
-    ingestion::{Ingestion, SectionedText, check_source},
+    ingestion::{self, Ingestion, SectionedText, check_source},
     metering::RequestMeter,
     shared::Shared,
 };
-use bytes::Bytes;
 use riad_admission::{FewestHeld, Permit, Request};
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
     document_job::JobError,
-    file::StoredFile,
     grants::{Access, Scope},
     ingestion::{DocumentSource, Upload},
     ledger::Kind,
@@ -97,7 +95,7 @@ async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
             let error = not_to_be_tried_again(error)?;
             let error = IndexingError {
                 code: IndexingErrorCode::of(error.kind()),
-                message: error.message().to_owned(),
+                message: error.message_for_client().to_owned(),
             };
             // Nothing is there to be failed if it was removed or cancelled meanwhile.
             room.vector_stores.fail(&pending, error).await?;
@@ -137,7 +135,7 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
     }
     room.storage.check(file.bytes)?;
     let upload = Upload {
-        bytes: read(room, &file).await?,
+        bytes: ingestion::read_file(room, &file).await?,
         name: file.name,
         media_type: String::new(),
     };
@@ -148,16 +146,6 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
     room.vector_stores.complete(pending, document, chunks).await?;
     meter.settle().await?;
     Ok(())
-}
-
-/// All bytes of a file.
-async fn read(room: &Room, file: &StoredFile) -> Result<Bytes> {
-    let most = usize::try_from(file.bytes).map_err(Error::internal)?;
-    let bytes = room.files.open(&file.id).await?.read(most).await?;
-    match bytes.len() == most {
-        true => Ok(bytes),
-        false => Err(Error::internal("a file is shorter than its length")),
-    }
 }
 
 /// The file as a document with its chunks.

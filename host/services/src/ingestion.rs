@@ -15,6 +15,7 @@ use riad_admission::Work;
 use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{Metadata, normalize_text},
+    file::StoredFile,
     ingestion::{
         ChunkingOptions, DocumentSource, Extracted, ExtractionOptions, Piece, Section, SectionKind, TextFormat, Upload,
     },
@@ -101,6 +102,41 @@ impl<'a> Ingestion<'a> {
             canary,
             fuel_left: fuel,
         })
+    }
+
+    /// For files of a chat, whose text is read and not cut into pieces. `plan` has the stage `extraction` alone.
+    pub fn of_files(
+        generations: Generations,
+        room: &'a Room,
+        meter: &'a RequestMeter,
+        plan: PipelinePlan,
+        canary: Option<Arc<CanaryRequest>>,
+    ) -> Self {
+        Self {
+            meter,
+            room,
+            generations,
+            plan,
+            canary,
+            fuel_left: 0,
+        }
+    }
+
+    /// As [`Self::extract`], of one of several files: holds its fuel first.
+    pub async fn extract_file(&mut self, upload: Upload) -> Result<Extracted> {
+        let fuel = self
+            .generations
+            .shared
+            .limits
+            .ingestion_fuel_of(upload.bytes.len() as u64);
+        self.meter
+            .hold(Usage {
+                fuel,
+                ..Usage::default()
+            })
+            .await?;
+        self.fuel_left = fuel;
+        self.extract(upload).await
     }
 
     /// What is the same for the same file that is read in the same way.
@@ -221,6 +257,16 @@ fn begin_paragraph(text: &mut String) {
     if !text.is_empty() {
         text.truncate(text.trim_end_matches('\n').len());
         text.push_str("\n\n");
+    }
+}
+
+/// All bytes of a file that the room keeps.
+pub(crate) async fn read_file(room: &Room, file: &StoredFile) -> Result<Bytes> {
+    let most = usize::try_from(file.bytes).map_err(Error::internal)?;
+    let bytes = room.files.open(&file.id).await?.read(most).await?;
+    match bytes.len() == most {
+        true => Ok(bytes),
+        false => Err(Error::internal("a file is shorter than its length")),
     }
 }
 

@@ -41,6 +41,7 @@ pub mod plans;
 pub mod plugin_stats;
 pub mod plugins;
 mod prompts;
+mod query_rewriting;
 mod reembedding;
 mod reembedding_jobs;
 pub mod responses;

@@ -14,7 +14,7 @@ use crate::{
     standard::{Standard, StandardComponents},
     workers,
 };
-use riad_admission::{Work, Workers};
+use riad_admission::{Bounds, FewestHeld, Limiter, Work, Workers};
 use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
@@ -22,8 +22,12 @@ use riad_core::{
         AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Rooms, Sandbox,
         Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
+    resources,
 };
 use std::{sync::Arc, time::Duration};
+
+/// Chats of an account that may wait for the permit to have a file in memory.
+const ATTACHED_FILES_WAITING: usize = 32;
 
 /// The implementations that the composition root chose.
 pub struct Dependencies {
@@ -78,6 +82,8 @@ pub(crate) struct Shared {
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
     pub workers: Arc<Workers>,
+    /// Files of chats that are in memory.
+    pub attached_files: Limiter<FewestHeld>,
     pub control: ControlAdmission,
     /// When the server began, in seconds since 1970-01-01 UTC: the base model's `created`.
     pub started: u64,
@@ -136,6 +142,12 @@ impl Shared {
         ));
         let workers = workers::start(&dependencies.limits)?;
         let control = ControlAdmission::new(&dependencies.limits);
+        let bounds = Bounds {
+            per_account: 1,
+            waiting_per_account: ATTACHED_FILES_WAITING,
+            ..Bounds::of(dependencies.limits.uploads)
+        };
+        let attached_files = Limiter::new(&resources::ATTACHED_FILES, bounds, FewestHeld);
         let indexing = IndexingJobs::new(&dependencies.limits);
         let system = format!("{} {:?}", env!("CARGO_PKG_VERSION"), dependencies.engine.profile());
         let digest = Digest::of(system.as_bytes()).hex();
@@ -167,6 +179,7 @@ impl Shared {
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
             workers,
+            attached_files,
             control,
             started: Timestamp::now().as_seconds(),
             fingerprint: format!("fp_{}", digest.chars().take(10).collect::<String>()),

@@ -3,7 +3,7 @@
 mod check;
 
 pub use crate::file_search::FileSearch;
-use crate::{audit, embeddings, indexing, reembedding, shared::Shared};
+use crate::{audit, embeddings, indexing, query_rewriting, reembedding, shared::Shared};
 use riad_core::{
     Error, FileBatchId, FileId, Result, TenantPass, VectorStoreId,
     document::{Metadata, Passage},
@@ -12,8 +12,8 @@ use riad_core::{
     ports::Room,
     ranking::Ranking,
     vector_store::{
-        FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStore, VectorStoreChange, VectorStoreFile,
-        VectorStoreFilePage, VectorStorePage,
+        ChunkSize, FileBatch, IndexingStatus, NewVectorStore, NewVectorStoreFile, VectorStore, VectorStoreChange,
+        VectorStoreFile, VectorStoreFilePage, VectorStorePage,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,16 @@ pub struct Listed<T> {
 #[derive(Clone)]
 pub struct StoreSearch {
     pub query: String,
+    /// Whether the model is to word the query first.
+    pub rewrites: bool,
     pub search: FileSearch,
+}
+
+pub struct SearchedStore {
+    /// As it was worded, if it was.
+    pub rewritten: Option<String>,
+    /// Best first.
+    pub found: Vec<FoundPassage>,
 }
 
 /// A passage of a file.
@@ -46,7 +55,7 @@ pub struct FoundPassage {
 }
 
 impl VectorStoreService {
-    /// With files that wait to be indexed then.
+    /// With files that wait to be indexed then, in chunks of this size.
     ///
     /// # Errors
     /// `InvalidRequest` for what is not within OpenAI's bounds, `NotFound` for a file that the room does not have; `Conflict` if it has too
@@ -55,17 +64,21 @@ impl VectorStoreService {
         &self,
         pass: &TenantPass,
         store: NewVectorStore,
-        files: Vec<NewVectorStoreFile>,
+        files: Vec<FileId>,
+        chunk_size: Option<ChunkSize>,
     ) -> Result<VectorStore> {
         check::store(Some(&store.name), Some(&store.metadata), store.expires_after_days)?;
-        check::files(&files, BATCH_MAX)?;
+        check::description(store.description.as_deref())?;
+        chunk_size.map_or(Ok(()), check::chunk_size)?;
+        let new = |file| NewVectorStoreFile {
+            file,
+            attributes: Metadata::new(),
+            chunk_size,
+        };
+        let files: Vec<_> = files.into_iter().map(new).collect();
+        check::files(&files, BATCH_MAX, "file_ids")?;
         let room = self.begin_change(pass).await?;
-        for file in &files {
-            room.files
-                .get(&file.file)
-                .await
-                .map_err(|error| error.with_param("file_ids"))?;
-        }
+        check_there(&room, &files, "file_ids").await?;
         let (shared, owner) = (Arc::clone(&self.0), pass.clone());
         let created = audit::run_to_completion(async move {
             let created = room.vector_stores.create(store).await?;
@@ -73,7 +86,8 @@ impl VectorStoreService {
             if files.is_empty() {
                 return Ok(created);
             }
-            room.vector_stores.add(&created.id, files).await?;
+            let added = room.vector_stores.add(&created.id, files).await;
+            added.map_err(|error| removed_meanwhile(error, "file_ids"))?;
             room.vector_stores.get(&created.id).await
         })
         .await?;
@@ -141,7 +155,7 @@ impl VectorStoreService {
     /// # Errors
     /// As `create`.
     pub async fn add(&self, pass: &TenantPass, id: &VectorStoreId, new: NewVectorStoreFile) -> Result<VectorStoreFile> {
-        check::files(std::slice::from_ref(&new), 1)?;
+        check::file(&new)?;
         let room = self.begin_change(pass).await?;
         let file = new.file.clone();
         let (shared, owner, changed) = (Arc::clone(&self.0), pass.clone(), room.clone());
@@ -167,7 +181,7 @@ impl VectorStoreService {
         }
     }
 
-    /// Adds files that wait then.
+    /// Adds files that wait then. `param` is the member of the request that names them, of which errors about them have the place.
     ///
     /// # Errors
     /// As `create`.
@@ -176,15 +190,18 @@ impl VectorStoreService {
         pass: &TenantPass,
         id: &VectorStoreId,
         files: Vec<NewVectorStoreFile>,
+        param: &'static str,
     ) -> Result<FileBatch> {
         if files.is_empty() {
-            return Err(Error::invalid("a batch must have a file at least").with_param("file_ids"));
+            return Err(Error::invalid("a batch must have a file at least").with_param(param));
         }
-        check::files(&files, BATCH_MAX)?;
+        check::files(&files, BATCH_MAX, param)?;
         let room = self.begin_change(pass).await?;
+        check_there(&room, &files, param).await?;
         let (shared, owner, store) = (Arc::clone(&self.0), pass.clone(), id.clone());
         let batch = audit::run_to_completion(async move {
-            let batch = room.vector_stores.add_batch(&store, files).await?;
+            let added = room.vector_stores.add_batch(&store, files).await;
+            let batch = added.map_err(|error| removed_meanwhile(error, param))?;
             let object = format!("{store}/{}", batch.id);
             audit::record(&shared, &owner, "vector_store_batch.create", &object).await?;
             Ok(batch)
@@ -227,7 +244,7 @@ impl VectorStoreService {
     }
 
     /// # Errors
-    /// `NotFound` as above, also for a batch and the bounds of the page; `InvalidRequest` for a limit of 0 or over the greatest.
+    /// `NotFound` as above, also for a batch; `InvalidRequest` for a limit of 0 or over the greatest, and for a bound that was never in the store.
     pub async fn files(
         &self,
         pass: &TenantPass,
@@ -287,15 +304,20 @@ impl VectorStoreService {
         .await
     }
 
-    /// Best first.
-    ///
     /// # Errors
     /// `NotFound` if the room does not have one of the stores, `InvalidRequest` for one that has expired, and for a query, limit or filter
     /// out of bounds; `Forbidden`, `Busy` and `QuotaExceeded` as for a chat.
-    pub async fn search(&self, pass: &TenantPass, request: StoreSearch) -> Result<Vec<FoundPassage>> {
+    pub async fn search(&self, pass: &TenantPass, request: StoreSearch) -> Result<SearchedStore> {
         pass.require(Scope::Documents, Access::Read)?;
-        let StoreSearch { query, search } = request;
+        let StoreSearch {
+            query,
+            rewrites,
+            search,
+        } = request;
         search.check()?;
+        if query.trim().is_empty() {
+            return Err(Error::invalid("a query must have text in it").with_param("query"));
+        }
         let room = self.0.rooms.open(pass).await?;
         room.vector_stores.touch(&search.stores).await?;
         let meter = self
@@ -304,6 +326,14 @@ impl VectorStoreService {
             .admit(pass, embeddings::purpose(&self.0, Kind::Search))
             .await?;
         reembedding::start(&self.0, pass, &room);
+        let rewritten = match rewrites {
+            true => {
+                let rewriting = query_rewriting::rewrite(&self.0, pass, &meter, query.clone());
+                Some(meter.record_result(rewriting.await)?)
+            }
+            false => None,
+        };
+        let query = rewritten.clone().unwrap_or(query);
         let mut work = self.0.work(pass);
         let found = search
             .run(&self.0, &mut work, meter.handle(), &room, query, search.limit, 1)
@@ -311,7 +341,10 @@ impl VectorStoreService {
         let passages = meter.record_engine_result(found)?;
         meter.settle().await?;
         let found = with_sources(&room, passages, &search.ranking(&self.0)).await?;
-        Ok(found.into_iter().flatten().collect())
+        Ok(SearchedStore {
+            rewritten,
+            found: found.into_iter().flatten().collect(),
+        })
     }
 
     async fn read(&self, pass: &TenantPass) -> Result<Room> {
@@ -334,6 +367,24 @@ impl VectorStoreService {
         if is_waiting && pass.require(Scope::Documents, Access::Write).is_ok() {
             indexing::start(&self.0, pass);
         }
+    }
+}
+
+/// # Errors
+/// `NotFound` names the place of the first file that the room does not have.
+async fn check_there(room: &Room, files: &[NewVectorStoreFile], param: &str) -> Result<()> {
+    for (index, new) in files.iter().enumerate() {
+        let found = room.files.get(&new.file).await;
+        found.map_err(|error| error.with_param(format!("{param}[{index}]")))?;
+    }
+    Ok(())
+}
+
+/// The error of adding a file that was there before.
+fn removed_meanwhile(error: Error, param: &str) -> Error {
+    match error.param() {
+        Some("file_id") => error.with_param(param),
+        Some(_) | None => error,
     }
 }
 

@@ -300,5 +300,17 @@ pub(crate) const SCHEMA: Schema = Schema {
         ALTER TABLE document_files ADD COLUMN file INTEGER REFERENCES files (number) ON DELETE SET NULL;
         CREATE INDEX document_files_of_file ON document_files (file) WHERE file IS NOT NULL;
     ",
+        "
+        ALTER TABLE vector_stores ADD COLUMN description TEXT;
+        -- Where files stood that have left a vector store, for clients that are reading its list: numbers of vector_store_files.
+        CREATE TABLE vector_store_places (
+            -- Rises with each file that leaves a store.
+            removal INTEGER PRIMARY KEY AUTOINCREMENT,
+            vector_store INTEGER NOT NULL REFERENCES vector_stores (number) ON DELETE CASCADE,
+            file TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            UNIQUE (vector_store, file)
+        ) STRICT;
+    ",
     ],
 };

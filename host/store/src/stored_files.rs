@@ -112,6 +112,10 @@ impl FileReader for Reader {
         &self.file
     }
 
+    fn seek(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
     async fn read(&mut self, most: usize) -> Result<Bytes> {
         let (open, start) = (Arc::clone(&self.open), self.offset);
         let left = usize::try_from(self.file.bytes.saturating_sub(start)).unwrap_or(usize::MAX);

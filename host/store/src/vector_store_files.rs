@@ -19,6 +19,8 @@ use riad_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
+/// Files that have left the stores of a room, of which it is known where they stood.
+const PLACES_MAX: i64 = 10_000;
 /// Columns of [`read_row`].
 const FILES: &str =
     "SELECT vector_store_files.number, vector_stores.id, files.id, status, error_code, error_message, attributes,
@@ -174,8 +176,11 @@ pub(crate) fn list(
     page: &VectorStoreFilePage,
 ) -> StoreResult<Vec<VectorStoreFile>> {
     let store = number(connection, id)?;
-    let bound = |file: &Option<FileId>| file.as_ref().map(|file| number_in(connection, id, file)).transpose();
-    let (after, before) = (bound(&page.after)?, bound(&page.before)?);
+    let bound = |param: &str, file: &Option<FileId>| {
+        let file = file.as_ref();
+        file.map(|file| place(connection, store, file, param)).transpose()
+    };
+    let (after, before) = (bound("after", &page.after)?, bound("before", &page.before)?);
     let batch = page
         .batch
         .as_ref()
@@ -193,6 +198,21 @@ pub(crate) fn list(
         files.reverse();
     }
     Ok(files)
+}
+
+/// Where a file stands in the list of a store, or stood before it was removed: a client may remove what it reads.
+fn place(connection: &Connection, store: i64, file: &FileId, param: &str) -> StoreResult<i64> {
+    let found = connection
+        .prepare_cached(
+            "SELECT vector_store_files.number FROM vector_store_files JOIN files ON files.number = file
+             WHERE vector_store = ?1 AND files.id = ?2
+             UNION ALL SELECT number FROM vector_store_places WHERE vector_store = ?1 AND file = ?2
+             LIMIT 1",
+        )?
+        .query_row((store, file.as_str()), |row| row.get(0))
+        .optional()?;
+    let text = || format!("{param}: the vector store never had a file {file}, or it was removed long ago");
+    found.ok_or_else(|| Failure::Known(Error::invalid(text()).with_param(param)))
 }
 
 pub(crate) fn text(connection: &Connection, id: &VectorStoreId, file: &FileId) -> StoreResult<String> {
@@ -231,6 +251,16 @@ pub(crate) fn remove(connection: &Connection, id: &VectorStoreId, file: &FileId)
 }
 
 fn remove_number(connection: &Connection, number: i64) -> StoreResult<Option<Change>> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO vector_store_places (vector_store, file, number)
+             SELECT vector_store, files.id, vector_store_files.number FROM vector_store_files JOIN files ON files.number = file
+             WHERE vector_store_files.number = ?1",
+        )?
+        .execute([number])?;
+    connection
+        .prepare_cached("DELETE FROM vector_store_places WHERE removal <= ?1")?
+        .execute([connection.last_insert_rowid() - PLACES_MAX])?;
     let document: Option<i64> = connection
         .prepare_cached("DELETE FROM vector_store_files WHERE number = ?1 RETURNING document")?
         .query_row([number], |row| row.get(0))?;

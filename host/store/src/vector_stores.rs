@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 const STORES_MAX: i64 = 1_000;
 /// For which a use is not written down again.
 const USE_SECONDS: i64 = 3_600;
-const COLUMNS: &str = "number, id, name, metadata, created, last_active, expires_after_days";
+const COLUMNS: &str = "number, id, name, metadata, created, last_active, expires_after_days, description";
 /// When a store expires, in seconds; null if never.
 pub(crate) const EXPIRES: &str = "(last_active + expires_after_days * 86400)";
 
@@ -79,14 +79,15 @@ pub(crate) fn create(connection: &Connection, store: &NewVectorStore) -> StoreRe
     }
     let id: VectorStoreId = names::next_vector_store(last.as_deref()).parse()?;
     connection.execute(
-        "INSERT INTO vector_stores (id, name, metadata, created, last_active, expires_after_days)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+        "INSERT INTO vector_stores (id, name, metadata, created, last_active, expires_after_days, description)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
         (
             id.as_str(),
             &store.name,
             serde_json::to_string(&store.metadata)?,
             now(),
             store.expires_after_days,
+            &store.description,
         ),
     )?;
     get(connection, &id)
@@ -169,6 +170,7 @@ struct StoreRow {
     created: i64,
     last_active: i64,
     expires_after_days: Option<u32>,
+    description: Option<String>,
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<StoreRow> {
@@ -180,6 +182,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoreRow> {
         created: row.get(4)?,
         last_active: row.get(5)?,
         expires_after_days: row.get(6)?,
+        description: row.get(7)?,
     })
 }
 
@@ -189,6 +192,7 @@ impl StoreRow {
         Ok(VectorStore {
             id: self.id.parse()?,
             name: self.name,
+            description: self.description,
             metadata: serde_json::from_str(&self.metadata)?,
             created: self.created.cast_unsigned(),
             last_active: self.last_active.cast_unsigned(),

@@ -49,6 +49,7 @@ pub fn extract(bytes: Vec<u8>, options: ExtractionOptions) -> Result<Extracted> 
     metadata(pdf.metadata(), &mut output);
     let read = read_pages(&pdf, options, &mut output)?;
     let mut bookmarks = Bookmarks::read(&pdf);
+    let has_text = !read.lines.is_empty();
     let lines = without_running_lines(read.lines, read.pages);
     let mut blocks = Vec::new();
     for page in lines.chunk_by(|a, b| a.page == b.page) {
@@ -66,10 +67,28 @@ pub fn extract(bytes: Vec<u8>, options: ExtractionOptions) -> Result<Extracted> 
     let body = Body::of(&texts);
     let headings = Headings::of(&texts, &body, &bookmarks);
     Writer::new(&mut output, &body, headings).write(&blocks)?;
-    output.finish(match (read.pages, read.image_pages) {
-        (0, _) => "the PDF has no pages",
-        (_, 0) => "the PDF's pages are empty",
+    output.finish(match (read.pages, read.image_pages, read.drawn_pages) {
+        (0, ..) => "the PDF has no pages",
+        _ if !has_text && is_encrypted(&pdf) => {
+            "the PDF is encrypted, and no text of it can be read: send a copy that is saved without protection"
+        }
+        (_, 0, 0) => "the PDF's pages are empty",
+        (_, 0, _) => {
+            "the PDF's pages have no text that can be read: what they show is drawn, and would have to be read by OCR"
+        }
         _ => "the PDF has no text layer: its pages are images, which would have to be read by OCR",
+    })
+}
+
+/// Whether something in the file is encrypted, in whatever way: a trailer that says so is never compressed.
+fn is_encrypted(pdf: &Pdf) -> bool {
+    const NAME: &[u8] = b"/Encrypt";
+    let bytes: &[u8] = pdf.data().as_ref();
+    let mut found = bytes.windows(NAME.len()).enumerate().filter(|(_, name)| *name == NAME);
+    // What is named is a dictionary, here or elsewhere.
+    found.any(|(at, _)| {
+        let after = bytes.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
+        after.first().is_some_and(|byte| *byte == b'<' || byte.is_ascii_digit())
     })
 }
 
@@ -78,6 +97,8 @@ struct Read {
     pages: usize,
     /// Pages with images and without text.
     image_pages: usize,
+    /// Pages with neither, which show something all the same.
+    drawn_pages: usize,
 }
 
 fn read_pages(pdf: &Pdf, options: ExtractionOptions, output: &mut Output) -> Result<Read> {
@@ -94,6 +115,7 @@ fn read_pages(pdf: &Pdf, options: ExtractionOptions, output: &mut Output) -> Res
         lines: Vec::new(),
         pages: pages.len(),
         image_pages: 0,
+        drawn_pages: 0,
     };
     for (index, page) in pages.iter().enumerate() {
         forms.check(page)?;
@@ -103,7 +125,12 @@ fn read_pages(pdf: &Pdf, options: ExtractionOptions, output: &mut Output) -> Res
         collector.begin_page();
         interpret_page(page, &mut context, &mut collector);
         collector.end_fragment();
-        read.image_pages += usize::from(collector.fragments.is_empty() && collector.images > 0);
+        let has_text = !collector.fragments.is_empty();
+        let shows = page
+            .page_stream()
+            .is_some_and(|content| !content.trim_ascii().is_empty());
+        read.image_pages += usize::from(!has_text && collector.images > 0);
+        read.drawn_pages += usize::from(!has_text && collector.images == 0 && shows);
         let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
         read.lines.extend(lines::lines(number, &collector.fragments));
         if collector.text_bytes > most_bytes {

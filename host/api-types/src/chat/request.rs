@@ -2,7 +2,7 @@
 
 use crate::{parts, strings};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -193,8 +193,8 @@ pub struct FunctionName {
 pub struct ChatMessage {
     /// `system` (or `developer`), `user`, `assistant`, `tool` (or `function`)
     pub role: String,
-    /// An assistant's message and a tool's may have none.
-    #[schema(schema_with = parts::schema)]
+    /// An assistant's message and a tool's may have none. Only the user's has files, whose text the model reads before the question.
+    #[schema(schema_with = parts::with_files)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
     /// Of an assistant's message, as it was answered: accepted, and not given to the model.
@@ -240,39 +240,78 @@ impl TryFrom<Value> for Stop {
     }
 }
 
-/// A message's text. Read from a string, or from a list of text parts, which are joined by line ends.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(try_from = "Value")]
-pub struct Content(pub String);
+/// A message's text and files. Read from a string, or from a list of parts: texts, which are joined by line ends, and files.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub struct Content {
+    pub text: String,
+    /// With their numbers among the parts.
+    pub files: Vec<(usize, ContentFile)>,
+}
+
+/// A file of a message: one that is kept, or its bytes.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct ContentFile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    /// Base64, perhaps as a `data:` URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Part {
     r#type: String,
     text: Option<String>,
     refusal: Option<String>,
+    file: Option<ContentFile>,
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            files: Vec::new(),
+        }
+    }
+}
+
+impl From<Content> for Value {
+    fn from(content: Content) -> Self {
+        if content.files.is_empty() {
+            return Self::String(content.text);
+        }
+        let files = content.files.into_iter();
+        let files = files.map(|(_, file)| json!({"type": "file", "file": file}));
+        files.chain([json!({"type": "text", "text": content.text})]).collect()
+    }
 }
 
 impl TryFrom<Value> for Content {
     type Error = &'static str;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        const WRONG: &str = "must be a string or a list of {\"type\": \"text\", \"text\": …}; only text can be read";
+        const WRONG: &str = "must be a string or a list of {\"type\": \"text\", \"text\": …} and {\"type\": \"file\", \"file\": …}; only text and files with text can be read";
         match value {
-            Value::String(text) => Ok(Self(text)),
+            Value::String(text) => Ok(text.into()),
             Value::Array(parts) => {
-                let texts = parts
-                    .into_iter()
-                    .map(|part| {
-                        let part: Part = serde_json::from_value(part).map_err(|_| WRONG)?;
-                        match part.r#type.as_str() {
-                            "text" => part.text.ok_or(WRONG),
-                            // Of an assistant's message, as OpenAI answers it.
-                            "refusal" => part.refusal.ok_or(WRONG),
-                            _ => Err(WRONG),
-                        }
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok(Self(texts.join("\n")))
+                let (mut texts, mut files) = (Vec::new(), Vec::new());
+                for (index, part) in parts.into_iter().enumerate() {
+                    let part: Part = serde_json::from_value(part).map_err(|_| WRONG)?;
+                    match part.r#type.as_str() {
+                        "text" => texts.push(part.text.ok_or(WRONG)?),
+                        // Of an assistant's message, as OpenAI answers it.
+                        "refusal" => texts.push(part.refusal.ok_or(WRONG)?),
+                        "file" => files.push((index, part.file.ok_or(WRONG)?)),
+                        _ => return Err(WRONG),
+                    }
+                }
+                Ok(Self {
+                    text: texts.join("\n"),
+                    files,
+                })
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(WRONG),
         }
@@ -282,7 +321,6 @@ impl TryFrom<Value> for Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_request_is_read_as_it_was_written() {
@@ -290,7 +328,7 @@ mod tests {
             model: "base".into(),
             messages: vec![ChatMessage {
                 role: "user".into(),
-                content: Some(Content("Hello".into())),
+                content: Some(String::from("Hello").into()),
                 ..ChatMessage::default()
             }],
             stop: Some(Stop(vec!["a".into(), "b".into()])),
@@ -307,10 +345,24 @@ mod tests {
 
     #[test]
     fn text_parts_are_joined_and_other_parts_refused() {
-        let text = |value| Content::try_from(value).map(|content| content.0);
+        let text = |value| Content::try_from(value).map(|content| content.text);
         let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
         assert_eq!(text(parts).unwrap(), "a\nb");
-        for bad in [json!([{"type": "image_url"}]), json!([1]), json!({}), json!(null)] {
+        let with_file = json!([{"type": "file", "file": {"file_id": "file-1"}}, {"type": "text", "text": "a"}]);
+        let content = Content::try_from(with_file.clone()).unwrap();
+        let file = content.files.first().unwrap();
+        assert_eq!(
+            (content.text.as_str(), file.0, file.1.file_id.as_deref()),
+            ("a", 0, Some("file-1"))
+        );
+        assert_eq!(Value::from(content), with_file);
+        for bad in [
+            json!([{"type": "image_url"}]),
+            json!([{"type": "file"}]),
+            json!([1]),
+            json!({}),
+            json!(null),
+        ] {
             assert!(text(bad).is_err());
         }
     }

@@ -32,6 +32,16 @@ pub enum ResponseContentPart {
     InputText {
         text: String,
     },
+    /// A file whose text the model reads: one that is kept, or its bytes.
+    InputFile {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<String>,
+        /// Base64, perhaps as a `data:` URL.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_data: Option<String>,
+    },
     OutputText {
         text: String,
         /// The files of vector stores that it cites. All citations are in `riad`.
@@ -63,7 +73,7 @@ pub enum ResponseAnnotation {
 pub struct ResponseFileSearchCall {
     pub id: String,
     pub queries: Vec<String>,
-    /// The passages that the model reads, if `include` asks for them.
+    /// The passages that the model reads, if `include` asks for them: of the request, or of the one that reads a kept response.
     pub results: Option<Vec<ResponseFileSearchResult>>,
     pub status: Cow<'static, str>,
 }
@@ -72,7 +82,7 @@ pub struct ResponseFileSearchCall {
 pub struct ResponseFileSearchResult {
     pub file_id: String,
     pub filename: String,
-    /// 0 to 1: what is the first by words and by meaning has 1.
+    /// 0 to 1, by the ranks in two lists: what is the first by words and by meaning has 1. No similarity.
     pub score: f64,
     #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
@@ -153,13 +163,15 @@ impl ResponseContentPart {
         }
     }
 
+    /// Of a part that is one.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::InputText { text }
             | Self::OutputText { text, .. }
             | Self::Refusal { refusal: text }
-            | Self::ReasoningText { text } => text,
+            | Self::ReasoningText { text } => Some(text),
+            Self::InputFile { .. } => None,
         }
     }
 }

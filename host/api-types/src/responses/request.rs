@@ -271,16 +271,14 @@ pub enum ResponseTextFormat {
     },
 }
 
-/// A kept response has the logprobs if it was asked for them when it was made.
+/// A kept response has the logprobs if it was asked for them when it was made. What was found in vector stores is kept of each.
 #[derive(Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ResponseParams {
-    /// `message.output_text.logprobs`
-    pub include: Option<String>,
-    #[serde(rename = "include[]")]
-    #[param(ignore)]
-    pub includes: Option<String>,
+    /// `file_search_call.results`, `message.output_text.logprobs`
+    #[serde(default)]
+    pub include: Vec<String>,
     /// False: a kept response is complete.
     pub stream: Option<bool>,
     #[param(ignore)]
@@ -299,9 +297,7 @@ pub struct ResponseItemParams {
     pub order: Option<String>,
     /// The last id of the page before.
     pub after: Option<String>,
-    /// `message.output_text.logprobs`
-    pub include: Option<String>,
-    #[serde(rename = "include[]")]
-    #[param(ignore)]
-    pub includes: Option<String>,
+    /// `file_search_call.results`, `message.output_text.logprobs`
+    #[serde(default)]
+    pub include: Vec<String>,
 }

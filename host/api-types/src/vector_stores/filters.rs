@@ -2,7 +2,7 @@
 
 use riad_core::{
     Error, Result,
-    search_scope::{AttributeFilter, AttributeValue, Comparison},
+    search_scope::{self, AttributeFilter, AttributeValue, Comparison},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,7 +91,17 @@ fn value(value: Value) -> Result<AttributeValue> {
     match value {
         Value::String(text) => Ok(AttributeValue::Text(text)),
         Value::Bool(value) => Ok(AttributeValue::Bool(value)),
-        Value::Number(number) => Ok(AttributeValue::Number(number.as_f64().ok_or_else(wrong)?)),
+        Value::Number(number) => {
+            let inexact = || {
+                refused(&format!(
+                    "a number must be {}; compare others as texts",
+                    search_scope::NUMBERS
+                ))
+            };
+            Ok(AttributeValue::Number(
+                search_scope::exact(&number).ok_or_else(inexact)?,
+            ))
+        }
         Value::Null | Value::Array(_) | Value::Object(_) => Err(wrong()),
     }
 }

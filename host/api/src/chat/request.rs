@@ -1,13 +1,13 @@
 //! Reads a chat request. Not here: members that are refused (`unsupported`), ranges and limits (`services`).
 
-use crate::unsupported;
+use crate::{file_parts::FilePart, unsupported};
 use riad_api_types::chat::{self as types, ChatCompletionRequest, JsonSchemaFormat, ResponseFormat};
 use riad_core::{
     Error, Result,
     chat::{OutputFormat, is_function_name},
     policy::Tier,
 };
-use riad_services::chat::{ChatMessage, ChatRequest, OfferedTool, ToolCall, ToolChoice};
+use riad_services::chat::{AttachedFile, ChatMessage, ChatRequest, OfferedTool, ToolCall, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -32,11 +32,13 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
             .and_then(|options| options.include_usage)
             .unwrap_or(false),
     };
+    let mut files = Vec::new();
     let messages = body.messages.into_iter().enumerate();
-    let messages = messages.map(|(index, message)| read_message(index, message));
+    let messages = messages.map(|(index, message)| read_message(index, message, &mut files));
+    let messages = messages.collect::<Result<_>>()?;
     let request = ChatRequest {
         model: body.model,
-        messages: messages.collect::<Result<_>>()?,
+        messages,
         max_tokens: body.max_completion_tokens.or(body.max_tokens),
         temperature: body.temperature,
         top_p: body.top_p,
@@ -59,11 +61,17 @@ pub(super) fn read(body: ChatCompletionRequest) -> Result<(ChatRequest, Output)>
         service_tier: read_tier(body.service_tier.as_deref())?,
         kept_as: None,
         file_search: None,
+        files,
     };
     Ok((request, output))
 }
 
-pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<ChatMessage> {
+/// The message, of which the files are added to those of the messages before it.
+pub(crate) fn read_message(
+    index: usize,
+    message: types::ChatMessage,
+    files: &mut Vec<AttachedFile>,
+) -> Result<ChatMessage> {
     let wrong = |member: &str| {
         let param = format!("messages[{index}].{member}");
         let text = format!("{param} must have a function with a name and arguments");
@@ -95,9 +103,23 @@ pub(crate) fn read_message(index: usize, message: types::ChatMessage) -> Result<
         let function: Function = serde_json::from_value(call).map_err(|_| wrong("function_call"))?;
         tool_calls.push(function.into());
     }
+    let content = message.content;
+    for (part, file) in content.iter().flat_map(|content| &content.files) {
+        let name = format!("messages[{index}].content[{part}]");
+        if message.role != "user" {
+            let text = format!("{name}: a file belongs into a message of the user");
+            return Err(Error::invalid(text).with_param(name));
+        }
+        let part = FilePart {
+            file_id: file.file_id.as_deref(),
+            file_data: file.file_data.as_deref(),
+            filename: file.filename.as_deref(),
+        };
+        files.push(part.read(&format!("{name}.file"))?);
+    }
     Ok(ChatMessage {
         role: message.role,
-        content: message.content.map(|content| content.0).or(message.refusal),
+        content: content.map(|content| content.text).or(message.refusal),
         tool_calls,
         tool_call_id: message.tool_call_id,
     })

@@ -32,6 +32,19 @@ pub(super) struct AnswerWriter {
     ended: Option<(FinishReason, Vec<plugin::Citation>)>,
 }
 
+/// Leaves out what was found in vector stores.
+pub(super) fn hide_results(items: &mut [ResponseItem]) {
+    for item in items {
+        match item {
+            ResponseItem::FileSearchCall(call) => call.results = None,
+            ResponseItem::Message(_)
+            | ResponseItem::FunctionCall(_)
+            | ResponseItem::FunctionCallOutput(_)
+            | ResponseItem::Reasoning(_) => {}
+        }
+    }
+}
+
 /// The item that is being made; its number is that of the items before it.
 enum OpenItem {
     Reasoning { text: String },
@@ -40,7 +53,7 @@ enum OpenItem {
 }
 
 impl AnswerWriter {
-    /// `shows_results` tells whether what was found in vector stores is in the response.
+    /// `shows_results` tells whether the client is to have what was found in vector stores.
     pub fn new(response: ResponseObject, shows_results: bool) -> Self {
         Self {
             shows_results,
@@ -105,6 +118,8 @@ impl AnswerWriter {
         events
     }
 
+    /// The response as it is to be kept.
+    ///
     /// # Errors
     /// `Internal` if the chat ended before its answer.
     pub fn finish(
@@ -148,7 +163,7 @@ impl AnswerWriter {
     pub fn fail(self, error: Error) -> [ResponseEvent; 2] {
         let detail = ApiError::from(error).into_body().error;
         let code = detail.code.unwrap_or(detail.r#type);
-        let mut response = self.response;
+        let mut response = self.shown(self.response.clone());
         response.status = "failed".into();
         response.store = false;
         response.error = Some(ResponseError {
@@ -190,11 +205,10 @@ impl AnswerWriter {
             attributes: found.passage.metadata,
             text: found.passage.text,
         };
-        let item = call(
-            COMPLETED,
-            self.shows_results
-                .then(|| search.found.iter().flatten().cloned().map(result).collect()),
-        );
+        let results: Vec<_> = search.found.iter().flatten().cloned().map(result).collect();
+        // What is kept has them in any case.
+        let kept = call(COMPLETED, Some(results.clone()));
+        let item = call(COMPLETED, self.shows_results.then_some(results));
         let events = vec![
             ResponseEvent::ItemAdded {
                 output_index,
@@ -212,13 +226,18 @@ impl AnswerWriter {
                 item_id: item_id.clone(),
                 output_index,
             },
-            ResponseEvent::ItemDone {
-                output_index,
-                item: item.clone(),
-            },
+            ResponseEvent::ItemDone { output_index, item },
         ];
-        self.response.output.push(item);
+        self.response.output.push(kept);
         events
+    }
+
+    /// The response as the client is to have it.
+    pub fn shown(&self, mut response: ResponseObject) -> ResponseObject {
+        if !self.shows_results {
+            hide_results(&mut response.output);
+        }
+        response
     }
 
     /// Where a text cites files: `[n]`, as the prompt asks the model to write it.

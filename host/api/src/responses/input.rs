@@ -1,13 +1,13 @@
 //! The items of a request: read one by one, so that an error names the item, and made into the messages of a chat. Members of an item that
 //! are not read here change nothing: clients send items back as they were answered, with whatever their libraries add.
 
-use crate::body::field_error;
+use crate::{body::field_error, file_parts::FilePart};
 use riad_api_types::responses::{
     ResponseContentPart, ResponseFileSearchCall, ResponseFunctionCall, ResponseFunctionCallOutput,
     ResponseFunctionResult, ResponseInput, ResponseItem, ResponseMessage, ResponseReasoning,
 };
 use riad_core::{Error, ResponseId, Result};
-use riad_services::chat::{ChatMessage, ToolCall};
+use riad_services::chat::{AttachedFile, ChatMessage, ToolCall};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -118,9 +118,42 @@ pub(super) fn messages(items: &[ResponseItem]) -> Vec<(usize, ChatMessage)> {
     messages
 }
 
+/// The files of items, each with its place among them.
+///
+/// # Errors
+/// `InvalidRequest` or `NotFound` names the member at fault.
+pub(super) fn files(items: &[ResponseItem]) -> Result<Vec<AttachedFile>> {
+    let mut files = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let parts = match item {
+            ResponseItem::Message(message) => message.content.as_slice(),
+            ResponseItem::FunctionCall(_)
+            | ResponseItem::FunctionCallOutput(_)
+            | ResponseItem::Reasoning(_)
+            | ResponseItem::FileSearchCall(_) => continue,
+        };
+        for (number, part) in parts.iter().enumerate() {
+            if let ResponseContentPart::InputFile {
+                file_id,
+                filename,
+                file_data,
+            } = part
+            {
+                let part = FilePart {
+                    file_id: file_id.as_deref(),
+                    file_data: file_data.as_deref(),
+                    filename: filename.as_deref(),
+                };
+                files.push(part.read(&format!("input[{index}].content[{number}]"))?);
+            }
+        }
+    }
+    Ok(files)
+}
+
 /// As the parts of a chat's message are joined.
 fn text(parts: &[ResponseContentPart]) -> String {
-    let texts: Vec<_> = parts.iter().map(ResponseContentPart::text).collect();
+    let texts: Vec<_> = parts.iter().filter_map(ResponseContentPart::text).collect();
     texts.join("\n")
 }
 
@@ -188,7 +221,11 @@ fn read_item(index: usize, item: Value, suffix: &str) -> Result<GivenItem> {
             let output: GivenOutput = read_members(&name, item)?;
             let result = match output.output.as_str() {
                 Some(text) => ResponseFunctionResult::Text(text.to_owned()),
-                None => ResponseFunctionResult::Parts(read_parts(&format!("{name}.output"), output.output, false)?),
+                None => ResponseFunctionResult::Parts(read_parts(
+                    &format!("{name}.output"),
+                    output.output,
+                    PartsOf::Others,
+                )?),
             };
             ResponseItem::FunctionCallOutput(ResponseFunctionCallOutput {
                 id: id("fco", suffix, index),
@@ -241,7 +278,14 @@ fn read_message(name: &str, message: GivenMessage, id: String) -> Result<Respons
     };
     let content = match message.content.as_str() {
         Some(text) => vec![part(text.to_owned())],
-        None => read_parts(&format!("{name}.content"), message.content, is_answer)?,
+        None => {
+            let parts = match message.role.as_str() {
+                "user" => PartsOf::User,
+                "assistant" => PartsOf::Assistant,
+                _ => PartsOf::Others,
+            };
+            read_parts(&format!("{name}.content"), message.content, parts)?
+        }
     };
     Ok(ResponseMessage {
         id,
@@ -256,9 +300,21 @@ struct GivenPart {
     r#type: String,
     text: Option<String>,
     refusal: Option<String>,
+    file_id: Option<String>,
+    file_data: Option<String>,
+    file_url: Option<String>,
+    filename: Option<String>,
 }
 
-fn read_parts(name: &str, parts: Value, is_answer: bool) -> Result<Vec<ResponseContentPart>> {
+/// Who says the parts of a content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PartsOf {
+    User,
+    Assistant,
+    Others,
+}
+
+fn read_parts(name: &str, parts: Value, of: PartsOf) -> Result<Vec<ResponseContentPart>> {
     let Value::Array(parts) = parts else {
         return Err(wrong(name.to_owned(), "must be a string or a list of parts"));
     };
@@ -269,16 +325,27 @@ fn read_parts(name: &str, parts: Value, is_answer: bool) -> Result<Vec<ResponseC
         match part.r#type.as_str() {
             "input_text" | "output_text" => {
                 let text = part.text.ok_or_else(|| missing("text"))?;
-                Ok(match is_answer {
-                    true => ResponseContentPart::output(text, Vec::new()),
-                    false => ResponseContentPart::InputText { text },
+                Ok(match of {
+                    PartsOf::Assistant => ResponseContentPart::output(text, Vec::new()),
+                    PartsOf::User | PartsOf::Others => ResponseContentPart::InputText { text },
                 })
             }
+            "input_file" if of != PartsOf::User => Err(wrong(name, "a file belongs into a message of the user")),
+            "input_file" if part.file_url.is_some() => {
+                let text = "is not fetched; send the file as file_data, or keep it at /v1/files and send its file_id";
+                Err(wrong(format!("{name}.file_url"), text))
+            }
+            "input_file" => Ok(ResponseContentPart::InputFile {
+                file_id: part.file_id,
+                filename: part.filename,
+                file_data: part.file_data,
+            }),
             "refusal" => Ok(ResponseContentPart::Refusal {
                 refusal: part.refusal.ok_or_else(|| missing("refusal"))?,
             }),
             other => {
-                let text = format!("parts of the type {other:?} are not supported; only text can be read");
+                let text =
+                    format!("parts of the type {other:?} are not supported; only text and files with text can be read");
                 Err(wrong(format!("{name}.type"), &text))
             }
         }

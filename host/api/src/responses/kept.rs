@@ -1,14 +1,19 @@
 //! What the room keeps of responses, written and read. Not here: how much and for how long (`services`).
 
-use super::input::{GivenItem, messages};
+use super::input::{GivenItem, files, messages};
 use crate::{body::INLINE_JSON_BYTES, state::AppState};
 use riad_api_types::responses::{ResponseItem, ResponseObject};
 use riad_core::{
     Error, ErrorKind, ResponseId, Result, TenantPass,
     ports::{Exchange, KeptResponse, NewResponse},
 };
-use riad_services::{Services, chat::ChatMessage};
+use riad_services::{
+    Services,
+    chat::{AttachedFile, ChatMessage},
+};
 use std::{collections::HashMap, mem};
+
+const PREVIOUS: &str = "previous_response_id";
 
 /// Keeps a response when it has been made.
 pub(super) struct Keeper {
@@ -116,25 +121,33 @@ pub(super) async fn resolve(state: &AppState, pass: &TenantPass, given: Vec<Give
     given.into_iter().map(item).collect()
 }
 
-/// The messages of the conversation that ends with a response.
+/// The messages of the conversation that ends with a response, and their files.
 ///
 /// # Errors
 /// `InvalidRequest` if it is not kept as a whole, or too long.
-pub(super) async fn conversation(state: &AppState, pass: &TenantPass, id: &ResponseId) -> Result<Vec<ChatMessage>> {
+pub(super) async fn conversation(
+    state: &AppState,
+    pass: &TenantPass,
+    id: &ResponseId,
+) -> Result<(Vec<ChatMessage>, Vec<AttachedFile>)> {
     let service = state.services.responses();
     let bytes = service.conversation_bytes(pass, id).await?;
     // As those of a body, which it would be a part of without us.
     let _counted = state.memory.bodies.acquire(pass.account(), bytes).await?;
     let exchanges = service.conversation(pass, id).await?;
     let read = move || {
-        let mut conversation = Vec::new();
+        let (mut conversation, mut attached) = (Vec::new(), Vec::new());
         for exchange in exchanges {
             for part in [&exchange.input, &exchange.output] {
                 let items: Vec<ResponseItem> = serde_json::from_slice(part).map_err(Error::internal)?;
                 conversation.extend(messages(&items).into_iter().map(|(_, message)| message));
+                attached.extend(files(&items)?.into_iter().map(|file| AttachedFile {
+                    param: PREVIOUS.to_owned(),
+                    ..file
+                }));
             }
         }
-        Ok(conversation)
+        Ok((conversation, attached))
     };
     parse(&state.services, pass, bytes, read).await
 }

@@ -1,5 +1,6 @@
 //! The queries about kept responses, and pages of their input.
 
+use super::answer::hide_results;
 use riad_api_types::responses::{ResponseItem, ResponseItemList, ResponseItemParams, ResponseParams};
 use riad_core::{Error, Result};
 
@@ -13,7 +14,7 @@ const ITEMS_MAX: u32 = 100;
 /// # Errors
 /// `InvalidRequest` names the parameter that is not supported.
 pub(super) fn check_response_params(params: &ResponseParams) -> Result<()> {
-    check_include(params.include.as_deref().or(params.includes.as_deref()))?;
+    check_include(&params.include)?;
     let refused = |name: &str| {
         let text = format!("{name} is not supported, because a response that is kept is complete; leave it out");
         Err(Error::invalid(text).with_param(name))
@@ -29,8 +30,11 @@ pub(super) fn check_response_params(params: &ResponseParams) -> Result<()> {
 
 /// # Errors
 /// `InvalidRequest` names what is not supported.
-pub(super) fn check_include(include: Option<&str>) -> Result<()> {
-    match include.filter(|include| ![LOGPROBS, RESULTS].contains(include)) {
+pub(super) fn check_include(include: &[String]) -> Result<()> {
+    match include
+        .iter()
+        .find(|include| ![LOGPROBS, RESULTS].contains(&include.as_str()))
+    {
         Some(other) => {
             let text = format!("include may have {LOGPROBS} and {RESULTS}, and not {other:?}");
             Err(Error::invalid(text).with_param("include"))
@@ -39,18 +43,24 @@ pub(super) fn check_include(include: Option<&str>) -> Result<()> {
     }
 }
 
+/// Whether a client asks for what was found in vector stores.
+pub(super) fn shows_results(include: &[String]) -> bool {
+    include.iter().any(|include| include == RESULTS)
+}
+
 /// Which items a client asks for.
 pub(super) struct Page {
     limit: usize,
     ascending: bool,
     after: Option<String>,
+    shows_results: bool,
 }
 
 impl Page {
     /// # Errors
     /// `InvalidRequest` names the parameter at fault.
     pub fn read(params: &ResponseItemParams) -> Result<Self> {
-        check_include(params.include.as_deref().or(params.includes.as_deref()))?;
+        check_include(&params.include)?;
         let limit = params.limit.unwrap_or(ITEMS);
         if !(1..=ITEMS_MAX).contains(&limit) {
             return Err(Error::invalid(format!("limit must be 1 to {ITEMS_MAX}")).with_param("limit"));
@@ -64,6 +74,7 @@ impl Page {
             limit: limit as usize,
             ascending,
             after: params.after.clone(),
+            shows_results: shows_results(&params.include),
         })
     }
 
@@ -83,7 +94,10 @@ impl Page {
             }
         };
         let has_more = items.len() > begin.saturating_add(self.limit);
-        let data: Vec<_> = items.into_iter().skip(begin).take(self.limit).collect();
+        let mut data: Vec<_> = items.into_iter().skip(begin).take(self.limit).collect();
+        if !self.shows_results {
+            hide_results(&mut data);
+        }
         let id = |item: Option<&ResponseItem>| item.map(|item| item.id().to_owned());
         Ok(ResponseItemList {
             object: "list".into(),

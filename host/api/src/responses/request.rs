@@ -3,7 +3,7 @@
 
 use super::{
     input::{self, GivenItem, read_members},
-    list::{LOGPROBS, RESULTS, check_include},
+    list::{self, LOGPROBS, check_include},
 };
 use crate::{
     body::parse_id,
@@ -50,8 +50,8 @@ pub(super) fn read(body: ResponseRequest) -> Result<ReadRequest> {
     let input = input::read(body.input, &suffix)?;
     let previous = body.previous_response_id.as_deref().map(read_previous).transpose()?;
     let include = body.include.unwrap_or_default();
-    let shows_results = include.iter().any(|include| include == RESULTS);
-    include.iter().try_for_each(|include| check_include(Some(include)))?;
+    let shows_results = list::shows_results(&include);
+    check_include(&include)?;
     let logprobs = include.iter().any(|include| include == LOGPROBS);
     if body.top_logprobs.is_some_and(|top| top > 0) && !logprobs {
         return Err(Error::invalid(format!("top_logprobs needs {LOGPROBS} in include")).with_param("top_logprobs"));

@@ -42,7 +42,10 @@ pub(super) async fn collect(
                 receipt,
                 passages,
                 usage,
-            })) => return Ok(keep(keeper, writer.finish(receipt, passages, usage)?).await),
+            })) => {
+                let response = keep(keeper, writer.finish(receipt, passages, usage)?).await;
+                return Ok(writer.shown(response));
+            }
             Some(Ok(event)) => {
                 writer.push(event);
             }
@@ -90,7 +93,7 @@ where
                 passages,
                 usage,
             }) => match writer.finish(receipt, passages, usage) {
-                Ok(response) => vec![last(keep(keeper, response).await)],
+                Ok(response) => vec![last(writer.shown(keep(keeper, response).await))],
                 Err(error) => writer.fail(error).into(),
             },
             Ok(event) => {

@@ -3,9 +3,10 @@
 use super::{bound, chunk_size, is_ascending};
 use crate::{
     auth::Tenant,
-    body::{self, JsonBody, PathParts, QueryParts},
+    body::{self, JsonBody, PathParts},
     error::{ApiResult, Failures},
     memory,
+    query::QueryParts,
     state::AppState,
 };
 use axum::{
@@ -18,7 +19,7 @@ use riad_api_types::vector_stores::{
     VectorStoreFile, VectorStoreFileList, VectorStoreFileParams,
 };
 use riad_core::{
-    Error, TenantPass,
+    Error, FileId, TenantPass,
     vector_store::{self, IndexingStatus, VectorStoreFilePage},
 };
 
@@ -141,16 +142,34 @@ pub(crate) async fn create_file_batch(
         attributes,
         chunking_strategy,
     } = body;
-    let new = match (file_ids, files) {
+    // Which members name the files, for errors about them.
+    let (param, files) = match (file_ids, files) {
         (Some(ids), None) => {
-            let new = |file_id| NewVectorStoreFile {
-                file_id,
-                attributes: attributes.clone(),
-                chunking_strategy: chunking_strategy.clone(),
+            let chunk_size = chunking_strategy.map(chunk_size).transpose()?.flatten();
+            let new = |(index, id): (usize, String)| {
+                Ok(vector_store::NewVectorStoreFile {
+                    file: read_id(&format!("file_ids[{index}]"), &id)?,
+                    attributes: attributes.clone(),
+                    chunk_size,
+                })
             };
-            ids.into_iter().map(new).collect()
+            (
+                "file_ids",
+                ids.into_iter().enumerate().map(new).collect::<Result<_, Error>>()?,
+            )
         }
-        (None, Some(files)) if attributes.is_empty() && chunking_strategy.is_none() => files,
+        (None, Some(files)) if attributes.is_empty() && chunking_strategy.is_none() => {
+            let read = |(index, new)| {
+                read(new).map_err(|error| {
+                    let param = format!("files[{index}].{}", error.param().unwrap_or_default());
+                    error.with_param(param)
+                })
+            };
+            (
+                "files",
+                files.into_iter().enumerate().map(read).collect::<Result<_, Error>>()?,
+            )
+        }
         (None, Some(_)) => {
             let text = "each of files has its own attributes and chunking_strategy; leave them out beside it";
             return Err(Error::invalid(text).with_param("files").into());
@@ -161,8 +180,11 @@ pub(crate) async fn create_file_batch(
                 .into());
         }
     };
-    let files = new.into_iter().map(read).collect::<Result<_, Error>>()?;
-    let batch = state.services.vector_stores().add_batch(&pass, &id, files).await?;
+    let batch = state
+        .services
+        .vector_stores()
+        .add_batch(&pass, &id, files, param)
+        .await?;
     Ok(Json(batch.into()))
 }
 
@@ -248,8 +270,12 @@ async fn list(
 
 fn read(new: NewVectorStoreFile) -> Result<vector_store::NewVectorStoreFile, Error> {
     Ok(vector_store::NewVectorStoreFile {
-        file: body::parse_id("file", &new.file_id).map_err(|error| error.with_param("file_id"))?,
+        file: read_id("file_id", &new.file_id)?,
         attributes: new.attributes,
         chunk_size: new.chunking_strategy.map(chunk_size).transpose()?.flatten(),
     })
+}
+
+pub(super) fn read_id(param: &str, id: &str) -> Result<FileId, Error> {
+    body::parse_id("file", id).map_err(|error| error.with_param(param))
 }

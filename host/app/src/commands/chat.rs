@@ -59,7 +59,7 @@ pub fn request(model: &str, question: &str) -> ChatCompletionRequest {
         model: model.to_owned(),
         messages: vec![ChatMessage {
             role: "user".to_owned(),
-            content: Some(Content(question.to_owned())),
+            content: Some(question.to_owned().into()),
             ..ChatMessage::default()
         }],
         ..ChatCompletionRequest::default()

@@ -31,6 +31,9 @@ pub trait FileStore: Send + Sync {
 pub trait FileReader: Send {
     fn file(&self) -> &StoredFile;
 
+    /// The next bytes that are read are those from here on.
+    fn seek(&mut self, offset: u64);
+
     /// The next bytes, at most so many; none at its end. `NotFound` once no file of the room has the bytes any more.
     async fn read(&mut self, most: usize) -> Result<Bytes>;
 }

@@ -1,7 +1,7 @@
 //! From a valid request to a running generation: budget, room, adapter, pipeline, prompt, queue.
 
 use super::{
-    ValidRequest, choice,
+    ValidRequest, attached_files, choice,
     event::SearchedFiles,
     prepared::{Prepared, PreparedChoice},
     prompt::{self, BuiltPrompt},
@@ -26,7 +26,7 @@ use riad_core::{
     ports::{GenerationStream, PipelinePlan, PipelineRun, Room},
     price::Usage,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 /// A request whose first generation runs.
@@ -80,12 +80,20 @@ async fn start(
     }
     meter.set_adapter(request.model().adapter().cloned());
     let stages = stages_called(&request);
+    // The texts of files are a stage of a document, in an instance of its own.
+    let of_files: &[Stage] = if request.files().is_empty() {
+        &[]
+    } else {
+        &[Stage::Extraction]
+    };
+    let planned = [Stage::CHAT.as_slice(), of_files].concat();
+    let called = [stages, of_files].concat();
     let pipeline::Serving {
-        plan,
+        mut plan,
         names,
         canary,
         vector_stores,
-    } = pipeline::plan(shared, pass, &room, &meter, &Stage::CHAT, stages).await?;
+    } = pipeline::plan(shared, pass, &room, &meter, &planned, &called).await?;
     let may_show_unfiltered = may_show_unfiltered(shared, &plan);
     if request.shows_tokens() && !may_show_unfiltered {
         return Err(tokens_may_not_be_shown());
@@ -112,6 +120,11 @@ async fn start(
         tier: request.tier(),
         deadline,
     };
+    let extraction = plan.stages.remove(&Stage::Extraction).map(|component| PipelinePlan {
+        stages: BTreeMap::from([(Stage::Extraction, component)]),
+        ..plan.clone()
+    });
+    let attached = attached_files::read(&generations, &room, &meter, &request, extraction, canary.as_ref()).await?;
     let searched = guest_search(&room, request.file_search(), vector_stores).await?;
     let capabilities = capabilities(&generations, &room, meter.guest_meter(), searched.clone());
     let started = shared.sandbox.start(&plan, capabilities).await;
@@ -124,7 +137,7 @@ async fn start(
         false => Vec::new(),
     };
     let tools = request.tools().with_plugins(plugins)?;
-    let prompts = prompt::build(shared, pass, &meter, run.as_ref(), &request, tools.as_ref()).await?;
+    let prompts = prompt::build(shared, pass, &meter, run.as_ref(), &request, tools.as_ref(), &attached).await?;
     let counts = || prompts.iter().map(|prompt| prompt.encoded.count());
     let longest = counts().max().unwrap_or(0);
     let context_tokens = request.context_tokens(shared.engine.profile().context_tokens);

@@ -1,7 +1,7 @@
 //! The prompts of a request: what the room's pipeline builds of a conversation, or texts as they are. Not here: what follows them
 //! (`choice`).
 
-use super::{ValidRequest, request::Input, tools::Tools};
+use super::{ValidRequest, attached_files::AttachedTexts, request::Input, tools::Tools};
 use crate::{metering::RequestMeter, prompts, shared::Shared, text::Text};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
@@ -28,9 +28,12 @@ pub(super) async fn build(
     run: &dyn PipelineRun,
     request: &ValidRequest,
     tools: Option<&Tools>,
+    attached: &AttachedTexts,
 ) -> Result<Vec<BuiltPrompt>> {
     match request.input() {
-        Input::Conversation(_) => Ok(vec![of_conversation(shared, pass, meter, run, request, tools).await?]),
+        Input::Conversation(_) => Ok(vec![
+            of_conversation(shared, pass, meter, run, request, tools, attached).await?,
+        ]),
         Input::Prompts { texts, .. } => {
             let mut prompts = Vec::with_capacity(texts.len());
             for text in texts {
@@ -48,12 +51,14 @@ async fn of_conversation(
     run: &dyn PipelineRun,
     request: &ValidRequest,
     tools: Option<&Tools>,
+    attached: &AttachedTexts,
 ) -> Result<BuiltPrompt> {
     let profile = shared.engine.profile();
     // The pipeline fills what these leave.
     let others: Vec<Message> = tools
         .map(Tools::message)
         .into_iter()
+        .chain(attached.message())
         .chain(request.after().iter().cloned())
         .collect();
     let taken = match others.is_empty() {
@@ -65,6 +70,7 @@ async fn of_conversation(
                 .count()
         }
     };
+    attached.check_fits(taken, request.context_tokens(profile.context_tokens))?;
     let stage_request = StageRequest {
         messages: request.asked().to_vec(),
         profile: ModelProfile {
@@ -88,6 +94,7 @@ async fn of_conversation(
             "the prompting stage of this room returned no messages",
         ));
     }
+    attached.insert(&mut prompt.messages);
     prompt.messages.extend_from_slice(request.after());
     if let Some(tools) = tools {
         tools.offer(&mut prompt.messages);

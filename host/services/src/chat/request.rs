@@ -1,6 +1,7 @@
 //! Validation of a chat request. Whether its adapter exists and its prompt fits is known only later, in the room and after the pipeline.
 
 use super::{
+    attached_files::{self, AttachedFile},
     conversation::{ChatMessage, Conversation},
     tools::{ClientTools, OfferedTool, ToolChoice},
 };
@@ -57,6 +58,8 @@ pub struct ChatRequest {
     pub kept_as: Option<ResponseId>,
     /// Vector stores in place of the room's own documents.
     pub file_search: Option<FileSearch>,
+    /// Of all messages, in their order.
+    pub files: Vec<AttachedFile>,
 }
 
 /// Texts to continue as they are.
@@ -84,6 +87,7 @@ pub struct ValidRequest {
     tier: Tier,
     kept_as: Option<ResponseId>,
     file_search: Option<FileSearch>,
+    files: Vec<AttachedFile>,
     /// Tokens that prompt and completion may have together, if the tenant may have fewer than the model.
     context_limit: Option<u32>,
 }
@@ -241,6 +245,7 @@ impl ValidRequest {
             tier: check_tier(request.service_tier, tenant.service_tier)?,
             kept_as: request.kept_as,
             file_search: request.file_search,
+            files: attached_files::check(request.files)?,
             context_limit,
         })
     }
@@ -331,6 +336,11 @@ impl ValidRequest {
     #[must_use]
     pub fn file_search(&self) -> Option<&FileSearch> {
         self.file_search.as_ref()
+    }
+
+    #[must_use]
+    pub fn files(&self) -> &[AttachedFile] {
+        &self.files
     }
 
     #[must_use]

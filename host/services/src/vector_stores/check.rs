@@ -3,6 +3,7 @@
 use riad_core::{
     Error, Result,
     document::Metadata,
+    search_scope,
     vector_store::{ChunkSize, NewVectorStoreFile},
 };
 use serde_json::Value;
@@ -23,6 +24,15 @@ pub(super) fn limit(of_page: u32) -> Result<u32> {
     }
 }
 
+pub(super) fn description(description: Option<&str>) -> Result<()> {
+    match description.is_none_or(|text| text.chars().count() <= VALUE_MAX) {
+        true => Ok(()),
+        false => {
+            Err(Error::invalid(format!("a description may have {VALUE_MAX} characters")).with_param("description"))
+        }
+    }
+}
+
 pub(super) fn store(name: Option<&str>, metadata: Option<&Metadata>, expires_after_days: Option<u32>) -> Result<()> {
     if name.is_some_and(|name| name.chars().count() > NAME_MAX || name.chars().any(char::is_control)) {
         let text = format!("a name may have {NAME_MAX} characters, none of them a control character");
@@ -40,32 +50,50 @@ pub(super) fn store(name: Option<&str>, metadata: Option<&Metadata>, expires_aft
     }
 }
 
-pub(super) fn files(new_files: &[NewVectorStoreFile], most: usize) -> Result<()> {
+/// `param` is the member of a request that names them.
+pub(super) fn files(new_files: &[NewVectorStoreFile], most: usize, param: &str) -> Result<()> {
     if new_files.len() > most {
-        return Err(Error::invalid(format!("at most {most} files can be added at once")).with_param("file_ids"));
+        return Err(Error::invalid(format!("at most {most} files can be added at once")).with_param(param));
     }
     let mut seen = HashSet::new();
-    for new in new_files {
+    for (index, new) in new_files.iter().enumerate() {
         if !seen.insert(&new.file) {
             let text = format!("the file {} is named twice", new.file);
-            return Err(Error::invalid(text).with_param("file_ids"));
+            return Err(Error::invalid(text).with_param(format!("{param}[{index}]")));
         }
-        attributes(&new.attributes)?;
-        if let Some(size) = new.chunk_size {
-            chunk_size(size)?;
-        }
+        // Those of `file_ids` are beside it, the same for all.
+        file(new).map_err(|error| match (param, error.param().map(str::to_owned)) {
+            ("files", Some(member)) => error.with_param(format!("{param}[{index}].{member}")),
+            _ => error,
+        })?;
     }
     Ok(())
+}
+
+pub(super) fn file(new: &NewVectorStoreFile) -> Result<()> {
+    attributes(&new.attributes)?;
+    new.chunk_size.map_or(Ok(()), chunk_size)
 }
 
 pub(super) fn attributes(given: &Metadata) -> Result<()> {
     members("attributes", given)?;
     let is_value = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
-    match given.values().all(is_value) {
-        true => Ok(()),
-        false => {
-            Err(Error::invalid("the values of attributes must be texts, numbers or booleans").with_param("attributes"))
-        }
+    if !given.values().all(is_value) {
+        let text = "the values of attributes must be texts, numbers or booleans";
+        return Err(Error::invalid(text).with_param("attributes"));
+    }
+    let is_exact = |value: &Value| {
+        value
+            .as_number()
+            .is_none_or(|number| search_scope::exact(number).is_some())
+    };
+    match given.iter().find(|(_, value)| !is_exact(value)) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::invalid(format!(
+            "the attribute {key:?} is a number that cannot be compared exactly; numbers are {}, send others as texts",
+            search_scope::NUMBERS
+        ))
+        .with_param("attributes")),
     }
 }
 
@@ -82,7 +110,7 @@ fn members(param: &str, given: &Metadata) -> Result<()> {
     Ok(())
 }
 
-fn chunk_size(size: ChunkSize) -> Result<()> {
+pub(super) fn chunk_size(size: ChunkSize) -> Result<()> {
     if !CHUNK_TOKENS.contains(&size.max_tokens) || size.overlap_tokens > size.max_tokens / 2 {
         let text = format!(
             "max_chunk_size_tokens must be {} to {}, and chunk_overlap_tokens half of it at most",

@@ -105,6 +105,7 @@ async fn a_vector_store_loses_an_original_with_its_document() {
     let one = add(&room, "one", BYTES).await.unwrap();
     let store = NewVectorStore {
         name: "s".into(),
+        description: None,
         metadata: Metadata::new(),
         expires_after_days: None,
     };

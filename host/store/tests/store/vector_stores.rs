@@ -18,6 +18,7 @@ use std::path::Path;
 async fn store(room: &Room, name: &str) -> VectorStoreId {
     let new = NewVectorStore {
         name: name.into(),
+        description: None,
         metadata: Metadata::new(),
         expires_after_days: None,
     };
@@ -293,6 +294,65 @@ async fn a_deleted_file_leaves_every_store() {
 }
 
 #[tokio::test]
+async fn a_file_that_left_a_store_keeps_its_place_in_the_list() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let (id, other) = (store(&room, "a").await, store(&room, "b").await);
+    let mut files = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        files.push(file(&room, name).await);
+    }
+    // In another order than that of their ids.
+    files.reverse();
+    for file in &files {
+        room.vector_stores
+            .add(&id, vec![waiting(file, json!({}))])
+            .await
+            .unwrap();
+    }
+    let listed = async |room: &Room, page: VectorStoreFilePage| {
+        let files = room.vector_stores.files(&id, &page).await?;
+        Ok::<_, riad_core::Error>(files.into_iter().map(|file| file.file).collect::<Vec<_>>())
+    };
+    let after = |file: &FileId| VectorStoreFilePage {
+        after: Some(file.clone()),
+        ..page()
+    };
+    let before = |file: &FileId| VectorStoreFilePage {
+        before: Some(file.clone()),
+        ..page()
+    };
+    room.vector_stores.remove(&id, &files[1]).await.unwrap();
+    assert_eq!(listed(&room, after(&files[1])).await.unwrap(), files[2..]);
+    assert_eq!(listed(&room, before(&files[1])).await.unwrap(), files[..1]);
+    room.files.delete(&files[2]).await.unwrap();
+    let (host, room) = reopen(host).await;
+    assert_eq!(listed(&room, after(&files[2])).await.unwrap(), files[3..]);
+    // Added again, it stands at the end.
+    room.vector_stores
+        .add(&id, vec![waiting(&files[1], json!({}))])
+        .await
+        .unwrap();
+    assert_eq!(
+        listed(&room, before(&files[1])).await.unwrap(),
+        [files[0].clone(), files[3].clone()]
+    );
+    // One that was in another store only has no place.
+    let stranger = file(&room, "five").await;
+    room.vector_stores
+        .add(&other, vec![waiting(&stranger, json!({}))])
+        .await
+        .unwrap();
+    room.vector_stores.remove(&other, &stranger).await.unwrap();
+    for (page, param) in [(after(&stranger), "after"), (before(&stranger), "before")] {
+        let error = listed(&room, page).await.unwrap_err();
+        assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, Some(param)));
+    }
+    room.vector_stores.delete(&other).await.unwrap();
+    drop(host);
+}
+
+#[tokio::test]
 async fn a_deleted_store_is_gone_with_its_index() {
     let host = Host::new().await;
     let room = host.room("acme").await;
@@ -334,6 +394,7 @@ async fn a_store_that_expires_is_not_used_and_is_emptied() {
     let room = host.room("acme").await;
     let new = NewVectorStore {
         name: "short".into(),
+        description: None,
         metadata: Metadata::new(),
         expires_after_days: Some(1),
     };

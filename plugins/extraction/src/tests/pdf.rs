@@ -176,3 +176,43 @@ fn pages_of_images_have_no_text_layer() {
         "{error:?}"
     );
 }
+
+/// A file of one page with this content.
+fn page_of(content: &[u8]) -> PdfFile {
+    PdfFile::new(&[
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R >>",
+    ])
+    .stream("", content)
+}
+
+fn why_no_text(file: Vec<u8>) -> String {
+    match read(file).unwrap_err() {
+        ExtractionError::NoText(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_drawn_is_not_said_to_be_empty() {
+    assert!(why_no_text(page_of(b"0 0 m 50 50 l 50 0 l f").bytes("")).contains("drawn"));
+    assert!(why_no_text(page_of(b" \n").bytes("")).contains("empty"));
+}
+
+#[test]
+fn an_encrypted_file_whose_text_cannot_be_read_says_so() {
+    // It opens without a password, forbids to take its text, and its streams are encrypted in a way that nobody knows.
+    let encryption = "<< /Filter /Standard /V 4 /R 4 /Length 128 /P -3904 /StmF /StdCF /StrF /StdCF \
+        /CF << /StdCF << /CFM /Unknown /AuthEvent /DocOpen /Length 16 >> >> \
+        /O <000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f> \
+        /U <0fb68271495cc65409c3cf348a9287dd00000000000000000000000000000000> >>";
+    let id = "/ID [<30313233343536373839616263646566> <30313233343536373839616263646566>]";
+    for content in [b"\x9c\x03\xfeq\x81".as_slice(), b" "] {
+        let file = page_of(content)
+            .object(encryption)
+            .bytes(&format!("/Encrypt 5 0 R {id}"));
+        let text = why_no_text(file);
+        assert!(text.contains("encrypted"), "{text}");
+    }
+}

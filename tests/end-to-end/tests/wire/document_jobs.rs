@@ -164,12 +164,12 @@ async fn a_document_that_cannot_be_made_says_why() {
         (
             "/v1/documents?wait=perhaps",
             json!({"title": "T", "text": "A text."}),
-            None,
+            Some("wait"),
         ),
         (
             "/v1/documents?later=true",
             json!({"title": "T", "text": "A text."}),
-            None,
+            Some("later"),
         ),
     ] {
         let refused = acme.post(path, &body).await;

@@ -285,3 +285,60 @@ async fn nobody_reads_anothers_files() {
         .ok();
     assert_eq!(acme.get(&format!("{PATH}/{id}")).await.ok()["bytes"], 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_file_is_sent_to_whoever_asks_for_one() {
+    let host = TestHost::builder().max_sequences(1).start().await;
+    let tenant = host.tenant("acme").await;
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let kept = keep(&tenant, "a.bin", &bytes).await;
+    let path = format!("{PATH}/{}/content", kept["id"].as_str().unwrap());
+    let get = async |range: &str| {
+        let request = tenant.request(Method::GET, &path).header("range", range);
+        request.send().await.unwrap()
+    };
+    let header = |answer: &reqwest::Response, name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    for (range, from, to) in [
+        ("bytes=0-0", 0, 1),
+        ("bytes=70000-150000", 70_000, 150_001),
+        ("bytes=199999-", 199_999, 200_000),
+        ("bytes=-65537", 134_463, 200_000),
+        ("bytes=0-999999", 0, 200_000),
+    ] {
+        let answer = get(range).await;
+        assert_eq!(answer.status(), 206, "{range}");
+        assert_eq!(
+            header(&answer, "content-range"),
+            format!("bytes {from}-{}/200000", to - 1)
+        );
+        assert_eq!(header(&answer, "content-length"), (to - from).to_string());
+        assert_eq!(answer.bytes().await.unwrap(), bytes[from..to], "{range}");
+    }
+    for range in ["bytes=5-1", "bytes=0-1,5-6", "pages=1-2", "bytes=x"] {
+        let answer = get(range).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers().get("content-range")),
+            (200, None),
+            "{range}"
+        );
+        assert_eq!(header(&answer, "accept-ranges"), "bytes");
+        assert_eq!(answer.bytes().await.unwrap(), bytes, "{range}");
+    }
+    let answer = get("bytes=200000-").await;
+    assert_eq!(
+        (answer.status().as_u16(), header(&answer, "content-range")),
+        (416, "bytes */200000".to_owned())
+    );
+    let answer = Answer::read(answer).await.refused(416, "range_not_satisfiable");
+    assert_eq!(answer.text("/error/type"), "invalid_request_error");
+    // Without the bytes.
+    let head = tenant.request(Method::HEAD, &path).send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), header(&head, "content-length")),
+        (200, "200000".to_owned())
+    );
+    assert_eq!(
+        (header(&head, "accept-ranges"), head.bytes().await.unwrap().len()),
+        ("bytes".to_owned(), 0)
+    );
+}

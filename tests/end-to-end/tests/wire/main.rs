@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod attached_files;
 mod bad_input;
 mod browsers;
 mod client_requests;
@@ -17,6 +18,7 @@ mod idempotency;
 mod members;
 mod messages;
 mod openapi;
+mod queries;
 mod response_format;
 mod responses;
 mod room_tools;

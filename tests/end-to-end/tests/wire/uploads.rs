@@ -292,3 +292,29 @@ async fn nobody_adds_to_anothers_upload_and_each_change_is_logged() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_has_no_folders_as_that_of_a_whole_file() {
+    let host = TestHost::builder().max_sequences(1).start().await;
+    let tenant = host.tenant("acme").await;
+    for (sent, name) in [
+        ("reports/2026/Q3.txt", "Q3.txt"),
+        ("C:\\files\\Q3.txt", "Q3.txt"),
+        ("../Q3.txt", "Q3.txt"),
+    ] {
+        let mut body = announcement(1);
+        body["filename"] = json!(sent);
+        assert_eq!(tenant.post(PATH, &body).await.ok()["filename"], name);
+        // A form writes a backslash in another way.
+        let sent = sent.replace('\\', "/");
+        let file = Form::new()
+            .text("purpose", "user_data")
+            .part("file", Part::bytes(b"x".to_vec()).file_name(sent));
+        let whole = tenant.send(tenant.request(Method::POST, FILES).multipart(file)).await;
+        assert_eq!(whole.ok()["filename"], name);
+    }
+    let mut nothing = announcement(1);
+    nothing["filename"] = json!("folder/");
+    let refused = tenant.post(PATH, &nothing).await.refused(400, "");
+    assert_eq!(refused.text("/error/param"), "filename");
+}

@@ -111,7 +111,22 @@ fn files(target: &Target<'_>) -> Vec<Attempt> {
     let path = format!("/v1/files/{id}");
     let get = |what: &str, path: String| absent("GET /v1/files/{id}", what, Request::get(path));
     let content = |what: &str, path: String| absent("GET /v1/files/{id}/content", what, Request::get(path));
+    let said = json!([{"type": "file", "file": {"file_id": id}}, {"type": "text", "text": "What is the word?"}]);
+    let chat = json!({"model": target.own.model, "max_tokens": 4, "messages": [{"role": "user", "content": said}]});
+    let said = json!([{"type": "input_file", "file_id": id}, {"type": "input_text", "text": "What is the word?"}]);
+    let response = json!({"model": target.own.model, "store": false, "max_output_tokens": 4,
+        "input": [{"role": "user", "content": said}]});
     vec![
+        absent(
+            "POST /v1/chat/completions",
+            "the text of A's file",
+            Request::post("/v1/chat/completions", &chat),
+        ),
+        absent(
+            "POST /v1/responses",
+            "the text of A's file",
+            Request::post("/v1/responses", &response),
+        ),
         get("A's file", path.clone()),
         get("A's file, in capitals", format!("/v1/files/{}", id.to_uppercase())),
         get("A's file, with a zero byte", format!("{path}%00")),

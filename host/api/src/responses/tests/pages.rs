@@ -67,7 +67,10 @@ fn a_parameter_that_is_wrong_is_named() {
     };
     assert_eq!(params(stream).as_deref(), Some("stream"));
     let include = ResponseParams {
-        includes: Some("reasoning.encrypted_content".into()),
+        include: vec![
+            "message.output_text.logprobs".into(),
+            "reasoning.encrypted_content".into(),
+        ],
         ..ResponseParams::default()
     };
     assert_eq!(params(include).as_deref(), Some("include"));
