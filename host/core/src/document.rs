@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 pub type Metadata = Map<String, Value>;
 
@@ -75,6 +75,14 @@ pub struct NewDocument {
     pub file: Option<DocumentFile>,
 }
 
+/// What the embedding model reads of a chunk. Title and headings tell it what a chunk from the middle of a document is about.
+#[must_use]
+pub fn embedded_text(title: &str, heading: &[String], text: &str) -> String {
+    let above = heading.iter().map(String::as_str);
+    let lines: Vec<_> = iter::once(title).chain(above).chain([text]).collect();
+    lines.join("\n")
+}
+
 /// A chunk of a document with its embedding, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewChunk {
@@ -82,7 +90,7 @@ pub struct NewChunk {
     /// Start of the chunk in the document's text, in bytes.
     pub offset: u64,
     pub position: Position,
-    /// Length: the embedder's dimensions. All zeros if the text had no known token; such a chunk is found by words only.
+    /// Of [`embedded_text`]. Length: the embedder's dimensions. All zeros if the text had no known token; such a chunk is found by words only.
     pub embedding: Vec<f32>,
 }
 

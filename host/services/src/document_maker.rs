@@ -10,8 +10,8 @@ use crate::{
 };
 use riad_admission::Work;
 use riad_core::{
-    Error, ErrorKind, Result, TenantPass,
-    document::{BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Original, Position},
+    Digest, Error, ErrorKind, Result, TenantPass,
+    document::{self, BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Original, Position},
     document_job::{JobProgress, JobStage},
     ingestion::{DocumentRequest, DocumentSource, Extracted, Piece, Section, Upload},
     ports::Room,
@@ -151,8 +151,9 @@ impl DocumentMaker<'_> {
             Ok((piece, section, start + piece.start))
         });
         let placed = placed.collect::<Result<Vec<_>>>()?;
-        let embedded =
-            |(piece, section, _): &(&Piece, &Section, usize)| embeddings::text_of(title, &section.heading, &piece.text);
+        let embedded = |(piece, section, _): &(&Piece, &Section, usize)| {
+            document::embedded_text(title, &section.heading, &piece.text)
+        };
         let length = |(piece, section, _): &(&Piece, &Section, usize)| {
             let above: usize = section.heading.iter().map(|heading| heading.len() + 1).sum();
             title.len() + 1 + above + piece.text.len()
@@ -168,9 +169,7 @@ impl DocumentMaker<'_> {
         (self.report)(progress);
         let mut chunks = Vec::with_capacity(placed.len());
         for batch in placed.chunks(BATCH) {
-            let texts = batch.iter().map(embedded).collect();
-            let most = embeddings::at_most(batch.iter().map(length));
-            let (vectors, _) = embeddings::run(self.shared, work, self.meter.handle(), texts, most).await?;
+            let vectors = self.vectors(batch.iter().map(embedded).collect(), work).await?;
             chunks.extend(
                 batch
                     .iter()
@@ -193,6 +192,22 @@ impl DocumentMaker<'_> {
             (self.report)(progress);
         }
         Ok(chunks)
+    }
+
+    /// A text that a chunk of the room has been made of already has the vector of that one, and is not embedded again.
+    async fn vectors(&self, texts: Vec<String>, work: &mut Work) -> Result<Vec<Vec<f32>>> {
+        let digests: Vec<_> = texts.iter().map(|text| Digest::of(text.as_bytes())).collect();
+        let known = self.room.documents.find_embeddings(&digests).await?;
+        let is_new = |(text, known): (String, &Option<_>)| known.is_none().then_some(text);
+        let new: Vec<_> = texts.into_iter().zip(&known).filter_map(is_new).collect();
+        let most = embeddings::at_most(new.iter().map(String::len));
+        let (embedded, _) = embeddings::run(self.shared, work, self.meter.handle(), new, most).await?;
+        let mut embedded = embedded.into_iter();
+        let vectors: Option<_> = known
+            .into_iter()
+            .map(|known| known.or_else(|| embedded.next()))
+            .collect();
+        vectors.ok_or_else(|| Error::internal("a text has no vector"))
     }
 }
 

@@ -15,10 +15,7 @@ use riad_core::{
     price::Usage,
     receipt::SignedReceipt,
 };
-use std::{
-    iter::{self, Peekable},
-    sync::Arc,
-};
+use std::{iter::Peekable, sync::Arc};
 
 /// Tokens that an embedding model may add to each text (begin and end).
 const MARKERS_PER_TEXT: u64 = 2;
@@ -140,13 +137,6 @@ pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
         embedded_tokens: tokens,
         ..Usage::default()
     }
-}
-
-/// Title and headings tell the embedder what a chunk from the middle of a document is about.
-pub(crate) fn text_of(title: &str, heading: &[String], text: &str) -> String {
-    let above = heading.iter().map(String::as_str);
-    let lines: Vec<_> = iter::once(title).chain(above).chain([text]).collect();
-    lines.join("\n")
 }
 
 /// What an embedding has used so far. Reports it when the last slice has ended and the caller has got its result or has gone.

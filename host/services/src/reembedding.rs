@@ -2,7 +2,12 @@
 //! and is metered like the first time. Not here: which chunks those are (`store`).
 
 use crate::{embeddings, reembedding_jobs::Ending, shared::Shared};
-use riad_core::{ErrorKind, Result, TenantPass, document::UnembeddedChunk, ledger::Kind, ports::Room};
+use riad_core::{
+    ErrorKind, Result, TenantPass,
+    document::{self, UnembeddedChunk},
+    ledger::Kind,
+    ports::Room,
+};
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
@@ -67,5 +72,5 @@ async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
 }
 
 fn text(chunk: &UnembeddedChunk) -> String {
-    embeddings::text_of(&chunk.title, &chunk.heading, &chunk.text)
+    document::embedded_text(&chunk.title, &chunk.heading, &chunk.text)
 }

@@ -6,7 +6,7 @@ use crate::{
     error::{Failure, StoreResult},
     file_rows, idempotency,
     indexes::OWN,
-    metadata, names, position,
+    known_embeddings, metadata, names, position,
     room::RoomState,
     unfinished::Written,
     words::DocumentWords,
@@ -72,7 +72,7 @@ impl<'c> PreparedDocument<'c> {
         if let Some(file) = &file {
             document.file = insert_file(connection, number, file, original)?;
         }
-        let (first, last) = insert_chunks(connection, number, store, self.chunks)?;
+        let (first, last) = insert_chunks(connection, number, store, &document.title, self.chunks)?;
         self.words.insert(connection, first..=last)?;
         let change = changes::record(connection, store, false, first, last)?;
         Ok((document, number, change))
@@ -178,11 +178,12 @@ fn insert_chunks(
     connection: &Connection,
     number: i64,
     vector_store: i64,
+    title: &str,
     chunks: &[NewChunk],
 ) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
-        "INSERT INTO chunks (document, position, start, embedding, text, heading, page, vector_store)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO chunks (document, position, start, embedding, text, heading, page, vector_store, embedded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let mut range = None;
     for (position, chunk) in (0_u32..).zip(chunks) {
@@ -196,6 +197,7 @@ fn insert_chunks(
             position::heading_column(&chunk.position)?,
             chunk.position.page,
             vector_store,
+            known_embeddings::digest_of(title, &chunk.position.heading, &chunk.text),
         ))?;
         let key = connection.last_insert_rowid();
         range = Some((range.map_or(key, |(first, _)| first), key));

@@ -29,6 +29,7 @@ mod indexes;
 mod key_cache;
 mod key_store;
 mod key_uses;
+mod known_embeddings;
 mod kv;
 mod ledger;
 mod metadata;

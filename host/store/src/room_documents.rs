@@ -107,6 +107,14 @@ impl Documents for RoomDocuments {
         .await
     }
 
+    async fn find_embeddings(&self, texts: &[Digest]) -> Result<Vec<Option<Vec<f32>>>> {
+        let (room, texts) = (self.0.clone(), texts.to_vec());
+        run_with_permit(&self.0.database.read_permits, move || {
+            known_embeddings::find(&room, &texts)
+        })
+        .await
+    }
+
     async fn watermark(&self) -> Result<u64> {
         Ok(self.0.indexes.watermark())
     }

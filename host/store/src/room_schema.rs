@@ -312,5 +312,10 @@ pub(crate) const SCHEMA: Schema = Schema {
             UNIQUE (vector_store, file)
         ) STRICT;
     ",
+        "
+        -- Digest of the text that the embedding was made of. Null for chunks of older servers.
+        ALTER TABLE chunks ADD COLUMN embedded BLOB;
+        CREATE INDEX chunks_by_embedded ON chunks (embedded) WHERE embedded IS NOT NULL;
+    ",
     ],
 };

@@ -196,6 +196,10 @@ impl Documents for Timed<dyn Documents> {
         self.port.set_embeddings(embedded).await
     }
 
+    async fn find_embeddings(&self, texts: &[Digest]) -> Result<Vec<Option<Vec<f32>>>> {
+        self.port.find_embeddings(texts).await
+    }
+
     async fn watermark(&self) -> Result<u64> {
         self.watch.time(Part::Watermark, self.port.watermark()).await
     }

@@ -50,6 +50,10 @@ pub trait Documents: Send + Sync {
     /// meanwhile are left out.
     async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()>;
 
+    /// The vectors of chunks, also in vector stores, that the room's embedding model made of texts with these digests
+    /// ([`crate::document::embedded_text`]). In the same order.
+    async fn find_embeddings(&self, texts: &[Digest]) -> Result<Vec<Option<Vec<f32>>>>;
+
     /// Number of the last change that searches see.
     async fn watermark(&self) -> Result<u64>;
 }

@@ -164,6 +164,9 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
 
 /// Takes the steps of a room's schema back that brought files, languages, vector stores, uploads and document jobs. The words are as an older server stored them: none are there.
 pub const UNDO_LANGUAGES: &str = "
+    DROP INDEX chunks_by_embedded;
+    ALTER TABLE chunks DROP COLUMN embedded;
+    DROP TABLE vector_store_places;
     DROP TABLE document_jobs;
     DROP TABLE attributes;
     DROP TABLE vector_store_files;

@@ -2,8 +2,8 @@
 
 use crate::host::{Host, add, metadata, query, space, titles};
 use riad_core::{
-    Limits,
-    document::{NewChunk, NewDocument, Position, SearchQuery},
+    Digest, Limits,
+    document::{NewChunk, NewDocument, Position, SearchQuery, embedded_text},
     ports::{EmbeddingSpace, Room},
 };
 use riad_store::Store;
@@ -123,4 +123,49 @@ async fn the_last_chunks_may_be_deleted_meanwhile() {
     assert_eq!((room.documents.unembedded(), embed(&room, 1).await), (1, 0));
     assert_eq!(room.documents.unembedded(), 0);
     assert_eq!(titles(&room, &by_vector(&[1.0, 0.1])).await, ["x"]);
+}
+
+#[tokio::test]
+async fn a_text_that_the_model_has_embedded_has_its_vector() {
+    let host = Host::new().await;
+    let full = host.create_tenant("full").await;
+    let room = host.open(&full).await;
+    let digest = |title: &str, text: &str| Digest::of(embedded_text(title, &[], text).as_bytes());
+    let known = [digest("x", "lamp"), digest("x", "chair"), digest("y", "lamp")];
+    assert_eq!(
+        room.documents.find_embeddings(&known).await.unwrap(),
+        [None, None, None]
+    );
+    let id = add(&room, "x", "lamp", [0.0, 2.0, 0.0, 0.0], json!({})).await;
+    let found = room.documents.find_embeddings(&known).await.unwrap();
+    assert_eq!(
+        found,
+        [Some(vec![0.0, 1.0, 0.0, 0.0]), None, None],
+        "as the index has it"
+    );
+    let other_room = host.open(&host.create_tenant("other").await).await;
+    assert_eq!(
+        other_room.documents.find_embeddings(&known).await.unwrap(),
+        [None, None, None]
+    );
+    drop((room, other_room));
+    host.store.close().await.unwrap();
+
+    // Not that of another model.
+    let store = Store::open(host.data(), other(), &Limits::default()).unwrap();
+    let room = store.rooms().open(&full).await.unwrap();
+    assert_eq!(
+        room.documents.find_embeddings(&known).await.unwrap(),
+        [None, None, None]
+    );
+    assert_eq!(embed(&room, 10).await, 1);
+    assert_eq!(
+        room.documents.find_embeddings(&known).await.unwrap(),
+        [Some(vec![1.0, 0.0]), None, None]
+    );
+    room.documents.delete(&id).await.unwrap();
+    assert_eq!(
+        room.documents.find_embeddings(&known).await.unwrap(),
+        [None, None, None]
+    );
 }

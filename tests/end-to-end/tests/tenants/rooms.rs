@@ -196,3 +196,31 @@ async fn a_filter_leaves_only_documents_with_equal_metadata() {
         .await;
     assert_eq!(one.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unchanged_is_not_embedded_again() {
+    let host = TestHost::start().await;
+    let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);
+    let first = "The lighthouse keeper counts zebrafish at dawn.";
+    let second = "The lamp is cleaned on Sundays.";
+    let long = |words: &str| format!("{first}\n\n{}\n\n{words}", "Nothing happens here. ".repeat(400));
+    acme.add_document("Log", first).await;
+    acme.add_document("Log", first).await;
+    acme.add_document("Log", &long(second)).await;
+    acme.add_document("Log", &long("The tower is painted white.")).await;
+    let tokens = |entries: &[Value]| -> Vec<u64> {
+        let of = entries.iter().map(|entry| entry["embedded_tokens"].as_u64().unwrap());
+        of.collect()
+    };
+    let spent = tokens(&host.entries_when("acme", 4).await);
+    assert!(spent[0] > 0 && spent[1] == 0, "{spent:?}");
+    assert!(
+        spent[3] > 0 && spent[3] * 4 < spent[2],
+        "only its end is new: {spent:?}"
+    );
+    let found = acme.post("/v1/search", &json!({"query": "zebrafish"})).await.ok();
+    assert!(found["data"].as_array().unwrap().len() >= 2, "{found}");
+    // What another tenant has embedded is of no use to anybody else, nor visible in the bill.
+    globex.add_document("Log", first).await;
+    assert_eq!(tokens(&host.entries_when("globex", 1).await)[0], spent[0]);
+}
