@@ -100,6 +100,17 @@ await feature("files", async () => {
     assert.equal((await client.files.delete(file.id)).deleted, true);
   }
   assert.deepEqual(names, ["a", "b", "c"]);
+  // The model reads the text of a file.
+  const pump = await client.files.create({ file: await toFile(new TextEncoder().encode("A pump."), "pump.txt"), purpose: "user_data" });
+  const question = { type: "input_text", text: "What is it?" };
+  const tokens = [];
+  for (const parts of [[], [{ type: "input_file", file_id: pump.id }]]) {
+    const input = [{ role: "user", content: [...parts, question] }];
+    const read = await client.responses.create({ model: MODEL, input, store: false, max_output_tokens: 4 });
+    tokens.push(read.usage.input_tokens);
+  }
+  assert.ok(tokens[0] < tokens[1], `${tokens}`);
+  await client.files.delete(pump.id);
   await client.files.delete(kept.id);
   await expectError((error) => error instanceof OpenAI.NotFoundError, () => client.files.retrieve(kept.id));
 });

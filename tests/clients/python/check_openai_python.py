@@ -204,6 +204,15 @@ def check_files():
     # The client asks for each page by itself.
     assert [file.id for file in client.files.list(purpose="assistants", limit=2)] == [file.id for file in reversed(more)]
     assert [file.id for file in client.files.list(order="asc")][-3:] == [file.id for file in more]
+    # The model reads the text of a file.
+    question = {"type": "input_text", "text": "What does the file say?"}
+    tokens = []
+    for parts in ([], [{"type": "input_file", "file_id": more[0].id}]):
+        asked = client.responses.create(model=MODEL, input=[{"role": "user", "content": [*parts, question]}], store=False, max_output_tokens=4)
+        tokens.append(asked.usage.input_tokens)
+    assert tokens[0] < tokens[1], tokens
+    content = [{"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,QSBwdW1wLg=="}}, {"type": "text", "text": "What is it?"}]
+    client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}], max_tokens=4)
     for file in [kept, *more]:
         assert client.files.delete(file.id).deleted
     refused(openai.NotFoundError, 404, "not_found", lambda: client.files.retrieve(kept.id))
@@ -262,6 +271,8 @@ def check_vector_stores():
     assert [one.id for one in pages][0] == file.id and len(list(client.vector_stores.files.list(store.id, filter="completed"))) == 2
     year = {"type": "and", "filters": [{"type": "gte", "key": "year", "value": 2026}, {"type": "eq", "key": "public", "value": True}]}
     found = client.vector_stores.search(store.id, query="How long is the warranty?", filters=year, max_num_results=3)
+    worded = client.vector_stores.search(store.id, query="How long is the warranty?", rewrite_query=True)
+    assert isinstance(worded.data, list), worded
     assert found.data[0].file_id == file.id and "37 months" in found.data[0].content[0].text, found
     assert 0 < found.data[0].score <= 1 and found.data[0].attributes["year"] == 2026, found
     content = client.vector_stores.files.content(file.id, vector_store_id=store.id)

@@ -277,7 +277,7 @@ pub enum ResponseTextFormat {
 #[into_params(parameter_in = Query)]
 pub struct ResponseParams {
     /// `file_search_call.results`, `message.output_text.logprobs`
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
     /// False: a kept response is complete.
     pub stream: Option<bool>,
@@ -298,6 +298,6 @@ pub struct ResponseItemParams {
     /// The last id of the page before.
     pub after: Option<String>,
     /// `file_search_call.results`, `message.output_text.logprobs`
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
 }

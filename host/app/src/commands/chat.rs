@@ -6,9 +6,7 @@ use crate::{
     output::{Output, clean, dim, dim_piece, line, note, piece, short_digest},
 };
 use riad_api_types::{
-    chat::{
-        ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, Content, Delta, Riad, StreamOptions,
-    },
+    chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, Delta, Riad, StreamOptions},
     models::ModelList,
 };
 use riad_core::{Error, ErrorKind, Result};

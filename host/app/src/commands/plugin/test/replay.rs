@@ -125,7 +125,7 @@ async fn input(client: &Client, id: &str) -> Result<Vec<ResponseItem>> {
 /// What the model wrote, as the client read it: neither its reasoning nor its calls of tools, which no filter reads.
 fn text(item: &ResponseItem) -> Option<String> {
     match item {
-        ResponseItem::Message(message) => Some(message.content.iter().map(ResponseContentPart::text).collect()),
+        ResponseItem::Message(message) => Some(message.content.iter().filter_map(ResponseContentPart::text).collect()),
         ResponseItem::FunctionCall(_)
         | ResponseItem::FunctionCallOutput(_)
         | ResponseItem::Reasoning(_)
