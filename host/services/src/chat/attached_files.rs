@@ -2,7 +2,6 @@
 //! question. The room's pipeline does not read it: it would search for all of it, and leave it out where the prompt is long. Not here: the
 //! stage itself (`ingestion`), files that are searched (`file_search`).
 
-use super::request::ValidRequest;
 use crate::{
     canary::CanaryRequest,
     generations::Generations,
@@ -82,18 +81,18 @@ pub(super) async fn read(
     generations: &Generations,
     room: &Room,
     meter: &RequestMeter,
-    request: &ValidRequest,
+    files: &[AttachedFile],
     plan: Option<PipelinePlan>,
     canary: Option<&Arc<CanaryRequest>>,
 ) -> Result<AttachedTexts> {
-    let (Some(first), Some(plan)) = (request.files().first(), plan) else {
+    let (Some(first), Some(plan)) = (files.first(), plan) else {
         return Ok(AttachedTexts::default());
     };
     let (shared, pass) = (&generations.shared, &generations.pass);
     let mut ingestion = Ingestion::of_files(generations.clone(), room, meter, plan, canary.cloned());
     let most = context_bytes(shared.engine.as_ref());
     let mut text = String::new();
-    for file in request.files() {
+    for file in files {
         // Not more of a tenant's files than one are in memory at the same time.
         let longest = generations.deadline.saturating_duration_since(Instant::now());
         let permit = shared.attached_files.acquire_within(pass.account(), 1, longest, RETRY);

@@ -124,7 +124,15 @@ async fn start(
         stages: BTreeMap::from([(Stage::Extraction, component)]),
         ..plan.clone()
     });
-    let attached = attached_files::read(&generations, &room, &meter, &request, extraction, canary.as_ref()).await?;
+    let attached = attached_files::read(
+        &generations,
+        &room,
+        &meter,
+        request.files(),
+        extraction,
+        canary.as_ref(),
+    )
+    .await?;
     let searched = guest_search(&room, request.file_search(), vector_stores).await?;
     let capabilities = capabilities(&generations, &room, meter.guest_meter(), searched.clone());
     let started = shared.sandbox.start(&plan, capabilities).await;

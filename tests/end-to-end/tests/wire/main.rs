@@ -28,4 +28,5 @@ mod special_tokens;
 mod streaming;
 mod tools;
 mod uploads;
+mod vector_store_members;
 mod vector_stores;
