@@ -8,12 +8,13 @@ use crate::{
     erasure,
     error::{Failure, StoreResult, run_with_permit},
     expired::delete_expired,
+    files::Written,
     generations::FILES,
     idempotency,
     indexes::OWN,
     names,
     room::RoomState,
-    unfinished::{PieceWriter, Written},
+    unfinished::PieceWriter,
 };
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -4,11 +4,12 @@ use crate::{
     changes::{self, Change},
     document_text::read_text,
     error::{Failure, StoreResult},
-    file_rows, idempotency,
+    file_rows,
+    files::Written,
+    idempotency,
     indexes::OWN,
     known_embeddings, metadata, names, position,
     room::RoomState,
-    unfinished::Written,
     words::DocumentWords,
 };
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 
 use crate::{
     error::{Failure, StoreResult},
+    files::Written,
     names,
-    unfinished::Written,
 };
 use riad_core::{
     Error, FileId, Timestamp,

@@ -2,6 +2,7 @@
 //! Not here: SQLite's files.
 
 use crate::error::StoreResult;
+use riad_core::Digest;
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, ErrorKind, Write},
@@ -11,6 +12,12 @@ use uuid::Uuid;
 
 /// Begins the names of what is not finished; such leftovers may be deleted by whoever owns the folder.
 pub(crate) const UNFINISHED: &str = ".new-";
+
+/// What a stream of bytes has become, once it is a file.
+pub(crate) struct Written {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+}
 
 /// The permissions of a folder's group and of all other users.
 #[cfg(unix)]

@@ -5,10 +5,11 @@ use crate::{
     error::{Failure, StoreResult, run_with_permit},
     expired::delete_expired,
     file_rows,
+    files::Written,
     generations::FILES,
     names,
     room::RoomState,
-    unfinished::{PieceWriter, UnfinishedFile, Written},
+    unfinished::{PieceWriter, UnfinishedFile},
 };
 use async_trait::async_trait;
 use bytes::Bytes;

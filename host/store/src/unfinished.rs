@@ -3,7 +3,8 @@
 
 use crate::{
     error::{StoreResult, run_with_permit},
-    expired, files,
+    expired,
+    files::{self, Written},
     generations::{FILES, FolderLock},
     quota::Reservation,
     room::RoomState,
@@ -28,12 +29,6 @@ pub(crate) struct UnfinishedFile {
     hash: Sha256,
     bytes: u64,
     _pin: Arc<()>,
-}
-
-/// What a file has become.
-pub(crate) struct Written {
-    pub(crate) digest: Digest,
-    pub(crate) bytes: u64,
 }
 
 impl UnfinishedFile {
