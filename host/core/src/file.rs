@@ -55,6 +55,21 @@ impl fmt::Display for FilePurpose {
     }
 }
 
+/// Characters of a file's name.
+pub const NAME_MAX: usize = 255;
+
+/// `param` is the field at fault.
+///
+/// # Errors
+/// `InvalidRequest` for a name that a file cannot have.
+pub fn check_name(name: &str, param: &str) -> Result<()> {
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        let text = format!("a file's name must have 1 to {NAME_MAX} characters, none of them a control character");
+        return Err(Error::invalid(text).with_param(param));
+    }
+    Ok(())
+}
+
 /// What is known of a file when its last byte has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {

@@ -3,7 +3,6 @@
 
 use crate::{
     embeddings,
-    files::NAME_MAX,
     ingestion::{Ingestion, SectionedText, check_source},
     metering::RequestMeter,
     shared::Shared,
@@ -13,6 +12,7 @@ use riad_core::{
     Digest, Error, ErrorKind, Result, TenantPass,
     document::{self, BYTE_ORDER_MARK, Document, DocumentFile, Metadata, NewChunk, NewDocument, Original, Position},
     document_job::{JobProgress, JobStage},
+    file::NAME_MAX,
     ingestion::{DocumentRequest, DocumentSource, Extracted, Piece, Section, Upload},
     ports::Room,
 };

@@ -4,7 +4,7 @@ use crate::{audit, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
     Error, ErrorKind, FileId, Result, TenantPass, Timestamp,
-    file::{FilePage, FilePurpose, NewFile, StoredFile},
+    file::{FilePage, FilePurpose, NewFile, StoredFile, check_name},
     grants::{Access, Scope},
     ports::{FileReader, FileWriter},
 };
@@ -15,8 +15,6 @@ use std::{
 
 /// Files in one page of a listing; OpenAI's bound.
 const PAGE_MAX: u32 = 10_000;
-/// Characters of a file's name.
-pub(crate) const NAME_MAX: usize = 255;
 /// Seconds for which a file may be kept that is to expire: OpenAI's bounds, an hour and thirty days.
 const EXPIRY: RangeInclusive<u64> = 3_600..=2_592_000;
 /// Bytes of a file that are read at once to be sent.
@@ -156,15 +154,6 @@ impl FileUpload {
         })
         .await
     }
-}
-
-/// `param` is the field at fault.
-pub(crate) fn check_name(name: &str, param: &str) -> Result<()> {
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
-        let text = format!("a file's name must have 1 to {NAME_MAX} characters, none of them a control character");
-        return Err(Error::invalid(text).with_param(param));
-    }
-    Ok(())
 }
 
 pub(crate) fn check_expiry(seconds: Option<u64>) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::{audit, files, shared::Shared};
 use bytes::Bytes;
 use riad_core::{
     Error, ErrorKind, PartId, Result, TenantPass, UploadId,
-    file::FilePurpose,
+    file::{FilePurpose, check_name},
     grants::{Access, Scope},
     ports::PartWriter,
     upload::{Md5, NewUpload, Upload, UploadPart},
@@ -44,7 +44,7 @@ impl UploadService {
     pub async fn create(&self, pass: &TenantPass, request: UploadRequest) -> Result<Upload> {
         pass.require(Scope::Documents, Access::Write)?;
         self.0.control.count_change(pass.account())?;
-        files::check_name(&request.name, "filename")?;
+        check_name(&request.name, "filename")?;
         files::check_expiry(request.expires_after)?;
         self.check_bytes(request.bytes)?;
         check_media_type(&request.media_type)?;

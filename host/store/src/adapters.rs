@@ -66,7 +66,7 @@ impl AdapterStore for RoomAdapters {
         run_with_permit(&self.0.file_permits, move || {
             // Under the lock, so that no sweep takes the files away in between.
             let _lock = room.lock_folder()?;
-            room.database.write(|connection| match change {
+            room.database.write_reserved(|connection| match change {
                 AdapterChange::RollBack(wanted) => roll_back(&room, connection, &alias, wanted),
                 AdapterChange::Pin(pinned) => {
                     connection.execute(
@@ -89,7 +89,7 @@ impl AdapterStore for RoomAdapters {
         let (room, alias) = (self.0.clone(), alias.clone());
         run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
-            room.write(|connection| {
+            room.write_reserved(|connection| {
                 if connection.execute("DELETE FROM adapters WHERE alias = ?1", [alias.as_str()])? == 0 {
                     return Err(no_such_alias(&alias));
                 }
@@ -111,6 +111,7 @@ fn put(
     info: AdapterInfo,
 ) -> StoreResult<Adapter> {
     let generation = adapter.generation();
+    room.database.check_disk()?;
     let lock = room.lock_folder()?;
     let more = room.database.read(|connection| {
         let after = bytes_after(connection, &alias, &generation, info.bytes, room.adapter_generations)?;
@@ -332,6 +333,11 @@ fn length(path: &Path) -> Option<u64> {
         .ok()
         .filter(fs::Metadata::is_file)
         .map(|file| file.len())
+}
+
+/// Whether a row of alias, generation, rank, bytes, tensors, created and pinned is one of an adapter.
+pub(crate) fn check_row(row: &Row<'_>) -> StoreResult<()> {
+    read_row(row)?.finish().map(drop)
 }
 
 struct AdapterRow {

@@ -18,19 +18,24 @@ const DEPTH_MAX: usize = 8;
 pub(crate) fn insert(connection: &Connection, document: i64, metadata: &Metadata) -> StoreResult<()> {
     let mut statement =
         connection.prepare_cached("INSERT INTO attributes (document, key, type, value) VALUES (?1, ?2, ?3, ?4)")?;
-    for (key, value) in metadata {
-        let (kind, value) = match value {
-            Value::String(text) if text.len() <= TEXT_MAX => column(&AttributeValue::Text(text.clone())),
-            Value::Number(number) => match number.as_f64() {
-                Some(number) => column(&AttributeValue::Number(number)),
-                None => continue,
-            },
-            Value::Bool(value) => column(&AttributeValue::Bool(*value)),
-            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => continue,
-        };
+    for (key, kind, value) in of(metadata) {
         statement.execute((document, key, kind, value))?;
     }
     Ok(())
+}
+
+/// Key, type and value of the members that can be compared, as they are stored.
+pub(crate) fn of(metadata: &Metadata) -> impl Iterator<Item = (&String, &'static str, SqlValue)> {
+    metadata.iter().filter_map(|(key, value)| {
+        let value = match value {
+            Value::String(text) if text.len() <= TEXT_MAX => AttributeValue::Text(text.clone()),
+            Value::Number(number) => AttributeValue::Number(number.as_f64()?),
+            Value::Bool(value) => AttributeValue::Bool(*value),
+            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        let (kind, value) = column(&value);
+        Some((key, kind, value))
+    })
 }
 
 /// Type and value as they are stored.

@@ -29,7 +29,7 @@ impl AuditLog for ControlAudit {
     async fn append(&self, entry: AuditEntry) -> Result<()> {
         let control = self.control.clone();
         run_with_permit(&self.control.database.write_permits, move || {
-            control.database.write(|connection| append(connection, &entry))
+            control.database.write_reserved(|connection| append(connection, &entry))
         })
         .await
     }

@@ -31,13 +31,13 @@ pub(crate) fn move_to_log(room: &Database, control: &Control) -> StoreResult<()>
         return Ok(());
     };
     let lines: Vec<AuditEntry> = serde_json::from_str(&kept)?;
-    control.database.write(|connection| {
+    control.database.write_reserved(|connection| {
         lines.iter().try_for_each(|line| match audit::has(connection, line)? {
             true => Ok(()),
             false => audit::append(connection, line),
         })
     })?;
-    room.write(|connection| match get_state(connection, LINES)? {
+    room.write_reserved(|connection| match get_state(connection, LINES)? {
         Some(now) if now == kept => delete_state(connection, LINES),
         // Another was kept meanwhile; it is moved by whoever kept it, together with these.
         Some(_) | None => Ok(()),

@@ -1,7 +1,10 @@
 //! The numbered changes of a room and the embeddings as they are stored. The number of the last change is the watermark.
 //! Not here: the index that follows them (`index`).
 
-use crate::error::{Failure, StoreResult};
+use crate::{
+    embedding_space::CurrentKeys,
+    error::{Failure, StoreResult},
+};
 use rusqlite::{Connection, Rows};
 use std::collections::BTreeSet;
 
@@ -79,42 +82,49 @@ pub(crate) fn prune(connection: &Connection, vector_store: i64, watermark: u64) 
     Ok(())
 }
 
-/// Chunks that belong into the index.
+/// Chunks that belong into the index: those that the room's model has embedded.
 pub(crate) fn count_embedded(connection: &Connection, vector_store: i64) -> StoreResult<usize> {
-    let count: i64 = connection.query_row(
-        "SELECT count(*) FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL",
-        [vector_store],
-        |row| row.get(0),
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL AND id BETWEEN ?2 AND ?3",
     )?;
+    let mut count = 0_i64;
+    for (first, last) in CurrentKeys::read(connection)?.all() {
+        count += statement.query_row((vector_store, first, last), |row| row.get::<_, i64>(0))?;
+    }
     usize::try_from(count).map_err(|error| Failure::Data(error.to_string()))
 }
 
-/// Calls `each` with the embedded chunks from `first` to `last` that exist.
+/// Calls `each` with the chunks that the room's model has embedded, from `first` to `last` that exist.
 pub(crate) fn embedded(
     connection: &Connection,
     first: i64,
     last: i64,
-    each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
+    mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
 ) -> StoreResult<()> {
     let mut statement = connection.prepare_cached(
         "SELECT id, embedding FROM chunks WHERE id BETWEEN ?1 AND ?2 AND embedding IS NOT NULL ORDER BY id",
     )?;
-    call_each(statement.query([first, last])?, each)
+    CurrentKeys::read(connection)?
+        .within(first, last)
+        .try_for_each(|keys| call_each(statement.query(keys)?, &mut each))
 }
 
 /// As `embedded`, with all chunks that belong into the index.
 pub(crate) fn all_embedded(
     connection: &Connection,
     vector_store: i64,
-    each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
+    mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>,
 ) -> StoreResult<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL ORDER BY id",
+        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL AND id BETWEEN ?2 AND ?3
+         ORDER BY id",
     )?;
-    call_each(statement.query([vector_store])?, each)
+    CurrentKeys::read(connection)?
+        .all()
+        .try_for_each(|(first, last)| call_each(statement.query((vector_store, first, last))?, &mut each))
 }
 
-fn call_each(mut rows: Rows<'_>, mut each: impl FnMut(i64, &[f32]) -> StoreResult<()>) -> StoreResult<()> {
+fn call_each(mut rows: Rows<'_>, each: &mut impl FnMut(i64, &[f32]) -> StoreResult<()>) -> StoreResult<()> {
     let mut vector = Vec::new();
     while let Some(row) = rows.next()? {
         from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
@@ -131,14 +141,17 @@ pub(crate) fn embedded_after(
     most: usize,
 ) -> StoreResult<Vec<(i64, Vec<f32>)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND id > ?2 AND embedding IS NOT NULL ORDER BY id LIMIT ?3",
+        "SELECT id, embedding FROM chunks WHERE vector_store = ?1 AND embedding IS NOT NULL AND id BETWEEN ?2 AND ?3
+         ORDER BY id LIMIT ?4",
     )?;
-    let mut rows = statement.query((vector_store, key, i64::try_from(most).unwrap_or(i64::MAX)))?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut vector = Vec::new();
-        from_blob(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &mut vector);
-        found.push((row.get(0)?, vector));
+    for (first, last) in CurrentKeys::read(connection)?.within(key.saturating_add(1), i64::MAX) {
+        let left = i64::try_from(most - found.len()).unwrap_or(i64::MAX);
+        let rows = statement.query((vector_store, first, last, left))?;
+        call_each(rows, &mut |key, vector: &[f32]| {
+            found.push((key, vector.to_vec()));
+            Ok(())
+        })?;
     }
     Ok(found)
 }
@@ -149,6 +162,13 @@ pub(crate) fn normalized(vector: &[f32]) -> Option<Vec<f32>> {
     #[expect(clippy::cast_possible_truncation, reason = "back to the type that it came from")]
     let unit = |x: &f32| (f64::from(*x) / length) as f32;
     (length > 0.0).then(|| vector.iter().map(unit).collect())
+}
+
+/// Whether it is one that [`normalized`] has made.
+pub(crate) fn is_unit(vector: &[f32]) -> bool {
+    let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    // Of numbers that are not finite, it is not either.
+    (length - 1.0).abs() < 0.01
 }
 
 /// f32, little endian.

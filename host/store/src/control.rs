@@ -9,6 +9,7 @@ use crate::{
     key_uses::{self, KeyUses},
     ledger,
     query_reader::QueryReader,
+    reserve::Reserve,
     sqlite::{Database, Schema},
 };
 use riad_core::{Account, Error, ErrorKind, Limits, TenantId, tenant::Tenant};
@@ -196,8 +197,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn open(path: &Path, limits: &Limits) -> StoreResult<Self> {
-        let database = Arc::new(Database::open(path, &SCHEMA)?);
+    pub(crate) fn open(path: &Path, limits: &Limits, reserve: &Arc<Reserve>) -> StoreResult<Self> {
+        let database = Arc::new(Database::open_with_reserve(path, &SCHEMA, reserve)?);
         let longest = Duration::from_millis(limits.query_ms);
         Ok(Self {
             database,
@@ -215,14 +216,20 @@ impl Control {
         tenant: &TenantId,
         work: impl FnOnce(&Connection) -> StoreResult<T>,
     ) -> StoreResult<T> {
-        let changed = self.database.write_then(work, |_, result| {
-            self.keys.forget(tenant);
-            Ok(result)
-        });
-        if changed.is_err() {
-            // A commit that failed may have reached the disk all the same.
-            self.keys.forget(tenant);
-        }
+        let changed = self.database.write(work);
+        // Also of a commit that failed, which may have reached the disk all the same.
+        self.keys.forget(tenant);
+        changed
+    }
+
+    /// As [`Self::change_identity`], of what takes rights away: also when the disk is full.
+    pub(crate) fn restrict_identity<T>(
+        &self,
+        tenant: &TenantId,
+        work: impl Fn(&Connection) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let changed = self.database.write_reserved(work);
+        self.keys.forget(tenant);
         changed
     }
 
@@ -269,7 +276,7 @@ impl Control {
             // A new room, or one from before rooms had ids.
             (Some(expected), None) => Ok(expected),
             // Here first: a crash in between leaves what the next opening goes on with.
-            (None, None) => self.database.write(|connection| {
+            (None, None) => self.database.write_reserved(|connection| {
                 let sql = format!("UPDATE accounts SET room = {NEW_ROOM_ID} WHERE account = ?1 RETURNING room");
                 Ok(connection.query_row(&sql, [number], |row| row.get(0))?)
             }),
@@ -307,7 +314,7 @@ impl Control {
 
     /// The room is gone: its name may be used again.
     pub(crate) fn finish_deletion(&self, tenant: &TenantId) -> StoreResult<()> {
-        self.database.write(|connection| {
+        self.database.write_reserved(|connection| {
             connection.execute("DELETE FROM deletions WHERE tenant = ?1", [tenant.as_str()])?;
             Ok(())
         })

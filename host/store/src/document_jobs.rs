@@ -21,7 +21,7 @@ use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, DocumentJobId, Error, ErrorKind, Result, Timestamp,
     audit::AuditEntry,
-    document::{Document, NewChunk, NewDocument},
+    document::{Document, Metadata, NewChunk, NewDocument},
     document_job::{DocumentJob, JobError, JobStatus, PendingDocument},
     ingestion::{DocumentRequest, DocumentSource, TextFormat, Upload},
     ports::{DocumentJobs, RequestMark, StoredObject},
@@ -94,7 +94,7 @@ impl DocumentJobs for RoomDocumentJobs {
     async fn cancel(&self, id: &DocumentJobId) -> Result<DocumentJob> {
         let id = id.clone();
         self.write(move |room| {
-            let (job, digest) = room.write(|connection| {
+            let (job, digest) = room.write_reserved(|connection| {
                 let digest = end(connection, &id, JobStatus::Cancelled, None, None)?;
                 Ok((get(connection, &id)?, digest))
             })?;
@@ -145,7 +145,7 @@ impl DocumentJobs for RoomDocumentJobs {
     async fn end(&self, id: &DocumentJobId, ended: Result<DocumentId, JobError>) -> Result<()> {
         let id = id.clone();
         self.write(move |room| {
-            let digest = room.write(|connection| match &ended {
+            let digest = room.write_reserved(|connection| match &ended {
                 Ok(document) => {
                     let number = connection
                         .prepare_cached("SELECT number FROM documents WHERE id = ?1")?
@@ -255,7 +255,7 @@ fn insert(
     Ok(job)
 }
 
-fn get(connection: &Connection, id: &DocumentJobId) -> StoreResult<DocumentJob> {
+pub(crate) fn get(connection: &Connection, id: &DocumentJobId) -> StoreResult<DocumentJob> {
     let found = connection
         .prepare_cached("SELECT status, created, document, error FROM document_jobs WHERE id = ?1")?
         .query_row([id.as_str()], |row| {
@@ -282,6 +282,9 @@ fn get(connection: &Connection, id: &DocumentJobId) -> StoreResult<DocumentJob> 
     })
 }
 
+/// What [`read_pending`] reads.
+const PENDING: &str = "SELECT title, metadata, format, name, media_type, digest, bytes FROM document_jobs";
+
 struct PendingRow {
     title: Option<String>,
     metadata: String,
@@ -304,13 +307,27 @@ fn read_pending(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     })
 }
 
+/// Whether what waits for this one can be made; of one that has ended, nothing is kept.
+pub(crate) fn check_pending(connection: &Connection, id: &DocumentJobId) -> StoreResult<()> {
+    let found = connection
+        .prepare_cached(&format!("{PENDING} WHERE id = ?1 AND status = 'queued'"))?
+        .query_row([id.as_str()], read_pending)
+        .optional()?;
+    let Some(row) = found else { return Ok(()) };
+    row.digest.parse::<Digest>()?;
+    serde_json::from_str::<Metadata>(&row.metadata)?;
+    row.format.as_deref().map(format_of).transpose()?;
+    Ok(())
+}
+
+fn format_of(word: &str) -> StoreResult<TextFormat> {
+    TextFormat::of(word).ok_or_else(|| Failure::Data("an unknown format of a document job".to_owned()))
+}
+
 /// With its bytes, which are in memory anyway while they are read.
 fn pending(room: &RoomState, connection: &Connection, id: DocumentJobId) -> StoreResult<Option<PendingDocument>> {
     let found = connection
-        .prepare_cached(
-            "SELECT title, metadata, format, name, media_type, digest, bytes FROM document_jobs
-             WHERE id = ?1 AND status = 'queued'",
-        )?
+        .prepare_cached(&format!("{PENDING} WHERE id = ?1 AND status = 'queued'"))?
         .query_row([id.as_str()], read_pending)
         .optional()?;
     let Some(row) = found else { return Ok(None) };
@@ -322,8 +339,7 @@ fn pending(room: &RoomState, connection: &Connection, id: DocumentJobId) -> Stor
     let source = match row.format {
         Some(format) => DocumentSource::Text {
             text: String::from_utf8(bytes).map_err(|_| Failure::Data(format!("the text of {id} is none")))?,
-            format: TextFormat::of(&format)
-                .ok_or_else(|| Failure::Data("an unknown format of a document job".to_owned()))?,
+            format: format_of(&format)?,
         },
         None => DocumentSource::File(Upload {
             name: row.name.unwrap_or_default(),
@@ -429,7 +445,7 @@ pub(crate) fn delete_ended(room: &RoomState) -> StoreResult<()> {
     if !is_due {
         return Ok(());
     }
-    room.write(|connection| {
+    room.write_reserved(|connection| {
         connection
             .prepare_cached(&format!("DELETE FROM document_jobs WHERE number IN ({SURPLUS})"))?
             .execute(bounds)?;

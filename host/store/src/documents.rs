@@ -206,10 +206,10 @@ fn insert_chunks(
     Ok(range.unwrap_or((0, -1)))
 }
 
-const COLUMNS: &str = "id, title, metadata, chunks, bytes, created, media_type, warnings,
+pub(crate) const COLUMNS: &str = "id, title, metadata, chunks, bytes, created, media_type, warnings,
     (SELECT files.id FROM files WHERE files.number = document_files.file)";
 /// With those of its file.
-const DOCUMENTS: &str = "documents LEFT JOIN document_files ON document_files.document = documents.number";
+pub(crate) const DOCUMENTS: &str = "documents LEFT JOIN document_files ON document_files.document = documents.number";
 
 pub(crate) fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreResult<(Document, Bytes)> {
     room.database.read(|connection| {
@@ -334,6 +334,11 @@ pub(crate) fn delete_with(
 
 pub(crate) fn no_document(id: &DocumentId) -> Failure {
     Failure::Known(Error::not_found(format!("there is no document \"{id}\"")))
+}
+
+/// A row of [`COLUMNS`].
+pub(crate) fn read(row: &Row<'_>) -> StoreResult<Document> {
+    read_row(row)?.finish()
 }
 
 struct DocumentRow {

@@ -1,5 +1,5 @@
-//! The embedding model that made a room's vectors. Those of another one are dropped at the room's first opening with the new one, and their chunks
-//! wait until they are embedded again. Not here: doing that (`reembedding`).
+//! The embedding model that made a room's vectors. From the room's first opening with another one, nobody reads those that are there, and their
+//! chunks wait until they are embedded again, in the order of their keys. Not here: doing that (`reembedding`).
 
 use crate::{
     error::{Failure, StoreResult},
@@ -12,7 +12,8 @@ use rusqlite::Connection;
 const LAST: &str = "reembed_last";
 const DONE: &str = "reembed_done";
 
-/// Vectors of two models must not meet: those of another model are dropped.
+/// Vectors of two models must not meet: those of another model are not read any more ([`CurrentKeys`]). As long as the room is opened, no chunk
+/// is touched.
 pub(crate) fn follow_space(connection: &Connection, space: &EmbeddingSpace) -> StoreResult<()> {
     let dimensions = space.dimensions.to_string();
     let stored = (get_state(connection, "embedder")?, get_state(connection, "dimensions")?);
@@ -23,7 +24,6 @@ pub(crate) fn follow_space(connection: &Connection, space: &EmbeddingSpace) -> S
         let last: Option<i64> = connection.query_row("SELECT max(id) FROM chunks", [], |row| row.get(0))?;
         if let Some(last) = last {
             tracing::info!(from = %model, to = %space.model, "the documents of a room are embedded again by another model");
-            connection.execute("UPDATE chunks SET embedding = NULL WHERE embedding IS NOT NULL", [])?;
             set_state(connection, LAST, &last.to_string())?;
             set_state(connection, DONE, "0")?;
         }
@@ -32,6 +32,32 @@ pub(crate) fn follow_space(connection: &Connection, space: &EmbeddingSpace) -> S
     }
     set_state(connection, "embedder", &space.model)?;
     set_state(connection, "dimensions", &dimensions)
+}
+
+/// The keys of chunks whose vectors are of the room's model: those that are done, and those that came since.
+pub(crate) struct CurrentKeys([(i64, i64); 2]);
+
+impl CurrentKeys {
+    pub(crate) fn read(connection: &Connection) -> StoreResult<Self> {
+        Ok(Self(match range(connection)? {
+            Some((done, last)) => [(i64::MIN, done), (last.saturating_add(1), i64::MAX)],
+            None => [(i64::MIN, i64::MAX), (1, 0)],
+        }))
+    }
+
+    /// The parts of a range of keys that are current, in order; both ends are in it.
+    pub(crate) fn within(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, i64)> {
+        let part = move |(start, end): (i64, i64)| (start.max(first), end.min(last));
+        self.0.into_iter().map(part).filter(|(first, last)| first <= last)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.within(i64::MIN, i64::MAX)
+    }
+
+    pub(crate) fn has(&self, key: i64) -> bool {
+        self.within(key, key).next().is_some()
+    }
 }
 
 /// At most so many chunks wait to be embedded again: keys of deleted ones count too.

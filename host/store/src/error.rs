@@ -1,7 +1,7 @@
 //! The failures of this crate, what callers see of them, and running blocking work outside the async threads.
 
 use riad_core::{Error, ErrorKind};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use std::{io, sync::Arc};
 use tokio::sync::Semaphore;
 
@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     Index(String),
     #[error("stored data: {0}")]
     Data(String),
+    /// The reserve for deletions is in use, and nothing else is stored.
+    #[error("the disk is full")]
+    DiskFull,
     /// An error with words for the caller.
     #[error("{0}")]
     Known(Error),
@@ -44,9 +47,14 @@ impl From<Failure> for Error {
 }
 
 impl Failure {
-    fn is_full_disk(&self) -> bool {
+    pub(crate) fn is_full_disk(&self) -> bool {
+        if matches!(self, Self::DiskFull) {
+            return true;
+        }
         if let Self::Sqlite(error) = self {
-            return error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            let code = error.sqlite_error().map(|error| error.extended_code);
+            // The memory that connections share is a file too.
+            return error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(ffi::SQLITE_IOERR_SHMSIZE);
         }
         let Self::File(error) = self else { return false };
         // Also what the process or its user may have.

@@ -1,6 +1,11 @@
 //! What has expired of a room's files and uploads: some of it is deleted with each new one, and as much when the room is opened.
 
-use crate::{changes::Change, error::StoreResult, room::RoomState, vector_store_files};
+use crate::{
+    changes::Change,
+    error::StoreResult,
+    room::RoomState,
+    vector_store_files::{self, CHUNKS_AT_ONCE},
+};
 use riad_core::Timestamp;
 use rusqlite::Connection;
 use std::sync::atomic::Ordering;
@@ -32,7 +37,7 @@ pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
     let mut next = next_expiry(room)?;
     let now = now();
     if next <= now {
-        room.write_then(
+        room.write_reserved_then(
             |connection| {
                 let changes = delete_files(connection, now)?;
                 delete_uploads(connection, now)?;
@@ -49,6 +54,22 @@ pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
     // A file that came meanwhile is noted after it is there.
     room.next_expiry.store(next, Ordering::Relaxed);
     Ok(())
+}
+
+/// Goes on deleting a file that nobody finds any more until it is gone.
+pub(crate) fn delete_file(room: &RoomState, file: i64) -> StoreResult<()> {
+    loop {
+        let is_gone = room.write_reserved_then(
+            |connection| vector_store_files::delete_some(connection, file, &mut CHUNKS_AT_ONCE.clone()),
+            |connection, deleted| {
+                room.indexes.follow_all(connection, deleted.changes);
+                Ok(deleted.is_gone)
+            },
+        )?;
+        if is_gone {
+            return Ok(());
+        }
+    }
 }
 
 fn next_expiry(room: &RoomState) -> StoreResult<i64> {
@@ -74,9 +95,12 @@ fn delete_files(connection: &Connection, now: i64) -> StoreResult<Vec<Change>> {
         connection.prepare_cached("SELECT number FROM files WHERE expires <= ?1 ORDER BY expires LIMIT ?2")?;
     let numbers = statement.query_map((now, DELETED_AT_ONCE), |row| row.get(0))?;
     let numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut changes = Vec::new();
+    let (mut changes, mut chunks) = (Vec::new(), CHUNKS_AT_ONCE);
     for number in numbers {
-        changes.extend(vector_store_files::delete_file(connection, number)?);
+        changes.extend(vector_store_files::delete_some(connection, number, &mut chunks)?.changes);
+        if chunks == 0 {
+            break;
+        }
     }
     Ok(changes)
 }

@@ -11,7 +11,7 @@ use riad_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
-const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";
+pub(crate) const COLUMNS: &str = "id, name, purpose, bytes, digest, created, expires";
 /// Of those that are there at the time in the first parameter.
 const IS_THERE: &str = "(expires IS NULL OR expires > ?1)";
 
@@ -71,6 +71,11 @@ pub(crate) fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<
     let after = page.after.as_ref().map(FileId::as_str);
     let rows = statement.query_map((now(), after, purpose, page.limit), read_row)?;
     rows.map(|row| row?.finish()).collect()
+}
+
+/// A row of [`COLUMNS`].
+pub(crate) fn read(row: &Row<'_>) -> StoreResult<StoredFile> {
+    read_row(row)?.finish()
 }
 
 struct FileRow {

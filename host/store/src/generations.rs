@@ -120,13 +120,7 @@ pub(crate) fn sweep(
             open.close(&name);
         }
     }
-    for entry in fs::read_dir(room)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(files::UNFINISHED) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    Ok(files::remove_unfinished(room)?)
 }
 
 /// Deletes one of the files unless something names or uses it, without a look at the others.

@@ -11,7 +11,7 @@ use riad_core::{
     DocumentId, Result, Timestamp,
     ports::{IdempotencyStore, KeptRequest, RequestMark, StoredObject, StoredResponse},
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Row};
 use std::sync::Arc;
 
 pub(crate) struct RoomIdempotencyStore(pub(crate) Arc<RoomState>);
@@ -53,6 +53,7 @@ impl IdempotencyStore for RoomIdempotencyStore {
     }
 }
 
+pub(crate) const COLUMNS: &str = "request, status, content_type, body, created";
 /// The status of a row whose request has stored the document, or the document's job, that its body names, and has no answer yet.
 const STORED: u16 = 0;
 const STORED_JOB: u16 = 1;
@@ -86,38 +87,30 @@ pub(crate) fn forget_document(connection: &Connection, document: &DocumentId) ->
 }
 
 fn get(connection: &Connection, key: &str, not_before: u64) -> StoreResult<Option<KeptRequest>> {
-    let found = connection
-        .prepare_cached(
-            "SELECT request, status, content_type, body, created FROM replies WHERE key = ?1 AND created >= ?2",
-        )?
-        .query_row((key, not_before.cast_signed()), |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get::<_, Vec<u8>>(3)?,
-                row.get::<_, i64>(4)?,
-            ))
-        })
-        .optional()?;
-    found
-        .map(|(request, status, content_type, body, created)| {
-            let request = request.parse()?;
-            if [STORED, STORED_JOB].contains(&status) {
-                let id = String::from_utf8_lossy(&body);
-                let object = match status {
-                    STORED => StoredObject::Document(id.parse()?),
-                    _ => StoredObject::DocumentJob(id.parse()?),
-                };
-                return Ok(KeptRequest::Stored { request, object });
-            }
-            Ok(KeptRequest::Answered(StoredResponse {
-                request,
-                status,
-                content_type,
-                body: Bytes::from(body),
-                created: created.cast_unsigned(),
-            }))
-        })
-        .transpose()
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM replies WHERE key = ?1 AND created >= ?2"
+    ))?;
+    let mut rows = statement.query((key, not_before.cast_signed()))?;
+    rows.next()?.map(read).transpose()
+}
+
+/// A row of [`COLUMNS`].
+pub(crate) fn read(row: &Row<'_>) -> StoreResult<KeptRequest> {
+    let (request, status, body): (String, u16, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(3)?);
+    let request = request.parse()?;
+    if [STORED, STORED_JOB].contains(&status) {
+        let id = String::from_utf8_lossy(&body);
+        let object = match status {
+            STORED => StoredObject::Document(id.parse()?),
+            _ => StoredObject::DocumentJob(id.parse()?),
+        };
+        return Ok(KeptRequest::Stored { request, object });
+    }
+    Ok(KeptRequest::Answered(StoredResponse {
+        request,
+        status,
+        content_type: row.get(2)?,
+        body: Bytes::from(body),
+        created: row.get::<_, i64>(4)?.cast_unsigned(),
+    }))
 }

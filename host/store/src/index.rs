@@ -170,12 +170,25 @@ impl VectorIndex {
     /// As [`Self::save`], but in a short time: a file that would take long is removed, and the next opening builds the index.
     pub(crate) fn save_quickly(&self, database: &Database) -> StoreResult<Option<u64>> {
         if self.cost_of_saving() <= FEW_VECTORS {
-            return self.save(database);
+            match self.save(database) {
+                Err(failure) if failure.is_full_disk() => {}
+                saved => return saved,
+            }
         }
+        self.remove_file()?;
+        Ok(None)
+    }
+
+    /// Removes its file, which has vectors of chunks that are gone and cannot be written without them now.
+    pub(crate) fn remove_file(&self) -> StoreResult<()> {
+        let mut inner = self.inner.lock();
         match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            Ok(()) | Err(_) => Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
         }
+        inner.unsaved = None;
+        inner.has_deleted = false;
+        Ok(())
     }
 
     /// Writes the file if it is behind, and says how long it is then. The caller holds the room's lock over files.

@@ -3,7 +3,7 @@
 
 use crate::{
     changes::{self, Change},
-    error::{Failure, StoreResult},
+    error::StoreResult,
     index::{self, VectorIndex},
     sqlite::Database,
 };
@@ -116,9 +116,8 @@ impl Indexes {
     pub(crate) fn save_quickly(&self, database: &Database) -> StoreResult<()> {
         let mut result = Ok(());
         for number in std::mem::take(&mut *self.stale.lock()) {
-            match fs::remove_file(self.path(number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => result = Err(Failure::from(error)),
-                Ok(()) | Err(_) => {}
+            if let Err(error) = remove_file(&self.path(number)) {
+                result = Err(error.into());
             }
         }
         let open: Vec<_> = self.open.lock().values().map(Arc::clone).collect();
@@ -161,6 +160,27 @@ impl Indexes {
         result
     }
 
+    /// Removes the files that have what was deleted, while the disk is too full to write them without it. They are built when they are needed.
+    pub(crate) fn remove_stale_files(&self) -> StoreResult<()> {
+        for number in std::mem::take(&mut *self.stale.lock()) {
+            remove_file(&self.path(number))?;
+            self.files.lock().remove(&number);
+        }
+        let open: Vec<_> = self
+            .open
+            .lock()
+            .iter()
+            .map(|(number, index)| (*number, Arc::clone(index)))
+            .collect();
+        for (number, index) in open {
+            if index.has_deleted() {
+                index.remove_file()?;
+                self.files.lock().remove(&number);
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes of all files.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.files.lock().values().sum()
@@ -170,14 +190,11 @@ impl Indexes {
     pub(crate) fn remove(&self, vector_store: i64, database: &Database) -> StoreResult<()> {
         self.open.lock().remove(&vector_store);
         self.stale.lock().remove(&vector_store);
-        database.write(|connection| {
+        database.write_reserved(|connection| {
             index::forget(connection, vector_store)?;
             changes::prune(connection, vector_store, u64::MAX >> 1)
         })?;
-        match fs::remove_file(self.path(vector_store)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Failure::from(error)),
-            Ok(()) | Err(_) => {}
-        }
+        remove_file(&self.path(vector_store))?;
         self.files.lock().remove(&vector_store);
         Ok(())
     }
@@ -187,6 +204,13 @@ impl Indexes {
             OWN => self.folder.join(format!("index{EXTENSION}")),
             number => self.folder.join(format!("index-{number}{EXTENSION}")),
         }
+    }
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -117,10 +117,10 @@ impl KeyStore for ControlKeyStore {
     async fn change(&self, tenant: &ManagedTenant, key: &KeyId, change: KeyChange, audit: AuditEntry) -> Result<Key> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.change_identity(tenant.tenant(), |connection| {
+            control.restrict_identity(tenant.tenant(), |connection| {
                 let account = managed(connection, &tenant)?;
                 let changed = change_key(connection, tenant.tenant(), &key, &change)?;
-                audit::append_for(connection, account, audit)?;
+                audit::append_for(connection, account, audit.clone())?;
                 Ok(changed)
             })
         })
@@ -130,10 +130,10 @@ impl KeyStore for ControlKeyStore {
     async fn revoke(&self, tenant: &ManagedTenant, key: &KeyId, audit: AuditEntry) -> Result<()> {
         let (control, tenant, key) = (self.control.clone(), tenant.clone(), key.clone());
         run_with_permit(&self.control.database.write_permits, move || {
-            control.change_identity(tenant.tenant(), |connection| {
+            control.restrict_identity(tenant.tenant(), |connection| {
                 let account = managed(connection, &tenant)?;
                 revoke(connection, tenant.tenant(), &key)?;
-                audit::append_for(connection, account, audit)
+                audit::append_for(connection, account, audit.clone())
             })
         })
         .await
@@ -162,7 +162,7 @@ impl KeyStore for ControlKeyStore {
                 )?;
                 Ok(())
             };
-            control.database.write_then(set, |_, ()| {
+            control.database.write_reserved_then(set, |_, ()| {
                 control.keys.forget_operator();
                 Ok(())
             })

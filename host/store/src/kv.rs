@@ -66,13 +66,20 @@ impl KvStore for RoomKv {
     }
 
     async fn delete(&self, key: &str) -> Result<bool> {
-        let key = checked_key(key)?;
-        let deleted = self.write(move |connection, now| {
-            let deleted = connection
-                .prepare_cached("DELETE FROM kv WHERE key = ?1 RETURNING expires")?
-                .query_row([&key], |row| row.get::<_, i64>(0))
-                .optional()?;
-            Ok(deleted.is_some_and(|expires| expires > millis(now)))
+        let (room, key) = (self.room.clone(), checked_key(key)?);
+        let (used_us, most_ms) = (self.used_us.clone(), self.request_ms);
+        let deleted = run_with_permit(&self.room.database.write_permits, move || {
+            timed(&used_us, most_ms, || {
+                room.write_reserved(|connection| {
+                    let now = Timestamp::now();
+                    delete_some_expired(connection, now)?;
+                    let deleted = connection
+                        .prepare_cached("DELETE FROM kv WHERE key = ?1 RETURNING expires")?
+                        .query_row([&key], |row| row.get::<_, i64>(0))
+                        .optional()?;
+                    Ok(deleted.is_some_and(|expires| expires > millis(now)))
+                })
+            })
         });
         let deleted = deleted.await?;
         // Not at once, because plugins delete often.
@@ -148,7 +155,7 @@ pub(crate) fn delete_expired(room: &RoomState) -> StoreResult<()> {
             .query_row([millis(now)], |row| row.get::<_, bool>(0))?)
     })?;
     match has_expired {
-        true => room.write(|connection| delete_some_expired(connection, now)),
+        true => room.write_reserved(|connection| delete_some_expired(connection, now)),
         false => Ok(()),
     }
 }

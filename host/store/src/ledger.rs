@@ -15,6 +15,7 @@ pub(crate) use usage::add_functions;
 use crate::{
     error::{BlockingPermits, Failure, StoreResult, run_blocking, run_with_permit},
     query_reader::QueryReader,
+    reserve::Reserve,
     sqlite::{self, WriteConnection, WriterLock},
 };
 use async_trait::async_trait;
@@ -52,15 +53,20 @@ struct Reader {
 
 impl ControlLedger {
     /// Begins a run. The control database must have its tables; `lock` is the one that its other writers take, `queries` its reader for
-    /// long questions.
-    pub(crate) fn open(path: &Path, lock: WriterLock, queries: Arc<QueryReader>) -> StoreResult<Arc<Self>> {
+    /// long questions, `reserve` what entries are written with when the disk is full.
+    pub(crate) fn open(
+        path: &Path,
+        lock: WriterLock,
+        queries: Arc<QueryReader>,
+        reserve: &Arc<Reserve>,
+    ) -> StoreResult<Arc<Self>> {
         let connection = WriteConnection::open(path)?;
         let (run, abandoned) = begin_run(&connection, &lock)?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             run,
             abandoned,
-            writer: Writer::start(connection, run, lock)?,
+            writer: Writer::start(connection, run, lock, Arc::clone(reserve))?,
             admission_reader: Reader::open(path)?,
             queries,
         }))

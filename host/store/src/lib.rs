@@ -44,12 +44,14 @@ mod position;
 mod query_reader;
 mod quota;
 mod reembedding;
+mod reserve;
 mod responses;
 mod room;
 mod room_archive;
 mod room_check;
 mod room_documents;
 mod room_repair;
+mod room_rows;
 mod room_schema;
 mod room_vector_stores;
 mod rooms;
@@ -86,6 +88,7 @@ use key_store::ControlKeyStore;
 use ledger::ControlLedger;
 use parking_lot::Mutex;
 use plans::ControlPlans;
+use reserve::Reserve;
 use riad_core::{
     Limits, Result,
     ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, Rooms, TenantStore},
@@ -173,14 +176,17 @@ impl Store {
         let lock = DataLock::take(&data_dir)?;
         let rooms = data_dir.join("rooms");
         files::create_folder(&rooms)?;
-        let control = Arc::new(Control::open(&data_dir.join(CONTROL), limits)?);
-        let ledger = ControlLedger::open(
-            &data_dir.join(CONTROL),
-            control.database.writer_lock().clone(),
-            control.queries.clone(),
-        )?;
+        // Of imports that were killed.
+        files::remove_unfinished(&rooms)?;
+        let reserve = Reserve::open(&data_dir, limits.reserve_bytes)?;
+        let path = data_dir.join(CONTROL);
+        let control = Arc::new(reserve.spend(|| Control::open(&path, limits, &reserve))?);
+        let ledger = reserve.spend(|| {
+            let lock = control.database.writer_lock().clone();
+            ControlLedger::open(&path, lock, control.queries.clone(), &reserve)
+        })?;
         files::sync_folder(&data_dir)?;
-        let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone()));
+        let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone(), reserve));
         registry.finish_deletions()?;
         Ok(Self {
             control,

@@ -4,8 +4,9 @@
 
 use crate::{attributes, error::StoreResult};
 use riad_core::document::Metadata;
-use rusqlite::Connection;
+use rusqlite::{Connection, types::Value as SqlValue};
 use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
 
 /// Members that a filter may have: each is one more lookup.
 pub(crate) const FILTER_MAX: usize = 32;
@@ -28,6 +29,49 @@ pub(crate) fn replace(connection: &Connection, document: i64, metadata: &Metadat
     connection.execute("DELETE FROM tags WHERE document = ?1", [document])?;
     connection.execute("DELETE FROM attributes WHERE document = ?1", [document])?;
     insert(connection, document, metadata)
+}
+
+/// The documents that filters do not find by their metadata; those whose metadata cannot be read are not among them.
+pub(crate) fn unindexed(connection: &Connection) -> StoreResult<Vec<i64>> {
+    let mut statement = connection.prepare("SELECT number, metadata FROM documents")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number = row.get(0)?;
+        let Ok(metadata) = serde_json::from_str(&row.get::<_, String>(1)?) else {
+            continue;
+        };
+        if !is_indexed(connection, number, &metadata)? {
+            found.push(number);
+        }
+    }
+    Ok(found)
+}
+
+/// Makes tags and attributes of a document again.
+pub(crate) fn index_again(connection: &Connection, document: i64) -> StoreResult<()> {
+    let stored: String =
+        connection.query_row("SELECT metadata FROM documents WHERE number = ?1", [document], |row| {
+            row.get(0)
+        })?;
+    replace(connection, document, &serde_json::from_str(&stored)?)
+}
+
+/// Whether tags and attributes of a document are those of its metadata.
+fn is_indexed(connection: &Connection, document: i64, metadata: &Metadata) -> StoreResult<bool> {
+    let tags: BTreeSet<_> = tags(metadata).into_iter().map(Vec::from).collect();
+    let mut stored = connection.prepare_cached("SELECT tag FROM tags WHERE document = ?1")?;
+    let stored = stored.query_map([document], |row| row.get(0))?;
+    if stored.collect::<rusqlite::Result<BTreeSet<Vec<u8>>>>()? != tags {
+        return Ok(false);
+    }
+    let mut stored = connection.prepare_cached("SELECT key, type, value FROM attributes WHERE document = ?1")?;
+    let stored = stored.query_map([document], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get::<_, SqlValue>(2)?)))
+    })?;
+    let stored = stored.collect::<rusqlite::Result<HashMap<String, (String, SqlValue)>>>()?;
+    let attributes = attributes::of(metadata).map(|(key, kind, value)| (key.clone(), (kind.to_owned(), value)));
+    Ok(stored == attributes.collect())
 }
 
 /// The tag of each member. Equal values have equal tags: `1` and `1.0`, and objects in any order of their members.

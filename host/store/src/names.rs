@@ -40,6 +40,18 @@ pub(crate) fn new_part() -> String {
     next(PART, None)
 }
 
+/// Whether it is one of ours, and there is room for others after it.
+pub(crate) fn is_given(id: &str) -> bool {
+    let digits = [DOCUMENT, DOCUMENT_JOB, FILE, VECTOR_STORE, FILE_BATCH, UPLOAD, PART]
+        .iter()
+        .find_map(|prefix| id.strip_prefix(prefix));
+    digits.is_some_and(|digits| {
+        digits.len() == 32
+            && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+            && u128::from_str_radix(digits, 16).is_ok_and(|number| number <= u128::MAX >> 1)
+    })
+}
+
 fn next(prefix: &str, last: Option<&str>) -> String {
     let fresh = Uuid::now_v7().as_u128();
     let after_last = last

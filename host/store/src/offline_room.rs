@@ -4,13 +4,27 @@
 use crate::{
     CONTROL, control,
     data_lock::DataLock,
-    error::StoreResult,
-    offline, room, room_archive,
+    error::{Failure, StoreResult},
+    files, offline, room, room_archive,
     room_check::{self, RoomReport},
     room_repair,
 };
-use riad_core::{Error, Result, TenantId};
+use riad_core::{Error, ErrorKind, Result, TenantId};
 use std::path::{Path, PathBuf};
+
+/// With its cause: whoever runs a command has no server whose log would tell it.
+fn told(failure: Failure, folder: &Path) -> Error {
+    let is_full = failure.is_full_disk();
+    let text = format!("{}: {failure}", folder.display());
+    match failure {
+        Failure::Known(error) if error.kind() != ErrorKind::Internal => error,
+        _ if is_full => Error::new(
+            ErrorKind::StorageFull,
+            "the disk is full; make room on it and try again",
+        ),
+        _ => Error::new(ErrorKind::Internal, text),
+    }
+}
 
 /// No server can start with the data folder as long as this lives.
 pub struct OfflineRoom {
@@ -22,7 +36,7 @@ impl OfflineRoom {
     /// # Errors
     /// `NotFound` if the folder is no data folder or has no such tenant; `Conflict` if a server uses it; `Unavailable` if another version wrote it.
     pub fn open(data_dir: &Path, tenant: &TenantId) -> Result<Self> {
-        Ok(Self::open_folder(data_dir, tenant)?)
+        Self::open_folder(data_dir, tenant).map_err(|failure| told(failure, data_dir))
     }
 
     /// What is wrong in it. Nothing is changed.
@@ -31,7 +45,7 @@ impl OfflineRoom {
     /// `NotFound` if the tenant has no room; `Unavailable` if another version wrote it; `Internal` if it cannot be read.
     pub fn check(&self) -> Result<RoomReport> {
         self.has_room()?;
-        Ok(room_check::check(&self.folder)?)
+        room_check::check(&self.folder).map_err(|failure| told(failure, &self.folder))
     }
 
     /// Makes again what follows from other things, and removes files that nothing names. Returns what was wrong before and what is wrong now.
@@ -40,7 +54,7 @@ impl OfflineRoom {
     /// As of [`Self::check`], and if the folder cannot be written.
     pub fn repair(&self) -> Result<(RoomReport, RoomReport)> {
         self.has_room()?;
-        Ok(room_repair::repair(&self.folder)?)
+        room_repair::repair(&self.folder).map_err(|failure| told(failure, &self.folder))
     }
 
     /// Writes the room into one file, which is not there yet. The room stays as it is.
@@ -49,7 +63,7 @@ impl OfflineRoom {
     /// As of [`Self::check`]; `Conflict` if the room is damaged or the file is there.
     pub fn export(&self, archive: &Path) -> Result<RoomReport> {
         self.has_room()?;
-        Ok(room_archive::export(&self.folder, archive)?)
+        room_archive::export(&self.folder, archive).map_err(|failure| told(failure, &self.folder))
     }
 
     /// Makes the room of an archive this tenant's, which has none yet or an empty one. `most` is how many bytes it may have. Whatever fails, the
@@ -59,7 +73,7 @@ impl OfflineRoom {
     /// `Conflict` if the tenant's room has something in it; `InvalidRequest` if the archive is damaged or no archive of a room; `TooLarge` if it has
     /// too many bytes; `Unavailable` if a newer program wrote it.
     pub fn import(&self, archive: &Path, most: u64) -> Result<RoomReport> {
-        Ok(room_archive::import(archive, &self.folder, most)?)
+        room_archive::import(archive, &self.folder, most).map_err(|failure| told(failure, &self.folder))
     }
 
     fn has_room(&self) -> Result<()> {
@@ -78,12 +92,17 @@ impl OfflineRoom {
             return Err(Error::not_found(format!("{} has no {CONTROL}", data_dir.display())).into());
         }
         let lock = DataLock::take(data_dir)?;
+        let rooms = data_dir.join("rooms");
+        if rooms.is_dir() {
+            // Of imports that were killed.
+            files::remove_unfinished(&rooms)?;
+        }
         let tenants = control::tenants(&offline::open(&path)?)?;
         if !tenants.iter().any(|stored| stored.id == *tenant) {
             return Err(Error::not_found(format!("there is no tenant \"{tenant}\"")).into());
         }
         Ok(Self {
-            folder: data_dir.join("rooms").join(tenant.as_str()),
+            folder: rooms.join(tenant.as_str()),
             _lock: lock,
         })
     }

@@ -38,9 +38,9 @@ impl PluginStore for RoomPlugins {
         let room = self.0.clone();
         run_with_permit(&self.0.database.read_permits, move || {
             room.database.read(|connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT name, version, stages, bytes, created, manifest FROM plugins ORDER BY created DESC, number DESC",
-                )?;
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM plugins ORDER BY created DESC, number DESC"
+                ))?;
                 let rows = statement.query_map([], read_row)?;
                 rows.map(|row| row?.finish()).collect()
             })
@@ -68,13 +68,7 @@ impl PluginStore for RoomPlugins {
         run_with_permit(&self.0.database.write_permits, move || {
             room.database.write(|connection| {
                 // A version may have been deleted since the caller looked.
-                for (_, _, choice) in pipeline.choices() {
-                    if let StageChoice::Plugin { name, version } = choice
-                        && !has_version(connection, name, *version)?
-                    {
-                        return Err(no_version(name, *version));
-                    }
-                }
+                check_versions(connection, &pipeline)?;
                 let stored = read_pipeline(connection)?;
                 pipeline.check_replaces(&stored)?;
                 pipeline.last_canary = stored.last_canary;
@@ -88,15 +82,15 @@ impl PluginStore for RoomPlugins {
     async fn end_canary(&self, trial: &Digest, ended: &EndedCanary, line: &AuditEntry) -> Result<bool> {
         let (room, trial, ended, line) = (self.0.clone(), *trial, ended.clone(), line.clone());
         run_with_permit(&self.0.database.write_permits, move || {
-            room.database.write(|connection| {
+            room.database.write_reserved(|connection| {
                 let mut pipeline = read_pipeline(connection)?;
                 if pipeline.trial() != Some(trial) {
                     return Ok(false);
                 }
                 pipeline.canary = None;
-                pipeline.last_canary = Some(ended);
+                pipeline.last_canary = Some(ended.clone());
                 write_pipeline(connection, &pipeline)?;
-                audit_lines::keep(connection, line)?;
+                audit_lines::keep(connection, line.clone())?;
                 Ok(true)
             })
         })
@@ -118,6 +112,7 @@ fn put(room: &RoomState, most: u64, version: &PluginVersion, component: &[u8]) -
             "a component does not have the digest of its version".into(),
         ));
     }
+    room.database.check_disk()?;
     let lock = room.lock_folder()?;
     // Written again even if it is there: that mends a damaged one.
     let is_new = !room
@@ -159,6 +154,22 @@ pub(crate) fn read_pipeline(connection: &Connection) -> StoreResult<Pipeline> {
     }
 }
 
+/// Whether the room's pipeline can be read, and the room has what it names.
+pub(crate) fn check_pipeline(connection: &Connection) -> StoreResult<()> {
+    check_versions(connection, &read_pipeline(connection)?)
+}
+
+fn check_versions(connection: &Connection, pipeline: &Pipeline) -> StoreResult<()> {
+    for (_, _, choice) in pipeline.choices() {
+        if let StageChoice::Plugin { name, version } = choice
+            && !has_version(connection, name, *version)?
+        {
+            return Err(no_version(name, *version));
+        }
+    }
+    Ok(())
+}
+
 fn write_pipeline(connection: &Connection, pipeline: &Pipeline) -> StoreResult<()> {
     set_state(connection, PIPELINE, &serde_json::to_string(pipeline)?)
 }
@@ -166,7 +177,7 @@ fn write_pipeline(connection: &Connection, pipeline: &Pipeline) -> StoreResult<(
 /// The file goes with its last row.
 fn delete(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<()> {
     let lock = room.lock_folder()?;
-    room.write(|connection| {
+    room.write_reserved(|connection| {
         if !has_version(connection, name, version)? {
             return Err(no_version(name, version));
         }
@@ -210,9 +221,9 @@ fn is_stored(connection: &Connection, version: Digest) -> StoreResult<bool> {
 fn load(room: &RoomState, name: &PluginName, version: Digest) -> StoreResult<(PluginVersion, Bytes)> {
     let found = room.database.read(|connection| {
         Ok(connection
-            .prepare_cached(
-                "SELECT name, version, stages, bytes, created, manifest FROM plugins WHERE name = ?1 AND version = ?2",
-            )?
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM plugins WHERE name = ?1 AND version = ?2"
+            ))?
             .query_row((name.as_str(), version.to_string()), read_row)
             .optional()?)
     })?;
@@ -239,6 +250,13 @@ fn lost(name: &PluginName, version: Digest, what: &str) -> Failure {
         ErrorKind::Unavailable,
         format!("the component of \"{name}@{version}\" {what} on the server's disk; upload it again"),
     ))
+}
+
+pub(crate) const COLUMNS: &str = "name, version, stages, bytes, created, manifest";
+
+/// Whether a row of [`COLUMNS`] is one of a version.
+pub(crate) fn check_row(row: &Row<'_>) -> StoreResult<()> {
+    read_row(row)?.finish().map(drop)
 }
 
 struct PluginRow {

@@ -112,6 +112,7 @@ impl QueryReader {
             | Failure::Json(_)
             | Failure::Index(_)
             | Failure::Data(_)
+            | Failure::DiskFull
             | Failure::Known(_) => failure,
         }
     }

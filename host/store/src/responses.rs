@@ -51,7 +51,7 @@ impl ResponseStore for RoomResponses {
     async fn delete(&self, id: &ResponseId, not_before: Timestamp) -> Result<()> {
         let (room, id) = (self.0.clone(), id.clone());
         run_with_permit(&self.0.database.write_permits, move || {
-            room.write(|connection| {
+            room.write_reserved(|connection| {
                 let found = find_kept(connection, &id, not_before)?;
                 delete(connection, found.number)
             })?;
@@ -79,7 +79,7 @@ pub(crate) fn delete_expired(room: &RoomState, days: u32) -> StoreResult<()> {
     expired.retain(|kept| kept.used < not_before);
     match expired.is_empty() {
         true => Ok(()),
-        false => room.write(|connection| expired.iter().try_for_each(|kept| delete(connection, kept.number))),
+        false => room.write_reserved(|connection| expired.iter().try_for_each(|kept| delete(connection, kept.number))),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     indexes::Indexes,
     open_files::OpenFiles,
     quota::{self, StoredBytes},
+    reserve::Reserve,
     room_schema::SCHEMA,
     sql::PluginDatabase,
     sqlite::{self, Database},
@@ -100,17 +101,18 @@ impl RoomState {
         space: &EmbeddingSpace,
         limits: &Limits,
         pins: Arc<Pins>,
+        reserve: &Arc<Reserve>,
         check_id: impl FnOnce(Option<&str>) -> StoreResult<String>,
     ) -> StoreResult<Self> {
         files::create_folder(folder)?;
         for part in generations::FOLDERS {
             files::create_folder(&folder.join(part))?;
         }
-        let database = Database::open(&folder.join(DATABASE), &SCHEMA)?;
+        let database = Database::open_with_reserve(&folder.join(DATABASE), &SCHEMA, reserve)?;
         files::sync_folder(folder)?;
         let stored = database.read(|connection| get_state(connection, ROOM_ID))?;
         let id = check_id(stored.as_deref())?;
-        database.write(|connection| {
+        database.write_reserved(|connection| {
             if stored.is_none() {
                 set_state(connection, ROOM_ID, &id)?;
             }
@@ -170,6 +172,23 @@ impl RoomState {
         self.write_then(work, |_, result| Ok(result))
     }
 
+    /// As `Database::write_reserved`, and counts what the room stores then.
+    pub(crate) fn write_reserved<T>(&self, work: impl Fn(&Connection) -> StoreResult<T>) -> StoreResult<T> {
+        self.write_reserved_then(work, |_, result| Ok(result))
+    }
+
+    /// As `Database::write_reserved_then`, and counts what the room stores then.
+    pub(crate) fn write_reserved_then<T, U>(
+        &self,
+        work: impl Fn(&Connection) -> StoreResult<T>,
+        then: impl FnOnce(&Connection, T) -> StoreResult<U>,
+    ) -> StoreResult<U> {
+        self.database.write_reserved_then(work, |connection, result| {
+            self.count_after(connection);
+            then(connection, result)
+        })
+    }
+
     /// As `Database::write_then`, and counts what the room stores then.
     pub(crate) fn write_then<T, U>(
         &self,
@@ -177,12 +196,16 @@ impl RoomState {
         then: impl FnOnce(&Connection, T) -> StoreResult<U>,
     ) -> StoreResult<U> {
         self.database.write_then(work, |connection, result| {
-            // The change is there: what follows from it must happen.
-            if let Err(error) = self.count(connection) {
-                tracing::warn!(%error, "what a room stores could not be counted; the next change counts it");
-            }
+            self.count_after(connection);
             then(connection, result)
         })
+    }
+
+    /// The change is there: what follows from it must happen.
+    fn count_after(&self, connection: &Connection) {
+        if let Err(error) = self.count(connection) {
+            tracing::warn!(%error, "what a room stores could not be counted; the next change counts it");
+        }
     }
 
     fn count(&self, connection: &Connection) -> StoreResult<()> {
@@ -242,16 +265,24 @@ impl RoomState {
         generations::sweep(&self.folder, &self.database, &self.pins, &self.open_files, lock)
     }
 
-    /// Writes all vector indexes that are behind their files.
+    /// Writes all vector indexes that are behind their files. On a full disk, the files that have what was deleted go instead.
     pub(crate) fn save_indexes(&self) -> StoreResult<()> {
         let _lock = self.lock_folder()?;
-        self.indexes.save(&self.database, false)
+        let saved = self
+            .database
+            .check_disk()
+            .and_then(|()| self.indexes.save(&self.database, false));
+        match saved {
+            Err(failure) if failure.is_full_disk() => self.indexes.remove_stale_files(),
+            saved => saved,
+        }
     }
 
     /// Writes the vector indexes that are behind their files by much. What they are of is safe in SQLite: a file that cannot be written now
     /// costs time at the next opening, nothing else.
     pub(crate) fn save_due_indexes(&self) {
         if self.indexes.should_save()
+            && self.database.check_disk().is_ok()
             && let Err(error) = self
                 .lock_folder()
                 .and_then(|_lock| self.indexes.save(&self.database, true))

@@ -12,7 +12,7 @@ use crate::{
     plugins, room,
     room_check::{self, Remedy, RoomReport, digest_of},
     room_repair,
-    room_schema::SCHEMA,
+    room_schema::{self, SCHEMA},
     sqlite::{self, Database},
 };
 use riad_core::{Digest, Error, ErrorKind, Timestamp};
@@ -21,11 +21,13 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{BufReader, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
 
+/// Characters that are told of an archive that is refused.
+const WORDS_MAX: usize = 500;
 const MANIFEST: &str = "manifest.json";
 /// Of some ten thousand parts.
 const MANIFEST_BYTES: u64 = 16 << 20;
@@ -53,6 +55,8 @@ struct Part {
 
 /// Writes the room into a file that is not there yet. Returns what is in it.
 pub(crate) fn export(folder: &Path, archive: &Path) -> StoreResult<RoomReport> {
+    // Before the room is read, which may take long.
+    let (target, unfinished) = begin_archive(archive)?;
     let report = room_check::check(folder)?;
     if let Some(fault) = report.faults.iter().find(|fault| fault.remedy == Remedy::Nothing) {
         return Err(Error::new(
@@ -60,9 +64,6 @@ pub(crate) fn export(folder: &Path, archive: &Path) -> StoreResult<RoomReport> {
             format!("the room is damaged, so that it was not exported: {}", fault.what),
         )
         .into());
-    }
-    if archive.try_exists()? {
-        return Err(Error::new(ErrorKind::Conflict, format!("{} is there already", archive.display())).into());
     }
     let staged = Staged::create(folder)?;
     let copy = staged.0.join(room::DATABASE);
@@ -94,12 +95,8 @@ pub(crate) fn export(folder: &Path, archive: &Path) -> StoreResult<RoomReport> {
         created: Timestamp::now().as_seconds(),
         parts,
     })?;
-    let written = write_archive(archive, &manifest, &sources);
-    if written.is_err() {
-        // The reason for the failure is what counts.
-        let _ = fs::remove_file(archive);
-    }
-    written?;
+    write_archive(target, &manifest, &sources)?;
+    unfinished.keep();
     Ok(report)
 }
 
@@ -112,15 +109,23 @@ pub(crate) fn import(archive: &Path, folder: &Path, most: u64) -> StoreResult<Ro
         )
         .into());
     }
+    let opened = File::open(archive).map_err(|error| {
+        let text = format!("{} cannot be opened: {error}", archive.display());
+        Error::new(ErrorKind::NotFound, text)
+    })?;
     let parent = folder
         .parent()
         .ok_or_else(|| Error::internal("a room without a folder above it"))?;
     let staged = Staged::create(parent)?;
-    unpack(archive, &staged.0, most)?;
+    unpack(opened, &staged.0, most)?;
     let database = staged.0.join(room::DATABASE);
     check_schema(&database)?;
     forget_place(&database)?;
-    let report = room_repair::repair(&staged.0)?.1;
+    let found = room_check::check(&staged.0)?;
+    if let Some(fault) = found.faults.iter().find(|fault| fault.remedy == Remedy::Nothing) {
+        return Err(refused(&fault.what).into());
+    }
+    let report = room_repair::mend(&staged.0, &found)?;
     if let Some(fault) = report.faults.first() {
         return Err(refused(&fault.what).into());
     }
@@ -132,6 +137,38 @@ pub(crate) fn import(archive: &Path, folder: &Path, most: u64) -> StoreResult<Ro
     fs::rename(&staged.0, folder)?;
     files::sync_folder(parent)?;
     Ok(report)
+}
+
+/// A file that goes when it is dropped, unless it is kept.
+struct UnfinishedArchive(Option<PathBuf>);
+
+impl UnfinishedArchive {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UnfinishedArchive {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // The reason for the failure is what counts.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn begin_archive(path: &Path) -> StoreResult<(File, UnfinishedArchive)> {
+    let file = File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::new(
+            ErrorKind::Conflict,
+            format!("{} is there already; name a file that is not", path.display()),
+        ),
+        _ => Error::new(
+            ErrorKind::InvalidRequest,
+            format!("{} cannot be written: {error}", path.display()),
+        ),
+    })?;
+    Ok((file, UnfinishedArchive(Some(path.to_owned()))))
 }
 
 /// A folder that goes when it is dropped, unless it was renamed.
@@ -151,8 +188,20 @@ impl Drop for Staged {
     }
 }
 
+/// The archive's own words may be anything.
 fn refused(what: impl std::fmt::Display) -> Error {
-    Error::invalid(format!("this is no archive of a room that can be imported: {what}"))
+    let what: String = what.to_string().chars().take(WORDS_MAX).flat_map(printable).collect();
+    Error::invalid(format!(
+        "this is no archive of a room that can be imported: {what}. Nothing was imported; export the room again, from a server that finds no fault in it (riad room check)"
+    ))
+}
+
+fn printable(c: char) -> impl Iterator<Item = char> {
+    let (plain, escaped) = match c.is_control() || c == char::REPLACEMENT_CHARACTER {
+        true => (None, Some(c.escape_unicode())),
+        false => (Some(c), None),
+    };
+    plain.into_iter().chain(escaped.into_iter().flatten())
 }
 
 /// One state of the database, without what was deleted from it.
@@ -162,11 +211,11 @@ fn copy_database(from: &Path, to: &Path) -> StoreResult<()> {
     Ok(())
 }
 
-/// What belongs to the room's place and not to the room: its id, and what is said of the file of its index.
+/// What belongs to the room's place and not to the room: its id, lines for its server's audit log, and what is said of the files of its indexes.
 fn forget_place(database: &Path) -> StoreResult<()> {
     let connection = sqlite::open(database)?;
     connection.execute(
-        "DELETE FROM state WHERE key = ?1 OR key LIKE 'index\\_%' ESCAPE '\\'",
+        "DELETE FROM state WHERE key IN (?1, 'audit_lines') OR key LIKE 'index\\_%' ESCAPE '\\'",
         [room::ROOM_ID],
     )?;
     connection.execute("DELETE FROM changes", [])?;
@@ -201,8 +250,8 @@ fn named_files(database: &Path) -> StoreResult<Vec<String>> {
     Ok(names)
 }
 
-fn write_archive(archive: &Path, manifest: &[u8], sources: &[(String, PathBuf)]) -> StoreResult<()> {
-    let mut builder = tar::Builder::new(BufWriter::new(File::create_new(archive)?));
+fn write_archive(archive: File, manifest: &[u8], sources: &[(String, PathBuf)]) -> StoreResult<()> {
+    let mut builder = tar::Builder::new(BufWriter::new(archive));
     builder.append_data(&mut header(manifest.len() as u64), MANIFEST, manifest)?;
     for (name, path) in sources {
         let file = File::open(path)?;
@@ -255,8 +304,8 @@ fn place_of(name: &str) -> Option<PathBuf> {
     is_part.then(|| PathBuf::from(name))
 }
 
-fn unpack(archive: &Path, to: &Path, most: u64) -> StoreResult<()> {
-    let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
+fn unpack(archive: File, to: &Path, most: u64) -> StoreResult<()> {
+    let mut archive = tar::Archive::new(BufReader::new(archive));
     let mut entries = archive.entries().map_err(refused)?;
     let manifest = match entries.next() {
         Some(entry) => read_manifest(entry.map_err(refused)?)?,
@@ -283,7 +332,7 @@ fn unpack(archive: &Path, to: &Path, most: u64) -> StoreResult<()> {
             files::create_folder(folder)?;
         }
         let mut file = File::create_new(&path)?;
-        std::io::copy(&mut entry, &mut file).map_err(refused)?;
+        io::copy(&mut entry, &mut file).map_err(refused)?;
         file.sync_all()?;
         if digest_of(&path)? != (part.digest, part.bytes) {
             return Err(refused(format!("the part {} is damaged", part.name)).into());
@@ -345,11 +394,7 @@ fn check_schema(database: &Path) -> StoreResult<()> {
     let opened = Database::open(database, &SCHEMA).map_err(|failure| refused(Error::from(failure).message()))?;
     let found = opened.read(schema_of)?;
     opened.close();
-    let scratch = sqlite::open_scratch()?;
-    for step in SCHEMA.steps {
-        scratch.execute_batch(step)?;
-    }
-    match found == schema_of(&scratch)? {
+    match found == schema_of(&room_schema::scratch()?)? {
         true => Ok(()),
         false => Err(refused("its room.db has other tables than a room").into()),
     }

@@ -3,10 +3,11 @@
 
 use crate::{
     adapters,
+    embedding_space::CurrentKeys,
     error::{Failure, StoreResult},
     files,
     generations::{self, FILES, KEPT_FILES},
-    index, indexes, plugins, room, sqlite,
+    index, indexes, metadata, plugins, room, room_rows, sqlite,
     state::get_state,
     words,
 };
@@ -82,7 +83,20 @@ pub(crate) fn check(folder: &Path) -> StoreResult<RoomReport> {
         // What follows reads it.
         return Ok(report);
     }
+    for fault in room_rows::faults(&connection)? {
+        report.fault(Remedy::Nothing, fault);
+    }
+    if !report.faults.is_empty() {
+        return Ok(report);
+    }
     check_chunks(&connection, &mut report)?;
+    let unindexed = metadata::unindexed(&connection)?.len();
+    if unindexed > 0 {
+        report.fault(
+            Remedy::MakeAgain,
+            format!("filters do not find {unindexed} documents by their metadata"),
+        );
+    }
     match words::differ(&connection) {
         Ok(false) => {}
         Ok(true) => report.fault(
@@ -96,7 +110,11 @@ pub(crate) fn check(folder: &Path) -> StoreResult<RoomReport> {
     let plugin_database = folder.join(room::PLUGIN_DATABASE);
     if plugin_database.try_exists()? {
         let connection = sqlite::open_read_only(&plugin_database)?;
-        check_database(&connection, room::PLUGIN_DATABASE, &mut report);
+        if check_database(&connection, room::PLUGIN_DATABASE, &mut report) {
+            for fault in room_rows::plugin_schema_faults(&connection)? {
+                report.fault(Remedy::Nothing, fault);
+            }
+        }
     }
     Ok(report)
 }
@@ -156,11 +174,14 @@ fn check_chunks(connection: &Connection, report: &mut RoomReport) -> StoreResult
         );
     }
     if let Some(dimensions) = dimensions(connection)? {
-        let wrong: i64 = connection.query_row(
-            "SELECT count(*) FROM chunks WHERE embedding IS NOT NULL AND length(embedding) <> 4 * ?1",
-            [i64::try_from(dimensions).unwrap_or(i64::MAX)],
-            |row| row.get(0),
-        )?;
+        let mut wrong = 0_i64;
+        for (first, last) in CurrentKeys::read(connection)?.all() {
+            wrong += connection.query_row(
+                "SELECT count(*) FROM chunks WHERE embedding IS NOT NULL AND length(embedding) <> 4 * ?1 AND id BETWEEN ?2 AND ?3",
+                (i64::try_from(dimensions).unwrap_or(i64::MAX), first, last),
+                |row| row.get::<_, i64>(0),
+            )?;
+        }
         if wrong > 0 {
             report.fault(
                 Remedy::Nothing,

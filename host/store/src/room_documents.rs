@@ -5,7 +5,7 @@ use crate::{
     documents::{self, PreparedDocument},
     erasure,
     error::{StoreResult, run_with_permit},
-    idempotency,
+    expired, idempotency,
     indexes::OWN,
     quota::Reservation,
     reembedding,
@@ -168,25 +168,32 @@ fn delete(room: &Arc<RoomState>, id: &DocumentId) -> StoreResult<()> {
         let (words, keys) = found.ok_or_else(|| documents::no_document(id))?;
         Ok((number, words, keys))
     })?;
-    let original = room.write_then(
+    let (original, is_gone) = room.write_reserved_then(
         |connection| {
             if documents::find_number(connection, id)? != number {
                 return Err(documents::no_document(id));
             }
             let original = documents::original(connection, number)?;
             let mut changes = vec![documents::delete_with(connection, number, &words, &keys)?];
+            let mut is_gone = true;
             if let Some((file, _)) = original {
                 // Vector stores may have it, too.
-                changes.extend(vector_store_files::delete_file(connection, file)?);
+                let deleted = vector_store_files::begin_delete(connection, file)?;
+                changes.extend(deleted.changes);
+                is_gone = deleted.is_gone;
             }
-            Ok((changes, original))
+            Ok((changes, original, is_gone))
         },
-        |connection, (changes, original)| {
+        |connection, (changes, original, is_gone)| {
             room.indexes.follow_all(connection, changes);
-            Ok(original)
+            Ok((original, is_gone))
         },
     )?;
-    if let Some((_, digest)) = original {
+    if let Some((file, digest)) = original {
+        if !is_gone {
+            expired::note(room, 0);
+            expired::delete_file(room, file)?;
+        }
         room.delete_unnamed_file(&digest);
     }
     erasure::erase(room);

@@ -3,7 +3,7 @@
 
 use crate::{
     error::StoreResult,
-    files, indexes, room,
+    files, indexes, metadata, room,
     room_check::{self, Remedy, RoomReport},
     room_schema::SCHEMA,
     sqlite::Database,
@@ -14,6 +14,15 @@ use std::{fs, io, path::Path};
 /// Returns what was wrong before, and what is wrong now.
 pub(crate) fn repair(folder: &Path) -> StoreResult<(RoomReport, RoomReport)> {
     let before = room_check::check(folder)?;
+    let after = mend(folder, &before)?;
+    Ok((before, after))
+}
+
+/// Mends what a check has found. Returns what is wrong then.
+pub(crate) fn mend(folder: &Path, before: &RoomReport) -> StoreResult<RoomReport> {
+    if before.faults.is_empty() {
+        return Ok(before.clone());
+    }
     for fault in &before.faults {
         if fault.remedy == Remedy::Remove
             && let Some(name) = fault.file.as_deref()
@@ -30,12 +39,14 @@ pub(crate) fn repair(folder: &Path) -> StoreResult<(RoomReport, RoomReport)> {
             }
         }
         let database = Database::open(&folder.join(room::DATABASE), &SCHEMA)?;
+        for document in database.read(metadata::unindexed)? {
+            database.write(|connection| metadata::index_again(connection, document))?;
+        }
         words::make_all_again(&database)?;
         database.close();
         files::sync_folder(folder)?;
     }
-    let after = room_check::check(folder)?;
-    Ok((before, after))
+    room_check::check(folder)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

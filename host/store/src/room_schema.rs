@@ -1,6 +1,10 @@
 //! The schema of `room.db`. Not here: what is in each table (the file of its port).
 
-use crate::sqlite::Schema;
+use crate::{
+    error::StoreResult,
+    sqlite::{self, Schema},
+};
+use rusqlite::Connection;
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "the room",
@@ -317,5 +321,27 @@ pub(crate) const SCHEMA: Schema = Schema {
         ALTER TABLE chunks ADD COLUMN embedded BLOB;
         CREATE INDEX chunks_by_embedded ON chunks (embedded) WHERE embedded IS NOT NULL;
     ",
+        "
+        -- What has become of the files of a batch, also of those that were added again or removed since.
+        CREATE TABLE file_batch_files (
+            batch INTEGER NOT NULL REFERENCES file_batches (number) ON DELETE CASCADE,
+            -- The number of a file, which may be deleted by now.
+            file INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            PRIMARY KEY (batch, file)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX file_batch_files_pending ON file_batch_files (file) WHERE status = 'in_progress';
+        INSERT INTO file_batch_files (batch, file, status)
+            SELECT batch, file, status FROM vector_store_files WHERE batch IS NOT NULL;
+    ",
     ],
 };
+
+/// A room without a row, in memory.
+pub(crate) fn scratch() -> StoreResult<Connection> {
+    let scratch = sqlite::open_scratch()?;
+    for step in SCHEMA.steps {
+        scratch.execute_batch(step)?;
+    }
+    Ok(scratch)
+}

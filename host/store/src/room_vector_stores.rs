@@ -5,7 +5,7 @@ use crate::{
     documents, erasure,
     error::{StoreResult, run_with_permit},
     room::RoomState,
-    vector_store_files as files,
+    vector_store_files::{self as files, CHUNKS_AT_ONCE},
     vector_stores::{self, EXPIRES, now},
 };
 use async_trait::async_trait;
@@ -21,10 +21,8 @@ use riad_core::{
 use rusqlite::Connection;
 use std::sync::Arc;
 
-/// Rows of files of a store that is deleted or has expired which one transaction deletes, and chunks of its documents. Taking the words of a
-/// chunk out takes some milliseconds.
+/// Rows of files of a store that is deleted or has expired which one transaction deletes.
 const DELETED_AT_ONCE: u32 = 32;
-const CHUNKS_AT_ONCE: u32 = 64;
 
 /// A room, and the bytes that it may store.
 pub(crate) struct RoomVectorStores(pub(crate) Arc<RoomState>, pub(crate) u64);
@@ -59,7 +57,7 @@ impl VectorStores for RoomVectorStores {
                 .read(|connection| vector_stores::is_use_due(connection, &ids))?;
             match is_due {
                 false => Ok(()),
-                true => room.database.write(|connection| {
+                true => room.database.write_reserved(|connection| {
                     ids.iter()
                         .try_for_each(|id| vector_stores::use_store(connection, id).map(drop))
                 }),
@@ -105,7 +103,7 @@ impl VectorStores for RoomVectorStores {
     async fn delete(&self, id: &VectorStoreId) -> Result<()> {
         let id = id.clone();
         self.write(move |room, _| {
-            let number = room.write(|connection| {
+            let number = room.write_reserved(|connection| {
                 let number = vector_stores::number(connection, &id)?;
                 connection.execute("UPDATE vector_stores SET is_deleted = 1 WHERE number = ?1", [number])?;
                 Ok(number)
@@ -147,7 +145,7 @@ impl VectorStores for RoomVectorStores {
 
     async fn cancel_batch(&self, id: &VectorStoreId, batch: &FileBatchId) -> Result<FileBatch> {
         let (id, batch) = (id.clone(), batch.clone());
-        self.write(move |room, _| room.write(|connection| files::cancel_batch(connection, &id, &batch)))
+        self.write(move |room, _| room.write_reserved(|connection| files::cancel_batch(connection, &id, &batch)))
             .await
     }
 
@@ -181,7 +179,7 @@ impl VectorStores for RoomVectorStores {
     async fn remove(&self, id: &VectorStoreId, file: &FileId) -> Result<()> {
         let (id, file) = (id.clone(), file.clone());
         self.write(move |room, _| {
-            room.write_then(
+            room.write_reserved_then(
                 |connection| files::remove(connection, &id, &file),
                 |connection, change| {
                     room.indexes.follow_all(connection, change);
@@ -212,7 +210,7 @@ impl VectorStores for RoomVectorStores {
 
     async fn fail(&self, pending: &PendingFile, error: IndexingError) -> Result<()> {
         let number = pending.number;
-        self.write(move |room, _| room.write(|connection| files::fail(connection, number, &error)))
+        self.write(move |room, _| room.write_reserved(|connection| files::fail(connection, number, &error)))
             .await
     }
 
@@ -246,7 +244,7 @@ pub(crate) fn sweep(room: &RoomState) -> StoreResult<()> {
 /// Deletes the files of a store, a bounded number in each transaction, and then the store itself if it is deleted.
 fn empty(room: &RoomState, number: i64) -> StoreResult<()> {
     loop {
-        let is_empty = room.write_then(
+        let is_empty = room.write_reserved_then(
             |connection| delete_some(connection, number),
             |connection, (changes, is_empty)| {
                 room.indexes.follow_all(connection, changes);
@@ -260,7 +258,7 @@ fn empty(room: &RoomState, number: i64) -> StoreResult<()> {
     let lock = room.lock_folder()?;
     room.indexes.remove(number, &room.database)?;
     drop(lock);
-    room.write(|connection| {
+    room.write_reserved(|connection| {
         connection.execute("DELETE FROM vector_stores WHERE number = ?1 AND is_deleted", [number])?;
         Ok(())
     })

@@ -13,6 +13,7 @@ use crate::{
     idempotency::RoomIdempotencyStore,
     kv::{self, RoomKv},
     plugins::RoomPlugins,
+    reserve::Reserve,
     responses::{self, RoomResponses},
     room::{self, RoomState},
     room_documents::RoomDocuments,
@@ -66,6 +67,7 @@ pub(crate) struct Registry {
     space: EmbeddingSpace,
     limits: Limits,
     control: Arc<Control>,
+    reserve: Arc<Reserve>,
     slots: Mutex<HashMap<TenantId, Arc<Slot>>>,
     clock: AtomicU64,
     begun: Instant,
@@ -73,12 +75,19 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(folder: PathBuf, space: EmbeddingSpace, limits: Limits, control: Arc<Control>) -> Self {
+    pub(crate) fn new(
+        folder: PathBuf,
+        space: EmbeddingSpace,
+        limits: Limits,
+        control: Arc<Control>,
+        reserve: Arc<Reserve>,
+    ) -> Self {
         Self {
             folder,
             space,
             limits,
             control,
+            reserve,
             slots: Mutex::default(),
             clock: AtomicU64::new(0),
             begun: Instant::now(),
@@ -190,7 +199,17 @@ impl Registry {
                     tracing::error!(%tenant, %account, %error, "a room was not opened");
                 })
             };
-            let room = RoomState::open(&folder, &self.space, &self.limits, slot.pins.clone(), check_id)?;
+            // Also on a full disk: whoever wants to delete something opens a room first.
+            let room = self.reserve.spend(|| {
+                RoomState::open(
+                    &folder,
+                    &self.space,
+                    &self.limits,
+                    slot.pins.clone(),
+                    &self.reserve,
+                    check_id,
+                )
+            })?;
             // A tenant that sends nothing any more makes none that would delete them.
             responses::delete_expired(&room, self.limits.response_days)?;
             kv::delete_expired(&room)?;

@@ -8,6 +8,7 @@ mod snippet;
 
 use crate::{
     attributes, changes,
+    embedding_space::CurrentKeys,
     error::StoreResult,
     fusion::{self, Listed},
     index::VectorIndex,
@@ -230,7 +231,8 @@ fn search_exactly(
         connection.prepare_cached("SELECT embedding FROM chunks WHERE id = ?1 AND embedding IS NOT NULL")?;
     let mut stored = Vec::with_capacity(vector.len());
     let mut scored = Vec::with_capacity(candidates.len());
-    for key in candidates {
+    let current = CurrentKeys::read(connection)?;
+    for key in candidates.iter().filter(|key| current.has(**key)) {
         let mut rows = statement.query([key])?;
         if let Some(row) = rows.next()? {
             changes::from_blob(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, &mut stored);

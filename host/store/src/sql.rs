@@ -92,6 +92,17 @@ impl GuardedConnection {
         })
     }
 
+    /// Of no file, for what is tried.
+    pub(crate) fn scratch(limits: Limits) -> StoreResult<Self> {
+        let mut connection = sqlite::open_scratch()?;
+        let guard = Guard::install(&mut connection, &limits)?;
+        Ok(Self {
+            connection,
+            guard,
+            limits,
+        })
+    }
+
     /// Milliseconds that the statements of one request may take together.
     pub(crate) fn request_time_ms(&self) -> u64 {
         self.limits.sql_request_ms

@@ -30,8 +30,12 @@ impl SqlStore for RoomSql {
     }
 
     async fn execute(&self, sql: &str, params: Vec<SqlValue>) -> Result<u64> {
-        let sql = sql.to_owned();
-        self.run(move |store| store.execute(&sql, &params)).await
+        let (sql, room) = (sql.to_owned(), self.room.clone());
+        self.run(move |store| {
+            room.database.check_disk()?;
+            store.execute(&sql, &params)
+        })
+        .await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     error::{BlockingPermits, Failure, StoreResult, closed},
+    reserve::Reserve,
     sqlite_memory,
 };
 use parking_lot::{FairMutex, FairMutexGuard, Mutex};
@@ -83,6 +84,7 @@ pub(crate) struct Database {
     /// Whether the last commit failed. It may be on the disk all the same, where the next start would find it; the next commit overwrites it.
     in_doubt: AtomicBool,
     reader: Mutex<Option<Connection>>,
+    reserve: Arc<Reserve>,
     /// As [`Self::memory`] has last seen it.
     memory: AtomicU64,
     /// For async callers, whose work reads, or reads and writes (`resources::ROOM_THREADS`): they wait here and not for the connection's lock.
@@ -92,6 +94,11 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn open(path: &Path, schema: &Schema) -> StoreResult<Self> {
+        Self::open_with_reserve(path, schema, &Reserve::none())
+    }
+
+    /// With what is kept on the disk for [`Self::write_reserved`].
+    pub(crate) fn open_with_reserve(path: &Path, schema: &Schema, reserve: &Arc<Reserve>) -> StoreResult<Self> {
         let lock = WriterLock::default();
         let writer = WriteConnection::open(path)?;
         migrate(writer.begin(&lock.lock())?, schema)?;
@@ -101,6 +108,7 @@ impl Database {
             writer: Mutex::new(Some(writer)),
             in_doubt: AtomicBool::new(false),
             reader: Mutex::new(Some(reader)),
+            reserve: Arc::clone(reserve),
             memory: AtomicU64::default(),
             read_permits: BlockingPermits::default(),
             write_permits: BlockingPermits::default(),
@@ -130,15 +138,49 @@ impl Database {
         work: impl FnOnce(&Connection) -> StoreResult<T>,
         then: impl FnOnce(&Connection, T) -> StoreResult<U>,
     ) -> StoreResult<U> {
+        self.reserve.check()?;
         let guard = self.lock.lock();
         let writer = self.writer.lock();
         let connection = writer.as_ref().ok_or_else(closed)?;
-        let transaction = connection.begin(&guard)?;
+        let result = self.commit(connection, &guard, work)?;
+        then(&connection.0, result)
+    }
+
+    /// As `write`, of what must be written also when the disk is full: deletions, and what says what has happened. The work may run twice.
+    pub(crate) fn write_reserved<T>(&self, work: impl Fn(&Connection) -> StoreResult<T>) -> StoreResult<T> {
+        self.write_reserved_then(work, |_, result| Ok(result))
+    }
+
+    /// As `write_then`, of what must be written also when the disk is full.
+    pub(crate) fn write_reserved_then<T, U>(
+        &self,
+        work: impl Fn(&Connection) -> StoreResult<T>,
+        then: impl FnOnce(&Connection, T) -> StoreResult<U>,
+    ) -> StoreResult<U> {
+        let guard = self.lock.lock();
+        let writer = self.writer.lock();
+        let connection = writer.as_ref().ok_or_else(closed)?;
+        let result = self.reserve.spend(|| self.commit(connection, &guard, &work))?;
+        then(&connection.0, result)
+    }
+
+    fn commit<T>(
+        &self,
+        connection: &WriteConnection,
+        guard: &WriterGuard<'_>,
+        work: impl FnOnce(&Connection) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        let transaction = connection.begin(guard)?;
         let result = work(&transaction)?;
         let committed = transaction.commit();
         self.in_doubt.store(committed.is_err(), Ordering::Relaxed);
         committed?;
-        then(&connection.0, result)
+        Ok(result)
+    }
+
+    /// Refuses what stores something beside the database while the disk is full.
+    pub(crate) fn check_disk(&self) -> StoreResult<()> {
+        self.reserve.check()
     }
 
     /// Moves the write-ahead log into the database and cuts it off, so that nothing is left of pages as they were before a deletion. `false`
@@ -152,7 +194,9 @@ impl Database {
             return Ok(false);
         };
         connection.busy_timeout(LOG_WAIT)?;
-        let busy: rusqlite::Result<i64> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        let busy: StoreResult<i64> = self
+            .reserve
+            .spend(|| Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?));
         connection.busy_timeout(BUSY_WAIT)?;
         Ok(busy? == 0)
     }
@@ -265,6 +309,10 @@ fn migrate(transaction: Transaction<'_>, schema: &Schema) -> StoreResult<()> {
                 schema.what
             ),
         )));
+    }
+    if version == newest {
+        // A room can be opened on a full disk.
+        return Ok(());
     }
     for (number, step) in (1_i64..).zip(schema.steps) {
         if number > version {

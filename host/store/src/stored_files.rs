@@ -4,7 +4,7 @@
 use crate::{
     erasure,
     error::{StoreResult, run_with_permit},
-    expired::delete_expired,
+    expired::{self, delete_expired},
     file_rows::{find, insert, list, no_file},
     generations::FILES as FOLDER,
     open_files::OpenFile,
@@ -57,20 +57,24 @@ impl FileStore for RoomFiles {
         let (room, id) = (self.0.clone(), id.clone());
         run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
-            room.write_then(
+            let (number, is_gone) = room.write_reserved_then(
                 |connection| {
                     let found = find(connection, &id)?;
-                    let number =
+                    let number: i64 =
                         connection.query_row("SELECT number FROM files WHERE id = ?1", [found.id.as_str()], |row| {
                             row.get(0)
                         })?;
-                    vector_store_files::delete_file(connection, number)
+                    Ok((number, vector_store_files::begin_delete(connection, number)?))
                 },
-                |connection, changes| {
-                    room.indexes.follow_all(connection, changes);
-                    Ok(())
+                |connection, (number, deleted)| {
+                    room.indexes.follow_all(connection, deleted.changes);
+                    Ok((number, deleted.is_gone))
                 },
             )?;
+            if !is_gone {
+                expired::note(&room, 0);
+                expired::delete_file(&room, number)?;
+            }
             room.sweep_later(&lock);
             drop(lock);
             erasure::erase(&room);

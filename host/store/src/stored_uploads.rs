@@ -31,7 +31,7 @@ const PENDING_MAX: i64 = 100;
 const PARTS_MAX: i64 = 1_000;
 /// Bytes in memory while parts are joined.
 const COPIED_AT_ONCE: usize = 256 << 10;
-const COLUMNS: &str = "number, id, name, purpose, bytes, file_expires_after, created, expires, status, file";
+pub(crate) const COLUMNS: &str = "number, id, name, purpose, bytes, file_expires_after, created, expires, status, file";
 
 /// A room, and the bytes that it may store.
 pub(crate) struct RoomUploads(pub(crate) Arc<RoomState>, pub(crate) u64);
@@ -80,7 +80,7 @@ impl UploadStore for RoomUploads {
         let (room, id) = (self.0.clone(), id.clone());
         run_with_permit(&self.0.file_permits, move || {
             let lock = room.lock_folder()?;
-            let upload = room.write(|connection| {
+            let upload = room.write_reserved(|connection| {
                 let upload = find_pending(connection, &id)?;
                 end(connection, &upload, UploadStatus::Cancelled, None)
             })?;
@@ -361,6 +361,11 @@ struct UploadRow {
     expires: u64,
     status: UploadStatus,
     file: Option<String>,
+}
+
+/// Whether a row of [`COLUMNS`] is one of an upload.
+pub(crate) fn check_row(row: &Row<'_>) -> StoreResult<()> {
+    read_row(row).map(drop)
 }
 
 fn read_row(row: &Row<'_>) -> StoreResult<UploadRow> {

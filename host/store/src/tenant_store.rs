@@ -167,10 +167,10 @@ fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
 }
 
 fn delete_tenant(control: &Control, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
-    control.change_identity(tenant, |connection| delete(connection, tenant, audit))
+    control.restrict_identity(tenant, |connection| delete(connection, tenant, &audit))
 }
 
-fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> StoreResult<Account> {
+fn delete(connection: &Connection, tenant: &TenantId, audit: &AuditEntry) -> StoreResult<Account> {
     let Some(account) = account_of(connection, tenant)? else {
         // Not recorded again: the tenant was deleted before, and only its room is still to be removed.
         let former = former_account(connection, tenant)?;
@@ -183,7 +183,7 @@ fn delete(connection: &Connection, tenant: &TenantId, audit: AuditEntry) -> Stor
         (account.number().cast_signed(), (audit.at_ms / 1000).cast_signed()),
     )?;
     connection.execute("INSERT INTO deletions (tenant) VALUES (?1)", [tenant.as_str()])?;
-    audit::append_for(connection, account, audit)?;
+    audit::append_for(connection, account, audit.clone())?;
     Ok(account)
 }
 
@@ -216,13 +216,15 @@ fn taken(tenant: &TenantId, why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reserve::Reserve;
     use riad_core::{Limits, audit::Origin};
     use std::{sync::mpsc, thread, time::Duration};
 
     #[test]
     fn deleting_a_tenant_waits_for_the_writer_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let control = Arc::new(Control::open(&folder.path().join("control.db"), &Limits::default()).unwrap());
+        let control =
+            Arc::new(Control::open(&folder.path().join("control.db"), &Limits::default(), &Reserve::none()).unwrap());
         let tenant = Tenant {
             id: "acme".parse().unwrap(),
             account: Account::new(0),

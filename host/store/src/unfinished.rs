@@ -51,6 +51,7 @@ impl UnfinishedFile {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> StoreResult<()> {
+        self.room.database.check_disk()?;
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
         Ok(self.file.write_all(bytes)?)
@@ -150,6 +151,7 @@ impl PieceWriter {
         let begun = Arc::clone(room);
         let file = run_with_permit(&room.file_permits, move || {
             check(&begun)?;
+            begun.database.check_disk()?;
             begun.storage(most).check(0)?;
             UnfinishedFile::create(&begun)
         });

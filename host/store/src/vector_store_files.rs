@@ -19,17 +19,23 @@ use riad_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
+/// Chunks that one transaction deletes, but those of one document at least. Taking the words of a chunk out takes some milliseconds.
+pub(crate) const CHUNKS_AT_ONCE: u32 = 64;
+
 /// Files that have left the stores of a room, of which it is known where they stood.
 const PLACES_MAX: i64 = 10_000;
-/// Columns of [`read_row`].
-const FILES: &str =
+/// Of each file of a store, what [`read`] reads.
+pub(crate) const FILES: &str =
     "SELECT vector_store_files.number, vector_stores.id, files.id, status, error_code, error_message, attributes,
         max_chunk_tokens, chunk_overlap_tokens, vector_store_files.bytes, vector_store_files.created
      FROM vector_store_files
      JOIN vector_stores ON vector_stores.number = vector_store_files.vector_store
      JOIN files ON files.number = vector_store_files.file";
 
-/// Adds files, which wait then.
+/// What has become of the files of a batch.
+const FILES_OF_BATCH: &str = "SELECT status, count(*), 0 FROM file_batch_files WHERE batch = ?1 GROUP BY status";
+
+/// Adds files, which wait then. What is found of one that is added again stays until it is indexed anew, and has the new attributes at once.
 pub(crate) fn add(
     connection: &Connection,
     id: &VectorStoreId,
@@ -39,24 +45,21 @@ pub(crate) fn add(
     let store = use_store(connection, id)?;
     for new in added {
         let file = file_number(connection, &new.file)?;
-        let before = find_number(connection, store, file)?;
-        let document: Option<i64> = match before {
-            Some(before) => {
-                let document = connection
-                    .prepare_cached("SELECT document FROM vector_store_files WHERE number = ?1")?
-                    .query_row([before], |row| row.get(0))?;
-                connection
-                    .prepare_cached("DELETE FROM vector_store_files WHERE number = ?1")?
-                    .execute([before])?;
-                document
-            }
-            None => None,
-        };
+        let before: Option<(Option<i64>, i64)> = connection
+            .prepare_cached(
+                "DELETE FROM vector_store_files WHERE vector_store = ?1 AND file = ?2 RETURNING document, bytes",
+            )?
+            .query_row((store, file), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (document, bytes) = before.unwrap_or_default();
+        if let Some(document) = document {
+            metadata::replace(connection, document, &new.attributes)?;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO vector_store_files
-                    (vector_store, file, status, attributes, max_chunk_tokens, chunk_overlap_tokens, document, created, batch)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    (vector_store, file, status, attributes, max_chunk_tokens, chunk_overlap_tokens, document, bytes, created, batch)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute((
                 store,
@@ -66,9 +69,15 @@ pub(crate) fn add(
                 new.chunk_size.map(|size| size.max_tokens),
                 new.chunk_size.map(|size| size.overlap_tokens),
                 document,
+                bytes,
                 now(),
                 batch,
             ))?;
+        if let Some(batch) = batch {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO file_batch_files (batch, file, status) VALUES (?1, ?2, ?3)")?
+                .execute((batch, file, IndexingStatus::InProgress.as_str()))?;
+        }
     }
     Ok(())
 }
@@ -101,25 +110,44 @@ pub(crate) fn batch(connection: &Connection, id: &VectorStoreId, batch: &FileBat
         store: id.clone(),
         created: created.cast_unsigned(),
         is_cancelled,
-        files: count(connection, "batch", number)?.0,
+        files: count(connection, FILES_OF_BATCH, number)?.0,
     })
 }
 
+/// Files of it that wait are not indexed, but for those that were added again since.
 pub(crate) fn cancel_batch(connection: &Connection, id: &VectorStoreId, batch: &FileBatchId) -> StoreResult<FileBatch> {
     let number = batch_number(connection, id, batch)?;
-    let cancelled = connection.execute(
-        "UPDATE vector_store_files SET status = ?2 WHERE batch = ?1 AND status = ?3",
-        (
-            number,
-            IndexingStatus::Cancelled.as_str(),
-            IndexingStatus::InProgress.as_str(),
-        ),
+    let before = count(connection, FILES_OF_BATCH, number)?.0;
+    let mut statement = connection.prepare_cached(
+        "UPDATE vector_store_files SET status = 'cancelled' WHERE batch = ?1 AND status = 'in_progress' RETURNING number",
+    )?;
+    let cancelled = statement.query_map([number], |row| row.get(0))?;
+    for file in cancelled.collect::<rusqlite::Result<Vec<i64>>>()? {
+        // An earlier batch may wait for it too.
+        end_in_batches(connection, file, IndexingStatus::Cancelled)?;
+    }
+    connection.execute(
+        "UPDATE file_batch_files SET status = 'cancelled' WHERE batch = ?1 AND status = 'in_progress'",
+        [number],
     )?;
     // One whose files are all done is not cancelled by this.
-    if cancelled > 0 {
+    if count(connection, FILES_OF_BATCH, number)?.0.cancelled > before.cancelled {
         connection.execute("UPDATE file_batches SET is_cancelled = 1 WHERE number = ?1", [number])?;
     }
     self::batch(connection, id, batch)
+}
+
+/// What has become of a file is what the batches of its store say that wait for it.
+fn end_in_batches(connection: &Connection, number: i64, status: IndexingStatus) -> StoreResult<()> {
+    connection
+        .prepare_cached(
+            "UPDATE file_batch_files SET status = ?2
+             WHERE status = 'in_progress' AND file = (SELECT file FROM vector_store_files WHERE number = ?1)
+                AND batch IN (SELECT number FROM file_batches
+                    WHERE vector_store = (SELECT vector_store FROM vector_store_files WHERE number = ?1))",
+        )?
+        .execute((number, status.as_str()))?;
+    Ok(())
 }
 
 fn batch_number(connection: &Connection, id: &VectorStoreId, batch: &FileBatchId) -> StoreResult<i64> {
@@ -139,13 +167,6 @@ fn file_number(connection: &Connection, file: &FileId) -> StoreResult<i64> {
         .optional()?;
     let text = || format!("this room has no file {file}");
     found.ok_or_else(|| Failure::Known(Error::not_found(text()).with_param("file_id")))
-}
-
-fn find_number(connection: &Connection, store: i64, file: i64) -> StoreResult<Option<i64>> {
-    Ok(connection
-        .prepare_cached("SELECT number FROM vector_store_files WHERE vector_store = ?1 AND file = ?2")?
-        .query_row((store, file), |row| row.get(0))
-        .optional()?)
 }
 
 /// Number of the file in the store.
@@ -187,7 +208,8 @@ pub(crate) fn list(
         .map(|batch| batch_number(connection, id, batch))
         .transpose()?;
     let select = format!(
-        "{FILES} WHERE vector_store_files.vector_store = ?4 AND (?5 IS NULL OR status = ?5) AND (?6 IS NULL OR batch = ?6)"
+        "{FILES} WHERE vector_store_files.vector_store = ?4 AND (?5 IS NULL OR status = ?5)
+            AND (?6 IS NULL OR vector_store_files.file IN (SELECT file FROM file_batch_files WHERE batch = ?6))"
     );
     let query = list_query(&select, "vector_store_files.number", page.ascending, before.is_some());
     let mut statement = connection.prepare_cached(&query)?;
@@ -261,6 +283,7 @@ fn remove_number(connection: &Connection, number: i64) -> StoreResult<Option<Cha
     connection
         .prepare_cached("DELETE FROM vector_store_places WHERE removal <= ?1")?
         .execute([connection.last_insert_rowid() - PLACES_MAX])?;
+    end_in_batches(connection, number, IndexingStatus::Cancelled)?;
     let document: Option<i64> = connection
         .prepare_cached("DELETE FROM vector_store_files WHERE number = ?1 RETURNING document")?
         .query_row([number], |row| row.get(0))?;
@@ -269,19 +292,45 @@ fn remove_number(connection: &Connection, number: i64) -> StoreResult<Option<Cha
         .transpose()
 }
 
-/// Deletes a file, and takes it out of the stores that have it: the changes are of their indexes.
-pub(crate) fn delete_file(connection: &Connection, file: i64) -> StoreResult<Vec<Change>> {
-    let mut statement = connection.prepare_cached("SELECT number FROM vector_store_files WHERE file = ?1")?;
-    let numbers = statement.query_map([file], |row| row.get(0))?;
-    let numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
+/// Begins to delete a file, which nobody finds from now on. What is left of it then has expired, and is deleted as such.
+pub(crate) fn begin_delete(connection: &Connection, file: i64) -> StoreResult<Deleted> {
+    connection
+        .prepare_cached("UPDATE files SET expires = 0 WHERE number = ?1")?
+        .execute([file])?;
+    delete_some(connection, file, &mut CHUNKS_AT_ONCE.clone())
+}
+
+/// What one transaction has deleted of a file: the changes are of the indexes of the stores that had it.
+pub(crate) struct Deleted {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) is_gone: bool,
+}
+
+/// Takes a file out of some of the stores that have it, and deletes it when none has it any more. Takes the chunks from what one transaction
+/// may delete.
+pub(crate) fn delete_some(connection: &Connection, file: i64, chunks: &mut u32) -> StoreResult<Deleted> {
+    let mut statement = connection.prepare_cached(
+        "SELECT vector_store_files.number, coalesce(documents.chunks, 0) FROM vector_store_files
+         LEFT JOIN documents ON documents.number = document WHERE file = ?1 LIMIT ?2",
+    )?;
+    let found = statement.query_map((file, CHUNKS_AT_ONCE), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut changes = Vec::new();
-    for number in numbers {
+    for (number, of_this) in found.collect::<rusqlite::Result<Vec<(i64, u32)>>>()? {
+        if *chunks == 0 {
+            break;
+        }
+        *chunks = chunks.saturating_sub(of_this.max(1));
         changes.extend(remove_number(connection, number)?);
     }
-    connection
-        .prepare_cached("DELETE FROM files WHERE number = ?1")?
+    let deleted = connection
+        .prepare_cached(
+            "DELETE FROM files WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM vector_store_files WHERE file = ?1)",
+        )?
         .execute([file])?;
-    Ok(changes)
+    Ok(Deleted {
+        changes,
+        is_gone: deleted > 0,
+    })
 }
 
 pub(crate) fn next_pending(connection: &Connection) -> StoreResult<Option<PendingFile>> {
@@ -340,6 +389,7 @@ pub(crate) fn complete(
                     "UPDATE vector_store_files SET status = 'completed', document = ?2, bytes = ?3 WHERE number = ?1",
                 )?
                 .execute((pending.number, number, bytes.cast_signed()))?;
+            end_in_batches(connection, pending.number, IndexingStatus::Completed)?;
             room.check_quota(connection, most)?;
             Ok(changes)
         },
@@ -354,13 +404,16 @@ pub(crate) fn complete(
 
 /// What the file was before stays in the store.
 pub(crate) fn fail(connection: &Connection, number: i64, error: &IndexingError) -> StoreResult<()> {
-    connection
+    let failed = connection
         .prepare_cached(
             "UPDATE vector_store_files SET status = 'failed', error_code = ?2, error_message = ?3
              WHERE number = ?1 AND status = 'in_progress'",
         )?
         .execute((number, error.code.as_str(), &error.message))?;
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        _ => end_in_batches(connection, number, IndexingStatus::Failed),
+    }
 }
 
 pub(crate) fn sources(connection: &Connection, documents: &[DocumentId]) -> StoreResult<Vec<Option<(FileId, String)>>> {
@@ -380,6 +433,11 @@ pub(crate) fn sources(connection: &Connection, documents: &[DocumentId]) -> Stor
         })
     };
     documents.iter().map(source).collect()
+}
+
+/// With its number.
+pub(crate) fn read(row: &Row<'_>) -> StoreResult<(i64, VectorStoreFile)> {
+    read_row(row)?.finish()
 }
 
 struct FileRow {

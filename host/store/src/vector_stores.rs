@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 const STORES_MAX: i64 = 1_000;
 /// For which a use is not written down again.
 const USE_SECONDS: i64 = 3_600;
-const COLUMNS: &str = "number, id, name, metadata, created, last_active, expires_after_days, description";
+pub(crate) const COLUMNS: &str = "number, id, name, metadata, created, last_active, expires_after_days, description";
 /// When a store expires, in seconds; null if never.
 pub(crate) const EXPIRES: &str = "(last_active + expires_after_days * 86400)";
 
@@ -162,6 +162,11 @@ pub(crate) fn change(
     get(connection, id)
 }
 
+/// A row of [`COLUMNS`].
+pub(crate) fn read(connection: &Connection, row: &Row<'_>) -> StoreResult<VectorStore> {
+    read_row(row)?.finish(connection)
+}
+
 struct StoreRow {
     number: i64,
     id: String,
@@ -188,7 +193,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoreRow> {
 
 impl StoreRow {
     fn finish(self, connection: &Connection) -> StoreResult<VectorStore> {
-        let (files, bytes) = count(connection, "vector_store", self.number)?;
+        let (files, bytes) = count(connection, FILES_OF_STORE, self.number)?;
         Ok(VectorStore {
             id: self.id.parse()?,
             name: self.name,
@@ -203,11 +208,13 @@ impl StoreRow {
     }
 }
 
-/// The files of a store or a batch, and the bytes of their texts; `column` is one of ours.
-pub(crate) fn count(connection: &Connection, column: &str, number: i64) -> StoreResult<(FileCounts, u64)> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT status, count(*), sum(bytes) FROM vector_store_files WHERE {column} = ?1 GROUP BY status"
-    ))?;
+/// The files of a store, by their status.
+const FILES_OF_STORE: &str =
+    "SELECT status, count(*), sum(bytes) FROM vector_store_files WHERE vector_store = ?1 GROUP BY status";
+
+/// The files that a question like [`FILES_OF_STORE`] finds, and the bytes of their texts.
+pub(crate) fn count(connection: &Connection, select: &str, number: i64) -> StoreResult<(FileCounts, u64)> {
+    let mut statement = connection.prepare_cached(select)?;
     let mut rows = statement.query([number])?;
     let (mut counts, mut all) = (FileCounts::default(), 0_u64);
     while let Some(row) = rows.next()? {

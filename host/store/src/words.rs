@@ -154,7 +154,7 @@ pub(crate) fn update(database: &Database) -> StoreResult<()> {
     if database.read(|connection| get_state(connection, MADE_BY))?.as_ref() == Some(&rules) {
         return Ok(());
     }
-    while database.write(|connection| make_again(connection, &rules))? {}
+    while database.write_reserved(|connection| make_again(connection, &rules))? {}
     Ok(())
 }
 

@@ -29,14 +29,7 @@ pub struct TestServer {
 impl TestServer {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.server.listen = "127.0.0.1:0".into();
-        config.server.data = folder.path().join("data");
-        let secrets = Secrets {
-            operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
-            ..Secrets::default()
-        };
-        let server = Running::start(&config, secrets, Compiler::InProcess).await.unwrap();
+        let server = run(&folder).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = client
             .post(format!("{}/operator/v1/tenants", server.url()))
@@ -48,6 +41,12 @@ impl TestServer {
             key: made["key"].as_str().unwrap().to_owned(),
             folder,
         }
+    }
+
+    /// As after a restart, in the folder of one that was stopped.
+    pub async fn start_again(folder: TempDir, key: String) -> Self {
+        let server = run(&folder).await;
+        Self { server, key, folder }
     }
 
     pub fn url(&self) -> String {
@@ -79,4 +78,15 @@ impl TestServer {
         self.server.stop().await.unwrap();
         self.folder
     }
+}
+
+async fn run(folder: &TempDir) -> Running {
+    let mut config = Config::default();
+    config.server.listen = "127.0.0.1:0".into();
+    config.server.data = folder.path().join("data");
+    let secrets = Secrets {
+        operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
+        ..Secrets::default()
+    };
+    Running::start(&config, secrets, Compiler::InProcess).await.unwrap()
 }

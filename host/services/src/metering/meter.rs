@@ -293,7 +293,11 @@ impl UsageHandle {
     /// As [`RequestMeter::hold`].
     pub async fn hold(&self, add: Usage) -> Result<()> {
         self.0.hold(add).await.inspect_err(|error| {
-            if matches!(error.kind(), ErrorKind::QuotaExceeded | ErrorKind::Busy) {
+            // What a guest makes of it is not the guest's fault.
+            if matches!(
+                error.kind(),
+                ErrorKind::QuotaExceeded | ErrorKind::Busy | ErrorKind::StorageFull | ErrorKind::Unavailable
+            ) {
                 let refusal = Refusal {
                     kind: error.kind(),
                     message: error.message().to_owned(),

@@ -9,7 +9,7 @@ const NOW: u64 = 1_000_000;
 
 /// A control database with the tenant acme, whose one key has this hash.
 async fn with_key(path: &std::path::Path) -> (ControlKeyStore, KeyHash, ManagedTenant) {
-    let control = Arc::new(Control::open(path, &Limits::default()).unwrap());
+    let control = Arc::new(Control::open(path, &Limits::default(), &crate::reserve::Reserve::none()).unwrap());
     let hash = [7; 32];
     control
         .database

@@ -3,6 +3,7 @@
 use super::rows::{self, EntryHash};
 use crate::{
     error::{Failure, StoreResult},
+    reserve::Reserve,
     sqlite::{WriteConnection, WriterGuard, WriterLock},
 };
 use parking_lot::Mutex;
@@ -12,7 +13,10 @@ use riad_core::{
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use std::{
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -47,7 +51,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `connection` is the thread's from now on; `run` is the number of this process's run.
-    pub(super) fn start(connection: WriteConnection, run: i64, lock: WriterLock) -> StoreResult<Self> {
+    pub(super) fn start(
+        connection: WriteConnection,
+        run: i64,
+        lock: WriterLock,
+        reserve: Arc<Reserve>,
+    ) -> StoreResult<Self> {
         let last_hash = last_entry_hash(&*connection.begin(&lock.lock())?)?;
         // resources::LEDGER_WRITES
         let (sender, tasks) = mpsc::channel();
@@ -56,6 +65,7 @@ impl Writer {
             run,
             last_hash,
             lock,
+            reserve,
             full: true,
             backlog: Vec::new(),
             is_failing: false,
@@ -102,6 +112,7 @@ struct BatchWriter {
     /// Of the last row.
     last_hash: EntryHash,
     lock: WriterLock,
+    reserve: Arc<Reserve>,
     /// Whether commits wait for the disk, as a connection of ours does when it is opened.
     full: bool,
     /// Entries that could not be written yet, oldest first. Later ones continue from their numbers and hashes, so that they come first.
@@ -135,15 +146,31 @@ impl BatchWriter {
     }
 
     fn write_tasks(&mut self, first: Task, tasks: &Receiver<Task>) {
-        let mut jobs = vec![first.job];
-        let mut waiting = vec![first.done];
-        for task in tasks.try_iter().take(BATCH - 1) {
-            jobs.push(task.job);
-            waiting.push(task.done);
-        }
+        let mut tasks: Vec<Task> = [first].into_iter().chain(tasks.try_iter().take(BATCH - 1)).collect();
         self.write_backlog();
         let can_write = self.backlog.is_empty() && !self.has_lost;
-        let written = can_write && self.log_outcome(|writer| writer.write(&jobs));
+        if self.reserve.check().is_err() {
+            tasks = refuse_holds(tasks);
+        }
+        let (mut jobs, mut waiting) = split(tasks);
+        let mut outcome = match can_write && !jobs.is_empty() {
+            true => self.write(&jobs),
+            false => Ok(()),
+        };
+        if outcome.as_ref().is_err_and(Failure::is_full_disk) {
+            // What has happened is written with the reserve; what would begin is not.
+            let tasks = jobs.into_iter().zip(waiting).map(|(job, done)| Task { job, done });
+            (jobs, waiting) = split(refuse_holds(tasks.collect()));
+            let reserve = Arc::clone(&self.reserve);
+            outcome = match jobs.is_empty() {
+                true => Ok(()),
+                false => reserve.spend(|| self.write(&jobs)),
+            };
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        let written = can_write && self.log_outcome(|_| outcome);
         if !written {
             self.keep_entries(jobs);
         }
@@ -179,7 +206,8 @@ impl BatchWriter {
             return;
         }
         let entries = std::mem::take(&mut self.backlog);
-        if !self.log_outcome(|writer| writer.write_again(&entries)) {
+        let reserve = Arc::clone(&self.reserve);
+        if !self.log_outcome(|writer| reserve.spend(|| writer.write_again(&entries))) {
             self.backlog = entries;
         }
     }
@@ -247,6 +275,21 @@ impl BatchWriter {
         self.last_hash = hash;
         Ok(())
     }
+}
+
+/// Answers those that would begin something on a full disk; returns the others.
+fn refuse_holds(tasks: Vec<Task>) -> Vec<Task> {
+    let is_hold = |task: &Task| matches!(&task.job, Job::Record(record) if matches!(**record, Record::Hold(_)));
+    let (holds, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_hold);
+    for hold in holds {
+        // Fails if the caller has dropped its future.
+        let _gone = hold.done.send(Err(Failure::DiskFull.into()));
+    }
+    others
+}
+
+fn split(tasks: Vec<Task>) -> (Vec<Job>, Vec<oneshot::Sender<Result<()>>>) {
+    tasks.into_iter().map(|task| (task.job, task.done)).unzip()
 }
 
 fn begin<'c>(connection: &'c WriteConnection, guard: &'c WriterGuard<'_>) -> StoreResult<Transaction<'c>> {

@@ -1,6 +1,6 @@
 //! Maximal marginal relevance (Carbonell and Goldstein 1998): a passage that is like one above it goes down.
 
-use crate::{changes, error::StoreResult, fusion::Fused};
+use crate::{changes, embedding_space::CurrentKeys, error::StoreResult, fusion::Fused};
 use riad_core::ranking::Ranking;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -55,10 +55,13 @@ struct Candidate {
 
 fn embeddings(connection: &Connection, of: &[Fused]) -> StoreResult<Vec<Vec<f32>>> {
     let mut statement = connection.prepare_cached("SELECT embedding FROM chunks WHERE id = ?1")?;
+    let current = CurrentKeys::read(connection)?;
     let read = |fused: &Fused| {
         let blob: Option<Option<Vec<u8>>> = statement.query_row([fused.key], |row| row.get(0)).optional()?;
         let mut embedding = Vec::new();
-        if let Some(blob) = blob.flatten() {
+        if current.has(fused.key)
+            && let Some(blob) = blob.flatten()
+        {
             changes::from_blob(&blob, &mut embedding);
         }
         Ok(embedding)

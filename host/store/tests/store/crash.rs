@@ -294,7 +294,7 @@ async fn change_until_killed() {
     #[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
     let [folder, seed, kind] = [FOLDER, SEED, DISK].map(|name| env::var(name).unwrap());
     let seed: u64 = seed.parse().unwrap();
-    disk::install(&kind, seed);
+    disk::install(&kind, seed, Path::new(&folder).join("reserve"));
     let mut random = Random::new(seed);
     let say = |line: &str| {
         let mut out = std::io::stdout();
@@ -328,7 +328,9 @@ async fn change_until_killed() {
         let tried = change(&room, number, &mut random, &|name| say(&format!("try {name}"))).await;
         match tried {
             Some((_, Ok(()))) => say("done"),
-            Some((_, Err(error))) => {
+            Some((name, Err(error))) => {
+                let stores = ["insert ", "put ", "queue ", "make ", "set "];
+                assert!(stores.iter().any(|kind| name.starts_with(kind)), "{name}: {error:?}");
                 assert_eq!(
                     (error.kind(), disk::is_full()),
                     (ErrorKind::StorageFull, true),

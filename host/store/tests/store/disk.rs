@@ -10,7 +10,9 @@ use rusqlite::ffi;
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::{CStr, CString, c_char, c_int, c_void},
-    mem, ptr, slice,
+    mem,
+    path::PathBuf,
+    ptr, slice,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -22,6 +24,7 @@ const BLOCK: u64 = 512;
 static FULL: AtomicBool = AtomicBool::new(false);
 static UNSYNCED: AtomicBool = AtomicBool::new(false);
 static NEVER: AtomicBool = AtomicBool::new(false);
+static RESERVE: OnceLock<PathBuf> = OnceLock::new();
 static LAYER: OnceLock<Layer> = OnceLock::new();
 
 struct Layer {
@@ -56,8 +59,10 @@ pub fn is_full() -> bool {
     FULL.load(Ordering::SeqCst)
 }
 
-/// `good`; `unsynced`, which loses what was not synced; `never`, which does not sync either; or `full`, which is full when it is told so.
-pub fn install(kind: &str, seed: u64) {
+/// `good`; `unsynced`, which loses what was not synced; `never`, which does not sync either; or `full`, which is full when it is told so
+/// and the store has not given up what it keeps for that: the file `reserve`.
+pub fn install(kind: &str, seed: u64, reserve: PathBuf) {
+    assert!(RESERVE.set(reserve).is_ok());
     if kind == "good" {
         return;
     }
@@ -273,7 +278,7 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, bytes: 
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, bytes: c_int, at: i64) -> c_int {
-    if is_full() {
+    if is_full() && RESERVE.get().unwrap().exists() {
         return ffi::SQLITE_FULL;
     }
     // SAFETY: `open` has opened it.

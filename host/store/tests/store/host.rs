@@ -169,6 +169,7 @@ pub const UNDO_LANGUAGES: &str = "
     DROP TABLE vector_store_places;
     DROP TABLE document_jobs;
     DROP TABLE attributes;
+    DROP TABLE file_batch_files;
     DROP TABLE vector_store_files;
     DROP TABLE file_batches;
     DROP TABLE vector_stores;
@@ -265,8 +266,8 @@ pub fn metadata(value: Value) -> Metadata {
     value.as_object().expect("metadata is an object").clone()
 }
 
-/// Adds a document of one chunk.
-pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIONS], about: Value) -> Document {
+/// A document of one chunk.
+pub fn document(title: &str, text: &str, embedding: [f32; DIMENSIONS], about: Value) -> (NewDocument, Vec<NewChunk>) {
     let document = NewDocument {
         title: title.into(),
         text: text.into(),
@@ -279,7 +280,13 @@ pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIO
         position: Position::default(),
         embedding: embedding.to_vec(),
     };
-    room.documents.insert(document, vec![chunk], None).await.unwrap()
+    (document, vec![chunk])
+}
+
+/// Adds one.
+pub async fn add(room: &Room, title: &str, text: &str, embedding: [f32; DIMENSIONS], about: Value) -> Document {
+    let (document, chunks) = document(title, text, embedding, about);
+    room.documents.insert(document, chunks, None).await.unwrap()
 }
 
 pub fn query(text: &str, embedding: &[f32]) -> SearchQuery {

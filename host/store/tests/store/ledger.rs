@@ -6,7 +6,7 @@ mod encodings;
 mod kill;
 mod offline;
 mod queries;
-mod receipt_chains;
+pub mod receipt_chains;
 mod recount;
 mod verify;
 

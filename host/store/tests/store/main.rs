@@ -18,6 +18,7 @@ mod disk;
 mod document_jobs;
 mod documents;
 mod files;
+mod full_disk;
 mod host;
 mod idempotency;
 mod index;

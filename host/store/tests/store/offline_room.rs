@@ -332,34 +332,35 @@ fn write(path: &Path, entries: &[(String, tar::EntryType, Vec<u8>)]) {
     builder.finish().unwrap();
 }
 
+type Entries = Vec<(String, tar::EntryType, Vec<u8>)>;
+fn manifest(entries: &mut Entries, change: impl FnOnce(&mut Value)) {
+    let mut manifest = serde_json::from_slice(&entries[0].2).unwrap();
+    change(&mut manifest);
+    entries[0].2 = serde_json::to_vec(&manifest).unwrap();
+}
+/// With another database, whose digest is right.
+fn database(entries: &mut Entries, sql: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("room.db");
+    fs::write(&path, &entries[1].2).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test makes an archive from outside")]
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection
+        .query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
+        .unwrap();
+    drop(connection);
+    entries[1].2 = fs::read(&path).unwrap();
+    let (bytes, digest) = (entries[1].2.len(), Digest::of(&entries[1].2));
+    manifest(entries, |manifest| {
+        manifest["parts"][0]["bytes"] = json!(bytes);
+        manifest["parts"][0]["digest"] = json!(digest);
+    });
+}
+
 #[tokio::test]
 async fn a_crafted_archive_is_refused_and_leaves_nothing() {
-    type Entries = Vec<(String, tar::EntryType, Vec<u8>)>;
     type Change = fn(&mut Entries);
-    fn manifest(entries: &mut Entries, change: impl FnOnce(&mut Value)) {
-        let mut manifest = serde_json::from_slice(&entries[0].2).unwrap();
-        change(&mut manifest);
-        entries[0].2 = serde_json::to_vec(&manifest).unwrap();
-    }
-    /// With another database, whose digest is right.
-    fn database(entries: &mut Entries, sql: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("room.db");
-        fs::write(&path, &entries[1].2).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the test makes an archive from outside")]
-        let connection = rusqlite::Connection::open(&path).unwrap();
-        connection.execute_batch(sql).unwrap();
-        connection
-            .query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
-            .unwrap();
-        drop(connection);
-        entries[1].2 = fs::read(&path).unwrap();
-        let (bytes, digest) = (entries[1].2.len(), Digest::of(&entries[1].2));
-        manifest(entries, |manifest| {
-            manifest["parts"][0]["bytes"] = json!(bytes);
-            manifest["parts"][0]["digest"] = json!(digest);
-        });
-    }
     let changes: [(&str, ErrorKind, Change); 17] = [
         ("a path upwards", ErrorKind::InvalidRequest, |entries| {
             entries[3].0 = "../../evil".into();
@@ -479,4 +480,143 @@ async fn a_crafted_archive_is_refused_and_leaves_nothing() {
         (host, opened)
     };
     drop(host);
+}
+
+#[tokio::test]
+async fn rows_that_no_server_can_read_are_refused_by_name() {
+    let rows = [
+        ("documents", "UPDATE documents SET metadata = '{' WHERE number = 9"),
+        ("documents", "UPDATE documents SET metadata = '[]' WHERE number = 9"),
+        ("documents", "UPDATE documents SET id = '../../x' WHERE number = 9"),
+        (
+            "documents",
+            "UPDATE documents SET id = 'doc_ffffffffffffffffffffffffffffffff' WHERE number = 9",
+        ),
+        (
+            "documents",
+            "UPDATE documents SET title = CAST(x'ff' AS TEXT) WHERE number = 9",
+        ),
+        ("documents", "UPDATE documents SET text = 'short' WHERE number = 9"),
+        ("documents", "UPDATE documents SET created = -5 WHERE number = 9"),
+        ("documents", "UPDATE documents SET vector_store = 77 WHERE number = 9"),
+        (
+            "chunks",
+            "UPDATE chunks SET embedding = CAST(x'0000c07f' || substr(embedding, 5) AS BLOB) WHERE id = 9",
+        ),
+        ("chunks", "UPDATE chunks SET embedding = zeroblob(16) WHERE id = 9"),
+        ("chunks", "UPDATE chunks SET heading = '{' WHERE id = 9"),
+        ("chunks", "UPDATE chunks SET page = -1 WHERE id = 9"),
+        ("chunks", "UPDATE chunks SET start = 1000000 WHERE id = 9"),
+        ("state, row odd", "INSERT INTO state VALUES ('odd', '1')"),
+        ("state, row settings", "INSERT INTO state VALUES ('settings', '[]')"),
+        ("state, row pipeline", "INSERT INTO state VALUES ('pipeline', '{')"),
+        (
+            "state, row dimensions",
+            "UPDATE state SET value = '-4' WHERE key = 'dimensions'",
+        ),
+        (
+            "vector_stores",
+            "INSERT INTO vector_stores (id, name, metadata, created, last_active)
+                VALUES ('vs_ffffffffffffffffffffffffffffffff', 'x', '{}', 1, 1)",
+        ),
+        (
+            "vector_stores",
+            "INSERT INTO vector_stores (id, name, metadata, created, last_active)
+                VALUES ('vs_00000000000000000000000000000001', 'x', '7', 1, 1)",
+        ),
+        (
+            "sqlite_sequence",
+            "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'documents'",
+        ),
+        ("kv", "INSERT INTO kv VALUES ('', x'00', 1)"),
+        (
+            "files",
+            "UPDATE files SET name = 'a' || char(10) || 'b' WHERE number = 1",
+        ),
+        ("files", "UPDATE files SET purpose = 'evil' WHERE number = 1"),
+        (
+            "replies",
+            "INSERT INTO replies VALUES ('k', 'no digest', 200, 'text/plain', x'00', 1)",
+        ),
+        (
+            "responses",
+            "INSERT INTO responses VALUES (1, '../x', NULL, 1, 1, 1, 1); INSERT INTO response_contents VALUES (1, '{}', '[]', '[]')",
+        ),
+        (
+            "document_jobs",
+            "INSERT INTO document_jobs (id, status, created) VALUES ('job_1', 'odd', 1)",
+        ),
+        (
+            "adapters",
+            "INSERT INTO adapters VALUES ('A B', 'sha256:', 1, 1, 1, 1, 0)",
+        ),
+        (
+            "words_config",
+            "INSERT INTO words (words, rank) VALUES ('rank', 'bm25(9.0)')",
+        ),
+        ("other tables", "CREATE VIEW evil AS SELECT 1"),
+        ("other tables", "CREATE TABLE evil (x)"),
+        ("other tables", "CREATE INDEX evil ON kv (value)"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, before) = exported(folder.path()).await;
+    let good = entries(&archive);
+    let host = Host::new().await;
+    host.create_tenant("globex").await;
+    host.store.close().await.unwrap();
+    let crafted = folder.path().join("crafted.tar");
+    for (what, sql) in rows {
+        let mut entries = good.clone();
+        database(&mut entries, sql);
+        write(&crafted, &entries);
+        let error = import(host.data(), "globex", &crafted, MOST)
+            .err()
+            .unwrap_or_else(|| panic!("{sql} was imported"));
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{sql}: {error:?}");
+        assert!(error.message().contains(what), "{sql}: {error:?}");
+        assert!(!error.message().contains(char::is_control), "{sql}: {error:?}");
+        assert_eq!(fs::read_dir(host.data().join("rooms")).unwrap().count(), 0, "{sql}");
+    }
+    // What can be made again is, and what is another server's business is left there.
+    let mut entries = good;
+    database(
+        &mut entries,
+        "DELETE FROM tags; DELETE FROM attributes; INSERT INTO state VALUES ('audit_lines', '[]')",
+    );
+    write(&crafted, &entries);
+    import(host.data(), "globex", &crafted, MOST).unwrap();
+    let kept: i64 = {
+        #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+        let connection = rusqlite::Connection::open(host.data().join("rooms/globex/room.db")).unwrap();
+        let sql = "SELECT count(*) FROM state WHERE key = 'audit_lines'";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(kept, 0);
+    let opened = Host::at(host.data(), Limits::default()).await;
+    let room = opened.open(&opened.pass("globex").await).await;
+    assert_eq!(answers(&room).await, before);
+    let mut filtered = query("lamp", &[]);
+    filtered.filter = crate::host::metadata(json!({"kind": 7}));
+    assert_eq!(titles(&room, &filtered).await, ["lamp 7"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_export_or_import_leaves_is_removed() {
+    let host = Host::new().await;
+    let room = filled(&host, "acme").await;
+    let before = answers(&room).await;
+    drop(room);
+    let host = host
+        .reopen(|data| {
+            for left in ["rooms/.new-x/files", "rooms/acme/.new-y"] {
+                fs::create_dir_all(data.join(left)).unwrap();
+                fs::write(data.join(left).join("part"), "x").unwrap();
+            }
+        })
+        .await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert_eq!(answers(&room).await, before);
+    for left in ["rooms/.new-x", "rooms/acme/.new-y"] {
+        assert!(!host.data().join(left).exists(), "{left}");
+    }
 }

@@ -20,6 +20,14 @@ fn by_vector(vector: &[f32]) -> SearchQuery {
     query("", vector)
 }
 
+/// Chunks of the room "full" with a vector of so many bytes.
+fn embedded(host: &Host, bytes: i64) -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+    let connection = rusqlite::Connection::open(host.room_folder("full").join("room.db")).unwrap();
+    let sql = "SELECT count(*) FROM chunks WHERE length(embedding) = ?1";
+    connection.query_row(sql, [bytes], |row| row.get(0)).unwrap()
+}
+
 /// Embeds the next chunks: those of "x" as one vector, all others as another.
 async fn embed(room: &Room, most: u32) -> usize {
     let next = room.documents.next_unembedded(most).await.unwrap();
@@ -36,7 +44,7 @@ async fn chunks_of_another_model_are_found_by_words_until_they_are_embedded_agai
     let host = Host::new().await;
     let (full, empty) = (host.create_tenant("full").await, host.create_tenant("empty").await);
     let room = host.open(&full).await;
-    add(&room, "x", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+    add(&room, "x", "lamp", [1.0, 0.0, 0.0, 0.0], json!({"of": "x"})).await;
     let gone = add(&room, "gone", "lamp", [1.0, 0.0, 0.0, 0.0], json!({})).await;
     add(&room, "y", "chair", [1.0, 0.0, 0.0, 0.0], json!({})).await;
     host.open(&empty).await;
@@ -50,7 +58,12 @@ async fn chunks_of_another_model_are_found_by_words_until_they_are_embedded_agai
     assert_eq!(room.documents.unembedded(), 0);
     let room = store.rooms().open(&full).await.unwrap();
     assert_eq!(room.documents.unembedded(), 3);
+    // No chunk was touched when the room was opened, and no vector of the other model is read.
+    assert_eq!(embedded(&host, 16), 3);
     assert_eq!(titles(&room, &by_vector(&[1.0, 0.1])).await, Vec::<String>::new());
+    let mut filtered = by_vector(&[1.0, 0.1]);
+    filtered.filter = metadata(json!({"of": "x"}));
+    assert_eq!(titles(&room, &filtered).await, Vec::<String>::new());
     assert_eq!(titles(&room, &query("chair", &[1.0, 0.1])).await, ["y"]);
     // What is new has a vector of the new model.
     let document = NewDocument {
@@ -88,6 +101,8 @@ async fn chunks_of_another_model_are_found_by_words_until_they_are_embedded_agai
     assert_eq!(embed(&room, 10).await, 1);
     assert_eq!((embed(&room, 10).await, room.documents.unembedded()), (0, 0));
     assert_eq!(titles(&room, &by_vector(&[1.0, 0.1])).await, ["x", "new", "y"]);
+    assert_eq!(titles(&room, &filtered).await, ["x"]);
+    assert_eq!((embedded(&host, 16), embedded(&host, 8)), (0, 3));
     drop(room);
     store.close().await.unwrap();
 

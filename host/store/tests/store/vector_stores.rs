@@ -2,7 +2,7 @@
 
 use crate::host::{DIMENSIONS, Host, add, metadata, query, titles};
 use riad_core::{
-    ErrorKind, FileId, VectorStoreId,
+    ErrorKind, FileBatchId, FileId, VectorStoreId,
     document::{Metadata, NewChunk, NewDocument, Page, Position},
     file::{FilePurpose, NewFile},
     ports::Room,
@@ -187,7 +187,11 @@ async fn a_file_is_found_as_it_was_until_it_is_indexed_anew() {
         .add(&id, vec![waiting(&one, json!({"edition": 2}))])
         .await
         .unwrap();
-    assert_eq!(found(&room, &[&id], "pump", None).await, ["first pump"]);
+    // What it was has the attributes that it is said to have.
+    let second = || Some(compare("edition", Comparison::Equal, AttributeValue::Number(2.0)));
+    assert_eq!(found(&room, &[&id], "pump", second()).await, ["first pump"]);
+    let stored = room.vector_stores.get(&id).await.unwrap();
+    assert_eq!(stored.bytes, "first pump".len() as u64);
     let pending = room.vector_stores.next_pending().await.unwrap().unwrap();
     let (document, chunks) = indexed("second pump", [1.0, 0.0, 0.0, 0.0]);
     room.vector_stores
@@ -195,8 +199,7 @@ async fn a_file_is_found_as_it_was_until_it_is_indexed_anew() {
         .await
         .unwrap();
     assert_eq!(found(&room, &[&id], "pump", None).await, ["second pump"]);
-    let second = Some(compare("edition", Comparison::Equal, AttributeValue::Number(2.0)));
-    assert_eq!(found(&room, &[&id], "pump", second).await, ["second pump"]);
+    assert_eq!(found(&room, &[&id], "pump", second()).await, ["second pump"]);
     // The same wait ends once.
     let error = room
         .vector_stores
@@ -204,9 +207,9 @@ async fn a_file_is_found_as_it_was_until_it_is_indexed_anew() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    // One that fails stays what it was.
+    // One that fails stays what it was, with the attributes that it is said to have.
     room.vector_stores
-        .add(&id, vec![waiting(&one, json!({}))])
+        .add(&id, vec![waiting(&one, json!({"edition": 3}))])
         .await
         .unwrap();
     let pending = room.vector_stores.next_pending().await.unwrap().unwrap();
@@ -217,7 +220,10 @@ async fn a_file_is_found_as_it_was_until_it_is_indexed_anew() {
     room.vector_stores.fail(&pending, error.clone()).await.unwrap();
     let failed = room.vector_stores.file(&id, &one).await.unwrap();
     assert_eq!((failed.status, failed.error), (IndexingStatus::Failed, Some(error)));
-    assert_eq!(found(&room, &[&id], "pump", None).await, ["second pump"]);
+    assert_eq!(failed.attributes, metadata(json!({"edition": 3})));
+    let third = Some(compare("edition", Comparison::Equal, AttributeValue::Number(3.0)));
+    assert_eq!(found(&room, &[&id], "pump", third).await, ["second pump"]);
+    assert!(found(&room, &[&id], "pump", second()).await.is_empty());
     assert!(room.vector_stores.next_pending().await.unwrap().is_none());
 }
 
@@ -240,7 +246,8 @@ async fn what_waits_is_removed_or_cancelled_and_never_stored() {
     assert_eq!(late.unwrap_err().kind(), ErrorKind::NotFound);
     let pending = room.vector_stores.next_pending().await.unwrap().unwrap();
     let cancelled = room.vector_stores.cancel_batch(&id, &batch.id).await.unwrap();
-    assert_eq!((cancelled.files.cancelled, cancelled.is_cancelled), (1, true));
+    // The one that was removed was never indexed either.
+    assert_eq!((cancelled.files.cancelled, cancelled.is_cancelled), (2, true));
     let late = room.vector_stores.complete(&pending, document, chunks).await;
     assert_eq!(late.unwrap_err().kind(), ErrorKind::NotFound);
     assert!(found(&room, &[&id], "pump", None).await.is_empty());
@@ -263,7 +270,7 @@ async fn what_waits_is_removed_or_cancelled_and_never_stored() {
             page(Some(IndexingStatus::Cancelled), None, true, None, None),
             vec![&two],
         ),
-        (page(None, Some(batch.id.clone()), true, None, None), vec![&two]),
+        (page(None, Some(batch.id.clone()), true, None, None), vec![&two, &one]),
         (page(None, None, true, Some(two.clone()), None), vec![&one]),
         (page(None, None, false, None, Some(two.clone())), vec![&one]),
     ] {
@@ -274,6 +281,84 @@ async fn what_waits_is_removed_or_cancelled_and_never_stored() {
             "{page:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_batch_says_what_became_of_its_files() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let stores = &room.vector_stores;
+    let id = store(&room, "manuals").await;
+    let files = [
+        file(&room, "one").await,
+        file(&room, "two").await,
+        file(&room, "three").await,
+    ];
+    let all = |edition: u64| {
+        files
+            .iter()
+            .map(|file| waiting(file, json!({"edition": edition})))
+            .collect::<Vec<_>>()
+    };
+    let counts = async |batch: &FileBatchId| {
+        let files = stores.batch(&id, batch).await.unwrap().files;
+        (files.in_progress, files.completed, files.failed, files.cancelled)
+    };
+    let complete_next = async || {
+        let pending = stores.next_pending().await.unwrap().unwrap();
+        let (document, chunks) = indexed("pump", [1.0, 0.0, 0.0, 0.0]);
+        stores.complete(&pending, document, chunks).await.unwrap();
+    };
+    let first = stores.add_batch(&id, all(1)).await.unwrap().id;
+    complete_next().await;
+    assert_eq!(counts(&first).await, (2, 1, 0, 0));
+    // Added again by another batch, what waits for both is done once.
+    let second = stores.add_batch(&id, all(2)).await.unwrap().id;
+    assert_eq!(
+        (counts(&first).await, counts(&second).await),
+        ((2, 1, 0, 0), (3, 0, 0, 0))
+    );
+    complete_next().await;
+    complete_next().await;
+    assert_eq!(
+        (counts(&first).await, counts(&second).await),
+        ((1, 2, 0, 0), (1, 2, 0, 0))
+    );
+    let pending = stores.next_pending().await.unwrap().unwrap();
+    let error = IndexingError {
+        code: IndexingErrorCode::InvalidFile,
+        message: "it is broken".into(),
+    };
+    stores.fail(&pending, error).await.unwrap();
+    assert_eq!(
+        (counts(&first).await, counts(&second).await),
+        ((0, 2, 1, 0), (0, 2, 1, 0))
+    );
+    // What is done stays as it was, whatever comes after it.
+    let third = stores.add_batch(&id, all(3)).await.unwrap().id;
+    stores
+        .add(&id, vec![waiting(&files[0], json!({"edition": 4}))])
+        .await
+        .unwrap();
+    let cancelled = stores.cancel_batch(&id, &third).await.unwrap();
+    assert_eq!((cancelled.files.cancelled, cancelled.is_cancelled), (3, true));
+    let status = async |file: &FileId| stores.file(&id, file).await.unwrap().status;
+    assert_eq!(
+        status(&files[0]).await,
+        IndexingStatus::InProgress,
+        "it was added again since"
+    );
+    assert_eq!(status(&files[1]).await, IndexingStatus::Cancelled);
+    complete_next().await;
+    room.files.delete(&files[1]).await.unwrap();
+    assert_eq!(
+        (counts(&first).await, counts(&second).await),
+        ((0, 2, 1, 0), (0, 2, 1, 0))
+    );
+    assert_eq!(counts(&third).await, (0, 0, 0, 3));
+    let edition = |number: f64| Some(compare("edition", Comparison::Equal, AttributeValue::Number(number)));
+    assert_eq!(found(&room, &[&id], "pump", edition(4.0)).await, ["pump"]);
+    assert!(found(&room, &[&id], "pump", edition(2.0)).await.is_empty());
 }
 
 #[tokio::test]
@@ -350,6 +435,71 @@ async fn a_file_that_left_a_store_keeps_its_place_in_the_list() {
     }
     room.vector_stores.delete(&other).await.unwrap();
     drop(host);
+}
+
+#[tokio::test]
+async fn a_file_of_many_stores_is_deleted_in_bounded_transactions() {
+    const STORES: usize = 150;
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let shared = file(&room, "shared").await;
+    let mut stores = Vec::new();
+    for number in 0..STORES {
+        let id = store(&room, &format!("store {number}")).await;
+        put(&room, &id, &shared, "pump", json!({})).await;
+        stores.push(id);
+    }
+    // Another connection counts what each commit has left.
+    let path = host.data().join("rooms/acme/room.db");
+    let left = move || -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT count(*) FROM vector_store_files";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let watch = {
+        let (done, left) = (done.clone(), left.clone());
+        std::thread::spawn(move || {
+            let mut seen = std::collections::BTreeSet::new();
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                seen.insert(left());
+            }
+            seen
+        })
+    };
+    room.files.delete(&shared).await.unwrap();
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    let seen = watch.join().unwrap();
+    assert!(
+        seen.iter().any(|left| (1..STORES as i64).contains(left)),
+        "one transaction has deleted all: {seen:?}"
+    );
+    assert_eq!(left(), 0);
+    assert!(room.files.get(&shared).await.is_err());
+    for id in &stores {
+        assert!(found(&room, &[id], "pump", None).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_deletion_that_was_cut_off_goes_at_the_next_opening() {
+    let host = Host::new().await;
+    let room = host.room("acme").await;
+    let (id, one) = (store(&room, "a").await, file(&room, "one").await);
+    put(&room, &id, &one, "pump", json!({})).await;
+    drop(room);
+    // As a deletion begins.
+    let host = host
+        .reopen(|data| {
+            connect_room(data).execute("UPDATE files SET expires = 0", []).unwrap();
+        })
+        .await;
+    let room = host.open(&host.pass("acme").await).await;
+    assert!(found(&room, &[&id], "pump", None).await.is_empty());
+    assert_eq!(room.vector_stores.get(&id).await.unwrap().files.total(), 0);
+    let files = std::fs::read_dir(host.data().join("rooms/acme/files")).unwrap();
+    assert_eq!(files.count(), 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,230 @@
+//! Space on the disk that is kept for what must be written also when the disk is full: deletions, which write before they free anything, and
+//! entries of the ledger. A file of the data folder has it. When such a write finds the disk full, the file goes, and the write is tried
+//! again; until the file fits on the disk once more, nothing else is stored. Not here: which writes those are (`Database::write_reserved`).
+//!
+//! One file for all rooms: one for each would be 10,000 of them, and a full disk is full for all.
+
+use crate::error::{Failure, StoreResult};
+use parking_lot::Mutex;
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// In the data folder.
+pub(crate) const RESERVE: &str = "reserve";
+
+pub(crate) struct Reserve {
+    /// `None` if nothing is kept.
+    path: Option<PathBuf>,
+    bytes: u64,
+    is_held: AtomicBool,
+    /// Locked while the file is made or removed.
+    changing: Mutex<()>,
+}
+
+impl Reserve {
+    /// Of a database beside which nothing is kept.
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self {
+            path: None,
+            bytes: 0,
+            is_held: AtomicBool::new(true),
+            changing: Mutex::default(),
+        })
+    }
+
+    /// Keeps so many bytes in the folder, or what the disk has room for later.
+    pub(crate) fn open(data_dir: &Path, bytes: u64) -> StoreResult<Arc<Self>> {
+        let path = data_dir.join(RESERVE);
+        if bytes == 0 {
+            remove(&path)?;
+            return Ok(Self::none());
+        }
+        let reserve = Self {
+            path: Some(path),
+            bytes,
+            is_held: AtomicBool::new(false),
+            changing: Mutex::default(),
+        };
+        if let Err(error) = reserve.check() {
+            tracing::error!(
+                %error,
+                bytes,
+                "the disk has no room for what is kept for deletions and the ledger (limits.reserve_bytes); until it has, nothing is stored"
+            );
+        }
+        Ok(Arc::new(reserve))
+    }
+
+    /// Refuses what would store something while the reserve is not there, and makes it if there is room again.
+    pub(crate) fn check(&self) -> StoreResult<()> {
+        if self.is_held.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _changing = self.changing.lock();
+        if self.is_held.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Some(path) = &self.path else { return Ok(()) };
+        match allocate(path, self.bytes) {
+            Ok(()) => {
+                self.is_held.store(true, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                // What there is of it would be missing on the disk.
+                let removed = remove(path);
+                let failure = Failure::File(error);
+                if !failure.is_full_disk() {
+                    tracing::warn!(%failure, "what is kept for deletions and the ledger could not be made");
+                }
+                removed?;
+                Err(Failure::DiskFull)
+            }
+        }
+    }
+
+    /// Runs work that must be done also when the disk is full. It is run again if the reserve has made room for it.
+    pub(crate) fn spend<T>(&self, mut work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+        let was_held = self.is_held.load(Ordering::Acquire);
+        match work() {
+            Err(failure) if was_held && failure.is_full_disk() && self.release() => work(),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether it is given up now, by this call or another.
+    fn release(&self) -> bool {
+        let Some(path) = &self.path else { return false };
+        let _changing = self.changing.lock();
+        if !self.is_held.load(Ordering::Acquire) {
+            return true;
+        }
+        match remove(path) {
+            Ok(()) => {
+                self.is_held.store(false, Ordering::Release);
+                tracing::error!(
+                    bytes = self.bytes,
+                    "the disk is full; what was kept for deletions and the ledger is used now, and nothing else is stored until the disk has room for it again"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the disk is full, and what is kept for deletions and the ledger could not be removed");
+                false
+            }
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Makes a file that takes so many bytes of the disk, if it is not there.
+fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    if file.metadata()?.len() == bytes {
+        return Ok(());
+    }
+    file.set_len(0)?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{
+            fs::{FallocateFlags, fallocate},
+            io::Errno,
+        };
+        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            // File systems without it, as ZFS.
+            Err(Errno::OPNOTSUPP) => write_noise(file, bytes)?,
+            allocated => allocated?,
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    write_noise(file, bytes)?;
+    Ok(())
+}
+
+/// Zeros would be a hole on some file systems, and nothing on those that compress.
+fn write_noise(mut file: File, bytes: u64) -> io::Result<()> {
+    use io::{Read, Write};
+    let mut noise = blake3::Hasher::new().finalize_xof();
+    let mut buffer = vec![0; 256 << 10];
+    let mut left = bytes;
+    while left > 0 {
+        noise.read_exact(&mut buffer)?;
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let piece = buffer.get(..most).unwrap_or(&buffer);
+        file.write_all(piece)?;
+        left -= piece.len() as u64;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(folder: &Path) -> Option<u64> {
+        folder.join(RESERVE).metadata().ok().map(|found| found.len())
+    }
+
+    fn disk_full() -> Failure {
+        Failure::File(io::ErrorKind::StorageFull.into())
+    }
+
+    #[test]
+    fn the_reserve_goes_for_what_must_be_written_and_comes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path(), 100_000).unwrap();
+        assert_eq!(length(folder.path()), Some(100_000));
+        let mut tried = 0;
+        let written = reserve.spend(|| {
+            tried += 1;
+            match length(folder.path()) {
+                Some(_) => Err(disk_full()),
+                None => Ok(tried),
+            }
+        });
+        assert_eq!(written.unwrap(), 2);
+        assert_eq!(length(folder.path()), None);
+        // Nothing is left that could be given up.
+        assert!(reserve.spend(|| Err::<(), _>(disk_full())).unwrap_err().is_full_disk());
+        // What is at its place is no file: it cannot be made, and nothing is stored.
+        fs::create_dir(folder.path().join(RESERVE)).unwrap();
+        assert!(reserve.check().is_err());
+        fs::remove_dir(folder.path().join(RESERVE)).unwrap();
+        reserve.check().unwrap();
+        assert_eq!(length(folder.path()), Some(100_000));
+    }
+
+    #[test]
+    fn other_failures_do_not_spend_the_reserve() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path(), 5_000).unwrap();
+        let failed = reserve.spend(|| Err::<(), _>(Failure::Data("no".into())));
+        assert!(failed.is_err());
+        assert_eq!(length(folder.path()), Some(5_000));
+        drop(reserve);
+        drop(Reserve::open(folder.path(), 7_000).unwrap());
+        assert_eq!(length(folder.path()), Some(7_000));
+        drop(Reserve::open(folder.path(), 0).unwrap());
+        assert_eq!(length(folder.path()), None);
+    }
+
+    #[test]
+    fn noise_has_its_length() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write_noise(file.reopen().unwrap(), 300_001).unwrap();
+        assert_eq!(file.path().metadata().unwrap().len(), 300_001);
+    }
+}
