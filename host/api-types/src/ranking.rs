@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RankingOptions {
-    /// `auto`, `none` or `default-2024-11-15`, which are the same here.
+    /// `auto`, if it is not given, and `default-2024-11-15`: the server's reranking model, if it has one, reads the best 50 passages and
+    /// orders them, or, with `diversity`, those that are given back. `none`: without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranker: Option<String>,
     /// 0 to 1: passages that score less are left out; 1 has what is the first by words and by meaning.
@@ -40,6 +41,7 @@ impl RankingOptions {
             text_weight: hybrid.and_then(|hybrid| hybrid.text_weight),
             embedding_weight: hybrid.and_then(|hybrid| hybrid.embedding_weight),
             diversity: self.diversity,
+            ..ranking::RankingOptions::default()
         }
     }
 }

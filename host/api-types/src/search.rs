@@ -89,16 +89,19 @@ pub struct Span {
     pub end: u64,
 }
 
-/// Why a passage was found. Its score is the sum of weight / (60 + rank) over the two lists.
+/// Why a passage was found. Its score is the sum of weight / (60 + rank) over the two lists, or follows from the reranker's.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// With its BM25 score; `null` if it is not in the list.
     pub words: Option<Place>,
     /// With the cosine of the angle to the query; `null` if it is not in the list.
     pub embeddings: Option<Place>,
+    /// Among those that the reranker read, with what it gave it from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranker: Option<Place>,
 }
 
-/// In one of the lists that are fused.
+/// In one of the lists of a search.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Place {
     /// From 1.
@@ -121,6 +124,7 @@ impl Passage {
         let explanation = hit.filter(|_| with_explanation).map(|hit| Explanation {
             words: hit.by_words.map(Place::from),
             embeddings: hit.by_vectors.map(Place::from),
+            reranker: hit.by_reranker.map(Place::from),
         });
         let (highlights, snippet) = match marks {
             Some(mut marks) => {

@@ -1,10 +1,14 @@
 //! `ranking_options` of all requests that search.
 
 use riad_api_types::ranking::RankingOptions;
-use riad_core::{Error, Result, ranking};
+use riad_core::{
+    Error, Result,
+    ranking::{self, Ranker},
+};
 
-/// OpenAI's names of rankers. There is one here.
-const RANKERS: [&str; 3] = ["auto", "none", "default-2024-11-15"];
+/// OpenAI's names of rankers. The second and the third are the server's own, whichever it has.
+const NONE: &str = "none";
+const RANKERS: [&str; 3] = [NONE, "auto", "default-2024-11-15"];
 
 #[derive(Default)]
 pub(crate) struct Ranked {
@@ -22,8 +26,15 @@ pub(crate) fn read(options: &RankingOptions) -> Result<Ranked> {
         let text = format!("ranker must be one of {}", RANKERS.join(", "));
         return Err(Error::invalid(text).with_param("ranking_options.ranker"));
     }
+    let ranker = match options.ranker.as_deref() {
+        Some(NONE) => Ranker::None,
+        Some(_) | None => Ranker::Server,
+    };
     Ok(Ranked {
-        options: options.weights(),
+        options: ranking::RankingOptions {
+            ranker,
+            ..options.weights()
+        },
         least_score: options.score_threshold.unwrap_or(0.0),
     })
 }

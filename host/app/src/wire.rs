@@ -10,9 +10,9 @@ use futures::future::BoxFuture;
 use riad_api::{MetricsAccess, Tasks};
 use riad_core::{
     Error, Result, Secret,
-    ports::{ChatEngine, Embedder, Scheduler, Tokens},
+    ports::{ChatEngine, Scheduler, Tokens},
 };
-use riad_engine::{EngineConfig, StaticEmbedder};
+use riad_engine::EngineConfig;
 use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms};
@@ -54,7 +54,11 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         Some(folder) => folder.clone(),
         None => config::shipped_folder()?.join("embed"),
     };
-    let embedder: Arc<dyn Embedder> = Arc::new(blocking(move || StaticEmbedder::open(&folder)).await?);
+    let embedder = blocking(move || riad_embeddings::open(&folder)).await?;
+    let reranker = match config.search.rerank_model.clone() {
+        Some(folder) => Some(blocking(move || riad_embeddings::open_reranker(&folder)).await?),
+        None => None,
+    };
 
     // The data folder comes first: a conflict shows in a moment, while a model is fetched and loads for minutes.
     let (data, limits, space) = (
@@ -94,6 +98,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         scheduler: scheduler(config, engine.as_ref()),
         engine,
         embedder,
+        reranker,
         sandbox: Arc::new(sandbox),
         http: Arc::new(GuestHttp::new(&config.limits)),
         telemetry: Arc::new(Metrics::new(MetricsConfig {

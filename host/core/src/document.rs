@@ -90,7 +90,7 @@ pub struct NewChunk {
     /// Start of the chunk in the document's text, in bytes.
     pub offset: u64,
     pub position: Position,
-    /// Of [`embedded_text`]. Length: the embedder's dimensions. All zeros if the text had no known token; such a chunk is found by words only.
+    /// Of [`embedded_text`]. Length: the embedder's dimensions. A chunk of zeros is found by words only.
     pub embedding: Vec<f32>,
 }
 
@@ -187,13 +187,15 @@ pub struct Hit {
     pub by_words: Option<Place>,
     /// Its place in the vector list, with the cosine of the angle to the query.
     pub by_vectors: Option<Place>,
+    /// Its place among the passages that a reranker read, with what it gave it from 0 to 1.
+    pub by_reranker: Option<Place>,
     /// Words of the query in the passage's text, in bytes of it.
     pub highlights: Vec<Range<usize>>,
     /// The part of the passage's text that has most of them, in bytes of it.
     pub snippet: Range<usize>,
 }
 
-/// In a list that was fused.
+/// In a list of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     /// From 1.

@@ -99,6 +99,9 @@ limits! {
     embedding_inputs: u32 = 2048, 1;
     /// Passages of one search.
     search_results: u32 = 100, 1;
+    /// Milliseconds for which a reranker (`search.rerank_model`) reads the best passages of a search. Those that it has not read by then
+    /// keep their order behind the others.
+    rerank_ms: u64 = 2_000, 1;
     /// Characters of a chunk. 1000 are about 250 tokens, a passage that a small model can still use.
     chunk_characters: u32 = 1000, 64;
     /// Requests that may wait for a place in the engine's batch, and as many for guest instances. A request beyond it is answered with 429.

@@ -19,6 +19,7 @@ mod kv;
 mod ledger;
 mod plans;
 mod plugins;
+mod reranker;
 mod responses;
 mod rooms;
 mod sandbox;
@@ -40,7 +41,7 @@ pub use capabilities::{
 };
 pub use document_jobs::DocumentJobs;
 pub use documents::Documents;
-pub use embedder::{Embedder, EmbeddingSpace};
+pub use embedder::{Embedder, EmbeddingSpace, TextRole};
 pub use engine::{
     AdapterCounts, ChatEngine, EncodedPrompt, Generation, GenerationEnd, GenerationEvent, GenerationStream, Piece,
     ResidentAdapter, UsageReporter,
@@ -55,6 +56,7 @@ pub use kv::{KV_KEY_BYTES, KV_SECONDS, KV_VALUE_BYTES, KvStore};
 pub use ledger::Ledger;
 pub use plans::Plans;
 pub use plugins::PluginStore;
+pub use reranker::Reranker;
 pub use responses::{ConversationSize, Exchange, KeptResponse, NewResponse, ResponseStore, Retention};
 pub use rooms::{Room, Rooms, Storage, StoredBytes};
 pub use sandbox::{

@@ -19,12 +19,22 @@ pub struct Ranking {
     pub diversity: f32,
 }
 
+/// Which model orders the best passages once more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ranker {
+    /// The server's reranker, if it has one.
+    #[default]
+    Server,
+    None,
+}
+
 /// What a request says of it; what it does not say is as the server has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RankingOptions {
     pub text_weight: Option<f32>,
     pub embedding_weight: Option<f32>,
     pub diversity: Option<f32>,
+    pub ranker: Ranker,
 }
 
 impl RankingOptions {

@@ -1,6 +1,6 @@
-//! Prompts to tokens and texts to vectors: the `ChatEngine` and `Embedder` ports over mistral.rs and Model2Vec.
+//! Prompts to tokens to answers: the `ChatEngine` port over mistral.rs.
 //!
-//! A new backend is one file here and one arm in [`open`]. Not here: HTTP, SQL, wasmtime, and who may use which adapter.
+//! A new backend is one file here and one arm in [`open`]. Not here: embeddings, HTTP, SQL, wasmtime, and who may use which adapter.
 
 mod checkpoint;
 mod config;
@@ -8,7 +8,6 @@ mod config;
 pub mod fuzzing;
 pub mod memory;
 mod peft;
-mod static_embedder;
 
 #[cfg(feature = "mistralrs")]
 mod mistral;
@@ -17,7 +16,6 @@ mod pinned_lru;
 
 pub use checkpoint::{ADAPTER_FAMILIES, Checkpoint, Tensor, Weights};
 pub use config::{Device, Dtype, EngineConfig, Quantization};
-pub use static_embedder::StaticEmbedder;
 
 use riad_core::{Result, ports::ChatEngine};
 use std::sync::Arc;

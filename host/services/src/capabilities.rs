@@ -17,7 +17,7 @@ use riad_core::{
     document::{Document, DocumentWithText, Metadata, Page, Passage},
     ports::{
         CallObserver, Capabilities, DOCUMENTS_LISTED, DocumentReader, GuestCall, HttpClient, HttpFailure, HttpRequest,
-        HttpResponse, Room, TextEmbedder, TokenCounter,
+        HttpResponse, Room, TextEmbedder, TextRole, TokenCounter,
     },
     ranking::Ranking,
     search_scope::SearchScope,
@@ -167,7 +167,15 @@ impl TextEmbedder for RoomCapabilities {
             return Ok(Vec::new());
         }
         let mut work = self.shared.work(&self.pass);
-        let (vectors, _) = embeddings::embed(&self.shared, &mut work, self.meter.handle()?, texts, 0).await?;
+        let (vectors, _) = embeddings::embed(
+            &self.shared,
+            &mut work,
+            self.meter.handle()?,
+            texts,
+            TextRole::Unknown,
+            0,
+        )
+        .await?;
         Ok(vectors)
     }
 }

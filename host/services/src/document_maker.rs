@@ -14,7 +14,7 @@ use riad_core::{
     document_job::{JobProgress, JobStage},
     file::NAME_MAX,
     ingestion::{DocumentRequest, DocumentSource, Extracted, Piece, Section, Upload},
-    ports::Room,
+    ports::{Room, TextRole},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -159,7 +159,9 @@ impl DocumentMaker<'_> {
             title.len() + 1 + above + piece.text.len()
         };
         // For the whole document before the first batch, because half a document is of no use.
-        self.meter.hold(embeddings::at_most(placed.iter().map(length))).await?;
+        let embedder = self.shared.embedder.as_ref();
+        let most = embeddings::at_most(embedder, placed.iter().map(length));
+        self.meter.hold(most).await?;
         let total = u32::try_from(placed.len()).map_err(Error::internal)?;
         let mut progress = JobProgress {
             stage: JobStage::Embedding,
@@ -200,8 +202,9 @@ impl DocumentMaker<'_> {
         let known = self.room.documents.find_embeddings(&digests).await?;
         let is_new = |(text, known): (String, &Option<_>)| known.is_none().then_some(text);
         let new: Vec<_> = texts.into_iter().zip(&known).filter_map(is_new).collect();
-        let most = embeddings::at_most(new.iter().map(String::len));
-        let (embedded, _) = embeddings::run(self.shared, work, self.meter.handle(), new, most).await?;
+        let most = embeddings::at_most(self.shared.embedder.as_ref(), new.iter().map(String::len));
+        let (embedded, _) =
+            embeddings::run(self.shared, work, self.meter.handle(), new, TextRole::Passage, most).await?;
         let mut embedded = embedded.into_iter();
         let vectors: Option<_> = known
             .into_iter()

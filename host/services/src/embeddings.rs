@@ -4,7 +4,6 @@ use crate::{
     metering::UsageHandle,
     shared::Shared,
     text::{Text, unknown_token},
-    workers::SLICE_BYTES,
 };
 use parking_lot::Mutex;
 use riad_admission::Work;
@@ -12,13 +11,11 @@ use riad_core::{
     Error, ErrorKind, Result, TenantPass,
     grants::{Access, Scope},
     ledger::{Kind, Purpose},
+    ports::{Embedder, TextRole},
     price::Usage,
     receipt::SignedReceipt,
 };
 use std::{iter::Peekable, sync::Arc};
-
-/// Tokens that an embedding model may add to each text (begin and end).
-const MARKERS_PER_TEXT: u64 = 2;
 
 pub struct EmbeddingRequest {
     pub model: String,
@@ -60,7 +57,7 @@ impl EmbeddingService {
         let mut work = self.0.work(pass);
         let embedded = async {
             let texts = read_texts(&self.0, &mut work, request.input).await?;
-            embed(&self.0, &mut work, meter.handle(), texts, 1).await
+            embed(&self.0, &mut work, meter.handle(), texts, TextRole::Unknown, 1).await
         };
         let (vectors, tokens) = meter.record_engine_result(embedded.await)?;
         Ok(Embeddings {
@@ -117,43 +114,57 @@ pub(crate) async fn embed(
     work: &mut Work,
     usage: UsageHandle,
     texts: Vec<String>,
+    role: TextRole,
     requests: u64,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
     let most = Usage {
         requests,
-        ..at_most(texts.iter().map(String::len))
+        ..at_most(shared.embedder.as_ref(), texts.iter().map(String::len))
     };
     usage.hold(most).await?;
-    run(shared, work, usage, texts, most).await
+    run(shared, work, usage, texts, role, most).await
 }
 
 /// The most that embedding texts of these lengths in bytes may use.
-pub(crate) fn at_most(lengths: impl Iterator<Item = usize>) -> Usage {
-    // A token has at least one byte.
-    let tokens = lengths.fold(0_u64, |sum, bytes| {
-        sum.saturating_add(bytes as u64).saturating_add(MARKERS_PER_TEXT)
-    });
+pub(crate) fn at_most(embedder: &dyn Embedder, lengths: impl Iterator<Item = usize>) -> Usage {
+    let tokens = lengths.fold(0_u64, |sum, bytes| sum.saturating_add(embedder.most_tokens(bytes)));
     Usage {
         embedded_tokens: tokens,
         ..Usage::default()
     }
 }
 
-/// What an embedding has used so far. Reports it when the last slice has ended and the caller has got its result or has gone.
-struct Embedding {
+/// What a model's reading has used so far. Reports it when the last slice has ended and the caller has got its result or has gone.
+pub(crate) struct Reading {
     usage: Mutex<Option<UsageHandle>>,
     most: Usage,
     used: Mutex<Usage>,
 }
 
-impl Embedding {
+impl Reading {
+    /// `most` is held for it.
+    pub fn new(usage: UsageHandle, most: Usage) -> Arc<Self> {
+        Arc::new(Self {
+            usage: Mutex::new(Some(usage)),
+            most,
+            used: Mutex::default(),
+        })
+    }
+
+    pub fn add_tokens(&self, tokens: u32) {
+        self.add(Usage {
+            embedded_tokens: u64::from(tokens),
+            ..Usage::default()
+        });
+    }
+
     fn add(&self, used: Usage) {
         let mut all = self.used.lock();
         *all = all.plus(&used);
     }
 }
 
-impl Drop for Embedding {
+impl Drop for Reading {
     fn drop(&mut self) {
         if let Some(usage) = self.usage.get_mut().take() {
             usage.report(*self.used.get_mut(), self.most);
@@ -167,25 +178,20 @@ pub(crate) async fn run(
     work: &mut Work,
     usage: UsageHandle,
     texts: Vec<String>,
+    role: TextRole,
     most: Usage,
 ) -> Result<(Vec<Vec<f32>>, u32)> {
-    let embedding = Arc::new(Embedding {
-        usage: Mutex::new(Some(usage)),
-        most,
-        used: Mutex::default(),
-    });
+    let reading = Reading::new(usage, most);
+    let call_bytes = shared.embedder.call_bytes();
     let (mut vectors, mut tokens) = (Vec::with_capacity(texts.len()), 0_u32);
     let mut texts = texts.into_iter().peekable();
     while texts.peek().is_some() {
-        let slice = next_slice(&mut texts);
-        let (embedder, slice_of) = (Arc::clone(&shared.embedder), Arc::clone(&embedding));
+        let slice = next_slice(&mut texts, call_bytes, 0);
+        let (embedder, slice_of) = (Arc::clone(&shared.embedder), Arc::clone(&reading));
         let (more, read) = work
             .run(move || {
-                let (vectors, tokens) = embedder.embed(&slice)?;
-                slice_of.add(Usage {
-                    embedded_tokens: u64::from(tokens),
-                    ..Usage::default()
-                });
+                let (vectors, tokens) = embedder.embed(&slice, role)?;
+                slice_of.add_tokens(tokens);
                 if vectors.len() != slice.len() {
                     return Err(Error::internal(format!(
                         "the embedder gave {} vectors for {} texts",
@@ -199,18 +205,18 @@ pub(crate) async fn run(
         vectors.extend(more);
         tokens = tokens.saturating_add(read);
     }
-    embedding.add(Usage {
+    reading.add(Usage {
         requests: most.requests,
         ..Usage::default()
     });
     Ok((vectors, tokens))
 }
 
-/// The next texts, of a slice's size together unless the first is longer.
-fn next_slice(texts: &mut Peekable<impl Iterator<Item = String>>) -> Vec<String> {
+/// The next texts, of so many bytes together unless the first is longer; each counts with `more` bytes.
+pub(crate) fn next_slice(texts: &mut Peekable<impl Iterator<Item = String>>, most: usize, more: usize) -> Vec<String> {
     let (mut slice, mut bytes) = (Vec::new(), 0);
-    while let Some(text) = texts.next_if(|text| slice.is_empty() || bytes + text.len() <= SLICE_BYTES) {
-        bytes += text.len();
+    while let Some(text) = texts.next_if(|text| slice.is_empty() || bytes + text.len() + more <= most) {
+        bytes += text.len() + more;
         slice.push(text);
     }
     slice
@@ -222,21 +228,13 @@ mod tests {
 
     #[test]
     fn texts_are_embedded_in_slices_of_bounded_size() {
-        let lengths = [SLICE_BYTES * 2, 10, SLICE_BYTES - 10, 1, SLICE_BYTES, 0, 0];
+        let lengths = [200, 10, 90, 1, 100, 0, 0];
         let mut texts = lengths.map(|length| "x".repeat(length)).into_iter().peekable();
         let mut slices = Vec::new();
         while texts.peek().is_some() {
-            let slice = next_slice(&mut texts);
+            let slice = next_slice(&mut texts, 100, 0);
             slices.push(slice.iter().map(String::len).collect::<Vec<_>>());
         }
-        assert_eq!(
-            slices,
-            [
-                vec![SLICE_BYTES * 2],
-                vec![10, SLICE_BYTES - 10],
-                vec![1],
-                vec![SLICE_BYTES, 0, 0]
-            ]
-        );
+        assert_eq!(slices, [vec![200], vec![10, 90], vec![1], vec![100, 0, 0]]);
     }
 }

@@ -44,6 +44,7 @@ mod prompts;
 mod query_rewriting;
 mod reembedding;
 mod reembedding_jobs;
+mod reranking;
 pub mod responses;
 pub mod scale;
 pub mod search;
@@ -293,7 +294,7 @@ impl Services {
             );
         }
         let counted = EngineTokens {
-            embedded: self.0.embedder.counted(),
+            embedded: self.0.embedded(),
             ..self.0.engine.counted()
         };
         self.0.ledger.end_run(counted).await

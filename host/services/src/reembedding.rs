@@ -6,7 +6,7 @@ use riad_core::{
     ErrorKind, Result, TenantPass,
     document::{self, UnembeddedChunk},
     ledger::Kind,
-    ports::Room,
+    ports::{Room, TextRole},
 };
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
@@ -59,10 +59,18 @@ async fn embed_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
     let purpose = embeddings::purpose(shared, Kind::Document);
     let meter = shared.metering.admit_background(pass, purpose).await?;
     let texts: Vec<_> = chunks.iter().map(text).collect();
-    let most = embeddings::at_most(texts.iter().map(String::len));
+    let most = embeddings::at_most(shared.embedder.as_ref(), texts.iter().map(String::len));
     let embedded = async {
         meter.hold(most).await?;
-        embeddings::run(shared, &mut shared.work(pass), meter.handle(), texts, most).await
+        embeddings::run(
+            shared,
+            &mut shared.work(pass),
+            meter.handle(),
+            texts,
+            TextRole::Passage,
+            most,
+        )
+        .await
     };
     let (vectors, _) = meter.record_engine_result(embedded.await)?;
     let keys = chunks.iter().map(|chunk| chunk.key);

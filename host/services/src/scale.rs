@@ -25,7 +25,7 @@ impl ScaleService {
         // The ledger first: tokens that are counted in between then show as not yet settled, and never as settled too much.
         let ledger = shared.metering.ledger_counted();
         let engine = EngineTokens {
-            embedded: shared.embedder.counted(),
+            embedded: shared.embedded(),
             ..shared.engine.counted()
         };
         Gauges {

@@ -3,7 +3,7 @@
 use crate::{
     embeddings,
     metering::{RequestMeter, UsageHandle},
-    reembedding,
+    reembedding, reranking,
     shared::Shared,
 };
 use riad_admission::Work;
@@ -12,8 +12,8 @@ use riad_core::{
     document::{Metadata, Passage, SearchQuery},
     grants::{Access, Scope},
     ledger::Kind,
-    ports::Room,
-    ranking::RankingOptions,
+    ports::{Room, TextRole},
+    ranking::{Ranker, RankingOptions},
     search_scope::{AttributeFilter, SearchScope},
 };
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl SearchService {
     }
 }
 
-/// Searches an open room and reports the embedded tokens to `usage`; `requests` as for [`embeddings::embed`].
+/// Searches an open room and reports the tokens of the embedder and the reranker to `usage`; `requests` as for [`embeddings::embed`].
 pub(crate) async fn search_room(
     shared: &Shared,
     work: &mut Work,
@@ -107,12 +107,23 @@ pub(crate) async fn search_room(
     requests: u64,
 ) -> Result<Vec<Passage>> {
     check(shared, &request)?;
-    let (mut vectors, _) = embeddings::embed(shared, work, usage, vec![request.query.clone()], requests).await?;
+    let texts = vec![request.query.clone()];
+    let (mut vectors, _) = embeddings::embed(shared, work, usage.clone(), texts, TextRole::Query, requests).await?;
+    let reranker = match request.ranking.ranker {
+        Ranker::Server => shared.reranker.as_ref(),
+        Ranker::None => None,
+    };
+    let ranking = request.ranking.resolve(shared.embedder.fusion_weight());
+    let limit = match reranker {
+        // Which passages are diverse follows from how many there are: a reranker orders them, and chooses no others.
+        Some(_) if ranking.diversity == 0.0 => request.limit.max(reranking::CANDIDATES),
+        Some(_) | None => request.limit,
+    };
     let query = SearchQuery {
         text: request.query,
         embedding: vectors.pop().unwrap_or_default(),
-        ranking: request.ranking.resolve(shared.embedder.fusion_weight()),
-        limit: request.limit,
+        ranking,
+        limit,
         neighbors: request.neighbors,
         highlights: request.highlights,
         filter: request.filter,
@@ -120,6 +131,12 @@ pub(crate) async fn search_room(
         attributes: request.attributes,
     };
     let mut passages = room.documents.search(&query).await?;
+    if let Some(reranker) = reranker
+        && !passages.is_empty()
+    {
+        passages = reranking::rerank(shared, reranker, work, usage, &query, passages).await?;
+        passages.truncate(request.limit as usize);
+    }
     let least = request.least_score * query.ranking.best_score();
     passages.retain(|passage| passage.score >= least);
     Ok(passages)

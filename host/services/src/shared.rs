@@ -19,8 +19,8 @@ use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
-        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Rooms, Sandbox,
-        Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
+        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Reranker, Rooms,
+        Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
     resources,
 };
@@ -41,6 +41,8 @@ pub struct Dependencies {
     pub ledger: Arc<dyn Ledger>,
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
+    /// Reads the best passages of a search; without it they stay in the order of the fused lists.
+    pub reranker: Option<Arc<dyn Reranker>>,
     pub sandbox: Arc<dyn Sandbox>,
     pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     pub ledger: Arc<dyn Ledger>,
     pub engine: Arc<dyn ChatEngine>,
     pub embedder: Arc<dyn Embedder>,
+    pub reranker: Option<Arc<dyn Reranker>>,
     pub sandbox: Arc<dyn Sandbox>,
     pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
@@ -95,6 +98,12 @@ impl Shared {
     /// Work that the pass's account pays for.
     pub fn work(&self, pass: &TenantPass) -> Work {
         self.workers.work_of(pass.account(), pass.policy().weight)
+    }
+
+    /// Tokens that the embedder and the reranker have read since the process began.
+    pub fn embedded(&self) -> u64 {
+        let reranked = self.reranker.as_ref().map_or(0, |reranker| reranker.counted());
+        self.embedder.counted().saturating_add(reranked)
     }
 
     /// The server's own component for a stage.
@@ -161,6 +170,7 @@ impl Shared {
             ledger: dependencies.ledger,
             engine: dependencies.engine,
             embedder: dependencies.embedder,
+            reranker: dependencies.reranker,
             sandbox: dependencies.sandbox,
             http: dependencies.http,
             scheduler: dependencies.scheduler,

@@ -6,9 +6,7 @@ use riad_admission::{Work, Workers};
 use riad_core::{Digest, Limits, PartsDigest, Result, resources};
 use std::sync::Arc;
 
-/// Text in one slice: a few milliseconds of work.
-pub(crate) const SLICE_BYTES: usize = 32 << 10;
-/// Of a file that are hashed in one slice, as much work.
+/// Of a file that are hashed in one slice: a few milliseconds of work.
 const HASHED_BYTES: usize = 1 << 20;
 /// What is hashed on the thread that asks, in much less than a millisecond.
 const HASHED_INLINE: usize = 64 << 10;

@@ -1,6 +1,6 @@
 """The benchmark of retrieval, run by `cargo xtask bench retrieval`: a server of its own, question sets, peers, and the report.
 
-    python bench.py --riad PROGRAM --work FOLDER [--rust-docs FOLDER] [--parts quality,index,speed,rooms] [--sizes 1000,10000,100000]
+    python bench.py --riad PROGRAM --work FOLDER [--rust-docs FOLDER] [--parts quality,models,index,speed,rooms] [--sizes 1000,10000,100000]
 """
 
 import argparse
@@ -16,7 +16,7 @@ import rust_docs
 from report import Report
 from riad import Server
 
-PARTS = ["quality", "index", "speed", "rooms"]
+PARTS = ["quality", "models", "index", "speed", "rooms"]
 USUAL = {"parts": PARTS, "sizes": [1000, 10000, 100000], "pages": 1500, "rooms": 1000, "seed": 1}
 REPORT = Path(__file__).with_name("REPORT.md")
 
@@ -74,6 +74,8 @@ def read_arguments():
     parser.add_argument("--riad", type=Path, required=True, help="the server's program")
     parser.add_argument("--work", type=Path, required=True, help="a folder for data that is removed again")
     parser.add_argument("--rust-docs", type=Path, help="share/doc/rust of a toolchain")
+    parser.add_argument("--bert", type=Path, help="a sentence-transformers folder of a BERT")
+    parser.add_argument("--reranker", type=Path, help="the folder of a cross-encoder")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=USUAL["parts"])
     parser.add_argument("--sizes", type=numbers, default=USUAL["sizes"], help="chunks of one room")
     parser.add_argument("--pages", type=int, default=USUAL["pages"], help="most pages of a question set")
@@ -83,6 +85,7 @@ def read_arguments():
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    arguments.bert, arguments.reranker = (folder and folder.resolve() for folder in (arguments.bert, arguments.reranker))
     arguments.riad, arguments.work = arguments.riad.resolve(), arguments.work.resolve()
     return arguments
 

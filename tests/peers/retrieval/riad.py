@@ -73,7 +73,7 @@ class Room:
 
     def embed(self, texts):
         models = self.connection.get("/v1/models")["data"]
-        model = next(model["id"] for model in models if model["id"].startswith("static-"))
+        model = next(model["id"] for model in models if model["id"].startswith(("static-", "bert-")))
         vectors = []
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
             body = {"model": model, "input": texts[start : start + EMBEDDED_AT_ONCE]}

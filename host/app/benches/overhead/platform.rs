@@ -16,7 +16,7 @@ use riad_core::{
     ports::{ChatEngine, Embedder},
     price::PriceList,
 };
-use riad_engine::StaticEmbedder;
+use riad_embeddings::StaticEmbedder;
 use riad_outbound::{GuestHttp, HttpWebhooks};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Dependencies, FairQueue, Services, StandardComponents};
@@ -138,6 +138,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
         scheduler: Arc::new(FairQueue::new(SEQUENCES, limits, TARGET)),
         engine,
         embedder: Arc::new(embedder),
+        reranker: None,
         sandbox: Arc::new(sandbox),
         http: Arc::new(GuestHttp::new(limits)),
         telemetry: Arc::new(Metrics::new(MetricsConfig {

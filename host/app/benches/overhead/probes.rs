@@ -17,7 +17,7 @@ use riad_core::{
     ports::{
         Capabilities, ComponentInfo, Documents, Embedder, EmbeddingSpace, EnginePermit, FilterId, GuestUse,
         IngestionRun, KeyRecord, KeyStore, Ledger, PipelinePlan, PipelineRun, PlanRotation, Plans, PluginStore,
-        QueueRequest, QueueState, RequestMark, Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes,
+        QueueRequest, QueueState, RequestMark, Room, Rooms, Sandbox, Scheduler, SettingsStore, StoredBytes, TextRole,
     },
     price::{Plan, PriceList},
     tenant::{Key, KeyChange, Tenant},
@@ -260,8 +260,16 @@ impl Embedder for Timed<dyn Embedder> {
         self.port.fusion_weight()
     }
 
-    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
-        self.watch.time_now(Part::Embed, || self.port.embed(texts))
+    fn call_bytes(&self) -> usize {
+        self.port.call_bytes()
+    }
+
+    fn most_tokens(&self, bytes: usize) -> u64 {
+        self.port.most_tokens(bytes)
+    }
+
+    fn embed(&self, texts: &[String], role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
+        self.watch.time_now(Part::Embed, || self.port.embed(texts, role))
     }
 
     fn counted(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! `riad model`: what would work with a model, and the memory that it needs, read from its files without loading it.
 //! `riad doctor` makes the same checks.
 
-pub mod embeddings;
+pub mod search_models;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +17,10 @@ use riad_engine::{
     ADAPTER_FAMILIES, Checkpoint, Weights,
     memory::{self, MemoryNeed, size},
 };
+use search_models::SearchModels;
 use serde_json::{Value, json};
 
 pub const MODEL: &str = "model";
-const EMBEDDINGS: &str = "embedding model";
 pub const MEMORY: &str = "memory";
 
 /// # Errors
@@ -40,7 +40,8 @@ fn report(args: &ModelCheckArgs) -> Result<Report> {
 
 struct Report {
     model: Option<ChatModel>,
-    embeddings: Option<u64>,
+    /// Bytes of the embedding model and the reranker.
+    search_models: Option<u64>,
     available: Option<u64>,
     checks: Vec<Check>,
 }
@@ -48,20 +49,20 @@ struct Report {
 impl Report {
     fn of(config: &Config) -> Self {
         let available = memory::available_bytes();
-        let embeddings = embeddings::bytes(config);
+        let search_models = SearchModels::open(config);
         let model = ChatModel::open(config);
         let mut checks = Vec::new();
         match &model {
             Err(error) => checks.push(Check::fail(MODEL, error.message())),
             Ok(model) => {
                 checks.extend(model.checks(config));
-                checks.push(memory(config, model, embeddings.as_ref().ok().copied(), available));
+                checks.push(memory(config, model, search_models.bytes(), available));
             }
         }
-        checks.push(embeddings_check(&embeddings));
+        checks.extend(search_models.checks());
         Self {
             model: model.ok(),
-            embeddings: embeddings.ok(),
+            search_models: search_models.bytes(),
             available,
             checks,
         }
@@ -79,7 +80,7 @@ impl Report {
                 "weights_bytes": model.need.weights,
                 "kv_cache_tokens": model.need.kv_cache_tokens,
                 "kv_cache_bytes": model.need.kv_cache,
-                "embeddings_bytes": self.embeddings,
+                "embeddings_bytes": self.search_models,
                 "available_bytes": self.available,
             });
             members.insert("memory".to_owned(), memory);
@@ -217,15 +218,8 @@ impl ChatModel {
     }
 }
 
-pub fn embeddings_check(bytes: &Result<u64>) -> Check {
-    match bytes {
-        Ok(bytes) => Check::ok(EMBEDDINGS, format!("{} of vectors", size(*bytes))),
-        Err(error) => Check::fail(EMBEDDINGS, error.message()),
-    }
-}
-
-/// Counts the weights, the whole KV cache, the embeddings and, for the warning, resident adapters; not guests and uploads.
-pub fn memory(config: &Config, model: &ChatModel, embeddings: Option<u64>, available: Option<u64>) -> Check {
+/// Counts the weights, the whole KV cache, the embedding model with the reranker and, for the warning, resident adapters; not guests and uploads.
+pub fn memory(config: &Config, model: &ChatModel, search_models: Option<u64>, available: Option<u64>) -> Check {
     if !memory::is_on_cpu(config.engine.device) {
         let weights = size(model.weights.bytes());
         return Check::skip(
@@ -233,13 +227,13 @@ pub fn memory(config: &Config, model: &ChatModel, embeddings: Option<u64>, avail
             format!("memory of accelerators is not checked; weights: {weights}"),
         );
     }
-    let embeddings = embeddings.unwrap_or(0);
-    let needed = model.need.bytes().saturating_add(embeddings);
+    let search_models = search_models.unwrap_or(0);
+    let needed = model.need.bytes().saturating_add(search_models);
     let words = format!(
         "{} needed: {}, {} of embeddings",
         size(needed),
         model.need.parts(),
-        size(embeddings)
+        size(search_models)
     );
     let adapters = config.limits.resident_adapter_bytes;
     match available {

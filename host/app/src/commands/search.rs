@@ -53,7 +53,11 @@ fn why(explanation: &Explanation) -> String {
     };
     let words = place("by words", &explanation.words);
     let meaning = place("by meaning", &explanation.embeddings);
-    format!("{words}; {meaning}\n")
+    let reranked = match &explanation.reranker {
+        Some(_) => format!("; {}", place("reranked", &explanation.reranker)),
+        None => String::new(),
+    };
+    format!("{words}; {meaning}{reranked}\n")
 }
 
 /// The text with the words of the query in bold.

@@ -25,6 +25,8 @@ section! {
         engine: Engine = Engine::default();
         /// The embedding model.
         embeddings: Embeddings = Embeddings::default();
+        /// Searches.
+        search: Search = Search::default();
         /// What tenants upload.
         plugins: Plugins = Plugins::default();
         /// Sizes, times and counts.
@@ -192,9 +194,17 @@ section! {
 
 section! {
     Embeddings {
-        /// A Model2Vec folder. Unset: the one that ships with riad. With another one than before, a tenant's documents are embedded again from its
-        /// next search on, which is metered; until then they are found by words.
+        /// A Model2Vec folder, or a sentence-transformers folder of a BERT. Unset: the Model2Vec that ships with riad. With another model than
+        /// before, a tenant's documents are embedded again from its next search on, which is metered; until then they are found by words.
         model: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    Search {
+        /// The folder of a cross-encoder (a BertForSequenceClassification with one label), which reads the best 50 passages of each search
+        /// and orders them, for at most limits.rerank_ms. What it reads is metered as embedded tokens. Unset: no reranking.
+        rerank_model: Option<PathBuf> = None;
     }
 }
 

@@ -10,6 +10,16 @@ pub struct EmbeddingSpace {
     pub dimensions: usize,
 }
 
+/// What a text is embedded as. Some models put another prompt before a query than before what is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextRole {
+    Query,
+    /// What queries search.
+    Passage,
+    /// Whoever asked did not say.
+    Unknown,
+}
+
 pub trait Embedder: Send + Sync {
     fn space(&self) -> &EmbeddingSpace;
 
@@ -26,9 +36,16 @@ pub trait Embedder: Send + Sync {
         None
     }
 
-    /// Unit vectors in the order of the texts, and the number of tokens read. Also a text without a known token has one.
+    /// Bytes of text that one call may have. A longer text is a call of its own. They bound how long a call keeps its processor.
+    fn call_bytes(&self) -> usize;
+
+    /// The most tokens that are read of a text of so many bytes.
+    fn most_tokens(&self, bytes: usize) -> u64;
+
+    /// Unit vectors in the order of the texts, and the number of tokens read. Also a text without a known token has one. A text that is
+    /// longer than the model reads is cut.
     /// Keeps a processor busy until it returns, and uses no other one.
-    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)>;
+    fn embed(&self, texts: &[String], role: TextRole) -> Result<(Vec<Vec<f32>>, u32)>;
 
     /// Tokens read since the process began.
     fn counted(&self) -> u64;

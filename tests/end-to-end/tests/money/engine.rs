@@ -11,7 +11,7 @@ use riad_core::{
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, Embedder, EmbeddingSpace, EncodedPrompt, EnginePermit, Generation,
-        GenerationEnd, GenerationEvent, GenerationStream, ResidentAdapter,
+        GenerationEnd, GenerationEvent, GenerationStream, ResidentAdapter, TextRole,
     },
     price::Usage,
     profile::ModelProfile,
@@ -336,7 +336,15 @@ impl Embedder for WordEmbedder {
         1.0
     }
 
-    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
+    fn call_bytes(&self) -> usize {
+        32 << 10
+    }
+
+    fn most_tokens(&self, bytes: usize) -> u64 {
+        bytes as u64
+    }
+
+    fn embed(&self, texts: &[String], _role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
         std::thread::sleep(Duration::from_millis(1));
         if texts.iter().any(|text| text.contains(POISON)) {
             return Err(Error::internal("the embedder fell over"));

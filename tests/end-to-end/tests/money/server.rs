@@ -100,6 +100,7 @@ impl Server {
             ledger: store.ledger(),
             engine: Arc::new(engine.clone()),
             embedder: Arc::new(WordEmbedder::new(truth.clone())),
+            reranker: None,
             sandbox: Arc::new(ScriptedSandbox(truth.clone())),
             http: Arc::new(GuestHttp::new(&limits)),
             scheduler: Arc::new(FairQueue::new(SEQUENCES, &limits, Duration::from_secs(60))),

@@ -3,14 +3,14 @@
 use crate::{
     commands::{
         check::Check,
-        model::{self, ChatModel, MEMORY, MODEL},
+        model::{self, ChatModel, MEMORY, MODEL, search_models::SearchModels},
     },
     config::Config,
 };
 use riad_engine::memory;
 
 pub(super) fn check(config: &Config, in_use: bool) -> Vec<Check> {
-    let embeddings = model::embeddings::bytes(config);
+    let search_models = SearchModels::open(config);
     let mut checks = Vec::new();
     match ChatModel::open(config) {
         Err(error) => {
@@ -21,15 +21,10 @@ pub(super) fn check(config: &Config, in_use: bool) -> Vec<Check> {
             checks.push(Check::ok(MODEL, model.summary()));
             checks.push(match in_use {
                 true => Check::skip(MEMORY, "a running server has its memory already"),
-                false => model::memory(
-                    config,
-                    &model,
-                    embeddings.as_ref().ok().copied(),
-                    memory::available_bytes(),
-                ),
+                false => model::memory(config, &model, search_models.bytes(), memory::available_bytes()),
             });
         }
     }
-    checks.push(model::embeddings_check(&embeddings));
+    checks.extend(search_models.checks());
     checks
 }

@@ -14,6 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-store", &["riad-core", "riad-language"]),
     ("riad-admission", &["riad-core"]),
     ("riad-batch", &["riad-core"]),
+    ("riad-embeddings", &["riad-core"]),
     ("riad-engine", &["riad-batch", "riad-core", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),
     // The tests' fakes are of what is in `riad-core`.

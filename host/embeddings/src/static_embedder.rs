@@ -6,7 +6,7 @@ mod subwords;
 use model2vec_rs::model::StaticModel;
 use riad_core::{
     Error, Result,
-    ports::{Embedder, EmbeddingSpace},
+    ports::{Embedder, EmbeddingSpace, TextRole},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -19,6 +19,8 @@ use tokenizers::Tokenizer;
 /// Measured on three sets of technical English (`host/models/embed/REPORT.md`): with equal weight the fusion finds less
 /// than BM25 alone, with this one more.
 const FUSION_WEIGHT: f32 = 0.3;
+/// A few milliseconds of work.
+const CALL_BYTES: usize = 32 << 10;
 
 pub struct StaticEmbedder {
     model: StaticModel,
@@ -89,7 +91,16 @@ impl Embedder for StaticEmbedder {
         self.tokenizer.decode(tokens, false).ok()
     }
 
-    fn embed(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u32)> {
+    fn call_bytes(&self) -> usize {
+        CALL_BYTES
+    }
+
+    fn most_tokens(&self, bytes: usize) -> u64 {
+        bytes as u64
+    }
+
+    /// The model has no prompts, and a text is as long as it is.
+    fn embed(&self, texts: &[String], _role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
         let count = |text: &String| {
             let encoded = self.tokenizer.encode_fast(text.as_str(), false);
             encoded.map_or(0, |encoded| encoded.len())
@@ -121,9 +132,11 @@ mod tests {
         let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         // "unbelievably" is one word and several tokens.
-        let (one, tokens) = embedder.embed(&["unbelievably".into()]).unwrap();
+        let (one, tokens) = embedder.embed(&["unbelievably".into()], TextRole::Unknown).unwrap();
         assert!(tokens > 1, "{tokens}");
-        let (both, together) = embedder.embed(&["unbelievably".into(), String::new()]).unwrap();
+        let (both, together) = embedder
+            .embed(&["unbelievably".into(), String::new()], TextRole::Query)
+            .unwrap();
         assert_eq!((together, &both[0]), (tokens, &one[0]));
         assert!(both[1].iter().any(|x| *x != 0.0));
         assert_eq!(embedder.counted(), u64::from(tokens + together));
@@ -138,12 +151,14 @@ mod tests {
             .encode_fast("a refund is unbelievably late", false)
             .unwrap();
         let text = embedder.text_of(encoded.get_ids()).unwrap();
-        let (vectors, _) = embedder.embed(&[text, "a refund is unbelievably late".into()]).unwrap();
+        let (vectors, _) = embedder
+            .embed(&[text, "a refund is unbelievably late".into()], TextRole::Passage)
+            .unwrap();
         assert_eq!(vectors[0], vectors[1]);
         assert_eq!(embedder.text_of(&[u32::MAX]), None);
     }
 
-    #[cfg(feature = "mistralrs")]
+    #[cfg(feature = "bert")]
     #[test]
     fn it_embeds_while_rayons_global_pool_is_busy() {
         use std::sync::mpsc;
@@ -166,7 +181,7 @@ mod tests {
         let (done, result) = mpsc::channel();
         std::thread::spawn(move || {
             let texts: Vec<String> = (0..64).map(|index| format!("text {index}")).collect();
-            done.send(embedder.embed(&texts)).unwrap();
+            done.send(embedder.embed(&texts, TextRole::Passage)).unwrap();
         });
         let embedded = result.recv_timeout(std::time::Duration::from_secs(20));
         drop(release);
