@@ -9,7 +9,7 @@ use crate::{
 use riad_admission::Work;
 use riad_core::{
     Error, Result,
-    document::{Passage, Place, SearchQuery},
+    document::{self, Passage, Place, SearchQuery},
     ports::Reranker,
     price::Usage,
 };
@@ -81,7 +81,7 @@ async fn scores(
 }
 
 fn text(passage: &Passage) -> String {
-    embeddings::text_of(&passage.title, &passage.position.heading, &passage.text)
+    document::embedded_text(&passage.title, &passage.position.heading, &passage.text)
 }
 
 /// The passages that were read, the best first, then the others. A score of 1 becomes `best`, so that scores mean what they mean without a
