@@ -2,7 +2,7 @@
 //! search before it (`search`), the model (`embeddings`).
 
 use crate::{
-    embeddings::{self, Reading, next_slice},
+    embeddings::{Reading, next_slice},
     metering::UsageHandle,
     shared::Shared,
 };
