@@ -7,6 +7,7 @@ use crate::{
     error::{StoreResult, run_with_permit},
     expired, idempotency,
     indexes::OWN,
+    known_embeddings,
     quota::Reservation,
     reembedding,
     room::RoomState,

@@ -10,7 +10,7 @@ use crate::{
     room::RoomState,
 };
 use bytes::Bytes;
-use riad_core::{Digest, Error, Result};
+use riad_core::{Error, Result};
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use std::{
