@@ -174,11 +174,6 @@ impl Folder {
             ),
         )
     }
-
-    #[cfg(feature = "bert")]
-    pub fn failed(&self, error: impl Display) -> Error {
-        Error::new(ErrorKind::Internal, format!("{}: {error}", self.path.display()))
-    }
 }
 
 fn described(config: &AnyConfig) -> String {
