@@ -540,7 +540,7 @@ async fn rows_that_no_server_can_read_are_refused_by_name() {
         ),
         (
             "responses",
-            "INSERT INTO responses VALUES (1, '../x', NULL, 1, 1, 1, 1); INSERT INTO response_contents VALUES (1, '{}', '[]', '[]')",
+            "INSERT INTO responses VALUES (1, '../x', NULL, 1, 1, 1, 1); INSERT INTO response_contents VALUES (1, x'7b7d', x'5b5d', x'5b5d')",
         ),
         (
             "document_jobs",
