@@ -48,7 +48,11 @@ pub(crate) async fn create_document(
 ) -> ApiResult<Response> {
     let mark = mark.map(|Extension(mark)| mark);
     if query.wait == Some(false) {
-        let job = state.services.document_jobs().create(&pass, request, mark).await?;
+        let job = state
+            .services
+            .document_jobs()
+            .create(&pass, request, upload, mark)
+            .await?;
         return Ok((StatusCode::ACCEPTED, Json(jobs::shown(job))).into_response());
     }
     let added = state.services.documents().create(&pass, request, upload, mark).await?;

@@ -17,6 +17,9 @@ use serde::{
 };
 use std::fmt;
 
+/// More than any path has. Each is compared with those before it.
+const PARAMETERS_MAX: usize = 256;
+
 /// Parameters of the query. A list is a parameter that is there several times, with or without `[]` behind its name.
 pub(crate) struct QueryParts<T>(pub T);
 
@@ -31,6 +34,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParts<T> 
 }
 
 fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Error> {
+    if pairs.len() > PARAMETERS_MAX {
+        return Err(Error::invalid(format!("a query may have {PARAMETERS_MAX} parameters")));
+    }
     let mut parameters: Vec<(String, Value)> = Vec::new();
     for (name, text) in pairs {
         let name = name.strip_suffix("[]").unwrap_or(&name);

@@ -1,6 +1,7 @@
 //! Documents that nobody waits for: their jobs, as the tenant sees them. Not here: the work (`indexing`).
 
 use crate::{audit, document_maker, indexing, shared::Shared};
+use riad_admission::Kept;
 use riad_core::{
     DocumentJobId, Result, TenantPass,
     document_job::{DocumentJob, JobStatus},
@@ -32,7 +33,7 @@ pub struct JobChanges {
 
 impl DocumentJobService {
     /// When it returns, the document is made, whoever goes away and however the process ends. `mark` is the request's idempotency key, if it
-    /// has one.
+    /// has one. `upload` is dropped when the request is on the disk, also if the client has gone.
     ///
     /// # Errors
     /// Of `DocumentService::create` those that are known before it is made; `Busy` also if too many of the tenant's documents wait.
@@ -40,6 +41,7 @@ impl DocumentJobService {
         &self,
         pass: &TenantPass,
         request: DocumentRequest,
+        upload: Kept,
         mark: Option<RequestMark>,
     ) -> Result<DocumentJob> {
         pass.require(Scope::Documents, Access::Write)?;
@@ -49,11 +51,14 @@ impl DocumentJobService {
         let (shared, owner) = (Arc::clone(&self.0), pass.clone());
         let job = audit::run_to_completion(async move {
             let job = room.document_jobs.add(request, mark).await?;
+            drop(upload);
+            shared.indexing.own(&owner, job.id.as_str().to_owned());
+            // Also when the client has gone meanwhile.
+            indexing::start(&shared, &owner);
             audit::record(&shared, &owner, "document_job.create", job.id.as_str()).await?;
             Ok(job)
         })
         .await?;
-        indexing::start(&self.0, pass);
         Ok(job)
     }
 
@@ -156,7 +161,9 @@ impl JobChanges {
         match &mut self.changes {
             Some(changes) => {
                 if changes.changed().await.is_err() {
+                    // The work on it has stopped, with the job's end or until it is tried again.
                     self.changes = None;
+                    time::sleep(RETRY).await;
                 }
             }
             // What has changed until now is read after this.

@@ -1,5 +1,6 @@
 //! Files of vector stores on their way into them, and documents that nobody waits for. What waits is on the disk; a job of each tenant takes
-//! one after the other, with the pass of a request of that tenant, and a job that a crash ended goes on with the next request. Not here: the
+//! one after the other, each with the pass of the request that added it, so that it is billed to that key. What a crash left goes on with the pass of
+//! the tenant's next request. Not here: the
 //! stores (`vector_stores`), the tenants' view of documents' jobs (`document_jobs`).
 
 mod document;
@@ -14,14 +15,14 @@ use crate::{
 };
 use riad_admission::{FewestHeld, Permit, Request};
 use riad_core::{
-    Digest, Error, ErrorKind, Result, TenantPass,
+    Account, Digest, Error, ErrorKind, FileId, Result, TenantPass, VectorStoreId,
     document::{DocumentFile, Metadata, NewChunk, NewDocument},
     document_job::JobError,
     grants::{Access, Scope},
     ingestion::{DocumentSource, Upload},
     ledger::Kind,
     ports::Room,
-    vector_store::{IndexingError, IndexingErrorCode, PendingFile},
+    vector_store::{IndexingError, IndexingErrorCode, NewVectorStoreFile, PendingFile},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -43,22 +44,19 @@ pub(crate) async fn resume(shared: &Arc<Shared>, pass: &TenantPass, room: &Room)
 
 /// Makes sure that the tenant's job runs. It changes with everything that has ended or gone a step on, and is closed when the job has.
 pub(crate) fn start(shared: &Arc<Shared>, pass: &TenantPass) -> watch::Receiver<u64> {
-    let account = pass.account();
-    let (changes, is_new) = shared.indexing.begin(account);
-    if !is_new {
-        return changes;
+    let (changes, is_new) = shared.indexing.begin(pass);
+    if is_new {
+        tokio::spawn(run(Arc::clone(shared), pass.account()).in_current_span());
     }
-    let (shared, pass) = (Arc::clone(shared), pass.clone());
-    tokio::spawn(run(shared, pass).in_current_span());
     changes
 }
 
-async fn run(shared: Arc<Shared>, pass: TenantPass) {
-    let ending = Ending::of(&shared.indexing, pass.account());
-    loop {
+async fn run(shared: Arc<Shared>, account: Account) {
+    let ending = Ending::of(&shared.indexing, account);
+    while let Some(pass) = shared.indexing.pass(account) {
         match index_next(&shared, &pass).await {
-            Ok(true) => shared.indexing.count_change(pass.account()),
-            Ok(false) if shared.indexing.is_due_again(pass.account()) => {}
+            Ok(true) => shared.indexing.count_change(account),
+            Ok(false) if shared.indexing.is_due_again(account) => {}
             Ok(false) => {
                 ending.forget();
                 return;
@@ -83,16 +81,20 @@ async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
     let is_any = document.is_some() || file.is_some();
     if let Some(id) = document {
         let _permit = hold_memory(shared, pass).await?;
-        if let Err(error) = document::make(shared, pass, &room, &id).await {
-            let end = Err(JobError::from(&not_to_be_tried_again(error)?));
+        let owner = shared.indexing.owner(pass.account(), id.as_str());
+        if let Err(error) = document::make(shared, owner.as_ref().unwrap_or(pass), &room, &id).await {
+            let end = Err(JobError::from(&not_to_be_tried_again(error, owner.is_some())?));
             room.document_jobs.end(&id, end).await?;
         }
+        shared.indexing.disown(pass.account(), id.as_str());
         shared.indexing.count_change(pass.account());
     }
     if let Some(pending) = file {
         let _permit = hold_memory(shared, pass).await?;
-        if let Err(error) = index(shared, pass, &room, &pending).await {
-            let error = not_to_be_tried_again(error)?;
+        let thing = file_in_store(&pending.store, &pending.new.file);
+        let owner = shared.indexing.owner(pass.account(), &thing);
+        if let Err(error) = index(shared, owner.as_ref().unwrap_or(pass), &room, &pending).await {
+            let error = not_to_be_tried_again(error, owner.is_some())?;
             let error = IndexingError {
                 code: IndexingErrorCode::of(error.kind()),
                 message: error.message_for_client().to_owned(),
@@ -100,6 +102,7 @@ async fn index_next(shared: &Arc<Shared>, pass: &TenantPass) -> Result<bool> {
             // Nothing is there to be failed if it was removed or cancelled meanwhile.
             room.vector_stores.fail(&pending, error).await?;
         }
+        shared.indexing.disown(pass.account(), &thing);
     }
     Ok(is_any)
 }
@@ -111,10 +114,24 @@ async fn hold_memory(shared: &Shared, pass: &TenantPass) -> Result<Permit<Fewest
     permit.map_err(|_| Error::internal("a file waits for memory without a bound and was refused"))
 }
 
-/// The error of something that has failed for good; `Err` if it is to wait.
-fn not_to_be_tried_again(error: Error) -> Result<Error> {
+/// Notes who adds these files, before they are there to be worked on.
+pub(crate) fn own_files(shared: &Shared, pass: &TenantPass, store: &VectorStoreId, files: &[NewVectorStoreFile]) {
+    for new in files {
+        shared.indexing.own(pass, file_in_store(store, &new.file));
+    }
+}
+
+/// The name of a file that waits.
+fn file_in_store(store: &VectorStoreId, file: &FileId) -> String {
+    format!("{store}/{file}")
+}
+
+/// The error of something that has failed for good; `Err` if it is to wait. The budget of another key than the one that added it is no reason
+/// to fail.
+fn not_to_be_tried_again(error: Error, is_owners: bool) -> Result<Error> {
     let kind = error.kind();
-    if [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Cancelled].contains(&kind) {
+    let waits = [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Cancelled].contains(&kind);
+    if waits || (kind == ErrorKind::QuotaExceeded && !is_owners) {
         return Err(error);
     }
     if kind == ErrorKind::Internal {
@@ -143,7 +160,8 @@ async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &P
     let meter = shared.metering.admit_background(pass, purpose).await?;
     let made = make(shared, pass, room, &meter, pending, upload).await;
     let (document, chunks) = meter.record_engine_result(made)?;
-    room.vector_stores.complete(pending, document, chunks).await?;
+    let stored = room.vector_stores.complete(pending, document, chunks).await;
+    meter.record_result(stored)?;
     meter.settle().await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use riad_admission::{Bounds, FewestHeld, Limiter};
 use riad_core::{
-    Account, DocumentJobId, Limits,
+    Account, DocumentJobId, Limits, TenantPass,
     document_job::{JobProgress, JobStage},
     resources,
 };
@@ -13,11 +13,15 @@ use tokio::sync::{Notify, watch};
 /// What runs, one of a tenant at most.
 pub(crate) struct IndexingJobs {
     running: Mutex<HashMap<Account, Job>>,
+    /// Who has added what waits, by account and the thing's name. What waits since before a crash has nobody here.
+    owners: Mutex<HashMap<Account, HashMap<String, TenantPass>>>,
     /// Files and documents that are in memory.
     pub files: Limiter<FewestHeld>,
 }
 
 struct Job {
+    /// Of the latest request that wanted it to run.
+    pass: TenantPass,
     /// Whether something has been added since it last found nothing.
     is_due: bool,
     /// Counts what has ended, and steps of documents. Dropped with the job.
@@ -32,9 +36,10 @@ struct CurrentDocument {
     cancelled: Arc<Notify>,
 }
 
-impl Default for Job {
-    fn default() -> Self {
+impl Job {
+    fn new(pass: TenantPass) -> Self {
         Self {
+            pass,
             is_due: false,
             changes: watch::Sender::new(0),
             document: None,
@@ -50,18 +55,45 @@ impl IndexingJobs {
         };
         Self {
             running: Mutex::default(),
+            owners: Mutex::default(),
             files: Limiter::new(&resources::INDEXING, bounds, FewestHeld),
         }
     }
 
     /// What changes with everything of the account that has ended or gone a step on, and whether its job is to be begun.
-    pub fn begin(&self, account: Account) -> (watch::Receiver<u64>, bool) {
+    pub fn begin(&self, pass: &TenantPass) -> (watch::Receiver<u64>, bool) {
         let mut running = self.running.lock();
-        if let Some(job) = running.get_mut(&account) {
+        if let Some(job) = running.get_mut(&pass.account()) {
             job.is_due = true;
+            job.pass = pass.clone();
             return (job.changes.subscribe(), false);
         }
-        (running.entry(account).or_default().changes.subscribe(), true)
+        let job = Job::new(pass.clone());
+        let changes = job.changes.subscribe();
+        running.insert(pass.account(), job);
+        (changes, true)
+    }
+
+    /// That of the latest request that wanted the job to run.
+    pub fn pass(&self, account: Account) -> Option<TenantPass> {
+        self.running.lock().get(&account).map(|job| job.pass.clone())
+    }
+
+    /// Notes who has added something that waits now: its work is done with that pass and billed to that key.
+    pub fn own(&self, pass: &TenantPass, thing: String) {
+        let mut owners = self.owners.lock();
+        owners.entry(pass.account()).or_default().insert(thing, pass.clone());
+    }
+
+    pub fn owner(&self, account: Account, thing: &str) -> Option<TenantPass> {
+        self.owners.lock().get(&account)?.get(thing).cloned()
+    }
+
+    /// It waits no longer.
+    pub fn disown(&self, account: Account, thing: &str) {
+        if let Some(owned) = self.owners.lock().get_mut(&account) {
+            owned.remove(thing);
+        }
     }
 
     /// As [`Self::begin`], of a job that runs.
@@ -79,6 +111,8 @@ impl IndexingJobs {
             }
             Some(_) => {
                 running.remove(&account);
+                // Nothing waits. Whoever adds something from now on begins the job again, with the pass of that request.
+                self.owners.lock().remove(&account);
                 false
             }
             None => false,

@@ -86,6 +86,7 @@ impl VectorStoreService {
             if files.is_empty() {
                 return Ok(created);
             }
+            indexing::own_files(&shared, &owner, &created.id, &files);
             let added = room.vector_stores.add(&created.id, files).await;
             added.map_err(|error| removed_meanwhile(error, "file_ids"))?;
             room.vector_stores.get(&created.id).await
@@ -161,7 +162,9 @@ impl VectorStoreService {
         let (shared, owner, changed) = (Arc::clone(&self.0), pass.clone(), room.clone());
         let (store, object) = (id.clone(), format!("{id}/{file}"));
         audit::run_to_completion(async move {
-            changed.vector_stores.add(&store, vec![new]).await?;
+            let files = vec![new];
+            indexing::own_files(&shared, &owner, &store, &files);
+            changed.vector_stores.add(&store, files).await?;
             audit::record(&shared, &owner, "vector_store_file.create", &object).await
         })
         .await?;
@@ -200,6 +203,7 @@ impl VectorStoreService {
         check_there(&room, &files, param).await?;
         let (shared, owner, store) = (Arc::clone(&self.0), pass.clone(), id.clone());
         let batch = audit::run_to_completion(async move {
+            indexing::own_files(&shared, &owner, &store, &files);
             let added = room.vector_stores.add_batch(&store, files).await;
             let batch = added.map_err(|error| removed_meanwhile(error, param))?;
             let object = format!("{store}/{}", batch.id);

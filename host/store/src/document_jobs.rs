@@ -33,7 +33,7 @@ use std::{fs, sync::Arc};
 const QUEUED_MAX: i64 = 10_000;
 /// Those that have ended are kept for so many seconds, and so many.
 const KEPT_SECONDS: i64 = 86_400;
-const ENDED_MAX: i64 = 1_000;
+const ENDED_MAX: i64 = 10_000;
 const ENDED_DELETED_AT_ONCE: u32 = 100;
 
 const QUEUED: &str = JobStatus::Queued.as_str();

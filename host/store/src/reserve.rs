@@ -5,7 +5,7 @@
 //! One file for all rooms: one for each would be 10,000 of them, and a full disk is full for all.
 
 use crate::error::{Failure, StoreResult};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::{
     fs::{self, File},
     io,
@@ -26,6 +26,9 @@ pub(crate) struct Reserve {
     is_held: AtomicBool,
     /// Locked while the file is made or removed.
     changing: Mutex<()>,
+    /// Read while work runs that may need the space, written while the file is made: what the file has given up is not taken back from under
+    /// that work.
+    spending: RwLock<()>,
 }
 
 impl Reserve {
@@ -36,6 +39,7 @@ impl Reserve {
             bytes: 0,
             is_held: AtomicBool::new(true),
             changing: Mutex::default(),
+            spending: RwLock::default(),
         })
     }
 
@@ -51,6 +55,7 @@ impl Reserve {
             bytes,
             is_held: AtomicBool::new(false),
             changing: Mutex::default(),
+            spending: RwLock::default(),
         };
         if let Err(error) = reserve.check() {
             tracing::error!(
@@ -67,6 +72,9 @@ impl Reserve {
         if self.is_held.load(Ordering::Acquire) {
             return Ok(());
         }
+        let Some(_unspent) = self.spending.try_write() else {
+            return Err(Failure::DiskFull);
+        };
         let _changing = self.changing.lock();
         if self.is_held.load(Ordering::Acquire) {
             return Ok(());
@@ -92,6 +100,12 @@ impl Reserve {
 
     /// Runs work that must be done also when the disk is full. It is run again if the reserve has made room for it.
     pub(crate) fn spend<T>(&self, mut work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+        if !self.is_held.load(Ordering::Acquire) {
+            // A disk with room again has room for the reserve, and this work goes on without it if not.
+            drop(self.check());
+        }
+        // Work may have other such work in it.
+        let _spending = self.spending.read_recursive();
         let was_held = self.is_held.load(Ordering::Acquire);
         match work() {
             Err(failure) if was_held && failure.is_full_disk() && self.release() => work(),
@@ -192,7 +206,11 @@ mod tests {
             tried += 1;
             match length(folder.path()) {
                 Some(_) => Err(disk_full()),
-                None => Ok(tried),
+                None => {
+                    // Others that write meanwhile do not take the space back.
+                    assert!(reserve.check().unwrap_err().is_full_disk());
+                    Ok(tried)
+                }
             }
         });
         assert_eq!(written.unwrap(), 2);

@@ -28,7 +28,7 @@ const NUMBERS: i64 = 1 << 53;
 type Bound = (&'static str, i64, i64);
 
 /// Tables, what a row is called by, and the bounds of their columns.
-const BOUNDS: [(&str, &str, &[Bound]); 14] = [
+const BOUNDS: [(&str, &str, &[Bound]); 15] = [
     (
         "documents",
         "id",
@@ -56,6 +56,11 @@ const BOUNDS: [(&str, &str, &[Bound]); 14] = [
         &[("number", 1, NUMBERS), ("bytes", 0, BYTES), ("created", 0, SECONDS)],
     ),
     ("replies", "key", &[("created", 0, SECONDS)]),
+    (
+        "vector_store_places",
+        "file",
+        &[("removal", 1, NUMBERS), ("number", 1, NUMBERS)],
+    ),
     (
         "responses",
         "id",

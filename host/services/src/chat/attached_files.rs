@@ -53,23 +53,21 @@ pub(super) struct AttachedTexts {
 ///
 /// # Errors
 /// `InvalidRequest` for too many files.
-pub(super) fn check(mut files: Vec<AttachedFile>) -> Result<Vec<AttachedFile>> {
-    // A conversation that goes on often has the same file again.
-    let mut seen: Vec<FileSource> = Vec::new();
-    files.retain(|file| {
-        let is_new = !seen.contains(&file.source);
-        if is_new {
-            seen.push(file.source.clone());
+pub(super) fn check(files: Vec<AttachedFile>) -> Result<Vec<AttachedFile>> {
+    let mut read: Vec<AttachedFile> = Vec::new();
+    for file in files {
+        // A conversation that goes on often has the same file again.
+        if read.iter().any(|seen| seen.source == file.source) {
+            continue;
         }
-        is_new
-    });
-    match files.get(FILES_MAX) {
-        None => Ok(files),
-        Some(file) => {
+        // At once: what is compared with is no more than may be read.
+        if read.len() == FILES_MAX {
             let text = format!("a conversation may have {FILES_MAX} files; add them to a vector store and search it");
-            Err(Error::invalid(text).with_param(&file.param))
+            return Err(Error::invalid(text).with_param(&file.param));
         }
+        read.push(file);
     }
+    Ok(read)
 }
 
 /// Has the sandbox make the texts of the request's files, one after the other. `plan` is that of the stage `extraction`.

@@ -69,7 +69,7 @@ async fn make_pending(
                     let found = found.ok_or(error)?;
                     jobs.end(&id, Ok(found.id)).await?;
                 }
-                stored => drop(stored?),
+                stored => drop(meter.record_result(stored)?),
             }
         }
     }

@@ -86,6 +86,7 @@ async fn insert(room: &Room, title: &str) -> Result<()> {
 
 async fn store(room: &Room) -> VectorStoreId {
     let new = NewVectorStore {
+        description: None,
         name: "store".into(),
         metadata: Metadata::new(),
         expires_after_days: None,

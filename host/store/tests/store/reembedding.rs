@@ -178,7 +178,7 @@ async fn a_text_that_the_model_has_embedded_has_its_vector() {
         room.documents.find_embeddings(&known).await.unwrap(),
         [Some(vec![1.0, 0.0]), None, None]
     );
-    room.documents.delete(&id).await.unwrap();
+    room.documents.delete(&id.id).await.unwrap();
     assert_eq!(
         room.documents.find_embeddings(&known).await.unwrap(),
         [None, None, None]
