@@ -1,6 +1,6 @@
 //! A model's folder: which kind of model it has, and its files. Not here: what is computed with them.
 
-use riad_core::{Error, ErrorKind, Result};
+use riad_core::{Error, Result};
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -166,7 +166,7 @@ impl Folder {
     #[cfg(not(feature = "bert"))]
     pub fn not_compiled_in(&self) -> Error {
         Error::new(
-            ErrorKind::Unavailable,
+            riad_core::ErrorKind::Unavailable,
             format!(
                 "{}: {} has a BERT, and this binary was built without it; build it with the default features",
                 self.key,

@@ -100,9 +100,9 @@ async fn listings_and_searches_name_the_parameter() {
         vec![
             list("limit=0").param("limit").says(&["1 to 100"]),
             list("limit=101").param("limit").says(&["1 to 100"]),
-            list("limit=many").says(&["limit"]),
+            list("limit=many").param("limit").says(&["limit"]),
             list("after=A%20B").param("after").says(&["document id"]),
-            list("tenant=globex").says(&["tenant"]),
+            list("tenant=globex").param("tenant").says(&["tenant"]),
             search(json!({"query": " "})).param("query").says(&["text"]),
             search(json!({"query": 5})).param("query"),
             search(json!({"limit": 0})).param("limit").says(&["1 to 100"]),
