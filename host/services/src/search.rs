@@ -137,7 +137,8 @@ pub(crate) async fn search_room(
         passages = reranking::rerank(shared, reranker, work, usage, &query, passages).await?;
         passages.truncate(request.limit as usize);
     }
-    let least = request.least_score * query.ranking.best_score();
+    // A sum of two weights' shares is not to the last digit what the weights' sum gives.
+    let least = request.least_score * query.ranking.best_score() * (1.0 - f64::from(f32::EPSILON));
     passages.retain(|passage| passage.score >= least);
     Ok(passages)
 }
