@@ -192,6 +192,7 @@ mod tests {
             score: *score,
             metadata: Metadata::new(),
             position: Position::default(),
+            file: None,
             hit: Some(Box::default()),
         };
         (0..).zip(scores).map(passage).collect()
