@@ -180,7 +180,9 @@ async fn a_hundred_tenants_see_nothing_of_each_other() {
         .unwrap();
     for room in &rooms {
         for path in lists.iter().chain(room.paths.values()) {
-            let answer = room.tenant.get(path).await;
+            // What it cannot do without.
+            let query = if path == "/v1/costs" { "?start_time=0" } else { "" };
+            let answer = room.tenant.get(&format!("{path}{query}")).await;
             assert!(answer.status.is_success(), "{path}: {}", answer.body);
             assert_eq!(others(&answer.body, &room.canary), [""; 0], "{path}");
         }
