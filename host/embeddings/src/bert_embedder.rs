@@ -36,12 +36,13 @@ impl BertEmbedder {
         let files = BertFiles::read(folder)?;
         settings.max_tokens = settings.max_tokens.min(files.config.max_position_embeddings);
         let encoder = Encoder::open(folder, settings.max_tokens, settings.lowercase, false)?;
+        encoder.check_vocabulary(folder, files.config.vocab_size)?;
         let bert = Bert::load(folder, &files)?;
         let dimensions = files.config.hidden_size;
         let mut digest = hex::encode(Sha256::digest(format!("{} {settings:?}", files.digest)));
         digest.truncate(8);
         let name = format!("bert-{dimensions}");
-        let embedder = Self {
+        Ok(Self {
             bert,
             encoder,
             settings,
@@ -51,13 +52,7 @@ impl BertEmbedder {
             },
             name,
             counted: AtomicU64::default(),
-        };
-        // A tokenizer of another model has tokens that the model does not know.
-        embedder
-            .embed(&["a".to_owned()], TextRole::Unknown)
-            .map_err(|error| folder.wrong(error))?;
-        embedder.counted.store(0, Ordering::Relaxed);
-        Ok(embedder)
+        })
     }
 
     fn pool(&self, vectors: &Tensor, batch: &Batch) -> candle_core::Result<Vec<Vec<f32>>> {

@@ -28,24 +28,20 @@ impl CrossEncoder {
         let positions = files.config.max_position_embeddings;
         let max_tokens = sentence_transformer::max_tokens(folder)?.min(positions).min(TOKENS_MAX);
         let encoder = Encoder::open(folder, max_tokens, false, true)?;
+        encoder.check_vocabulary(folder, files.config.vocab_size)?;
         let bert = Bert::load(folder, &files)?;
         let size = files.config.hidden_size;
         let wrong = |error: candle_core::Error| folder.wrong(format!("{WEIGHTS}: {error}"));
         let head = files.weights.pp("bert.pooler.dense");
         let pooler = candle_nn::linear(size, size, head).map_err(wrong)?;
         let classifier = candle_nn::linear(size, 1, files.weights.pp("classifier")).map_err(wrong)?;
-        let this = Self {
+        Ok(Self {
             bert,
             encoder,
             pooler,
             classifier,
             counted: AtomicU64::default(),
-        };
-        // A tokenizer of another model has tokens that the model does not know.
-        this.score("a", &["a".to_owned()])
-            .map_err(|error| folder.wrong(error))?;
-        this.counted.store(0, Ordering::Relaxed);
-        Ok(this)
+        })
     }
 
     fn classify(&self, vectors: &Tensor) -> candle_core::Result<Vec<f32>> {

@@ -40,6 +40,13 @@ struct AnyConfig {
     num_labels: Option<usize>,
 }
 
+/// Of the weights.
+struct Header {
+    /// Before the first tensor.
+    bytes: u64,
+    tensors: HashMap<String, TensorInfo>,
+}
+
 impl Folder {
     pub fn new(path: &Path, key: &'static str) -> Self {
         Self {
@@ -58,8 +65,10 @@ impl Folder {
         if config.model_type.as_deref() == Some("bert") && self.path.join(MODULES).is_file() {
             return Ok(Kind::Bert);
         }
-        let header = self.header().unwrap_or_default();
-        match config.model_type.as_deref() == Some("model2vec") || header.contains_key("embeddings") {
+        let has_table = self
+            .header()
+            .is_ok_and(|header| header.tensors.contains_key("embeddings"));
+        match config.model_type.as_deref() == Some("model2vec") || has_table {
             true => Ok(Kind::Static),
             false => Err(self.wrong(format!(
                 "it is neither a Model2Vec folder ({CONFIG}, {TOKENIZER}, {WEIGHTS} with a tensor `embeddings`) nor a \
@@ -113,8 +122,7 @@ impl Folder {
         }
     }
 
-    /// The tensors of the weights, by name.
-    fn header(&self) -> Result<HashMap<String, TensorInfo>> {
+    fn header(&self) -> Result<Header> {
         let wrong = |error: &dyn Display| self.wrong(format!("{WEIGHTS}: {error}"));
         let mut file = File::open(self.path.join(WEIGHTS)).map_err(|error| wrong(&error))?;
         let mut length = [0; 8];
@@ -133,7 +141,10 @@ impl Folder {
         }
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| wrong(&error))?;
         let tensors = header.tensors().into_iter();
-        Ok(tensors.map(|(name, info)| (name, info.clone())).collect())
+        Ok(Header {
+            bytes: length.saturating_add(8),
+            tensors: tensors.map(|(name, info)| (name, info.clone())).collect(),
+        })
     }
 
     pub fn files(&self, kind: &'static str) -> Result<crate::ModelFiles> {
@@ -144,13 +155,13 @@ impl Folder {
                 .fold(1_u64, |all, side| all.saturating_mul(*side as u64))
         };
         let header = self.header()?;
-        let (end, elements) = header.values().fold((0, 0_u64), |(end, sum), info| {
+        let (end, elements) = header.tensors.values().fold((0, 0_u64), |(end, sum), info| {
             (info.data_offsets.1.max(end), sum.saturating_add(elements(info)))
         });
         let bytes = std::fs::metadata(self.path.join(WEIGHTS))
             .map_err(Error::internal)?
             .len();
-        if bytes < end as u64 {
+        if bytes < header.bytes.saturating_add(end as u64) {
             return Err(self.wrong(format!("{WEIGHTS} ends before its last tensor; download it again")));
         }
         Ok(crate::ModelFiles {

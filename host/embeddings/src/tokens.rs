@@ -43,6 +43,17 @@ impl Encoder {
         })
     }
 
+    /// A tokenizer of another model has tokens that the model does not know.
+    pub fn check_vocabulary(&self, folder: &Folder, size: usize) -> Result<()> {
+        let vocabulary = self.tokenizer.get_vocab(true);
+        match vocabulary.values().max().is_none_or(|token| (*token as usize) < size) {
+            true => Ok(()),
+            false => Err(folder.wrong(format!(
+                "{TOKENIZER} has tokens that the model does not know: its vocabulary has {size}"
+            ))),
+        }
+    }
+
     pub fn text_of(&self, tokens: &[u32]) -> Option<String> {
         if tokens.iter().any(|token| self.tokenizer.id_to_token(*token).is_none()) {
             return None;

@@ -146,11 +146,11 @@ fn no_text_has_more_tokens_than_it_may() {
 fn a_bert_computes_on_one_thread_beside_a_busy_pool() {
     use std::sync::{Barrier, mpsc};
     let embedder = open(&data("bert")).unwrap();
-    let threads = rayon_threads();
+    let threads = rayon::current_num_threads();
     let (held, release) = (Arc::new(Barrier::new(threads + 1)), Arc::new(Barrier::new(threads + 1)));
     for _ in 0..threads {
         let (held, release) = (held.clone(), release.clone());
-        candle_pool(move || {
+        rayon::spawn(move || {
             held.wait();
             release.wait();
         });
@@ -161,15 +161,6 @@ fn a_bert_computes_on_one_thread_beside_a_busy_pool() {
     let embedded = result.recv_timeout(std::time::Duration::from_secs(20));
     release.wait();
     assert_eq!(embedded, Ok(true), "it waits for rayon's global pool");
-}
-
-/// Of rayon's global pool.
-fn rayon_threads() -> usize {
-    rayon::current_num_threads()
-}
-
-fn candle_pool(work: impl FnOnce() + Send + 'static) {
-    rayon::spawn(work);
 }
 
 #[test]

@@ -16,13 +16,17 @@ use std::path::{Path, PathBuf};
 fn told(failure: Failure, folder: &Path) -> Error {
     let is_full = failure.is_full_disk();
     let text = format!("{}: {failure}", folder.display());
-    match failure {
-        Failure::Known(error) if error.kind() != ErrorKind::Internal => error,
-        _ if is_full => Error::new(
+    if let Failure::Known(error) = failure
+        && error.kind() != ErrorKind::Internal
+    {
+        return error;
+    }
+    match is_full {
+        true => Error::new(
             ErrorKind::StorageFull,
             "the disk is full; make room on it and try again",
         ),
-        _ => Error::new(ErrorKind::Internal, text),
+        false => Error::new(ErrorKind::Internal, text),
     }
 }
 

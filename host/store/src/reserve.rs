@@ -1,6 +1,7 @@
 //! Space on the disk that is kept for what must be written also when the disk is full: deletions, which write before they free anything, and
-//! entries of the ledger. A file of the data folder has it. When such a write finds the disk full, the file goes, and the write is tried
-//! again; until the file fits on the disk once more, nothing else is stored. Not here: which writes those are (`Database::write_reserved`).
+//! entries of the ledger. A file of the data folder has it. When such a write finds the disk full, a part of the file goes, and the write is tried
+//! again; until the whole file fits on the disk once more, nothing else is stored. A part at a time: what is given up, another program may take
+//! before the write does. Not here: which writes those are (`Database::write_reserved`).
 //!
 //! One file for all rooms: one for each would be 10,000 of them, and a full disk is full for all.
 
@@ -18,13 +19,16 @@ use std::{
 
 /// In the data folder.
 pub(crate) const RESERVE: &str = "reserve";
+/// In which it is given up.
+const PARTS: u64 = 8;
 
 pub(crate) struct Reserve {
     /// `None` if nothing is kept.
     path: Option<PathBuf>,
     bytes: u64,
+    /// Whether the file has all of them.
     is_held: AtomicBool,
-    /// Locked while the file is made or removed.
+    /// Locked while the file grows or shrinks.
     changing: Mutex<()>,
     /// Read while work runs that may need the space, written while the file is made: what the file has given up is not taken back from under
     /// that work.
@@ -67,7 +71,7 @@ impl Reserve {
         Ok(Arc::new(reserve))
     }
 
-    /// Refuses what would store something while the reserve is not there, and makes it if there is room again.
+    /// Refuses what would store something while the reserve is not whole, and makes it whole if there is room again.
     pub(crate) fn check(&self) -> StoreResult<()> {
         if self.is_held.load(Ordering::Acquire) {
             return Ok(());
@@ -86,13 +90,10 @@ impl Reserve {
                 Ok(())
             }
             Err(error) => {
-                // What there is of it would be missing on the disk.
-                let removed = remove(path);
                 let failure = Failure::File(error);
                 if !failure.is_full_disk() {
                     tracing::warn!(%failure, "what is kept for deletions and the ledger could not be made");
                 }
-                removed?;
                 Err(Failure::DiskFull)
             }
         }
@@ -106,35 +107,49 @@ impl Reserve {
         }
         // Work may have other such work in it.
         let _spending = self.spending.read_recursive();
-        let was_held = self.is_held.load(Ordering::Acquire);
-        match work() {
-            Err(failure) if was_held && failure.is_full_disk() && self.release() => work(),
-            outcome => outcome,
+        let mut outcome = work();
+        while outcome.as_ref().is_err_and(Failure::is_full_disk) && self.give_up_part() {
+            outcome = work();
         }
+        outcome
     }
 
-    /// Whether it is given up now, by this call or another.
-    fn release(&self) -> bool {
+    /// False if there is nothing left of it.
+    fn give_up_part(&self) -> bool {
         let Some(path) = &self.path else { return false };
         let _changing = self.changing.lock();
-        if !self.is_held.load(Ordering::Acquire) {
-            return true;
-        }
-        match remove(path) {
-            Ok(()) => {
-                self.is_held.store(false, Ordering::Release);
-                tracing::error!(
-                    bytes = self.bytes,
-                    "the disk is full; what was kept for deletions and the ledger is used now, and nothing else is stored until the disk has room for it again"
-                );
-                true
+        let was_held = self.is_held.swap(false, Ordering::AcqRel);
+        match shrink(path, self.bytes.div_ceil(PARTS)) {
+            Ok(left) => {
+                if was_held {
+                    tracing::error!(
+                        bytes = self.bytes,
+                        "the disk is full; what was kept for deletions and the ledger is used now, and nothing else is stored until the disk has room for it again"
+                    );
+                }
+                left.is_some()
             }
             Err(error) => {
-                tracing::error!(%error, "the disk is full, and what is kept for deletions and the ledger could not be removed");
+                tracing::error!(%error, "the disk is full, and what is kept for deletions and the ledger could not be given up");
                 false
             }
         }
     }
+}
+
+/// How many bytes are left; `None` if there were none.
+fn shrink(path: &Path, by: u64) -> io::Result<Option<u64>> {
+    let file = match File::options().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let bytes = file.metadata()?.len();
+    let left = bytes.saturating_sub(by);
+    file.set_len(left)?;
+    if left == 0 {
+        remove(path)?;
+    }
+    Ok((bytes > 0).then_some(left))
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -144,36 +159,47 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a file that takes so many bytes of the disk, if it is not there.
+/// Makes a file take so many bytes of the disk. If they are not all there, it is as it was.
 fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    if file.metadata()?.len() == bytes {
-        return Ok(());
+    let there = file.metadata()?.len();
+    if there >= bytes {
+        return file.set_len(bytes);
     }
-    file.set_len(0)?;
+    let grown = grow(&file, there, bytes);
+    if grown.is_err() {
+        file.set_len(there)?;
+        if there == 0 {
+            remove(path)?;
+        }
+    }
+    grown
+}
+
+fn grow(file: &File, from: u64, to: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::{
             fs::{FallocateFlags, fallocate},
             io::Errno,
         };
-        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        match fallocate(file, FallocateFlags::empty(), from, to - from) {
             // File systems without it, as ZFS.
-            Err(Errno::OPNOTSUPP) => write_noise(file, bytes)?,
-            allocated => allocated?,
+            Err(Errno::OPNOTSUPP) => {}
+            allocated => return Ok(allocated?),
         }
     }
-    #[cfg(not(target_os = "linux"))]
-    write_noise(file, bytes)?;
-    Ok(())
+    write_noise(file, from, to)
 }
 
 /// Zeros would be a hole on some file systems, and nothing on those that compress.
-fn write_noise(mut file: File, bytes: u64) -> io::Result<()> {
-    use io::{Read, Write};
+fn write_noise(mut file: &File, from: u64, to: u64) -> io::Result<()> {
+    use io::{Read, Seek, SeekFrom, Write};
     let mut noise = blake3::Hasher::new().finalize_xof();
+    noise.set_position(from);
+    file.seek(SeekFrom::Start(from))?;
     let mut buffer = vec![0; 256 << 10];
-    let mut left = bytes;
+    let mut left = to - from;
     while left > 0 {
         noise.read_exact(&mut buffer)?;
         let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
@@ -199,30 +225,38 @@ mod tests {
     #[test]
     fn the_reserve_goes_for_what_must_be_written_and_comes_again() {
         let folder = tempfile::tempdir().unwrap();
-        let reserve = Reserve::open(folder.path(), 100_000).unwrap();
-        assert_eq!(length(folder.path()), Some(100_000));
+        let reserve = Reserve::open(folder.path(), 80_000).unwrap();
+        assert_eq!(length(folder.path()), Some(80_000));
         let mut tried = 0;
         let written = reserve.spend(|| {
             tried += 1;
             match length(folder.path()) {
-                Some(_) => Err(disk_full()),
-                None => {
+                Some(50_001..) => Err(disk_full()),
+                Some(_) | None => {
                     // Others that write meanwhile do not take the space back.
                     assert!(reserve.check().unwrap_err().is_full_disk());
                     Ok(tried)
                 }
             }
         });
-        assert_eq!(written.unwrap(), 2);
-        assert_eq!(length(folder.path()), None);
-        // Nothing is left that could be given up.
-        assert!(reserve.spend(|| Err::<(), _>(disk_full())).unwrap_err().is_full_disk());
+        assert_eq!(written.unwrap(), 4);
+        assert_eq!(length(folder.path()), Some(50_000));
+        reserve.check().unwrap();
+        assert_eq!(length(folder.path()), Some(80_000));
+        // All of it.
+        let mut tried = 0;
+        let failed = reserve.spend(|| {
+            tried += 1;
+            Err::<(), _>(disk_full())
+        });
+        assert!(failed.unwrap_err().is_full_disk());
+        assert_eq!((tried, length(folder.path())), (9, None));
         // What is at its place is no file: it cannot be made, and nothing is stored.
         fs::create_dir(folder.path().join(RESERVE)).unwrap();
         assert!(reserve.check().is_err());
         fs::remove_dir(folder.path().join(RESERVE)).unwrap();
         reserve.check().unwrap();
-        assert_eq!(length(folder.path()), Some(100_000));
+        assert_eq!(length(folder.path()), Some(80_000));
     }
 
     #[test]
@@ -240,9 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_its_length() {
+    fn noise_goes_on_where_it_was_cut_off() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write_noise(file.reopen().unwrap(), 300_001).unwrap();
-        assert_eq!(file.path().metadata().unwrap().len(), 300_001);
+        write_noise(&file.reopen().unwrap(), 0, 300_001).unwrap();
+        let whole = fs::read(file.path()).unwrap();
+        assert_eq!(whole.len(), 300_001);
+        file.as_file().set_len(1_234).unwrap();
+        write_noise(&file.reopen().unwrap(), 1_234, 300_001).unwrap();
+        assert!(fs::read(file.path()).unwrap() == whole);
     }
 }

@@ -158,12 +158,12 @@ impl Drop for UnfinishedArchive {
 }
 
 fn begin_archive(path: &Path) -> StoreResult<(File, UnfinishedArchive)> {
-    let file = File::create_new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::new(
+    let file = File::create_new(path).map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => Error::new(
             ErrorKind::Conflict,
             format!("{} is there already; name a file that is not", path.display()),
         ),
-        _ => Error::new(
+        false => Error::new(
             ErrorKind::InvalidRequest,
             format!("{} cannot be written: {error}", path.display()),
         ),

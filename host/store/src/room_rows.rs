@@ -264,10 +264,10 @@ fn check_rows(
 }
 
 fn words(failure: Failure) -> String {
-    match failure {
-        Failure::Known(error) => error.message().to_owned(),
-        failure => failure.to_string(),
+    if let Failure::Known(error) = &failure {
+        return error.message().to_owned();
     }
+    failure.to_string()
 }
 
 fn name_of(row: &Row<'_>, column: usize) -> String {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// Of `config.json`, what the layers depend on.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Config {
-    vocab_size: usize,
+    pub vocab_size: usize,
     pub hidden_size: usize,
     num_hidden_layers: usize,
     pub num_attention_heads: usize,

@@ -294,7 +294,8 @@ async fn change_until_killed() {
     #[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
     let [folder, seed, kind] = [FOLDER, SEED, DISK].map(|name| env::var(name).unwrap());
     let seed: u64 = seed.parse().unwrap();
-    disk::install(&kind, seed, Path::new(&folder).join("reserve"));
+    let reserve = Path::new(&folder).join("reserve");
+    disk::install(&kind, seed, (reserve, Limits::default().reserve_bytes));
     let mut random = Random::new(seed);
     let say = |line: &str| {
         let mut out = std::io::stdout();

@@ -24,7 +24,7 @@ const BLOCK: u64 = 512;
 static FULL: AtomicBool = AtomicBool::new(false);
 static UNSYNCED: AtomicBool = AtomicBool::new(false);
 static NEVER: AtomicBool = AtomicBool::new(false);
-static RESERVE: OnceLock<PathBuf> = OnceLock::new();
+static RESERVE: OnceLock<(PathBuf, u64)> = OnceLock::new();
 static LAYER: OnceLock<Layer> = OnceLock::new();
 
 struct Layer {
@@ -60,8 +60,8 @@ pub fn is_full() -> bool {
 }
 
 /// `good`; `unsynced`, which loses what was not synced; `never`, which does not sync either; or `full`, which is full when it is told so
-/// and the store has not given up what it keeps for that: the file `reserve`.
-pub fn install(kind: &str, seed: u64, reserve: PathBuf) {
+/// and the store has not given up anything of what it keeps for that: the file `reserve` of so many bytes.
+pub fn install(kind: &str, seed: u64, reserve: (PathBuf, u64)) {
     assert!(RESERVE.set(reserve).is_ok());
     if kind == "good" {
         return;
@@ -278,7 +278,8 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, bytes: 
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, bytes: c_int, at: i64) -> c_int {
-    if is_full() && RESERVE.get().unwrap().exists() {
+    let (reserve, bytes) = RESERVE.get().unwrap();
+    if is_full() && reserve.metadata().is_ok_and(|found| found.len() == *bytes) {
         return ffi::SQLITE_FULL;
     }
     // SAFETY: `open` has opened it.
