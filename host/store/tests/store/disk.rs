@@ -278,8 +278,8 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, bytes: 
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, bytes: c_int, at: i64) -> c_int {
-    let (reserve, bytes) = RESERVE.get().unwrap();
-    if is_full() && reserve.metadata().is_ok_and(|found| found.len() == *bytes) {
+    let (reserve, whole) = RESERVE.get().unwrap();
+    if is_full() && reserve.metadata().is_ok_and(|found| found.len() == *whole) {
         return ffi::SQLITE_FULL;
     }
     // SAFETY: `open` has opened it.
