@@ -130,7 +130,7 @@ fn take_the_rest(path: &Path) {
     for bytes in [64 << 10, 4096, 1] {
         loop {
             match file.write(&vec![7; bytes]) {
-                Ok(_) => {}
+                Ok(written) => assert!(written > 0),
                 Err(error) => {
                     assert_eq!(error.kind(), IoErrorKind::StorageFull);
                     break;
