@@ -6,10 +6,17 @@ use libfuzzer_sys::fuzz_target;
 use riad_chunking::chunk;
 use riad_sdk::{ChunkingOptions, Section, SectionKind};
 
-const KINDS: [SectionKind; 4] = [SectionKind::Prose, SectionKind::Markdown, SectionKind::Code, SectionKind::Rows];
+const KINDS: [SectionKind; 4] = [
+    SectionKind::Prose,
+    SectionKind::Markdown,
+    SectionKind::Code,
+    SectionKind::Rows,
+];
 
 fuzz_target!(|data: &[u8]| {
-    let [characters, overlap, kind, text @ ..] = data else { return };
+    let [characters, overlap, kind, text @ ..] = data else {
+        return;
+    };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let options = ChunkingOptions {
         max_characters: u32::from(*characters),
@@ -26,13 +33,18 @@ fuzz_target!(|data: &[u8]| {
     let most = usize::from(*characters).max(16);
     let mut found = text;
     for piece in &pieces {
-        assert!(!piece.text.trim().is_empty() && piece.text.chars().count() <= most, "{piece:?}");
+        assert!(
+            !piece.text.trim().is_empty() && piece.text.chars().count() <= most,
+            "{piece:?}"
+        );
         assert!(text.contains(&piece.text), "{piece:?}");
     }
     // Without an overlap, the pieces are the text in its order, and between them there is nothing but space.
     if *overlap == 0 {
         for piece in &pieces {
-            let (between, rest) = found.split_once(piece.text.as_str()).expect("a piece follows the one before");
+            let (between, rest) = found
+                .split_once(piece.text.as_str())
+                .expect("a piece follows the one before");
             assert!(between.trim().is_empty(), "{between:?} is in no piece");
             found = rest;
         }

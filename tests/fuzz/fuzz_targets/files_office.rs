@@ -8,7 +8,11 @@ use riad_extraction::{fixtures, fuzzing};
 fuzz_target!(|data: &[u8]| {
     let Ok(xml) = std::str::from_utf8(data) else { return };
     let (head, rest) = xml.split_once('\n').unwrap_or((xml, ""));
-    for file in [fixtures::docx(xml), fixtures::pptx(&[head, rest]), fixtures::xlsx(head, rest)] {
+    for file in [
+        fixtures::docx(xml),
+        fixtures::pptx(&[head, rest]),
+        fixtures::xlsx(head, rest),
+    ] {
         fuzzing::check("", file).unwrap();
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use riad_extraction::{fuzzing};
+use riad_extraction::fuzzing;
 
 const NAMES: [&str; 7] = ["a.csv", "a.tsv", "a.json", "a.jsonl", "a.md", "a.rs", "a.txt"];
 

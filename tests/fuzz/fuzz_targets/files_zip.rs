@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use riad_extraction::{fuzzing};
+use riad_extraction::fuzzing;
 
 fuzz_target!(|data: &[u8]| {
     let bytes = [b"PK\x03\x04", data].concat();

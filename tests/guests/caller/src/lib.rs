@@ -46,7 +46,14 @@ fn result(call: &[Value]) -> Result<String, StageError> {
         "documents.list" => show(documents::list(call.get(1).and_then(Value::as_str), count(2))),
         "documents.search" => show(documents::search(text(1), count(2))),
         "documents.search_stores" => {
-            let stores: Vec<String> = call.get(1).cloned().map(serde_json::from_value).transpose().ok().flatten().unwrap_or_default();
+            let stores: Vec<String> = call
+                .get(1)
+                .cloned()
+                .map(serde_json::from_value)
+                .transpose()
+                .ok()
+                .flatten()
+                .unwrap_or_default();
             show(documents::search_stores(&stores, text(2), count(3), text(4)))
         }
         "generate" => {

@@ -117,7 +117,12 @@ pub fn documents(report: &mut Report) -> Result<(), StageError> {
     let stores = list("spy.stores")?;
     for needle in list("spy.needles")? {
         for store in &stores {
-            for named in [store.clone(), store.to_uppercase(), format!("../{store}"), format!("' OR id = '{store}")] {
+            for named in [
+                store.clone(),
+                store.to_uppercase(),
+                format!("../{store}"),
+                format!("' OR id = '{store}"),
+            ] {
                 report.note(
                     &format!("search {needle:?} in {named:?}"),
                     &format!("{:?}", docs::search_stores(&[named], &needle, 50, "{}")),
