@@ -88,27 +88,9 @@ impl Error {
     /// What a client may read: the message of an internal error was not written for it.
     #[must_use]
     pub fn message_for_client(&self) -> &str {
-        match self.kind {
-            ErrorKind::Internal => INTERNAL,
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextTooLong
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Conflict
-            | ErrorKind::TooLarge
-            | ErrorKind::Busy
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::StorageFull
-            | ErrorKind::UnsupportedFile
-            | ErrorKind::UnreadableFile
-            | ErrorKind::PluginFailed
-            | ErrorKind::PluginLimit
-            | ErrorKind::AdapterFailed
-            | ErrorKind::Cancelled
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => &self.message,
+        match self.kind == ErrorKind::Internal {
+            true => INTERNAL,
+            false => &self.message,
         }
     }
 

@@ -67,7 +67,7 @@ pub enum AttributeFilter {
 const STORES_MAX: usize = 8;
 
 /// # Errors
-/// `InvalidRequest` for no store, more than 8, or one twice.
+/// `InvalidRequest` for no store, or more than 8.
 pub fn check_stores(stores: &[VectorStoreId]) -> Result<()> {
     if stores.is_empty() || stores.len() > STORES_MAX {
         let text = format!("a search must name 1 to {STORES_MAX} vector stores");

@@ -10,7 +10,6 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use layers::{Config, Layers};
 use riad_core::{Error, Result};
-use sha2::{Digest, Sha256};
 use tokenizers::Encoding;
 
 /// Tokens that are computed together, the padding counted. More would take more memory and be no faster on one processor.
@@ -25,7 +24,7 @@ pub(crate) struct Bert {
 pub(crate) struct BertFiles {
     pub config: Config,
     pub weights: VarBuilder<'static>,
-    /// Of the weights: the first 8 hexadecimal digits of their SHA-256.
+    /// Of the weights.
     pub digest: String,
 }
 
@@ -45,8 +44,7 @@ impl BertFiles {
             return Err(folder.wrong("config.json: hidden_size must be a multiple of num_attention_heads"));
         }
         let bytes = folder.read(WEIGHTS)?;
-        let mut digest = hex::encode(Sha256::digest(&bytes));
-        digest.truncate(8);
+        let digest = crate::short_digest(&bytes);
         let weights = VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu)
             .map_err(|error| folder.wrong(format!("{WEIGHTS}: {error}")))?;
         Ok(Self {

@@ -11,7 +11,6 @@ use riad_core::{
     Error, Result,
     ports::{Embedder, EmbeddingSpace, TextRole},
 };
-use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// As much as words.
@@ -39,8 +38,7 @@ impl BertEmbedder {
         encoder.check_vocabulary(folder, files.config.vocab_size)?;
         let bert = Bert::load(folder, &files)?;
         let dimensions = files.config.hidden_size;
-        let mut digest = hex::encode(Sha256::digest(format!("{} {settings:?}", files.digest)));
-        digest.truncate(8);
+        let digest = crate::short_digest(format!("{} {settings:?}", files.digest));
         let name = format!("bert-{dimensions}");
         Ok(Self {
             bert,

@@ -24,7 +24,15 @@ use riad_core::{
     Result,
     ports::{Embedder, Reranker},
 };
+use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
+
+/// The first 8 hexadecimal digits of the SHA-256.
+pub(crate) fn short_digest(bytes: impl AsRef<[u8]>) -> String {
+    let mut digest = hex::encode(Sha256::digest(bytes));
+    digest.truncate(8);
+    digest
+}
 
 /// The key of the configuration that names an embedder's folder.
 const EMBEDDER_KEY: &str = "embeddings.model";

@@ -8,7 +8,6 @@ use riad_core::{
     Error, Result,
     ports::{Embedder, EmbeddingSpace, TextRole},
 };
-use sha2::{Digest, Sha256};
 use std::{
     fmt,
     path::Path,
@@ -54,8 +53,7 @@ impl StaticEmbedder {
         let model = StaticModel::from_pretrained(folder, None, Some(true), None).map_err(|error| wrong(&error))?;
         let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|error| wrong(&error))?;
         let weights = std::fs::read(folder.join("model.safetensors")).map_err(|error| wrong(&error))?;
-        let mut digest = hex::encode(Sha256::digest(&weights));
-        digest.truncate(8);
+        let digest = crate::short_digest(&weights);
         let dimensions = model.dim();
         let name = format!("static-{dimensions}");
         let space = EmbeddingSpace {

@@ -97,19 +97,30 @@ struct RoomCapabilities {
     file_search: Option<Arc<GuestFileSearch>>,
 }
 
+impl RoomCapabilities {
+    async fn search_files(
+        &self,
+        search: FileSearch,
+        query: &str,
+        limit: u32,
+        filter: Metadata,
+    ) -> Result<Vec<Passage>> {
+        let search = FileSearch { filter, ..search };
+        let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);
+        search
+            .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
+            .await
+    }
+}
+
 #[async_trait]
 impl DocumentReader for RoomCapabilities {
     async fn search(&self, query: &str, limit: u32, filter: Metadata) -> Result<Vec<Passage>> {
         reembedding::start(&self.shared, &self.pass, &self.room);
         if let Some(file_search) = &self.file_search {
             file_search.queries.lock().push(query.to_owned());
-            let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);
-            let search = FileSearch {
-                filter,
-                ..file_search.search.clone()
-            };
-            return search
-                .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
+            return self
+                .search_files(file_search.search.clone(), query, limit, filter)
                 .await;
         }
         // WIT allows a guest up to 100; a server with a lower limit returns fewer.
@@ -129,17 +140,11 @@ impl DocumentReader for RoomCapabilities {
         limit: u32,
         filter: Metadata,
     ) -> Result<Vec<Passage>> {
-        let search = FileSearch {
-            filter,
-            ..FileSearch::new(stores)
-        };
+        let search = FileSearch::new(stores);
         search.check()?;
         self.room.vector_stores.touch(&search.stores).await?;
         reembedding::start(&self.shared, &self.pass, &self.room);
-        let (mut work, usage) = (self.shared.work(&self.pass), self.meter.handle()?);
-        search
-            .run(&self.shared, &mut work, usage, &self.room, query.to_owned(), limit, 0)
-            .await
+        self.search_files(search, query, limit, filter).await
     }
 
     async fn get(&self, id: &DocumentId) -> Result<DocumentWithText> {

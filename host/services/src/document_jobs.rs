@@ -49,7 +49,7 @@ impl DocumentJobService {
         let request = document_maker::check(&self.0, request)?;
         let room = self.0.rooms.open(pass).await?;
         let (shared, owner) = (Arc::clone(&self.0), pass.clone());
-        let job = audit::run_to_completion(async move {
+        audit::run_to_completion(async move {
             let job = room.document_jobs.add(request, mark).await?;
             drop(upload);
             shared.indexing.own(&owner, job.id.as_str().to_owned());
@@ -58,8 +58,7 @@ impl DocumentJobService {
             audit::record(&shared, &owner, "document_job.create", job.id.as_str()).await?;
             Ok(job)
         })
-        .await?;
-        Ok(job)
+        .await
     }
 
     /// # Errors

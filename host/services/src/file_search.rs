@@ -55,6 +55,15 @@ impl FileSearch {
         search::check_ranking(&self.ranking, self.least_score)
     }
 
+    /// Notes that the stores are used, which keeps them from expiring.
+    ///
+    /// # Errors
+    /// `NotFound` if the room does not have one of them, `InvalidRequest` for one that has expired.
+    pub(crate) async fn touch(&self, room: &Room) -> Result<()> {
+        let used = room.vector_stores.touch(&self.stores).await;
+        used.map_err(|error| Error::new(error.kind(), error.message()).with_param("vector_store_ids"))
+    }
+
     pub(crate) fn ranking(&self, shared: &Shared) -> Ranking {
         self.ranking.resolve(shared.embedder.fusion_weight())
     }

@@ -1,7 +1,6 @@
 //! Files of vector stores on their way into them, and documents that nobody waits for. What waits is on the disk; a job of each tenant takes
 //! one after the other, each with the pass of the request that added it, so that it is billed to that key. What a crash left goes on with the pass of
-//! the tenant's next request. Not here: the
-//! stores (`vector_stores`), the tenants' view of documents' jobs (`document_jobs`).
+//! the tenant's next request. Not here: the stores (`vector_stores`), the tenants' view of documents' jobs (`document_jobs`).
 
 mod document;
 

@@ -3,6 +3,7 @@
 use crate::{
     audit,
     canary::{self, CanaryRequest},
+    file_search::FileSearch,
     metering::RequestMeter,
     shared::Shared,
 };
@@ -49,8 +50,7 @@ impl PipelineService {
             check_version(stage, choice, &versions).map_err(|error| error.with_param(param))?;
         }
         if !pipeline.vector_stores.is_empty() {
-            let used = room.vector_stores.touch(&pipeline.vector_stores).await;
-            used.map_err(|error| Error::new(error.kind(), error.message()).with_param("vector_store_ids"))?;
+            FileSearch::new(pipeline.vector_stores.clone()).touch(&room).await?;
         }
         let changed = Pipeline {
             last_canary: None,

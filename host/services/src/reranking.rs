@@ -106,9 +106,9 @@ fn order(mut passages: Vec<Passage>, scores: &[f32], best: f64) -> Vec<Passage> 
         .iter()
         .map(|passage| passage.score)
         .fold(f64::MIN_POSITIVE, f64::max);
-    let others = others.iter().map(|passage| Passage {
-        score: f64::from(lowest) * best * (passage.score / highest),
-        ..passage.clone()
+    let others = others.into_iter().map(|mut passage| {
+        passage.score = f64::from(lowest) * best * (passage.score / highest);
+        passage
     });
     read.chain(others).collect()
 }

@@ -282,9 +282,6 @@ pub(crate) fn get(connection: &Connection, id: &DocumentJobId) -> StoreResult<Do
     })
 }
 
-/// What [`read_pending`] reads.
-const PENDING: &str = "SELECT title, metadata, format, name, media_type, digest, bytes FROM document_jobs";
-
 struct PendingRow {
     title: Option<String>,
     metadata: String,
@@ -307,13 +304,21 @@ fn read_pending(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     })
 }
 
+fn find_pending(connection: &Connection, id: &DocumentJobId) -> StoreResult<Option<PendingRow>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT title, metadata, format, name, media_type, digest, bytes FROM document_jobs
+             WHERE id = ?1 AND status = 'queued'",
+        )?
+        .query_row([id.as_str()], read_pending)
+        .optional()?)
+}
+
 /// Whether what waits for this one can be made; of one that has ended, nothing is kept.
 pub(crate) fn check_pending(connection: &Connection, id: &DocumentJobId) -> StoreResult<()> {
-    let found = connection
-        .prepare_cached(&format!("{PENDING} WHERE id = ?1 AND status = 'queued'"))?
-        .query_row([id.as_str()], read_pending)
-        .optional()?;
-    let Some(row) = found else { return Ok(()) };
+    let Some(row) = find_pending(connection, id)? else {
+        return Ok(());
+    };
     row.digest.parse::<Digest>()?;
     serde_json::from_str::<Metadata>(&row.metadata)?;
     row.format.as_deref().map(format_of).transpose()?;
@@ -326,11 +331,9 @@ fn format_of(word: &str) -> StoreResult<TextFormat> {
 
 /// With its bytes, which are in memory anyway while they are read.
 fn pending(room: &RoomState, connection: &Connection, id: DocumentJobId) -> StoreResult<Option<PendingDocument>> {
-    let found = connection
-        .prepare_cached(&format!("{PENDING} WHERE id = ?1 AND status = 'queued'"))?
-        .query_row([id.as_str()], read_pending)
-        .optional()?;
-    let Some(row) = found else { return Ok(None) };
+    let Some(row) = find_pending(connection, &id)? else {
+        return Ok(None);
+    };
     let digest: Digest = row.digest.parse()?;
     let bytes = fs::read(room.folder.join(FILES).join(digest.hex()))?;
     if bytes.len() as u64 != row.bytes.cast_unsigned() {

@@ -26,6 +26,8 @@ pub(crate) struct PreparedDocument<'c> {
     vector_store: i64,
     document: NewDocument,
     chunks: &'c [NewChunk],
+    /// What each chunk's embedding is found by.
+    digests: Vec<Vec<u8>>,
     count: u32,
     words: DocumentWords,
 }
@@ -49,11 +51,15 @@ impl<'c> PreparedDocument<'c> {
                 .iter()
                 .map(|chunk| (chunk.position.heading.as_slice(), chunk.text.as_str())),
         );
+        let digest =
+            |chunk: &NewChunk| known_embeddings::digest_of(&document.title, &chunk.position.heading, &chunk.text);
+        let digests = chunks.iter().map(digest).collect();
         room.indexes.of(vector_store, &room.database)?.reserve(chunks.len())?;
         Ok(Self {
             vector_store,
             document,
             chunks,
+            digests,
             count,
             words,
         })
@@ -73,7 +79,7 @@ impl<'c> PreparedDocument<'c> {
         if let Some(file) = &file {
             document.file = insert_file(connection, number, file, original)?;
         }
-        let (first, last) = insert_chunks(connection, number, store, &document.title, self.chunks)?;
+        let (first, last) = insert_chunks(connection, number, store, self.chunks, &self.digests)?;
         self.words.insert(connection, first..=last)?;
         let change = changes::record(connection, store, false, first, last)?;
         Ok((document, number, change))
@@ -179,15 +185,15 @@ fn insert_chunks(
     connection: &Connection,
     number: i64,
     vector_store: i64,
-    title: &str,
     chunks: &[NewChunk],
+    digests: &[Vec<u8>],
 ) -> StoreResult<(i64, i64)> {
     let mut insert_chunk = connection.prepare_cached(
         "INSERT INTO chunks (document, position, start, embedding, text, heading, page, vector_store, embedded)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let mut range = None;
-    for (position, chunk) in (0_u32..).zip(chunks) {
+    for (position, (chunk, digest)) in (0_u32..).zip(chunks.iter().zip(digests)) {
         let embedding = changes::normalized(&chunk.embedding).map(|unit| changes::to_blob(&unit));
         insert_chunk.execute((
             number,
@@ -198,7 +204,7 @@ fn insert_chunks(
             position::heading_column(&chunk.position)?,
             chunk.position.page,
             vector_store,
-            known_embeddings::digest_of(title, &chunk.position.heading, &chunk.text),
+            digest,
         ))?;
         let key = connection.last_insert_rowid();
         range = Some((range.map_or(key, |(first, _)| first), key));

@@ -102,6 +102,14 @@ pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Deletes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Deletes what was not finished in a folder that nobody else uses.
 pub(crate) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {

@@ -11,7 +11,7 @@ use riad_core::Digest;
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
@@ -146,10 +146,8 @@ pub(crate) fn delete_unnamed_file(
     if is_named {
         return Ok(());
     }
-    match fs::remove_file(room.join(FILES).join(&name)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => open.close(OsStr::new(&name)),
-    }
+    files::remove_file(&room.join(FILES).join(&name))?;
+    open.close(OsStr::new(&name));
     Ok(())
 }
 

@@ -64,11 +64,8 @@ impl VectorIndex {
                     tracing::info!(reason, "building a vector index of a room from its documents");
                 }
                 // What cannot be used may have vectors of chunks that are gone.
-                match fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        tracing::warn!(%error, "the vector index of a room that cannot be used was not removed");
-                    }
-                    Ok(()) | Err(_) => {}
+                if let Err(error) = files::remove_file(path) {
+                    tracing::warn!(%error, "the vector index of a room that cannot be used was not removed");
                 }
                 build(vector_store, dimensions, connection)
             }
@@ -182,10 +179,7 @@ impl VectorIndex {
     /// Removes its file, which has vectors of chunks that are gone and cannot be written without them now.
     pub(crate) fn remove_file(&self) -> StoreResult<()> {
         let mut inner = self.inner.lock();
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(()) | Err(_) => {}
-        }
+        files::remove_file(&self.path)?;
         inner.unsaved = None;
         inner.has_deleted = false;
         Ok(())

@@ -4,6 +4,7 @@
 use crate::{
     changes::{self, Change},
     error::StoreResult,
+    files,
     index::{self, VectorIndex},
     sqlite::Database,
 };
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::{
     collections::{BTreeSet, HashMap},
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -116,7 +117,7 @@ impl Indexes {
     pub(crate) fn save_quickly(&self, database: &Database) -> StoreResult<()> {
         let mut result = Ok(());
         for number in std::mem::take(&mut *self.stale.lock()) {
-            if let Err(error) = remove_file(&self.path(number)) {
+            if let Err(error) = files::remove_file(&self.path(number)) {
                 result = Err(error.into());
             }
         }
@@ -163,7 +164,7 @@ impl Indexes {
     /// Removes the files that have what was deleted, while the disk is too full to write them without it. They are built when they are needed.
     pub(crate) fn remove_stale_files(&self) -> StoreResult<()> {
         for number in std::mem::take(&mut *self.stale.lock()) {
-            remove_file(&self.path(number))?;
+            files::remove_file(&self.path(number))?;
             self.files.lock().remove(&number);
         }
         let open: Vec<_> = self
@@ -194,7 +195,7 @@ impl Indexes {
             index::forget(connection, vector_store)?;
             changes::prune(connection, vector_store, u64::MAX >> 1)
         })?;
-        remove_file(&self.path(vector_store))?;
+        files::remove_file(&self.path(vector_store))?;
         self.files.lock().remove(&vector_store);
         Ok(())
     }
@@ -204,13 +205,6 @@ impl Indexes {
             OWN => self.folder.join(format!("index{EXTENSION}")),
             number => self.folder.join(format!("index-{number}{EXTENSION}")),
         }
-    }
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 

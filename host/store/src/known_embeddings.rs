@@ -1,7 +1,7 @@
 //! Vectors of texts that the room has embedded before, by the text's digest: what is unchanged in a document that is added again is not embedded
 //! again. Not here: embedding.
 
-use crate::{changes, embedding_space, error::StoreResult, room::RoomState};
+use crate::{changes, embedding_space::CurrentKeys, error::StoreResult, room::RoomState};
 use riad_core::{Digest, document::embedded_text};
 use rusqlite::OptionalExtension;
 
@@ -15,21 +15,25 @@ pub(crate) fn digest_of(title: &str, heading: &[String], text: &str) -> Vec<u8> 
 
 pub(crate) fn find(room: &RoomState, texts: &[Digest]) -> StoreResult<Vec<Option<Vec<f32>>>> {
     room.database.read(|connection| {
-        // Those between these keys have vectors of another model.
-        let (done, last) = embedding_space::range(connection)?.unwrap_or((0, 0));
+        let current = CurrentKeys::read(connection)?;
         let mut statement = connection.prepare_cached(
             "SELECT embedding FROM chunks
-             WHERE embedded = ?1 AND embedding IS NOT NULL AND (id <= ?2 OR id > ?3) LIMIT 1",
+             WHERE embedded = ?1 AND embedding IS NOT NULL AND id BETWEEN ?2 AND ?3 LIMIT 1",
         )?;
-        let find = |digest: &Digest| {
-            let found = statement.query_row((column(digest), done, last), |row| {
-                let mut vector = Vec::new();
-                changes::from_blob(row.get_ref(0)?.as_blob()?, &mut vector);
-                Ok(vector)
-            });
-            Ok(found.optional()?)
+        let mut find = |digest: &Digest| {
+            for (first, last) in current.all() {
+                let found = statement.query_row((column(digest), first, last), |row| {
+                    let mut vector = Vec::new();
+                    changes::from_blob(row.get_ref(0)?.as_blob()?, &mut vector);
+                    Ok(vector)
+                });
+                if let Some(vector) = found.optional()? {
+                    return Ok(Some(vector));
+                }
+            }
+            Ok(None)
         };
-        texts.iter().map(find).collect()
+        texts.iter().map(&mut find).collect()
     })
 }
 

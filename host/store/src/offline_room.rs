@@ -13,7 +13,7 @@ use riad_core::{Error, ErrorKind, Result, TenantId};
 use std::path::{Path, PathBuf};
 
 /// With its cause: whoever runs a command has no server whose log would tell it.
-fn told(failure: Failure, folder: &Path) -> Error {
+fn command_error(failure: Failure, folder: &Path) -> Error {
     let is_full = failure.is_full_disk();
     let text = format!("{}: {failure}", folder.display());
     if let Failure::Known(error) = failure
@@ -40,7 +40,7 @@ impl OfflineRoom {
     /// # Errors
     /// `NotFound` if the folder is no data folder or has no such tenant; `Conflict` if a server uses it; `Unavailable` if another version wrote it.
     pub fn open(data_dir: &Path, tenant: &TenantId) -> Result<Self> {
-        Self::open_folder(data_dir, tenant).map_err(|failure| told(failure, data_dir))
+        Self::open_folder(data_dir, tenant).map_err(|failure| command_error(failure, data_dir))
     }
 
     /// What is wrong in it. Nothing is changed.
@@ -49,7 +49,7 @@ impl OfflineRoom {
     /// `NotFound` if the tenant has no room; `Unavailable` if another version wrote it; `Internal` if it cannot be read.
     pub fn check(&self) -> Result<RoomReport> {
         self.has_room()?;
-        room_check::check(&self.folder).map_err(|failure| told(failure, &self.folder))
+        room_check::check(&self.folder).map_err(|failure| command_error(failure, &self.folder))
     }
 
     /// Makes again what follows from other things, and removes files that nothing names. Returns what was wrong before and what is wrong now.
@@ -58,7 +58,7 @@ impl OfflineRoom {
     /// As of [`Self::check`], and if the folder cannot be written.
     pub fn repair(&self) -> Result<(RoomReport, RoomReport)> {
         self.has_room()?;
-        room_repair::repair(&self.folder).map_err(|failure| told(failure, &self.folder))
+        room_repair::repair(&self.folder).map_err(|failure| command_error(failure, &self.folder))
     }
 
     /// Writes the room into one file, which is not there yet. The room stays as it is.
@@ -67,7 +67,7 @@ impl OfflineRoom {
     /// As of [`Self::check`]; `Conflict` if the room is damaged or the file is there.
     pub fn export(&self, archive: &Path) -> Result<RoomReport> {
         self.has_room()?;
-        room_archive::export(&self.folder, archive).map_err(|failure| told(failure, &self.folder))
+        room_archive::export(&self.folder, archive).map_err(|failure| command_error(failure, &self.folder))
     }
 
     /// Makes the room of an archive this tenant's, which has none yet or an empty one. `most` is how many bytes it may have. Whatever fails, the
@@ -77,7 +77,7 @@ impl OfflineRoom {
     /// `Conflict` if the tenant's room has something in it; `InvalidRequest` if the archive is damaged or no archive of a room; `TooLarge` if it has
     /// too many bytes; `Unavailable` if a newer program wrote it.
     pub fn import(&self, archive: &Path, most: u64) -> Result<RoomReport> {
-        room_archive::import(archive, &self.folder, most).map_err(|failure| told(failure, &self.folder))
+        room_archive::import(archive, &self.folder, most).map_err(|failure| command_error(failure, &self.folder))
     }
 
     fn has_room(&self) -> Result<()> {

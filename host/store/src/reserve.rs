@@ -5,10 +5,13 @@
 //!
 //! One file for all rooms: one for each would be 10,000 of them, and a full disk is full for all.
 
-use crate::error::{Failure, StoreResult};
+use crate::{
+    error::{Failure, StoreResult},
+    files,
+};
 use parking_lot::{Mutex, RwLock};
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -28,11 +31,11 @@ pub(crate) struct Reserve {
     bytes: u64,
     /// Whether the file has all of them.
     is_held: AtomicBool,
-    /// Locked while the file grows or shrinks.
-    changing: Mutex<()>,
-    /// Read while work runs that may need the space, written while the file is made: what the file has given up is not taken back from under
-    /// that work.
+    /// Read while work runs that may need the space, written while the file grows: what it has given up is not taken back from under that
+    /// work.
     spending: RwLock<()>,
+    /// Locked while the file shrinks, by one of those that read `spending`.
+    shrinking: Mutex<()>,
 }
 
 impl Reserve {
@@ -42,8 +45,8 @@ impl Reserve {
             path: None,
             bytes: 0,
             is_held: AtomicBool::new(true),
-            changing: Mutex::default(),
             spending: RwLock::default(),
+            shrinking: Mutex::default(),
         })
     }
 
@@ -51,15 +54,15 @@ impl Reserve {
     pub(crate) fn open(data_dir: &Path, bytes: u64) -> StoreResult<Arc<Self>> {
         let path = data_dir.join(RESERVE);
         if bytes == 0 {
-            remove(&path)?;
+            files::remove_file(&path)?;
             return Ok(Self::none());
         }
         let reserve = Self {
             path: Some(path),
             bytes,
             is_held: AtomicBool::new(false),
-            changing: Mutex::default(),
             spending: RwLock::default(),
+            shrinking: Mutex::default(),
         };
         if let Err(error) = reserve.check() {
             tracing::error!(
@@ -79,7 +82,6 @@ impl Reserve {
         let Some(_unspent) = self.spending.try_write() else {
             return Err(Failure::DiskFull);
         };
-        let _changing = self.changing.lock();
         if self.is_held.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -101,10 +103,8 @@ impl Reserve {
 
     /// Runs work that must be done also when the disk is full. It is run again if the reserve has made room for it.
     pub(crate) fn spend<T>(&self, mut work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
-        if !self.is_held.load(Ordering::Acquire) {
-            // A disk with room again has room for the reserve, and this work goes on without it if not.
-            drop(self.check());
-        }
+        // A disk with room again has room for the reserve, and this work goes on without it if not.
+        drop(self.check());
         // Work may have other such work in it.
         let _spending = self.spending.read_recursive();
         let mut outcome = work();
@@ -117,7 +117,7 @@ impl Reserve {
     /// False if there is nothing left of it.
     fn give_up_part(&self) -> bool {
         let Some(path) = &self.path else { return false };
-        let _changing = self.changing.lock();
+        let _shrinking = self.shrinking.lock();
         let was_held = self.is_held.swap(false, Ordering::AcqRel);
         match shrink(path, self.bytes.div_ceil(PARTS)) {
             Ok(left) => {
@@ -147,16 +147,9 @@ fn shrink(path: &Path, by: u64) -> io::Result<Option<u64>> {
     let left = bytes.saturating_sub(by);
     file.set_len(left)?;
     if left == 0 {
-        remove(path)?;
+        files::remove_file(path)?;
     }
     Ok((bytes > 0).then_some(left))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 /// Makes a file take so many bytes of the disk. If they are not all there, it is as it was.
@@ -170,7 +163,7 @@ fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
     if grown.is_err() {
         file.set_len(there)?;
         if there == 0 {
-            remove(path)?;
+            files::remove_file(path)?;
         }
     }
     grown
@@ -213,6 +206,7 @@ fn write_noise(mut file: &File, from: u64, to: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn length(folder: &Path) -> Option<u64> {
         folder.join(RESERVE).metadata().ok().map(|found| found.len())

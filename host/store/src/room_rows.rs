@@ -14,8 +14,8 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-/// Faults that are told of each table: one that has more has one cause.
-const TOLD: usize = 5;
+/// Faults that are listed of each table: one that has more has one cause.
+const LISTED: usize = 5;
 /// The year 10000 in seconds, and milliseconds.
 const SECONDS: i64 = 253_402_300_800;
 const MILLIS: i64 = SECONDS * 1_000;
@@ -250,20 +250,20 @@ fn check_rows(
     let mut statement = connection.prepare(sql)?;
     let name = statement.column_count().saturating_sub(1);
     let mut rows = statement.query([])?;
-    let mut told = 0;
+    let mut count = 0;
     while let Some(row) = rows.next()? {
         let Err(failure) = read(row) else { continue };
-        told += 1;
-        if told > TOLD {
+        count += 1;
+        if count > LISTED {
             faults.push(format!("{table} has more rows that no server can read"));
             break;
         }
-        faults.push(format!("{table}, row {}: {}", name_of(row, name), words(failure)));
+        faults.push(format!("{table}, row {}: {}", name_of(row, name), message(failure)));
     }
     Ok(())
 }
 
-fn words(failure: Failure) -> String {
+fn message(failure: Failure) -> String {
     if let Failure::Known(error) = &failure {
         return error.message().to_owned();
     }

@@ -22,16 +22,9 @@ pub async fn run(command: PipelineCommand, client: &Client, out: &Output) -> Res
             change(client, changes).await?
         }
         PipelineCommand::Stores { stores } => {
-            let vector_stores = stores;
-            let pipeline = active(client).await?;
-            put(
-                client,
-                pipeline::Pipeline {
-                    vector_stores,
-                    ..pipeline
-                },
-            )
-            .await?
+            let mut pipeline = active(client).await?;
+            pipeline.vector_stores = stores;
+            put(client, pipeline).await?
         }
     };
     out.show(&pipeline, |body: &Pipeline| render(&body.clone().into()));

@@ -8,10 +8,7 @@ use crate::{
     convert, errors,
     state::GuestState,
 };
-use riad_core::{
-    document::{self, Metadata, Page},
-    json::VALUES_MAX,
-};
+use riad_core::{document::Page, json::VALUES_MAX};
 use wasmtime::component::Linker;
 
 /// Links 0.1.0, which has the same functions but `list-documents` and `search-stores`: types are compared by their shape.
@@ -33,13 +30,7 @@ impl Host for GuestState {
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
-        let filter = match parse_filter(&filter) {
-            Ok(filter) => filter,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(passages(
-            self.capabilities.documents.search(&query, limit, filter).await,
-        ))
+        Ok(self.find(None, &query, limit, &filter).await)
     }
 
     async fn search_stores(
@@ -50,16 +41,7 @@ impl Host for GuestState {
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
-        let filter = match parse_filter(&filter) {
-            Ok(filter) => filter,
-            Err(error) => return Ok(Err(error)),
-        };
-        let Ok(stores) = stores.iter().map(|id| id.parse()).collect() else {
-            // A malformed id names no vector store.
-            return Ok(Err(WitError::NotFound));
-        };
-        let documents = &self.capabilities.documents;
-        Ok(passages(documents.search_stores(stores, &query, limit, filter).await))
+        Ok(self.find(Some(stores), &query, limit, &filter).await)
     }
 
     async fn get(&mut self, id: String) -> wasmtime::Result<Result<Document, WitError>> {
@@ -97,16 +79,32 @@ impl Host for GuestState {
     }
 }
 
-fn parse_filter(filter: &str) -> Result<Metadata, WitError> {
-    convert::parse_object(filter).ok_or_else(|| {
-        WitError::InvalidArgument(format!("`filter` must be a JSON object of at most {VALUES_MAX} values"))
-    })
-}
-
-fn passages(found: riad_core::Result<Vec<document::Passage>>) -> Result<Vec<Passage>, WitError> {
-    found
-        .map(|passages| passages.iter().map(convert::passage).collect())
-        .map_err(|error| errors::to_wit(&error))
+impl GuestState {
+    /// In the vector stores of these ids, or without any in what the request searches.
+    async fn find(
+        &self,
+        stores: Option<Vec<String>>,
+        query: &str,
+        limit: u32,
+        filter: &str,
+    ) -> Result<Vec<Passage>, WitError> {
+        let filter = convert::parse_object(filter).ok_or_else(|| {
+            WitError::InvalidArgument(format!("`filter` must be a JSON object of at most {VALUES_MAX} values"))
+        })?;
+        let documents = &self.capabilities.documents;
+        let found = match stores {
+            None => documents.search(query, limit, filter).await,
+            Some(stores) => {
+                let stores = stores.iter().map(|id| id.parse()).collect();
+                // A malformed id names no vector store.
+                let stores = stores.map_err(|_: riad_core::Error| WitError::NotFound)?;
+                documents.search_stores(stores, query, limit, filter).await
+            }
+        };
+        found
+            .map(|passages| passages.iter().map(convert::passage).collect())
+            .map_err(|error| errors::to_wit(&error))
+    }
 }
 
 fn summary(document: riad_core::document::Document) -> Summary {

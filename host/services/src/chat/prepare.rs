@@ -210,10 +210,9 @@ async fn guest_search(
         None if of_pipeline.is_empty() => return Ok(None),
         None => FileSearch::new(of_pipeline),
     };
-    let used = room.vector_stores.touch(&search.stores).await;
-    used.map_err(|error| match requested {
+    search.touch(room).await.map_err(|error| match requested {
         None if error.kind() == ErrorKind::NotFound => gone_from_pipeline(&error),
-        Some(_) | None => Error::new(error.kind(), error.message()).with_param("vector_store_ids"),
+        Some(_) | None => error,
     })?;
     Ok(Some(Arc::new(GuestFileSearch::new(search))))
 }
