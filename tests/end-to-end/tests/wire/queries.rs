@@ -26,7 +26,7 @@ async fn operations(caller: &Caller) -> Vec<Operation> {
                 operations.push(Operation {
                     method: method.to_uppercase().parse().unwrap(),
                     // No id has to be there: a query is read before what is at the path.
-                    path: path.replace('{', "").replace('}', ""),
+                    path: path.replace(['{', '}'], ""),
                     parameters,
                 });
             }
@@ -41,10 +41,8 @@ fn text(value: &Value) -> String {
 
 /// The first of its types: others say that it may be left out.
 fn r#type(parameter: &Value) -> String {
-    match &parameter["schema"]["type"] {
-        Value::Array(types) => text(&types[0]),
-        one => text(one),
-    }
+    let kind = &parameter["schema"]["type"];
+    text(kind.as_array().map_or(kind, |types| &types[0]))
 }
 
 async fn ask(host: &TestHost, tenant: &Caller, operation: &Operation, query: &str) -> Answer {
