@@ -1,4 +1,9 @@
 //! Tiny random models beside what Hugging Face's transformers says of them (`data/make.py`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers around the tests; a broken assumption should stop them loudly"
+)]
 
 use riad_core::{
     ErrorKind, Result,
@@ -29,8 +34,11 @@ fn texts() -> Vec<String> {
     serde_json::from_value(reference()["texts"].clone()).unwrap()
 }
 
+/// What a test makes of one JSON file of a model.
+type Change = fn(&mut Value);
+
 /// A copy of a model, with some of its JSON files changed.
-fn changed(name: &str, changes: &[(&str, fn(&mut Value))]) -> tempfile::TempDir {
+fn changed(name: &str, changes: &[(&str, Change)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&data(name), folder.path());
     for (file, change) in changes {
@@ -106,7 +114,7 @@ fn a_text_has_the_same_vector_alone_and_among_others() {
     let embedder = open(&data("bert")).unwrap();
     let (together, _) = embedder.embed(&texts(), TextRole::Passage).unwrap();
     for (text, vector) in texts().into_iter().zip(together) {
-        let (alone, _) = embedder.embed(&[text.clone()], TextRole::Passage).unwrap();
+        let (alone, _) = embedder.embed(std::slice::from_ref(&text), TextRole::Passage).unwrap();
         assert_close(&alone[0], &json!(vector), &text);
     }
     assert_eq!(embedder.embed(&[], TextRole::Passage).unwrap(), (Vec::new(), 0));
@@ -116,7 +124,7 @@ fn a_text_has_the_same_vector_alone_and_among_others() {
 fn a_long_text_is_cut_and_only_what_is_read_counts() {
     let embedder = open(&data("bert")).unwrap();
     let long = "snow and ".repeat(200_000);
-    let (vectors, tokens) = embedder.embed(&[long.clone()], TextRole::Unknown).unwrap();
+    let (vectors, tokens) = embedder.embed(std::slice::from_ref(&long), TextRole::Unknown).unwrap();
     assert_eq!(tokens, 24);
     assert_eq!(embedder.counted(), 24);
     let (short, _) = embedder.embed(&["snow and ".repeat(11)], TextRole::Unknown).unwrap();
@@ -207,7 +215,7 @@ fn a_folder_says_what_it_has() {
 
 #[test]
 fn what_is_no_model_is_refused_with_what_is_expected() {
-    let cases: [(&str, &str, fn(&mut Value), &str); 8] = [
+    let cases: [(&str, &str, Change, &str); 8] = [
         (
             "bert",
             "config.json",

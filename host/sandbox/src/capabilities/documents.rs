@@ -8,7 +8,7 @@ use crate::{
     convert, errors,
     state::GuestState,
 };
-use riad_core::{document::Page, json::VALUES_MAX};
+use riad_core::{document::Page, json::VALUES_MAX, ports::DocumentReader};
 use wasmtime::component::Linker;
 
 /// Links 0.1.0, which has the same functions but `list-documents` and `search-stores`: types are compared by their shape.
@@ -30,7 +30,7 @@ impl Host for GuestState {
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
-        Ok(self.find(None, &query, limit, &filter).await)
+        Ok(find(&*self.capabilities.documents, None, &query, limit, &filter).await)
     }
 
     async fn search_stores(
@@ -41,7 +41,7 @@ impl Host for GuestState {
         filter: String,
     ) -> wasmtime::Result<Result<Vec<Passage>, WitError>> {
         let _pause = self.begin_host_call()?;
-        Ok(self.find(Some(stores), &query, limit, &filter).await)
+        Ok(find(&*self.capabilities.documents, Some(stores), &query, limit, &filter).await)
     }
 
     async fn get(&mut self, id: String) -> wasmtime::Result<Result<Document, WitError>> {
@@ -79,32 +79,29 @@ impl Host for GuestState {
     }
 }
 
-impl GuestState {
-    /// In the vector stores of these ids, or without any in what the request searches.
-    async fn find(
-        &self,
-        stores: Option<Vec<String>>,
-        query: &str,
-        limit: u32,
-        filter: &str,
-    ) -> Result<Vec<Passage>, WitError> {
-        let filter = convert::parse_object(filter).ok_or_else(|| {
-            WitError::InvalidArgument(format!("`filter` must be a JSON object of at most {VALUES_MAX} values"))
-        })?;
-        let documents = &self.capabilities.documents;
-        let found = match stores {
-            None => documents.search(query, limit, filter).await,
-            Some(stores) => {
-                let stores = stores.iter().map(|id| id.parse()).collect();
-                // A malformed id names no vector store.
-                let stores = stores.map_err(|_: riad_core::Error| WitError::NotFound)?;
-                documents.search_stores(stores, query, limit, filter).await
-            }
-        };
-        found
-            .map(|passages| passages.iter().map(convert::passage).collect())
-            .map_err(|error| errors::to_wit(&error))
-    }
+/// In the vector stores of these ids, or without any in what the request searches.
+async fn find(
+    documents: &dyn DocumentReader,
+    stores: Option<Vec<String>>,
+    query: &str,
+    limit: u32,
+    filter: &str,
+) -> Result<Vec<Passage>, WitError> {
+    let filter = convert::parse_object(filter).ok_or_else(|| {
+        WitError::InvalidArgument(format!("`filter` must be a JSON object of at most {VALUES_MAX} values"))
+    })?;
+    let found = match stores {
+        None => documents.search(query, limit, filter).await,
+        Some(stores) => {
+            let stores: Result<_, riad_core::Error> = stores.iter().map(|id| id.parse()).collect();
+            // A malformed id names no vector store.
+            let stores = stores.map_err(|_| WitError::NotFound)?;
+            documents.search_stores(stores, query, limit, filter).await
+        }
+    };
+    found
+        .map(|passages| passages.iter().map(convert::passage).collect())
+        .map_err(|error| errors::to_wit(&error))
 }
 
 fn summary(document: riad_core::document::Document) -> Summary {
