@@ -1,4 +1,8 @@
 //! Files made by code, for the tests: archives, Office and OpenDocument files, PDF.
+#![allow(
+    clippy::unwrap_used,
+    reason = "only tests and fuzz targets use them: what breaks has to stop them"
+)]
 
 mod archives;
 mod pdf;
