@@ -55,7 +55,11 @@ impl Workers {
         Self::with_threads(resource, name, threads, waiting_per_account)
     }
 
-    fn with_threads(
+    /// With so many threads, for work that waits for something else than a processor.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn with_threads(
         resource: &'static Resource,
         name: &str,
         threads: u32,
@@ -111,6 +115,15 @@ impl Work {
     pub fn of_admitted(mut self) -> Self {
         self.begun = true;
         self
+    }
+
+    /// The same work, done by others.
+    #[must_use]
+    pub fn by(&self, workers: &Arc<Workers>) -> Self {
+        Self {
+            workers: Arc::clone(workers),
+            ..self.clone()
+        }
     }
 
     /// Keeps something until the work has ended.

@@ -11,7 +11,10 @@ mod setting;
 mod tree;
 
 pub use layers::{Overrides, Sources};
-pub use models::{ModelSource, kv_cache_tokens, model_source, path_text, profile, shipped_folder, shipped_model};
+pub use models::{
+    EmbeddingSource, ModelSource, embedding_source, kv_cache_tokens, model_source, path_text, profile, shipped_folder,
+    shipped_model,
+};
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;
 pub use tree::{

@@ -1,7 +1,7 @@
 //! The composition root: the one place that knows which implementation is behind which port.
 
 use crate::{
-    config::{self, Auth, Config, SchedulerPolicy, Secrets},
+    config::{self, Auth, Config, EmbeddingSource, SchedulerPolicy, Secrets},
     model_files,
 };
 use axum::Router;
@@ -10,10 +10,10 @@ use futures::future::BoxFuture;
 use riad_api::{MetricsAccess, Tasks};
 use riad_core::{
     Error, Result, Secret,
-    ports::{ChatEngine, Scheduler, Tokens},
+    ports::{ChatEngine, Embedder, Scheduler, Tokens},
 };
 use riad_engine::EngineConfig;
-use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens};
+use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens, RemoteEmbedder};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms};
 use riad_store::Store;
@@ -50,11 +50,10 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     // A wrong setting shows before anything is opened.
     config::model_source(&config.engine)?;
     let tokens = tokens(&config.auth)?;
-    let folder = match &config.embeddings.model {
-        Some(folder) => folder.clone(),
-        None => config::shipped_folder()?.join("embed"),
+    let embedder: Arc<dyn Embedder> = match config::embedding_source(&config.embeddings, secrets.embeddings_key)? {
+        EmbeddingSource::Remote(remote) => Arc::new(RemoteEmbedder::open(remote)?),
+        EmbeddingSource::Folder(folder) => blocking(move || riad_embeddings::open(&folder)).await?,
     };
-    let embedder = blocking(move || riad_embeddings::open(&folder)).await?;
     let reranker = match config.search.rerank_model.clone() {
         Some(folder) => Some(blocking(move || riad_embeddings::open_reranker(&folder)).await?),
         None => None,

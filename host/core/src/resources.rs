@@ -146,6 +146,13 @@ resources! {
             Busy,
             "too much of this tenant's work is waiting for a processor; send the request again when other requests have ended"
         );
+    EMBEDDING_CALLS = "requests to the server of `embeddings.url`",
+        "accounts; the one that had the least of their time for its weight is next, and one request is for others than the one with the rest",
+        "16 at a time, each 128 KiB of texts for about a minute; 256 requests of an account wait, or `limits.queue` if that is more, for 60 s",
+        Told(
+            Busy,
+            "too much of this tenant's work is waiting for the embedding server; send the request again when other requests have ended"
+        );
     UPLOADS = "uploads that are held in memory, and files while they are written",
         "accounts: 4 documents or files each, and 1 adapter or plugin; the one that holds the fewest is next",
         "`limits.uploads` adapters and plugins, eight times as many documents and files; 8 of an account wait for 60 s",

@@ -183,12 +183,13 @@ pub(crate) async fn run(
 ) -> Result<(Vec<Vec<f32>>, u32)> {
     let reading = Reading::new(usage, most);
     let call_bytes = shared.embedder.call_bytes();
+    let mut calls = shared.embedding_work(work);
     let (mut vectors, mut tokens) = (Vec::with_capacity(texts.len()), 0_u32);
     let mut texts = texts.into_iter().peekable();
     while texts.peek().is_some() {
         let slice = next_slice(&mut texts, call_bytes, 0);
         let (embedder, slice_of) = (Arc::clone(&shared.embedder), Arc::clone(&reading));
-        let (more, read) = work
+        let (more, read) = calls
             .run(move || {
                 let (vectors, tokens) = embedder.embed(&slice, role)?;
                 slice_of.add_tokens(tokens);

@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     pub pinned_accounts: PinnedAccounts,
     pub adapter_loads: Arc<AdapterLoads>,
     pub workers: Arc<Workers>,
+    /// For an embedder that waits for another server.
+    embedding_calls: Option<Arc<Workers>>,
     /// Files of chats that are in memory.
     pub attached_files: Limiter<FewestHeld>,
     pub control: ControlAdmission,
@@ -98,6 +100,14 @@ impl Shared {
     /// Work that the pass's account pays for.
     pub fn work(&self, pass: &TenantPass) -> Work {
         self.workers.work_of(pass.account(), pass.policy().weight)
+    }
+
+    /// Where the embedder's calls are done for some work.
+    pub fn embedding_work(&self, work: &Work) -> Work {
+        match &self.embedding_calls {
+            Some(workers) => work.by(workers),
+            None => work.clone(),
+        }
     }
 
     /// Tokens that the embedder and the reranker have read since the process began.
@@ -150,6 +160,10 @@ impl Shared {
             &dependencies.limits,
         ));
         let workers = workers::start(&dependencies.limits)?;
+        let embedding_calls = match dependencies.embedder.waits() {
+            true => Some(workers::start_embedding_calls(&dependencies.limits)?),
+            false => None,
+        };
         let control = ControlAdmission::new(&dependencies.limits);
         let bounds = Bounds {
             per_account: 1,
@@ -189,6 +203,7 @@ impl Shared {
             pinned_accounts: PinnedAccounts::default(),
             adapter_loads,
             workers,
+            embedding_calls,
             attached_files,
             control,
             started: Timestamp::now().as_seconds(),

@@ -15,9 +15,21 @@ const HASHED_INLINE: usize = 64 << 10;
 /// because each of those needs a worker before it gets there.
 const WAITING_LEAST: usize = 256;
 
+/// Requests to an embedding server at the same time.
+const EMBEDDING_CALLS: u32 = 16;
+
 pub(crate) fn start(limits: &Limits) -> Result<Arc<Workers>> {
-    let waiting = WAITING_LEAST.max(limits.queue as usize);
-    Workers::new(&resources::WORKERS, "riad-worker", waiting)
+    Workers::new(&resources::WORKERS, "riad-worker", waiting(limits))
+}
+
+/// Threads that wait for an embedding server, so that those which compute do not.
+pub(crate) fn start_embedding_calls(limits: &Limits) -> Result<Arc<Workers>> {
+    let resource = &resources::EMBEDDING_CALLS;
+    Workers::with_threads(resource, "riad-embedding", EMBEDDING_CALLS, waiting(limits))
+}
+
+fn waiting(limits: &Limits) -> usize {
+    WAITING_LEAST.max(limits.queue as usize)
 }
 
 /// [`Digest::of_parts`], which may be large.

@@ -268,6 +268,10 @@ impl Embedder for Timed<dyn Embedder> {
         self.port.most_tokens(bytes)
     }
 
+    fn waits(&self) -> bool {
+        self.port.waits()
+    }
+
     fn embed(&self, texts: &[String], role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
         self.watch.time_now(Part::Embed, || self.port.embed(texts, role))
     }

@@ -1,8 +1,8 @@
 //! The shipped models' folder, and the profile of the configured model.
 
-use super::tree::{Config, Engine};
-use riad_core::{Error, Result, profile::ModelProfile};
-use riad_outbound::HubModel;
+use super::tree::{Config, Embeddings, Engine};
+use riad_core::{Error, Result, Secret, profile::ModelProfile};
+use riad_outbound::{HubModel, RemoteEmbedderConfig};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,37 @@ pub fn shipped_model() -> Result<PathBuf> {
 pub enum ModelSource {
     Folder(PathBuf),
     Hub(HubModel),
+}
+
+/// What embeds.
+pub enum EmbeddingSource {
+    /// In this process.
+    Folder(PathBuf),
+    Remote(RemoteEmbedderConfig),
+}
+
+/// The configured server or folder, else the shipped model.
+///
+/// # Errors
+/// Those of [`shipped_folder`]; `InvalidRequest` for settings that exclude each other.
+pub fn embedding_source(config: &Embeddings, key: Option<Secret<String>>) -> Result<EmbeddingSource> {
+    match (&config.url, &config.model) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "embeddings.url and embeddings.model exclude each other: set one of them (embeddings.remote_model names the model of \
+             embeddings.url)",
+        )
+        .with_param("embeddings.url")),
+        (Some(url), None) => Ok(EmbeddingSource::Remote(RemoteEmbedderConfig {
+            url: url.clone(),
+            model: config.remote_model.clone(),
+            dimensions: config.dimensions,
+            query_prefix: config.query_prefix.clone(),
+            passage_prefix: config.passage_prefix.clone(),
+            key,
+        })),
+        (None, Some(folder)) => Ok(EmbeddingSource::Folder(folder.clone())),
+        (None, None) => Ok(EmbeddingSource::Folder(shipped_folder()?.join("embed"))),
+    }
 }
 
 /// The configured folder or hub id, else the shipped model. A folder that is there wins over a hub id of the same name.

@@ -15,17 +15,20 @@ pub struct Secrets {
     pub metrics_key: Option<Secret<String>>,
     /// `RIAD_WEBHOOK_SECRET`: signs requests to webhooks.
     pub webhook_secret: Option<Secret<String>>,
+    /// `RIAD_EMBEDDINGS_KEY`: the key for the server of `embeddings.url`.
+    pub embeddings_key: Option<Secret<String>>,
 }
 
 impl Secrets {
     /// Their names, for messages and the reference.
-    pub const VARIABLES: [(&'static str, &'static str); 3] = [
+    pub const VARIABLES: [(&'static str, &'static str); 4] = [
         (
             "RIAD_OPERATOR_KEY",
             "The operator's key. Unset: the first start creates one and shows it once.",
         ),
         ("RIAD_METRICS_KEY", "A key for /metrics only."),
         ("RIAD_WEBHOOK_SECRET", "Signs requests to webhooks."),
+        ("RIAD_EMBEDDINGS_KEY", "The key for the server of embeddings.url."),
     ];
 
     /// Variables that are empty count as not set.
@@ -39,6 +42,7 @@ impl Secrets {
                 Some("RIAD_OPERATOR_KEY") => &mut secrets.operator_key,
                 Some("RIAD_METRICS_KEY") => &mut secrets.metrics_key,
                 Some("RIAD_WEBHOOK_SECRET") => &mut secrets.webhook_secret,
+                Some("RIAD_EMBEDDINGS_KEY") => &mut secrets.embeddings_key,
                 _ => continue,
             };
             let name = name.to_string_lossy();
@@ -58,9 +62,15 @@ impl Secrets {
     /// The variables that are set.
     #[must_use]
     pub fn set(&self) -> Vec<&'static str> {
+        let values = [
+            &self.operator_key,
+            &self.metrics_key,
+            &self.webhook_secret,
+            &self.embeddings_key,
+        ];
         Self::VARIABLES
             .iter()
-            .zip([&self.operator_key, &self.metrics_key, &self.webhook_secret])
+            .zip(values)
             .filter_map(|((name, _), value)| value.as_ref().map(|_| *name))
             .collect()
     }

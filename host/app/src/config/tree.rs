@@ -197,6 +197,17 @@ section! {
         /// A Model2Vec folder, or a sentence-transformers folder of a BERT. Unset: the Model2Vec that ships with riad. With another model than
         /// before, a tenant's documents are embedded again from its next search on, which is metered; until then they are found by words.
         model: Option<PathBuf> = None;
+        /// The base of an OpenAI-compatible API whose model embeds instead of one in this process, as in https://api.openai.com/v1, with the key
+        /// RIAD_EMBEDDINGS_KEY. The texts of all tenants are sent there; the tokens that it reports are metered.
+        url: Option<String> = None;
+        /// What the server of embeddings.url calls the model, as in text-embedding-3-small. Needed with url.
+        remote_model: Option<String> = None;
+        /// Numbers in a vector of remote_model, as in 1536. Needed with url.
+        dimensions: Option<usize> = None;
+        /// What remote_model wants before a query, as in "query: ".
+        query_prefix: String = String::new();
+        /// What remote_model wants before a text that queries search, as in "passage: ".
+        passage_prefix: String = String::new();
     }
 }
 

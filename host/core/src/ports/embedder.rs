@@ -42,9 +42,14 @@ pub trait Embedder: Send + Sync {
     /// The most tokens that are read of a text of so many bytes.
     fn most_tokens(&self, bytes: usize) -> u64;
 
+    /// Whether a call waits for another server instead of keeping a processor busy.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Unit vectors in the order of the texts, and the number of tokens read. Also a text without a known token has one. A text that is
-    /// longer than the model reads is cut.
-    /// Keeps a processor busy until it returns, and uses no other one.
+    /// longer than the model reads is cut; another server may refuse it.
+    /// Keeps its thread until it returns, and uses no other one.
     fn embed(&self, texts: &[String], role: TextRole) -> Result<(Vec<Vec<f32>>, u32)>;
 
     /// Tokens read since the process began.

@@ -15,6 +15,7 @@ mod guest_http;
 mod hub;
 mod issuer;
 mod pass;
+mod remote_embedder;
 mod rotation;
 mod server;
 mod webhooks;

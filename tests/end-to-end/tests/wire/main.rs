@@ -19,6 +19,7 @@ mod members;
 mod messages;
 mod openapi;
 mod queries;
+mod remote_embeddings;
 mod reranking;
 mod response_format;
 mod responses;
