@@ -12,8 +12,8 @@ mod tree;
 
 pub use layers::{Overrides, Sources};
 pub use models::{
-    EmbeddingSource, ModelSource, embedding_source, kv_cache_tokens, model_source, path_text, profile, shipped_folder,
-    shipped_model,
+    EmbeddingSource, ModelSource, embedding_source, kv_cache_tokens, model_source, path_text, profile, remote_engine,
+    shipped_folder, shipped_model,
 };
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;

@@ -68,6 +68,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let store = blocking(move || Store::open(&data, space, &limits)).await?;
     let model = model_files::fetch(config).await?;
     let profile = config::profile(config, &model)?;
+    let remote = config::remote_engine(&config.engine, &profile, secrets.engine_key)?;
     let engine = riad_engine::open(EngineConfig {
         model: config::path_text(&model)?,
         dtype: config.engine.dtype,
@@ -81,6 +82,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         profile,
         resident_adapter_bytes: config.limits.resident_adapter_bytes,
         idle_unload: idle_unload(config.engine.idle_unload_s),
+        remote,
     })
     .await?;
     let (cache, limits): (PathBuf, _) = (config.server.data.join("compiled"), config.limits.clone());

@@ -168,6 +168,7 @@ impl Bench {
         let asleep = Self {
             engine: riad_engine::open(EngineConfig {
                 idle_unload: Some(IDLE),
+                remote: None,
                 ..config
             })
             .await

@@ -1,8 +1,8 @@
 //! What an engine is opened with. Not here: the configuration file (`app`).
 
-use riad_core::{Error, Result, profile::ModelProfile};
+use riad_core::{Error, Result, Secret, profile::ModelProfile};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Number format in which the model computes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,28 @@ pub enum Quantization {
     Q8_0,
 }
 
+/// Servers that generate instead of this process.
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    /// Bases of OpenAI-compatible APIs, as in `http://gpu-1:8000/v1`.
+    pub endpoints: Vec<String>,
+    /// What they call the base model.
+    pub model: String,
+    pub key: Option<Secret<String>>,
+    /// `None`: they get no adapters.
+    pub adapter_folder: Option<AdapterFolderConfig>,
+    /// Adapters that one server may have.
+    pub adapters_per_server: usize,
+}
+
+/// A folder that this process writes adapters into, and the servers read them from.
+#[derive(Debug, Clone)]
+pub struct AdapterFolderConfig {
+    pub here: PathBuf,
+    /// The same folder, as the servers name it.
+    pub there: String,
+}
+
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// A folder in Hugging Face's layout.
@@ -63,6 +85,8 @@ pub struct EngineConfig {
     pub resident_adapter_bytes: u64,
     /// The time without a generation after which the model leaves memory. The next one loads it again.
     pub idle_unload: Option<Duration>,
+    /// `None`: the model runs in this process.
+    pub remote: Option<RemoteConfig>,
 }
 
 impl EngineConfig {
@@ -75,6 +99,16 @@ impl EngineConfig {
             if value == 0 {
                 return Err(Error::invalid(format!("{name} must be at least 1")).with_param(name));
             }
+        }
+        if let Some(remote) = &self.remote
+            && remote.adapter_folder.is_some()
+            && remote.adapters_per_server == 0
+        {
+            let name = "engine.adapters_per_server";
+            return Err(
+                Error::invalid(format!("{name} must be at least 1 where engine.adapter_folder is set"))
+                    .with_param(name),
+            );
         }
         let (device, compiled) = match self.device {
             Device::Auto | Device::Cpu => return Ok(()),

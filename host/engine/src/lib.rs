@@ -1,6 +1,6 @@
-//! Prompts to tokens to answers: the `ChatEngine` port over mistral.rs.
+//! Prompts to tokens to answers: the `ChatEngine` port over mistral.rs in this process, or over model servers elsewhere.
 //!
-//! A new backend is one file here and one arm in [`open`]. Not here: embeddings, HTTP, SQL, wasmtime, and who may use which adapter.
+//! A new backend is one module here and one arm in [`open`]. Not here: embeddings, HTTP's server side, SQL, wasmtime, and who may use which adapter.
 
 mod checkpoint;
 mod config;
@@ -13,9 +13,13 @@ mod peft;
 mod mistral;
 #[cfg(feature = "mistralrs")]
 mod pinned_lru;
+#[cfg(feature = "mistralrs")]
+mod remote;
+#[cfg(feature = "mistralrs")]
+mod tokens;
 
 pub use checkpoint::{ADAPTER_FAMILIES, Checkpoint, Tensor, Weights};
-pub use config::{Device, Dtype, EngineConfig, Quantization};
+pub use config::{AdapterFolderConfig, Device, Dtype, EngineConfig, Quantization, RemoteConfig};
 
 use riad_core::{Result, ports::ChatEngine};
 use std::sync::Arc;
@@ -27,6 +31,10 @@ use std::sync::Arc;
 /// is), `Unavailable` when this binary was built without mistral.rs.
 pub async fn open(config: EngineConfig) -> Result<Arc<dyn ChatEngine>> {
     config.check()?;
+    #[cfg(feature = "mistralrs")]
+    if let Some(remote) = config.remote.clone() {
+        return Ok(Arc::new(remote::RemoteEngine::open(config, remote).await?));
+    }
     memory::check(&config)?;
     #[cfg(feature = "mistralrs")]
     return Ok(Arc::new(mistral::MistralEngine::open(config).await?));

@@ -2,34 +2,30 @@
 //! Not here: the loop that computes steps (`mistral/step_loop.rs`), how an adapter is read (`mistral/adapters.rs`).
 
 mod adapters;
-mod grammar;
 mod inputs;
-mod logprobs;
 mod model;
-mod prompt;
-mod prompt_tokenizer;
-mod reasoning;
 mod sampling;
 mod sequence;
 mod stats;
 mod step_loop;
-mod stop;
-mod text;
-mod tool_calls;
 
-use crate::{EngineConfig, checkpoint::Checkpoint};
+use crate::{
+    EngineConfig,
+    checkpoint::Checkpoint,
+    tokens::{
+        self, Counted, answer::Answer, blocking, engine_error, grammar::GrammarCompiler, logprobs,
+        prompt::PromptEncoder,
+    },
+};
 use adapters::AdapterCache;
 use async_trait::async_trait;
 use futures::StreamExt;
-use grammar::GrammarCompiler;
 use model::LoadedModel;
-use parking_lot::Mutex;
-use prompt::PromptEncoder;
 use riad_batch::{Namespace, NewSequence};
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Result,
+    Account, Digest, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
-    chat::{Grammar, Message, OutputFormat, TokenUsage},
+    chat::{Grammar, Message, OutputFormat},
     ledger::EngineTokens,
     ports::{
         AdapterCounts, BatchState, ChatEngine, EncodedPrompt, EnginePermit, Generation, GenerationStream,
@@ -37,6 +33,7 @@ use riad_core::{
     },
     profile::ModelProfile,
 };
+use sampling::TokenSampler;
 use sequence::ActiveSequence;
 use stats::SharedState;
 use std::sync::{Arc, mpsc};
@@ -58,19 +55,6 @@ pub(crate) struct MistralEngine {
     batch: SharedState,
 }
 
-/// Tokens of the generations that have ended.
-#[derive(Default)]
-struct Counted(Mutex<EngineTokens>);
-
-impl Counted {
-    fn add(&self, usage: TokenUsage) {
-        let mut all = self.0.lock();
-        all.prompt += u64::from(usage.prompt_tokens);
-        all.cached += u64::from(usage.cached_tokens);
-        all.completion += u64::from(usage.completion_tokens);
-    }
-}
-
 impl MistralEngine {
     pub async fn open(config: EngineConfig) -> Result<Self> {
         let loading = config.clone();
@@ -89,7 +73,7 @@ impl MistralEngine {
             // The tokenizer may have tokens for which the model has no row, and the model rows for no token.
             vocabulary: checkpoint
                 .vocabulary()
-                .map_or(model.vocabulary(), |rows| rows.min(model.vocabulary())),
+                .map_or(model.vocabulary.len(), |rows| rows.min(model.vocabulary.len())),
             encoder: model.encoder.clone(),
             grammars: model.grammars.clone(),
             adapters: AdapterCache::new(checkpoint.family, model.layers(), config.resident_adapter_bytes),
@@ -161,22 +145,13 @@ impl ChatEngine for MistralEngine {
         let prompt = std::mem::take(&mut generation.prompt);
         let answer_parser = self.encoder.answer_parser(&prompt);
         let prompt = prompt.tokens;
-        if let Some(unknown) = prompt.iter().find(|token| **token as usize >= self.vocabulary) {
-            return Err(Error::invalid(format!(
-                "the prompt has the token {unknown}, which the model does not know; leave its text out"
-            ))
-            .with_param("messages"));
-        }
+        let max_tokens = tokens::most_tokens(
+            &prompt,
+            generation.sampling.max_tokens,
+            self.context_tokens,
+            self.vocabulary,
+        )?;
         let prompt_tokens = prompt.len();
-        let free = self.context_tokens.saturating_sub(prompt_tokens);
-        if free == 0 {
-            return Err(Error::invalid(format!(
-                "the prompt has {prompt_tokens} tokens, and the model reads at most {}; shorten it",
-                self.context_tokens
-            ))
-            .with_param("messages"));
-        }
-        let max_tokens = (generation.sampling.max_tokens as usize).clamp(1, free);
         let adapter_generation = generation.adapter.as_ref().map(|source| *source.generation.as_bytes());
         let namespace = Namespace::new(generation.account, adapter_generation);
         // resources::ANSWERS
@@ -190,15 +165,19 @@ impl ChatEngine for MistralEngine {
                 max_tokens,
                 prompt,
             },
-            active: ActiveSequence::new(
-                generation,
-                answer_parser,
-                prompt_tokens,
-                max_tokens,
+            active: ActiveSequence {
+                sampler: TokenSampler::new(&generation.sampling)?,
+                answer: Answer::new(
+                    generation,
+                    answer_parser,
+                    prompt_tokens,
+                    max_tokens,
+                    adapter.as_ref().map_or(0, |adapter| adapter.tensors),
+                    events,
+                    permit,
+                ),
                 adapter,
-                events,
-                permit,
-            )?,
+            },
         };
         self.messages
             .send(LoopMessage::Start(Box::new(start)))
@@ -244,16 +223,6 @@ impl ChatEngine for MistralEngine {
     }
 
     fn counted(&self) -> EngineTokens {
-        *self.counted.0.lock()
+        self.counted.all()
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| engine_error("panicked", e))?
-}
-
-fn engine_error(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(ErrorKind::Internal, format!("the model engine {what}")).with_source(source)
 }

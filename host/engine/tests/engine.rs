@@ -40,6 +40,8 @@ mod quantization;
 mod reasoning;
 #[path = "engine/reference.rs"]
 mod reference;
+#[path = "engine/remote.rs"]
+mod remote;
 #[path = "engine/seeds.rs"]
 mod seeds;
 #[path = "engine/tally.rs"]

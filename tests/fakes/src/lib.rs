@@ -1,7 +1,9 @@
-//! What the tests of several crates put behind the ports: a key store of one tenant, and passes that it opens; and a hub of models.
+//! What the tests of several crates put behind the ports: a key store of one tenant, and passes that it opens; a hub of models, and
+//! a server that runs one.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 pub mod hub;
+pub mod model_server;
 
 use async_trait::async_trait;
 use futures::FutureExt;

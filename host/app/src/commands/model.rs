@@ -105,7 +105,11 @@ impl ChatModel {
         let profile = config::profile(config, &folder)?;
         let checkpoint = Checkpoint::open(&folder)?;
         checkpoint.check_tokenizer()?;
-        let weights = checkpoint.weights()?;
+        // Those of a model that runs elsewhere need not be here.
+        let weights = match config.engine.endpoints.is_empty() {
+            true => checkpoint.weights()?,
+            false => checkpoint.weights().unwrap_or_default(),
+        };
         let tokens = config::kv_cache_tokens(&config.engine, &profile);
         Ok(Self {
             need: MemoryNeed::of(
@@ -220,6 +224,13 @@ impl ChatModel {
 
 /// Counts the weights, the whole KV cache, the embedding model with the reranker and, for the warning, resident adapters; not guests and uploads.
 pub fn memory(config: &Config, model: &ChatModel, search_models: Option<u64>, available: Option<u64>) -> Check {
+    if !config.engine.endpoints.is_empty() {
+        let words = format!(
+            "the model runs in other servers: {}",
+            config.engine.endpoints.join(", ")
+        );
+        return Check::skip(MEMORY, words);
+    }
     if !memory::is_on_cpu(config.engine.device) {
         let weights = size(model.weights.bytes());
         return Check::skip(

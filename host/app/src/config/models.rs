@@ -2,6 +2,7 @@
 
 use super::tree::{Config, Embeddings, Engine};
 use riad_core::{Error, Result, Secret, profile::ModelProfile};
+use riad_engine::{AdapterFolderConfig, RemoteConfig};
 use riad_outbound::{HubModel, RemoteEmbedderConfig};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,53 @@ pub fn model_source(engine: &Engine) -> Result<ModelSource> {
         .with_param("engine.model"));
     }
     HubModel::parse(model).map(ModelSource::Hub)
+}
+
+/// The servers that generate, if the model does not run in this process.
+///
+/// # Errors
+/// `InvalidRequest` for settings that mean nothing without them.
+pub fn remote_engine(
+    engine: &Engine,
+    profile: &ModelProfile,
+    key: Option<Secret<String>>,
+) -> Result<Option<RemoteConfig>> {
+    if engine.endpoints.is_empty() {
+        let name = match engine {
+            Engine {
+                remote_model: Some(_), ..
+            } => "engine.remote_model",
+            Engine {
+                adapter_folder: Some(_),
+                ..
+            } => "engine.adapter_folder",
+            Engine {
+                adapter_folder_there: Some(_),
+                ..
+            } => "engine.adapter_folder_there",
+            Engine { .. } => return Ok(None),
+        };
+        return Err(
+            Error::invalid(format!("{name} needs engine.endpoints: set it, or leave {name} out")).with_param(name),
+        );
+    }
+    let adapter_folder = engine.adapter_folder.as_ref().map(|here| {
+        let there = match &engine.adapter_folder_there {
+            Some(there) => there.clone(),
+            None => path_text(&std::path::absolute(here).map_err(Error::internal)?)?,
+        };
+        Ok(AdapterFolderConfig {
+            here: here.clone(),
+            there,
+        })
+    });
+    Ok(Some(RemoteConfig {
+        endpoints: engine.endpoints.clone(),
+        model: engine.remote_model.clone().unwrap_or_else(|| profile.id.clone()),
+        key,
+        adapter_folder: adapter_folder.transpose()?,
+        adapters_per_server: engine.adapters_per_server,
+    }))
 }
 
 /// Tokens that the engine keeps keys and values of.

@@ -17,11 +17,13 @@ pub struct Secrets {
     pub webhook_secret: Option<Secret<String>>,
     /// `RIAD_EMBEDDINGS_KEY`: the key for the server of `embeddings.url`.
     pub embeddings_key: Option<Secret<String>>,
+    /// `RIAD_ENGINE_KEY`: the key for the servers of `engine.endpoints`.
+    pub engine_key: Option<Secret<String>>,
 }
 
 impl Secrets {
     /// Their names, for messages and the reference.
-    pub const VARIABLES: [(&'static str, &'static str); 4] = [
+    pub const VARIABLES: [(&'static str, &'static str); 5] = [
         (
             "RIAD_OPERATOR_KEY",
             "The operator's key. Unset: the first start creates one and shows it once.",
@@ -29,6 +31,7 @@ impl Secrets {
         ("RIAD_METRICS_KEY", "A key for /metrics only."),
         ("RIAD_WEBHOOK_SECRET", "Signs requests to webhooks."),
         ("RIAD_EMBEDDINGS_KEY", "The key for the server of embeddings.url."),
+        ("RIAD_ENGINE_KEY", "The key for the servers of engine.endpoints."),
     ];
 
     /// Variables that are empty count as not set.
@@ -43,6 +46,7 @@ impl Secrets {
                 Some("RIAD_METRICS_KEY") => &mut secrets.metrics_key,
                 Some("RIAD_WEBHOOK_SECRET") => &mut secrets.webhook_secret,
                 Some("RIAD_EMBEDDINGS_KEY") => &mut secrets.embeddings_key,
+                Some("RIAD_ENGINE_KEY") => &mut secrets.engine_key,
                 _ => continue,
             };
             let name = name.to_string_lossy();
@@ -67,6 +71,7 @@ impl Secrets {
             &self.metrics_key,
             &self.webhook_secret,
             &self.embeddings_key,
+            &self.engine_key,
         ];
         Self::VARIABLES
             .iter()

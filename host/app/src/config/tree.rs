@@ -168,6 +168,19 @@ section! {
         prefix_cache: bool = true;
         /// Seconds without a generation after which the model leaves memory. The next one loads it again. 0: never.
         idle_unload_s: u64 = 0;
+        /// Bases of OpenAI-compatible servers that generate instead of this process, as in ["http://gpu-1:8000/v1"], with the key
+        /// RIAD_ENGINE_KEY. engine.model is then a folder or hub id with the tokenizer, template and configuration of their model. vLLM and
+        /// SGLang send what every function needs; llama.cpp's server sends no tokens, so that logprobs and reasoning models are refused.
+        endpoints: Vec<String> = Vec::new();
+        /// What those servers call the model. Unset: engine.id.
+        remote_model: Option<String> = None;
+        /// A folder that those servers can read too, for adapters: riad puts them there and has them loaded with /v1/load_lora_adapter.
+        /// Unset: no adapters.
+        adapter_folder: Option<PathBuf> = None;
+        /// The same folder, as those servers name it. Unset: as here.
+        adapter_folder_there: Option<String> = None;
+        /// Adapters that each of those servers may have at a time. More: the one that was used longest ago is unloaded.
+        adapters_per_server: usize = 8;
         /// The model's name in the API. Unset: the last part of engine.model, without its revision.
         id: Option<String> = None;
         /// What differs from the model's own profile.

@@ -30,7 +30,7 @@ impl Tensor {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Weights {
     pub tensors: Vec<Tensor>,
 }

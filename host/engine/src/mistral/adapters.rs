@@ -1,11 +1,11 @@
 //! Adapters from PEFT files to memory: checked against the layers that the model has and calls, loaded on demand or ahead, kept in a
 //! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
-use super::{blocking, engine_error};
 use crate::{
     checkpoint::ADAPTER_FAMILIES,
     peft::{self, LayerShape, Pair},
     pinned_lru::PinnedLru,
+    tokens::{blocking, engine_error},
 };
 use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;

@@ -1,21 +1,21 @@
 //! The base model in memory: loading it, and one forward pass of a step's rows. Not here: which rows (`step_loop`), adapters
 //! (`adapters`).
 
-use super::{engine_error, grammar::GrammarCompiler, inputs::StepInputs, prompt::PromptEncoder, tool_calls};
+use super::inputs::StepInputs;
 use crate::{
     Device as DeviceChoice, Dtype, EngineConfig, Quantization,
     checkpoint::Checkpoint,
     memory::{self, BLOCK_SIZE},
+    tokens::{engine_error, grammar::GrammarCompiler, prompt::PromptEncoder, vocabulary::Vocabulary},
 };
 use candle_core::{DType, Device};
 use mistralrs::core::{
     AutoDeviceMapParams, DeviceMapSetting, ForwardInputsResult, IsqType, Loader, MemoryGpuConfig, ModelDType,
     NormalLoaderBuilder, NormalSpecificConfig, PagedAttentionConfig, PagedCacheType, Pipeline, TokenSource,
-    llguidance::toktrie::TokEnv,
 };
-use riad_core::{Error, Result, chat::ScoredToken};
+use riad_core::{Error, Result};
 use riad_lora::{LoadGuard, ModelLayers, RowSegment, RowsGuard, WeightFormat};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 const MEGABYTE: usize = 1 << 20;
@@ -32,9 +32,7 @@ pub(super) struct LoadedModel {
     pub sliding_window: Option<usize>,
     /// Blocks of the KV cache.
     pub blocks: usize,
-    token_bytes: TokEnv,
-    /// Texts of tokens that are around calls of tools.
-    tool_markers: HashMap<u32, &'static str>,
+    pub vocabulary: Vocabulary,
 }
 
 /// The logits of the rows that were sampled, one after another.
@@ -84,9 +82,6 @@ impl LoadedModel {
             .cache_config
             .as_ref()
             .ok_or_else(|| missing("paged attention"))?;
-        let added = tokenizer.get_added_vocabulary().get_vocab();
-        let marker = |text: &&'static str| Some((*added.get(*text)?, *text));
-        let tool_markers = tool_calls::MARKERS.iter().filter_map(marker).collect();
         let token_bytes = metadata.tok_env().ok_or_else(|| missing("vocabulary"))?;
         let grammars = metadata.llg_factory.clone().ok_or_else(|| missing("vocabulary"))?;
         Ok(Self {
@@ -98,8 +93,7 @@ impl LoadedModel {
             context_tokens: metadata.max_seq_len,
             sliding_window: metadata.sliding_window,
             blocks: cache.num_gpu_blocks,
-            token_bytes,
-            tool_markers,
+            vocabulary: Vocabulary::new(token_bytes, &tokenizer),
             pipeline: {
                 drop(locked);
                 pipeline
@@ -109,40 +103,6 @@ impl LoadedModel {
 
     pub fn layers(&self) -> &ModelLayers {
         &self.layers
-    }
-
-    /// The bytes that a token adds to a text. Empty for a control token.
-    pub fn bytes(&self, token: u32) -> Vec<u8> {
-        self.token_bytes.tok_trie().decode_ext(&[token], false)
-    }
-
-    /// Like [`Self::bytes`], but with the texts of tokens around calls of tools.
-    pub fn bytes_with_markers(&self, token: u32) -> Vec<u8> {
-        let marker = self.tool_markers.get(&token);
-        marker.map_or_else(|| self.bytes(token), |text| text.as_bytes().to_vec())
-    }
-
-    /// A token as the caller reads it.
-    pub fn scored(&self, token: u32, logprob: f32) -> ScoredToken {
-        let bytes = self.bytes(token);
-        // SentencePiece writes a space as U+2581.
-        let text = match bytes.is_empty() {
-            true => self.token_bytes.tok_trie().decode_ext(&[token], true),
-            false => match std::str::from_utf8(&bytes) {
-                Ok(text) => text.replace('\u{2581}', " ").into_bytes(),
-                Err(_) => bytes.clone(),
-            },
-        };
-        ScoredToken {
-            text: String::from_utf8_lossy(&text).into_owned(),
-            bytes: (!bytes.is_empty()).then_some(text),
-            logprob,
-        }
-    }
-
-    /// Tokens that the model can write, by number.
-    pub fn vocabulary(&self) -> usize {
-        self.token_bytes.tok_trie().vocab_size()
     }
 
     /// Computes the rows, and returns the logits of those that are sampled.
@@ -272,6 +232,7 @@ mod tests {
                 },
                 resident_adapter_bytes: 0,
                 idle_unload: None,
+                remote: None,
             };
             LoadedModel::load(&config).unwrap().layers().weight_bytes()
         };

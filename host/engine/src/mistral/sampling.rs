@@ -1,7 +1,7 @@
 //! How the next token is chosen: our sampling parameters in upstream's sampler, with a random generator of the sequence's own, so
 //! that what a request samples depends on its seed and its prompt, not on the batch. Not here: validation (`services`).
 
-use super::{engine_error, grammar::ActiveGrammar, logprobs::Scores};
+use crate::tokens::{engine_error, grammar::ActiveGrammar, logprobs::Scores};
 use candle_core::{DType, Device, Tensor};
 use mistralrs::core::Sampler;
 use rand::SeedableRng;

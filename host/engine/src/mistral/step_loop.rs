@@ -2,7 +2,6 @@
 //! which rows a step has (`riad_batch`), what a token becomes (`sequence`).
 
 use super::{
-    Counted, engine_error,
     inputs::StepInputs,
     model::{LoadedModel, Logits},
     sampling::Sampled,
@@ -12,6 +11,7 @@ use super::{
 use crate::{
     EngineConfig,
     memory::{self, BLOCK_SIZE},
+    tokens::{Counted, engine_error},
 };
 use rayon::prelude::*;
 use riad_batch::{Batch, Limits, NewSequence, Refusal, SequenceId, Step};
@@ -179,7 +179,7 @@ impl StepLoop {
             Ok(id) => {
                 self.active.insert(id, active);
             }
-            Err(refusal) => active.fail(refused(&refusal), &self.counted),
+            Err(refusal) => active.answer.fail(refused(&refusal), &self.counted),
         }
     }
 
@@ -188,7 +188,7 @@ impl StepLoop {
         let cancelled: Vec<SequenceId> = self
             .active
             .iter()
-            .filter(|(_, active)| active.is_cancelled())
+            .filter(|(_, active)| active.answer.is_cancelled())
             .map(|(id, _)| *id)
             .collect();
         for id in cancelled {
@@ -199,7 +199,7 @@ impl StepLoop {
     fn end(&mut self, id: SequenceId, result: Result<FinishReason>) {
         self.batch.remove(id);
         if let Some(active) = self.active.remove(&id) {
-            active.end(result, &self.counted);
+            active.answer.end(result, &self.counted);
         }
     }
 
@@ -256,7 +256,7 @@ impl StepLoop {
         for segment in &step.segments {
             let cached = self.batch.cached_tokens(segment.sequence);
             if let Some(active) = self.active.get_mut(&segment.sequence) {
-                active.computed(segment.first_position + segment.rows, cached);
+                active.answer.computed(segment.first_position + segment.rows, cached);
             }
         }
         for (id, sampled) in sampled {
@@ -267,15 +267,16 @@ impl StepLoop {
                     continue;
                 }
             };
-            let finds_tools = self.active.get(&id).is_some_and(ActiveSequence::finds_tools);
+            let finds_tools = self.active.get(&id).is_some_and(|active| active.answer.finds_tools());
             let bytes = match finds_tools {
-                true => model.bytes_with_markers(token),
-                false => model.bytes(token),
+                true => model.vocabulary.bytes_with_markers(token),
+                false => model.vocabulary.bytes(token),
             };
             let is_end = model.end_tokens.contains(&token);
-            let logprobs = scores.map(|scores| scores.with_texts(token, |token, logprob| model.scored(token, logprob)));
+            let logprobs =
+                scores.map(|scores| scores.with_texts(token, |token, logprob| model.vocabulary.scored(token, logprob)));
             let active = self.active.get_mut(&id);
-            if let Some(finish) = active.and_then(|active| active.push(token, &bytes, is_end, logprobs)) {
+            if let Some(finish) = active.and_then(|active| active.answer.push(token, &bytes, is_end, logprobs)) {
                 self.end(id, Ok(finish));
             }
         }
@@ -323,7 +324,7 @@ impl StepLoop {
         self.stats.model_loaded();
         self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
         for active in self.active.values() {
-            active.model_loaded();
+            active.answer.model_loaded();
         }
         Ok(())
     }

@@ -77,6 +77,7 @@ pub fn config(model: &Path, max_sequences: usize) -> EngineConfig {
         },
         resident_adapter_bytes: 64 << 20,
         idle_unload: None,
+        remote: None,
     }
 }
 

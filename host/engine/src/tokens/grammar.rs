@@ -37,7 +37,7 @@ fn limits() -> ParserLimits {
 
 /// Compiles formats for one model's tokens.
 #[derive(Clone)]
-pub(super) struct GrammarCompiler {
+pub(crate) struct GrammarCompiler {
     factory: Arc<ParserFactory>,
     end_tokens: Arc<[u32]>,
 }
@@ -46,7 +46,7 @@ pub(super) struct GrammarCompiler {
 struct Compiled(ActiveGrammar);
 
 /// The grammar of a sequence, as far as its text is.
-pub(super) struct ActiveGrammar {
+pub(crate) struct ActiveGrammar {
     matcher: Matcher,
     /// llguidance's token for the end, in whose place the model's own end a completion.
     end: u32,

@@ -32,7 +32,7 @@ const STARTS: [(&str, Format); 3] = [
 ];
 
 /// Texts of tokens that a tokenizer may have for them. They are no text elsewhere.
-pub(super) const MARKERS: [&str; 6] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, CALL_ID, ARGS];
+pub(crate) const MARKERS: [&str; 6] = [HERMES, HERMES_END, PYTHON_TAG, TOOL_CALLS, CALL_ID, ARGS];
 
 /// Space that is held back before a call.
 const SPACE_BYTES: usize = 64;
@@ -43,12 +43,12 @@ const ID_BYTES: usize = 64;
 
 /// What the text so far has become.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub content: String,
     pub calls: Vec<ToolCallPiece>,
 }
 
-pub(super) struct ToolCallParser {
+pub(crate) struct ToolCallParser {
     /// Names of the tools.
     names: Vec<String>,
     state: State,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokenizers::Tokenizer;
 
 #[derive(Clone)]
-pub(super) struct PromptEncoder {
+pub(crate) struct PromptEncoder {
     template: Arc<ChatTemplate>,
     tokenizer: Arc<PromptTokenizer>,
     reasoning: Option<ReasoningMarkers>,

@@ -16,7 +16,7 @@ use tokenizers::{
 
 /// The model's tokenizer, with another order of work: control tokens are found while those of the messages are hidden by stand-ins, then
 /// the text is as it was.
-pub(super) struct PromptTokenizer {
+pub(crate) struct PromptTokenizer {
     tokenizer: TokenizerImpl<TextModel, Reveal, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>,
     stand_ins: StandIns,
     /// Added tokens that are text, though they begin as a control token does: Gemma has some for HTML.

@@ -8,7 +8,7 @@ use std::{cmp::Ordering, collections::VecDeque};
 
 /// The logarithms of a sampled token's probability and of the likeliest tokens' at its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scores {
+pub(crate) struct Scores {
     pub chosen: f32,
     /// The likeliest first.
     pub top: Vec<(u32, f32)>,
@@ -64,7 +64,7 @@ impl Scores {
 
 /// Tokens' logprobs until the text that they belong to goes out: a stop sequence may still take it away.
 #[derive(Debug, Default)]
-pub(super) struct PendingLogprobs {
+pub(crate) struct PendingLogprobs {
     tokens: VecDeque<PendingToken>,
     /// Bytes of text that the tokens so far have.
     read: usize,
@@ -122,7 +122,7 @@ impl PendingLogprobs {
 
 /// # Errors
 /// `InvalidRequest` with a token that the model does not have.
-pub(super) fn check_bias(sampling: &Sampling, vocabulary: usize) -> Result<(), Error> {
+pub(crate) fn check_bias(sampling: &Sampling, vocabulary: usize) -> Result<(), Error> {
     match sampling.logit_bias.keys().find(|token| **token as usize >= vocabulary) {
         None => Ok(()),
         Some(token) => Err(Error::invalid(format!(

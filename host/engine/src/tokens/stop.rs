@@ -3,13 +3,13 @@
 
 /// Holds back what could still become a stop sequence.
 #[derive(Debug)]
-pub(super) struct StopTrimmer {
+pub(crate) struct StopTrimmer {
     stops: Vec<String>,
     held: String,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Trimmed {
+pub(crate) struct Trimmed {
     pub text: String,
     /// The stop sequence that was met; nothing after it counts.
     pub stop: Option<String>,

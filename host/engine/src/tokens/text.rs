@@ -2,7 +2,7 @@
 //! Not here: which bytes a token stands for (the tokenizer).
 
 #[derive(Debug, Default)]
-pub(super) struct TextDecoder {
+pub(crate) struct TextDecoder {
     pending: Vec<u8>,
 }
 

@@ -9,13 +9,13 @@ const MARKERS: [(&str, &str); 1] = [
     ("<think>", "</think>"),
 ];
 
-pub(super) fn is_marker(text: &str) -> bool {
+pub(crate) fn is_marker(text: &str) -> bool {
     MARKERS.iter().any(|(open, close)| text == *open || text == *close)
 }
 
 /// The tokens around a model's reasoning.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ReasoningMarkers {
+pub(crate) struct ReasoningMarkers {
     open: u32,
     close: u32,
     open_text: &'static str,
@@ -48,7 +48,7 @@ impl ReasoningMarkers {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Channel {
+pub(crate) enum Channel {
     Reasoning,
     Content,
 }
@@ -56,7 +56,7 @@ pub(super) enum Channel {
 /// Tokens to text, and which of it is reasoning. A model reasons before its answer: once content has begun, all that follows is content.
 /// Both begin with their first letter, not with the space before it.
 #[derive(Debug, Default)]
-pub(super) struct ReasoningParser {
+pub(crate) struct ReasoningParser {
     /// `None`: the model does not reason.
     markers: Option<ReasoningMarkers>,
     decoder: TextDecoder,

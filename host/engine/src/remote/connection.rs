@@ -1,0 +1,98 @@
+//! HTTP to the servers.
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use riad_core::{Error, Result, Secret};
+use serde::Serialize;
+use std::{error::Error as _, time::Duration};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of a server that says nothing, before its first token and between two.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of a refusal that goes into the log.
+const REFUSAL_BYTES: usize = 1000;
+/// Of a list of models: some hundred bytes for each adapter.
+pub(super) const LIST_BYTES: usize = 4 << 20;
+
+#[derive(Clone)]
+pub(super) struct Connection {
+    client: Client,
+    key: Option<Secret<String>>,
+}
+
+/// Why a server gave no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It could not be reached, or is not well: another one may do it.
+    Server(String),
+    /// It refuses the request itself.
+    Refused(StatusCode, String),
+}
+
+impl Connection {
+    /// Connects only to what the operator configured: no redirects, no proxy from the environment.
+    pub fn open(key: Option<Secret<String>>) -> Result<Self> {
+        let client = Client::builder()
+            .user_agent(concat!("riad/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT)
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { client, key })
+    }
+
+    pub async fn post(&self, url: &Url, body: &impl Serialize) -> Result<Response, Failure> {
+        self.send(self.client.post(url.clone()).json(body)).await
+    }
+
+    /// A short answer.
+    pub async fn get(&self, url: &Url) -> Result<Vec<u8>, Failure> {
+        let response = self.send(self.client.get(url.clone()).timeout(SHORT_TIMEOUT)).await?;
+        read(response, LIST_BYTES).await.map_err(describe)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = match &self.key {
+            Some(key) => request.bearer_auth(key.reveal()),
+            None => request,
+        };
+        let response = request.send().await.map_err(describe)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = read(response, REFUSAL_BYTES).await.unwrap_or_default();
+        let body = String::from_utf8_lossy(&body).replace(char::is_control, " ");
+        let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(match is_passing {
+            true => Failure::Server(format!("it answers with status {status}: {body}")),
+            false => Failure::Refused(status, body),
+        })
+    }
+}
+
+async fn read(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(piece.get(..most - body.len()).unwrap_or(&piece));
+        if body.len() == most {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// The error and its causes, without the URL.
+pub(super) fn describe(error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Failure::Server(text)
+}

@@ -1,0 +1,151 @@
+//! A generation as a body of `POST /completions`. Fields that OpenAI does not have are vLLM's and llama.cpp's.
+
+use super::model::RemoteGrammar;
+use crate::tokens::engine_error;
+use riad_core::{Result, chat::Grammar, ports::Generation};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+};
+
+/// What is asked, whoever is asked.
+pub(super) struct Asked {
+    body: Body,
+    /// What the answer is checked against.
+    pub grammar: Option<Grammar>,
+    /// How many of the likeliest tokens are told at each place.
+    pub logprobs: Option<u32>,
+    pub prompt_tokens: u32,
+}
+
+#[derive(Clone, Serialize)]
+struct Body {
+    prompt: Vec<u32>,
+    max_tokens: usize,
+    temperature: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f32>,
+    #[serde(skip_serializing_if = "is_zero")]
+    frequency_penalty: f32,
+    #[serde(skip_serializing_if = "is_zero")]
+    presence_penalty: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    logit_bias: BTreeMap<u32, f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
+    /// Of the prefix cache: two accounts never share an entry, so that none learns from its times what another one asks.
+    cache_salt: String,
+    stream: bool,
+    stream_options: StreamOptions,
+    /// Answers are read by their tokens.
+    return_token_ids: bool,
+    return_tokens_as_token_ids: bool,
+}
+
+#[derive(Clone, Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+/// The body for one server.
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    body: &'a Body,
+}
+
+impl Asked {
+    pub fn new(generation: &Generation, prompt: &[u32], max_tokens: usize) -> Result<Self> {
+        let sampling = &generation.sampling;
+        let grammar = sampling.grammar.as_ref().map(remote_grammar).transpose()?;
+        let salt = match generation.prefix_cache {
+            true => format!("account {}", generation.account),
+            // Nobody has this one.
+            false => format!("generation {:016x}", RandomState::new().hash_one(())),
+        };
+        Ok(Self {
+            body: Body {
+                prompt: prompt.to_owned(),
+                max_tokens,
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                top_k: sampling.top_k,
+                min_p: sampling.min_p,
+                frequency_penalty: sampling.frequency_penalty,
+                presence_penalty: sampling.presence_penalty,
+                repetition_penalty: sampling.repetition_penalty,
+                seed: sampling.seed.map(signed),
+                logit_bias: sampling.logit_bias.clone(),
+                logprobs: sampling.logprobs,
+                response_format: grammar.map(|grammar| grammar.response_format.clone()),
+                // A server's log must not tell accounts apart by a number that means something elsewhere.
+                cache_salt: hex_of(&salt),
+                stream: true,
+                stream_options: StreamOptions { include_usage: true },
+                return_token_ids: true,
+                return_tokens_as_token_ids: true,
+            },
+            grammar: sampling.grammar.clone(),
+            logprobs: sampling.logprobs,
+            prompt_tokens: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    pub fn of<'a>(&'a self, model: &'a str) -> Request<'a> {
+        Request {
+            model,
+            body: &self.body,
+        }
+    }
+}
+
+pub(super) fn remote_grammar(grammar: &Grammar) -> Result<&RemoteGrammar> {
+    grammar
+        .compiled::<RemoteGrammar>()
+        .ok_or_else(|| engine_error("got a grammar", "that another engine has compiled"))
+}
+
+/// Servers read a seed as a signed number.
+fn signed(seed: u64) -> u64 {
+    seed & (u64::MAX >> 1)
+}
+
+fn hex_of(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_one_that_servers_read() {
+        assert_eq!(signed(7), 7);
+        assert!(i64::try_from(signed(u64::MAX)).is_ok());
+    }
+
+    #[test]
+    fn salts_of_accounts_differ() {
+        assert_ne!(hex_of("account 1"), hex_of("account 11"));
+        assert_eq!(hex_of("account 1"), hex_of("account 1"));
+    }
+}

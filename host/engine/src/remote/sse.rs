@@ -1,0 +1,54 @@
+//! Server-sent events, as far as completions use them: `data:` lines. Source: the HTML standard, section 9.2.
+
+/// Of one event: a token with the twenty likeliest at its place has a few kilobytes.
+const LINE_BYTES: usize = 1 << 20;
+
+#[derive(Default)]
+pub(super) struct Events {
+    line: Vec<u8>,
+}
+
+impl Events {
+    /// The data of the events that are complete with these bytes. `None` if one is longer than any that is sent.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() + piece.len() > LINE_BYTES {
+                return None;
+            }
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                let line = String::from_utf8_lossy(&line);
+                if let Some(data) = line.strip_prefix("data:") {
+                    found.push(data.trim().to_owned());
+                }
+            }
+        }
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_split_of_the_bytes_gives_the_same_events() {
+        let bytes = b": comment\r\ndata: {\"a\": \"\xc3\xa9\"}\r\n\r\nevent: x\ndata:[DONE]\n\n";
+        for at in 0..=bytes.len() {
+            let mut events = Events::default();
+            let mut found = events.push(&bytes[..at]).unwrap();
+            found.extend(events.push(&bytes[at..]).unwrap());
+            assert_eq!(found, ["{\"a\": \"é\"}", "[DONE]"]);
+        }
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_not_kept_forever() {
+        let mut events = Events::default();
+        let piece = vec![b'x'; LINE_BYTES];
+        assert!(events.push(&piece).is_some());
+        assert!(events.push(b"x").is_none());
+    }
+}

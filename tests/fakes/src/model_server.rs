@@ -1,0 +1,253 @@
+//! A model server as vLLM has it: `POST /v1/completions` with events of tokens, adapters that are loaded and unloaded at run time. It says
+//! what it is told to, and keeps what it was asked.
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// What it answers next, and from then on.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Of one event each.
+    pub events: Vec<Vec<u32>>,
+    /// The texts that belong to them.
+    pub texts: Vec<String>,
+    pub finish: &'static str,
+    pub fault: Fault,
+    /// Before each event.
+    pub pause: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// Texts without their tokens, as llama.cpp's server.
+    NoTokens,
+    NoUsage,
+    /// Neither tokens nor usage.
+    OnlyTexts,
+    /// Ten more than there were.
+    WrongUsage,
+    WrongModel,
+    /// The connection is closed behind so many events.
+    DiesBehind(usize),
+    Status(u16),
+    /// A good answer, and no adapters.
+    RefusesAdapters,
+}
+
+pub struct ModelServer {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    script: Mutex<Script>,
+    asked: Mutex<Vec<Value>>,
+    loaded: Mutex<BTreeSet<String>>,
+    /// Names of adapters in the order in which they were loaded and unloaded; those with a `-` were unloaded.
+    adapters: Mutex<Vec<String>>,
+    open: AtomicUsize,
+}
+
+/// An answer that is being sent.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl ModelServer {
+    pub async fn start(script: Script) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            script: Mutex::new(script),
+            asked: Mutex::default(),
+            loaded: Mutex::default(),
+            adapters: Mutex::default(),
+            open: AtomicUsize::new(0),
+        });
+        let router = Router::new()
+            .route("/v1/completions", post(complete))
+            .route("/v1/models", get(models))
+            .route("/v1/load_lora_adapter", post(load))
+            .route("/v1/unload_lora_adapter", post(unload))
+            .with_state(Arc::clone(&shared));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, shared, task }
+    }
+
+    #[must_use]
+    pub fn base(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    pub fn answer(&self, script: Script) {
+        *self.shared.script.lock().unwrap() = script;
+    }
+
+    /// Bodies of completions.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Value> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Names of adapters as they were loaded, and behind a `-` unloaded.
+    #[must_use]
+    pub fn adapters(&self) -> Vec<String> {
+        self.shared.adapters.lock().unwrap().clone()
+    }
+
+    /// Answers that are being sent.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// As after a restart.
+    pub fn forget_adapters(&self) {
+        self.shared.loaded.lock().unwrap().clear();
+    }
+}
+
+impl Drop for ModelServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let loaded = shared.loaded.lock().unwrap();
+    let names = loaded.iter().map(|name| json!({"id": name, "object": "model"}));
+    Json(json!({"object": "list", "data": names.collect::<Vec<_>>()}))
+}
+
+async fn load(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> StatusCode {
+    if shared.script.lock().unwrap().fault == Fault::RefusesAdapters {
+        return StatusCode::BAD_REQUEST;
+    }
+    let name = body["lora_name"].as_str().unwrap();
+    let folder = std::path::Path::new(body["lora_path"].as_str().unwrap());
+    assert!(
+        folder.join("adapter_model.safetensors").is_file(),
+        "{}",
+        folder.display()
+    );
+    shared.loaded.lock().unwrap().insert(name.to_owned());
+    shared.adapters.lock().unwrap().push(name.to_owned());
+    StatusCode::OK
+}
+
+async fn unload(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> StatusCode {
+    let name = body["lora_name"].as_str().unwrap();
+    shared.adapters.lock().unwrap().push(format!("-{name}"));
+    match shared.loaded.lock().unwrap().remove(name) {
+        true => StatusCode::OK,
+        false => StatusCode::NOT_FOUND,
+    }
+}
+
+async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Response {
+    shared.asked.lock().unwrap().push(body.clone());
+    let script = shared.script.lock().unwrap().clone();
+    if let Fault::Status(status) = script.fault {
+        return StatusCode::from_u16(status).unwrap().into_response();
+    }
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    let open = Open(shared);
+    let mut events: Vec<Option<String>> = events(&script, &body).into_iter().map(Some).collect();
+    if let Fault::DiesBehind(count) = script.fault {
+        events.truncate(count);
+        events.push(None);
+    }
+    let pause = script.pause;
+    let body = stream::iter(events).then(move |event| {
+        // Dropped with the stream.
+        let _open = &open;
+        async move {
+            tokio::time::sleep(pause).await;
+            event.map_or_else(
+                || Err(std::io::Error::other("it dies")),
+                |data| Ok(format!("data: {data}\n\n")),
+            )
+        }
+    });
+    Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(Body::from_stream(body))
+        .unwrap()
+}
+
+fn events(script: &Script, body: &Value) -> Vec<String> {
+    let model = match script.fault == Fault::WrongModel {
+        true => json!("another"),
+        false => body["model"].clone(),
+    };
+    let last = script.events.len().saturating_sub(1);
+    let mut events: Vec<String> = script
+        .events
+        .iter()
+        .enumerate()
+        .map(|(number, tokens)| {
+            let mut choice = json!({
+                "index": 0,
+                "text": script.texts.get(number).cloned().unwrap_or_default(),
+                "finish_reason": (number == last).then_some(script.finish),
+            });
+            if ![Fault::NoTokens, Fault::OnlyTexts].contains(&script.fault) {
+                choice["token_ids"] = json!(tokens);
+            }
+            if let Some(top) = body["logprobs"].as_u64() {
+                choice["logprobs"] = logprobs(tokens, top);
+            }
+            json!({"object": "text_completion", "model": model, "choices": [choice]}).to_string()
+        })
+        .collect();
+    if ![Fault::NoUsage, Fault::OnlyTexts].contains(&script.fault) {
+        let more = if script.fault == Fault::WrongUsage { 10 } else { 0 };
+        let completion: usize = script.events.iter().map(Vec::len).sum();
+        let usage = json!({
+            "prompt_tokens": body["prompt"].as_array().unwrap().len() + more,
+            "completion_tokens": completion + more,
+            "prompt_tokens_details": {"cached_tokens": 1},
+        });
+        events.push(json!({"model": model, "choices": [], "usage": usage}).to_string());
+    }
+    events.push("[DONE]".to_owned());
+    events
+}
+
+/// Each token has the logprob -1, and the token after it -2.
+fn logprobs(tokens: &[u32], top: u64) -> Value {
+    let name = |token: u32| format!("token_id:{token}");
+    let likeliest = tokens.iter().map(|token| match top {
+        0 => json!({}),
+        1 => json!({name(*token): -1.0}),
+        _ => json!({name(*token): -1.0, name(token + 1): -2.0}),
+    });
+    json!({
+        "tokens": tokens.iter().map(|token| name(*token)).collect::<Vec<_>>(),
+        "token_logprobs": vec![-1.0; tokens.len()],
+        "top_logprobs": likeliest.collect::<Vec<_>>(),
+    })
+}
