@@ -20,6 +20,7 @@ mod messages;
 mod openapi;
 mod queries;
 mod remote_embeddings;
+mod remote_engine;
 mod reranking;
 mod response_format;
 mod responses;
