@@ -123,6 +123,8 @@ impl Address {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut RemoteEmbedderConfig);
+
     fn config() -> RemoteEmbedderConfig {
         RemoteEmbedderConfig {
             url: "https://models.example/v1/".into(),
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_used_is_named() {
-        let cases: [(&str, fn(&mut RemoteEmbedderConfig)); 8] = [
+        let cases: [(&str, Change); 8] = [
             ("url", |config| config.url = "models.example/v1".into()),
             ("url", |config| config.url = "ftp://models.example/v1".into()),
             ("url", |config| config.url = "https://key@models.example/v1".into()),
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn vectors_of_another_kind_have_another_name() {
-        let name = |change: fn(&mut RemoteEmbedderConfig)| {
+        let name = |change: Change| {
             let mut config = config();
             change(&mut config);
             config.address().unwrap().space().model
