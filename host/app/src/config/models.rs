@@ -141,7 +141,7 @@ pub fn remote_engine(
             Some(there) => there.clone(),
             None => path_text(&std::path::absolute(here).map_err(Error::internal)?)?,
         };
-        Ok(AdapterFolderConfig {
+        Ok::<_, Error>(AdapterFolderConfig {
             here: here.clone(),
             there,
         })

@@ -17,7 +17,7 @@ async fn an_adapter_is_loaded_once_and_makes_room_for_the_next() {
     }
     let name = format!("1.{}", acme.generation);
     assert_eq!(server.asked()[1]["model"], name);
-    assert_eq!(server.adapters(), [name.clone()]);
+    assert_eq!(server.adapters(), std::slice::from_ref(&name));
     assert_eq!(engine.adapter_counts().resident, 1);
     assert_eq!(engine.resident_bytes().len(), 1);
 
