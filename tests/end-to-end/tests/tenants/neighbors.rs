@@ -137,7 +137,7 @@ fn with_bytes(folder: &Path, bytes: &str) -> Vec<String> {
     let has = |path: &Path| {
         // A file that goes away meanwhile has nothing any more.
         let content = fs::read(path).unwrap_or_default();
-        content.windows(bytes.len()).any(|window| window == bytes.as_bytes())
+        memchr::memmem::find(&content, bytes.as_bytes()).is_some()
     };
     let found = files(folder).into_iter().filter(|path| has(path));
     found.map(|path| path.display().to_string()).collect()
