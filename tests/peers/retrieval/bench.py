@@ -5,6 +5,7 @@
 
 import argparse
 import importlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ import man_pages
 import rust_docs
 from report import Report
 from riad import Server
+
+# It warns at each search.
+os.environ.setdefault("LANCE_LOG", "error")
 
 PARTS = ["quality", "models", "index", "speed", "rooms"]
 USUAL = {"parts": PARTS, "sizes": [1000, 10000, 100000], "pages": 1500, "rooms": 1000, "seed": 1}
