@@ -8,6 +8,7 @@ mod commands;
 pub mod config;
 pub mod demo;
 pub mod exit;
+mod instance;
 mod model_files;
 pub mod output;
 pub mod serve;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Auth, Config, EmbeddingSource, SchedulerPolicy, Secrets},
-    model_files,
+    instance, model_files,
 };
 use axum::Router;
 use bytes::Bytes;
@@ -68,7 +68,9 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let store = blocking(move || Store::open(&data, space, &limits)).await?;
     let model = model_files::fetch(config).await?;
     let profile = config::profile(config, &model)?;
-    let remote = config::remote_engine(&config.engine, &profile, secrets.engine_key)?;
+    let remote = config::remote_engine(&config.engine, &profile, secrets.engine_key, || {
+        instance::read(&config.server.data)
+    })?;
     let engine = riad_engine::open(EngineConfig {
         model: config::path_text(&model)?,
         dtype: config.engine.dtype,

@@ -49,6 +49,8 @@ pub struct RemoteConfig {
     /// What they call the base model.
     pub model: String,
     pub key: Option<Secret<String>>,
+    /// Tells this process from others that use the same servers, and is the same after a restart.
+    pub instance: String,
     /// `None`: they get no adapters.
     pub adapter_folder: Option<AdapterFolderConfig>,
     /// Adapters that one server may have.

@@ -41,6 +41,7 @@ pub(crate) struct RemoteEngine {
     max_sequences: usize,
     model: Arc<RemoteModel>,
     fleet: Arc<Fleet>,
+    instance: String,
     counted: Arc<Counted>,
 }
 
@@ -50,7 +51,10 @@ impl RemoteEngine {
         let folder = config.model.clone();
         let model = tokens::blocking(move || RemoteModel::open(folder.as_ref())).await?;
         let connection = Connection::open(remote.key.clone())?;
-        let adapters = remote.adapter_folder.clone().map(AdapterFolder::open).transpose()?;
+        let folder = remote.adapter_folder.clone();
+        let adapters = folder
+            .map(|folder| AdapterFolder::open(folder, &remote.instance))
+            .transpose()?;
         let fleet = Arc::new(Fleet::new(&remote, config.max_sequences, connection, adapters)?);
         fleet::watch(&fleet);
         Ok(Self {
@@ -58,6 +62,7 @@ impl RemoteEngine {
             max_sequences: config.max_sequences,
             model: Arc::new(model),
             fleet,
+            instance: remote.instance,
             counted: Arc::default(),
         })
     }
@@ -106,11 +111,14 @@ impl ChatEngine for RemoteEngine {
         let parser = self.model.encoder.answer_parser(&prompt);
         let most = generation.sampling.max_tokens;
         let max_tokens = tokens::most_tokens(&prompt.tokens, most, self.profile.context_tokens as usize, vocabulary)?;
-        let asked = request::Asked::new(&generation, &prompt.tokens, max_tokens)?;
+        let of_engine = (self.instance.as_str(), self.model.encoder.reasons());
+        let asked = request::Asked::new(&generation, &prompt.tokens, max_tokens, of_engine)?;
         let (adapter, account) = (generation.adapter.clone(), generation.account);
-        if let Some(source) = &adapter {
-            drop(self.fleet.lease(source, account).await?);
-        }
+        // Kept until the end. Without waiting: those who wait for a permit may have the places.
+        let hold = match &adapter {
+            Some(source) => Some(self.fleet.lease(source, account).await?),
+            None => None,
+        };
         let adapter_tensors = generation.adapter.as_ref().map_or(0, |adapter| adapter.tensors);
         // resources::ANSWERS
         let (events, mut receiver) = tokio::sync::mpsc::unbounded_channel();
@@ -124,7 +132,13 @@ impl ChatEngine for RemoteEngine {
             permit,
         );
         let reading = stream::Reading::new(Arc::clone(&self.model), asked, answer);
-        tokio::spawn(reading.run(Arc::clone(&self.fleet), adapter, account, Arc::clone(&self.counted)));
+        tokio::spawn(reading.run(
+            Arc::clone(&self.fleet),
+            adapter,
+            account,
+            hold,
+            Arc::clone(&self.counted),
+        ));
         Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
     }
 
@@ -145,7 +159,7 @@ impl ChatEngine for RemoteEngine {
     }
 
     async fn load_adapter(&self, source: &AdapterSource, account: Account) -> Result<ResidentAdapter> {
-        let lease = self.fleet.lease(source, account).await?;
+        let lease = self.fleet.lease_in_time(source, account).await?;
         Ok(ResidentAdapter::new(lease))
     }
 

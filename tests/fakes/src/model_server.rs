@@ -21,6 +21,9 @@ use std::{
     time::Duration,
 };
 
+/// What it calls the base model: the names that the suites ask for.
+const BASES: [&str; 2] = ["served-model", "riad-mini"];
+
 /// What it answers next, and from then on.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -50,6 +53,12 @@ pub enum Fault {
     Status(u16),
     /// A good answer, and no adapters.
     RefusesAdapters,
+    /// An adapter whose name it has is not loaded again.
+    KeepsAdapters,
+    /// Without the model's name.
+    Nameless,
+    /// An event that says that it cannot.
+    ErrorEvent,
 }
 
 pub struct ModelServer {
@@ -128,6 +137,11 @@ impl ModelServer {
     pub fn forget_adapters(&self) {
         self.shared.loaded.lock().unwrap().clear();
     }
+
+    /// As before a restart of who asks.
+    pub fn remember_adapter(&self, name: &str) {
+        self.shared.loaded.lock().unwrap().insert(name.to_owned());
+    }
 }
 
 impl Drop for ModelServer {
@@ -138,15 +152,22 @@ impl Drop for ModelServer {
 
 async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let loaded = shared.loaded.lock().unwrap();
-    let names = loaded.iter().map(|name| json!({"id": name, "object": "model"}));
+    let names = loaded.iter().map(String::as_str).chain(BASES);
+    let names = names.map(|name| json!({"id": name, "object": "model"}));
     Json(json!({"object": "list", "data": names.collect::<Vec<_>>()}))
 }
 
 async fn load(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> StatusCode {
-    if shared.script.lock().unwrap().fault == Fault::RefusesAdapters {
+    let fault = shared.script.lock().unwrap().fault;
+    let name = body["lora_name"].as_str().unwrap();
+    let has_it = shared.loaded.lock().unwrap().contains(name);
+    // As vLLM, whose engine refuses it.
+    if fault == Fault::RefusesAdapters {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    if fault == Fault::KeepsAdapters && has_it {
         return StatusCode::BAD_REQUEST;
     }
-    let name = body["lora_name"].as_str().unwrap();
     let folder = std::path::Path::new(body["lora_path"].as_str().unwrap());
     assert!(
         folder.join("adapter_model.safetensors").is_file(),
@@ -170,6 +191,10 @@ async fn unload(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> S
 async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Response {
     shared.asked.lock().unwrap().push(body.clone());
     let script = shared.script.lock().unwrap().clone();
+    let model = body["model"].as_str().unwrap();
+    if !BASES.contains(&model) && !shared.loaded.lock().unwrap().contains(model) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     if let Fault::Status(status) = script.fault {
         return StatusCode::from_u16(status).unwrap().into_response();
     }
@@ -199,9 +224,15 @@ async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) ->
 }
 
 fn events(script: &Script, body: &Value) -> Vec<String> {
-    let model = match script.fault == Fault::WrongModel {
-        true => json!("another"),
-        false => body["model"].clone(),
+    if script.fault == Fault::ErrorEvent {
+        return vec![json!({"error": {"message": "the engine is dead", "code": 500}}).to_string()];
+    }
+    let model = if script.fault == Fault::WrongModel {
+        json!("another")
+    } else if script.fault == Fault::Nameless {
+        Value::Null
+    } else {
+        body["model"].clone()
     };
     let last = script.events.len().saturating_sub(1);
     let mut events: Vec<String> = script

@@ -108,14 +108,15 @@ pub fn model_source(engine: &Engine) -> Result<ModelSource> {
     HubModel::parse(model).map(ModelSource::Hub)
 }
 
-/// The servers that generate, if the model does not run in this process.
+/// The servers that generate, if the model does not run in this process. `instance` names this server among those that use them too.
 ///
 /// # Errors
-/// `InvalidRequest` for settings that mean nothing without them.
+/// `InvalidRequest` for settings that mean nothing without them; those of `instance`.
 pub fn remote_engine(
     engine: &Engine,
     profile: &ModelProfile,
     key: Option<Secret<String>>,
+    instance: impl FnOnce() -> Result<String>,
 ) -> Result<Option<RemoteConfig>> {
     if engine.endpoints.is_empty() {
         let name = match engine {
@@ -150,6 +151,7 @@ pub fn remote_engine(
         endpoints: engine.endpoints.clone(),
         model: engine.remote_model.clone().unwrap_or_else(|| profile.id.clone()),
         key,
+        instance: instance()?,
         adapter_folder: adapter_folder.transpose()?,
         adapters_per_server: engine.adapters_per_server,
     }))

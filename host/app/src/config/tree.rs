@@ -169,8 +169,9 @@ section! {
         /// Seconds without a generation after which the model leaves memory. The next one loads it again. 0: never.
         idle_unload_s: u64 = 0;
         /// Bases of OpenAI-compatible servers that generate instead of this process, as in ["http://gpu-1:8000/v1"], with the key
-        /// RIAD_ENGINE_KEY. engine.model is then a folder or hub id with the tokenizer, template and configuration of their model. vLLM and
-        /// SGLang send what every function needs; llama.cpp's server sends no tokens, so that logprobs and reasoning models are refused.
+        /// RIAD_ENGINE_KEY. engine.model is then a folder or hub id with the tokenizer, template and configuration of their model. vLLM sends
+        /// what every function needs. Others' adapters may be loaded in another way (SGLang), and texts may come without tokens
+        /// (llama.cpp), so that adapters, logprobs or reasoning models are refused.
         endpoints: Vec<String> = Vec::new();
         /// What those servers call the model. Unset: engine.id.
         remote_model: Option<String> = None;

@@ -18,6 +18,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use tokio::runtime::Handle;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -38,8 +39,10 @@ pub(super) struct SharedAdapter {
 }
 
 impl AdapterFolder {
-    /// Removes what an earlier process has left: the servers have read it.
-    pub fn open(config: AdapterFolderConfig) -> Result<Self> {
+    /// In a folder of its own, because other processes may use the same one. Removes what an earlier run has left there.
+    pub fn open(mut config: AdapterFolderConfig, instance: &str) -> Result<Self> {
+        config.here.push(instance);
+        config.there = format!("{}/{instance}", config.there.trim_end_matches('/'));
         let failed = |error: std::io::Error| {
             Error::invalid(format!(
                 "engine.adapter_folder: {} cannot be used: {error}",
@@ -49,10 +52,7 @@ impl AdapterFolder {
         };
         fs::create_dir_all(&config.here).map_err(failed)?;
         for entry in fs::read_dir(&config.here).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if entry.file_name().to_str().is_some_and(is_ours) {
-                fs::remove_dir_all(entry.path()).map_err(failed)?;
-            }
+            fs::remove_dir_all(entry.map_err(failed)?.path()).map_err(failed)?;
         }
         Ok(Self {
             config,
@@ -69,7 +69,7 @@ impl AdapterFolder {
         }
         let name = format!("{}-{}", source.generation, self.next.fetch_add(1, Ordering::Relaxed));
         let here = self.config.here.join(&name);
-        let there = format!("{}/{name}", self.config.there.trim_end_matches('/'));
+        let there = format!("{}/{name}", self.config.there);
         let (from, generation) = (source.folder.clone(), source.generation);
         let shared = Arc::new(blocking(move || copy(&from, here, there, generation)).await?);
         let mut all = self.shared.lock();
@@ -81,8 +81,16 @@ impl AdapterFolder {
 
 impl Drop for SharedAdapter {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.here) {
-            tracing::warn!(%error, "an adapter stays in engine.adapter_folder until the next start");
+        let here = std::mem::take(&mut self.here);
+        let remove = move || {
+            if let Err(error) = fs::remove_dir_all(here) {
+                tracing::warn!(%error, "an adapter stays in engine.adapter_folder until the next start");
+            }
+        };
+        // The folder may be another machine's.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }
@@ -120,13 +128,6 @@ fn copy(from: &Path, here: PathBuf, there: String, generation: Digest) -> Result
     Ok(shared)
 }
 
-/// A generation's digest and a number.
-fn is_ours(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(digest, number)| {
-        digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && number.parse::<u64>().is_ok()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,43 +157,43 @@ mod tests {
     #[tokio::test]
     async fn an_adapter_is_there_as_long_as_a_server_has_it() {
         let (room, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let folder = AdapterFolder::open(config(shared.path())).unwrap();
+        let folder = AdapterFolder::open(config(shared.path()), "one").unwrap();
         let source = source(room.path());
         let first = folder.put(&source).await.unwrap();
         let second = folder.put(&source).await.unwrap();
         assert_eq!(first.there, second.there);
-        assert_eq!(first.there, format!("/models/adapters/{}-0", source.generation));
+        assert_eq!(first.there, format!("/models/adapters/one/{}-0", source.generation));
         assert_eq!(fs::read(first.here.join(WEIGHTS)).unwrap(), b"weights");
         drop(first);
-        assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 1);
+        let here = shared.path().join("one");
+        assert_eq!(fs::read_dir(&here).unwrap().count(), 1);
         drop(second);
-        assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 0);
+        while fs::read_dir(&here).unwrap().count() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]
     async fn damaged_and_lost_files_reach_no_server() {
         let (room, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let folder = AdapterFolder::open(config(shared.path())).unwrap();
+        let folder = AdapterFolder::open(config(shared.path()), "one").unwrap();
         let source = source(room.path());
         fs::write(room.path().join(WEIGHTS), b"others").unwrap();
         assert!(folder.put(&source).await.is_err());
         fs::remove_file(room.path().join(WEIGHTS)).unwrap();
         let error = folder.put(&source).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::ModelNotFound);
-        assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(shared.path().join("one")).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_start_removes_what_is_left_and_nothing_else() {
+    fn a_start_removes_what_its_own_run_has_left_and_nothing_else() {
         let shared = tempfile::tempdir().unwrap();
-        let digest = Digest::of(b"x");
-        fs::create_dir(shared.path().join(format!("{digest}-3"))).unwrap();
-        fs::create_dir(shared.path().join("notes-3")).unwrap();
-        AdapterFolder::open(config(shared.path())).unwrap();
-        let left: Vec<_> = fs::read_dir(shared.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        assert_eq!(left, ["notes-3"]);
+        for folder in ["one/old", "other/old"] {
+            fs::create_dir_all(shared.path().join(folder)).unwrap();
+        }
+        AdapterFolder::open(config(shared.path()), "one").unwrap();
+        assert!(!shared.path().join("one/old").exists());
+        assert!(shared.path().join("other/old").exists());
     }
 }

@@ -8,6 +8,8 @@ use std::{error::Error as _, time::Duration};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a server that says nothing, before its first token and between two.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Of loading or unloading an adapter.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a refusal that goes into the log.
 const REFUSAL_BYTES: usize = 1000;
@@ -23,10 +25,19 @@ pub(super) struct Connection {
 /// Why a server gave no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It could not be reached, or is not well: another one may do it.
-    Server(String),
-    /// It refuses the request itself.
+    /// It could not be reached, or broke off.
+    Unreachable(String),
+    /// It answered with a status that says no, and these words.
     Refused(StatusCode, String),
+}
+
+impl Failure {
+    pub fn words(self) -> String {
+        match self {
+            Self::Unreachable(why) => why,
+            Self::Refused(status, body) => format!("it answers with status {status}: {body}"),
+        }
+    }
 }
 
 impl Connection {
@@ -48,6 +59,12 @@ impl Connection {
         self.send(self.client.post(url.clone()).json(body)).await
     }
 
+    /// For what a server does at once, such as loading an adapter.
+    pub async fn tell(&self, url: &Url, body: &impl Serialize) -> Result<(), Failure> {
+        let request = self.client.post(url.clone()).json(body).timeout(LOAD_TIMEOUT);
+        self.send(request).await.map(drop)
+    }
+
     /// A short answer.
     pub async fn get(&self, url: &Url) -> Result<Vec<u8>, Failure> {
         let response = self.send(self.client.get(url.clone()).timeout(SHORT_TIMEOUT)).await?;
@@ -66,11 +83,7 @@ impl Connection {
         }
         let body = read(response, REFUSAL_BYTES).await.unwrap_or_default();
         let body = String::from_utf8_lossy(&body).replace(char::is_control, " ");
-        let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        Err(match is_passing {
-            true => Failure::Server(format!("it answers with status {status}: {body}")),
-            false => Failure::Refused(status, body),
-        })
+        Err(Failure::Refused(status, body))
     }
 }
 
@@ -94,5 +107,5 @@ pub(super) fn describe(error: reqwest::Error) -> Failure {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    Failure::Server(text)
+    Failure::Unreachable(text)
 }

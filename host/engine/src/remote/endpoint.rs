@@ -5,10 +5,12 @@ use parking_lot::Mutex;
 use reqwest::Url;
 use riad_core::{Account, Digest, Error, Result};
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// Failures in a row after which a server is asked nothing for a while.
 const FAILURES: u32 = 2;
@@ -23,7 +25,9 @@ pub(super) struct Endpoint {
     /// For the log: host and port.
     pub name: String,
     /// Held while it loads or unloads an adapter, or tells which it has.
-    pub loading: tokio::sync::Mutex<()>,
+    pub loading: Arc<tokio::sync::Mutex<()>>,
+    /// Told when an adapter may go.
+    freed: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -44,9 +48,15 @@ struct Loaded {
     account: Account,
     generation: Digest,
     used: u64,
-    /// Generations that use it, and whoever wants it to stay.
-    holds: usize,
+    /// Has a clone in each lease of it.
+    uses: Arc<()>,
     files: Arc<SharedAdapter>,
+}
+
+impl Loaded {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.uses) == 1
+    }
 }
 
 /// A server's place for a generation, or a hold on an adapter, given back when it is dropped.
@@ -54,7 +64,14 @@ pub(super) struct Lease {
     pub endpoint: Arc<Endpoint>,
     /// The name of the adapter in use.
     pub adapter: Option<String>,
+    adapter_use: Option<Arc<()>>,
     is_generation: bool,
+}
+
+/// An adapter that a server is to unload.
+pub(super) struct Evicted {
+    pub name: String,
+    _files: Arc<SharedAdapter>,
 }
 
 /// How many adapters it has, and of what.
@@ -67,7 +84,7 @@ pub(super) struct Adapters {
 impl Endpoint {
     /// # Errors
     /// `InvalidRequest` if the base is no URL of a server.
-    pub fn new(base: &str) -> Result<Self> {
+    pub fn new(base: &str, freed: Arc<Notify>) -> Result<Self> {
         let wrong = || {
             Error::invalid(format!(
                 "engine.endpoints: {base:?} must be the base of an OpenAI-compatible API, as in http://gpu-1:8000/v1, without key, query \
@@ -96,7 +113,8 @@ impl Endpoint {
                 url.host_str().unwrap_or_default(),
                 url.port_or_known_default().unwrap_or_default()
             ),
-            loading: tokio::sync::Mutex::default(),
+            loading: Arc::default(),
+            freed,
             state: Mutex::default(),
         })
     }
@@ -114,27 +132,37 @@ impl Endpoint {
         self.state.lock().loaded.contains_key(adapter)
     }
 
-    /// A place for a generation.
-    pub fn begin(self: &Arc<Self>, adapter: Option<String>) -> Lease {
+    /// A place for a generation, with a hold on an adapter. `None`: the adapter is not there any more.
+    pub fn begin(self: &Arc<Self>, adapter: Option<&str>) -> Option<Lease> {
         let mut state = self.state.lock();
+        let adapter_use = match adapter {
+            Some(name) => Some(state.hold(name)?),
+            None => None,
+        };
         state.in_flight += 1;
-        if let Some(name) = &adapter {
-            state.hold(name);
-        }
-        Lease {
+        Some(Lease {
             endpoint: Arc::clone(self),
-            adapter,
+            adapter: adapter.map(str::to_owned),
+            adapter_use,
             is_generation: true,
-        }
+        })
     }
 
     /// A hold on an adapter, if it is there.
     pub fn hold(self: &Arc<Self>, adapter: &str) -> Option<Lease> {
-        self.state.lock().hold(adapter).then(|| Lease {
+        let adapter_use = self.state.lock().hold(adapter)?;
+        Some(Lease {
             endpoint: Arc::clone(self),
             adapter: Some(adapter.to_owned()),
+            adapter_use: Some(adapter_use),
             is_generation: false,
         })
+    }
+
+    /// It does not have the adapter, whatever it was thought to have.
+    pub fn forget(&self, adapter: &str) {
+        let forgotten = self.state.lock().loaded.remove(adapter);
+        drop(forgotten);
     }
 
     pub fn count(&self) -> usize {
@@ -152,21 +180,41 @@ impl Endpoint {
                 account,
                 generation,
                 used,
-                holds: 0,
+                uses: Arc::default(),
                 files,
             },
         );
     }
 
-    /// Takes out the adapter that was used longest ago, pinned ones last. `None`: all are in use.
-    pub fn take_oldest(&self, is_pinned: impl Fn(Account, &Digest) -> bool) -> Option<String> {
+    /// Takes out an adapter that nobody uses: of the account that has the most here, the one that was used longest ago; protected ones last.
+    /// With its files, which stay until the server has unloaded it. `None`: all are in use.
+    pub fn take_oldest(&self, is_pinned: impl Fn(Account, &Digest) -> bool, most_protected: usize) -> Option<Evicted> {
         let mut state = self.state.lock();
-        let idle = state.loaded.iter().filter(|(_, loaded)| loaded.holds == 0);
-        let oldest = idle.min_by_key(|(_, loaded)| (is_pinned(loaded.account, &loaded.generation), loaded.used));
+        let mut pinned: Vec<_> = state
+            .loaded
+            .iter()
+            .filter(|(_, loaded)| is_pinned(loaded.account, &loaded.generation))
+            .map(|(name, loaded)| (Reverse(loaded.used), name.clone()))
+            .collect();
+        pinned.sort_unstable();
+        pinned.truncate(most_protected);
+        let is_protected = |name: &String| pinned.iter().any(|(_, protected)| protected == name);
+        let mut counts = HashMap::<Account, usize>::new();
+        for loaded in state.loaded.values() {
+            *counts.entry(loaded.account).or_default() += 1;
+        }
+        let idle = state.loaded.iter().filter(|(_, loaded)| loaded.is_idle());
+        let oldest = idle.min_by_key(|(name, loaded)| {
+            (
+                is_protected(name),
+                Reverse(counts.get(&loaded.account).copied()),
+                loaded.used,
+            )
+        });
         let name = oldest?.0.clone();
-        state.loaded.remove(&name);
+        let files = state.loaded.remove(&name)?.files;
         state.evictions += 1;
-        Some(name)
+        Some(Evicted { name, _files: files })
     }
 
     /// It answered, and has these models. Adapters that it lost, as in a restart, are loaded again when they are needed.
@@ -176,7 +224,10 @@ impl Endpoint {
             tracing::info!(server = self.name, "a model server answers again");
         }
         state.is_silent = false;
-        state.loaded.retain(|name, _| models.contains(name));
+        let lost: Vec<_> = state.loaded.extract_if(|name, _| !models.contains(name)).collect();
+        // Their files are removed without the lock.
+        drop(state);
+        drop(lost);
     }
 
     pub fn is_silent(&self, why: &str) {
@@ -224,24 +275,19 @@ impl Endpoint {
 }
 
 impl State {
-    fn hold(&mut self, name: &str) -> bool {
+    fn hold(&mut self, name: &str) -> Option<Arc<()>> {
         self.clock += 1;
-        let Some(loaded) = self.loaded.get_mut(name) else {
-            return false;
-        };
+        let loaded = self.loaded.get_mut(name)?;
         loaded.used = self.clock;
-        loaded.holds += 1;
-        true
+        Some(Arc::clone(&loaded.uses))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut state = self.endpoint.state.lock();
-        state.in_flight -= usize::from(self.is_generation);
-        // It is not there any more if the server has lost it.
-        if let Some(loaded) = self.adapter.as_ref().and_then(|name| state.loaded.get_mut(name)) {
-            loaded.holds = loaded.holds.saturating_sub(1);
+        self.endpoint.state.lock().in_flight -= usize::from(self.is_generation);
+        if self.adapter_use.take().is_some() {
+            self.endpoint.freed.notify_waiters();
         }
     }
 }
@@ -253,7 +299,7 @@ mod tests {
     #[test]
     fn addresses_are_below_the_base() {
         for base in ["http://gpu-1:8000/v1", "http://gpu-1:8000/v1/"] {
-            let endpoint = Endpoint::new(base).unwrap();
+            let endpoint = Endpoint::new(base, Arc::default()).unwrap();
             assert_eq!(endpoint.completions.as_str(), "http://gpu-1:8000/v1/completions");
             assert_eq!(endpoint.load_adapter.as_str(), "http://gpu-1:8000/v1/load_lora_adapter");
             assert_eq!(endpoint.name, "gpu-1:8000");
@@ -264,14 +310,14 @@ mod tests {
             "http://key@gpu-1/v1",
             "http://gpu-1/v1?key=1",
         ] {
-            let error = Endpoint::new(base).err().unwrap();
+            let error = Endpoint::new(base, Arc::default()).err().unwrap();
             assert_eq!(error.param(), Some("engine.endpoints"), "{base}");
         }
     }
 
     #[test]
     fn a_server_that_fails_again_and_again_is_left_alone() {
-        let endpoint = Endpoint::new("http://gpu-1:8000/v1").unwrap();
+        let endpoint = Endpoint::new("http://gpu-1:8000/v1", Arc::default()).unwrap();
         endpoint.failed("once");
         assert!(endpoint.is_well(), "once may be chance");
         endpoint.failed("twice");

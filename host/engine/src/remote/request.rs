@@ -46,6 +46,10 @@ struct Body {
     logprobs: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
+    /// Only where what the server searches is what this engine does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<String>,
+    include_stop_str_in_output: bool,
     /// Of the prefix cache: two accounts never share an entry, so that none learns from its times what another one asks.
     cache_salt: String,
     stream: bool,
@@ -69,13 +73,19 @@ pub(super) struct Request<'a> {
 }
 
 impl Asked {
-    pub fn new(generation: &Generation, prompt: &[u32], max_tokens: usize) -> Result<Self> {
+    /// `instance` is before each account's number, of which other processes have the same. `reasons`: whether the model does.
+    pub fn new(
+        generation: &Generation,
+        prompt: &[u32],
+        max_tokens: usize,
+        (instance, reasons): (&str, bool),
+    ) -> Result<Self> {
         let sampling = &generation.sampling;
         let grammar = sampling.grammar.as_ref().map(remote_grammar).transpose()?;
         let salt = match generation.prefix_cache {
-            true => format!("account {}", generation.account),
+            true => format!("{instance} {}", generation.account),
             // Nobody has this one.
-            false => format!("generation {:016x}", RandomState::new().hash_one(())),
+            false => format!("{instance} generation {:016x}", RandomState::new().hash_one(())),
         };
         Ok(Self {
             body: Body {
@@ -91,8 +101,14 @@ impl Asked {
                 seed: sampling.seed.map(signed),
                 logit_bias: sampling.logit_bias.clone(),
                 logprobs: sampling.logprobs,
+                // A stop sequence of the answer does not end a reasoning or a call of a tool.
+                stop: match reasons || sampling.tools.is_some() {
+                    true => Vec::new(),
+                    false => sampling.stop.clone(),
+                },
+                include_stop_str_in_output: true,
                 response_format: grammar.map(|grammar| grammar.response_format.clone()),
-                // A server's log must not tell accounts apart by a number that means something elsewhere.
+                // As a digest nobody who does not know the instance can guess it.
                 cache_salt: hex_of(&salt),
                 stream: true,
                 stream_options: StreamOptions { include_usage: true },
@@ -103,6 +119,10 @@ impl Asked {
             logprobs: sampling.logprobs,
             prompt_tokens: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
         })
+    }
+
+    pub fn max_tokens(&self) -> usize {
+        self.body.max_tokens
     }
 
     pub fn of<'a>(&'a self, model: &'a str) -> Request<'a> {
@@ -145,7 +165,7 @@ mod tests {
 
     #[test]
     fn salts_of_accounts_differ() {
-        assert_ne!(hex_of("account 1"), hex_of("account 11"));
-        assert_eq!(hex_of("account 1"), hex_of("account 1"));
+        assert_ne!(hex_of("one 1"), hex_of("one 11"));
+        assert_eq!(hex_of("one 1"), hex_of("one 1"));
     }
 }

@@ -6,9 +6,9 @@
 mod chunk;
 
 use super::{
-    connection::{self, Failure},
-    endpoint::Endpoint,
-    fleet::{Answering, Fleet},
+    connection,
+    endpoint::{Endpoint, Lease},
+    fleet::{Answering, Fleet, Tried},
     model::RemoteModel,
     request::{Asked, remote_grammar},
     sse::Events,
@@ -17,8 +17,10 @@ use super::{
 use crate::tokens::{Counted, answer::Answer};
 use chunk::{Choice, Chunk, Usage};
 use riad_core::{Account, Error, Result, adapter::AdapterSource, chat::FinishReason};
-use std::{collections::HashSet, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
+/// Between an answer's last token and its usage.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Stands for a text whose tokens are unknown.
 const NO_TOKEN: u32 = u32::MAX;
 
@@ -33,6 +35,8 @@ pub(super) struct Reading {
     has_tokens: Option<bool>,
     /// Of the answer without its reasoning.
     content: Vec<u8>,
+    /// Whether the number of the answer's tokens is the server's.
+    has_usage: bool,
 }
 
 /// How a server's answer ended.
@@ -42,8 +46,15 @@ enum Ended {
     Cut(FinishReason),
     /// The client has gone.
     Cancelled,
-    /// The server broke off.
+    /// The server says that it cannot, which may be the request's fault.
+    Refused(String),
+    /// It broke off, or answers what cannot be used.
     Failed(String),
+}
+
+/// What has come to its end, or broke off.
+fn complete(finish: Option<FinishReason>) -> Ended {
+    finish.map_or_else(|| Ended::Failed("it broke off".to_owned()), Ended::Complete)
 }
 
 impl Reading {
@@ -56,28 +67,35 @@ impl Reading {
             has_begun: false,
             has_tokens: None,
             content: Vec::new(),
+            has_usage: false,
         }
     }
 
-    /// Asks, reads and ends the answer. A server that fails before its first token is replaced by another one.
+    /// Asks, reads and ends the answer. A server that fails before its first token is replaced by another one. `hold` keeps the adapter where
+    /// it is until then.
     pub async fn run(
         mut self,
         fleet: Arc<Fleet>,
         adapter: Option<AdapterSource>,
         account: Account,
+        hold: Option<Lease>,
         counted: Arc<Counted>,
     ) {
         let result = self.ask_and_read(&fleet, adapter.as_ref(), account).await;
+        if !self.has_usage {
+            self.count_texts();
+        }
+        drop(hold);
         self.answer.end(result, &counted);
     }
 
     async fn ask_and_read(
         &mut self,
-        fleet: &Fleet,
+        fleet: &Arc<Fleet>,
         adapter: Option<&AdapterSource>,
         account: Account,
     ) -> Result<FinishReason> {
-        let mut tried = HashSet::new();
+        let mut tried = Tried::default();
         loop {
             let answering = tokio::select! {
                 biased;
@@ -85,29 +103,25 @@ impl Reading {
                 answering = fleet.ask(&self.asked, adapter, account, &mut tried) => answering?,
             };
             let endpoint = Arc::clone(&answering.lease.endpoint);
+            self.usage = None;
             match self.read(answering).await? {
                 Ended::Complete(finish) => {
                     self.check_usage(&endpoint)?;
                     self.check_format(finish)?;
-                    endpoint.succeeded();
+                    fleet.has_answered(&endpoint, &mut tried);
                     return Ok(finish);
                 }
                 Ended::Cut(finish) => {
-                    self.count_unreported();
                     self.check_format(finish)?;
-                    endpoint.succeeded();
+                    fleet.has_answered(&endpoint, &mut tried);
                     return Ok(finish);
                 }
-                Ended::Cancelled => {
-                    self.count_unreported();
-                    return Ok(FinishReason::Stop);
-                }
-                Ended::Failed(why) => {
+                Ended::Cancelled => return Ok(FinishReason::Stop),
+                Ended::Refused(why) if !self.has_begun => tried.suspect(&endpoint, why),
+                Ended::Failed(why) if !self.has_begun => endpoint.failed(&why),
+                Ended::Refused(why) | Ended::Failed(why) => {
                     endpoint.failed(&why);
-                    if self.has_begun {
-                        self.count_unreported();
-                        return Err(wrong_answer(&why));
-                    }
+                    return Err(wrong_answer(&why));
                 }
             }
         }
@@ -120,53 +134,60 @@ impl Reading {
             mut response,
             model,
         } = answering;
-        let (mut events, mut finish) = (Events::default(), None);
+        let (mut events, mut finish) = (Events::new(self.asked.prompt_tokens), None);
         loop {
             let piece = tokio::select! {
                 biased;
                 () = self.answer.cancelled() => return Ok(Ended::Cancelled),
+                // The usage comes behind the last token, and the end of the stream behind that.
+                () = tokio::time::sleep(LAST_WORDS), if finish.is_some() => {
+                    return Ok(finish.map_or(Ended::Cancelled, Ended::Complete));
+                }
                 piece = response.chunk() => piece,
             };
             let piece = match piece {
                 Ok(Some(piece)) => piece,
-                // The usage comes behind the last token, and the end of the stream behind that.
-                Ok(None) => return Ok(finish.map_or_else(|| Ended::Failed("it broke off".to_owned()), Ended::Complete)),
-                Err(error) => {
-                    let (Failure::Server(why) | Failure::Refused(_, why)) = connection::describe(error);
-                    return Ok(Ended::Failed(why));
-                }
+                Ok(None) => return Ok(complete(finish)),
+                Err(error) => return Ok(Ended::Failed(connection::describe(error).words())),
             };
             let Some(found) = events.push(&piece) else {
                 return Ok(Ended::Failed("it sends an event without an end".to_owned()));
             };
             for data in found {
                 if data == "[DONE]" {
-                    return Ok(finish.map_or_else(|| Ended::Failed("it ended early".to_owned()), Ended::Complete));
+                    return Ok(complete(finish));
                 }
                 let chunk: Chunk = match serde_json::from_str(&data) {
                     Ok(chunk) => chunk,
                     Err(error) => return Ok(Ended::Failed(format!("an event cannot be read: {error}"))),
                 };
                 if let Some(error) = chunk.error {
-                    return Ok(Ended::Failed(format!("it reports an error: {error}")));
+                    return Ok(Ended::Refused(format!("it reports an error: {error}")));
                 }
-                if chunk.model.as_ref().is_some_and(|named| *named != model) {
+                self.usage = chunk.usage.or(self.usage.take());
+                let mut choices = chunk.choices.into_iter();
+                let Some(choice) = choices.find(|choice| choice.index == 0).filter(|_| finish.is_none()) else {
+                    continue;
+                };
+                if chunk.model.as_deref() != Some(model.as_str()) {
                     // Whose words these are is unknown: nobody gets them.
-                    return Err(wrong_answer(&format!(
-                        "of the model {:?} where {model:?} was asked",
+                    return Ok(Ended::Failed(format!(
+                        "it answers as {:?} where {model:?} was asked",
                         chunk.model
                     )));
                 }
-                self.usage = chunk.usage.or(self.usage.take());
-                let Some(choice) = chunk.choices.into_iter().next().filter(|_| finish.is_none()) else {
-                    continue;
+                let of_server = match choice.finish() {
+                    Ok(finish) => finish,
+                    Err(other) => return Ok(Ended::Failed(format!("it ends with {other:?}"))),
                 };
-                let of_server = choice.finish()?;
                 let here = self.take(&choice)?;
                 finish = here.or(of_server);
-                // The answer ends here, as at a stop sequence, and the server would go on.
-                if let (Some(finish), None) = (here, of_server) {
-                    return Ok(Ended::Cut(finish));
+                match (here, of_server) {
+                    // It would go on, as behind a stop sequence. Without tokens, `max_tokens` was counted in texts: the server is there too.
+                    (Some(finish), None) if finish == FinishReason::Stop || self.has_tokens == Some(true) => {
+                        return Ok(Ended::Cut(finish));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -235,6 +256,14 @@ impl Reading {
             }
         }
         self.content.extend_from_slice(choice.text.as_bytes());
+        if self.content.len()
+            > self
+                .asked
+                .max_tokens()
+                .saturating_mul(self.model.encoder.longest_token())
+        {
+            return Err(wrong_answer("that is longer than was asked"));
+        }
         Ok(self.answer.push(NO_TOKEN, choice.text.as_bytes(), false, None))
     }
 
@@ -263,7 +292,10 @@ impl Reading {
                 );
             }
             Some(true) => {}
-            Some(false) | None => self.answer.completed(usage.completion_tokens as usize),
+            Some(false) | None => {
+                self.has_usage = true;
+                self.answer.completed(usage.completion_tokens as usize);
+            }
         }
         Ok(())
     }
@@ -278,8 +310,8 @@ impl Reading {
         }
     }
 
-    /// Of an answer that ended without the server's usage: texts are counted by the model's tokenizer.
-    fn count_unreported(&mut self) {
+    /// Where the server has not said how many tokens the texts have, the model's tokenizer does.
+    fn count_texts(&mut self) {
         if self.has_tokens == Some(false) {
             let counted = self.model.encoder.count_text(&String::from_utf8_lossy(&self.content));
             self.answer.completed(counted);

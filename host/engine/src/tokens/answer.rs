@@ -104,9 +104,9 @@ impl Answer {
         self.events.closed().await;
     }
 
-    /// Notes how many tokens the completion has, if those that were pushed were none.
+    /// Notes how many tokens the completion has, at most `max_tokens`, if those that were pushed were none.
     pub fn completed(&mut self, tokens: usize) {
-        self.completion_tokens = tokens;
+        self.completion_tokens = tokens.min(self.max_tokens);
         self.publish();
     }
 

@@ -70,6 +70,11 @@ impl PromptEncoder {
         self.longest_token
     }
 
+    /// Whether the model may reason before it answers.
+    pub fn reasons(&self) -> bool {
+        self.reasoning.is_some()
+    }
+
     /// Reads the answer to a prompt.
     pub fn answer_parser(&self, prompt: &EncodedPrompt) -> ReasoningParser {
         match prompt.is_continued {

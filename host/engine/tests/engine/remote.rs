@@ -23,6 +23,8 @@ use std::{path::Path, time::Duration};
 /// `eos_token_id` of the shipped tokenizer.
 const END: u32 = 5;
 const MODEL: &str = "served-model";
+/// Of the engine under test.
+const INSTANCE: &str = "one";
 const TEXT: &str = "The café opens at 7:30. [1]";
 
 /// An answer of this text, a token in an event, and its end.
@@ -49,6 +51,7 @@ async fn open(servers: &[&ModelServer], adapters: Option<&Path>) -> Engine {
         endpoints: servers.iter().map(|server| server.base()).collect(),
         model: MODEL.to_owned(),
         key: None,
+        instance: INSTANCE.to_owned(),
         adapter_folder: adapters.map(|here| AdapterFolderConfig {
             here: here.to_owned(),
             there: here.to_str().unwrap().to_owned(),
@@ -137,7 +140,32 @@ async fn sampling_is_passed_on() {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&asked[name], value, "{name}");
     }
-    assert!(asked.get("stop").is_none(), "stop sequences are found here");
+    assert!(asked.get("stop").is_none());
+}
+
+/// The server stops where this engine does, so that its usage comes; but not where only this engine knows what is content.
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_sequences_are_passed_on_where_all_is_content() {
+    let server = ModelServer::start(saying(TEXT)).await;
+    let engine = open(&[&server], None).await;
+    let plain = Sampling {
+        stop: vec!["opens".to_owned()],
+        ..Sampling::greedy(64)
+    };
+    let with_tools = Sampling {
+        tools: Some(ToolUse {
+            names: vec!["find".to_owned()],
+            parallel: true,
+        }),
+        ..plain.clone()
+    };
+    for sampling in [plain, with_tools] {
+        ask(&engine, &sampling).await.unwrap();
+    }
+    let asked = server.asked();
+    assert_eq!(asked[0]["stop"], json!(["opens"]));
+    assert_eq!(asked[0]["include_stop_str_in_output"], true);
+    assert!(asked[1].get("stop").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

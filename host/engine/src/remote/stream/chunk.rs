@@ -22,6 +22,8 @@ pub(super) struct Chunk {
 #[derive(Deserialize)]
 pub(super) struct Choice {
     #[serde(default)]
+    pub index: u64,
+    #[serde(default)]
     pub text: String,
     pub token_ids: Option<Vec<u32>>,
     logprobs: Option<Logprobs>,
@@ -62,12 +64,13 @@ impl Choice {
         self.text.is_empty() && self.token_ids.as_ref().is_none_or(Vec::is_empty)
     }
 
-    pub fn finish(&self) -> Result<Option<FinishReason>> {
+    /// The error is what stands there instead.
+    pub fn finish(&self) -> Result<Option<FinishReason>, String> {
         match self.finish_reason.as_deref() {
             None => Ok(None),
             Some("stop") => Ok(Some(FinishReason::Stop)),
             Some("length") => Ok(Some(FinishReason::Length)),
-            Some(other) => Err(wrong_answer(&format!("that ends with {other:?}"))),
+            Some(other) => Err(other.to_owned()),
         }
     }
 

@@ -1,9 +1,25 @@
 //! Adapters that servers load when they are asked for.
 
-use super::{TEXT, ask_with, open, saying, with};
+use super::{INSTANCE, TEXT, ask_with, open, saying, with};
 use crate::common::{ask, shipped};
-use riad_core::{Account, ErrorKind, chat::Sampling, ports::EnginePermit};
-use riad_fakes::model_server::{Fault, ModelServer};
+use riad_core::{Account, ErrorKind, adapter::AdapterSource, chat::Sampling, ports::EnginePermit};
+use riad_fakes::model_server::{Fault, ModelServer, Script};
+use std::{path::Path, time::Duration};
+
+fn name_of(account: u64, source: &AdapterSource) -> String {
+    format!("{INSTANCE}-{account}.{}", source.generation)
+}
+
+/// Waits until the servers' folder has so many adapters: what no server has is removed a moment later.
+async fn shares(folder: &Path, count: usize) {
+    for _ in 0..1000 {
+        if std::fs::read_dir(folder.join(INSTANCE)).unwrap().count() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{count} adapters are not there");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adapter_is_loaded_once_and_makes_room_for_the_next() {
@@ -15,22 +31,18 @@ async fn an_adapter_is_loaded_once_and_makes_room_for_the_next() {
         let answer = ask_with(&engine, &acme).await.unwrap();
         assert_eq!(answer.end.adapter_tensors, acme.tensors);
     }
-    let name = format!("1.{}", acme.generation);
+    let name = name_of(1, &acme);
     assert_eq!(server.asked()[1]["model"], name);
     assert_eq!(server.adapters(), std::slice::from_ref(&name));
     assert_eq!(engine.adapter_counts().resident, 1);
     assert_eq!(engine.resident_bytes().len(), 1);
 
     ask_with(&engine, &globex).await.unwrap();
-    let other = format!("1.{}", globex.generation);
+    let other = name_of(1, &globex);
     assert_eq!(server.adapters(), [name.clone(), format!("-{name}"), other]);
     let counts = engine.adapter_counts();
     assert_eq!((counts.resident, counts.loads, counts.evictions), (1, 2, 1));
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "files of adapters that no server has go"
-    );
+    shares(folder.path(), 1).await;
     assert!(engine.resident_adapter(&globex, Account::new(1)).is_some());
     assert!(engine.resident_adapter(&acme, Account::new(1)).is_none());
 }
@@ -49,10 +61,7 @@ async fn accounts_share_no_adapter() {
         ask::read(stream).await.unwrap();
     }
     let names: Vec<_> = server.asked().iter().map(|body| body["model"].clone()).collect();
-    assert_eq!(
-        names,
-        [format!("1.{}", source.generation), format!("2.{}", source.generation)]
-    );
+    assert_eq!(names, [name_of(1, &source), name_of(2, &source)]);
     assert!(
         engine.resident_adapter(&source, Account::new(1)).is_none(),
         "the other account's is there"
@@ -102,7 +111,7 @@ async fn a_refused_adapter_is_never_the_base_model() {
     let error = ask_with(&engine, &ask::source(&shipped::acme())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AdapterFailed);
     assert!(server.asked().is_empty());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    shares(folder.path(), 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,8 +157,58 @@ async fn an_adapter_that_a_server_has_lost_is_loaded_again() {
         if engine.resident_adapter(&source, Account::new(1)).is_none() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     ask_with(&engine, &source).await.unwrap();
     assert_eq!(server.adapters().len(), 2);
+}
+
+/// As after a restart of this process: the server has the name, from files that are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_from_before_a_restart_is_loaded_from_files_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ModelServer::start(with(Fault::KeepsAdapters)).await;
+    let engine = open(&[&server], Some(folder.path())).await;
+    let source = ask::source(&shipped::acme());
+    let name = name_of(1, &source);
+    server.remember_adapter(&name);
+    ask_with(&engine, &source).await.unwrap();
+    assert_eq!(server.adapters(), [format!("-{name}"), name]);
+}
+
+/// Nobody waits for the next look at the server: it says itself that it does not have the adapter.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_a_server_does_not_know_is_loaded_again_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ModelServer::start(saying(TEXT)).await;
+    let engine = open(&[&server], Some(folder.path())).await;
+    let source = ask::source(&shipped::acme());
+    for _ in 0..3 {
+        ask_with(&engine, &source).await.unwrap();
+        server.forget_adapters();
+    }
+    assert_eq!(server.adapters().len(), 3);
+}
+
+/// One that waits for a place gets it when a generation ends, and holds no permit meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_loads_an_adapter_waits_for_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ModelServer::start(Script {
+        pause: Duration::from_millis(20),
+        ..saying(TEXT)
+    })
+    .await;
+    let engine = open(&[&server], Some(folder.path())).await;
+    let (acme, globex) = (ask::source(&shipped::acme()), ask::source(&shipped::globex()));
+    let held = engine.load_adapter(&acme, Account::new(1)).await.unwrap();
+    let waiting = tokio::spawn({
+        let (engine, globex) = (std::sync::Arc::clone(&engine), globex.clone());
+        async move { engine.load_adapter(&globex, Account::new(2)).await.map(drop) }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    drop(held);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(server.adapters().last(), Some(&name_of(2, &globex)));
 }

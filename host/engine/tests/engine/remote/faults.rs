@@ -53,12 +53,45 @@ async fn a_server_that_dies_in_its_answer_is_an_error_and_no_other_is_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_the_words_of_another_model() {
-    let server = ModelServer::start(with(Fault::WrongModel)).await;
-    let engine = open(&[&server], None).await;
-    let (error, text, usage) = failing(&engine).await;
-    assert_eq!((error.kind(), text.as_str()), (ErrorKind::Internal, ""));
-    assert_eq!(usage.completion_tokens, 0);
-    assert_eq!(server.asked()[0]["model"], MODEL);
+    for fault in [Fault::WrongModel, Fault::Nameless] {
+        let server = ModelServer::start(with(fault)).await;
+        let engine = open(&[&server], None).await;
+        let (error, text, usage) = failing(&engine).await;
+        assert_eq!((error.kind(), text.as_str()), (ErrorKind::Unavailable, ""), "{fault:?}");
+        assert_eq!(usage.completion_tokens, 0);
+        assert_eq!(server.asked()[0]["model"], MODEL);
+
+        let good = ModelServer::start(saying(TEXT)).await;
+        let engine = open(&[&server, &good], None).await;
+        assert_eq!(
+            ask(&engine, &Sampling::greedy(64)).await.unwrap().text,
+            TEXT,
+            "{fault:?}"
+        );
+    }
+}
+
+/// One tenant's request must not make servers unavailable for the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_server_refuses_is_the_requests_fault() {
+    for fault in [Fault::Status(500), Fault::ErrorEvent, Fault::Status(400)] {
+        let servers = [
+            ModelServer::start(with(fault)).await,
+            ModelServer::start(with(fault)).await,
+            ModelServer::start(with(fault)).await,
+        ];
+        let engine = open(&[&servers[0], &servers[1], &servers[2]], None).await;
+        for _ in 0..3 {
+            failing(&engine).await;
+        }
+        for server in &servers {
+            server.answer(saying(TEXT));
+        }
+        let sampling = Sampling::greedy(64);
+        let answers = futures::future::join_all((0..3).map(|_| ask(&engine, &sampling))).await;
+        assert!(answers.iter().all(Result::is_ok), "{fault:?}");
+        assert!(servers.iter().all(|server| !server.asked().is_empty()), "{fault:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
