@@ -62,8 +62,6 @@ impl Loaded {
 /// A server's place for a generation, or a hold on an adapter, given back when it is dropped.
 pub(super) struct Lease {
     pub endpoint: Arc<Endpoint>,
-    /// The name of the adapter in use.
-    pub adapter: Option<String>,
     adapter_use: Option<Arc<()>>,
     is_generation: bool,
 }
@@ -142,7 +140,6 @@ impl Endpoint {
         state.in_flight += 1;
         Some(Lease {
             endpoint: Arc::clone(self),
-            adapter: adapter.map(str::to_owned),
             adapter_use,
             is_generation: true,
         })
@@ -153,7 +150,6 @@ impl Endpoint {
         let adapter_use = self.state.lock().hold(adapter)?;
         Some(Lease {
             endpoint: Arc::clone(self),
-            adapter: Some(adapter.to_owned()),
             adapter_use: Some(adapter_use),
             is_generation: false,
         })
