@@ -11,6 +11,8 @@ from question_set import PIECE_CHARACTERS, pieces
 
 # Two pieces of more than half a chunk are never put into one.
 PIECE_MIN = PIECE_CHARACTERS // 2 + 10
+# The blank line behind a paragraph counts.
+PIECE_MAX = PIECE_CHARACTERS - 2
 # Pieces of one document.
 DOCUMENT_PIECES = 100
 QUESTION_WORDS = 5
@@ -56,7 +58,7 @@ class Pieces:
         while len(self.found) < count:
             for piece in pieces(next(self.texts)):
                 piece = " ".join(piece.split())
-                if PIECE_MIN <= len(piece) <= PIECE_CHARACTERS:
+                if PIECE_MIN <= len(piece) <= PIECE_MAX:
                     self.found.setdefault(piece)
         return list(itertools.islice(self.found, count))
 
