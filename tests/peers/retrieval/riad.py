@@ -12,6 +12,8 @@ from pathlib import Path
 OPERATOR_KEY = "riad_op_of_a_benchmark"
 # Beside compilers it takes long to compile the standard pipeline, once for a data folder.
 START_SECONDS = 300
+# After which a connection is made anew; the server's limits.header_ms is longer.
+IDLE_SECONDS = 5
 # Texts of one request for embeddings.
 EMBEDDED_AT_ONCE = 512
 # A constant title, because the right one is the answer. It is among the words of each chunk, so it must be in no question.
@@ -25,9 +27,13 @@ class Refused(Exception):
 class Connection:
     def __init__(self, address, key):
         self.http = http.client.HTTPConnection(*address, timeout=600)
+        self.connect()
+        self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+
+    def connect(self):
         self.http.connect()
         self.http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        self.used = time.monotonic()
 
     def get(self, path):
         return self.ask("GET", path, None)
@@ -36,7 +42,12 @@ class Connection:
         return self.ask("POST", path, json.dumps(body).encode())
 
     def ask(self, method, path, body):
+        # The server closes what is idle: peers may have taken their time.
+        if time.monotonic() - self.used > IDLE_SECONDS:
+            self.http.close()
+            self.connect()
         self.http.request(method, path, body, self.headers)
+        self.used = time.monotonic()
         answer = self.http.getresponse()
         text = answer.read()
         if answer.status >= 300:
