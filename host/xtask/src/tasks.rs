@@ -4,6 +4,7 @@ pub mod authors;
 pub mod bench;
 pub mod clients;
 pub mod cuda;
+pub mod deploy;
 pub mod fuzz;
 pub mod guests;
 pub mod model;

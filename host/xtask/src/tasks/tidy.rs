@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: what no compiler checks. Not here: format and lints (rustfmt, clippy).
 
+mod deployment;
 mod directions;
 mod files;
 mod lockfiles;
@@ -14,6 +15,7 @@ pub fn run(environment: &Environment) -> Result<()> {
     let mut wrong = directions::check(environment, &workspace);
     wrong.extend(modules::check(environment)?);
     wrong.extend(lockfiles::check(environment, &workspace)?);
+    wrong.extend(deployment::check(environment)?);
     let found = files::check(environment)?;
     for note in &found.notes {
         say::line(&format!("tidy: {note}"));
@@ -23,7 +25,8 @@ pub fn run(environment: &Environment) -> Result<()> {
         bail!("tidy:\n{}", wrong.join("\n"));
     }
     say::line(&format!(
-        "tidy: {} files are in order, crates depend in the allowed directions, modules form no cycles, lockfiles are up to date",
+        "tidy: {} files are in order, crates depend in the allowed directions, modules form no cycles, lockfiles are up to date, \
+         what host/deploy names exists",
         found.files
     ));
     Ok(())
