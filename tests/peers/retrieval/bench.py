@@ -85,6 +85,7 @@ def read_arguments():
     parser.add_argument("--pages", type=int, default=USUAL["pages"], help="most pages of a question set")
     parser.add_argument("--rooms", type=int, default=USUAL["rooms"], help="rooms in rotation")
     parser.add_argument("--seed", type=int, default=USUAL["seed"])
+    parser.add_argument("--note", help="a sentence for the report, such as what else ran on the machine")
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -107,13 +108,14 @@ def command(arguments):
 def main():
     arguments = read_arguments()
     context, report = Context(arguments), Report()
+    version = context.server("version").version()
+    context.skipped += [f"part {part}: not asked for" for part in PARTS if part not in arguments.parts]
     for part in PARTS:
-        if part not in arguments.parts:
-            context.skipped.append(f"part {part}: not asked for")
-            continue
-        # Here, so that a part alone needs only its own packages.
-        importlib.import_module(part).run(context, report)
-    report.write(arguments.report, command(arguments), arguments.seed, context.server("version").version(), context.skipped)
+        if part in arguments.parts:
+            # Here, so that a part alone needs only its own packages.
+            importlib.import_module(part).run(context, report)
+            # After each, so that the next one's failure loses nothing.
+            report.write(arguments.report, command(arguments), arguments.seed, version, context.skipped, arguments.note)
     context.say(f"{arguments.report.name} is written")
 
 

@@ -23,7 +23,7 @@ class Report:
         self.lines += ["| " + " | ".join(row) + " |" for row in rows]
         self.lines.append("")
 
-    def write(self, path, command, seed, version, skipped):
+    def write(self, path, command, seed, version, skipped, note):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
         head = [
@@ -37,6 +37,7 @@ class Report:
             "Riad is asked over HTTP on one kept connection, with billing and the durability that it always has; the peers are libraries "
             "in the process that asks.",
             "",
+            *([note, ""] if note else []),
         ]
         left_out = ["Skipped:", "", *[f"- {line}" for line in skipped], ""] if skipped else ["Nothing was skipped.", ""]
         path.write_text("\n".join([*head, *left_out, *self.lines]).rstrip() + "\n")
