@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `wit`, `tidy`, `test`. A
-//! task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `simulate`, `wit`, `tidy`,
+//! `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -34,6 +34,8 @@ enum Task {
     Clients(tasks::clients::Arguments),
     /// Compare what the server answers with the document that it serves about itself
     Schemathesis(tasks::schemathesis::Arguments),
+    /// Simulate a fleet for a day, and write a report about caches, placement, costs and what breaks first
+    Simulate(tasks::simulate::Arguments),
     /// Compare the released contracts with what they were, and release new ones
     Wit(tasks::wit::Arguments),
     /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),
+        Task::Simulate(arguments) => tasks::simulate::run(&environment, &arguments),
         Task::Wit(arguments) => tasks::wit::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),
