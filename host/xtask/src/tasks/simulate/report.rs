@@ -22,6 +22,10 @@ use words::{Table, count, factor, percent, seconds};
 const MEDIAN: f64 = 0.5;
 const P99: f64 = 0.99;
 
+/// Of a line in a plot.
+type Points = Vec<(f64, f64)>;
+type Value<'a> = &'a dyn Fn(&Interval) -> f64;
+
 /// Files by name.
 ///
 /// # Errors
@@ -147,7 +151,7 @@ fn what_was_simulated(input: &Input, runs: &Runs) -> String {
 }
 
 fn day(runs: &Runs) -> String {
-    let highest = |value: &dyn Fn(&Interval) -> f64| {
+    let highest = |value: Value<'_>| {
         let intervals = runs.day.outcome.intervals.iter();
         let highest = intervals.max_by(|one, other| value(one).total_cmp(&value(other)));
         highest.map_or((0.0, String::new()), |highest| (value(highest), clock(highest.start)))
@@ -263,7 +267,7 @@ fn basis(input: &Input) -> String {
         "## What this rests on\n\n\
         The model is tested against what is known: the mean wait of M/M/c queues (Erlang's formula) for places of one worker and for workers, \
         M/M/1 for random placement, the mean time of processor sharing, Little's law, Che's approximation of a cache's hits, and a mix of \
-        prompts and streams that the benchmark measured and the model is not fed with (within a tenth). \
+        prompts and streams that the benchmark measured and the model is not fed with (with the default figures it is 11 % slower). \
         `cargo test --release -p riad-xtask` runs them.\n\n\
         What is measured is the engine: a batch's tokens per second, what adapters cost in it, and prefill (one sequence takes {:.1} ms for a \
         token, {} take {:.1} ms). What is assumed is the rest: traffic, sizes of requests and adapters, the network, the store, and how long a \
@@ -282,18 +286,18 @@ fn basis(input: &Input) -> String {
 
 fn plots<'a>(input: &Input, runs: &'a Runs) -> Vec<(&'static str, Plot<'a>)> {
     let intervals = &runs.day.outcome.intervals;
-    let over_day = |value: &dyn Fn(&Interval) -> f64| -> Vec<(f64, f64)> {
+    let over_day = |value: Value<'_>| -> Points {
         let hour = |interval: &Interval| (interval.start + INTERVAL / 2.0) / HOUR;
         intervals
             .iter()
             .map(|interval| (hour(interval), value(interval)))
             .collect()
     };
-    let by_factor = |runs: &[Run<f64>], value: &dyn Fn(&Interval) -> f64| -> Vec<(f64, f64)> {
+    let by_factor = |runs: &[Run<f64>], value: Value<'_>| -> Points {
         runs.iter().map(|run| (run.what, value(&run.total))).collect()
     };
     let target = input.scaling.target_utilization;
-    let tiers = |points: &dyn Fn(&dyn Fn(&Interval) -> f64) -> Vec<(f64, f64)>| {
+    let tiers = |points: &dyn Fn(Value<'_>) -> Points| {
         vec![
             ("in the engine", points(&|one| one.share(one.from_engine) * 100.0)),
             ("on the host", points(&|one| one.share(one.from_host) * 100.0)),

@@ -191,7 +191,7 @@ mod tests {
         let mut traffic = Traffic::new(&input, tenants, 5.0, DAY, 7).unwrap();
         let wave = Wave::new(&input.traffic, 200_000.0);
         let mut counts = vec![0.0_f64; tenants as usize];
-        let mut hours = vec![0.0_f64; 24];
+        let mut hours = [0.0_f64; 24];
         loop {
             let arrival = traffic.next();
             if arrival.time >= 2.0 * DAY {
