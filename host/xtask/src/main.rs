@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `deploy`, `wit`, `tidy`,
-//! `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `deploy`, `simulate`, `wit`,
+//! `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -36,6 +36,8 @@ enum Task {
     Schemathesis(tasks::schemathesis::Arguments),
     /// Compare what host/deploy has with schemas
     Deploy(tasks::deploy::Arguments),
+    /// Simulate a fleet for a day, and write a report about caches, placement, costs and what breaks first
+    Simulate(tasks::simulate::Arguments),
     /// Compare the released contracts with what they were, and release new ones
     Wit(tasks::wit::Arguments),
     /// Check what no compiler checks: crate directions, module cycles, file headers and sizes, test names
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),
         Task::Deploy(arguments) => tasks::deploy::run(&environment, &arguments),
+        Task::Simulate(arguments) => tasks::simulate::run(&environment, &arguments),
         Task::Wit(arguments) => tasks::wit::run(&environment, &arguments),
         Task::Tidy => tasks::tidy::run(&environment),
         Task::Test => tasks::test::run(&environment),

@@ -11,6 +11,7 @@ pub mod model;
 mod python;
 pub mod schemathesis;
 mod server;
+pub mod simulate;
 pub mod test;
 pub mod tidy;
 pub mod wit;
