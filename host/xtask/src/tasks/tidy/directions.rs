@@ -15,9 +15,9 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-admission", &["riad-core"]),
     ("riad-batch", &["riad-core"]),
     ("riad-embeddings", &["riad-core"]),
-    ("riad-engine", &["riad-batch", "riad-core", "riad-lora"]),
-    ("riad-sandbox", &["riad-admission", "riad-core"]),
     // The tests' fakes are of what is in `riad-core`.
+    ("riad-engine", &["riad-batch", "riad-core", "riad-fakes", "riad-lora"]),
+    ("riad-sandbox", &["riad-admission", "riad-core"]),
     ("riad-outbound", &["riad-core", "riad-fakes"]),
     // The second one checks what the first writes, in tests.
     ("riad-telemetry", &["riad-core", "riad-openmetrics"]),
