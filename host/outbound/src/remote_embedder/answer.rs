@@ -136,7 +136,7 @@ mod tests {
             ),
             (
                 r#"{"data": [{"index": 0, "embedding": [1e39, 0]}], "usage": {"prompt_tokens": 1}}"#,
-                "length inf",
+                "out of range",
             ),
             (r#"{"data": [{"index": 0, "emb"#, "EOF"),
         ];
