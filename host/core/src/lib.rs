@@ -36,6 +36,7 @@ pub mod receipt;
 pub mod resources;
 pub mod search_scope;
 pub mod secret;
+pub mod snapshot;
 pub mod tenant;
 pub mod upload;
 pub mod usage;
@@ -47,7 +48,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
     AdapterAlias, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName,
-    PluginName, ResponseId, TenantId, UploadId, VectorStoreId,
+    PluginName, ResponseId, RoomId, SnapshotId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

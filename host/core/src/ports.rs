@@ -25,6 +25,7 @@ mod rooms;
 mod sandbox;
 mod scheduler;
 mod settings;
+mod snapshots;
 mod sql;
 mod telemetry;
 mod tenant_store;
@@ -65,6 +66,7 @@ pub use sandbox::{
 };
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
+pub use snapshots::{CopiedFile, RoomCopies, RoomCopy, SaveOutcome, SnapshotStore, UnsavedRoom};
 pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};
 pub use tenant_store::TenantStore;
