@@ -62,7 +62,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let source = download(environment)?;
     let folder = make(environment, source)?;
     say::line(&format!("SmolLM2-135M-Instruct is in {}", folder.display()));
-    compare(environment, &folder)
+    compare(environment, &folder, &[])
 }
 
 fn folder(environment: &Environment) -> Result<PathBuf> {
@@ -134,14 +134,15 @@ pub fn make(environment: &Environment, source: Source) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Compares the engine's answers with the reference.
+/// Compares the engine's answers with the reference. `settings` are cargo's, for the crates that it builds.
 ///
 /// # Errors
 /// When they differ.
-pub fn compare(environment: &Environment, folder: &Path) -> Result<()> {
+pub fn compare(environment: &Environment, folder: &Path, settings: &[String]) -> Result<()> {
     let test = ["test", "--release", "--workspace", "--test", "smollm2"];
     process::run(
         process::command(&environment.cargo, &test, &environment.root)
+            .args(settings)
             .env("CARGO_TARGET_DIR", &environment.target)
             .env("RIAD_SMOLLM2", folder),
     )
