@@ -143,6 +143,8 @@ fn with_debug_assertions(
         command.env("CARGO_TARGET_DIR", &environment.target);
         command
     };
+    // First where it can be seen: it takes long.
+    process::run(&mut cargo(&["--no-run"]))?;
     let built = process::read(&mut cargo(&["--no-run", "--message-format", "json-render-diagnostics"]))?;
     let asserted = asserted(&built)?;
     let missing: Vec<&str> = packages
