@@ -205,8 +205,8 @@ pub struct NewFileBatch {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttributesChange {
-    /// Texts, numbers and booleans by name, in place of those that were there.
-    #[serde(default, deserialize_with = "nulls::or_default")]
+    /// Texts, numbers and booleans by name, in place of those that were there; `null` for none.
+    #[serde(deserialize_with = "nulls::or_default")]
     #[schema(value_type = Option<Object>)]
     pub attributes: Map<String, Value>,
 }
