@@ -207,7 +207,7 @@ pub struct NewFileBatch {
 pub struct AttributesChange {
     /// Texts, numbers and booleans by name, in place of those that were there; `null` for none.
     #[serde(deserialize_with = "nulls::or_default")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>, required = true)]
     pub attributes: Map<String, Value>,
 }
 
