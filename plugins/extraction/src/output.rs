@@ -338,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn a_nul_is_the_sign_for_what_is_no_character() {
+        let mut output = Output::new("application/json", OPTIONS);
+        output.line("name: a\0b").unwrap();
+        let extracted = output.finish("").unwrap();
+        assert_eq!(extracted.sections.first().unwrap().text, "name: a\u{fffd}b");
+    }
+
+    #[test]
     fn a_line_has_one_space_between_words_and_an_end() {
         assert_eq!(one_line(" a\u{0}\t b\nc ", 300), "a b c");
         assert_eq!(one_line("ab cd", 4), "ab c");
