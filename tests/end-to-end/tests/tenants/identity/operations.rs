@@ -178,6 +178,7 @@ fn request(caller: &Caller, method: &str, path: &str) -> RequestBuilder {
         ("POST", "/v1/documents") => request.json(&json!({"title": "T", "text": "A text."})),
         ("POST", "/v1/vector_stores/{id}/search") => request.json(&json!({"query": "text"})),
         ("POST", "/v1/vector_stores/{id}/files") => request.json(&json!({"file_id": "file-absent"})),
+        ("POST", "/v1/vector_stores/{id}/files/{file_id}") => request.json(&json!({"attributes": {}})),
         ("POST", "/v1/vector_stores/{id}/file_batches") => request.json(&json!({"file_ids": ["file-absent"]})),
         ("POST", "/v1/tools/{name}") => request.json(&json!({"arguments": {}})),
         ("POST", "/v1/search") => request.json(&json!({"query": "text"})),
