@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient, models
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = (256, 1024)
-VECTORS_PER_EXPANSION = 100
+VECTORS_PER_EXPANSION = 64
 # LanceDB makes no index of fewer.
 LANCE_INDEX_MIN = 1000
 
