@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 pub const STANDARD: &[u8] = include_bytes!("../../../plugins/standard/standard.wasm");
-pub const EXTRACTOR: &[u8] = include_bytes!("../../../plugins/extractor/extractor.wasm");
-pub const CHUNKER: &[u8] = include_bytes!("../../../plugins/chunker/chunker.wasm");
 pub const PRICE_DESK: &[u8] = include_bytes!("../../../plugins/price-desk/price-desk.wasm");
 
 macro_rules! guests {
