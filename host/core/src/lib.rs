@@ -36,6 +36,7 @@ pub mod receipt;
 pub mod resources;
 pub mod search_scope;
 pub mod secret;
+pub mod slot;
 pub mod tenant;
 pub mod upload;
 pub mod usage;
@@ -46,8 +47,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
-    AdapterAlias, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName,
-    PluginName, ResponseId, TenantId, UploadId, VectorStoreId,
+    AdapterAlias, CellName, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest,
+    PlanName, PluginName, ResponseId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;
