@@ -18,7 +18,7 @@ pub use models::{
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;
 pub use tree::{
-    Auth, Config, Embeddings, Engine, Metering, Plugins, Profile, Scheduler, SchedulerPolicy, Server, Telemetry,
+    Auth, Cell, Config, Embeddings, Engine, Metering, Plugins, Profile, Scheduler, SchedulerPolicy, Server, Telemetry,
 };
 
 use riad_core::Result;
