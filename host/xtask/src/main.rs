@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `schemathesis`, `deploy`, `simulate`, `wit`,
-//! `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `cells`, `clients`, `schemathesis`, `deploy`, `simulate`,
+//! `wit`, `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -30,6 +30,8 @@ enum Task {
     Model(tasks::model::Arguments),
     /// Build with CUDA, without a GPU
     Cuda(tasks::cuda::Arguments),
+    /// Start three cells behind HAProxy and nginx, and check what reaches whom
+    Cells(tasks::cells::Arguments),
     /// Run real clients against a server, with nothing changed but URL and key
     Clients(tasks::clients::Arguments),
     /// Compare what the server answers with the document that it serves about itself
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
         Task::Model(arguments) => tasks::model::run(&environment, &arguments),
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
+        Task::Cells(arguments) => tasks::cells::run(&environment, &arguments),
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),
         Task::Deploy(arguments) => tasks::deploy::run(&environment, &arguments),
