@@ -14,7 +14,7 @@ pub use operations::{
     ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,
 };
 pub use plugins::{PluginCommand, ProjectFolder};
-pub use room::{RoomCommand, RoomPlace};
+pub use room::{RoomCommand, RoomPlace, SnapshotPlace};
 pub use values::{Change, Member, StageSetting, WantedChoice};
 
 use clap::{Args, Parser, Subcommand};
@@ -46,7 +46,7 @@ pub enum Command {
     Plan(OperatorCall<PlanCommand>),
     /// Check and export the ledger, and show usage (operator)
     Ledger(OperatorCall<LedgerCommand>),
-    /// Check, repair, export and import a room without a server (operator)
+    /// Check, repair, export, import, save and restore rooms without a server (operator)
     #[command(subcommand)]
     Room(RoomCommand),
     /// Say which cell serves which tenants, and configure proxies in front of several cells (operator)

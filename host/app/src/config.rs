@@ -6,6 +6,7 @@
 mod check;
 mod layers;
 mod models;
+mod objects;
 mod secrets;
 mod setting;
 mod tree;
@@ -15,10 +16,12 @@ pub use models::{
     EmbeddingSource, ModelSource, embedding_source, kv_cache_tokens, model_source, path_text, profile, remote_engine,
     shipped_folder, shipped_model,
 };
+pub use objects::{no_objects, objects};
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;
 pub use tree::{
-    Auth, Cell, Config, Embeddings, Engine, Metering, Plugins, Profile, Scheduler, SchedulerPolicy, Server, Telemetry,
+    Auth, Cell, Config, Embeddings, Engine, Metering, Objects, Plugins, Profile, Scheduler, SchedulerPolicy, Server,
+    Telemetry,
 };
 
 use riad_core::Result;

@@ -10,13 +10,17 @@ use futures::future::BoxFuture;
 use riad_api::{MetricsAccess, Tasks, reload};
 use riad_cells::MapFile;
 use riad_core::{
-    Error, Result, Secret,
+    Error, ErrorKind, Result, Secret,
     ports::{Cells, ChatEngine, Embedder, Scheduler, Tokens},
 };
 use riad_engine::EngineConfig;
+use riad_objects::Snapshots;
 use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens, RemoteEmbedder};
 use riad_sandbox::{Compiler, WasmSandbox};
-use riad_services::{Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms};
+use riad_services::{
+    Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms,
+    snapshots::{self, SnapshotDependencies},
+};
 use riad_store::Store;
 use riad_telemetry::{Metrics, MetricsConfig};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -28,6 +32,8 @@ const EXTRACTOR: &[u8] = include_bytes!("../../../plugins/extractor/extractor.wa
 const CHUNKER: &[u8] = include_bytes!("../../../plugins/chunker/chunker.wasm");
 /// Time to settle requests that were cut off: the engine notices after a token or two.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
+/// Time to save rooms at the end, within what systemd and Kubernetes wait for (`host/deploy`).
+const SAVE_TIME: Duration = Duration::from_secs(15);
 
 /// Settles open requests, records the engine's counters, closes the rooms. Called once, after the last request.
 pub type Finish = Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>;
@@ -50,6 +56,10 @@ pub struct App {
 pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Result<App> {
     // A wrong setting shows before anything is opened.
     config::model_source(&config.engine)?;
+    let objects = config::objects(&config.objects, &secrets, std::env::vars_os())?;
+    if let Some(objects) = &objects {
+        check_objects(objects).await?;
+    }
     let tokens = tokens(&config.auth)?;
     let cells = cells(&config.cell)?;
     let embedder: Arc<dyn Embedder> = match config::embedding_source(&config.embeddings, secrets.embeddings_key)? {
@@ -112,6 +122,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
             max_tenants: config.telemetry.max_tenants,
         })),
         webhooks: Arc::new(HttpWebhooks::new(secrets.webhook_secret)),
+        snapshots: objects.map(|objects| saved_rooms(config, &store, objects)),
         target_first_token: target(config),
         currency: config.metering.currency.clone(),
         standard: StandardComponents {
@@ -136,6 +147,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         let reload = move || cells.reload();
         tokio::spawn(reload::watch("the map of the cells", reload::INTERVAL, reload))
     });
+    let saving = tokio::spawn(snapshots::run(services.clone()));
     let origins = config.server.origins();
     let router = riad_api::router(
         services.clone(),
@@ -153,16 +165,38 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
             Box::pin(async move {
                 accruing.abort();
                 closing.abort();
+                saving.abort();
                 if let Some(watching) = watching {
                     watching.abort();
                 }
                 tasks.end().await;
                 let ended = services.end_run(SETTLE_TIME).await;
+                snapshots::finish(&services, SAVE_TIME).await;
                 store.close().await?;
                 ended
             })
         }),
     })
+}
+
+/// A store that does not answer keeps no server from serving: rooms are saved when it answers again.
+async fn check_objects(objects: &Snapshots) -> Result<()> {
+    match objects.check().await {
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            tracing::error!(%error, "the object store was not reached, and rooms are not saved until it is");
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
+fn saved_rooms(config: &Config, store: &Store, objects: Snapshots) -> SnapshotDependencies {
+    let seconds = config.objects.snapshot_interval_s;
+    SnapshotDependencies {
+        copies: store.room_copies(),
+        store: Arc::new(objects),
+        interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    }
 }
 
 fn tokens(auth: &Auth) -> Result<Option<Arc<dyn Tokens>>> {

@@ -1,5 +1,5 @@
 //! `riad serve` with the id of a model on a hub: real processes, and a hub on this machine. Without mistral.rs the server ends after
-//! the download, with the exit code of `Unavailable`.
+//! the download, with the exit code of `Unavailable`. And models in folders, which need no cache.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,6 +23,7 @@ use tokio::{
 const ID: &str = "acme/tiny";
 const SHIPPED: &str = concat!(env!("RIAD_SOURCE"), "/host/models/chat/base");
 const PATIENCE: Duration = Duration::from_secs(120);
+const USAGE: i32 = 2;
 const UNAVAILABLE: i32 = 14;
 
 /// The cache and the data folders of a few servers.
@@ -68,20 +69,22 @@ impl Machine {
     }
 
     fn serve(&self, name: &str, variables: &[(&str, &str)]) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = self.riad();
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]);
-        let command = command
-            .arg(self.folder.path().join(name))
-            .envs(variables.iter().copied());
-        Server {
-            child: command.spawn().unwrap(),
-            url: format!("http://127.0.0.1:{port}"),
-        }
+        command.envs(variables.iter().copied());
+        Server::start(command, &self.folder.path().join(name))
     }
 }
 
 impl Server {
+    fn start(mut command: Command, data: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]);
+        Self {
+            child: command.arg(data).spawn().unwrap(),
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
     async fn status(&self, path: &str) -> Option<u16> {
         let response = reqwest::Client::builder().no_proxy().build().unwrap();
         let response = response.get(format!("{}{path}", self.url)).send().await.ok()?;
@@ -112,6 +115,32 @@ impl Server {
 
 async fn ended(child: Child) -> Output {
     timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap()
+}
+
+/// As a user that this machine does not know, and who has no home therefore. `None` where a process may not become one.
+#[cfg(target_os = "linux")]
+async fn riad_without_home() -> Option<Command> {
+    let unshare = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-user=12345", program]);
+        for name in [
+            "HOME",
+            "HF_HOME",
+            "HF_HUB_CACHE",
+            "HUGGINGFACE_HUB_CACHE",
+            "XDG_CACHE_HOME",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    };
+    if !unshare("true").status().await.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut command = unshare(env!("CARGO_BIN_EXE_riad"));
+    command.env_remove("RUST_LOG");
+    command.stderr(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    Some(command)
 }
 
 fn downloads(requests: &[HubRequest]) -> Vec<Option<&str>> {
@@ -190,4 +219,24 @@ async fn a_check_of_a_model_makes_no_request() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("tiny: llama"), "{text}");
     assert!(machine.hub.take_requests().is_empty());
+}
+
+/// mistral.rs looked for its cache, and panicked.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn only_a_model_of_a_hub_needs_a_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut command) = riad_without_home().await else {
+        eprintln!("skipped: this process may not become another user");
+        return;
+    };
+    command.env("RIAD_ENGINE__MODEL", SHIPPED);
+    Server::start(command, &folder.path().join("one")).finish().await;
+    let mut command = riad_without_home().await.unwrap();
+    command.env("RIAD_ENGINE__MODEL", ID);
+    let server = Server::start(command, &folder.path().join("two"));
+    let output = ended(server.child).await;
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(USAGE), "{log}");
+    assert!(log.contains("set HF_HOME to a folder"), "{log}");
 }

@@ -129,6 +129,54 @@ async fn a_room_moves_to_another_server_and_answers_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_room_comes_back_from_an_object_store() {
+    let server = TestServer::start().await;
+    server.write("b.txt", b"The drill has a warranty of three years.\n");
+    add(&server, &["b.txt"]).await;
+    let before = found(&server, "drill").await;
+    let (data, key) = (server.data(), server.key.clone());
+    let store = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], secret: String| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_riad"));
+        command.arg("room").args(arguments).arg("--data").arg(&data);
+        command.env("RIAD_OBJECTS__URL", format!("file://{}", store.path().display()));
+        command.env("RIAD_SNAPSHOT_KEY", secret);
+        async move { command.output().await.unwrap() }
+    };
+    // 32 bytes.
+    let room = |arguments: &[&str]| run(arguments, format!("{}MDE=", "MDEy".repeat(10)));
+    // Not beside a server.
+    refused(&room(&["snapshot", "acme"]).await, CONFLICT);
+    let said = refused(&run(&["snapshot", "acme"], "MDEy".repeat(10)).await, INVALID);
+    assert!(said.contains("32 bytes"), "{said}");
+    let said = refused(
+        &run(&["snapshot", "acme"], format!("{}QUE=", "QUFB".repeat(10))).await,
+        INVALID,
+    );
+    assert!(said.contains("is not the key"), "{said}");
+    let folder = server.stop().await;
+
+    let said = succeeded(&room(&["snapshot", "--all"]).await);
+    assert!(said.contains("acme") && said.contains("bytes sent"), "{said}");
+    let said = succeeded(&room(&["snapshot", "acme"]).await);
+    assert!(said.contains("unchanged"), "{said}");
+    let said = succeeded(&room(&["snapshots", "acme"]).await);
+    assert!(said.contains("snap_"), "{said}");
+    assert!(succeeded(&room(&["snapshots"]).await).contains("acme"));
+    let said = refused(&room(&["restore", "acme"]).await, CONFLICT);
+    assert!(said.contains("something in it"), "{said}");
+    let said = refused(&room(&["restore", "acme", "--snapshot", "snap_0"]).await, NOT_FOUND);
+    assert!(said.contains("riad room snapshots"), "{said}");
+
+    fs::remove_dir_all(data.join("rooms/acme")).unwrap();
+    let said = succeeded(&room(&["restore", "acme"]).await);
+    assert!(said.contains("1 documents"), "{said}");
+    let server = TestServer::start_again(folder, key).await;
+    assert_eq!(found(&server, "drill").await, before);
+    drop(server.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_index_is_found_and_mended() {
     let server = TestServer::start().await;
     server.write("b.txt", b"The drill has a warranty of three years.\n");

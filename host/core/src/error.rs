@@ -2,7 +2,7 @@
 //! Not here: those tables (`api/src/error.rs`, `sandbox/src/errors.rs`, `app/src/exit.rs`).
 
 use serde::{Deserialize, Serialize};
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, iter, sync::Arc, time::Duration};
 
 const INTERNAL: &str = "the server failed to do this; its log says why";
 
@@ -66,6 +66,12 @@ pub struct Error {
     cell: Option<Arc<str>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The words of another crate's error and of its causes, for the log.
+pub fn with_causes(error: &dyn StdError) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl Error {
@@ -196,5 +202,21 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_stand_behind_the_error() {
+        let refused = Error::internal("connection refused");
+        let failed = Error::invalid("cannot connect").with_source(refused);
+        let error = Error::not_found("no answer").with_source(failed);
+        assert_eq!(
+            with_causes(&error),
+            format!("no answer: cannot connect: {INTERNAL}: connection refused")
+        );
     }
 }

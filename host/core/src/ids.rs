@@ -115,6 +115,14 @@ name!(
     AdapterAlias, "an adapter alias"
 );
 name!(
+    /// A room's own name, random, in `control.db` and in the room: another life of a tenant id has another one.
+    RoomId, "a room id"
+);
+name!(
+    /// A saved state of a room, given when it is saved. Later ones sort after earlier ones.
+    SnapshotId, "a snapshot id"
+);
+name!(
     /// A price list, chosen by the operator.
     PlanName, "a plan name"
 );

@@ -37,6 +37,7 @@ pub mod resources;
 pub mod search_scope;
 pub mod secret;
 pub mod slot;
+pub mod snapshot;
 pub mod tenant;
 pub mod upload;
 pub mod usage;
@@ -48,7 +49,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
     AdapterAlias, CellName, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest,
-    PlanName, PluginName, ResponseId, TenantId, UploadId, VectorStoreId,
+    PlanName, PluginName, ResponseId, RoomId, SnapshotId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

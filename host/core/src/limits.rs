@@ -68,8 +68,8 @@ limits! {
     /// Bytes of the responses that a room keeps, but at most a quarter of what the tenant may store. For more, those that were used the
     /// longest ago are deleted.
     response_bytes: u64 = 256 << 20, 64 << 10;
-    /// Bytes of the disk that are kept for when it is full: deletions and the ledger are written with them then, until the disk has room again.
-    /// Deleting a document takes up to ten times its text for a moment. 0 keeps none.
+    /// Bytes of the disk that are kept for when it is full: deletions and the ledger are written with them then, until the disk has room again,
+    /// and requests begin until half of them are used. Deleting a document takes up to ten times its text for a moment. 0 keeps none.
     reserve_bytes: u64 = 128 << 20, 0;
     /// Bytes of a JSON body, such as a chat with a long history. Documents have a limit of their own.
     request_bytes: u64 = 4 << 20, 1024;

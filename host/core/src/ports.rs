@@ -26,6 +26,7 @@ mod rooms;
 mod sandbox;
 mod scheduler;
 mod settings;
+mod snapshots;
 mod sql;
 mod telemetry;
 mod tenant_store;
@@ -67,6 +68,7 @@ pub use sandbox::{
 };
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
+pub use snapshots::{CopiedFile, RoomCopies, RoomCopy, SaveOutcome, SnapshotStore, UnsavedRoom};
 pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};
 pub use tenant_store::TenantStore;

@@ -2,6 +2,7 @@
 //! weight in the fusion. Not here: chunking, the index.
 
 mod subwords;
+mod token_counter;
 
 use model2vec_rs::model::StaticModel;
 use riad_core::{
@@ -13,6 +14,7 @@ use std::{
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
+use token_counter::TokenCounter;
 use tokenizers::Tokenizer;
 
 /// Chosen on the open half of question sets in 18 languages and of Rust's documentation (`cargo xtask bench retrieval`): of the weights from 0
@@ -24,8 +26,8 @@ const CALL_BYTES: usize = 32 << 10;
 
 pub struct StaticEmbedder {
     model: StaticModel,
-    /// Counts: the model keeps its own to itself.
-    tokenizer: Tokenizer,
+    /// The model keeps its own to itself.
+    counter: TokenCounter,
     name: String,
     space: EmbeddingSpace,
     counted: AtomicU64,
@@ -62,7 +64,7 @@ impl StaticEmbedder {
         };
         Ok(Self {
             model,
-            tokenizer,
+            counter: TokenCounter::new(tokenizer),
             name,
             space,
             counted: AtomicU64::default(),
@@ -84,10 +86,11 @@ impl Embedder for StaticEmbedder {
     }
 
     fn text_of(&self, tokens: &[u32]) -> Option<String> {
-        if tokens.iter().any(|token| self.tokenizer.id_to_token(*token).is_none()) {
+        let tokenizer = self.counter.tokenizer();
+        if tokens.iter().any(|token| tokenizer.id_to_token(*token).is_none()) {
             return None;
         }
-        self.tokenizer.decode(tokens, false).ok()
+        tokenizer.decode(tokens, false).ok()
     }
 
     fn call_bytes(&self) -> usize {
@@ -100,11 +103,7 @@ impl Embedder for StaticEmbedder {
 
     /// The model has no prompts, and a text is as long as it is.
     fn embed(&self, texts: &[String], _role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
-        let count = |text: &String| {
-            let encoded = self.tokenizer.encode_fast(text.as_str(), false);
-            encoded.map_or(0, |encoded| encoded.len())
-        };
-        let tokens: usize = texts.iter().map(count).sum();
+        let tokens: usize = texts.iter().map(|text| self.counter.count(text)).sum();
         // No length limit: a chunk is short, and a query must not be cut silently.
         let mut vectors = self.model.encode_with_args(texts, None, 1024);
         for (vector, text) in vectors.iter_mut().zip(texts) {
@@ -146,7 +145,8 @@ mod tests {
         let folder = Path::new(env!("RIAD_SOURCE")).join("host/models/embed");
         let embedder = StaticEmbedder::open(&folder).unwrap();
         let encoded = embedder
-            .tokenizer
+            .counter
+            .tokenizer()
             .encode_fast("a refund is unbelievably late", false)
             .unwrap();
         let text = embedder.text_of(encoded.get_ids()).unwrap();

@@ -141,6 +141,19 @@ impl Checkpoint {
     }
 }
 
+/// # Errors
+/// `InvalidRequest` names the families that are tested with adapters.
+#[cfg(feature = "mistralrs")]
+pub(crate) fn check_adapter_family(family: &str) -> Result<()> {
+    match ADAPTER_FAMILIES.contains(&family) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "adapters are not supported for models of the family \"{family}\"; tested families: {}",
+            ADAPTER_FAMILIES.join(", ")
+        ))),
+    }
+}
+
 fn check_family(family: &str, config: &Value) -> Result<(), String> {
     if VISION_FAMILIES.contains(&family) {
         return Err(format!(
@@ -202,6 +215,21 @@ mod tests {
         });
         assert_eq!(kv_elements(grouped.clone()), Some(2 * 3 * 2 * 32));
         assert_eq!(kv_elements(json!({"text_config": grouped})), Some(2 * 3 * 2 * 32));
+    }
+
+    #[cfg(feature = "mistralrs")]
+    #[test]
+    fn a_family_without_adapters_is_told_which_have_them() {
+        assert!(
+            ADAPTER_FAMILIES
+                .iter()
+                .all(|family| check_adapter_family(family).is_ok())
+        );
+        let error = check_adapter_family("mixtral").unwrap_err();
+        assert!(
+            error.message().contains("\"mixtral\"") && error.message().contains("qwen3"),
+            "{error}"
+        );
     }
 
     #[test]

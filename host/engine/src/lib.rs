@@ -2,6 +2,8 @@
 //!
 //! A new backend is one module here and one arm in [`open`]. Not here: embeddings, HTTP's server side, SQL, wasmtime, and who may use which adapter.
 
+#[cfg(feature = "mistralrs")]
+mod adapter_files;
 mod checkpoint;
 mod config;
 #[doc(hidden)]

@@ -114,7 +114,7 @@ impl ChatEngine for RemoteEngine {
         let of_engine = (self.instance.as_str(), self.model.encoder.reasons());
         let asked = request::Asked::new(&generation, &prompt.tokens, max_tokens, of_engine)?;
         let (adapter, account) = (generation.adapter.clone(), generation.account);
-        // Kept until the end. Without waiting: those who wait for a permit may have the places.
+        // In the server that is asked first. Without waiting: those who wait for a permit may have the places.
         let hold = match &adapter {
             Some(source) => Some(self.fleet.lease(source, account).await?),
             None => None,

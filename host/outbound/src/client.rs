@@ -1,7 +1,8 @@
 //! The HTTP clients of this crate.
 
 use reqwest::dns::Resolve;
-use std::{error::Error as _, sync::Arc, time::Duration};
+use riad_core::error::with_causes;
+use std::{sync::Arc, time::Duration};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,12 +55,5 @@ pub(crate) fn open_for_guests(
 
 /// The error and its causes, for the log. Without the URL, which may contain a secret.
 pub(crate) fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    with_causes(&error.without_url())
 }

@@ -50,6 +50,7 @@ pub mod scale;
 pub mod search;
 pub mod settings;
 mod shared;
+pub mod snapshots;
 mod standard;
 pub mod tenants;
 pub mod text;

@@ -1,6 +1,6 @@
 //! The state of the server now, for metrics and autoscalers. Not here: how metrics are written (`Telemetry`).
 
-use crate::shared::Shared;
+use crate::{shared::Shared, snapshots::RoomSnapshots};
 use riad_core::{OperatorPass, ledger::EngineTokens, ports::Gauges};
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ impl ScaleService {
             ledger,
             held_tokens: shared.metering.held_tokens(),
             shed: queue.shed,
+            unsaved: shared.snapshots.as_ref().and_then(RoomSnapshots::unsaved_age),
         }
     }
 }

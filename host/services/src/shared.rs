@@ -11,6 +11,7 @@ use crate::{
     pinned_accounts::PinnedAccounts,
     plugin_stats::PluginStats,
     reembedding_jobs::ReembeddingJobs,
+    snapshots::{RoomSnapshots, SnapshotDependencies},
     standard::{Standard, StandardComponents},
     workers,
 };
@@ -50,6 +51,8 @@ pub struct Dependencies {
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
     pub webhooks: Arc<dyn Webhooks>,
+    /// Where rooms are saved; without it, nowhere.
+    pub snapshots: Option<SnapshotDependencies>,
     /// Target for the time to the first token, which the scheduler aims at and autoscalers read.
     pub target_first_token: Duration,
     /// Currency of the prices: an ISO 4217 code in lower case.
@@ -74,6 +77,7 @@ pub(crate) struct Shared {
     pub http: Arc<dyn OutboundHttp>,
     pub scheduler: Arc<dyn Scheduler>,
     pub telemetry: Arc<dyn Telemetry>,
+    pub snapshots: Option<RoomSnapshots>,
     pub metering: Metering,
     pub target_first_token: Duration,
     pub currency: String,
@@ -193,6 +197,7 @@ impl Shared {
             http: dependencies.http,
             scheduler: dependencies.scheduler,
             telemetry: dependencies.telemetry,
+            snapshots: dependencies.snapshots.map(RoomSnapshots::new),
             metering,
             target_first_token: dependencies.target_first_token,
             currency: dependencies.currency,

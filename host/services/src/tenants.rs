@@ -9,8 +9,10 @@ use riad_core::{
     Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, slot::Slot, tenant::Tenant,
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+/// How long a deletion waits for the object store. What is not done then is done later.
+const SNAPSHOTS_TIME: Duration = Duration::from_secs(10);
 /// The name of the key that a tenant begins with.
 const FIRST_KEY: &str = "first";
 
@@ -125,6 +127,7 @@ impl TenantService {
             shared.canary_windows.forget(account);
             shared.engine.forget_account(account);
             adapters::forget(&shared, account);
+            delete_snapshots(&shared).await;
             removed
         })
         .await
@@ -142,5 +145,17 @@ impl TenantService {
             .with_param("plan")),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// `control.db` says which are to go, so that none is forgotten.
+async fn delete_snapshots(shared: &Shared) {
+    let Some(snapshots) = &shared.snapshots else { return };
+    match tokio::time::timeout(SNAPSHOTS_TIME, snapshots.delete_due()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the snapshots of a deleted tenant are still in the object store; the server tries again");
+        }
+        Err(_) => tracing::warn!("the snapshots of a deleted tenant are being deleted"),
     }
 }

@@ -10,9 +10,10 @@ use crate::{
     ledger,
     query_reader::QueryReader,
     reserve::Reserve,
+    snapshot_records,
     sqlite::{Database, Schema},
 };
-use riad_core::{Account, Error, ErrorKind, Limits, TenantId, tenant::Tenant};
+use riad_core::{Account, Error, ErrorKind, Limits, RoomId, TenantId, tenant::Tenant};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         LIVE_KEYS,
         ROOMS,
         ROTATIONS,
+        snapshot_records::SCHEMA,
     ],
 };
 
@@ -332,6 +334,16 @@ pub(crate) fn account_of(connection: &Connection, tenant: &TenantId) -> StoreRes
 /// An account as SQLite keeps it.
 pub(crate) fn account(number: i64) -> Account {
     Account::new(number.cast_unsigned())
+}
+
+/// The id of an account's room; `None` if its room was not opened since rooms have ids.
+pub(crate) fn room_of(connection: &Connection, account: Account) -> StoreResult<Option<RoomId>> {
+    let room: Option<String> = connection.query_row(
+        "SELECT room FROM accounts WHERE account = ?1",
+        [account.number().cast_signed()],
+        |row| row.get(0),
+    )?;
+    Ok(room.map(|room| room.parse()).transpose()?)
 }
 
 pub(crate) fn no_tenant(tenant: &TenantId) -> Error {

@@ -24,6 +24,7 @@ mod fusion;
 mod generations;
 mod idempotency;
 mod identity;
+mod incoming_room;
 mod index;
 mod indexes;
 mod key_cache;
@@ -49,6 +50,7 @@ mod responses;
 mod room;
 mod room_archive;
 mod room_check;
+mod room_copy;
 mod room_documents;
 mod room_repair;
 mod room_rows;
@@ -58,6 +60,7 @@ mod rooms;
 mod scratch;
 mod search;
 mod settings;
+mod snapshot_records;
 mod sql;
 mod sql_store;
 mod sqlite;
@@ -73,8 +76,8 @@ mod vectors;
 mod words;
 
 pub use offline::OfflineLedger;
-pub use offline_room::OfflineRoom;
-pub use offline_rooms::{RoomPipeline, read_pipelines};
+pub use offline_room::{OfflineRoom, RoomRestore};
+pub use offline_rooms::{RoomPipeline, read_pipelines, snapshot_owner, tenants_with_rooms};
 pub use room_check::{Remedy, RoomFault, RoomReport};
 pub use scratch::ScratchSql;
 #[doc(hidden)]
@@ -91,9 +94,9 @@ use plans::ControlPlans;
 use reserve::Reserve;
 use riad_core::{
     Limits, Result,
-    ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, Rooms, TenantStore},
+    ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, RoomCopies, Rooms, TenantStore},
 };
-use rooms::{Registry, TenantRooms};
+use rooms::{Registry, TenantRoomCopies, TenantRooms};
 use std::{path::Path, sync::Arc};
 use tenant_store::ControlTenantStore;
 
@@ -132,6 +135,12 @@ impl Store {
     #[must_use]
     pub fn rooms(&self) -> Arc<dyn Rooms> {
         Arc::new(TenantRooms::new(self.registry.clone()))
+    }
+
+    /// For snapshots.
+    #[must_use]
+    pub fn room_copies(&self) -> Arc<dyn RoomCopies> {
+        Arc::new(TenantRoomCopies::new(self.registry.clone()))
     }
 
     #[must_use]

@@ -1,16 +1,26 @@
-//! One tenant's room in a data folder that no server uses: checking and mending it, taking it out as one file and bringing it in. Not here: what
-//! that is (`room_check`, `room_repair`, `room_archive`).
+//! One tenant's room in a data folder that no server uses: checking and mending it, taking it out and bringing it in. Not here: what
+//! that is (`room_check`, `room_repair`, `room_archive`, `room_copy`, `incoming_room`).
 
 use crate::{
     CONTROL, control,
     data_lock::DataLock,
     error::{Failure, StoreResult},
-    files, offline, room, room_archive,
-    room_check::{self, RoomReport},
+    files,
+    incoming_room::{IncomingRoom, Origin},
+    offline, offline_rooms, room, room_archive,
+    room_check::{self, Remedy, RoomReport},
+    room_copy::BegunCopy,
     room_repair,
 };
-use riad_core::{Error, ErrorKind, Result, TenantId};
-use std::path::{Path, PathBuf};
+use riad_core::{
+    Error, ErrorKind, Result, RoomId, TenantId,
+    ports::RoomCopy,
+    snapshot::{RoomPart, SnapshotOwner},
+};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 /// With its cause: whoever runs a command has no server whose log would tell it.
 fn command_error(failure: Failure, folder: &Path) -> Error {
@@ -33,7 +43,15 @@ fn command_error(failure: Failure, folder: &Path) -> Error {
 /// No server can start with the data folder as long as this lives.
 pub struct OfflineRoom {
     folder: PathBuf,
+    tenant: TenantId,
+    id: Option<RoomId>,
     _lock: DataLock,
+}
+
+/// A snapshot that is being written beside its room's place. Dropped, it leaves nothing.
+pub struct RoomRestore {
+    incoming: IncomingRoom,
+    room: OfflineRoom,
 }
 
 impl OfflineRoom {
@@ -80,6 +98,44 @@ impl OfflineRoom {
         room_archive::import(archive, &self.folder, most).map_err(|failure| command_error(failure, &self.folder))
     }
 
+    /// What its snapshots are bound to.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has no id yet, because it was never opened by a server that gives them.
+    pub fn owner(&self) -> Result<SnapshotOwner> {
+        offline_rooms::owner(&self.tenant, self.id.clone())
+    }
+
+    /// One state of it for a snapshot, and what is in it. The room stays as it is.
+    ///
+    /// # Errors
+    /// As of [`Self::check`]; `Conflict` if the room is damaged.
+    pub fn copy(&self) -> Result<(RoomReport, RoomCopy)> {
+        let report = self.check()?;
+        if let Some(fault) = report.faults.iter().find(|fault| fault.remedy == Remedy::Nothing) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the room is damaged, so that no snapshot was taken: {}", fault.what),
+            ));
+        }
+        let owner = self.owner()?;
+        let copy = BegunCopy::begin(&self.folder).and_then(|begun| begun.finish(owner));
+        Ok((report, copy.map_err(|failure| command_error(failure, &self.folder))?))
+    }
+
+    /// Begins to write a snapshot in the place of this tenant's room, which has nothing in it. `most` is how many bytes it may have. Whatever
+    /// fails, the tenant's room is as it was before.
+    ///
+    /// # Errors
+    /// `Conflict` if the tenant's room has something in it; `InvalidRequest` if a room cannot have these parts; `TooLarge` if they have too
+    /// many bytes.
+    pub fn begin_restore(self, parts: &[RoomPart], most: u64) -> Result<RoomRestore> {
+        match IncomingRoom::begin(&self.folder, parts, most, Origin::Snapshot) {
+            Ok(incoming) => Ok(RoomRestore { incoming, room: self }),
+            Err(failure) => Err(command_error(failure, &self.folder)),
+        }
+    }
+
     fn has_room(&self) -> Result<()> {
         match self.folder.join(room::DATABASE).is_file() {
             true => Ok(()),
@@ -101,13 +157,35 @@ impl OfflineRoom {
             // Of imports that were killed.
             files::remove_unfinished(&rooms)?;
         }
-        let tenants = control::tenants(&offline::open(&path)?)?;
-        if !tenants.iter().any(|stored| stored.id == *tenant) {
-            return Err(Error::not_found(format!("there is no tenant \"{tenant}\"")).into());
-        }
+        let connection = offline::open(&path)?;
+        let account = control::account_of(&connection, tenant)?.ok_or_else(|| control::no_tenant(tenant))?;
         Ok(Self {
             folder: rooms.join(tenant.as_str()),
+            tenant: tenant.clone(),
+            id: control::room_of(&connection, account)?,
             _lock: lock,
         })
+    }
+}
+
+impl RoomRestore {
+    /// The file of a part, to be written and synced.
+    ///
+    /// # Errors
+    /// `StorageFull` if the disk is full; `Internal` if it fails.
+    pub fn create(&self, part: &str) -> Result<File> {
+        let created = self.incoming.create(part);
+        Ok(created.map_err(|failure| command_error(failure, &self.room.folder))?.1)
+    }
+
+    /// Checks the whole room and puts it in place. Returns what is in it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if it is damaged, or no room; `StorageFull` if the disk is full.
+    pub fn finish(self) -> Result<RoomReport> {
+        let Self { incoming, room } = self;
+        incoming
+            .finish()
+            .map_err(|failure| command_error(failure, &room.folder))
     }
 }

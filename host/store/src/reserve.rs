@@ -1,7 +1,8 @@
 //! Space on the disk that is kept for what must be written also when the disk is full: deletions, which write before they free anything, and
 //! entries of the ledger. A file of the data folder has it. When such a write finds the disk full, a part of the file goes, and the write is tried
 //! again; until the whole file fits on the disk once more, nothing else is stored. A part at a time: what is given up, another program may take
-//! before the write does. Not here: which writes those are (`Database::write_reserved`).
+//! before the write does. Requests that begin, which store nothing but an entry of the ledger, have half of it: one tenant that fills the disk
+//! does not stop the chats of all, and deletions never lack the other half. Not here: which writes those are (`Database::write_reserved`).
 //!
 //! One file for all rooms: one for each would be 10,000 of them, and a full disk is full for all.
 
@@ -101,33 +102,56 @@ impl Reserve {
         }
     }
 
+    /// As [`Self::check`], of a request that begins: more than half of the reserve is enough.
+    pub(crate) fn check_half(&self) -> StoreResult<()> {
+        self.check().or_else(|full| match self.left() > self.bytes / 2 {
+            true => Ok(()),
+            false => Err(full),
+        })
+    }
+
+    fn left(&self) -> u64 {
+        let file = self.path.as_ref().and_then(|path| path.metadata().ok());
+        file.map_or(0, |file| file.len())
+    }
+
     /// Runs work that must be done also when the disk is full. It is run again if the reserve has made room for it.
-    pub(crate) fn spend<T>(&self, mut work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+    pub(crate) fn spend<T>(&self, work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+        self.spend_to(0, work)
+    }
+
+    /// As [`Self::spend`], and leaves half of the reserve.
+    pub(crate) fn spend_half<T>(&self, work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+        self.spend_to(self.bytes / 2, work)
+    }
+
+    /// Leaves so many bytes of it.
+    fn spend_to<T>(&self, least: u64, mut work: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
         // A disk with room again has room for the reserve, and this work goes on without it if not.
         drop(self.check());
         // Work may have other such work in it.
         let _spending = self.spending.read_recursive();
         let mut outcome = work();
-        while outcome.as_ref().is_err_and(Failure::is_full_disk) && self.give_up_part() {
+        while outcome.as_ref().is_err_and(Failure::is_full_disk) && self.give_up_part(least) {
             outcome = work();
         }
         outcome
     }
 
-    /// False if there is nothing left of it.
-    fn give_up_part(&self) -> bool {
+    /// False if no more than the least is left of it.
+    fn give_up_part(&self, least: u64) -> bool {
         let Some(path) = &self.path else { return false };
         let _shrinking = self.shrinking.lock();
         let was_held = self.is_held.swap(false, Ordering::AcqRel);
-        match shrink(path, self.bytes.div_ceil(PARTS)) {
-            Ok(left) => {
+        match shrink(path, self.bytes.div_ceil(PARTS), least) {
+            Ok(has_shrunk) => {
                 if was_held {
                     tracing::error!(
                         bytes = self.bytes,
                         "the disk is full; what was kept for deletions and the ledger is used now, and nothing else is stored until the disk has room for it again"
                     );
                 }
-                left.is_some()
+                has_shrunk
             }
             Err(error) => {
                 tracing::error!(%error, "the disk is full, and what is kept for deletions and the ledger could not be given up");
@@ -137,19 +161,22 @@ impl Reserve {
     }
 }
 
-/// How many bytes are left; `None` if there were none.
-fn shrink(path: &Path, by: u64) -> io::Result<Option<u64>> {
+/// False if no more than the least is left.
+fn shrink(path: &Path, by: u64, least: u64) -> io::Result<bool> {
     let file = match File::options().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
     let bytes = file.metadata()?.len();
-    let left = bytes.saturating_sub(by);
+    if bytes <= least {
+        return Ok(false);
+    }
+    let left = bytes.saturating_sub(by).max(least);
     file.set_len(left)?;
     if left == 0 {
         files::remove_file(path)?;
     }
-    Ok((bytes > 0).then_some(left))
+    Ok(true)
 }
 
 /// Makes a file take so many bytes of the disk. If they are not all there, it is as it was.
@@ -251,6 +278,24 @@ mod tests {
         fs::remove_dir(folder.path().join(RESERVE)).unwrap();
         reserve.check().unwrap();
         assert_eq!(length(folder.path()), Some(80_000));
+    }
+
+    #[test]
+    fn requests_that_begin_leave_half_of_the_reserve() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path(), 80_000).unwrap();
+        let mut may_begin = Vec::new();
+        let failed = reserve.spend_half(|| {
+            // The file does not grow again while this runs.
+            may_begin.push(reserve.check_half().is_ok());
+            Err::<(), _>(disk_full())
+        });
+        assert!(failed.unwrap_err().is_full_disk());
+        assert_eq!(may_begin, [true, true, true, true, false]);
+        assert_eq!(length(folder.path()), Some(40_000));
+        reserve.check_half().unwrap();
+        assert_eq!(length(folder.path()), Some(80_000));
+        Reserve::none().check_half().unwrap();
     }
 
     #[test]

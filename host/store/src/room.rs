@@ -42,6 +42,8 @@ pub(crate) struct RoomState {
     pub(crate) space: EmbeddingSpace,
     pub(crate) database: Database,
     pub(crate) indexes: Indexes,
+    /// For searches by words.
+    pub(crate) phrase_counts: words::PhraseCounts,
     pub(crate) sql: PluginDatabase,
     pub(crate) pins: Arc<Pins>,
     pub(crate) stored: Arc<StoredBytes>,
@@ -119,12 +121,14 @@ impl RoomState {
             embedding_space::follow_space(connection, space)
         })?;
         words::update(&database)?;
+        database.read(words::install_score)?;
         let indexes = Indexes::open(folder, space.dimensions, &database)?;
         let room = Self {
             folder: folder.to_owned(),
             space: space.clone(),
             database,
             indexes,
+            phrase_counts: words::PhraseCounts::default(),
             sql: PluginDatabase::new(folder.join(PLUGIN_DATABASE), limits.clone()),
             pins,
             stored: Arc::default(),

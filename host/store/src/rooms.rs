@@ -1,6 +1,10 @@
 //! Which rooms are open: each at most once, the least recently used closed when there are too many. The `Rooms` port.
 //! Not here: what is in a room (`room`).
 
+mod copies;
+
+pub(crate) use copies::TenantRoomCopies;
+
 use crate::{
     adapters::RoomAdapters,
     audit_lines,

@@ -48,13 +48,9 @@ pub(crate) fn search(room: &RoomState, query: &SearchQuery) -> StoreResult<Vec<P
     };
     let read = room.database.read(|connection| {
         let candidates = candidates(connection, &scope, query)?;
-        let expression = match query.ranking.text_weight > 0.0 {
-            true => words::match_expression(connection, &query.text)?,
-            false => None,
-        };
-        let by_words = match expression {
-            Some(expression) => search_words(connection, &expression, depth, &scope, candidates.as_ref())?,
-            None => Vec::new(),
+        let by_words = match query.ranking.text_weight > 0.0 {
+            true => search_words(connection, room, &query.text, depth, &scope, candidates.as_ref())?,
+            false => Vec::new(),
         };
         let by_vector = match (&vector, &candidates) {
             (None, _) => Vec::new(),
@@ -189,36 +185,25 @@ fn candidates(connection: &Connection, scope: &Scope, query: &SearchQuery) -> St
 
 fn search_words(
     connection: &Connection,
-    expression: &str,
+    room: &RoomState,
+    text: &str,
     depth: usize,
     scope: &Scope,
     candidates: Option<&HashSet<i64>>,
 ) -> StoreResult<Vec<Listed>> {
-    let mut statement =
-        connection.prepare_cached("SELECT rowid, rank FROM words WHERE words MATCH ?1 ORDER BY rank, rowid")?;
     let mut store_of = connection.prepare_cached(
         "SELECT vector_store FROM chunks INDEXED BY chunks_in_vector_stores WHERE id = ?1 AND vector_store > 0",
     )?;
-    let mut rows = statement.query([expression])?;
-    let mut found = Vec::with_capacity(depth);
-    while found.len() < depth
-        && let Some(row) = rows.next()?
-    {
-        let key: i64 = row.get(0)?;
-        let is_candidate = match candidates {
-            Some(candidates) => candidates.contains(&key),
-            None if scope.is_part => {
-                let store = store_of.query_row([key], |row| row.get(0)).optional()?;
-                scope.vector_stores.contains(&store.unwrap_or(OWN))
-            }
-            None => true,
-        };
-        if is_candidate {
-            // SQLite's is the smaller the better.
-            found.push((key, -row.get::<_, f64>(1)?));
+    let is_candidate = |key| match candidates {
+        Some(candidates) => Ok(candidates.contains(&key)),
+        None => {
+            let store = store_of.query_row([key], |row| row.get(0)).optional()?;
+            Ok(scope.vector_stores.contains(&store.unwrap_or(OWN)))
         }
-    }
-    Ok(found)
+    };
+    let is_filtered = candidates.is_some() || scope.is_part;
+    let is_candidate = is_filtered.then_some(is_candidate);
+    words::find(connection, &room.phrase_counts, text, depth, is_candidate)
 }
 
 fn search_exactly(

@@ -8,7 +8,11 @@ use crate::{
 };
 use parking_lot::{FairMutex, FairMutexGuard, Mutex};
 use riad_core::{Error, ErrorKind};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
+use rusqlite::{
+    Connection, OpenFlags, Transaction, TransactionBehavior,
+    backup::{Backup, StepResult},
+    config::DbConfig,
+};
 use std::{
     path::Path,
     sync::{
@@ -256,6 +260,23 @@ pub(crate) fn open(path: &Path) -> StoreResult<Connection> {
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 16_i64 << 20)?;
     Ok(connection)
+}
+
+/// Copies the state that a connection reads, page by page, into a file that is not there yet. A crash may leave any part of it.
+pub(crate) fn copy_database(from: &Connection, to: &Path) -> StoreResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place where databases are opened"
+    )]
+    let mut copy = Connection::open_with_flags(to, flags)?;
+    copy.pragma_update(None, "synchronous", "OFF")?;
+    // All pages at once: between two steps a writer would make it begin again.
+    let step = Backup::new(from, &mut copy)?.step(-1)?;
+    match step == StepResult::Done {
+        true => Ok(copy),
+        false => Err(Failure::Data("a database could not be copied in one step".into())),
+    }
 }
 
 /// A database in memory, for what is computed to be compared.

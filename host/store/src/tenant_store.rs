@@ -7,6 +7,7 @@ use crate::{
     error::{StoreResult, run_blocking, run_with_permit},
     key_store,
     rooms::Registry,
+    snapshot_records,
 };
 use async_trait::async_trait;
 use riad_core::{
@@ -183,6 +184,7 @@ fn delete(connection: &Connection, tenant: &TenantId, audit: &AuditEntry) -> Sto
         (account.number().cast_signed(), (audit.at_ms / 1000).cast_signed()),
     )?;
     connection.execute("INSERT INTO deletions (tenant) VALUES (?1)", [tenant.as_str()])?;
+    snapshot_records::begin_deletion(connection, account)?;
     audit::append_for(connection, account, audit.clone())?;
     Ok(account)
 }

@@ -7,7 +7,7 @@
 //! A removed vector keeps its slot, with its numbers, until another one takes it.
 
 use crate::error::{Failure, StoreResult};
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::RangeInclusive};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind, ffi::Matches};
 
 /// Changes with anything that makes an older file unreadable or wrong.
@@ -15,6 +15,12 @@ pub(crate) const FORMAT: &str = "usearch-2.26.6 cos f16 without removed";
 
 /// Slots below which all vectors are compared: as fast as the graph, and nothing is missed. After removals the graph may lead nowhere.
 const EXACT_MAX: usize = 2_000;
+
+/// Vectors that a search of the graph keeps in view (`ef` of HNSW). Of the ten nearest of 10,000 texts' vectors it finds 99 % with 256, of 100,000
+/// it finds 93 % with 256 and 98 % with 1,024, which takes four times as long.
+const EXPANSION: RangeInclusive<usize> = 256..=1_024;
+/// So that it grows with the index.
+const VECTORS_PER_EXPANSION: usize = 100;
 
 /// Of a vector in usearch's tables: two pointers, and a key with its slot.
 const SLOT_BYTES: usize = 32;
@@ -122,6 +128,7 @@ impl Vectors {
             return Ok(Vec::new());
         }
         let count = count.min(self.len());
+        self.expand();
         let found = match self.len() + self.free <= EXACT_MAX {
             true => self.index.exact_search(query, count),
             false => self.index.search(query, count),
@@ -139,11 +146,18 @@ impl Vectors {
         if self.len() == 0 || count == 0 {
             return Ok(Vec::new());
         }
+        self.expand();
         let found = self
             .index
             .filtered_search(query, count, |key| candidates.contains(&key.cast_signed()))
             .map_err(failed)?;
         Ok(pairs(found))
+    }
+
+    fn expand(&self) {
+        let expansion = self.len() / VECTORS_PER_EXPANSION;
+        self.index
+            .change_expansion_search(expansion.clamp(*EXPANSION.start(), *EXPANSION.end()));
     }
 }
 

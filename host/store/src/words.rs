@@ -1,10 +1,17 @@
-//! The words of a room's documents in FTS5: storing those of a document, taking them out again, making them by newer rules, and any text
-//! to a query. Not here: what a word is (`riad-language`), running a query (`search`), leaving no byte of what is taken out (`deletion`).
+//! The words of a room's documents in FTS5: storing those of a document, taking them out again, making them by newer rules.
+//! Not here: what a word is (`riad-language`), finding chunks by words (`find`), leaving no byte of what is taken out (`deletion`).
 //!
 //! FTS5 keeps the words and not the text that they are of: to take a document's words out, they are made again by the rules and the language
 //! that made them. All words of an open room are made by the same rules (`update`).
 
+mod bm25;
 mod deletion;
+mod find;
+mod statistics;
+
+pub(crate) use bm25::install as install_score;
+pub(crate) use find::find;
+pub(crate) use statistics::PhraseCounts;
 
 use crate::{
     error::{Failure, StoreResult},
@@ -114,23 +121,6 @@ fn insert_row(connection: &Connection, row: &Row<'_>) -> StoreResult<()> {
         .prepare_cached("INSERT INTO words (rowid, title, text, characters) VALUES (?1, ?2, ?3, ?4)")?
         .execute((row.key, &row.title, row.text, &row.characters))?;
     Ok(())
-}
-
-/// The query for a text; `None` if nothing in it is searched.
-pub(crate) fn match_expression(connection: &Connection, text: &str) -> StoreResult<Option<String>> {
-    let query = riad_language::query(text, &languages(connection)?, PHRASES_MAX);
-    let mut expression = String::new();
-    for (columns, phrases) in [("{title text}", query.words), ("characters", query.characters)] {
-        if phrases.is_empty() {
-            continue;
-        }
-        if !expression.is_empty() {
-            expression.push_str(" OR ");
-        }
-        // Quoted, so that AND, OR, NOT and NEAR are words; a term has no quotation mark in it.
-        expression += &format!("{columns} : (\"{}\")", phrases.join("\" OR \""));
-    }
-    Ok((!expression.is_empty()).then_some(expression))
 }
 
 /// Those of the room's documents. One step through the index for each, however many documents there are.

@@ -96,9 +96,10 @@ impl<'a> Boundaries<'a> {
 
     /// The last end of a sentence.
     fn sentence(&self, least: usize, window: usize) -> Option<usize> {
-        // The last bound is the window's, not a sentence's.
-        self.sentences(self.floor(least), window)
-            .filter(|at| *at > least && *at < window)
+        // What begins at the window says whether a sentence ends there.
+        let to = self.text.ceil_char_boundary(window.saturating_add(1));
+        self.sentences(self.floor(least), to)
+            .filter(|at| *at > least && *at <= window)
             .last()
     }
 
@@ -138,7 +139,7 @@ impl<'a> Boundaries<'a> {
             .filter(|(_, character)| character.is_whitespace() || "、，；：".contains(*character));
         breaks
             .map(move |(at, character)| from + at + character.len_utf8())
-            .filter(move |at| *at > from && *at < to)
+            .filter(move |at| *at > from && *at <= to)
     }
 
     /// The end of the last whole character as people see it, such as a letter with its accents, or of the last part of one.

@@ -48,11 +48,11 @@ fn split(text: &str, kind: SectionKind, most: usize, overlap: usize) -> impl Ite
     std::iter::from_fn(move || {
         loop {
             start = trimmed_start(text, start, kind)?;
-            let window = after_characters(text, start, most);
-            // From its beginning only: space at its end would be looked at for each piece.
-            let is_last = text.get(window..).is_none_or(|rest| rest.trim_start().is_empty());
+            // Space at a piece's end is none of its characters.
+            let window = after_spaces(text, after_characters(text, start, most));
+            let is_last = window == text.len();
             let end = if is_last {
-                text.len()
+                window
             } else {
                 boundaries.cut(fresh.max(start), window)
             };
@@ -64,8 +64,9 @@ fn split(text: &str, kind: SectionKind, most: usize, overlap: usize) -> impl Ite
             start = if is_last {
                 text.len()
             } else {
-                let from = before_characters(text, end, overlap);
-                let begin = boundaries.begin(from.max(piece_start + 1), end);
+                let piece_end = piece_start + piece.len();
+                let from = before_characters(text, piece_end, overlap);
+                let begin = boundaries.begin(from.max(piece_start + 1), piece_end);
                 // The first of several spaces is no beginning of its own.
                 trimmed_start(text, begin, kind)
                     .filter(|begin| *begin > piece_start && *begin < end)
@@ -84,6 +85,12 @@ fn after_characters(text: &str, from: usize, characters: usize) -> usize {
     rest.char_indices()
         .nth(characters)
         .map_or(text.len(), |(at, _)| from + at)
+}
+
+/// The first position from there on that is no space, or the end.
+fn after_spaces(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    text.len() - rest.trim_start().len()
 }
 
 /// The position so many characters before another, or the beginning.

@@ -74,6 +74,33 @@ fn what_fits_is_one_piece() {
     }
 }
 
+/// A paragraph that just fits was cut in two, because the blank line behind it counted.
+#[test]
+fn space_behind_a_piece_does_not_count() {
+    let paragraph = "word ".repeat(8).trim_end().to_string();
+    let most = u32::try_from(paragraph.len()).unwrap();
+    for kind in KINDS {
+        for between in ["\n", "\n\n", "\n \n\n", " \n"] {
+            let text = [paragraph.as_str(); 3].join(between);
+            assert_eq!(
+                pieces(&text, kind, most, 0),
+                [paragraph.as_str(); 3],
+                "{kind:?} {between:?}"
+            );
+        }
+    }
+    for text in ["This is a sentence.", "words_of_sixteen"] {
+        let most = u32::try_from(text.len()).unwrap();
+        let found = pieces(&[text; 3].join(" "), SectionKind::Prose, most, 0);
+        assert_eq!(found, [text; 3]);
+    }
+    let text = "Zero is here. One is here.\n\n\n\nTwo is here.";
+    assert_eq!(
+        pieces(text, SectionKind::Prose, 30, 13),
+        ["Zero is here. One is here.", "One is here.\n\n\n\nTwo is here."]
+    );
+}
+
 #[test]
 fn rows_are_kept_whole() {
     let rows: Vec<String> = (0..50)

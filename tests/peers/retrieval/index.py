@@ -24,7 +24,7 @@ def run(context, report):
     report.heading("Index: recall@10 of exact search")
     report.text(
         f"{QUERIES} queries of {corpus.QUESTION_WORDS} words. A vector that is as near as the tenth one (cosine within {TOLERANCE}) counts. "
-        "Riad and FAISS have a connectivity of 16 and expansions of 128 and 64, LanceDB its defaults (IVF_HNSW_SQ). A room compares all "
+        "Riad and FAISS have a connectivity of 16 and expansions of 128 for adding and, growing with the index, 256 to 1,024 for searching, LanceDB its defaults (IVF_HNSW_SQ). A room compares all "
         f"vectors of a small index. Qdrant's local mode and sqlite-vec compare all vectors and are asked up to {EXACT_PEERS_MAX:,}."
     )
     report.table(["vectors", "Riad", FaissHnsw.name, Lance.name, QdrantLocal.name, SqliteVec.name], rows)

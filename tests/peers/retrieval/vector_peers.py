@@ -13,10 +13,11 @@ import pyarrow
 import sqlite_vec
 from qdrant_client import QdrantClient, models
 
-# usearch's defaults, which Riad's rooms have.
+# As Riad's rooms have them: the expansion of a search grows with the index.
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
-EXPANSION_SEARCH = 64
+EXPANSION_SEARCH = (256, 1024)
+VECTORS_PER_EXPANSION = 100
 # LanceDB makes no index of fewer.
 LANCE_INDEX_MIN = 1000
 
@@ -42,7 +43,8 @@ class FaissHnsw:
     def __init__(self, vectors, texts, folder):
         self.index = faiss.IndexHNSWFlat(vectors.shape[1], CONNECTIVITY, faiss.METRIC_INNER_PRODUCT)
         self.index.hnsw.efConstruction = EXPANSION_ADD
-        self.index.hnsw.efSearch = EXPANSION_SEARCH
+        least, most = EXPANSION_SEARCH
+        self.index.hnsw.efSearch = min(most, max(least, len(vectors) // VECTORS_PER_EXPANSION))
         self.index.add(vectors)
 
     def search(self, vector, limit):

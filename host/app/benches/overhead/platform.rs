@@ -147,6 +147,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
             max_tenants: 100,
         })),
         webhooks: Arc::new(HttpWebhooks::new(None)),
+        snapshots: None,
         target_first_token: TARGET,
         currency: "eur".into(),
         standard: StandardComponents {

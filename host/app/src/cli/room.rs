@@ -1,7 +1,7 @@
 //! The command line of rooms without a server.
 
 use clap::{Args, Subcommand};
-use riad_core::TenantId;
+use riad_core::{RoomId, SnapshotId, TenantId};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,43 @@ pub enum RoomCommand {
         #[arg(long, value_name = "BYTES")]
         most: Option<u64>,
     },
+    /// Save a room, or all of them, in the object store (objects.url)
+    Snapshot {
+        #[command(flatten)]
+        place: SnapshotPlace,
+        /// Whose room
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        tenant: Option<TenantId>,
+        /// Every room of the data folder
+        #[arg(long)]
+        all: bool,
+        /// Send also what the store has already, because it may be damaged
+        #[arg(long)]
+        whole: bool,
+    },
+    /// List the snapshots of a room, or the rooms that the object store has
+    Snapshots {
+        #[command(flatten)]
+        place: SnapshotPlace,
+        /// Whose room; if it is not given, all rooms of the store, those of other servers too
+        tenant: Option<TenantId>,
+    },
+    /// Bring a snapshot in, as the room of its tenant, who has stored nothing yet
+    Restore {
+        #[command(flatten)]
+        place: SnapshotPlace,
+        /// Whose room
+        tenant: TenantId,
+        /// The snapshot; the newest if it is not given
+        #[arg(long, value_name = "ID")]
+        snapshot: Option<SnapshotId>,
+        /// The room that was saved, if it is another server's or an earlier one of this tenant, as `room snapshots` lists it
+        #[arg(long, value_name = "ROOM")]
+        room: Option<RoomId>,
+        /// Bytes that the room may have; limits.room_bytes if it is not given
+        #[arg(long, value_name = "BYTES")]
+        most: Option<u64>,
+    },
 }
 
 /// A room of a data folder that no server uses.
@@ -39,6 +76,20 @@ pub struct RoomPlace {
     /// The data folder of a server that has been stopped
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The rooms of a data folder that no server uses, and the object store of the server's configuration.
+#[derive(Debug, Args)]
+pub struct SnapshotPlace {
+    /// The data folder of a server that has been stopped [config: server.data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Configuration file of that server
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,7 @@
 //! `riad room`, without a server.
 
+mod snapshot;
+
 use crate::{
     cli::{RoomCommand, RoomPlace},
     output::{Output, clean},
@@ -9,47 +11,70 @@ use riad_store::{OfflineRoom, Remedy, RoomFault, RoomReport};
 use serde_json::{Value, json};
 
 pub async fn run(command: RoomCommand) -> Result<()> {
-    // It reads whole rooms.
-    tokio::task::spawn_blocking(move || run_blocking(&command))
-        .await
-        .map_err(Error::internal)?
-}
-
-fn run_blocking(command: &RoomCommand) -> Result<()> {
     match command {
-        RoomCommand::Check(place) => {
-            let report = open(place)?.check()?;
-            show(place, &report, &[], "The room has");
-            sound(
-                &report,
-                "the room has faults, listed above; `riad room repair` mends what can be made again",
-            )
-        }
-        RoomCommand::Repair(place) => {
-            let (before, after) = open(place)?.repair()?;
-            let mended: Vec<&RoomFault> = before
-                .faults
-                .iter()
-                .filter(|fault| !after.faults.contains(fault))
-                .collect();
-            show(place, &after, &mended, "The room has");
-            sound(
-                &after,
-                "what is listed as wrong is lost; import an exported room to get it back",
-            )
-        }
+        RoomCommand::Check(place) => blocking(move || check(&place)).await,
+        RoomCommand::Repair(place) => blocking(move || repair(&place)).await,
         RoomCommand::Export { place, archive } => {
-            let report = open(place)?.export(archive)?;
-            show(place, &report, &[], "The archive has");
-            Ok(())
+            let export = move || {
+                let report = open(&place)?.export(&archive)?;
+                show(&place, &report, &[], "The archive has");
+                Ok(())
+            };
+            blocking(export).await
         }
         RoomCommand::Import { place, archive, most } => {
-            let most = most.unwrap_or(Limits::default().room_bytes);
-            let report = open(place)?.import(archive, most)?;
-            show(place, &report, &[], "The room has");
+            let import = move || {
+                let most = most.unwrap_or(Limits::default().room_bytes);
+                let report = open(&place)?.import(&archive, most)?;
+                show(&place, &report, &[], "The room has");
+                Ok(())
+            };
+            blocking(import).await
+        }
+        RoomCommand::Snapshot {
+            place, tenant, whole, ..
+        } => snapshot::save(&place, tenant, whole).await,
+        RoomCommand::Snapshots { place, tenant } => snapshot::list(&place, tenant).await,
+        RoomCommand::Restore {
+            place,
+            tenant,
+            snapshot,
+            room,
+            most,
+        } => {
+            let report = snapshot::restore(&place, &tenant, snapshot.as_ref(), room, most).await?;
+            show_report(place.json, &report, &[], "The room has");
             Ok(())
         }
     }
+}
+
+/// It reads whole rooms.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+fn check(place: &RoomPlace) -> Result<()> {
+    let report = open(place)?.check()?;
+    show(place, &report, &[], "The room has");
+    sound(
+        &report,
+        "the room has faults, listed above; `riad room repair` mends what can be made again",
+    )
+}
+
+fn repair(place: &RoomPlace) -> Result<()> {
+    let (before, after) = open(place)?.repair()?;
+    let mended: Vec<&RoomFault> = before
+        .faults
+        .iter()
+        .filter(|fault| !after.faults.contains(fault))
+        .collect();
+    show(place, &after, &mended, "The room has");
+    sound(
+        &after,
+        "what is listed as wrong is lost; import an exported room, or restore a snapshot, to get it back",
+    )
 }
 
 fn open(place: &RoomPlace) -> Result<OfflineRoom> {
@@ -64,7 +89,11 @@ fn sound(report: &RoomReport, otherwise: &str) -> Result<()> {
 }
 
 fn show(place: &RoomPlace, report: &RoomReport, mended: &[&RoomFault], has: &str) {
-    Output::new(place.json).show_json(&to_json(report, mended), || {
+    show_report(place.json, report, mended, has);
+}
+
+fn show_report(is_json: bool, report: &RoomReport, mended: &[&RoomFault], has: &str) {
+    Output::new(is_json).show_json(&to_json(report, mended), || {
         let mut text = format!(
             "{has} {} documents of {} chunks, and {} files.",
             report.documents, report.chunks, report.files

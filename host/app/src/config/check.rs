@@ -1,6 +1,6 @@
 //! What must hold within and between values, beyond their types. Whether files and servers exist is checked by `riad doctor`.
 
-use super::tree::{Auth, Cell, Config, Engine, Metering, Scheduler, Server, Telemetry};
+use super::tree::{Auth, Cell, Config, Engine, Metering, Objects, Scheduler, Server, Telemetry};
 use riad_core::{Error, Result};
 
 /// More would accept tokens long after their end.
@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     scheduler(&config.scheduler)?;
     metering(&config.metering)?;
     telemetry(&config.telemetry)?;
+    objects(&config.objects)?;
     engine(&config.engine)
 }
 
@@ -158,6 +159,16 @@ fn telemetry(telemetry: &Telemetry) -> Result<()> {
         0 => wrong("telemetry.max_tenants", "is 0, the least value that works is 1"),
         _ => Ok(()),
     }
+}
+
+fn objects(objects: &Objects) -> Result<()> {
+    if objects.url.is_none() && objects.snapshot_interval_s > 0 {
+        return wrong(
+            "objects.snapshot_interval_s",
+            "is set without objects.url, where snapshots are kept",
+        );
+    }
+    at_least_one("objects.keep", objects.keep as u64)
 }
 
 fn at_least_one(key: &str, value: u64) -> Result<()> {

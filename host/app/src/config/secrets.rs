@@ -19,11 +19,13 @@ pub struct Secrets {
     pub embeddings_key: Option<Secret<String>>,
     /// `RIAD_ENGINE_KEY`: the key for the servers of `engine.endpoints`.
     pub engine_key: Option<Secret<String>>,
+    /// `RIAD_SNAPSHOT_KEY`: encrypts the tenants' keys of snapshots.
+    pub snapshot_key: Option<Secret<String>>,
 }
 
 impl Secrets {
     /// Their names, for messages and the reference.
-    pub const VARIABLES: [(&'static str, &'static str); 5] = [
+    pub const VARIABLES: [(&'static str, &'static str); 6] = [
         (
             "RIAD_OPERATOR_KEY",
             "The operator's key. Unset: the first start creates one and shows it once.",
@@ -32,6 +34,10 @@ impl Secrets {
         ("RIAD_WEBHOOK_SECRET", "Signs requests to webhooks."),
         ("RIAD_EMBEDDINGS_KEY", "The key for the server of embeddings.url."),
         ("RIAD_ENGINE_KEY", "The key for the servers of engine.endpoints."),
+        (
+            "RIAD_SNAPSHOT_KEY",
+            "32 bytes in base64 that encrypt snapshots (objects.url). Without them, no snapshot can be read.",
+        ),
     ];
 
     /// Variables that are empty count as not set.
@@ -47,6 +53,7 @@ impl Secrets {
                 Some("RIAD_WEBHOOK_SECRET") => &mut secrets.webhook_secret,
                 Some("RIAD_EMBEDDINGS_KEY") => &mut secrets.embeddings_key,
                 Some("RIAD_ENGINE_KEY") => &mut secrets.engine_key,
+                Some("RIAD_SNAPSHOT_KEY") => &mut secrets.snapshot_key,
                 _ => continue,
             };
             let name = name.to_string_lossy();
@@ -72,6 +79,7 @@ impl Secrets {
             &self.webhook_secret,
             &self.embeddings_key,
             &self.engine_key,
+            &self.snapshot_key,
         ];
         Self::VARIABLES
             .iter()

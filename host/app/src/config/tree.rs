@@ -31,6 +31,8 @@ section! {
         search: Search = Search::default();
         /// What tenants upload.
         plugins: Plugins = Plugins::default();
+        /// An object store for snapshots of rooms.
+        objects: Objects = Objects::default();
         /// Sizes, times and counts.
         limits: Limits = Limits::default();
     }
@@ -243,6 +245,18 @@ section! {
         /// The folder of a cross-encoder (a BertForSequenceClassification with one label), which reads the best 50 passages of each search
         /// and orders them, for at most limits.rerank_ms. What it reads is metered as embedded tokens. Unset: no reranking.
         rerank_model: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    Objects {
+        /// Where snapshots of rooms are kept, encrypted with RIAD_SNAPSHOT_KEY: file:///folder, s3://bucket/prefix, gs://bucket/prefix or
+        /// az://container/prefix. Credentials are environment variables of the store's tools: AWS_…, GOOGLE_…, AZURE_…. Unset: nowhere.
+        url: Option<String> = None;
+        /// Seconds after which a change of a room is saved; a room that is closed is saved at once. 0: only by `riad room snapshot`.
+        snapshot_interval_s: u64 = 0;
+        /// Snapshots of a room that are kept, at least 1. What a tenant deletes stays in those from before.
+        keep: usize = 7;
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Gauges {
     pub held_tokens: u64,
     /// Requests that the queue rejected to keep the latency target.
     pub shed: u64,
+    /// Age of the oldest change of a room that no snapshot has; absent if rooms are not saved by themselves.
+    pub unsaved: Option<Duration>,
 }
 
 pub trait Telemetry: Send + Sync {

@@ -2,15 +2,15 @@
 //! pinned LRU cache. Not here: the file format's rules (`peft`), who may use which adapter.
 
 use crate::{
-    checkpoint::ADAPTER_FAMILIES,
+    adapter_files, checkpoint,
     peft::{self, LayerShape, Pair},
     pinned_lru::PinnedLru,
-    tokens::{blocking, engine_error},
+    tokens::blocking,
 };
 use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, Error, ErrorKind, Result,
+    Account, Digest, Result,
     adapter::{AdapterFiles, AdapterInfo, AdapterSource},
     ports::AdapterCounts,
 };
@@ -20,9 +20,6 @@ use std::{
     collections::HashMap,
     sync::{Arc, Weak},
 };
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
 
 pub(super) struct LoadedAdapter {
     pub adapter: Arc<Adapter>,
@@ -110,7 +107,7 @@ impl AdapterCache {
         let loading = self.loading(source.generation);
         let _loading = loading.lock().await;
         // What an adapter has in memory is about what its file has: a guess that spares reading files for which there is no room.
-        let file = source.folder.join(WEIGHTS);
+        let file = source.folder.join(adapter_files::WEIGHTS);
         let file_bytes = tokio::fs::metadata(&file).await.map_or(u64::MAX, |file| file.len());
         let wanted = |resident: &PinnedLru<LoadedAdapter>, bytes| {
             !resident.contains(&source.generation) && resident.has_room(bytes)
@@ -144,29 +141,7 @@ impl AdapterCache {
 
     async fn read(&self, source: &AdapterSource) -> Result<LoadedAdapter> {
         let (layers, folder, generation) = (self.layers.clone(), source.folder.clone(), source.generation);
-        blocking(move || {
-            let read = |name: &str| {
-                std::fs::read(folder.join(name)).map_err(|e| {
-                    Error::new(
-                        ErrorKind::ModelNotFound,
-                        "the adapter's files are gone; upload it again",
-                    )
-                    .with_source(e)
-                })
-            };
-            let files = AdapterFiles {
-                config: read(CONFIG)?.into(),
-                weights: read(WEIGHTS)?.into(),
-            };
-            if files.generation() != generation {
-                return Err(engine_error(
-                    "found an adapter damaged on disk; upload it again",
-                    generation.to_string(),
-                ));
-            }
-            layers.load(&files)
-        })
-        .await
+        blocking(move || layers.load(&adapter_files::read(&folder, generation)?)).await
     }
 
     pub fn inspect(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
@@ -203,13 +178,7 @@ impl Layers {
 
     /// Reads and checks the files, a layer after the other.
     fn read(&self, files: &AdapterFiles, mut each: impl FnMut(String, LoraPair)) -> Result<Inspected> {
-        if !ADAPTER_FAMILIES.contains(&self.family.as_str()) {
-            return Err(Error::invalid(format!(
-                "adapters are not supported for models of the family \"{}\"; tested families: {}",
-                self.family,
-                ADAPTER_FAMILIES.join(", ")
-            )));
-        }
+        checkpoint::check_adapter_family(&self.family)?;
         let config = peft::read_config(&files.config)?;
         let weights = peft::read_weights(&files.weights)?;
         let names = peft::pair_tensors(&weights, &config, |name| self.shapes.get(name).copied())?;

@@ -147,6 +147,8 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
         false,
         None,
     )
+    // mistral.rs takes a cache of Hugging Face also for a model in a folder, by default the user's, and panics where the user has no home.
+    .hf_cache_path((&config.model).into())
     .build(None)?;
     let device = match config.device {
         DeviceChoice::Cpu => Device::Cpu,
@@ -167,7 +169,7 @@ fn load_pipeline(config: &EngineConfig) -> anyhow::Result<Arc<Mutex<dyn Pipeline
     };
     loader.load_model_from_hf(
         None,
-        TokenSource::CacheToken,
+        TokenSource::None,
         &model_dtype(config, &device),
         &device,
         true,

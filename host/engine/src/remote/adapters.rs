@@ -2,13 +2,11 @@
 
 use crate::{
     AdapterFolderConfig,
+    adapter_files::{self, CONFIG, WEIGHTS},
     tokens::{blocking, engine_error},
 };
 use parking_lot::Mutex;
-use riad_core::{
-    Digest, Error, ErrorKind, Result,
-    adapter::{AdapterFiles, AdapterSource},
-};
+use riad_core::{Digest, Error, Result, adapter::AdapterSource};
 use std::{
     collections::HashMap,
     fs,
@@ -19,9 +17,6 @@ use std::{
     },
 };
 use tokio::runtime::Handle;
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
 
 pub(super) struct AdapterFolder {
     config: AdapterFolderConfig,
@@ -96,25 +91,7 @@ impl Drop for SharedAdapter {
 }
 
 fn copy(from: &Path, here: PathBuf, there: String, generation: Digest) -> Result<SharedAdapter> {
-    let read = |name: &str| {
-        fs::read(from.join(name)).map_err(|error| {
-            Error::new(
-                ErrorKind::ModelNotFound,
-                "the adapter's files are gone; upload it again",
-            )
-            .with_source(error)
-        })
-    };
-    let files = AdapterFiles {
-        config: read(CONFIG)?.into(),
-        weights: read(WEIGHTS)?.into(),
-    };
-    if files.generation() != generation {
-        return Err(engine_error(
-            "found an adapter damaged on disk; upload it again",
-            generation.to_string(),
-        ));
-    }
+    let files = adapter_files::read(from, generation)?;
     // Removed when it is dropped, also if writing fails.
     let shared = SharedAdapter {
         here,
@@ -131,6 +108,7 @@ fn copy(from: &Path, here: PathBuf, there: String, generation: Digest) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use riad_core::{ErrorKind, adapter::AdapterFiles};
 
     fn config(here: &Path) -> AdapterFolderConfig {
         AdapterFolderConfig {

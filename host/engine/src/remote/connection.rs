@@ -1,9 +1,9 @@
 //! HTTP to the servers.
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use riad_core::{Error, Result, Secret};
+use riad_core::{Error, Result, Secret, error::with_causes};
 use serde::Serialize;
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a server that says nothing, before its first token and between two.
@@ -100,12 +100,5 @@ async fn read(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
 
 /// The error and its causes, without the URL.
 pub(super) fn describe(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Failure::Unreachable(text)
+    Failure::Unreachable(with_causes(&error.without_url()))
 }

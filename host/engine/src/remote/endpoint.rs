@@ -130,19 +130,14 @@ impl Endpoint {
         self.state.lock().loaded.contains_key(adapter)
     }
 
-    /// A place for a generation, with a hold on an adapter. `None`: the adapter is not there any more.
-    pub fn begin(self: &Arc<Self>, adapter: Option<&str>) -> Option<Lease> {
-        let mut state = self.state.lock();
-        let adapter_use = match adapter {
-            Some(name) => Some(state.hold(name)?),
-            None => None,
-        };
-        state.in_flight += 1;
-        Some(Lease {
+    /// A place for a generation of the base model.
+    pub fn begin(self: &Arc<Self>) -> Lease {
+        let lease = Lease {
             endpoint: Arc::clone(self),
-            adapter_use,
-            is_generation: true,
-        })
+            adapter_use: None,
+            is_generation: false,
+        };
+        lease.begin()
     }
 
     /// A hold on an adapter, if it is there.
@@ -267,6 +262,15 @@ impl Endpoint {
             loads: state.loads,
             evictions: state.evictions,
         }
+    }
+}
+
+impl Lease {
+    /// Makes a hold on an adapter a place for a generation with it.
+    pub fn begin(mut self) -> Self {
+        self.endpoint.state.lock().in_flight += 1;
+        self.is_generation = true;
+        self
     }
 }
 

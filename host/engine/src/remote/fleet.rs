@@ -53,10 +53,13 @@ pub(super) struct Answering {
     pub model: String,
 }
 
-/// The servers that a request was sent to, by their numbers.
+/// The servers that a request was sent to.
 #[derive(Default)]
 pub(super) struct Tried {
-    servers: HashSet<usize>,
+    /// A hold on the request's adapter in the server that is asked first, until it is.
+    first: Option<Lease>,
+    /// In the order in which they were asked.
+    servers: Vec<Arc<Endpoint>>,
     /// Those that said no, which may be the request's fault: they are to blame if another one answers it.
     suspects: Vec<(Arc<Endpoint>, String)>,
     /// Whether its adapter was loaded again, because the server did not have it after all.
@@ -66,6 +69,14 @@ pub(super) struct Tried {
 impl Tried {
     /// After so many have said no, the request is to blame.
     const SUSPECTS: usize = 2;
+
+    /// Of a request whose adapter was found there, if it has one.
+    pub fn new(first: Option<Lease>) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
 
     pub fn suspect(&mut self, endpoint: &Arc<Endpoint>, why: String) {
         tracing::warn!(server = endpoint.name, why, "a model server refuses a request");
@@ -123,31 +134,23 @@ impl Fleet {
         account: Account,
         tried: &mut Tried,
     ) -> Result<Answering> {
-        let name = adapter.map(|source| self.adapter_name(source, account));
         while tried.suspects.len() < Tried::SUSPECTS
-            && let Some((number, endpoint)) = self.choose(name.as_deref(), &tried.servers)
+            && let Some(lease) = self.begin(adapter, account, tried).await?
         {
-            tried.servers.insert(number);
-            let _hold = match adapter {
-                None => None,
-                Some(source) => match self.load(&endpoint, source, account, true).await? {
-                    None => continue,
-                    hold => hold,
-                },
+            let endpoint = Arc::clone(&lease.endpoint);
+            let model = match adapter {
+                Some(source) => self.adapter_name(source, account),
+                None => self.base_model.clone(),
             };
-            let Some(lease) = endpoint.begin(name.as_deref()) else {
-                continue;
-            };
-            let model = name.clone().unwrap_or_else(|| self.base_model.clone());
             match self.connection.post(&endpoint.completions, &asked.of(&model)).await {
                 Ok(response) => {
                     return Ok(Answering { lease, response, model });
                 }
                 Err(Failure::Unreachable(why)) => endpoint.failed(&why),
                 // It has been started again since it was looked at.
-                Err(Failure::Refused(StatusCode::NOT_FOUND, _)) if name.is_some() && !tried.has_reloaded => {
+                Err(Failure::Refused(StatusCode::NOT_FOUND, _)) if adapter.is_some() && !tried.has_reloaded => {
                     tried.has_reloaded = true;
-                    tried.servers.remove(&number);
+                    tried.servers.pop();
                     endpoint.forget(&model);
                 }
                 Err(failure @ Failure::Refused(status, _)) => match status.as_u16() {
@@ -164,24 +167,44 @@ impl Fleet {
         Err(unavailable())
     }
 
+    /// A place for a generation in a server that was not tried. `None`: no such server can take it now.
+    async fn begin(
+        self: &Arc<Self>,
+        adapter: Option<&AdapterSource>,
+        account: Account,
+        tried: &mut Tried,
+    ) -> Result<Option<Lease>> {
+        if let Some(hold) = tried.first.take() {
+            tried.servers.push(Arc::clone(&hold.endpoint));
+            return Ok(Some(hold.begin()));
+        }
+        let Some(source) = adapter else {
+            let endpoint = self.choose(None, &tried.servers);
+            tried.servers.extend(endpoint.clone());
+            return Ok(endpoint.map(|endpoint| endpoint.begin()));
+        };
+        let hold = self.hold(source, account, &mut tried.servers).await?;
+        Ok(hold.map(Lease::begin))
+    }
+
     /// The server has answered well.
     pub fn has_answered(&self, endpoint: &Endpoint, tried: &mut Tried) {
         endpoint.succeeded();
         tried.has_answer();
     }
 
-    fn choose(&self, adapter: Option<&str>, tried: &HashSet<usize>) -> Option<(usize, Arc<Endpoint>)> {
+    fn choose(&self, adapter: Option<&str>, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
+        let is_tried = |endpoint: &Arc<Endpoint>| tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint));
         let well = self
             .endpoints
             .iter()
-            .enumerate()
-            .filter(|(number, endpoint)| !tried.contains(number) && endpoint.is_well());
-        let best = well.min_by_key(|(_, endpoint)| {
+            .filter(|endpoint| !is_tried(endpoint) && endpoint.is_well());
+        let best = well.min_by_key(|endpoint| {
             let in_flight = endpoint.in_flight();
             let lacks = adapter.is_some_and(|name| !endpoint.has(name));
             (in_flight >= self.places, lacks, in_flight)
         });
-        best.map(|(number, endpoint)| (number, Arc::clone(endpoint)))
+        best.cloned()
     }
 
     pub fn batch(&self) -> BatchState {

@@ -1,7 +1,7 @@
 //! What is known of the servers' model here: its tokenizer, template and configuration, but no weights.
 
 use crate::{
-    checkpoint::{ADAPTER_FAMILIES, Checkpoint},
+    checkpoint::{self, Checkpoint},
     peft::{self, LayerShape},
     tokens::{engine_error, grammar::GrammarCompiler, prompt::PromptEncoder, vocabulary::Vocabulary},
 };
@@ -117,13 +117,7 @@ impl RemoteModel {
 
     /// By the files alone: the layers are those of the server's model, which checks them when it loads the adapter.
     pub fn inspect_adapter(&self, files: &AdapterFiles) -> Result<AdapterInfo> {
-        if !ADAPTER_FAMILIES.contains(&self.family.as_str()) {
-            return Err(Error::invalid(format!(
-                "adapters are not supported for models of the family \"{}\"; tested families: {}",
-                self.family,
-                ADAPTER_FAMILIES.join(", ")
-            )));
-        }
+        checkpoint::check_adapter_family(&self.family)?;
         let config = peft::read_config(&files.config)?;
         let weights = peft::read_weights(&files.weights)?;
         let size = |name: &str, half: &str, dimension: usize| {

@@ -71,8 +71,8 @@ impl Reading {
         }
     }
 
-    /// Asks, reads and ends the answer. A server that fails before its first token is replaced by another one. `hold` keeps the adapter where
-    /// it is until then.
+    /// Asks, reads and ends the answer. A server that fails before its first token is replaced by another one. `hold` is on the adapter in
+    /// the server that is asked first.
     pub async fn run(
         mut self,
         fleet: Arc<Fleet>,
@@ -81,11 +81,10 @@ impl Reading {
         hold: Option<Lease>,
         counted: Arc<Counted>,
     ) {
-        let result = self.ask_and_read(&fleet, adapter.as_ref(), account).await;
+        let result = self.ask_and_read(&fleet, adapter.as_ref(), account, hold).await;
         if !self.has_usage {
             self.count_texts();
         }
-        drop(hold);
         self.answer.end(result, &counted);
     }
 
@@ -94,8 +93,9 @@ impl Reading {
         fleet: &Arc<Fleet>,
         adapter: Option<&AdapterSource>,
         account: Account,
+        hold: Option<Lease>,
     ) -> Result<FinishReason> {
-        let mut tried = Tried::default();
+        let mut tried = Tried::new(hold);
         loop {
             let answering = tokio::select! {
                 biased;

@@ -149,19 +149,19 @@ impl BatchWriter {
         let mut tasks: Vec<Task> = [first].into_iter().chain(tasks.try_iter().take(BATCH - 1)).collect();
         self.write_backlog();
         let can_write = self.backlog.is_empty() && !self.has_lost;
-        if self.reserve.check().is_err() {
+        if self.reserve.check_half().is_err() {
             tasks = refuse_holds(tasks);
         }
         let (mut jobs, mut waiting) = split(tasks);
+        let reserve = Arc::clone(&self.reserve);
         let mut outcome = match can_write && !jobs.is_empty() {
-            true => self.write(&jobs),
+            true => reserve.spend_half(|| self.write(&jobs)),
             false => Ok(()),
         };
         if outcome.as_ref().is_err_and(Failure::is_full_disk) {
-            // What has happened is written with the reserve; what would begin is not.
+            // What has happened is written with all of the reserve; what would begin is not.
             let tasks = jobs.into_iter().zip(waiting).map(|(job, done)| Task { job, done });
             (jobs, waiting) = split(refuse_holds(tasks.collect()));
-            let reserve = Arc::clone(&self.reserve);
             outcome = match jobs.is_empty() {
                 true => Ok(()),
                 false => reserve.spend(|| self.write(&jobs)),

@@ -1,5 +1,5 @@
 //! A disk that is really full, of a few megabytes, which a child process has to itself: what stores something is refused and leaves nothing,
-//! what deletes is done, entries of the ledger are written, and all goes on by itself when there is room again. Where a process may not mount
+//! what deletes is done, requests are billed, and all goes on by itself when there is room again. Where a process may not mount
 //! a file system for itself, it says so. Not here: a disk that is full for SQLite only, at random instants (`crash`).
 
 use crate::{
@@ -211,6 +211,12 @@ async fn fill_a_disk() {
         if deleted == 0 {
             assert!(!is_whole());
             take_the_rest(&ballast);
+            // What requests need: a hold before, an entry after, and what is in the room.
+            let held = BilledRequest::new(acme.account(), "acme", "while it is full").hold();
+            ledger.append(Record::Hold(held)).await.unwrap();
+            bill(&*ledger, &mut chains, acme.account()).await.unwrap();
+            assert!(!titles(&room, &query("lamp", &[])).await.is_empty());
+            assert!(!is_whole());
         }
     }
     for number in 0..40 {
@@ -228,11 +234,14 @@ async fn fill_a_disk() {
         bill(&*ledger, &mut chains, acme.account()).await.unwrap();
     }
     take_the_rest(&ballast);
+    // Requests that begin leave half of the reserve to deletions.
     let hold = async |number: usize| {
-        let hold = BilledRequest::new(acme.account(), "acme", &format!("held {number}")).hold();
+        let request = format!("held {number} {}", "x".repeat(4_000));
+        let hold = BilledRequest::new(acme.account(), "acme", &request).hold();
         ledger.append(Record::Hold(hold)).await
     };
     until_refused(hold).await;
+    assert!(!is_whole());
     let mut inserted = 1 + until_refused(async |number| insert(&room, &format!("later {number}")).await).await;
     assert_eq!(listed(&room).await.0.len(), inserted);
 
@@ -261,7 +270,7 @@ async fn fill_a_disk() {
     assert_eq!(titles(&room, &query("chair", &[])).await, ["more"]);
     let ledger = host.store.ledger();
     let verified = ledger.verify(Box::new(receipt_chains::check)).await.unwrap();
-    assert_eq!(verified.entries, 21);
+    assert_eq!(verified.entries, 22);
     drop((room, ledger));
     host.store.close().await.unwrap();
     drop(host);

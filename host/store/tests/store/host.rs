@@ -160,6 +160,8 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE accounts DROP COLUMN room;
     DROP INDEX keys_of_root;
     ALTER TABLE keys DROP COLUMN root;
+    DROP TABLE snapshots;
+    DROP TABLE snapshot_deletions;
 ";
 
 /// Takes the steps of a room's schema back that brought files, languages, vector stores, uploads and document jobs. The words are as an older server stored them: none are there.

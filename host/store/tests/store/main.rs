@@ -37,6 +37,7 @@ mod ranking;
 mod reembedding;
 mod responses;
 mod rooms;
+mod snapshots;
 mod sql;
 mod sql_limits;
 mod uploads;

@@ -19,7 +19,7 @@ use std::{
 
 const MOST: u64 = 1 << 30;
 
-fn acme() -> TenantId {
+pub fn acme() -> TenantId {
     "acme".parse().unwrap()
 }
 
@@ -27,7 +27,7 @@ fn check(data: &Path) -> RoomReport {
     OfflineRoom::open(data, &acme()).unwrap().check().unwrap()
 }
 
-fn faults(report: &RoomReport) -> Vec<(&str, Remedy)> {
+pub fn faults(report: &RoomReport) -> Vec<(&str, Remedy)> {
     report
         .faults
         .iter()
@@ -47,7 +47,7 @@ async fn keep(room: &Room, name: &str, bytes: &str) {
 }
 
 /// A room with something of everything.
-async fn filled(host: &Host, tenant: &str) -> Room {
+pub async fn filled(host: &Host, tenant: &str) -> Room {
     let room = host.room(tenant).await;
     for number in 0..30_u8 {
         let angle = f32::from(number) / 20.0;
@@ -75,7 +75,7 @@ async fn filled(host: &Host, tenant: &str) -> Room {
 }
 
 /// What a room answers.
-async fn answers(room: &Room) -> Value {
+pub async fn answers(room: &Room) -> Value {
     let mut answers = Vec::new();
     for (text, embedding) in [
         ("lamps", vec![]),

@@ -42,6 +42,14 @@ fn sequences(registry: &mut Registry, gauges: &Gauges) {
         Unit::Bytes,
         ConstGauge::new(gauges.open_room_bytes),
     );
+    if let Some(unsaved) = gauges.unsaved {
+        seconds(
+            registry,
+            "riad_unsaved_change_age",
+            "Age of the oldest change of a room that no snapshot has",
+            unsaved,
+        );
+    }
     registry.register_with_unit(
         "riad_queue",
         "Tokens that waiting requests may need: prompt and max_tokens",

@@ -168,6 +168,7 @@ fn gauges_are_what_they_were_given() {
         ("riad_rooms_open_bytes", None, 8192.0),
         ("riad_held_tokens", None, 77.0),
         ("riad_requests_shed_total", None, 8.0),
+        ("riad_unsaved_change_age_seconds", None, 90.0),
         ("riad_engine_tokens_total", Some("prompt"), 1000.0),
         ("riad_engine_tokens_total", Some("completion"), 200.0),
         ("riad_engine_tokens_total", Some("embedded"), 30.0),

@@ -116,6 +116,7 @@ fn gauges() -> Gauges {
         },
         held_tokens: 77,
         shed: 8,
+        unsaved: Some(Duration::from_secs(90)),
     }
 }
 

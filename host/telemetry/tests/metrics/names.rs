@@ -111,6 +111,7 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_rooms_open_bytes", MetricType::Gauge, Some("bytes")),
     ("riad_tokens", MetricType::Counter, Some("tokens")),
     ("riad_tokens_per_second", MetricType::Gauge, None),
+    ("riad_unsaved_change_age_seconds", MetricType::Gauge, Some("seconds")),
 ];
 
 /// OpenTelemetry's rules for Prometheus: dots become underscores, `s` is written out, what is in braces is left out.

@@ -107,6 +107,7 @@ impl Server {
             scheduler: Arc::new(FairQueue::new(SEQUENCES, &limits, Duration::from_secs(60))),
             telemetry: recorder.clone(),
             webhooks: recorder.clone(),
+            snapshots: None,
             target_first_token: Duration::from_secs(60),
             currency: "eur".into(),
             standard: StandardComponents {

@@ -22,3 +22,4 @@ mod neighbors;
 mod operations;
 mod plugin;
 mod rooms;
+mod snapshots;

@@ -11,11 +11,7 @@ use crate::{
 use reqwest::StatusCode;
 use riad_core::{Account, Digest, Error, ErrorKind, Result, adapter::AdapterSource, ports::AdapterCounts};
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 /// For a place, when all adapters of all servers are in use.
@@ -47,14 +43,25 @@ impl Fleet {
 
     /// As [`Self::lease_in_time`], now.
     pub async fn lease(self: &Arc<Self>, source: &AdapterSource, account: Account) -> Result<Lease> {
-        let (name, mut tried) = (self.adapter_name(source, account), HashSet::new());
-        while let Some((number, endpoint)) = self.choose(Some(&name), &tried) {
-            tried.insert(number);
-            if let Some(lease) = self.load(&endpoint, source, account, true).await? {
-                return Ok(lease);
+        let hold = self.hold(source, account, &mut Vec::new()).await?;
+        hold.ok_or_else(unavailable)
+    }
+
+    /// A hold on an adapter in a server that was not tried. `None`: no such server can have it now.
+    pub(super) async fn hold(
+        self: &Arc<Self>,
+        source: &AdapterSource,
+        account: Account,
+        tried: &mut Vec<Arc<Endpoint>>,
+    ) -> Result<Option<Lease>> {
+        let name = self.adapter_name(source, account);
+        while let Some(endpoint) = self.choose(Some(&name), tried) {
+            tried.push(Arc::clone(&endpoint));
+            if let Some(hold) = self.load(&endpoint, source, account, true).await? {
+                return Ok(Some(hold));
             }
         }
-        Err(unavailable())
+        Ok(None)
     }
 
     /// Loads an adapter where none has to go for it.
@@ -82,7 +89,7 @@ impl Fleet {
     }
 
     /// Loads an adapter into a server, if it is not there. `None`: the server cannot do it now.
-    pub(super) async fn load(
+    async fn load(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         source: &AdapterSource,

@@ -11,10 +11,12 @@ const RULES: &[(&str, &[&str])] = &[
     ("riad-lora", &["riad-kernels"]),
     ("riad-paged", &["riad-kernels"]),
     ("riad-xtask", &[]),
-    ("riad-store", &["riad-core", "riad-language"]),
+    // The last one keeps what the first one copies, in tests.
+    ("riad-store", &["riad-core", "riad-language", "riad-objects"]),
     ("riad-admission", &["riad-core"]),
     ("riad-batch", &["riad-core"]),
     ("riad-embeddings", &["riad-core"]),
+    ("riad-objects", &["riad-core"]),
     // The tests' fakes are of what is in `riad-core`.
     ("riad-engine", &["riad-batch", "riad-core", "riad-fakes", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),

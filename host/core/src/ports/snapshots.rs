@@ -1,0 +1,80 @@
+//! Copies of rooms, and the object store that keeps them as snapshots.
+
+use crate::{
+    Account, Result, RoomId, Timestamp,
+    snapshot::{Snapshot, SnapshotOwner},
+};
+use async_trait::async_trait;
+use std::path::PathBuf;
+
+/// One state of a room, in files that stay as they are while this lives.
+pub struct RoomCopy {
+    pub owner: SnapshotOwner,
+    /// The schema version of its `room.db`.
+    pub schema: u32,
+    pub files: Vec<CopiedFile>,
+    /// Removes what was made for the copy when it is dropped.
+    pub hold: Box<dyn Send + Sync>,
+}
+
+pub struct CopiedFile {
+    /// Below the room's folder, with `/`.
+    pub name: String,
+    pub path: PathBuf,
+    /// Whether a file of this name never has other bytes: it is named by its digest.
+    pub is_fixed: bool,
+}
+
+/// A room that has changed since its last snapshot.
+#[derive(Debug, Clone)]
+pub struct UnsavedRoom {
+    pub owner: SnapshotOwner,
+    pub account: Account,
+    /// What its files were when it was found; compared, never read.
+    pub version: String,
+    /// When its files were last written.
+    pub changed: Timestamp,
+    pub is_open: bool,
+}
+
+/// The rooms of the data folder, for snapshots. Any error is of the one room that was asked for.
+#[async_trait]
+pub trait RoomCopies: Send + Sync {
+    /// Rooms that have changed since what [`Self::record_saved`] says, open or not. Looks at the times of files; opens nothing.
+    async fn unsaved(&self) -> Result<Vec<UnsavedRoom>>;
+
+    /// Copies a room while it is served; `None` if its tenant has been deleted meanwhile. Requests that store files wait for a moment. Takes
+    /// as much of the disk as the room's databases, until the copy is dropped.
+    async fn copy(&self, room: &UnsavedRoom) -> Result<Option<RoomCopy>>;
+
+    /// The room has a snapshot that is at least as new as `room` says.
+    async fn record_saved(&self, room: &UnsavedRoom) -> Result<()>;
+
+    /// Rooms of deleted tenants whose snapshots may still be there.
+    async fn deleted(&self) -> Result<Vec<RoomId>>;
+
+    /// The room's snapshots are gone.
+    async fn record_deleted(&self, room: &RoomId) -> Result<()>;
+}
+
+/// What was done with a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveOutcome {
+    /// The newest snapshot of the room now.
+    pub snapshot: Snapshot,
+    /// `false` if it was there already, because the room is as it was.
+    pub is_new: bool,
+    /// What was sent, encrypted.
+    pub uploaded_bytes: u64,
+}
+
+/// Snapshots in an object store. All errors are `Unavailable` if the store does not answer; dropping a future stops its work.
+#[async_trait]
+pub trait SnapshotStore: Send + Sync {
+    /// Keeps a copy as the newest snapshot of its room, and removes snapshots beyond those that are kept. One call at a time for a room. A
+    /// snapshot that could not be written whole is never seen.
+    async fn save(&self, copy: &RoomCopy) -> Result<SaveOutcome>;
+
+    /// Deletes the room's key, without which its objects are noise, and then its objects. A room that has none is no error.
+    async fn delete_room(&self, room: &RoomId) -> Result<()>;
+}

@@ -1,0 +1,97 @@
+//! Reading a snapshot: block by block, each checked before it is written.
+
+use crate::{
+    blocks::{self, TRANSFERS, blocking, disk_error},
+    errors::damaged,
+    keys::{Kind, TenantKey},
+    manifest::{FileEntry, Manifest, length_of},
+    room_objects::RoomObjects,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use riad_core::{
+    Error, Result, SnapshotId,
+    snapshot::{RoomPart, Snapshot},
+};
+use sha2::{Digest as _, Sha256};
+use std::{fs::File, io::Write, sync::Arc};
+
+/// A snapshot that was found and decrypted.
+pub struct OpenSnapshot {
+    id: SnapshotId,
+    manifest: Manifest,
+    objects: RoomObjects,
+    key: Arc<TenantKey>,
+}
+
+impl OpenSnapshot {
+    pub(crate) fn new(id: SnapshotId, manifest: Manifest, objects: RoomObjects, key: Arc<TenantKey>) -> Self {
+        Self {
+            id,
+            manifest,
+            objects,
+            key,
+        }
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.manifest.describe(self.id.clone())
+    }
+
+    /// The files that it has.
+    #[must_use]
+    pub fn parts(&self) -> Vec<RoomPart> {
+        let part = |file: &FileEntry| RoomPart {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            digest: file.digest,
+        };
+        self.manifest.files.iter().map(part).collect()
+    }
+
+    /// Writes one of the files, and waits for the disk.
+    ///
+    /// # Errors
+    /// `NotFound` if the snapshot has no such file; `Conflict` if one of its objects is missing or is not what was stored; `Unavailable` if the
+    /// store does not answer; `StorageFull` if the disk is full.
+    pub async fn write(&self, part: &str, mut to: File) -> Result<()> {
+        let file = self
+            .manifest
+            .file(part)
+            .ok_or_else(|| Error::not_found(format!("the snapshot {} has no {part}", self.id)))?;
+        let mut blocks = stream::iter((0..).zip(&file.blocks))
+            .map(|(number, name)| self.read_block(file, number, name))
+            .buffered(TRANSFERS);
+        let mut hash = Sha256::new();
+        while let Some(block) = blocks.try_next().await? {
+            (to, hash) = blocking(move || {
+                hash.update(&block);
+                to.write_all(&block).map_err(disk_error)?;
+                Ok((to, hash))
+            })
+            .await?;
+        }
+        blocking(move || to.sync_all().map_err(disk_error)).await?;
+        match blocks::digest(hash)? == file.digest {
+            true => Ok(()),
+            false => Err(self.damaged(file, "has other bytes than were saved")),
+        }
+    }
+
+    async fn read_block(&self, file: &FileEntry, number: u64, name: &str) -> Result<Vec<u8>> {
+        let Some(sealed) = self.objects.get_block(name).await? else {
+            return Err(self.damaged(file, "lacks a block"));
+        };
+        let (key, owned) = (Arc::clone(&self.key), name.to_owned());
+        let opened = blocking(move || Ok(key.open(Kind::Block, &owned, &sealed))).await?;
+        let expected = length_of(file.bytes, file.block_bytes, number);
+        match opened {
+            Ok(block) if block.len() as u64 == expected => Ok(block),
+            Ok(_) | Err(_) => Err(self.damaged(file, "has a damaged block")),
+        }
+    }
+
+    fn damaged(&self, file: &FileEntry, what: &str) -> Error {
+        damaged(format!("the snapshot {} is damaged: {} {what}", self.id, file.name))
+    }
+}
