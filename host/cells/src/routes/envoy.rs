@@ -28,6 +28,8 @@ pub fn routes(map: &CellMap, options: &RouteOptions) -> String {
          \x20             typed_config:\n\
          \x20               \"@type\": type.googleapis.com/{HTTP}\n\
          \x20               stat_prefix: riad\n\
+         \x20               # Not here: a request ends after limits.request_ms.\n\
+         \x20               stream_idle_timeout: 0s\n\
          \x20               http_filters:\n\
          \x20                 - name: envoy.filters.http.router\n\
          \x20                   typed_config:\n\
@@ -76,7 +78,6 @@ fn route(cell: &Cell, path: &str, header: Option<(&str, &str)>) -> String {
         text,
         "                          route:\n\
          \x20                           cluster: cell_{}\n\
-         \x20                           # A request ends after limits.request_ms, and streams say something each limits.stream_silence_ms.\n\
          \x20                           timeout: 0s\n",
         cell.name
     );

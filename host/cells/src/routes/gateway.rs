@@ -11,7 +11,7 @@ pub fn routes(map: &CellMap, options: &RouteOptions) -> Result<String> {
     let default = map.default_cell();
     let mut text = format!(
         "# Routes to Riad's cells for gateways of Kubernetes that match headers by regular expressions, by `riad cell routes --for gateway`. Write and\n\
-         # apply them again when the map has changed. The Gateway is your own: name it in parentRefs.\n\
+         # apply them again when the map has changed. The Gateway is your own: name it in parentRefs. A cell with https needs a BackendTLSPolicy.\n\
          #\n\
          # A key says its slot: riad_sk_<slot>_…, as `Authorization: Bearer` or `x-api-key`. A gateway cannot compute the slot of an identity\n\
          # provider's token: they go to the default cell, `{}`, like all that have no slot. A cell that does not serve a tenant answers 421 and\n\

@@ -136,7 +136,13 @@ mod tests {
             "1-16382",
         ] {
             let (pieces, range) = (of(range), range.parse::<SlotRange>().unwrap());
-            for slot in Slot::all() {
+            let is_near = |slot: &Slot| {
+                let number = slot.number();
+                [range.first(), range.last()]
+                    .iter()
+                    .any(|end| end.number().abs_diff(number) < 2)
+            };
+            for slot in Slot::all().filter(|slot| slot.number() % 11 == 0 || is_near(slot)) {
                 let digits = format!("{:05}", slot.number());
                 let found = pieces.iter().filter(|piece| matches(piece, &digits)).count();
                 assert_eq!(found, usize::from(range.contains(slot)), "{digits} in {range}");

@@ -201,7 +201,7 @@ fn names_and_certificates_are_understood() {
 fn a_map_in_many_pieces_is_understood() {
     for proxy in PROXIES {
         let cells = Cells::start(&["a", "b"]);
-        for slot in (0..16_384).step_by(16) {
+        for slot in (0..16_384).step_by(64) {
             cells.assign(&slot.to_string(), "b");
         }
         let Some(running) = Running::start(proxy, &cells.map()) else {

@@ -26,7 +26,7 @@ impl Running {
     pub fn start(proxy: Proxy, map: &CellMap) -> Option<Self> {
         let program = program(proxy)?;
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let configuration = write(proxy, map, address, folder.path());
         let mut command = Command::new(program);
         match proxy {
@@ -66,7 +66,7 @@ pub fn check(proxy: Proxy, cells: &[(&str, &str)]) {
         .map(|(name, url)| (name.parse().unwrap(), url.parse().unwrap()));
     let map = CellMap::even(cells.collect()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let configuration = write(proxy, &map, "127.0.0.1:0".parse().unwrap(), folder.path());
+    let configuration = write(proxy, &map, free_address(), folder.path());
     let mut command = Command::new(program);
     match proxy {
         Proxy::Nginx => command
@@ -109,6 +109,11 @@ fn write(proxy: Proxy, map: &CellMap, listen: SocketAddr, folder: &Path) -> Path
     );
     fs::write(&whole, text).unwrap();
     whole
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn program(proxy: Proxy) -> Option<PathBuf> {
