@@ -63,6 +63,7 @@ pub struct MapPlace {
         long = "map",
         value_name = "FILE",
         env = "RIAD_CELL__MAP",
+        hide_env_values = true,
         default_value = "cells.toml"
     )]
     pub file: PathBuf,
