@@ -9,6 +9,7 @@
 )]
 
 use reqwest::Client;
+use riad_fakes::own_components;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -40,6 +41,7 @@ struct Server {
 
 impl Server {
     async fn start(data: &Path) -> Self {
+        own_components::put(data);
         let mut child = Command::new(env!("CARGO_BIN_EXE_riad"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)

@@ -5,6 +5,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
 
+/// As PEFT names the files.
+pub const CONFIG: &str = "adapter_config.json";
+pub const WEIGHTS: &str = "adapter_model.safetensors";
+
 /// A PEFT adapter's two files.
 #[derive(Clone)]
 pub struct AdapterFiles {

@@ -103,7 +103,7 @@ impl Embedder for StaticEmbedder {
 
     /// The model has no prompts, and a text is as long as it is.
     fn embed(&self, texts: &[String], _role: TextRole) -> Result<(Vec<Vec<f32>>, u32)> {
-        let tokens: usize = texts.iter().map(|text| self.counter.count(text)).sum();
+        let tokens = self.counter.count(texts);
         // No length limit: a chunk is short, and a query must not be cut silently.
         let mut vectors = self.model.encode_with_args(texts, None, 1024);
         for (vector, text) in vectors.iter_mut().zip(texts) {

@@ -1,11 +1,11 @@
 //! An adapter's files in its room's folder. Not here: what they must be (`peft`).
 
 use crate::tokens::engine_error;
-use riad_core::{Digest, Error, ErrorKind, Result, adapter::AdapterFiles};
+use riad_core::{
+    Digest, Error, ErrorKind, Result,
+    adapter::{AdapterFiles, CONFIG, WEIGHTS},
+};
 use std::{fs, path::Path};
-
-pub(crate) const CONFIG: &str = "adapter_config.json";
-pub(crate) const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Keeps a thread busy until the disk has given all of them.
 ///

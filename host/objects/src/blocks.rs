@@ -48,11 +48,16 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
 }
 
 pub(crate) fn disk_error(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Error::new(
+    let full = [
+        io::ErrorKind::StorageFull,
+        io::ErrorKind::QuotaExceeded,
+        io::ErrorKind::FileTooLarge,
+    ];
+    match full.contains(&error.kind()) {
+        true => Error::new(
             ErrorKind::StorageFull,
             "the disk is full; make room on it and try again",
         ),
-        _ => Error::internal(error),
+        false => Error::internal(error),
     }
 }

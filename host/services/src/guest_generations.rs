@@ -15,7 +15,7 @@ use riad_core::{
     ports::{Generated, GenerationEvent, GenerationStream, Generator, GuestPrompt},
     price::Usage,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
 /// The engine looks for the beginnings of each sequence after every token.
@@ -80,19 +80,9 @@ impl Generator for GuestGenerations {
             prompt: &encoded,
             sampling: Sampling {
                 temperature: asked.temperature,
-                top_p: None,
-                top_k: None,
-                min_p: None,
-                frequency_penalty: 0.0,
-                presence_penalty: 0.0,
-                repetition_penalty: None,
                 stop: asked.stop,
-                max_tokens,
-                seed: None,
-                logit_bias: BTreeMap::new(),
-                logprobs: None,
                 grammar,
-                tools: None,
+                ..Sampling::greedy(max_tokens)
             },
             // It may come before the request was ever admitted to the engine.
             is_continuation: false,

@@ -12,7 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use riad_core::{
     AdapterAlias, Digest, Error, ErrorKind, Result, Timestamp,
-    adapter::{Adapter, AdapterChange, AdapterFiles, AdapterInfo, AdapterSource, KeptGeneration},
+    adapter::{Adapter, AdapterChange, AdapterFiles, AdapterInfo, AdapterSource, CONFIG, KeptGeneration, WEIGHTS},
     ports::AdapterStore,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -22,8 +22,6 @@ use std::{
     sync::Arc,
 };
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
 /// Of a generation's folder.
 pub(crate) const FILE_NAMES: [&str; 2] = [CONFIG, WEIGHTS];
 
@@ -42,23 +40,17 @@ impl AdapterStore for RoomAdapters {
     }
 
     async fn list(&self) -> Result<Vec<Adapter>> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| {
-                let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY alias"))?;
-                let rows = statement.query_map([], read_row)?;
-                rows.map(|row| row?.finish()).collect()
-            })
-        })
-        .await
+        let read = self.0.query(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY alias"))?;
+            let rows = statement.query_map([], read_row)?;
+            rows.map(|row| row?.finish()).collect()
+        });
+        read.await
     }
 
     async fn generations(&self, alias: &AdapterAlias) -> Result<Vec<KeptGeneration>> {
-        let (room, alias) = (self.0.clone(), alias.clone());
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| generations(connection, &alias))
-        })
-        .await
+        let alias = alias.clone();
+        self.0.query(move |connection| generations(connection, &alias)).await
     }
 
     async fn change(&self, alias: &AdapterAlias, change: AdapterChange) -> Result<Adapter> {

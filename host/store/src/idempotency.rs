@@ -19,11 +19,8 @@ pub(crate) struct RoomIdempotencyStore(pub(crate) Arc<RoomState>);
 #[async_trait]
 impl IdempotencyStore for RoomIdempotencyStore {
     async fn get(&self, key: &str, not_before: u64) -> Result<Option<KeptRequest>> {
-        let (room, key) = (self.0.clone(), key.to_owned());
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| get(connection, &key, not_before))
-        })
-        .await
+        let key = key.to_owned();
+        self.0.query(move |connection| get(connection, &key, not_before)).await
     }
 
     async fn put(&self, key: &str, response: &StoredResponse, not_before: u64) -> Result<()> {

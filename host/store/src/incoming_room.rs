@@ -12,6 +12,7 @@ use crate::{
     room_repair,
     room_schema::{self, SCHEMA},
     sqlite::{self, Database},
+    staged::Staged,
 };
 use riad_core::{Error, ErrorKind, snapshot::RoomPart};
 use rusqlite::Connection;
@@ -20,7 +21,6 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
 };
-use uuid::Uuid;
 
 /// Characters that are told of what is refused.
 const WORDS_MAX: usize = 500;
@@ -39,9 +39,6 @@ pub(crate) struct IncomingRoom {
     parts: Vec<RoomPart>,
     origin: Origin,
 }
-
-/// A folder that goes when it is dropped, unless it was renamed.
-pub(crate) struct Staged(pub(crate) PathBuf);
 
 impl Origin {
     /// Their own words may be anything.
@@ -145,20 +142,6 @@ impl IncomingRoom {
     fn path_of(&self, part: &str) -> StoreResult<PathBuf> {
         let place = place_of(part).ok_or_else(|| self.origin.refused(format!("no room has a part \"{part}\"")))?;
         Ok(self.staged.0.join(place))
-    }
-}
-
-impl Staged {
-    pub(crate) fn create(parent: &Path) -> StoreResult<Self> {
-        let path = parent.join(format!("{}{}", files::UNFINISHED, Uuid::now_v7().simple()));
-        files::create_folder(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let _ = files::remove_folder(&self.0);
     }
 }
 

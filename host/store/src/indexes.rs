@@ -72,8 +72,7 @@ impl Indexes {
 
     /// Bytes of memory of those that are open.
     pub(crate) fn memory(&self) -> u64 {
-        let open: Vec<_> = self.open.lock().values().cloned().collect();
-        open.iter().map(|index| index.memory()).sum()
+        self.opened().iter().map(|(_, index)| index.memory()).sum()
     }
 
     /// A search that begins after this call sees at least the changes up to this number.
@@ -121,8 +120,7 @@ impl Indexes {
                 result = Err(error.into());
             }
         }
-        let open: Vec<_> = self.open.lock().values().map(Arc::clone).collect();
-        for index in open {
+        for (_, index) in self.opened() {
             if let Err(error) = index.save_quickly(database) {
                 result = Err(error);
             }
@@ -141,14 +139,8 @@ impl Indexes {
                 self.of(number, database)?;
             }
         }
-        let open: Vec<_> = self
-            .open
-            .lock()
-            .iter()
-            .map(|(number, index)| (*number, Arc::clone(index)))
-            .collect();
         let mut result = Ok(());
-        for (number, index) in open {
+        for (number, index) in self.opened() {
             if only_due && !(index.should_save() && index.cost_of_saving() == 0) {
                 continue;
             }
@@ -167,13 +159,7 @@ impl Indexes {
             files::remove_file(&self.path(number))?;
             self.files.lock().remove(&number);
         }
-        let open: Vec<_> = self
-            .open
-            .lock()
-            .iter()
-            .map(|(number, index)| (*number, Arc::clone(index)))
-            .collect();
-        for (number, index) in open {
+        for (number, index) in self.opened() {
             if index.has_deleted() {
                 index.remove_file()?;
                 self.files.lock().remove(&number);
@@ -198,6 +184,14 @@ impl Indexes {
         files::remove_file(&self.path(vector_store))?;
         self.files.lock().remove(&vector_store);
         Ok(())
+    }
+
+    /// Those that are open, without the lock, which others need while these are worked on.
+    fn opened(&self) -> Vec<(i64, Arc<VectorIndex>)> {
+        let open = self.open.lock();
+        open.iter()
+            .map(|(number, index)| (*number, Arc::clone(index)))
+            .collect()
     }
 
     fn path(&self, vector_store: i64) -> PathBuf {

@@ -65,6 +65,7 @@ mod sql;
 mod sql_store;
 mod sqlite;
 mod sqlite_memory;
+mod staged;
 mod state;
 mod stored_files;
 mod stored_uploads;

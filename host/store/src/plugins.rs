@@ -35,17 +35,14 @@ impl PluginStore for RoomPlugins {
     }
 
     async fn list(&self) -> Result<Vec<PluginVersion>> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| {
-                let mut statement = connection.prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM plugins ORDER BY created DESC, number DESC"
-                ))?;
-                let rows = statement.query_map([], read_row)?;
-                rows.map(|row| row?.finish()).collect()
-            })
-        })
-        .await
+        let read = self.0.query(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM plugins ORDER BY created DESC, number DESC"
+            ))?;
+            let rows = statement.query_map([], read_row)?;
+            rows.map(|row| row?.finish()).collect()
+        });
+        read.await
     }
 
     async fn load(&self, name: &PluginName, version: &Digest) -> Result<(PluginVersion, Bytes)> {
@@ -59,8 +56,7 @@ impl PluginStore for RoomPlugins {
     }
 
     async fn pipeline(&self) -> Result<Pipeline> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || room.database.read(read_pipeline)).await
+        self.0.query(read_pipeline).await
     }
 
     async fn set_pipeline(&self, pipeline: &Pipeline) -> Result<Pipeline> {

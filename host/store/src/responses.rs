@@ -25,18 +25,20 @@ pub(crate) struct RoomResponses(pub(crate) Arc<RoomState>);
 impl ResponseStore for RoomResponses {
     async fn get(&self, id: &ResponseId, not_before: Timestamp) -> Result<KeptResponse> {
         let id = id.clone();
-        self.read(move |connection| get(connection, &id, not_before)).await
+        self.0.query(move |connection| get(connection, &id, not_before)).await
     }
 
     async fn conversation_size(&self, id: &ResponseId, not_before: Timestamp) -> Result<ConversationSize> {
         let id = id.clone();
-        self.read(move |connection| Ok(find_kept(connection, &id, not_before)?.conversation))
+        self.0
+            .query(move |connection| Ok(find_kept(connection, &id, not_before)?.conversation))
             .await
     }
 
     async fn conversation(&self, id: &ResponseId, not_before: Timestamp, most: u32) -> Result<Vec<Exchange>> {
         let id = id.clone();
-        self.read(move |connection| conversation(connection, &id, not_before, most))
+        self.0
+            .query(move |connection| conversation(connection, &id, not_before, most))
             .await
     }
 
@@ -59,16 +61,6 @@ impl ResponseStore for RoomResponses {
             Ok(())
         })
         .await
-    }
-}
-
-impl RoomResponses {
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
-    ) -> Result<T> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || room.database.read(work)).await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     embedding_space,
-    error::{BlockingPermits, Failure, StoreResult},
+    error::{BlockingPermits, Failure, StoreResult, run_with_permit},
     files,
     generations::{self, FolderLock, FolderWriter, Pins},
     indexes::Indexes,
@@ -169,6 +169,15 @@ impl RoomState {
     /// Bytes of memory for vectors and SQLite.
     pub(crate) fn memory(&self) -> u64 {
         self.database.memory() + self.indexes.memory()
+    }
+
+    /// As `Database::read`, for an async caller, once a permit is free.
+    pub(crate) async fn query<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> riad_core::Result<T> {
+        let room = Arc::clone(self);
+        run_with_permit(&self.database.read_permits, move || room.database.read(work)).await
     }
 
     /// As `Database::write`, and counts what the room stores then.

@@ -5,12 +5,13 @@
 
 use crate::{
     error::StoreResult,
-    incoming_room::{IncomingRoom, Origin, Staged},
+    incoming_room::{IncomingRoom, Origin},
     room,
     room_check::{self, Remedy, RoomReport, digest_of},
     room_copy,
     room_schema::SCHEMA,
     sqlite,
+    staged::Staged,
 };
 use riad_core::{Error, ErrorKind, Timestamp, snapshot::RoomPart};
 use serde::{Deserialize, Serialize};

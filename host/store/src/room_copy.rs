@@ -5,10 +5,10 @@ use crate::{
     adapters,
     error::{Failure, StoreResult},
     generations::{FILES, KEPT_FILES},
-    incoming_room::Staged,
     plugins, room,
     room_schema::SCHEMA,
     sqlite::{self, open_reader},
+    staged::Staged,
     state::get_state,
 };
 use riad_core::{

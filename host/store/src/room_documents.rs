@@ -93,11 +93,9 @@ impl Documents for RoomDocuments {
     }
 
     async fn next_unembedded(&self, most: u32) -> Result<Vec<UnembeddedChunk>> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| reembedding::next(connection, most))
-        })
-        .await
+        self.0
+            .query(move |connection| reembedding::next(connection, most))
+            .await
     }
 
     async fn set_embeddings(&self, embedded: Vec<(i64, Vec<f32>)>) -> Result<()> {

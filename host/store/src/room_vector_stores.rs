@@ -28,14 +28,6 @@ const DELETED_AT_ONCE: u32 = 32;
 pub(crate) struct RoomVectorStores(pub(crate) Arc<RoomState>, pub(crate) u64);
 
 impl RoomVectorStores {
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
-    ) -> Result<T> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || room.database.read(work)).await
-    }
-
     /// With the bytes that the room may store.
     async fn write<T: Send + 'static>(
         &self,
@@ -79,12 +71,15 @@ impl VectorStores for RoomVectorStores {
 
     async fn get(&self, id: &VectorStoreId) -> Result<VectorStore> {
         let id = id.clone();
-        self.read(move |connection| vector_stores::get(connection, &id)).await
+        self.0
+            .query(move |connection| vector_stores::get(connection, &id))
+            .await
     }
 
     async fn list(&self, page: &VectorStorePage) -> Result<Vec<VectorStore>> {
         let page = page.clone();
-        self.read(move |connection| vector_stores::list(connection, &page))
+        self.0
+            .query(move |connection| vector_stores::list(connection, &page))
             .await
     }
 
@@ -140,7 +135,9 @@ impl VectorStores for RoomVectorStores {
 
     async fn batch(&self, id: &VectorStoreId, batch: &FileBatchId) -> Result<FileBatch> {
         let (id, batch) = (id.clone(), batch.clone());
-        self.read(move |connection| files::batch(connection, &id, &batch)).await
+        self.0
+            .query(move |connection| files::batch(connection, &id, &batch))
+            .await
     }
 
     async fn cancel_batch(&self, id: &VectorStoreId, batch: &FileBatchId) -> Result<FileBatch> {
@@ -151,17 +148,21 @@ impl VectorStores for RoomVectorStores {
 
     async fn file(&self, id: &VectorStoreId, file: &FileId) -> Result<VectorStoreFile> {
         let (id, file) = (id.clone(), file.clone());
-        self.read(move |connection| files::get(connection, &id, &file)).await
+        self.0.query(move |connection| files::get(connection, &id, &file)).await
     }
 
     async fn files(&self, id: &VectorStoreId, page: &VectorStoreFilePage) -> Result<Vec<VectorStoreFile>> {
         let (id, page) = (id.clone(), page.clone());
-        self.read(move |connection| files::list(connection, &id, &page)).await
+        self.0
+            .query(move |connection| files::list(connection, &id, &page))
+            .await
     }
 
     async fn text(&self, id: &VectorStoreId, file: &FileId) -> Result<String> {
         let (id, file) = (id.clone(), file.clone());
-        self.read(move |connection| files::text(connection, &id, &file)).await
+        self.0
+            .query(move |connection| files::text(connection, &id, &file))
+            .await
     }
 
     async fn set_attributes(&self, id: &VectorStoreId, file: &FileId, attributes: Metadata) -> Result<VectorStoreFile> {
@@ -194,7 +195,7 @@ impl VectorStores for RoomVectorStores {
     }
 
     async fn next_pending(&self) -> Result<Option<PendingFile>> {
-        self.read(files::next_pending).await
+        self.0.query(files::next_pending).await
     }
 
     async fn complete(&self, pending: &PendingFile, document: NewDocument, chunks: Vec<NewChunk>) -> Result<()> {
@@ -219,7 +220,8 @@ impl VectorStores for RoomVectorStores {
             return Ok(Vec::new());
         }
         let documents = documents.to_vec();
-        self.read(move |connection| files::sources(connection, &documents))
+        self.0
+            .query(move |connection| files::sources(connection, &documents))
             .await
     }
 }

@@ -17,14 +17,11 @@ pub(crate) struct RoomSettings(pub(crate) Arc<RoomState>);
 #[async_trait]
 impl SettingsStore for RoomSettings {
     async fn get(&self) -> Result<Map<String, Value>> {
-        let room = self.0.clone();
-        run_with_permit(&self.0.database.read_permits, move || {
-            match room.database.read(|connection| get_state(connection, KEY))? {
-                Some(settings) => Ok(serde_json::from_str(&settings)?),
-                None => Ok(Map::new()),
-            }
-        })
-        .await
+        let read = self.0.query(|connection| match get_state(connection, KEY)? {
+            Some(settings) => Ok(serde_json::from_str(&settings)?),
+            None => Ok(Map::new()),
+        });
+        read.await
     }
 
     async fn put(&self, settings: &Map<String, Value>) -> Result<()> {

@@ -32,11 +32,8 @@ impl FileStore for RoomFiles {
     }
 
     async fn get(&self, id: &FileId) -> Result<StoredFile> {
-        let (room, id) = (self.0.clone(), id.clone());
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| find(connection, &id))
-        })
-        .await
+        let id = id.clone();
+        self.0.query(move |connection| find(connection, &id)).await
     }
 
     async fn open(&self, id: &FileId) -> Result<Box<dyn FileReader>> {
@@ -46,11 +43,8 @@ impl FileStore for RoomFiles {
     }
 
     async fn list(&self, page: &FilePage) -> Result<Vec<StoredFile>> {
-        let (room, page) = (self.0.clone(), page.clone());
-        run_with_permit(&self.0.database.read_permits, move || {
-            room.database.read(|connection| list(connection, &page))
-        })
-        .await
+        let page = page.clone();
+        self.0.query(move |connection| list(connection, &page)).await
     }
 
     async fn delete(&self, id: &FileId) -> Result<()> {

@@ -46,13 +46,10 @@ impl UploadStore for RoomUploads {
     async fn begin_part(&self, id: &UploadId) -> Result<Box<dyn PartWriter>> {
         let wanted = id.clone();
         // Found before anything of the part is written.
-        let found = {
-            let room = self.0.clone();
-            run_with_permit(&self.0.database.read_permits, move || {
-                room.database.read(|connection| find_pending(connection, &wanted))
-            })
-            .await?
-        };
+        let found = self
+            .0
+            .query(move |connection| find_pending(connection, &wanted))
+            .await?;
         Ok(Box::new(Writer {
             pieces: PieceWriter::begin(&self.0, self.1, delete_expired).await?,
             upload: id.clone(),

@@ -1,12 +1,13 @@
 //! A server that is started for a test and ended with it. Not here: what is asked of it (`caller`).
 
-use crate::{Caller, files, own_components};
+use crate::{Caller, files};
 use reqwest::StatusCode;
 use riad_app::{
     config::{Config, Secrets},
     serve::{Compiler, Running},
 };
 use riad_core::{Error, Limits, Secret};
+use riad_fakes::own_components;
 use serde_json::{Value, json};
 use std::{
     ops::Deref,
@@ -226,8 +227,9 @@ impl Drop for TestHost {
         if thread::panicking() {
             return;
         }
-        if let Some(server) = self.server.take() {
-            block_in_place(|| Handle::current().block_on(server.stop())).unwrap();
+        if self.server.is_some() {
+            let stopped = self.stop();
+            block_in_place(|| Handle::current().block_on(stopped)).unwrap();
         }
     }
 }

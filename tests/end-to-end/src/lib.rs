@@ -14,7 +14,6 @@ mod caller;
 mod chat;
 pub mod files;
 mod host;
-mod own_components;
 mod stream;
 
 pub use answer::Answer;

@@ -1,9 +1,10 @@
 //! What the tests of several crates put behind the ports: a key store of one tenant, and passes that it opens; a hub of models, and
-//! a server that runs one.
+//! a server that runs one; and what a server has compiled of its own.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 pub mod hub;
 pub mod model_server;
+pub mod own_components;
 
 use async_trait::async_trait;
 use futures::FutureExt;

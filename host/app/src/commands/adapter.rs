@@ -16,14 +16,14 @@ use reqwest::{
 use riad_api_types::adapters::{
     Adapter, AdapterList, AdapterPatch, DeletedAdapter, Generation, GenerationList, Rollback,
 };
-use riad_core::{AdapterAlias, Error, Result, Timestamp};
+use riad_core::{
+    AdapterAlias, Error, Result, Timestamp,
+    adapter::{CONFIG, WEIGHTS},
+};
 use std::path::Path;
 
 /// The progress bar moves with each piece.
 const PIECE_BYTES: usize = 64 << 10;
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
 
 pub async fn run(command: AdapterCommand, client: &Client, out: &Output) -> Result<()> {
     match command {

@@ -11,6 +11,7 @@ use riad_app::{
     serve::{Compiler, Running},
 };
 use riad_core::Secret;
+use riad_fakes::own_components;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -75,6 +76,7 @@ impl TestServer {
 
     /// Ends the server; its folder is gone with what is returned.
     pub async fn stop(self) -> TempDir {
+        own_components::take(&self.data());
         self.server.stop().await.unwrap();
         self.folder
     }
@@ -84,6 +86,7 @@ async fn run(folder: &TempDir) -> Running {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".into();
     config.server.data = folder.path().join("data");
+    own_components::put(&config.server.data);
     let secrets = Secrets {
         operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
         ..Secrets::default()

@@ -1,49 +1,39 @@
 //! How many tokens a text has. Counting by the tokenizer takes several times as long as the embedding, which needs no places in the text.
 //! Not here: the embedding (`static_embedder`).
 
-use lru::LruCache;
-use parking_lot::Mutex;
-use std::num::NonZeroUsize;
+use std::collections::HashMap;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
-
-/// Words whose counts are kept: a few megabytes, and nearly all that most texts have.
-const WORDS: NonZeroUsize = NonZeroUsize::MIN.saturating_add((1 << 15) - 1);
-/// Bytes of a word that is kept. Scripts without spaces have longer ones, which hardly come again.
-const WORD_BYTES: usize = 32;
 
 pub(super) struct TokenCounter {
     tokenizer: Tokenizer,
-    /// `None` if a text may have other tokens than its words have one by one.
-    words: Option<Mutex<LruCache<Box<str>, usize>>>,
+    /// Whether a text has the tokens that its words have one by one.
+    by_word: bool,
 }
 
 impl TokenCounter {
     pub(super) fn new(tokenizer: Tokenizer) -> Self {
-        let words = splits_at_spaces(&tokenizer).then(|| Mutex::new(LruCache::new(WORDS)));
-        Self { tokenizer, words }
+        Self {
+            by_word: splits_at_spaces(&tokenizer),
+            tokenizer,
+        }
     }
 
     pub(super) fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    pub(super) fn count(&self, text: &str) -> usize {
-        let Some(words) = &self.words else {
-            return self.encode(text);
-        };
-        let pieces = text.split(is_space).filter(|word| !word.is_empty());
-        let counts = pieces.map(|word| {
-            if word.len() > WORD_BYTES {
-                return self.encode(word);
-            }
-            if let Some(count) = words.lock().get(word) {
-                return *count;
-            }
-            let count = self.encode(word);
-            words.lock().put(word.into(), count);
-            count
-        });
-        counts.sum()
+    /// The sum over the texts. A word that comes again is counted once; nothing is kept for another call, whose time would tell which
+    /// words somebody else has.
+    pub(super) fn count(&self, texts: &[String]) -> usize {
+        if !self.by_word {
+            return texts.iter().map(|text| self.encode(text)).sum();
+        }
+        let mut counts = HashMap::new();
+        let words = texts.iter().flat_map(|text| text.split(is_space));
+        words
+            .filter(|word| !word.is_empty())
+            .map(|word| *counts.entry(word).or_insert_with(|| self.encode(word)))
+            .sum()
     }
 
     fn encode(&self, text: &str) -> usize {
@@ -85,7 +75,7 @@ mod tests {
     #[test]
     fn words_have_the_tokens_of_their_text() {
         let counter = counter();
-        assert!(counter.words.is_some());
+        assert!(counter.by_word);
         let architecture = include_str!("../../../ARCHITECTURE.md");
         let others = [
             "",
@@ -96,18 +86,20 @@ mod tests {
             "[UNK] a[PAD]b [ UNK ] don't x=1;y+=2 https://example.com/a_b?c=%20 👩‍👩‍👧 ﷺ",
         ];
         let long = "q".repeat(150);
-        for text in architecture.lines().chain(others).chain([long.as_str(), architecture]) {
-            // The second time they are known.
-            for _ in 0..2 {
-                assert_eq!(counter.count(text), counter.encode(text), "{text}");
-            }
+        let texts = architecture.lines().chain(others).chain([long.as_str(), architecture]);
+        let texts: Vec<String> = texts.map(str::to_owned).collect();
+        for text in &texts {
+            let alone = std::slice::from_ref(text);
+            assert_eq!(counter.count(alone), counter.encode(text), "{text}");
         }
+        let sum = texts.iter().map(|text| counter.encode(text)).sum::<usize>();
+        assert_eq!(counter.count(&texts), sum);
     }
 
     #[test]
     fn other_tokenizers_count_whole_texts() {
         let mut tokenizer = counter().tokenizer;
         tokenizer.with_pre_tokenizer(None::<PreTokenizerWrapper>);
-        assert!(TokenCounter::new(tokenizer).words.is_none());
+        assert!(!TokenCounter::new(tokenizer).by_word);
     }
 }

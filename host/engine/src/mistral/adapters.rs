@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Tensor, safetensors::Load};
 use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, Result,
-    adapter::{AdapterFiles, AdapterInfo, AdapterSource},
+    adapter::{AdapterFiles, AdapterInfo, AdapterSource, WEIGHTS},
     ports::AdapterCounts,
 };
 use riad_lora::{Adapter, LoraPair, ModelLayers, WeightFormat};
@@ -107,7 +107,7 @@ impl AdapterCache {
         let loading = self.loading(source.generation);
         let _loading = loading.lock().await;
         // What an adapter has in memory is about what its file has: a guess that spares reading files for which there is no room.
-        let file = source.folder.join(adapter_files::WEIGHTS);
+        let file = source.folder.join(WEIGHTS);
         let file_bytes = tokio::fs::metadata(&file).await.map_or(u64::MAX, |file| file.len());
         let wanted = |resident: &PinnedLru<LoadedAdapter>, bytes| {
             !resident.contains(&source.generation) && resident.has_room(bytes)

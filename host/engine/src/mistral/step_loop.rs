@@ -198,8 +198,10 @@ impl StepLoop {
 
     fn end(&mut self, id: SequenceId, result: Result<FinishReason>) {
         self.batch.remove(id);
-        if let Some(active) = self.active.remove(&id) {
-            active.answer.end(result, &self.counted);
+        if let Some(ActiveSequence { answer, adapter, .. }) = self.active.remove(&id) {
+            // Before the permit is back: whoever comes next may take the adapter's place in memory.
+            drop(adapter);
+            answer.end(result, &self.counted);
         }
     }
 

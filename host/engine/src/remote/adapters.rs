@@ -1,12 +1,14 @@
 //! The folder that the servers read adapters from: `POST /load_lora_adapter` names a path, so that it must be shared with them.
 
 use crate::{
-    AdapterFolderConfig,
-    adapter_files::{self, CONFIG, WEIGHTS},
+    AdapterFolderConfig, adapter_files,
     tokens::{blocking, engine_error},
 };
 use parking_lot::Mutex;
-use riad_core::{Digest, Error, Result, adapter::AdapterSource};
+use riad_core::{
+    Digest, Error, Result,
+    adapter::{AdapterSource, CONFIG, WEIGHTS},
+};
 use std::{
     collections::HashMap,
     fs,

@@ -245,7 +245,10 @@ async fn snapshots_of_a_deleted_tenant_are_remembered_until_they_go() {
     drop(filled(&host, "acme").await);
     assert!(copies(&host).copy(&before).await.unwrap().is_none());
     let host = host.reopen(|_| ()).await;
-    assert_eq!(copies(&host).deleted().await.unwrap(), [owner.room.clone()]);
+    assert_eq!(
+        copies(&host).deleted().await.unwrap(),
+        std::slice::from_ref(&owner.room)
+    );
     copies(&host).record_deleted(&owner.room).await.unwrap();
     assert!(copies(&host).deleted().await.unwrap().is_empty());
     assert_eq!(unsaved(&host).await.len(), 1);

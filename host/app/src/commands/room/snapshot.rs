@@ -105,11 +105,17 @@ pub async fn save(place: &SnapshotPlace, tenant: Option<TenantId>, whole: bool) 
     let json = json!({
         "object": "list",
         "data": saved.iter().map(|(tenant, outcome)| {
-            let mut json = to_json(&outcome.snapshot);
-            json["tenant"] = json!(tenant.as_str());
-            json["new"] = json!(outcome.is_new);
-            json["uploaded_bytes"] = json!(outcome.uploaded_bytes);
-            json
+            let Snapshot { id, created, bytes, files } = &outcome.snapshot;
+            json!({
+                "object": "room.snapshot",
+                "id": id.as_str(),
+                "created": created.as_seconds(),
+                "bytes": bytes,
+                "files": files,
+                "tenant": tenant.as_str(),
+                "new": outcome.is_new,
+                "uploaded_bytes": outcome.uploaded_bytes,
+            })
         }).collect::<Vec<_>>(),
     });
     Output::new(place.json).show_json(&json, || {

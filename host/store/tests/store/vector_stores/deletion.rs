@@ -73,33 +73,28 @@ async fn a_file_of_many_stores_is_deleted_in_bounded_transactions() {
         put(&room, &id, &shared, "pump", json!({})).await;
         stores.push(id);
     }
-    // Another connection counts what each commit has left.
+    // Another connection counts what each commit has left, and goes on until nothing is.
     let path = host.data().join("rooms/acme/room.db");
-    let left = move || -> i64 {
+    let (looks, first) = tokio::sync::oneshot::channel();
+    let watch = std::thread::spawn(move || {
         #[expect(clippy::disallowed_methods, reason = "the test looks into the store from outside")]
         let connection = rusqlite::Connection::open(&path).unwrap();
-        let sql = "SELECT count(*) FROM vector_store_files";
-        connection.query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let watch = {
-        let (done, left) = (done.clone(), left.clone());
-        std::thread::spawn(move || {
-            let mut seen = std::collections::BTreeSet::new();
-            while !done.load(std::sync::atomic::Ordering::SeqCst) {
-                seen.insert(left());
-            }
-            seen
-        })
-    };
+        let mut count = connection.prepare("SELECT count(*) FROM vector_store_files").unwrap();
+        let mut left = move || -> i64 { count.query_row([], |row| row.get(0)).unwrap() };
+        let mut seen = std::collections::BTreeSet::from([left()]);
+        looks.send(()).unwrap();
+        while !seen.contains(&0) {
+            seen.insert(left());
+        }
+        seen
+    });
+    first.await.unwrap();
     room.files.delete(&shared).await.unwrap();
-    done.store(true, std::sync::atomic::Ordering::SeqCst);
     let seen = watch.join().unwrap();
     assert!(
         seen.iter().any(|left| (1..STORES as i64).contains(left)),
         "one transaction has deleted all: {seen:?}"
     );
-    assert_eq!(left(), 0);
     assert!(room.files.get(&shared).await.is_err());
     for id in &stores {
         assert!(found(&room, &[id], "pump", None).await.is_empty());

@@ -2,7 +2,6 @@
 //! and the compiler's version in it, so that one of another build is not loaded. Not here: components of tenants, which every server
 //! compiles anew.
 
-use crate::files::{CHUNKER, EXTRACTOR, STANDARD};
 use riad_core::Digest;
 use std::{
     fs, io,
@@ -10,6 +9,12 @@ use std::{
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
+
+const OWN: [&[u8]; 3] = [
+    include_bytes!("../../../plugins/standard/standard.wasm"),
+    include_bytes!("../../../plugins/extractor/extractor.wasm"),
+    include_bytes!("../../../plugins/chunker/chunker.wasm"),
+];
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -33,7 +38,7 @@ fn copy_own(from: &Path, to: &Path) -> io::Result<()> {
         return Ok(());
     };
     fs::create_dir_all(to)?;
-    let own = [STANDARD, EXTRACTOR, CHUNKER].map(|component| Digest::of(component).hex());
+    let own = OWN.map(|component| Digest::of(component).hex());
     for file in files {
         let name = file?.file_name();
         let (Some(text), target) = (name.to_str(), to.join(&name)) else {
