@@ -282,11 +282,17 @@ impl Cells {
         let (old, new) = (tenant.cell.as_str(), "a");
         ensure!(old != new, "the tenant is in the cell that it should move to");
         let header = format!("x-api-key: {}", tenant.key);
-        let at_old = || Connection::open(self.cell(old)?.address)?.get("/v1/models", &header);
+        let status_at = |cell: &str| -> Result<u16> {
+            Ok(Connection::open(self.cell(cell)?.address)?
+                .get("/v1/models", &header)?
+                .status)
+        };
         self.cell_command(&["assign", &tenant.slot.to_string(), new])?;
-        wait(|| Ok(at_old()?.status == 421))?;
+        // Each cell reads the map in its own time; the new one has the slot then, and no such key.
+        wait(|| Ok(status_at(old)? == 421 && status_at(new)? == 401))?;
+        let at_old = Connection::open(self.cell(old)?.address)?.get("/v1/models", &header)?;
         ensure!(
-            at_old()?.cell.as_deref() == Some(new),
+            at_old.cell.as_deref() == Some(new),
             "the 421 does not name the cell {new}"
         );
         let through = Connection::open(proxy.address)?.get("/v1/models", &header)?;
@@ -297,9 +303,7 @@ impl Cells {
         };
         ensure!(through.status == expected, "through the proxy it is {}", through.status);
         self.cell_command(&["assign", &tenant.slot.to_string(), old])?;
-        wait(|| Ok(at_old()?.status == 200))?;
-        let mut at_new = Connection::open(self.cell(new)?.address)?;
-        wait(|| Ok(at_new.get("/v1/models", &header)?.status == 421))
+        wait(|| Ok(status_at(old)? == 200 && status_at(new)? == 421))
     }
 
     /// Its tenant gets an error, the other one notices nothing; when it runs again, all is there.
