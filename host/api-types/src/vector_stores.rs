@@ -205,9 +205,9 @@ pub struct NewFileBatch {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttributesChange {
-    /// Texts, numbers and booleans by name, in place of those that were there.
-    #[serde(default, deserialize_with = "nulls::or_default")]
-    #[schema(value_type = Option<Object>)]
+    /// Texts, numbers and booleans by name, in place of those that were there; `null` for none.
+    #[serde(deserialize_with = "nulls::or_default")]
+    #[schema(value_type = Option<Object>, required = true)]
     pub attributes: Map<String, Value>,
 }
 

@@ -5,13 +5,18 @@ use percent_encoding::percent_decode_str;
 
 /// Without folders, which some clients send; empty if it has none.
 pub(crate) fn of(field: &Field<'_>) -> String {
-    let name = extended_name(field).or_else(|| field.file_name().map(str::to_owned));
+    let name = extended_name(field).or_else(|| field.file_name().map(unescaped));
     without_folders(&name.unwrap_or_default())
 }
 
 /// Some clients send a path.
 pub(crate) fn without_folders(name: &str) -> String {
     name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
+}
+
+/// Clients write a quote in a name as forms of HTML do.
+fn unescaped(name: &str) -> String {
+    name.replace("%22", "\"")
 }
 
 /// `filename*` of RFC 8187: a name in UTF-8, which some clients send for other letters than ASCII's, alone or beside `filename`.

@@ -8,15 +8,19 @@ use riad_core::{
     grants::{Access, Scope},
     ports::{Generator, GuestPrompt},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Of a query.
 const TOKENS: u32 = 64;
+/// Letters of a word by which it is known again.
+const BEGINNING: usize = 4;
+/// From here on are Chinese, Japanese and Korean.
+const FIRST_WITHOUT_SPACES: char = '\u{2e80}';
 const INSTRUCTION: &str = "Rewrite what the user says as a query for a search engine: the words that a document with the answer would have, \
     without politeness and without an answer. Write the query alone, on one line.";
 
-/// The query; the text itself if the model writes none.
+/// The query; the text itself if the model writes none, or something else.
 ///
 /// # Errors
 /// `Forbidden` if the pass may not chat; `ContextTooLong` for a text that the model cannot read; `Busy` and `QuotaExceeded` as for a chat.
@@ -48,7 +52,37 @@ pub(crate) async fn rewrite(
         Some("messages") => error.with_param("query"),
         Some(_) | None => error,
     })?;
-    Ok(query_of(&generated.text).unwrap_or(text))
+    Ok(query_of(&generated.text)
+        .filter(|query| is_about(query, &text))
+        .unwrap_or(text))
+}
+
+/// Whether at least half of the query's longer words are of the text: a model that answers, or says that it cannot, has worded no query.
+fn is_about(query: &str, text: &str) -> bool {
+    let known: HashSet<String> = longer_words(text).collect();
+    let (mut shared, mut all) = (0, 0);
+    for word in longer_words(query) {
+        all += 1;
+        shared += usize::from(known.contains(&word));
+    }
+    shared * 2 >= all
+}
+
+/// The beginnings of words of four letters or more, so that endings do not count; in scripts without spaces, each character.
+fn longer_words(text: &str) -> impl Iterator<Item = String> {
+    let lower = text.to_lowercase();
+    let words: Vec<String> = lower
+        .split(|character: char| !character.is_alphanumeric())
+        .flat_map(|word| {
+            let letters: Vec<char> = word.chars().collect();
+            match letters.iter().any(|letter| *letter >= FIRST_WITHOUT_SPACES) {
+                true => letters.iter().map(char::to_string).collect(),
+                false if letters.len() >= BEGINNING => vec![letters.iter().take(BEGINNING).collect()],
+                false => Vec::new(),
+            }
+        })
+        .collect();
+    words.into_iter()
 }
 
 /// The first line that says something, without the marks that models put around it.
@@ -64,6 +98,18 @@ fn query_of(written: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_about_something_else_is_no_query() {
+        let text = "Do you know how long the warranties of Kestrel drills are?";
+        assert!(is_about("warranty Kestrel drill", text));
+        assert!(is_about("Kestrel drill duration", text));
+        assert!(is_about("PC?", text), "too short to say");
+        assert!(!is_about("I don't know based on the documents.", text));
+        assert!(!is_about("Acme Support: thirty-seven months.", text));
+        assert!(is_about("产品 保修", "请问这个产品的保修多久？"));
+        assert!(!is_about("我不知道", "产品的保修多久"));
+    }
 
     #[test]
     fn a_query_is_the_first_line_that_says_something() {

@@ -274,12 +274,13 @@ pub(crate) fn locate(room: &RoomState, chunks: &[(DocumentId, u32)]) -> StoreRes
 }
 
 pub(crate) fn list(room: &RoomState, page: &Page) -> StoreResult<Vec<Document>> {
+    let after = page.after.as_ref().map(DocumentId::as_str);
+    names::check_place("after", after)?;
     room.database.read(|connection| {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM {DOCUMENTS} WHERE vector_store = 0 AND id > ?1 ORDER BY id LIMIT ?2"
         ))?;
-        let after = page.after.as_ref().map_or("", DocumentId::as_str);
-        let rows = statement.query_map((after, page.limit), read_row)?;
+        let rows = statement.query_map((after.unwrap_or_default(), page.limit), read_row)?;
         rows.map(|row| row?.finish()).collect()
     })
 }

@@ -59,6 +59,8 @@ pub(crate) fn no_file(id: &FileId) -> Failure {
 }
 
 pub(crate) fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<StoredFile>> {
+    let after = page.after.as_ref().map(FileId::as_str);
+    names::check_place("after", after)?;
     let (comparison, order) = match page.ascending {
         true => (">", "ASC"),
         false => ("<", "DESC"),
@@ -68,7 +70,6 @@ pub(crate) fn list(connection: &Connection, page: &FilePage) -> StoreResult<Vec<
          ORDER BY id {order} LIMIT ?4"
     ))?;
     let purpose = page.purpose.map(|purpose| purpose.as_str());
-    let after = page.after.as_ref().map(FileId::as_str);
     let rows = statement.query_map((now(), after, purpose, page.limit), read_row)?;
     rows.map(|row| row?.finish()).collect()
 }

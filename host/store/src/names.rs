@@ -1,5 +1,7 @@
 //! New ids of what a room has, which sort by insertion.
 
+use crate::error::{Failure, StoreResult};
+use riad_core::Error;
 use uuid::Uuid;
 
 const DOCUMENT: &str = "doc_";
@@ -50,6 +52,18 @@ pub(crate) fn is_given(id: &str) -> bool {
             && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
             && u128::from_str_radix(digits, 16).is_ok_and(|number| number <= u128::MAX >> 1)
     })
+}
+
+/// Refuses a place in a list that no id of the list can have. Where lists are in the order of their ids, each id that was given stands
+/// for its place, also when what it named is gone.
+pub(crate) fn check_place(param: &str, id: Option<&str>) -> StoreResult<()> {
+    match id {
+        Some(id) if !is_given(id) => {
+            let text = format!("{param}: no list has the id {id}; take the last one of the page before");
+            Err(Failure::Known(Error::invalid(text).with_param(param)))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn next(prefix: &str, last: Option<&str>) -> String {

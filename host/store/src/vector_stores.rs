@@ -102,14 +102,16 @@ pub(crate) fn get(connection: &Connection, id: &VectorStoreId) -> StoreResult<Ve
 }
 
 pub(crate) fn list(connection: &Connection, page: &VectorStorePage) -> StoreResult<Vec<VectorStore>> {
+    let after = page.after.as_ref().map(VectorStoreId::as_str);
+    let before = page.before.as_ref().map(VectorStoreId::as_str);
+    names::check_place("after", after)?;
+    names::check_place("before", before)?;
     let mut statement = connection.prepare_cached(&list_query(
         &format!("SELECT {COLUMNS} FROM vector_stores WHERE NOT is_deleted"),
         "id",
         page.ascending,
         page.before.is_some(),
     ))?;
-    let after = page.after.as_ref().map(VectorStoreId::as_str);
-    let before = page.before.as_ref().map(VectorStoreId::as_str);
     let rows = statement.query_map((after, before, page.limit), read_row)?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut stores = rows

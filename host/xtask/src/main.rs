@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `cells`, `clients`, `schemathesis`, `deploy`, `simulate`,
-//! `wit`, `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `cells`, `clients`, `peers`, `schemathesis`, `deploy`,
+//! `simulate`, `wit`, `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -34,6 +34,8 @@ enum Task {
     Cells(tasks::cells::Arguments),
     /// Run real clients against a server, with nothing changed but URL and key
     Clients(tasks::clients::Arguments),
+    /// Run the server before a real vLLM and a real llama.cpp, compare, measure, and write a report
+    Peers(tasks::peers::Arguments),
     /// Compare what the server answers with the document that it serves about itself
     Schemathesis(tasks::schemathesis::Arguments),
     /// Compare what host/deploy has with schemas
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
         Task::Cells(arguments) => tasks::cells::run(&environment, &arguments),
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
+        Task::Peers(arguments) => tasks::peers::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),
         Task::Deploy(arguments) => tasks::deploy::run(&environment, &arguments),
         Task::Simulate(arguments) => tasks::simulate::run(&environment, &arguments),

@@ -9,6 +9,7 @@ pub mod deploy;
 pub mod fuzz;
 pub mod guests;
 pub mod model;
+pub mod peers;
 mod python;
 pub mod schemathesis;
 mod server;

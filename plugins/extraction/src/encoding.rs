@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 /// Bytes that the detector looks at.
 const SAMPLE_BYTES: usize = 256 << 10;
 /// Of so many sequences of several bytes one may be broken, in a text that is UTF-8 otherwise.
-const BROKEN_ONE_IN: usize = 50;
+const BROKEN_ONE_IN: usize = 8;
 
 pub struct Decoded {
     pub text: String,

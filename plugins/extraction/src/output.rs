@@ -160,10 +160,14 @@ impl Output {
             return Ok(());
         }
         let before = if self.text.is_empty() { "" } else { separator };
-        self.take(text.len() + before.len())?;
+        self.take(text.len() + before.len() + 2 * text.matches('\0').count())?;
         self.bare_heading = None;
         self.text.push_str(before);
-        self.text.push_str(text);
+        // A text of the host's has no NUL, and formats such as JSON may have one.
+        match text.contains('\0') {
+            true => self.text.push_str(&text.replace('\0', "\u{fffd}")),
+            false => self.text.push_str(text),
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod glyphs;
 mod headings;
 mod lines;
 mod paragraphs;
+mod running;
 mod script;
 mod tables;
 
@@ -26,14 +27,10 @@ use headings::{Body, Headings};
 use lines::Line;
 use paragraphs::Writer;
 use riad_sdk::{Extracted, ExtractionError, ExtractionOptions};
-use std::collections::{HashMap, HashSet};
 use tables::Block;
 
 /// Of so many glyphs one may have no character.
 const UNKNOWN_ONE_IN: usize = 5;
-/// Pages from which on running heads and feet are looked for, and lines at each edge of a page.
-const RUNNING_PAGES: usize = 4;
-const EDGE_LINES: usize = 2;
 
 /// # Errors
 /// `Malformed`, `Encrypted`, `NoText`: images only, or fonts whose characters are not known; `TooLarge`.
@@ -50,7 +47,7 @@ pub fn extract(bytes: Vec<u8>, options: ExtractionOptions) -> Result<Extracted> 
     let read = read_pages(&pdf, options, &mut output)?;
     let mut bookmarks = Bookmarks::read(&pdf);
     let has_text = !read.lines.is_empty();
-    let lines = without_running_lines(read.lines, read.pages);
+    let lines = running::once(read.lines, read.pages);
     let mut blocks = Vec::new();
     for page in lines.chunk_by(|a, b| a.page == b.page) {
         blocks.extend(tables::blocks(page.to_vec()));
@@ -156,51 +153,6 @@ fn read_pages(pdf: &Pdf, options: ExtractionOptions, output: &mut Output) -> Res
         output.warn(&format!("{} of {} pages are only images", read.image_pages, read.pages));
     }
     Ok(read)
-}
-
-/// Leaves out lines at the edges of many pages that differ in their numbers only.
-fn without_running_lines(lines: Vec<Line>, pages: usize) -> Vec<Line> {
-    if pages < RUNNING_PAGES {
-        return lines;
-    }
-    let shape = |line: &Line| -> (String, i32) {
-        let text = line.text();
-        let kept = text
-            .chars()
-            .filter(|character| !character.is_ascii_digit() && !character.is_whitespace());
-        (kept.take(80).collect(), line.y.round() as i32)
-    };
-    let mut at_edges: Vec<(usize, (String, i32))> = Vec::new();
-    let mut first = 0;
-    for page in lines.chunk_by(|a, b| a.page == b.page) {
-        let mut by_height: Vec<usize> = (0..page.len()).collect();
-        let height = |index: &usize| page.get(*index).map_or(0.0, |line| line.y);
-        by_height.sort_by(|a, b| height(b).total_cmp(&height(a)));
-        let edge = EDGE_LINES.min(page.len());
-        let mut edges: HashSet<usize> = by_height.iter().take(edge).copied().collect();
-        edges.extend(by_height.iter().rev().take(edge));
-        at_edges.extend(
-            edges
-                .into_iter()
-                .filter_map(|index| Some((first + index, shape(page.get(index)?)))),
-        );
-        first += page.len();
-    }
-    let mut counts: HashMap<&(String, i32), usize> = HashMap::new();
-    for (_, shape) in &at_edges {
-        *counts.entry(shape).or_default() += 1;
-    }
-    let least = (pages / 4).max(3);
-    let running: HashSet<usize> = at_edges
-        .iter()
-        .filter(|(_, shape)| counts.get(shape).is_some_and(|count| *count >= least))
-        .map(|(index, _)| *index)
-        .collect();
-    let kept = lines
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| !running.contains(index));
-    kept.map(|(_, line)| line).collect()
 }
 
 fn metadata(metadata: &Metadata, output: &mut Output) {

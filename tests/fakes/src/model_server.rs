@@ -4,7 +4,7 @@
 use axum::{
     Json, Router,
     body::Body,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -23,6 +23,8 @@ use std::{
 
 /// What it calls the base model: the names that the suites ask for.
 const BASES: [&str; 2] = ["served-model", "riad-mini"];
+
+const BODY_END: Duration = Duration::from_millis(2);
 
 /// What it answers next, and from then on.
 #[derive(Clone, Debug)]
@@ -53,8 +55,6 @@ pub enum Fault {
     Status(u16),
     /// A good answer, and no adapters.
     RefusesAdapters,
-    /// An adapter whose name it has is not loaded again.
-    KeepsAdapters,
     /// Without the model's name.
     Nameless,
     /// An event that says that it cannot.
@@ -74,6 +74,8 @@ struct Shared {
     /// Names of adapters in the order in which they were loaded and unloaded; those with a `-` were unloaded.
     adapters: Mutex<Vec<String>>,
     open: AtomicUsize,
+    /// From where completions were asked.
+    connections: Mutex<BTreeSet<SocketAddr>>,
 }
 
 /// An answer that is being sent.
@@ -95,13 +97,15 @@ impl ModelServer {
             loaded: Mutex::default(),
             adapters: Mutex::default(),
             open: AtomicUsize::new(0),
+            connections: Mutex::default(),
         });
         let router = Router::new()
             .route("/v1/completions", post(complete))
             .route("/v1/models", get(models))
             .route("/v1/load_lora_adapter", post(load))
             .route("/v1/unload_lora_adapter", post(unload))
-            .with_state(Arc::clone(&shared));
+            .with_state(Arc::clone(&shared))
+            .into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared, task }
     }
@@ -131,6 +135,12 @@ impl ModelServer {
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// How many connections completions were asked over.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.lock().unwrap().len()
     }
 
     /// As after a restart.
@@ -165,7 +175,9 @@ async fn load(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Sta
     if fault == Fault::RefusesAdapters {
         return StatusCode::INTERNAL_SERVER_ERROR;
     }
-    if fault == Fault::KeepsAdapters && has_it {
+    // Kept with the adapter, it would have the files read again in each step.
+    assert!(body.get("load_inplace").is_none(), "{body}");
+    if has_it {
         return StatusCode::BAD_REQUEST;
     }
     let folder = std::path::Path::new(body["lora_path"].as_str().unwrap());
@@ -188,7 +200,12 @@ async fn unload(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> S
     }
 }
 
-async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Response {
+async fn complete(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Json(body): Json<Value>,
+) -> Response {
+    shared.connections.lock().unwrap().insert(address);
     shared.asked.lock().unwrap().push(body.clone());
     let script = shared.script.lock().unwrap().clone();
     let model = body["model"].as_str().unwrap();
@@ -206,6 +223,11 @@ async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) ->
         events.push(None);
     }
     let pause = script.pause;
+    // As vLLM, which ends the body a moment after the last event.
+    let end = stream::once(async {
+        tokio::time::sleep(BODY_END).await;
+        Ok(String::new())
+    });
     let body = stream::iter(events).then(move |event| {
         // Dropped with the stream.
         let _open = &open;
@@ -219,7 +241,7 @@ async fn complete(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) ->
     });
     Response::builder()
         .header("content-type", "text/event-stream")
-        .body(Body::from_stream(body))
+        .body(Body::from_stream(body.chain(end)))
         .unwrap()
 }
 

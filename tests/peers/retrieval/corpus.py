@@ -74,6 +74,17 @@ def page_list(count):
     return list(itertools.islice((text for text in texts() if len(text) >= man_pages.TEXT_MIN), count))
 
 
+def long_text(size):
+    """ASCII, so that its characters are its bytes."""
+    parts, left = [], size
+    for text in texts():
+        part = text.encode("ascii", "ignore").decode() + "\n\n"
+        parts.append(part[:left])
+        left -= len(part)
+        if left <= 0:
+            return "".join(parts)
+
+
 def documents(parts):
     """Pairs of a document's text and the place of its first piece."""
     for start in range(0, len(parts), DOCUMENT_PIECES):

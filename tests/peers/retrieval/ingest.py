@@ -5,11 +5,16 @@ import time
 
 import corpus
 import measures
+from riad import Room
 from word_peers import Fts5, Tantivy
 
 PAGES = 600
 CLIENTS = [1, 4]
 SEARCHED = 50
+# Bytes of a file; the greatest is nearly what limits.document_bytes allows. Of each so many that they have the same bytes together.
+LARGE = [100_000, 1_000_000, 8_000_000]
+LARGE_BYTES = 16_000_000
+LARGE_CLIENTS = [1, 2]
 
 
 def run(context, server, report):
@@ -28,6 +33,7 @@ def run(context, server, report):
     )
     rows = [[name, f"{size / 1e6 / seconds:.2f}", f"{len(pages) / seconds:.0f}", f"{base / seconds:.3f}"] for name, seconds in taken.items()]
     report.table(["writer", "MB/s", "documents/s", "ratio"], rows)
+    large(context, server, report)
     soon, found = searchable(server, pages)
     report.text(
         f"Time from sending a page to a search that finds it, {SEARCHED} pages: p50 {measures.percentile(soon, 50):.1f} ms, p99 "
@@ -35,8 +41,23 @@ def run(context, server, report):
     )
 
 
-def riad(server, clients, pages):
-    room = server.room(f"ingest-{clients}")
+def large(context, server, report):
+    context.say(f"speed: ingest of {LARGE_BYTES / 1e6:.0f} MB in large files")
+    text = corpus.long_text(LARGE_BYTES)
+    cut = {f"{size / 1e6:g} MB": [text[at : at + size] for at in range(0, len(text), size)] for size in LARGE}
+    line = " ".join(text.split())
+    cut[f"{LARGE[-1] / 1e6:g} MB, no line ends"] = [line[at : at + LARGE[-1]] for at in range(0, len(line), LARGE[-1])]
+    rows = []
+    for place, (name, documents) in enumerate(cut.items()):
+        size = sum(len(document) for document in documents)
+        rates = [size / 1e6 / riad(server, clients, documents, f"large-{place}", Room.add_file) for clients in LARGE_CLIENTS]
+        rows.append([name, *(f"{rate:.2f}" for rate in rates)])
+    report.text(f"Plain text of {LARGE_BYTES / 1e6:.0f} MB in files of so many bytes, MB/s, each row in rooms of its own:")
+    report.table(["file", *(f"{clients} client{'s' if clients > 1 else ''}" for clients in LARGE_CLIENTS)], rows)
+
+
+def riad(server, clients, pages, name="ingest", add=Room.add):
+    room = server.room(f"{name}-{clients}")
     queue, lock, failed = iter(pages), threading.Lock(), []
 
     def work():
@@ -47,7 +68,7 @@ def riad(server, clients, pages):
             if page is None:
                 return
             try:
-                client.add(page)
+                add(client, page)
             except Exception as error:
                 failed.append(error)
                 return

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 OPERATOR_KEY = "riad_op_of_a_benchmark"
@@ -28,7 +29,7 @@ class Connection:
     def __init__(self, address, key):
         self.http = http.client.HTTPConnection(*address, timeout=600)
         self.connect()
-        self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        self.headers = {"authorization": f"Bearer {key}"}
 
     def connect(self):
         self.http.connect()
@@ -41,12 +42,18 @@ class Connection:
     def post(self, path, body):
         return self.ask("POST", path, json.dumps(body).encode())
 
-    def ask(self, method, path, body):
+    def upload(self, path, name, content):
+        boundary = uuid.uuid4().hex
+        head = f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\ncontent-type: text/plain\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        return self.ask("POST", path, body, f"multipart/form-data; boundary={boundary}")
+
+    def ask(self, method, path, body, content_type="application/json"):
         # The server closes what is idle: peers may have taken their time.
         if time.monotonic() - self.used > IDLE_SECONDS:
             self.http.close()
             self.connect()
-        self.http.request(method, path, body, self.headers)
+        self.http.request(method, path, body, {**self.headers, "content-type": content_type})
         self.used = time.monotonic()
         answer = self.http.getresponse()
         text = answer.read()
@@ -66,6 +73,9 @@ class Room:
 
     def add(self, text):
         return self.connection.post("/v1/documents", {"title": TITLE, "text": text})
+
+    def add_file(self, text):
+        return self.connection.upload("/v1/documents", f"{TITLE}.txt", text.encode())
 
     def search(self, query, limit=10, words=None, vectors=None):
         """Pairs of a document's id and a chunk's position, best first. Without weights the server takes its own."""

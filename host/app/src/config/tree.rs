@@ -186,7 +186,7 @@ section! {
         /// Bases of OpenAI-compatible servers that generate instead of this process, as in ["http://gpu-1:8000/v1"], with the key
         /// RIAD_ENGINE_KEY. engine.model is then a folder or hub id with the tokenizer, template and configuration of their model. vLLM sends
         /// what every function needs. Others' adapters may be loaded in another way (SGLang), and texts may come without tokens
-        /// (llama.cpp), so that adapters, logprobs or reasoning models are refused.
+        /// (llama.cpp), so that adapters, logprobs or reasoning models are refused; nor does its /v1/completions follow response_format.
         endpoints: Vec<String> = Vec::new();
         /// What those servers call the model. Unset: engine.id.
         remote_model: Option<String> = None;

@@ -11,6 +11,10 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Of loading or unloading an adapter.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// After which an idle connection is not used again: vLLM closes it after 5 seconds, and a request must not meet that.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Between the last event of an answer and the end of its body.
+const REST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Of a refusal that goes into the log.
 const REFUSAL_BYTES: usize = 1000;
 /// Of a list of models: some hundred bytes for each adapter.
@@ -50,6 +54,7 @@ impl Connection {
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build()
             .map_err(Error::internal)?;
         Ok(Self { client, key })
@@ -96,6 +101,14 @@ async fn read(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
         }
     }
     Ok(body)
+}
+
+/// Reads the end of an answer that nobody waits for: its connection serves the next request only if nothing is left in it.
+pub(super) fn read_rest(mut response: Response) {
+    tokio::spawn(async move {
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+        let _ = tokio::time::timeout(REST_TIMEOUT, rest).await;
+    });
 }
 
 /// The error and its causes, without the URL.

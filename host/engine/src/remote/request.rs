@@ -1,4 +1,7 @@
 //! A generation as a body of `POST /completions`. Fields that OpenAI does not have are vLLM's and llama.cpp's.
+//!
+//! All sampling is sent, also what changes nothing: for what is left out, vLLM takes the `generation_config.json` of the model, llama.cpp
+//! its own taste (`top_k` 40, `min_p` 0.05), and a tenant would get other answers than from the local engine.
 
 use super::model::RemoteGrammar;
 use crate::tokens::engine_error;
@@ -26,18 +29,15 @@ struct Body {
     prompt: Vec<u32>,
     max_tokens: usize,
     temperature: f32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_p: Option<f32>,
-    #[serde(skip_serializing_if = "is_zero")]
+    top_p: f32,
+    /// -1 is all: vLLM, SGLang and llama.cpp agree on no other number.
+    top_k: i64,
+    min_p: f32,
     frequency_penalty: f32,
-    #[serde(skip_serializing_if = "is_zero")]
     presence_penalty: f32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repetition_penalty: Option<f32>,
+    repetition_penalty: f32,
+    /// llama.cpp's name of the same.
+    repeat_penalty: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -52,6 +52,8 @@ struct Body {
     include_stop_str_in_output: bool,
     /// Of the prefix cache: two accounts never share an entry, so that none learns from its times what another one asks.
     cache_salt: String,
+    /// llama.cpp has no salt, so that accounts would share what it keeps of prompts.
+    cache_prompt: bool,
     stream: bool,
     stream_options: StreamOptions,
     /// Answers are read by their tokens.
@@ -92,12 +94,13 @@ impl Asked {
                 prompt: prompt.to_owned(),
                 max_tokens,
                 temperature: sampling.temperature,
-                top_p: sampling.top_p,
-                top_k: sampling.top_k,
-                min_p: sampling.min_p,
+                top_p: sampling.top_p.unwrap_or(1.0),
+                top_k: sampling.top_k.map_or(-1, i64::from),
+                min_p: sampling.min_p.unwrap_or(0.0),
                 frequency_penalty: sampling.frequency_penalty,
                 presence_penalty: sampling.presence_penalty,
-                repetition_penalty: sampling.repetition_penalty,
+                repetition_penalty: sampling.repetition_penalty.unwrap_or(1.0),
+                repeat_penalty: sampling.repetition_penalty.unwrap_or(1.0),
                 seed: sampling.seed.map(signed),
                 logit_bias: sampling.logit_bias.clone(),
                 logprobs: sampling.logprobs,
@@ -110,6 +113,7 @@ impl Asked {
                 response_format: grammar.map(|grammar| grammar.response_format.clone()),
                 // As a digest nobody who does not know the instance can guess it.
                 cache_salt: hex_of(&salt),
+                cache_prompt: false,
                 stream: true,
                 stream_options: StreamOptions { include_usage: true },
                 return_token_ids: true,
@@ -146,11 +150,6 @@ fn signed(seed: u64) -> u64 {
 
 fn hex_of(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl Reading {
             };
             for data in found {
                 if data == "[DONE]" {
+                    connection::read_rest(response);
                     return Ok(complete(finish));
                 }
                 let chunk: Chunk = match serde_json::from_str(&data) {

@@ -135,12 +135,42 @@ async fn sampling_is_passed_on() {
     let asked = server.asked().remove(0);
     let expected = json!({
         "temperature": 0.5, "top_p": 0.25, "top_k": 7, "min_p": 0.125, "frequency_penalty": 0.5, "presence_penalty": -0.5,
-        "repetition_penalty": 1.5, "seed": i64::MAX, "logit_bias": {"9": -100.0}, "max_tokens": 3,
+        "repetition_penalty": 1.5, "repeat_penalty": 1.5, "seed": i64::MAX, "logit_bias": {"9": -100.0}, "max_tokens": 3,
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&asked[name], value, "{name}");
     }
     assert!(asked.get("stop").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_serve_one_request_after_the_other() {
+    let server = ModelServer::start(saying(TEXT)).await;
+    let engine = open(&[&server], None).await;
+    for _ in 0..6 {
+        ask(&engine, &Sampling::greedy(64)).await.unwrap();
+        // The rest of the answer is read meanwhile.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // One may have been made by the look at the server's models.
+    assert!(server.connections() <= 2, "{} connections", server.connections());
+}
+
+/// vLLM takes for what is left out what the model's folder recommends, llama.cpp what it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn sampling_that_was_not_asked_is_switched_off() {
+    let server = ModelServer::start(saying(TEXT)).await;
+    let engine = open(&[&server], None).await;
+    ask(&engine, &Sampling::greedy(3)).await.unwrap();
+    let asked = server.asked().remove(0);
+    let expected = json!({
+        "top_p": 1.0, "top_k": -1, "min_p": 0.0, "frequency_penalty": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0,
+        "repeat_penalty": 1.0,
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&asked[name], value, "{name}");
+    }
+    assert_eq!(asked["cache_prompt"], false, "llama.cpp's cache is everybody's");
 }
 
 /// The server stops where this engine does, so that its usage comes; but not where only this engine knows what is content.

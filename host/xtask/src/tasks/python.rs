@@ -58,6 +58,31 @@ impl Python {
         Ok(python)
     }
 
+    /// One more package, without what it says to need. `variables` are of its build.
+    ///
+    /// # Errors
+    /// When it cannot be installed.
+    pub fn add(&self, environment: &Environment, package: &str, variables: &[(&str, &str)]) -> Result<()> {
+        let stamp = self.folder.join(format!("added-{package}"));
+        if stamp.is_file() {
+            return Ok(());
+        }
+        let mut pip = self.pip("install", &environment.root);
+        pip.args(["--no-deps", package]).envs(variables.iter().copied());
+        process::run(&mut pip).with_context(|| format!("{package} cannot be installed"))?;
+        fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    /// Where the packages are.
+    ///
+    /// # Errors
+    /// When Python does not say it.
+    pub fn packages(&self, environment: &Environment) -> Result<PathBuf> {
+        let asked = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"];
+        let said = process::read(&mut process::command(self.program("python"), &asked, &environment.root))?;
+        Ok(said.trim().into())
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

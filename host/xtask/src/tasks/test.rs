@@ -9,13 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Crates whose unit tests run with debug assertions; all other tests see the crates as they ship. Crates of other projects are built
-/// once for both, because both ask for the whole workspace with the same features.
+/// Crates that are tested with debug assertions and little optimized: compiling all of them takes longer than all tests. What ships is
+/// built by `cargo run`, by the benchmarks, and by what asks a server from outside, such as `cargo xtask clients`.
 const ASSERTED: &[&str] = &[
     "riad-core",
     "riad-admission",
     "riad-batch",
+    "riad-embeddings",
     "riad-engine",
+    "riad-language",
+    "riad-objects",
     "riad-store",
     "riad-sandbox",
     "riad-outbound",
@@ -29,7 +32,6 @@ const ASSERTED: &[&str] = &[
 
 /// Below mistral.rs, which would be built once more for it: its unit tests with debug assertions are a run of their own.
 const KERNELS: &str = "riad-kernels";
-/// Unit tests take less time than their compilation does with all optimizations.
 const LITTLE_OPTIMIZED: &str = "opt-level=1";
 
 pub fn run(environment: &Environment) -> Result<()> {
@@ -65,59 +67,84 @@ pub fn run(environment: &Environment) -> Result<()> {
     } else {
         say::line("== licenses: skipped, cargo-deny is not installed (`cargo install cargo-deny`)");
     }
+    let tested = settings(ASSERTED);
     steps.step("tests", || {
-        let test = ["test", "--release", "--workspace", "--no-fail-fast"];
-        cargo(&[&test[..], &["--bins", "--test", "*"]].concat())?;
-        cargo(&[&test[..], &["--doc"]].concat())
+        with_debug_assertions(
+            environment,
+            &["--workspace", "--lib", "--bins", "--test", "*"],
+            &tested,
+            ASSERTED,
+        )?;
+        let doc = ["test", "--release", "--workspace", "--no-fail-fast", "--doc"];
+        cargo(&[&doc[..], &words(&tested)].concat())
     })?;
-    steps.step("unit tests with debug assertions", || {
-        with_debug_assertions(environment, &["--workspace"], ASSERTED)?;
-        with_debug_assertions(environment, &["--package", KERNELS], &[KERNELS])
+    steps.step("tests of the kernels", || {
+        with_debug_assertions(
+            environment,
+            &["--package", KERNELS, "--lib"],
+            &settings(&[KERNELS]),
+            &[KERNELS],
+        )
     })?;
     match model::download(environment) {
         Ok(source) => steps.step("real model", || {
-            model::compare(environment, &model::make(environment, source)?)
+            model::compare(environment, &model::make(environment, source)?, &tested)
         })?,
         Err(error) => say::line(&format!("== real model: skipped, {error:#}")),
     }
-    steps.step("plugin tests", || {
-        cargo(&["test", "--release", "--locked", "--manifest-path", "plugins/Cargo.toml"])
+    for (step, manifest) in [
+        ("plugin tests", "plugins/Cargo.toml"),
+        ("SDK tests", "sdk/rust/Cargo.toml"),
+    ] {
+        steps.step(step, || {
+            let test = ["test", "--release", "--locked", "--manifest-path", manifest];
+            let setting = format!("profile.release.{LITTLE_OPTIMIZED}");
+            cargo(&[&test[..], &["--config", &setting]].concat())
+        })?;
+    }
+    steps.step("demo", || {
+        let demo = [&["run", "--release"], &words(&tested)[..], &["--", "demo", "--once"]];
+        cargo(&demo.concat())
     })?;
-    steps.step("SDK tests", || {
-        cargo(&[
-            "test",
-            "--release",
-            "--locked",
-            "--manifest-path",
-            "sdk/rust/Cargo.toml",
-        ])
-    })?;
-    steps.step("demo", || cargo(&["run", "--release", "--", "demo", "--once"]))?;
     steps.summary();
     Ok(())
 }
 
-/// Runs the unit tests of what is selected, those of `packages` with debug assertions, after a look at what cargo built: a switch that
-/// stops working would go unnoticed, since the tests pass without it.
-fn with_debug_assertions(environment: &Environment, selected: &[&str], packages: &[&str]) -> Result<()> {
-    let test = [&["test", "--release", "--lib"], selected].concat();
-    let mut words: Vec<String> = test.into_iter().map(str::to_owned).collect();
-    for package in packages {
-        for setting in ["debug-assertions=true", LITTLE_OPTIMIZED] {
-            words.extend([
-                "--config".to_owned(),
-                format!("profile.release.package.{package}.{setting}"),
-            ]);
-        }
-    }
+/// Of these crates, for cargo's command line.
+fn settings(packages: &[&str]) -> Vec<String> {
+    let of = |package| {
+        ["debug-assertions=true", LITTLE_OPTIMIZED]
+            .into_iter()
+            .flat_map(move |setting| {
+                [
+                    "--config".to_owned(),
+                    format!("profile.release.package.{package}.{setting}"),
+                ]
+            })
+    };
+    packages.iter().flat_map(of).collect()
+}
+
+fn words(settings: &[String]) -> Vec<&str> {
+    settings.iter().map(String::as_str).collect()
+}
+
+/// Runs the tests of what is selected with these settings, after a look at what cargo built: a switch that stops working would go
+/// unnoticed, since the tests pass without it.
+fn with_debug_assertions(
+    environment: &Environment,
+    selected: &[&str],
+    settings: &[String],
+    packages: &[&str],
+) -> Result<()> {
+    let test = [&["test", "--release"], selected, &words(settings)[..]].concat();
     let cargo = |more: &[&str]| {
-        let mut command = process::command(&environment.cargo, &[], &environment.root);
-        command
-            .args(&words)
-            .args(more)
-            .env("CARGO_TARGET_DIR", &environment.target);
+        let mut command = process::command(&environment.cargo, &[&test[..], more].concat(), &environment.root);
+        command.env("CARGO_TARGET_DIR", &environment.target);
         command
     };
+    // First where it can be seen: it takes long.
+    process::run(&mut cargo(&["--no-run"]))?;
     let built = process::read(&mut cargo(&["--no-run", "--message-format", "json-render-diagnostics"]))?;
     let asserted = asserted(&built)?;
     let missing: Vec<&str> = packages

@@ -115,6 +115,13 @@ fn a_broken_byte_in_utf_8_is_replaced_and_counted() {
 }
 
 #[test]
+fn a_broken_byte_among_few_others_makes_no_mojibake() {
+    let mut bytes = "Ärger überall, schöne Grüße: ".repeat(4).into_bytes();
+    bytes.push(0xff);
+    assert!(decode(&bytes, None).unwrap().text.starts_with("Ärger überall"));
+}
+
+#[test]
 fn bytes_that_are_no_text_are_refused() {
     let mut state = 7_u32;
     let noise: Vec<u8> = (0..4096)

@@ -137,7 +137,7 @@ fn tables_are_rows() {
 }
 
 #[test]
-fn running_heads_and_page_numbers_are_left_out() {
+fn running_heads_and_page_numbers_stand_once() {
     let words = ["", "one", "two", "three", "four", "five", "six"];
     let page = |n: usize| {
         let mut page = vec![
@@ -156,9 +156,33 @@ fn running_heads_and_page_numbers_are_left_out() {
     };
     let extracted = read(text_pdf(&(1..=6).map(page).collect::<Vec<_>>())).unwrap();
     let text = shown(&extracted).concat();
-    assert!(!text.contains("Annual report") && !text.contains("Page 3"), "{text}");
+    assert_eq!(text.matches("Annual report").count(), 1, "{text}");
+    assert!(text.contains("Page 1") && !text.contains("Page 3"), "{text}");
     assert!(text.contains("What page three says"));
     assert_eq!(extracted.sections.last().unwrap().page, Some(6));
+}
+
+#[test]
+fn lines_at_edges_with_numbers_of_their_own_stay() {
+    // From page to page, as the pages' own.
+    let number = |n: usize| 100_200 + n;
+    let page = |n: usize| {
+        vec![
+            show(8.0, 50.0, 780.0, &format!("Invoice {} for customer 7919", number(n))),
+            show(8.0, 50.0, 20.0, &format!("Total due: {}.50 EUR", n * n + 90)),
+        ]
+    };
+    for pages in [3, 4, 10, 50] {
+        let extracted = read(text_pdf(&(1..=pages).map(page).collect::<Vec<_>>())).unwrap();
+        let text = shown(&extracted).concat();
+        for n in 1..=pages {
+            assert!(text.contains(&format!("Invoice {} ", number(n))), "{pages} {n}: {text}");
+            assert!(text.contains(&format!("due: {}.50", n * n + 90)), "{pages} {n}: {text}");
+        }
+    }
+    // Where each page has the same, it stands once.
+    let extracted = read(text_pdf(&vec![vec![show(8.0, 50.0, 780.0, "Confidential")]; 9])).unwrap();
+    assert_eq!(shown(&extracted).concat().matches("Confidential").count(), 1);
 }
 
 #[test]

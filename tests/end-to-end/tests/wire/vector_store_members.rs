@@ -164,3 +164,32 @@ async fn the_model_words_a_query_that_is_to_be_rewritten() {
         .await;
     assert_eq!(refused.status, 403, "{}", refused.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_attributes_is_refused() {
+    let host = TestHost::start().await;
+    let tenant = host.tenant("acme").await;
+    let store = make(&tenant, json!({})).await;
+    let file = keep(&tenant, "pump.txt", b"The pump hums.").await;
+    add(&tenant, &store, json!({"file_id": file, "attributes": {"hall": 3}})).await;
+    let path = format!("{PATH}/{store}/files/{file}");
+    let refused = tenant.post(&path, &json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(refused.body.contains("attributes"), "{}", refused.body);
+    assert_eq!(tenant.get(&path).await.ok()["attributes"], json!({"hall": 3}));
+    tenant.post(&path, &json!({"attributes": null})).await.ok();
+    assert_eq!(tenant.get(&path).await.ok()["attributes"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_no_list_has_is_refused_by_name() {
+    let host = TestHost::start().await;
+    let tenant = host.tenant("acme").await;
+    for path in ["/v1/files", "/v1/vector_stores", "/v1/documents"] {
+        let refused = tenant.get(&format!("{path}?after=unknown")).await;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert_eq!(refused.json()["error"]["param"], "after", "{path}: {}", refused.body);
+    }
+    let refused = tenant.get("/v1/vector_stores?before=unknown").await;
+    assert_eq!(refused.json()["error"]["param"], "before", "{}", refused.body);
+}

@@ -138,9 +138,10 @@ impl Fleet {
         }
         let name = self.adapter_name(source, account);
         let files = folder.put(source).await?;
-        // In place of one of this name that the server may have from files that are gone.
-        let body = json!({"lora_name": name, "lora_path": files.there, "load_inplace": true});
+        // Without `load_inplace`: vLLM keeps that word with the adapter, and reads its files again in each step of each answer.
+        let body = json!({"lora_name": name, "lora_path": files.there});
         let mut loaded = self.connection.tell(&endpoint.load_adapter, &body).await;
+        // The server may have one of this name, from files that are gone.
         if let Err(Failure::Refused(..)) = loaded
             && self.models(endpoint).await.is_ok_and(|models| models.contains(&name))
         {

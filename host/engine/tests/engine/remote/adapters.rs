@@ -167,7 +167,7 @@ async fn an_adapter_that_a_server_has_lost_is_loaded_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adapter_from_before_a_restart_is_loaded_from_files_that_are_there() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ModelServer::start(with(Fault::KeepsAdapters)).await;
+    let server = ModelServer::start(saying(TEXT)).await;
     let engine = open(&[&server], Some(folder.path())).await;
     let source = ask::source(&shipped::acme());
     let name = name_of(1, &source);
