@@ -121,6 +121,7 @@ mod tests {
             (ErrorKind::ContextTooLong, 400, "invalid_request_error"),
             (ErrorKind::Unauthenticated, 401, "authentication_error"),
             (ErrorKind::Forbidden, 403, "permission_error"),
+            (ErrorKind::Misdirected, 421, "invalid_request_error"),
             (ErrorKind::NotFound, 404, "not_found_error"),
             (ErrorKind::ModelNotFound, 404, "not_found_error"),
             (ErrorKind::Conflict, 409, "invalid_request_error"),

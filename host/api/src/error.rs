@@ -38,6 +38,8 @@ const CLIENT_CLOSED: u16 = 499;
 /// Read by OpenAI's clients, the second before `Retry-After`, which has whole seconds only.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// The cell that serves the caller's tenant, for proxies that follow it.
+const CELL: HeaderName = HeaderName::from_static("riad-cell");
 
 fn row(kind: ErrorKind) -> Row {
     let row = |status, r#type, code| Row { status, r#type, code };
@@ -46,6 +48,7 @@ fn row(kind: ErrorKind) -> Row {
         ErrorKind::ContextTooLong => row(StatusCode::BAD_REQUEST, INVALID, Some("context_length_exceeded")),
         ErrorKind::Unauthenticated => row(StatusCode::UNAUTHORIZED, INVALID, Some("invalid_api_key")),
         ErrorKind::Forbidden => row(StatusCode::FORBIDDEN, INVALID, Some("insufficient_permissions")),
+        ErrorKind::Misdirected => row(StatusCode::MISDIRECTED_REQUEST, INVALID, Some("misdirected_request")),
         ErrorKind::NotFound => row(StatusCode::NOT_FOUND, INVALID, Some("not_found")),
         ErrorKind::ModelNotFound => row(StatusCode::NOT_FOUND, INVALID, Some("model_not_found")),
         ErrorKind::Conflict => row(StatusCode::CONFLICT, INVALID, Some("conflict")),
@@ -156,6 +159,9 @@ impl IntoResponse for ApiError {
         if row.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(cell) = self.0.cell().and_then(|cell| HeaderValue::from_str(cell).ok()) {
+            headers.insert(CELL, cell);
+        }
         if matches!(self.0.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
             // OpenAI's clients would retry at once, and neither a budget nor room on the disk comes back that soon.
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -260,6 +266,7 @@ mod tests {
             (ErrorKind::ContextTooLong, 400, Some("context_length_exceeded")),
             (ErrorKind::Unauthenticated, 401, Some("invalid_api_key")),
             (ErrorKind::Forbidden, 403, Some("insufficient_permissions")),
+            (ErrorKind::Misdirected, 421, Some("misdirected_request")),
             (ErrorKind::NotFound, 404, Some("not_found")),
             (ErrorKind::ModelNotFound, 404, Some("model_not_found")),
             (ErrorKind::Conflict, 409, Some("conflict")),
@@ -283,6 +290,13 @@ mod tests {
             assert_eq!(body["error"]["param"], "field");
             assert!(body["error"]["type"].is_string());
         }
+    }
+
+    #[tokio::test]
+    async fn a_misdirected_request_learns_the_cell() {
+        let error = Error::new(ErrorKind::Misdirected, "elsewhere").with_cell("b");
+        let (status, headers, _) = answer(error).await;
+        assert_eq!((status.as_u16(), &headers["riad-cell"]), (421, &"b".parse().unwrap()));
     }
 
     #[tokio::test]

@@ -40,6 +40,7 @@ mod query;
 mod ranking;
 mod rate_headers;
 mod receipts;
+pub mod reload;
 mod request_id;
 mod responses;
 mod rollups;

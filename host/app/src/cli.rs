@@ -1,12 +1,14 @@
 //! The command line as types.
 
 mod access;
+mod cell;
 mod operations;
 mod plugins;
 mod room;
 mod values;
 
 pub use access::{OperatorAccess, TenantAccess};
+pub use cell::{CellCommand, MapPlace, PlannedCell};
 pub use operations::{
     AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, ModelCheckArgs, ModelCommand, PlanCommand, ReceiptCommand,
     ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,
@@ -47,6 +49,9 @@ pub enum Command {
     /// Check, repair, export, import, save and restore rooms without a server (operator)
     #[command(subcommand)]
     Room(RoomCommand),
+    /// Say which cell serves which tenants, and configure proxies in front of several cells (operator)
+    #[command(subcommand)]
+    Cell(CellCommand),
     /// Show who changed what, when and from where (operator)
     Audit(AuditArgs),
     /// Show the signals for an autoscaler (operator)

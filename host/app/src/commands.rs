@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod audit;
+pub mod cell;
 pub mod chat;
 mod check;
 pub mod doctor;

@@ -20,7 +20,7 @@ pub use objects::{no_objects, objects};
 pub use riad_engine::{Device, Dtype, Quantization};
 pub use secrets::Secrets;
 pub use tree::{
-    Auth, Config, Embeddings, Engine, Metering, Objects, Plugins, Profile, Scheduler, SchedulerPolicy, Server,
+    Auth, Cell, Config, Embeddings, Engine, Metering, Objects, Plugins, Profile, Scheduler, SchedulerPolicy, Server,
     Telemetry,
 };
 

@@ -28,6 +28,7 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::AdapterFailed => 17,
         ErrorKind::UnsupportedFile => 18,
         ErrorKind::UnreadableFile => 19,
+        ErrorKind::Misdirected => 20,
         // What a shell reports for a program that SIGINT ended.
         ErrorKind::Cancelled => 130,
     }
@@ -45,6 +46,7 @@ mod tests {
             ErrorKind::ContextTooLong,
             ErrorKind::Unauthenticated,
             ErrorKind::Forbidden,
+            ErrorKind::Misdirected,
             ErrorKind::NotFound,
             ErrorKind::ModelNotFound,
             ErrorKind::Conflict,

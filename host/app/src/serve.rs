@@ -9,10 +9,7 @@ use crate::{
     wire::{self, App, Finish},
 };
 use futures::future::BoxFuture;
-use riad_api::{
-    Lifecycle, ServeOptions, Serving,
-    tls::{self, Tls},
-};
+use riad_api::{Lifecycle, ServeOptions, Serving, reload, tls::Tls};
 use riad_core::{Digest, Error, ErrorKind, Result, Secret};
 pub use riad_sandbox::Compiler;
 use riad_sandbox::Unconfined;
@@ -195,7 +192,7 @@ struct CertificateWatcher(AbortHandle);
 
 impl CertificateWatcher {
     fn start(tls: Arc<Tls>) -> Self {
-        Self(tokio::spawn(tls.watch(tls::RELOAD_INTERVAL)).abort_handle())
+        Self(tokio::spawn(tls.watch(reload::INTERVAL)).abort_handle())
     }
 }
 

@@ -1,16 +1,17 @@
 //! The composition root: the one place that knows which implementation is behind which port.
 
 use crate::{
-    config::{self, Auth, Config, EmbeddingSource, SchedulerPolicy, Secrets},
+    config::{self, Auth, Cell, Config, EmbeddingSource, SchedulerPolicy, Secrets},
     instance, model_files,
 };
 use axum::Router;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use riad_api::{MetricsAccess, Tasks};
+use riad_api::{MetricsAccess, Tasks, reload};
+use riad_cells::MapFile;
 use riad_core::{
     Error, ErrorKind, Result, Secret,
-    ports::{ChatEngine, Embedder, Scheduler, Tokens},
+    ports::{Cells, ChatEngine, Embedder, Scheduler, Tokens},
 };
 use riad_engine::EngineConfig;
 use riad_objects::Snapshots;
@@ -60,6 +61,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         check_objects(objects).await?;
     }
     let tokens = tokens(&config.auth)?;
+    let cells = cells(&config.cell)?;
     let embedder: Arc<dyn Embedder> = match config::embedding_source(&config.embeddings, secrets.embeddings_key)? {
         EmbeddingSource::Remote(remote) => Arc::new(RemoteEmbedder::open(remote)?),
         EmbeddingSource::Folder(folder) => blocking(move || riad_embeddings::open(&folder)).await?,
@@ -104,6 +106,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         tenant_store: store.tenant_store(),
         key_store: store.key_store(),
         tokens,
+        cells: cells.clone().map(|cells| cells as Arc<dyn Cells>),
         rooms: store.rooms(),
         audit: store.audit(),
         plans: store.plans(),
@@ -140,6 +143,10 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     let every = Duration::from_millis(config.metering.accrual_ms);
     let accruing = tokio::spawn(accrual::run(services.clone(), every));
     let closing = tokio::spawn(idle_rooms::run(services.clone()));
+    let watching = cells.map(|cells| {
+        let reload = move || cells.reload();
+        tokio::spawn(reload::watch("the map of the cells", reload::INTERVAL, reload))
+    });
     let saving = tokio::spawn(snapshots::run(services.clone()));
     let origins = config.server.origins();
     let router = riad_api::router(
@@ -159,6 +166,9 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
                 accruing.abort();
                 closing.abort();
                 saving.abort();
+                if let Some(watching) = watching {
+                    watching.abort();
+                }
                 tasks.end().await;
                 let ended = services.end_run(SETTLE_TIME).await;
                 snapshots::finish(&services, SAVE_TIME).await;
@@ -204,6 +214,13 @@ fn tokens(auth: &Auth) -> Result<Option<Arc<dyn Tokens>>> {
         leeway_seconds: auth.leeway_seconds,
     };
     Ok(Some(Arc::new(IdentityTokens::open(config)?)))
+}
+
+fn cells(cell: &Cell) -> Result<Option<Arc<MapFile>>> {
+    let Some((name, map)) = cell.name.as_ref().zip(cell.map.as_ref()) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(MapFile::open(map, name)?)))
 }
 
 fn scheduler(config: &Config, engine: &dyn ChatEngine) -> Arc<dyn Scheduler> {

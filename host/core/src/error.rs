@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The key is good, and may not do this.
     Forbidden,
+    /// Another cell serves the caller's tenant; the error names it.
+    Misdirected,
     /// There is no such object in the caller's room. Another tenant's object is this too.
     NotFound,
     /// The model, or the adapter alias in its name, does not exist for this tenant.
@@ -61,6 +63,7 @@ pub struct Error {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
+    cell: Option<Arc<str>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -78,6 +81,7 @@ impl Error {
             message: message.into(),
             param: None,
             code: None,
+            cell: None,
             retry_after: None,
             source: None,
         }
@@ -107,6 +111,7 @@ impl Error {
             message: INTERNAL.into(),
             param: None,
             code: None,
+            cell: None,
             retry_after: None,
             source: Some(source.into().into()),
         }
@@ -116,6 +121,13 @@ impl Error {
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// Names the cell that would serve the request.
+    #[must_use]
+    pub fn with_cell(mut self, cell: &str) -> Self {
+        self.cell = Some(cell.into());
         self
     }
 
@@ -158,6 +170,11 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         self.code
+    }
+
+    #[must_use]
+    pub fn cell(&self) -> Option<&str> {
+        self.cell.as_deref()
     }
 
     #[must_use]

@@ -127,6 +127,11 @@ name!(
     PlanName, "a plan name"
 );
 
+name!(
+    /// One of several servers that have the tenants of some slots each, chosen by the operator.
+    CellName, "a cell name"
+);
+
 impl PlanName {
     /// The plan of a tenant that has no other; free until the operator sets prices.
     #[must_use]

@@ -36,6 +36,7 @@ pub mod receipt;
 pub mod resources;
 pub mod search_scope;
 pub mod secret;
+pub mod slot;
 pub mod snapshot;
 pub mod tenant;
 pub mod upload;
@@ -47,8 +48,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use http_host::HttpHost;
 pub use ids::{
-    AdapterAlias, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest, PlanName,
-    PluginName, ResponseId, RoomId, SnapshotId, TenantId, UploadId, VectorStoreId,
+    AdapterAlias, CellName, Digest, DocumentId, DocumentJobId, FileBatchId, FileId, KeyId, PartId, PartsDigest,
+    PlanName, PluginName, ResponseId, RoomId, SnapshotId, TenantId, UploadId, VectorStoreId,
 };
 pub use limits::Limits;
 pub use model_name::ModelName;

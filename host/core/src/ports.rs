@@ -5,6 +5,7 @@ mod adapters;
 mod audit;
 mod batch;
 mod capabilities;
+mod cells;
 mod document_jobs;
 mod documents;
 mod embedder;
@@ -40,6 +41,7 @@ pub use batch::{BatchState, Buckets, Histogram};
 pub use capabilities::{
     Capabilities, DOCUMENTS_LISTED, DocumentReader, LogLevel, TenantLog, TextEmbedder, TokenCounter,
 };
+pub use cells::Cells;
 pub use document_jobs::DocumentJobs;
 pub use documents::Documents;
 pub use embedder::{Embedder, EmbeddingSpace, TextRole};

@@ -73,6 +73,7 @@ pub(crate) fn to_wit(error: &Error) -> WitError {
         ErrorKind::Busy | ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Unavailable => WitError::Unavailable,
         ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
+        | ErrorKind::Misdirected
         | ErrorKind::UnsupportedFile
         | ErrorKind::UnreadableFile
         | ErrorKind::PluginFailed

@@ -75,6 +75,7 @@ impl WasmSandbox {
             ErrorKind::ContextTooLong
             | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
+            | ErrorKind::Misdirected
             | ErrorKind::NotFound
             | ErrorKind::ModelNotFound
             | ErrorKind::Conflict

@@ -10,16 +10,18 @@ use riad_core::{
     pass::{ManagedTenant, hash_key},
     policy::Budget,
     ports::{HashedKey, KeyRotation, KeyStore},
+    slot::Slot,
     tenant::{Key, KeyChange},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
-const TENANT_PREFIX: &str = "riad_sk_";
 const OPERATOR_PREFIX: &str = "riad_op_";
-/// Characters of a key that are stored and shown.
-const SHOWN: usize = 12;
+/// Characters of a key that are stored and shown: up to its slot, which all keys of a tenant have, and four more.
+const SHOWN: usize = 18;
+/// As many were stored of keys that have no slot.
+const SHOWN_BEFORE_SLOTS: usize = 12;
 /// Keys are hashed without salt or delay, so that a short one could be guessed from its hash.
 const OPERATOR_KEY_MIN: usize = 16;
 const NAME_MAX: usize = 128;
@@ -147,10 +149,14 @@ impl KeyService {
     /// `NotFound` if there is no such tenant.
     pub async fn list(&self, owner: &KeyOwner, prefix: Option<&str>) -> Result<Vec<Key>> {
         // More than is stored of a key, or a whole one that turned up somewhere, is found by what is stored.
-        let prefix: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN).collect());
+        let stored: Option<String> = prefix.map(|prefix| prefix.chars().take(SHOWN_BEFORE_SLOTS).collect());
         let tenant = owner.managed();
-        let keys = self.0.key_store.list(&tenant, prefix.as_deref());
-        self.0.control.ask(owner.account(), keys).await
+        let keys = self.0.key_store.list(&tenant, stored.as_deref());
+        let mut keys = self.0.control.ask(owner.account(), keys).await?;
+        if let Some(prefix) = prefix {
+            keys.retain(|key| key.prefix.starts_with(prefix) || prefix.starts_with(&key.prefix));
+        }
+        Ok(keys)
     }
 
     /// # Errors
@@ -182,7 +188,7 @@ impl KeyService {
     /// `NotFound` if the tenant has no such key; `Forbidden` for a key that can do more than the changer; `StorageFull` if the old one lives
     /// on and the tenant has as many keys as it may have; `Busy` after too many changes.
     pub async fn rotate(&self, owner: &KeyOwner, key: &KeyId, overlap_seconds: u64) -> Result<NewKey> {
-        let secret = generate(TENANT_PREFIX)?;
+        let secret = generate_tenant_key(owner)?;
         let (maker, new_secret) = (owner.clone(), secret.clone());
         let plan = move |old: Key| plan_rotation(&maker, old, &new_secret, overlap_seconds);
         self.count_change(owner)?;
@@ -271,7 +277,7 @@ fn plan_rotation(owner: &KeyOwner, old: Key, new_secret: &Secret<String>, overla
 
 /// A key that is not stored yet, its secret, and the audit entry of its creation.
 pub(crate) fn generate_key(owner: &KeyOwner, request: KeyRequest) -> Result<(HashedKey, Secret<String>, AuditEntry)> {
-    let secret = generate(TENANT_PREFIX)?;
+    let secret = generate_tenant_key(owner)?;
     let (key, entry) = make_key(owner, request, &secret)?;
     Ok((key, secret, entry))
 }
@@ -344,6 +350,10 @@ fn check_expires(expires: Option<u64>, now: u64) -> Result<()> {
     }
 }
 
+fn generate_tenant_key(owner: &KeyOwner) -> Result<Secret<String>> {
+    generate(&Slot::of(owner.managed().tenant()).key_prefix())
+}
+
 fn generate(prefix: &str) -> Result<Secret<String>> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
@@ -356,9 +366,12 @@ mod tests {
 
     #[test]
     fn a_key_has_256_random_bits_in_url_safe_letters() {
-        let (one, two) = (generate(TENANT_PREFIX).unwrap(), generate(TENANT_PREFIX).unwrap());
+        let slot = Slot::of(&"acme".parse().unwrap());
+        let generated = || generate(&slot.key_prefix()).unwrap();
+        let (one, two) = (generated(), generated());
         assert_ne!(one.reveal(), two.reveal());
-        let secret = one.reveal().strip_prefix("riad_sk_").unwrap();
+        assert_eq!(Slot::of_key(&one), Some(slot));
+        let secret = one.reveal().strip_prefix(&slot.key_prefix()).unwrap();
         assert_eq!(secret.len(), 43);
         assert!(secret.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)));
     }

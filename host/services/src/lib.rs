@@ -100,11 +100,12 @@ impl Services {
     }
 
     /// # Errors
-    /// `Unauthenticated` for a key or token that is unknown, expired or revoked.
+    /// `Unauthenticated` for a key or token that is unknown, expired or revoked; `Misdirected` for one of a tenant in another cell.
     pub async fn authorize(&self, presented: Secret<String>, origin: Origin) -> Result<TenantPass> {
         TenantPass::authorize(
             self.0.key_store.as_ref(),
             self.0.tokens.as_deref(),
+            self.0.cells.as_deref(),
             &presented,
             origin,
             Timestamp::now().as_seconds(),

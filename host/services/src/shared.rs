@@ -20,8 +20,8 @@ use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
-        AuditLog, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Reranker, Rooms,
-        Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
+        AuditLog, Cells, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Reranker,
+        Rooms, Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
     resources,
 };
@@ -36,6 +36,8 @@ pub struct Dependencies {
     pub key_store: Arc<dyn KeyStore>,
     /// Tokens of an identity provider; without it only keys are taken.
     pub tokens: Option<Arc<dyn Tokens>>,
+    /// Without it, this server has every tenant.
+    pub cells: Option<Arc<dyn Cells>>,
     pub rooms: Arc<dyn Rooms>,
     pub audit: Arc<dyn AuditLog>,
     pub plans: Arc<dyn Plans>,
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
     pub tenant_store: Arc<dyn TenantStore>,
     pub key_store: Arc<dyn KeyStore>,
     pub tokens: Option<Arc<dyn Tokens>>,
+    pub cells: Option<Arc<dyn Cells>>,
     pub rooms: Arc<dyn Rooms>,
     pub audit: Arc<dyn AuditLog>,
     pub plans: Arc<dyn Plans>,
@@ -182,6 +185,7 @@ impl Shared {
             tenant_store: dependencies.tenant_store,
             key_store: dependencies.key_store,
             tokens: dependencies.tokens,
+            cells: dependencies.cells,
             rooms: dependencies.rooms,
             audit: dependencies.audit,
             plans: dependencies.plans,

@@ -5,7 +5,9 @@ use crate::{
     keys::{self, KeyOwner, KeyRequest, NewKey},
     shared::Shared,
 };
-use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, tenant::Tenant};
+use riad_core::{
+    Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, slot::Slot, tenant::Tenant,
+};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +22,7 @@ impl TenantService {
     /// Makes a tenant with its first key, an admin's.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken, `InvalidRequest` for a bad name, or for what a policy may not say.
+    /// `Misdirected` if another cell serves the id's slot, `Conflict` if the id is taken, `InvalidRequest` for a bad name, or for what a policy may not say.
     pub async fn create(
         &self,
         operator: &OperatorPass,
@@ -28,6 +30,9 @@ impl TenantService {
         name: &str,
         policy: &Value,
     ) -> Result<(Tenant, NewKey)> {
+        if let Some(cells) = &self.0.cells {
+            cells.check(Slot::of(&id))?;
+        }
         let tenant = Tenant {
             id,
             account: Account::new(0),

@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `clients`, `peers`, `schemathesis`, `deploy`, `simulate`,
-//! `wit`, `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
+//! Developer tasks: `cargo xtask guests`, `authors`, `bench`, `fuzz`, `model`, `cuda`, `cells`, `clients`, `peers`, `schemathesis`, `deploy`,
+//! `simulate`, `wit`, `tidy`, `test`. A task is a file in `tasks/` and a variant of `Task`. Not here: anything the server needs at run time.
 
 mod environment;
 mod process;
@@ -30,6 +30,8 @@ enum Task {
     Model(tasks::model::Arguments),
     /// Build with CUDA, without a GPU
     Cuda(tasks::cuda::Arguments),
+    /// Start three cells behind HAProxy and nginx, and check what reaches whom
+    Cells(tasks::cells::Arguments),
     /// Run real clients against a server, with nothing changed but URL and key
     Clients(tasks::clients::Arguments),
     /// Run the server before a real vLLM and a real llama.cpp, compare, measure, and write a report
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => tasks::fuzz::run(&environment, &arguments),
         Task::Model(arguments) => tasks::model::run(&environment, &arguments),
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
+        Task::Cells(arguments) => tasks::cells::run(&environment, &arguments),
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
         Task::Peers(arguments) => tasks::peers::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),

@@ -2,6 +2,7 @@
 
 pub mod authors;
 pub mod bench;
+pub mod cells;
 pub mod clients;
 pub mod cuda;
 pub mod deploy;

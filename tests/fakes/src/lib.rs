@@ -71,7 +71,7 @@ pub fn key(account: u64) -> KeyRecord {
 pub fn pass(key: KeyRecord) -> TenantPass {
     let secret = Secret::new("k".to_owned());
     let key_store = OneTenant::with_key(key);
-    let pass = TenantPass::authorize(&key_store, None, &secret, Origin::default(), 0);
+    let pass = TenantPass::authorize(&key_store, None, None, &secret, Origin::default(), 0);
     pass.now_or_never().unwrap().unwrap()
 }
 

@@ -3,6 +3,7 @@
 //! The crypto provider is named here and not set for the process: other parts of the process may use another one.
 //! Not here: when a handshake has taken too long (`connection`).
 
+use crate::reload;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use riad_core::{Error, Result};
@@ -20,9 +21,6 @@ use std::{
 };
 use tokio_rustls::TlsAcceptor;
 use x509_parser::time::ASN1Time;
-
-/// How often the files are read for changes.
-pub const RELOAD_INTERVAL: Duration = Duration::from_secs(3);
 
 const CERTIFICATE_KEY: &str = "server.tls_certificate";
 const KEY_KEY: &str = "server.tls_key";
@@ -82,30 +80,7 @@ impl Tls {
 
     /// Reloads after each `interval`, and at once on SIGHUP, as long as the future is polled.
     pub async fn watch(self: Arc<Self>, interval: Duration) {
-        let mut hangup = HangupSignal::new();
-        let mut unreadable = false;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = hangup.next() => {}
-            }
-            let tls = self.clone();
-            // Files may lie on a slow disk.
-            let result = tokio::task::spawn_blocking(move || tls.reload()).await;
-            match result {
-                Ok(Ok(true)) => tracing::info!("the TLS certificate was reloaded"),
-                Ok(Ok(false)) => {}
-                // Unreadable files have no contents to compare: logged once.
-                Ok(Err(error)) if !unreadable => {
-                    tracing::error!(%error, "the TLS files have changed and cannot be used; the old certificate stays in use");
-                    unreadable = true;
-                    continue;
-                }
-                Ok(Err(_)) => continue,
-                Err(error) => tracing::error!(%error, "the TLS files could not be read for changes"),
-            }
-            unreadable = false;
-        }
+        reload::watch("the TLS certificate", interval, move || self.reload()).await;
     }
 }
 
@@ -204,34 +179,5 @@ fn chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>> {
             path.display()
         ))
         .with_param(CERTIFICATE_KEY)),
-    }
-}
-
-/// SIGHUP; never where the system has no such signal.
-struct HangupSignal {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl HangupSignal {
-    #[cfg(unix)]
-    fn new() -> Self {
-        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
-        Self { signal: signal.ok() }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Self {
-        Self {}
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if let Some(signal) = &mut self.signal
-            && signal.recv().await.is_some()
-        {
-            return;
-        }
-        std::future::pending().await
     }
 }

@@ -131,6 +131,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
         tenant_store: store.tenant_store(),
         key_store: store.key_store(),
         tokens: None,
+        cells: None,
         rooms: store.rooms(),
         audit: store.audit(),
         plans: store.plans(),

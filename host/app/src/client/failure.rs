@@ -65,6 +65,7 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         (_, "rate_limit_exceeded") | (429, _) => ErrorKind::Busy,
         (_, "invalid_api_key") | (401, _) => ErrorKind::Unauthenticated,
         (403, _) => ErrorKind::Forbidden,
+        (421, _) => ErrorKind::Misdirected,
         (_, "not_found") | (404 | 405, _) => ErrorKind::NotFound,
         (409, _) => ErrorKind::Conflict,
         (413, _) => ErrorKind::TooLarge,
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(kind(429, "insufficient_quota"), ErrorKind::QuotaExceeded);
         assert_eq!(kind(429, "rate_limit_exceeded"), ErrorKind::Busy);
         assert_eq!(kind(507, "quota_exceeded"), ErrorKind::StorageFull);
+        assert_eq!(kind(421, "misdirected_request"), ErrorKind::Misdirected);
         assert_eq!(kind(422, "plugin_failed"), ErrorKind::PluginFailed);
         assert_eq!(kind(400, ""), ErrorKind::InvalidRequest);
         assert_eq!(kind(500, ""), ErrorKind::Internal);

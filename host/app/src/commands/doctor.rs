@@ -47,6 +47,7 @@ async fn run_checks(file: Option<&Path>, data: Option<&Path>) -> Vec<Check> {
         false => network::listen(&config.server.listen).await,
     });
     checks.extend(files::tls(&config.server));
+    checks.extend(files::cells(&config.cell));
     checks.extend(network::identity(config.auth.jwks.as_deref()).await);
     checks.extend(network::collector(config.telemetry.otlp_endpoint.as_deref()).await);
     checks.push(machine::open_files(config.limits.connections, config.limits.open_rooms).await);

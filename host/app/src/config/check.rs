@@ -1,6 +1,6 @@
 //! What must hold within and between values, beyond their types. Whether files and servers exist is checked by `riad doctor`.
 
-use super::tree::{Auth, Config, Engine, Metering, Objects, Scheduler, Server, Telemetry};
+use super::tree::{Auth, Cell, Config, Engine, Metering, Objects, Scheduler, Server, Telemetry};
 use riad_core::{Error, Result};
 
 /// More would accept tokens long after their end.
@@ -10,6 +10,7 @@ const LEEWAY_MAX_SECONDS: u64 = 300;
 pub(super) fn check(config: &Config) -> Result<()> {
     config.limits.check()?;
     server(&config.server)?;
+    cell(&config.cell)?;
     auth(&config.auth)?;
     scheduler(&config.scheduler)?;
     metering(&config.metering)?;
@@ -71,6 +72,14 @@ fn server(server: &Server) -> Result<()> {
             "server.tls_key",
             "is set without server.tls_certificate; set both or neither",
         ),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
+}
+
+fn cell(cell: &Cell) -> Result<()> {
+    match (&cell.name, &cell.map) {
+        (Some(_), None) => wrong("cell.name", "is set without cell.map; set both or neither"),
+        (None, Some(_)) => wrong("cell.map", "is set without cell.name; set both or neither"),
         (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What a configuration key is: the trait that describes a type's keys, and the macro that declares a section.
 
-use riad_core::{Limits, TenantId};
+use riad_core::{CellName, Limits, TenantId};
 use riad_engine::{Device, Dtype, Quantization};
 use riad_telemetry::LogFormat;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ macro_rules! values {
 }
 
 values! {
-    Text: String, PathBuf, Dtype, Device, Quantization, LogFormat;
+    Text: String, PathBuf, CellName, Dtype, Device, Quantization, LogFormat;
     Number: u32, u64, usize;
     Fraction: f32, f64;
     Flag: bool;

@@ -383,6 +383,9 @@ fn an_invalid_value_names_its_key_and_its_source() {
     for (toml, key) in [
         ("[server]\nlisten = \"localhost\"", "server.listen"),
         ("[server]\ntls_certificate = \"c.pem\"", "server.tls_certificate"),
+        ("[cell]\nname = \"a\"", "cell.name"),
+        ("[cell]\nmap = \"cells.toml\"", "cell.map"),
+        ("[cell]\nmap = \"cells.toml\"\nname = \"A\"", "cell.name"),
         ("[server]\ntls_key = \"k.pem\"", "server.tls_key"),
         ("[server]\ncors_origins = [\"chat.example\"]", "server.cors_origins"),
         (

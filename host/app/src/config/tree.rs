@@ -3,7 +3,7 @@
 
 use super::setting::{section, values};
 use riad_api::AllowedOrigins;
-use riad_core::{Limits, TenantId};
+use riad_core::{CellName, Limits, TenantId};
 use riad_engine::{Device, Dtype, Quantization};
 use riad_telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ section! {
     Config {
         /// Address, data folder, TLS.
         server: Server = Server::default();
+        /// This server as one of several cells.
+        cell: Cell = Cell::default();
         /// Tokens of an identity provider.
         auth: Auth = Auth::default();
         /// The order of waiting requests.
@@ -64,6 +66,17 @@ impl Server {
     #[must_use]
     pub fn origins(&self) -> AllowedOrigins {
         AllowedOrigins::new(self.cors_origins.iter().cloned())
+    }
+}
+
+section! {
+    /// This server as one of several cells. Off without `map`.
+    Cell {
+        /// What the map calls this server. Needed with map.
+        name: Option<CellName> = None;
+        /// File with the routing map, which says which cell serves which tenants; riad cell plan makes it. What is another cell's is answered
+        /// with 421. The server reads it again when it changes. Unset: this server serves every tenant.
+        map: Option<PathBuf> = None;
     }
 }
 

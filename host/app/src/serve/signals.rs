@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, received even if the runtime's threads hang. (`riad_api::tls` handles SIGHUP.)
+//! SIGINT and SIGTERM, received even if the runtime's threads hang. (`riad_api::reload` handles SIGHUP.)
 
 use riad_core::{Error, Result};
 use std::{io, process::ExitCode};

@@ -6,6 +6,8 @@ use riad_core::{
     audit::Origin,
     grants::{Access, KeyRole, Scope},
     policy::{Budget, Policy},
+    ports::Cells,
+    slot::Slot,
     tenant::Tenant,
 };
 use riad_fakes::OneTenant;
@@ -44,7 +46,7 @@ impl Authorizer {
 
     async fn authorize(&self, key_store: &OneTenant, claims: &Value) -> Result<TenantPass, Error> {
         let token = Secret::new(self.signer.token("k", claims));
-        TenantPass::authorize(key_store, Some(&*self.tokens), &token, Origin::default(), now()).await
+        TenantPass::authorize(key_store, Some(&*self.tokens), None, &token, Origin::default(), now()).await
     }
 
     async fn refused(&self, key_store: &OneTenant, claims: &Value) {
@@ -125,8 +127,59 @@ async fn a_former_tenants_token_of_a_clock_that_is_ahead_opens_nothing() {
 async fn without_an_identity_provider_a_token_is_an_unknown_key() {
     let authorizer = Authorizer::new();
     let token = Secret::new(authorizer.signer.token("k", &good_claims()));
-    let error = TenantPass::authorize(&tenant("acme", 0), None, &token, Origin::default(), now())
+    let error = TenantPass::authorize(&tenant("acme", 0), None, None, &token, Origin::default(), now())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+}
+
+/// This server's cell has one slot.
+struct OneSlot(Slot);
+
+impl Cells for OneSlot {
+    fn check(&self, slot: Slot) -> Result<(), Error> {
+        match slot == self.0 {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Misdirected, "another cell's")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_cells_tenant_is_misdirected() {
+    let authorizer = Authorizer::new();
+    let opened = async |slot_of: &str, key_store: &OneTenant| {
+        let cells = OneSlot(Slot::of(&slot_of.parse().unwrap()));
+        let token = Secret::new(authorizer.signer.token("k", &good_claims()));
+        let tokens = Some(&*authorizer.tokens as _);
+        let pass = TenantPass::authorize(key_store, tokens, Some(&cells), &token, Origin::default(), now()).await;
+        pass.err().map(|error| error.kind())
+    };
+    assert_eq!(opened("acme", &tenant("acme", 0)).await, None);
+    // Whether a tenant of this id is here or not.
+    for key_store in [tenant("acme", 0), tenant("initech", 0)] {
+        assert_eq!(opened("globex", &key_store).await, Some(ErrorKind::Misdirected));
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_cells_slot_is_misdirected() {
+    let own = Slot::of(&"tenant-1".parse().unwrap());
+    let other = Slot::of(&"tenant-2".parse().unwrap());
+    let opened = async |cell: Slot, key: String| {
+        let (key_store, key) = (OneTenant::with_key(riad_fakes::key(1)), Secret::new(key));
+        let pass = TenantPass::authorize(&key_store, None, Some(&OneSlot(cell)), &key, Origin::default(), 0).await;
+        pass.err().map(|error| error.kind())
+    };
+    let key = |slot: Slot| format!("{}{}", slot.key_prefix(), "k".repeat(43));
+    assert_eq!(opened(own, key(own)).await, None);
+    assert_eq!(opened(own, "riad_sk_without_a_slot".into()).await, None);
+    // What the key says comes before whose it is.
+    assert_eq!(opened(own, key(other)).await, Some(ErrorKind::Misdirected));
+    // A key that says a wrong slot, or none, opens nothing of another cell's either.
+    assert_eq!(opened(other, key(other)).await, Some(ErrorKind::Misdirected));
+    assert_eq!(
+        opened(other, "riad_sk_without_a_slot".into()).await,
+        Some(ErrorKind::Misdirected)
+    );
 }

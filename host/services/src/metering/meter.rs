@@ -446,6 +446,7 @@ fn outcome_of(error: &Error, fault: Outcome) -> Outcome {
         | ErrorKind::ContextTooLong
         | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
+        | ErrorKind::Misdirected
         | ErrorKind::NotFound
         | ErrorKind::ModelNotFound
         | ErrorKind::Conflict

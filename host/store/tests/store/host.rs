@@ -115,7 +115,7 @@ impl Host {
     }
 
     pub async fn authorize(&self, secret: &Secret<String>, now: u64) -> Result<TenantPass> {
-        TenantPass::authorize(&*self.store.key_store(), None, secret, Origin::default(), now).await
+        TenantPass::authorize(&*self.store.key_store(), None, None, secret, Origin::default(), now).await
     }
 
     /// As the operator manages a tenant's keys.

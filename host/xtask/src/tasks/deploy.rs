@@ -9,6 +9,8 @@ use std::{fs, path::Path};
 
 /// Folders that can be applied as they are.
 const KUSTOMIZATIONS: [&str; 2] = ["kubernetes/cell", "kubernetes/gpu-workers"];
+/// What `riad cell routes --for gateway` prints, which a test compares with it.
+const ROUTES: &str = "host/cells/src/snapshots/riad_cells__routes__tests__gateway.snap";
 const UNIT: &str = "systemd/riad.service";
 /// What the unit starts, where the unit looks for it.
 const PROGRAM: (&str, &str) = ("systemd/serve.sh", "opt/riad/serve.sh");
@@ -36,7 +38,10 @@ fn check(environment: &Environment) -> Result<()> {
     let work = environment.target.join("deploy");
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     match Python::with_requirements(environment, "deploy", &folder.join("schemas/requirements.txt")) {
-        Ok(python) => manifests(&python, &folder, &work)?,
+        Ok(python) => {
+            manifests(&python, &folder, &work)?;
+            routes(&python, &environment.root, &folder, &work)?;
+        }
         Err(error) => say::line(&format!("== manifests: SKIPPED, {error:#}")),
     }
     unit(&folder, &work)
@@ -61,6 +66,23 @@ fn manifests(python: &Python, folder: &Path, work: &Path) -> Result<()> {
         check(&[&file.to_string_lossy()])?;
     }
     Ok(())
+}
+
+fn routes(python: &Python, root: &Path, folder: &Path, work: &Path) -> Result<()> {
+    say::line("== routes of cells");
+    let snapshot = fs::read_to_string(root.join(ROUTES)).with_context(|| format!("cannot read {ROUTES}"))?;
+    let (_, text) = snapshot
+        .trim_start_matches("---")
+        .split_once("\n---\n")
+        .with_context(|| format!("{ROUTES} is no snapshot"))?;
+    let file = work.join("routes.yaml");
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    let file = file.to_string_lossy();
+    process::run(&mut process::command(
+        python.program("python"),
+        &["schemas/check.py", &file],
+        folder,
+    ))
 }
 
 fn unit(folder: &Path, work: &Path) -> Result<()> {

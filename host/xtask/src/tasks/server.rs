@@ -22,8 +22,10 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub struct Server {
     pub url: String,
+    address: SocketAddr,
     riad: PathBuf,
     folder: PathBuf,
+    variables: Vec<(&'static str, String)>,
     child: Child,
 }
 
@@ -49,39 +51,58 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot be built or does not start.
-    pub fn start(environment: &Environment, name: &str, variables: &[(&str, String)]) -> Result<Self> {
+    pub fn start(environment: &Environment, name: &str, variables: &[(&'static str, String)]) -> Result<Self> {
         let riad = build(environment)?;
-        let folder = environment.target.join("servers").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let address = free_address()?;
-        let log = File::create(folder.join("log"))?;
-        let listen = address.to_string();
-        let mut command = process::command(&riad, &["serve", "--listen", &listen, "--data", "data"], &folder);
-        command
-            .env("RIAD_OPERATOR_KEY", OPERATOR_KEY)
-            .envs(variables.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run {}", riad.display()))?;
+        let folder = new_folder(environment, name)?;
+        Self::start_at(riad, folder, free_address()?, variables)
+    }
+
+    /// In a folder that has no data yet.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_at(
+        riad: PathBuf,
+        folder: PathBuf,
+        address: SocketAddr,
+        variables: &[(&'static str, String)],
+    ) -> Result<Self> {
+        let variables = variables.to_vec();
+        let child = spawn(&riad, &folder, address, &variables)?;
         let mut server = Self {
-            url: format!("http://{listen}"),
+            url: format!("http://{address}"),
+            address,
             riad,
             folder,
+            variables,
             child,
         };
-        server.wait(address)?;
+        server.wait()?;
         Ok(server)
     }
 
-    fn wait(&mut self, address: SocketAddr) -> Result<()> {
+    /// As a machine that fails: nothing is ended in order.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// After [`Self::kill`], with the same data.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.child = spawn(&self.riad, &self.folder, self.address, &self.variables)?;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<()> {
         let begun = Instant::now();
-        while !is_ready(address) {
+        while !is_ready(self.address) {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended with {status}:\n{}", self.log());
             }
@@ -140,6 +161,34 @@ impl Drop for Server {
         }
         drop(fs::remove_dir_all(self.folder.join("data")));
     }
+}
+
+/// An empty folder for servers of a task.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn new_folder(environment: &Environment, name: &str) -> Result<PathBuf> {
+    let folder = environment.target.join("servers").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn spawn(riad: &Path, folder: &Path, address: SocketAddr, variables: &[(&'static str, String)]) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let listen = address.to_string();
+    let mut command = process::command(riad, &["serve", "--listen", &listen, "--data", "data"], folder);
+    command
+        .env("RIAD_OPERATOR_KEY", OPERATOR_KEY)
+        .envs(variables.iter().map(|(name, value)| (*name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    command
+        .spawn()
+        .with_context(|| format!("cannot run {}", riad.display()))
 }
 
 /// An address that was free a moment ago.

@@ -94,6 +94,7 @@ impl Server {
             tenant_store: store.tenant_store(),
             key_store: store.key_store(),
             tokens: None,
+            cells: None,
             rooms: store.rooms(),
             audit: store.audit(),
             plans: store.plans(),

@@ -1,6 +1,7 @@
-//! Who may do what: roles and scopes at every operation, a tenant's own keys, tokens of an identity provider, and tenants that are
-//! gone. Not here: how a token's signature is verified (`riad-outbound`), what another tenant's room shows (`isolation`).
+//! Who may do what: roles and scopes at every operation, a tenant's own keys, tokens of an identity provider, tenants of other
+//! cells, and those that are gone. Not here: how a token's signature is verified (`riad-outbound`), what another tenant's room shows (`isolation`).
 
+mod cells;
 mod changes;
 mod issuer;
 mod keys;

@@ -3,9 +3,10 @@
 use super::machine;
 use crate::{
     commands::{check::Check, date},
-    config::Server,
+    config::{Cell, Server},
 };
 use riad_api::tls::{self, Tls};
+use riad_cells::MapFile;
 use riad_core::Timestamp;
 use riad_engine::memory::size;
 use riad_store::CONTROL_SCHEMA_VERSION;
@@ -182,6 +183,15 @@ fn control(path: &Path) -> Check {
             }
         }
     }
+}
+
+pub(super) fn cells(cell: &Cell) -> Option<Check> {
+    const NAME: &str = "cells";
+    let (name, map) = cell.name.as_ref().zip(cell.map.as_ref())?;
+    Some(match MapFile::open(map, name) {
+        Ok(_) => Check::ok(NAME, format!("{} has the cell {name}", map.display())),
+        Err(error) => Check::fail(NAME, error.message()),
+    })
 }
 
 pub(super) fn tls(server: &Server) -> Vec<Check> {

@@ -20,6 +20,7 @@ const RULES: &[(&str, &[&str])] = &[
     // The tests' fakes are of what is in `riad-core`.
     ("riad-engine", &["riad-batch", "riad-core", "riad-fakes", "riad-lora"]),
     ("riad-sandbox", &["riad-admission", "riad-core"]),
+    ("riad-cells", &["riad-core"]),
     ("riad-outbound", &["riad-core", "riad-fakes"]),
     // The second one checks what the first writes, in tests.
     ("riad-telemetry", &["riad-core", "riad-openmetrics"]),

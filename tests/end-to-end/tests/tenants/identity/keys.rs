@@ -176,12 +176,12 @@ async fn a_leaked_key_is_found_by_its_prefix() {
             .collect()
     };
     assert_eq!(found("riad_sk_").await.len(), 2);
-    assert_eq!(found(&secret[..12]).await, ["lost"]);
+    assert_eq!(found(&secret[..18]).await, ["lost"]);
     assert_eq!(found("riad_sk_%25").await, Vec::<String>::new(), "no pattern");
     assert_eq!(found("nothing").await, Vec::<String>::new());
-    let path = format!("/operator/v1/tenants/acme/keys?prefix={}", &secret[..12]);
+    let path = format!("/operator/v1/tenants/acme/keys?prefix={}", &secret[..18]);
     assert_eq!(host.operator.get(&path).await.ok()["data"][0]["id"], made["id"]);
-    // A prefix longer than the twelve stored characters, up to the whole key, finds it too.
+    // A prefix longer than the stored characters, up to the whole key, finds it too.
     assert_eq!(found(&secret[..20]).await, ["lost"]);
     assert_eq!(found(secret).await, ["lost"]);
 }

@@ -14,7 +14,7 @@ const KEY_PREFIXES: [&str; 2] = ["riad_op_", "riad_sk_"];
 static VARIABLE: Pattern = LazyLock::new(|| Regex::new(r"\b(?:RIAD|HF)_[A-Z0-9_]+"));
 static CONFIGURATION_KEY: Pattern = LazyLock::new(|| {
     Regex::new(
-        r"(?:^|[\s`(])((?:server|auth|scheduler|metering|telemetry|engine|embeddings|search|plugins|limits)\.[a-z_]+(?:\.[a-z_]+)*)\b",
+        r"(?:^|[\s`(])((?:server|cell|auth|scheduler|metering|telemetry|engine|embeddings|search|plugins|limits)\.[a-z_]+(?:\.[a-z_]+)*)\b",
     )
 });
 /// Paths of the API where a manifest names one, in a URL of the server, and in running text.
