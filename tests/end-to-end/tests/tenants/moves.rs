@@ -29,6 +29,7 @@ impl Cells {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_map(&map_of(&folder), "west");
+        fs::create_dir(folder.path().join("objects")).unwrap();
         Self {
             west: cell(&folder, "west").await,
             east: cell(&folder, "east").await,
