@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod logs;
 pub mod messages;
 pub mod models;
+pub mod moves;
 mod nulls;
 mod parts;
 pub mod pipeline;

@@ -27,6 +27,12 @@ pub struct Scale {
     pub pressure: f64,
     /// Recent weighted tokens per second of the whole batch.
     pub tokens_per_second: f64,
+    /// Whether the model is in memory (`engine.idle_unload_s`). While it is not, `estimated_ttft_ms` counts loading it.
+    #[serde(default)]
+    pub model_loaded: bool,
+    /// How long loading it took the last time.
+    #[serde(default)]
+    pub model_load_ms: u64,
     /// Requests refused since the start to keep the target.
     pub shed: u64,
 }
@@ -51,6 +57,8 @@ impl From<Gauges> for Scale {
                 Some(_) | None => 0.0,
             },
             tokens_per_second: gauges.tokens_per_second,
+            model_loaded: gauges.batch.model_loaded,
+            model_load_ms: ms(gauges.batch.model_load),
             shed: gauges.shed,
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     auth::Tenant,
     body::JsonBody,
     error::{ApiResult, Failures},
+    sse::Silence,
     state::AppState,
 };
 use axum::{
@@ -21,7 +22,6 @@ pub(crate) use request::{read_message, read_tier};
 use response::AnswerHeader;
 pub(crate) use response::{finish_reason, riad, usage};
 use riad_api_types::chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest};
-use std::time::Duration;
 
 /// Answer a conversation with the caller's documents, plugins and adapter
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", security(("tenant_key" = [])),
@@ -43,7 +43,7 @@ pub(crate) async fn create_chat_completion(
     let services = state.services.clone();
     let starting = async move { services.chat().start(&pass, request).await };
     if output.stream {
-        let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+        let silence = Silence::of(&state.services);
         return stream::respond(starting, silence, header, choices, output.include_usage).await;
     }
     let answer = collect::collect(starting.await?, header, choices, output.logprobs).await?;

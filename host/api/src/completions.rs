@@ -8,7 +8,7 @@ use crate::{
     auth::Tenant,
     body::JsonBody,
     error::{ApiResult, Failures},
-    sse,
+    sse::{self, Silence},
     state::AppState,
 };
 use axum::{
@@ -19,7 +19,6 @@ use axum::{
 pub(crate) use request::read_texts;
 use response::CompletionWriter;
 use riad_api_types::completions::{Completion, CompletionRequest};
-use std::time::Duration;
 
 /// Continue a text with the caller's adapter
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", security(("tenant_key" = [])),
@@ -41,7 +40,7 @@ pub(crate) async fn create_completion(
     let services = state.services.clone();
     let starting = async move { services.chat().complete(&pass, request).await };
     if output.stream {
-        let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+        let silence = Silence::of(&state.services);
         let write = move |events| writer.stream(events, output.include_usage);
         return sse::respond(starting, silence, write, sse::failure).await;
     }

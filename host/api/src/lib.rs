@@ -33,6 +33,7 @@ mod messages;
 mod metrics;
 mod middleware;
 mod models;
+mod moves;
 mod pipeline;
 mod plans;
 mod plugins;

@@ -8,7 +8,7 @@ mod names;
 mod request;
 mod stream;
 
-use crate::{auth::Tenant, body::JsonBody, error::ApiResult, state::AppState};
+use crate::{auth::Tenant, body::JsonBody, error::ApiResult, sse::Silence, state::AppState};
 use axum::{
     Json,
     extract::State,
@@ -17,7 +17,6 @@ use axum::{
 use blocks::BlockOptions;
 use riad_api_types::messages::{Message, MessageEvent, MessagesError, MessagesRequest, MessagesTokenCount};
 use riad_core::Error;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// What all events of an answer have in common.
@@ -78,7 +77,7 @@ pub(crate) async fn create_message(
         Ok::<_, Error>((u64::from(events.prompt_tokens()), events))
     };
     if stream {
-        let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+        let silence = Silence::of(&state.services);
         return stream::respond(starting, silence, header).await;
     }
     let (_, events) = starting.await?;

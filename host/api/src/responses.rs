@@ -14,6 +14,7 @@ use crate::{
     body::{JsonBody, PathParts, parse_id},
     error::{ApiResult, Failures},
     query::QueryParts,
+    sse::Silence,
     state::AppState,
 };
 use answer::AnswerWriter;
@@ -30,7 +31,6 @@ use riad_api_types::responses::{
 };
 use riad_core::{Result, chat::Message};
 use riad_services::chat::ChatRequest;
-use std::time::Duration;
 
 /// Answer a conversation, and keep it so that it can go on
 #[utoipa::path(post, path = "/v1/responses", tag = "openai", security(("tenant_key" = [])),
@@ -54,7 +54,7 @@ pub(crate) async fn create_response(
         shows_results,
         stream,
     } = request::read(body)?;
-    let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+    let silence = Silence::of(&state.services);
     let input = kept::resolve(&state, &pass, input).await?;
     let own = input::messages(&input);
     let own_files = input::files(&input)?;

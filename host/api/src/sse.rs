@@ -11,6 +11,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt, future::Either, stream};
 use riad_core::{Error, Result};
+use riad_services::Services;
 use serde::Serialize;
 use std::{convert::Infallible, time::Duration};
 use tokio::time::timeout;
@@ -22,11 +23,37 @@ const UNBUFFERED: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("no"),
 );
 
-/// Answers a request whose generation starts within `silence`, or is refused, with the status that fits. A longer wait begins the answer,
-/// because proxies close a connection that says nothing; what goes wrong then is what `fail` makes of it.
+/// How long an answer may say nothing, and what is said then.
+pub(crate) struct Silence {
+    longest: Duration,
+    say: Box<dyn FnOnce() -> String + Send>,
+}
+
+impl Silence {
+    /// Says what the request waits for.
+    pub(crate) fn of(services: &Services) -> Self {
+        let longest = Duration::from_millis(services.limits().stream_silence_ms);
+        let scale = services.scale();
+        Self {
+            longest,
+            say: Box::new(move || scale.waiting()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(longest: Duration, text: &'static str) -> Self {
+        Self {
+            longest,
+            say: Box::new(|| text.to_owned()),
+        }
+    }
+}
+
+/// Answers a request whose generation starts within the silence, or is refused, with the status that fits. A longer wait begins the answer with
+/// a comment, because proxies close a connection that says nothing; what goes wrong then is what `fail` makes of it.
 pub(crate) async fn respond<S, W>(
     starting: impl Future<Output = Result<S>> + Send + 'static,
-    silence: Duration,
+    silence: Silence,
     write: impl FnOnce(S) -> W + Send + 'static,
     fail: impl FnOnce(Error) -> Event + Send + 'static,
 ) -> ApiResult<Response>
@@ -44,7 +71,7 @@ where
 /// As [`respond`], for a stream that also writes what has gone wrong before it began.
 pub(crate) async fn respond_to_result<S, W>(
     starting: impl Future<Output = Result<S>> + Send + 'static,
-    silence: Duration,
+    silence: Silence,
     write: impl FnOnce(Result<S>) -> W + Send + 'static,
 ) -> ApiResult<Response>
 where
@@ -53,14 +80,16 @@ where
 {
     // Also when it goes on outside of the handler.
     let mut starting = Box::pin(starting.in_current_span());
-    let events = match timeout(silence, &mut starting).await {
+    let Silence { longest, say } = silence;
+    let events = match timeout(longest, &mut starting).await {
         Ok(started) => Either::Left(write(Ok(started?))),
         Err(_) => {
+            let said = Event::default().comment(say());
             let late = async move { write(starting.await) };
-            Either::Right(stream::once(late).flatten())
+            Either::Right(stream::once(async { said }).chain(stream::once(late).flatten()))
         }
     };
-    let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(silence));
+    let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(longest));
     Ok(([UNBUFFERED], events).into_response())
 }
 

@@ -7,7 +7,7 @@ mod plugins;
 mod room;
 mod values;
 
-pub use access::{OperatorAccess, TenantAccess};
+pub use access::{OperatorAccess, OperatorKey, TenantAccess};
 pub use cell::{CellCommand, MapPlace, PlannedCell};
 pub use operations::{
     AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, ModelCheckArgs, ModelCommand, PlanCommand, ReceiptCommand,

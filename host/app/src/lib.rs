@@ -81,7 +81,7 @@ async fn call(command: Command) -> Result<()> {
         Command::Plan(call) => commands::plan::run(call.command, &call.at.client()?, &Output::new(call.at.json)).await,
         Command::Ledger(call) => commands::ledger::run(call.command, &call.at, &Output::new(call.at.json)).await,
         Command::Room(command) => commands::room::run(command).await,
-        Command::Cell(command) => commands::cell::run(command),
+        Command::Cell(command) => commands::cell::run(command).await,
         Command::Audit(args) => commands::audit::run(&args, &args.at.client()?, &Output::new(args.at.json)).await,
         Command::Scale(args) => commands::scale::run(&args.at.client()?, &Output::new(args.at.json)).await,
         Command::Usage(args) => {

@@ -108,6 +108,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         tokens,
         cells: cells.clone().map(|cells| cells as Arc<dyn Cells>),
         rooms: store.rooms(),
+        moves: store.moves(),
         audit: store.audit(),
         plans: store.plans(),
         ledger: store.ledger(),

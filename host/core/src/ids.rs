@@ -195,6 +195,13 @@ impl PartsDigest {
     }
 }
 
+/// Of what was hashed elsewhere.
+impl From<[u8; 32]> for Digest {
+    fn from(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+}
+
 impl FromStr for Digest {
     type Err = Error;
     fn from_str(value: &str) -> Result<Self> {

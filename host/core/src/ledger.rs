@@ -19,6 +19,8 @@ pub enum Kind {
     Storage,
     /// Adapters in the engine's memory over time.
     Residency,
+    /// Nothing: the account's tenant has come from another cell, or has gone to one. Its request says which.
+    Moved,
 }
 
 /// How a request ended.
@@ -80,6 +82,7 @@ words!(Kind {
     Tool = "tool",
     Storage = "storage",
     Residency = "residency",
+    Moved = "moved",
 });
 words!(Outcome {
     Completed = "completed",

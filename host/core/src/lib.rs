@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod limits;
 pub mod manifest;
 mod model_name;
+pub mod moving;
 pub mod pass;
 pub mod pipeline;
 pub mod plugin;

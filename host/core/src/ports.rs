@@ -18,6 +18,7 @@ mod idempotency;
 mod key_store;
 mod kv;
 mod ledger;
+mod moves;
 mod plans;
 mod plugins;
 mod reranker;
@@ -57,6 +58,7 @@ pub use idempotency::{IdempotencyStore, KeptRequest, RequestMark, StoredObject, 
 pub use key_store::{HashedKey, KeyRecord, KeyRotation, KeyStore, PlanRotation};
 pub use kv::{KV_KEY_BYTES, KV_SECONDS, KV_VALUE_BYTES, KvStore};
 pub use ledger::Ledger;
+pub use moves::Moves;
 pub use plans::Plans;
 pub use plugins::PluginStore;
 pub use reranker::Reranker;
@@ -68,7 +70,9 @@ pub use sandbox::{
 };
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
-pub use snapshots::{CopiedFile, RoomCopies, RoomCopy, SaveOutcome, SnapshotStore, UnsavedRoom};
+pub use snapshots::{
+    CopiedFile, RoomCopies, RoomCopy, RoomRestore, SaveOutcome, SnapshotStore, StoredSnapshot, UnsavedRoom,
+};
 pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};
 pub use tenant_store::TenantStore;

@@ -36,7 +36,10 @@ use riad_core::{
 use sampling::TokenSampler;
 use sequence::ActiveSequence;
 use stats::SharedState;
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 use step_loop::{Message as LoopMessage, Start, StepLoop};
 
 pub(crate) struct MistralEngine {
@@ -57,8 +60,10 @@ pub(crate) struct MistralEngine {
 
 impl MistralEngine {
     pub async fn open(config: EngineConfig) -> Result<Self> {
-        let loading = config.clone();
-        let model = blocking(move || LoadedModel::load(&loading)).await?;
+        let own = config.clone();
+        let begun = Instant::now();
+        let model = blocking(move || LoadedModel::load(&own)).await?;
+        let loading = begun.elapsed();
         let checkpoint = Checkpoint::open(&config.model)?;
         let model = Arc::new(model);
         let counted = Arc::new(Counted::default());
@@ -81,7 +86,7 @@ impl MistralEngine {
             counted: counted.clone(),
             batch: batch.clone(),
         };
-        spawn(StepLoop::new(config, model, receiver, counted, batch))?;
+        spawn(StepLoop::new(config, model, receiver, counted, batch, loading))?;
         Ok(engine)
     }
 }

@@ -7,9 +7,11 @@ use crate::{
     manifest::{FileEntry, Manifest, length_of},
     room_objects::RoomObjects,
 };
+use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use riad_core::{
     Error, Result, SnapshotId,
+    ports::StoredSnapshot,
     snapshot::{RoomPart, Snapshot},
 };
 use sha2::{Digest as _, Sha256};
@@ -38,46 +40,6 @@ impl OpenSnapshot {
         self.manifest.describe(self.id.clone())
     }
 
-    /// The files that it has.
-    #[must_use]
-    pub fn parts(&self) -> Vec<RoomPart> {
-        let part = |file: &FileEntry| RoomPart {
-            name: file.name.clone(),
-            bytes: file.bytes,
-            digest: file.digest,
-        };
-        self.manifest.files.iter().map(part).collect()
-    }
-
-    /// Writes one of the files, and waits for the disk.
-    ///
-    /// # Errors
-    /// `NotFound` if the snapshot has no such file; `Conflict` if one of its objects is missing or is not what was stored; `Unavailable` if the
-    /// store does not answer; `StorageFull` if the disk is full.
-    pub async fn write(&self, part: &str, mut to: File) -> Result<()> {
-        let file = self
-            .manifest
-            .file(part)
-            .ok_or_else(|| Error::not_found(format!("the snapshot {} has no {part}", self.id)))?;
-        let mut blocks = stream::iter((0..).zip(&file.blocks))
-            .map(|(number, name)| self.read_block(file, number, name))
-            .buffered(TRANSFERS);
-        let mut hash = Sha256::new();
-        while let Some(block) = blocks.try_next().await? {
-            (to, hash) = blocking(move || {
-                hash.update(&block);
-                to.write_all(&block).map_err(disk_error)?;
-                Ok((to, hash))
-            })
-            .await?;
-        }
-        blocking(move || to.sync_all().map_err(disk_error)).await?;
-        match blocks::digest(hash)? == file.digest {
-            true => Ok(()),
-            false => Err(self.damaged(file, "has other bytes than were saved")),
-        }
-    }
-
     async fn read_block(&self, file: &FileEntry, number: u64, name: &str) -> Result<Vec<u8>> {
         let Some(sealed) = self.objects.get_block(name).await? else {
             return Err(self.damaged(file, "lacks a block"));
@@ -93,5 +55,43 @@ impl OpenSnapshot {
 
     fn damaged(&self, file: &FileEntry, what: &str) -> Error {
         damaged(format!("the snapshot {} is damaged: {} {what}", self.id, file.name))
+    }
+}
+
+#[async_trait]
+impl StoredSnapshot for OpenSnapshot {
+    fn parts(&self) -> Vec<RoomPart> {
+        let part = |file: &FileEntry| RoomPart {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            digest: file.digest,
+        };
+        self.manifest.files.iter().map(part).collect()
+    }
+
+    async fn write(&self, part: &str, mut to: File) -> Result<()> {
+        let file = self
+            .manifest
+            .file(part)
+            .ok_or_else(|| Error::not_found(format!("the snapshot {} has no {part}", self.id)))?;
+        let reads: Vec<_> = (0..)
+            .zip(&file.blocks)
+            .map(|(number, name)| self.read_block(file, number, name))
+            .collect();
+        let mut blocks = stream::iter(reads).buffered(TRANSFERS);
+        let mut hash = Sha256::new();
+        while let Some(block) = blocks.try_next().await? {
+            (to, hash) = blocking(move || {
+                hash.update(&block);
+                to.write_all(&block).map_err(disk_error)?;
+                Ok((to, hash))
+            })
+            .await?;
+        }
+        blocking(move || to.sync_all().map_err(disk_error)).await?;
+        match blocks::digest(hash)? == file.digest {
+            true => Ok(()),
+            false => Err(self.damaged(file, "has other bytes than were saved")),
+        }
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use object_store::{ObjectStore, path::Path};
 use riad_core::{
     Error, ErrorKind, Result, RoomId, Secret, SnapshotId, TenantId,
-    ports::{RoomCopy, SaveOutcome, SnapshotStore},
+    ports::{RoomCopy, SaveOutcome, SnapshotStore, StoredSnapshot},
     snapshot::{Snapshot, SnapshotOwner},
 };
 use std::{ffi::OsString, sync::Arc};
@@ -199,6 +199,10 @@ impl Snapshots {
 impl SnapshotStore for Snapshots {
     async fn save(&self, copy: &RoomCopy) -> Result<SaveOutcome> {
         self.save_room(copy, false).await
+    }
+
+    async fn open(&self, owner: &SnapshotOwner, id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>> {
+        Ok(Box::new(self.open_snapshot(owner, Some(id)).await?))
     }
 
     async fn delete_room(&self, room: &RoomId) -> Result<()> {

@@ -10,7 +10,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use riad_core::{
     ErrorKind, Result, Secret,
-    ports::{CopiedFile, RoomCopy, SaveOutcome, SnapshotStore},
+    ports::{CopiedFile, RoomCopy, SaveOutcome, SnapshotStore, StoredSnapshot},
     snapshot::SnapshotOwner,
 };
 use riad_objects::{ObjectsConfig, Snapshots};

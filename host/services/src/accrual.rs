@@ -72,7 +72,13 @@ impl Accrual {
                     },
                     shared.engine.profile().id.clone(),
                 ),
-                Kind::Storage | Kind::Chat | Kind::Embedding | Kind::Document | Kind::Search | Kind::Tool => (
+                Kind::Storage
+                | Kind::Chat
+                | Kind::Embedding
+                | Kind::Document
+                | Kind::Search
+                | Kind::Tool
+                | Kind::Moved => (
                     Usage {
                         stored_byte_hours: hours,
                         ..Usage::default()

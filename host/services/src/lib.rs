@@ -35,6 +35,7 @@ mod log_buffer;
 pub mod logs;
 pub mod metering;
 pub mod models;
+pub mod moves;
 mod pinned_accounts;
 pub mod pipeline;
 pub mod plans;
@@ -82,7 +83,9 @@ impl Services {
     /// # Errors
     /// A limit that cannot work, or a standard component that does not serve every stage.
     pub async fn new(dependencies: Dependencies) -> Result<Self> {
-        Ok(Self(Arc::new(Shared::new(dependencies).await?)))
+        let shared = Arc::new(Shared::new(dependencies).await?);
+        moves::keep_slots(&shared).await?;
+        Ok(Self(shared))
     }
 
     /// Compiles what no start waits for, so that the first file does not.
@@ -233,6 +236,11 @@ impl Services {
     #[must_use]
     pub fn tenants(&self) -> tenants::TenantService {
         tenants::TenantService(Arc::clone(&self.0))
+    }
+
+    #[must_use]
+    pub fn moves(&self) -> moves::MoveService {
+        moves::MoveService(Arc::clone(&self.0))
     }
 
     #[must_use]

@@ -25,8 +25,9 @@ use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
 use riad_core::{
-    Clock, PlanName, Result, SystemClock, TenantPass,
-    ledger::{Amount, EngineTokens, Entry, EntryCheck, Hold, Outcome, Purpose},
+    Account, Clock, PlanName, Result, SystemClock, TenantPass,
+    ledger::{Amount, ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Outcome, Purpose},
+    moving::DaySpent,
     ports::{Ledger, Plans, Telemetry, Webhooks},
     price::{Plan, Usage},
     receipt::ServedBy,
@@ -132,6 +133,58 @@ impl Metering {
     /// # Errors
     /// `NotFound` if the tenant's plan is gone; whatever the ledger fails with.
     pub(crate) async fn charge(&self, tenant: &Tenant, purpose: Purpose, used: Usage) -> Result<()> {
+        self.append_charge(tenant, purpose, used, unique_id("tick"))
+            .await
+            .map(drop)
+    }
+
+    /// Writes that the tenant has moved to or from another cell, which `request` says. Returns this entry, the account's last.
+    ///
+    /// # Errors
+    /// As of [`Self::charge`].
+    pub(crate) async fn mark_moved(&self, tenant: &Tenant, request: &str) -> Result<ChainHead> {
+        let purpose = Purpose {
+            kind: Kind::Moved,
+            model: String::new(),
+            adapter: None,
+            plugin: String::new(),
+        };
+        self.append_charge(tenant, purpose, Usage::default(), unique_id(request))
+            .await
+    }
+
+    /// Counts what was spent in another cell after the tenant came from there, today's and earlier days' alike.
+    pub(crate) async fn add_spent(&self, tenant: &Tenant, spent: &[DaySpent]) -> Result<()> {
+        let writer = &self.0.writer;
+        let account = self.0.accounts.load(writer, tenant.account).await?;
+        account.with(writer, |state, now| {
+            for day in spent {
+                let amount = Amount {
+                    tokens: day.tokens,
+                    nanos: day.nanos,
+                };
+                state.counters.add(amount);
+                if let Some(key) = day.key.as_ref().and_then(|key| state.key(key, now)) {
+                    key.add(amount);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether no request of the account runs or waits to be settled.
+    #[must_use]
+    pub(crate) fn is_idle(&self, account: Account) -> bool {
+        self.0.accounts.is_idle(account)
+    }
+
+    async fn append_charge(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose,
+        used: Usage,
+        request: String,
+    ) -> Result<ChainHead> {
         let writer = &self.0.writer;
         let account = self.0.accounts.load(writer, tenant.account).await?;
         let plan = self.0.plan(&tenant.policy.plan).await?;
@@ -139,7 +192,7 @@ impl Metering {
         let unsigned = UnsignedEntry {
             tenant: tenant.id.clone(),
             key: None,
-            request: unique_id("tick"),
+            request,
             purpose,
             outcome: Outcome::Completed,
             used,
@@ -154,12 +207,14 @@ impl Metering {
             tokens: used.tokens(),
             nanos: cost_nanos,
         };
-        let (written, notices) = account.with(writer, |state, now| {
+        let (head, written, notices) = account.with(writer, |state, now| {
             let (_, written) = state.append(writer, tenant.account, now, unsigned)?;
-            Result::Ok((written, state.counters.spend(amount, budget, &tenant.id, None)))
+            let notices = state.counters.spend(amount, budget, &tenant.id, None);
+            Result::Ok((state.head(), written, notices))
         })?;
         writer.notify(budget.webhook.as_deref(), notices);
-        written.await
+        written.await?;
+        Ok(head)
     }
 
     /// What is left of the caller's limits per minute.

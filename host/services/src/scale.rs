@@ -2,7 +2,7 @@
 
 use crate::{shared::Shared, snapshots::RoomSnapshots};
 use riad_core::{OperatorPass, ledger::EngineTokens, ports::Gauges};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub struct ScaleService(pub(crate) Arc<Shared>);
 
@@ -19,6 +19,25 @@ impl ScaleService {
         self.0.telemetry.render(&self.now())
     }
 
+    /// What a request waits for that has said nothing yet, for the client.
+    #[must_use]
+    pub fn waiting(&self) -> String {
+        let batch = self.0.engine.batch();
+        if !batch.model_loaded {
+            let took = match batch.model_load {
+                Duration::ZERO => String::new(),
+                took => format!(", which took {} ms the last time", took.as_millis()),
+            };
+            return format!("waiting for the model, which is being loaded{took}");
+        }
+        let queue = self.0.scheduler.state();
+        let estimated = match queue.estimated_wait {
+            Some(wait) => format!("; a new one would wait for about {} ms", wait.as_millis()),
+            None => String::new(),
+        };
+        format!("waiting; {} requests are in the queue{estimated}", queue.waiting)
+    }
+
     fn now(&self) -> Gauges {
         let shared = &self.0;
         let queue = shared.scheduler.state();
@@ -28,15 +47,21 @@ impl ScaleService {
             embedded: shared.embedded(),
             ..shared.engine.counted()
         };
+        let batch = shared.engine.batch();
+        // A model that was idle is loaded before the first token.
+        let load = match batch.model_loaded {
+            true => Duration::ZERO,
+            false => batch.model_load,
+        };
         Gauges {
             max_sequences: shared.engine.max_sequences() as u64,
             running_sequences: queue.running,
             queue_requests: queue.waiting,
             queue_tokens: queue.waiting_tokens,
-            estimated_first_token: queue.estimated_wait,
+            estimated_first_token: queue.estimated_wait.map(|wait| wait + load),
             target_first_token: shared.target_first_token,
             tokens_per_second: queue.tokens_per_second,
-            batch: shared.engine.batch(),
+            batch,
             adapters: shared.engine.adapter_counts(),
             rooms_open: shared.rooms.open_rooms(),
             open_room_bytes: shared.rooms.open_room_bytes(),

@@ -20,8 +20,8 @@ use riad_core::{
     Digest, Error, ErrorKind, Limits, Result, TenantPass, Timestamp,
     plugin::Stage,
     ports::{
-        AuditLog, Cells, ChatEngine, Embedder, KeyStore, Ledger, OutboundHttp, PlannedComponent, Plans, Reranker,
-        Rooms, Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
+        AuditLog, Cells, ChatEngine, Embedder, KeyStore, Ledger, Moves, OutboundHttp, PlannedComponent, Plans,
+        Reranker, Rooms, Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
     resources,
 };
@@ -39,6 +39,8 @@ pub struct Dependencies {
     /// Without it, this server has every tenant.
     pub cells: Option<Arc<dyn Cells>>,
     pub rooms: Arc<dyn Rooms>,
+    /// Tenants that go to another cell, or come from one.
+    pub moves: Arc<dyn Moves>,
     pub audit: Arc<dyn AuditLog>,
     pub plans: Arc<dyn Plans>,
     pub ledger: Arc<dyn Ledger>,
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     pub tokens: Option<Arc<dyn Tokens>>,
     pub cells: Option<Arc<dyn Cells>>,
     pub rooms: Arc<dyn Rooms>,
+    pub moves: Arc<dyn Moves>,
     pub audit: Arc<dyn AuditLog>,
     pub plans: Arc<dyn Plans>,
     pub ledger: Arc<dyn Ledger>,
@@ -187,6 +190,7 @@ impl Shared {
             tokens: dependencies.tokens,
             cells: dependencies.cells,
             rooms: dependencies.rooms,
+            moves: dependencies.moves,
             audit: dependencies.audit,
             plans: dependencies.plans,
             ledger: dependencies.ledger,

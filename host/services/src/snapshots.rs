@@ -4,7 +4,8 @@
 use crate::Services;
 use parking_lot::Mutex;
 use riad_core::{
-    ErrorKind, Result, RoomId, Timestamp,
+    Error, ErrorKind, OperatorPass, Result, RoomId, SnapshotId, TenantId, Timestamp,
+    moving::MovedRoom,
     ports::{RoomCopies, SnapshotStore, UnsavedRoom},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -97,6 +98,27 @@ impl RoomSnapshots {
         Ok(())
     }
 
+    pub(crate) fn dependencies(&self) -> &SnapshotDependencies {
+        &self.parts
+    }
+
+    /// Saves a room at once; `None` if its tenant has stored nothing yet.
+    pub(crate) async fn save_now(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Option<MovedRoom>> {
+        let _one = self.one.lock().await;
+        let Some(room) = self.parts.copies.find(operator, tenant).await? else {
+            return Ok(None);
+        };
+        let ended = Arc::new(Notify::new());
+        *self.current.lock() = Some((room.owner.room.clone(), Arc::clone(&ended)));
+        let saved = self.save_until(&room, &ended).await;
+        *self.current.lock() = None;
+        let snapshot = saved?.ok_or_else(|| Error::not_found(format!("the tenant \"{tenant}\" has been deleted")))?;
+        Ok(Some(MovedRoom {
+            room: room.owner.room,
+            snapshot,
+        }))
+    }
+
     async fn round(&self, due: Due) {
         if let Err(error) = self.delete_due().await {
             tracing::error!(%error, "the snapshots of a deleted tenant were not deleted; the next round tries again");
@@ -148,13 +170,13 @@ impl RoomSnapshots {
         *self.current.lock() = Some((room.owner.room.clone(), Arc::clone(&ended)));
         let saved = self.save_until(room, &ended).await;
         *self.current.lock() = None;
-        saved
+        saved.map(drop)
     }
 
     /// Without a result if the tenant is deleted meanwhile.
-    async fn save_until(&self, room: &UnsavedRoom, ended: &Notify) -> Result<()> {
+    async fn save_until(&self, room: &UnsavedRoom, ended: &Notify) -> Result<Option<SnapshotId>> {
         let Some(copy) = self.parts.copies.copy(room).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let outcome = tokio::select! {
             outcome = self.parts.store.save(&copy) => Some(outcome),
@@ -162,7 +184,7 @@ impl RoomSnapshots {
         };
         // It removes files.
         drop(tokio::task::spawn_blocking(move || drop(copy)).await);
-        let Some(outcome) = outcome else { return Ok(()) };
+        let Some(outcome) = outcome else { return Ok(None) };
         let outcome = outcome?;
         self.parts.copies.record_saved(room).await?;
         self.unsaved.lock().remove(&room.owner.room);
@@ -175,7 +197,7 @@ impl RoomSnapshots {
                 "saved a room"
             );
         }
-        Ok(())
+        Ok(Some(outcome.snapshot.id))
     }
 
     /// Whether the room is being saved; that ends soon.

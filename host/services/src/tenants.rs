@@ -117,21 +117,7 @@ impl TenantService {
     /// # Errors
     /// `NotFound` if there is none.
     pub async fn delete(&self, operator: &OperatorPass, id: &TenantId) -> Result<()> {
-        let (shared, operator, id) = (Arc::clone(&self.0), operator.clone(), id.clone());
-        tokio::spawn(async move {
-            let entry = audit::by_operator(&operator, Some(&id), "tenant.delete", id.as_str(), None);
-            let account = shared.tenant_store.delete(&operator, &id, entry).await?;
-            let removed = shared.rooms.remove(&operator, &id).await;
-            shared.logs.forget(account);
-            shared.plugin_stats.forget(account);
-            shared.canary_windows.forget(account);
-            shared.engine.forget_account(account);
-            adapters::forget(&shared, account);
-            delete_snapshots(&shared).await;
-            removed
-        })
-        .await
-        .map_err(Error::internal)?
+        remove(&self.0, operator, id, "tenant.delete").await
     }
 
     async fn patched(&self, policy: &Policy, patch: &Value) -> Result<Policy> {
@@ -146,6 +132,30 @@ impl TenantService {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Forgets a tenant and all of it. Goes on to the end when the caller goes away.
+pub(crate) async fn remove(
+    shared: &Arc<Shared>,
+    operator: &OperatorPass,
+    id: &TenantId,
+    action: &'static str,
+) -> Result<()> {
+    let (shared, operator, id) = (Arc::clone(shared), operator.clone(), id.clone());
+    tokio::spawn(async move {
+        let entry = audit::by_operator(&operator, Some(&id), action, id.as_str(), None);
+        let account = shared.tenant_store.delete(&operator, &id, entry).await?;
+        let removed = shared.rooms.remove(&operator, &id).await;
+        shared.logs.forget(account);
+        shared.plugin_stats.forget(account);
+        shared.canary_windows.forget(account);
+        shared.engine.forget_account(account);
+        adapters::forget(&shared, account);
+        delete_snapshots(&shared).await;
+        removed
+    })
+    .await
+    .map_err(Error::internal)?
 }
 
 /// `control.db` says which are to go, so that none is forgotten.

@@ -7,7 +7,7 @@ use crate::{
     identity::IdentityReader,
     key_cache::KeyCache,
     key_uses::{self, KeyUses},
-    ledger,
+    ledger, moves,
     query_reader::QueryReader,
     reserve::Reserve,
     snapshot_records,
@@ -32,6 +32,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         ROOMS,
         ROTATIONS,
         snapshot_records::SCHEMA,
+        moves::SCHEMA,
     ],
 };
 
@@ -302,6 +303,11 @@ impl Control {
                 .optional()?;
             Ok(id.flatten())
         })
+    }
+
+    /// Whether the tenant leaves this server, so that its room is sealed.
+    pub(crate) fn moves_out(&self, tenant: &TenantId) -> StoreResult<bool> {
+        self.database.read(|connection| moves::is_leaving(connection, tenant))
     }
 
     /// Rooms that must go, from deletions that were interrupted.

@@ -389,7 +389,7 @@ fn no_key(tenant: &TenantId, key: &KeyId) -> Error {
     Error::not_found(format!("tenant \"{tenant}\" has no key \"{key}\""))
 }
 
-struct KeyRow {
+pub(crate) struct KeyRow {
     id: String,
     name: String,
     prefix: String,
@@ -402,7 +402,7 @@ struct KeyRow {
 }
 
 /// The first columns of every query for keys.
-fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+pub(crate) fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     Ok(KeyRow {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -417,7 +417,7 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
 }
 
 impl KeyRow {
-    fn finish(self) -> StoreResult<Key> {
+    pub(crate) fn finish(self) -> StoreResult<Key> {
         Ok(Key {
             id: self.id.parse()?,
             name: self.name,

@@ -34,6 +34,7 @@ mod known_embeddings;
 mod kv;
 mod ledger;
 mod metadata;
+mod moves;
 mod names;
 mod offline;
 mod offline_room;
@@ -90,12 +91,13 @@ use data_lock::DataLock;
 use error::{StoreResult, run_blocking};
 use key_store::ControlKeyStore;
 use ledger::ControlLedger;
+use moves::ControlMoves;
 use parking_lot::Mutex;
 use plans::ControlPlans;
 use reserve::Reserve;
 use riad_core::{
     Limits, Result,
-    ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Plans, RoomCopies, Rooms, TenantStore},
+    ports::{AuditLog, EmbeddingSpace, KeyStore, Ledger, Moves, Plans, RoomCopies, Rooms, TenantStore},
 };
 use rooms::{Registry, TenantRoomCopies, TenantRooms};
 use std::{path::Path, sync::Arc};
@@ -142,6 +144,12 @@ impl Store {
     #[must_use]
     pub fn room_copies(&self) -> Arc<dyn RoomCopies> {
         Arc::new(TenantRoomCopies::new(self.registry.clone()))
+    }
+
+    /// Tenants that go to another cell, or come from one.
+    #[must_use]
+    pub fn moves(&self) -> Arc<dyn Moves> {
+        Arc::new(ControlMoves::new(self.control.clone(), self.registry.clone()))
     }
 
     #[must_use]

@@ -122,6 +122,7 @@ impl RoomState {
         })?;
         words::update(&database)?;
         database.read(words::install_score)?;
+        let sealed = database.sealed.clone();
         let indexes = Indexes::open(folder, space.dimensions, &database)?;
         let room = Self {
             folder: folder.to_owned(),
@@ -129,7 +130,7 @@ impl RoomState {
             database,
             indexes,
             phrase_counts: words::PhraseCounts::default(),
-            sql: PluginDatabase::new(folder.join(PLUGIN_DATABASE), limits.clone()),
+            sql: PluginDatabase::new(folder.join(PLUGIN_DATABASE), limits.clone(), sealed),
             pins,
             stored: Arc::default(),
             open_files: OpenFiles::default(),
@@ -302,6 +303,12 @@ impl RoomState {
         {
             tracing::warn!(%error, "a vector index of a room was not saved");
         }
+    }
+
+    /// Refuses changes from when it returns, or takes them again. Blocks for as long as what is being written takes.
+    pub(crate) fn set_sealed(&self, sealed: bool) {
+        self.database.set_sealed(sealed);
+        self.sql.wait();
     }
 
     /// Saves the indexes and closes. Waits for what runs; calls that come later fail.

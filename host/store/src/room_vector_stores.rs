@@ -49,6 +49,8 @@ impl VectorStores for RoomVectorStores {
                 .read(|connection| vector_stores::is_use_due(connection, &ids))?;
             match is_due {
                 false => Ok(()),
+                // Its use counts in its next cell.
+                true if room.database.sealed.is_sealed() => Ok(()),
                 true => room.database.write_reserved(|connection| {
                     ids.iter()
                         .try_for_each(|id| vector_stores::use_store(connection, id).map(drop))

@@ -125,6 +125,27 @@ impl Registry {
         }
     }
 
+    /// Refuses changes of the room from when it returns, or takes them again, as `control.db` says.
+    pub(crate) fn follow_move(&self, tenant: &TenantId) -> StoreResult<()> {
+        let slot = self.slot(tenant);
+        let place = slot.room.lock();
+        if let Some(room) = place.as_ref() {
+            room.state.set_sealed(self.control.moves_out(tenant)?);
+        }
+        Ok(())
+    }
+
+    /// Removes what was written of a room whose tenant has not come.
+    pub(crate) fn remove_incoming(&self, tenant: &TenantId) -> StoreResult<()> {
+        let slot = self.slot(tenant);
+        let mut place = slot.room.lock();
+        if let Some(room) = place.take() {
+            room.state.discard();
+        }
+        files::remove_folder(&self.room_folder(tenant))?;
+        Ok(files::sync_folder(&self.folder)?)
+    }
+
     pub(crate) fn close(&self) -> StoreResult<()> {
         self.closed.store(true, Ordering::SeqCst);
         let slots: Vec<Arc<Slot>> = self.slots.lock().values().cloned().collect();
@@ -224,6 +245,9 @@ impl Registry {
             // What a crash or a full disk has left. The room serves also while the log cannot be written.
             if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
                 tracing::error!(%tenant, %error, "lines of the audit log stay in their room; its next opening tries to write them again");
+            }
+            if self.control.moves_out(tenant)? {
+                room.set_sealed(true);
             }
             let state = Arc::new(room);
             // Chunks that were removed before a crash may be in the index's file.

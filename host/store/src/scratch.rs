@@ -1,6 +1,9 @@
 //! A plugin's SQL store that belongs to no room, under the same guard and limits as one: for trying plugins without a server.
 
-use crate::sql::{GuardedConnection, PluginDatabase};
+use crate::{
+    sql::{GuardedConnection, PluginDatabase},
+    sqlite::Sealed,
+};
 use async_trait::async_trait;
 use riad_core::{
     Limits, Result,
@@ -14,7 +17,11 @@ impl ScratchSql {
     /// In a folder of the caller's, where it makes `plugin.db` at the first statement.
     #[must_use]
     pub fn new(folder: &Path, limits: &Limits) -> Self {
-        Self(PluginDatabase::new(folder.join("plugin.db"), limits.clone()))
+        Self(PluginDatabase::new(
+            folder.join("plugin.db"),
+            limits.clone(),
+            Sealed::default(),
+        ))
     }
 }
 

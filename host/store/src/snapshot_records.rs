@@ -1,8 +1,8 @@
 //! What `control.db` knows of snapshots: up to which state a room is saved, and whose snapshots must go. Not here: the snapshots (`objects`).
 
 use crate::error::StoreResult;
-use riad_core::{Account, RoomId, Timestamp, snapshot::SnapshotOwner};
-use rusqlite::Connection;
+use riad_core::{Account, RoomId, TenantId, Timestamp, snapshot::SnapshotOwner};
+use rusqlite::{Connection, OptionalExtension};
 
 /// The last step of `control.db`'s schema that is about them.
 pub(crate) const SCHEMA: &str = "
@@ -23,32 +23,50 @@ pub(crate) struct RoomRecord {
     pub(crate) saved: Option<String>,
 }
 
+const RECORD: &str =
+    "SELECT id, account, room, version FROM tenants JOIN accounts USING (account) LEFT JOIN snapshots USING (account)
+    WHERE room IS NOT NULL";
+
 /// Of living tenants whose room has an id, as every room has that was opened.
 pub(crate) fn rooms(connection: &Connection) -> StoreResult<Vec<RoomRecord>> {
-    let mut statement = connection.prepare(
-        "SELECT id, account, room, version FROM tenants JOIN accounts USING (account) LEFT JOIN snapshots USING (account)
-            WHERE room IS NOT NULL ORDER BY id",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)?,
-            row.get::<_, String>(2)?,
-            row.get(3)?,
-        ))
-    })?;
-    rows.map(|row| {
-        let (tenant, account, room, saved) = row?;
+    let mut statement = connection.prepare(&format!("{RECORD} ORDER BY id"))?;
+    let rows = statement.query_map([], read_record)?;
+    rows.map(|row| row?.finish()).collect()
+}
+
+pub(crate) fn room(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<RoomRecord>> {
+    let mut statement = connection.prepare(&format!("{RECORD} AND id = ?1"))?;
+    let found = statement.query_row([tenant.as_str()], read_record).optional()?;
+    found.map(Row::finish).transpose()
+}
+
+struct Row {
+    tenant: String,
+    account: i64,
+    room: String,
+    saved: Option<String>,
+}
+
+fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        tenant: row.get(0)?,
+        account: row.get(1)?,
+        room: row.get(2)?,
+        saved: row.get(3)?,
+    })
+}
+
+impl Row {
+    fn finish(self) -> StoreResult<RoomRecord> {
         Ok(RoomRecord {
             owner: SnapshotOwner {
-                room: room.parse()?,
-                tenant: tenant.parse()?,
+                room: self.room.parse()?,
+                tenant: self.tenant.parse()?,
             },
-            account: Account::new(account.cast_unsigned()),
-            saved,
+            account: Account::new(self.account.cast_unsigned()),
+            saved: self.saved,
         })
-    })
-    .collect()
+    }
 }
 
 /// Nothing if the tenant has been deleted meanwhile.

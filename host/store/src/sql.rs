@@ -11,7 +11,7 @@ mod guard;
 
 use crate::{
     error::{Failure, StoreResult, closed, run_blocking},
-    sqlite,
+    sqlite::{self, Sealed},
     sqlite_memory::Bound,
 };
 use guard::Guard;
@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 pub(crate) struct PluginDatabase {
     path: PathBuf,
     limits: Limits,
+    sealed: Sealed,
     /// Waiting for it holds no thread (`resources::PLUGIN_SQL`).
     state: Arc<Mutex<State>>,
 }
@@ -41,13 +42,15 @@ pub(crate) struct GuardedConnection {
     connection: Connection,
     guard: Arc<Guard>,
     limits: Limits,
+    sealed: Sealed,
 }
 
 impl PluginDatabase {
-    pub(crate) fn new(path: PathBuf, limits: Limits) -> Self {
+    pub(crate) fn new(path: PathBuf, limits: Limits, sealed: Sealed) -> Self {
         Self {
             path,
             limits,
+            sealed,
             state: Arc::new(Mutex::new(State::Unopened)),
         }
     }
@@ -62,15 +65,20 @@ impl PluginDatabase {
         *self.state.blocking_lock() = State::Closed;
     }
 
+    /// Waits for the statement that runs: those that come later see the room sealed.
+    pub(crate) fn wait(&self) {
+        drop(self.state.blocking_lock());
+    }
+
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&GuardedConnection) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let mut state = self.state.clone().lock_owned().await;
-        let (path, limits) = (self.path.clone(), self.limits.clone());
+        let (path, limits, sealed) = (self.path.clone(), self.limits.clone(), self.sealed.clone());
         run_blocking(move || {
             if matches!(*state, State::Unopened) {
-                *state = State::Open(Box::new(GuardedConnection::open(path, limits)?));
+                *state = State::Open(Box::new(GuardedConnection::open(path, limits, sealed)?));
             }
             match &*state {
                 State::Open(connection) => work(connection),
@@ -82,13 +90,14 @@ impl PluginDatabase {
 }
 
 impl GuardedConnection {
-    fn open(path: PathBuf, limits: Limits) -> StoreResult<Self> {
+    fn open(path: PathBuf, limits: Limits, sealed: Sealed) -> StoreResult<Self> {
         let mut connection = sqlite::open(&path)?;
         let guard = Guard::install(&mut connection, &limits)?;
         Ok(Self {
             connection,
             guard,
             limits,
+            sealed,
         })
     }
 
@@ -100,6 +109,7 @@ impl GuardedConnection {
             connection,
             guard,
             limits,
+            sealed: Sealed::default(),
         })
     }
 
@@ -190,6 +200,7 @@ impl GuardedConnection {
         if statement.readonly() {
             return work(&mut statement);
         }
+        self.sealed.check()?;
         self.guard
             .unguarded(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
         let result = work(&mut statement);

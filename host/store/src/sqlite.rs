@@ -81,12 +81,36 @@ impl WriteConnection {
     }
 }
 
+/// Whether a room may not be changed.
+#[derive(Clone, Default)]
+pub(crate) struct Sealed(Arc<AtomicBool>);
+
+impl Sealed {
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn check(&self) -> StoreResult<()> {
+        match self.is_sealed() {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Unavailable,
+                "this tenant moves to another cell, and nothing of it can be changed until it is there; send the request again in a moment",
+            )
+            .with_retry_after(Duration::from_secs(1))
+            .into()),
+        }
+    }
+}
+
 /// One writer and one reader, so that reading does not wait for the disk to sync. Each call is one transaction.
 pub(crate) struct Database {
     lock: WriterLock,
     writer: Mutex<Option<WriteConnection>>,
     /// Whether the last commit failed. It may be on the disk all the same, where the next start would find it; the next commit overwrites it.
     in_doubt: AtomicBool,
+    /// Whether nothing may change it, because its tenant moves to another cell. Shared with who else writes for the tenant.
+    pub(crate) sealed: Sealed,
     reader: Mutex<Option<Connection>>,
     reserve: Arc<Reserve>,
     /// As [`Self::memory`] has last seen it.
@@ -111,6 +135,7 @@ impl Database {
             lock,
             writer: Mutex::new(Some(writer)),
             in_doubt: AtomicBool::new(false),
+            sealed: Sealed::default(),
             reader: Mutex::new(Some(reader)),
             reserve: Arc::clone(reserve),
             memory: AtomicU64::default(),
@@ -144,6 +169,7 @@ impl Database {
     ) -> StoreResult<U> {
         self.reserve.check()?;
         let guard = self.lock.lock();
+        self.sealed.check()?;
         let writer = self.writer.lock();
         let connection = writer.as_ref().ok_or_else(closed)?;
         let result = self.commit(connection, &guard, work)?;
@@ -162,10 +188,18 @@ impl Database {
         then: impl FnOnce(&Connection, T) -> StoreResult<U>,
     ) -> StoreResult<U> {
         let guard = self.lock.lock();
+        self.sealed.check()?;
         let writer = self.writer.lock();
         let connection = writer.as_ref().ok_or_else(closed)?;
         let result = self.reserve.spend(|| self.commit(connection, &guard, &work))?;
         then(&connection.0, result)
+    }
+
+    /// Refuses changes from when it returns, or takes them again.
+    pub(crate) fn set_sealed(&self, sealed: bool) {
+        // Whoever is writing ends before.
+        let _guard = self.lock.lock();
+        self.sealed.0.store(sealed, Ordering::Relaxed);
     }
 
     fn commit<T>(

@@ -136,7 +136,7 @@ impl TenantStore for ControlTenantStore {
 }
 
 /// The tenant with the account that it is given.
-fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
+pub(crate) fn insert(connection: &Connection, tenant: Tenant) -> StoreResult<Tenant> {
     let created = tenant.created.cast_signed();
     let succeeds = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM accounts WHERE tenant = ?1)",
@@ -202,7 +202,7 @@ fn former_account(connection: &Connection, tenant: &TenantId) -> StoreResult<Opt
     Ok(Some(control::account(newest)))
 }
 
-fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
+pub(crate) fn is_being_deleted(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
     Ok(connection
         .query_row("SELECT 1 FROM deletions WHERE tenant = ?1", [tenant.as_str()], |_| {
             Ok(())

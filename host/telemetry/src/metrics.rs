@@ -214,7 +214,7 @@ impl Metrics {
             .observe(seconds(record.duration));
         let (input, output) = match record.kind {
             Kind::Chat | Kind::Tool => (used.prompt_tokens, used.completion_tokens),
-            Kind::Embedding | Kind::Document | Kind::Search | Kind::Storage | Kind::Residency => {
+            Kind::Embedding | Kind::Document | Kind::Search | Kind::Storage | Kind::Residency | Kind::Moved => {
                 (used.embedded_tokens, 0)
             }
         };
@@ -294,7 +294,7 @@ fn operation(kind: Kind) -> Option<&'static str> {
         Kind::Document => Some("index_document"),
         Kind::Search => Some("retrieval"),
         Kind::Tool => Some("execute_tool"),
-        Kind::Storage | Kind::Residency => None,
+        Kind::Storage | Kind::Residency | Kind::Moved => None,
     }
 }
 

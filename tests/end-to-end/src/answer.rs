@@ -40,7 +40,7 @@ impl Answer {
         value.as_str().unwrap_or_default().to_owned()
     }
 
-    /// The code of OpenAI's error envelope.
+    /// The code of OpenAI's error envelope; empty if it has none.
     #[must_use]
     pub fn code(&self) -> String {
         self.text("/error/code")

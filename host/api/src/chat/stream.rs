@@ -5,7 +5,7 @@
 use super::response::{AnswerHeader, call_id, citation_list, finish_reason, riad, usage};
 use crate::{
     error::ApiResult,
-    sse::{self, data, done, failure},
+    sse::{self, Silence, data, done, failure},
 };
 use axum::response::{Response, sse::Event};
 use futures::{Stream, StreamExt, stream};
@@ -14,12 +14,11 @@ use riad_api_types::chat::{
 };
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
-use std::time::Duration;
 
 /// As [`sse::respond`], in OpenAI's chunks.
 pub(super) async fn respond<S>(
     starting: impl Future<Output = Result<S>> + Send + 'static,
-    silence: Duration,
+    silence: Silence,
     header: AnswerHeader,
     choices: u32,
     include_usage: bool,

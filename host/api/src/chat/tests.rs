@@ -1,6 +1,7 @@
 //! Reasoning in OpenAI's JSON, whole and streamed.
 
 use super::{collect::collect, request, response::AnswerHeader, stream};
+use crate::sse::Silence;
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
 use riad_core::{Result, chat::FinishReason, receipt::SignedReceipt};
@@ -77,7 +78,7 @@ async fn chunks(events: Vec<Result<ChatEvent>>, choices: u32) -> Vec<Value> {
     let starting = ready(Ok(iter(events)));
     let response = stream::respond(
         starting,
-        Duration::from_secs(60),
+        Silence::new(Duration::from_secs(60), ""),
         AnswerHeader::new("m", "fp_0"),
         choices,
         true,

@@ -3,7 +3,7 @@
 use super::{request, response::CompletionWriter};
 use crate::{
     chat::tests::{choice_end, end},
-    sse,
+    sse::{self, Silence},
 };
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
@@ -82,7 +82,7 @@ async fn a_whole_answer_has_all_pieces_of_each_choice() {
 async fn a_stream_has_the_pieces_and_the_receipt_at_its_end() {
     let write = |events| writer().stream(events, false);
     let starting = ready(Ok(iter(events())));
-    let response = sse::respond(starting, Duration::from_secs(60), write, sse::failure)
+    let response = sse::respond(starting, Silence::new(Duration::from_secs(60), ""), write, sse::failure)
         .await
         .unwrap();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();

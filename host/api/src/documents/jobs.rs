@@ -4,7 +4,7 @@ use crate::{
     auth::Tenant,
     body::{self, PathParts},
     error::{self, ApiResult, Failures},
-    sse,
+    sse::{self, Silence},
     state::AppState,
 };
 use axum::{
@@ -16,7 +16,6 @@ use futures::{Stream, stream};
 use riad_api_types::documents::DocumentJob;
 use riad_core::document_job;
 use riad_services::document_jobs::JobChanges;
-use std::time::Duration;
 
 /// As clients see it.
 pub(super) fn shown(mut job: document_job::DocumentJob) -> DocumentJob {
@@ -46,7 +45,7 @@ pub(crate) async fn follow_document_job(
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Response> {
     let id = body::parse_id("document job", &id)?;
-    let silence = Duration::from_millis(state.services.limits().stream_silence_ms);
+    let silence = Silence::of(&state.services);
     let starting = async move { state.services.document_jobs().follow(&pass, &id).await };
     sse::respond(starting, silence, write, sse::failure).await
 }

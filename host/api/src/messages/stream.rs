@@ -5,18 +5,22 @@ use super::{
     AnswerHeader,
     blocks::{self, BlockStep, Blocks, Numbered},
 };
-use crate::{anthropic, chat::response::riad, error::ApiResult, sse};
+use crate::{
+    anthropic,
+    chat::response::riad,
+    error::ApiResult,
+    sse::{self, Silence},
+};
 use axum::response::{Response, sse::Event};
 use futures::{Stream, StreamExt, stream};
 use riad_api_types::messages::{Message, MessageEnd, MessageEvent, MessageUsage};
 use riad_core::{Error, Result, chat::FinishReason, plugin::Citation};
 use riad_services::chat::ChatEvent;
-use std::time::Duration;
 
 /// As [`sse::respond`], of events and the tokens of their prompt.
 pub(super) async fn respond<S>(
     starting: impl Future<Output = Result<(u64, S)>> + Send + 'static,
-    silence: Duration,
+    silence: Silence,
     header: AnswerHeader,
 ) -> ApiResult<Response>
 where

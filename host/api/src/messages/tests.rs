@@ -1,7 +1,10 @@
 //! Requests as they are read, and answers as a whole and streamed.
 
 use super::{AnswerHeader, blocks::BlockOptions, collect::collect, request, stream};
-use crate::chat::tests::{end, reasoning, text};
+use crate::{
+    chat::tests::{end, reasoning, text},
+    sse::Silence,
+};
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
 use riad_core::{
@@ -314,7 +317,7 @@ async fn whole(events: Vec<Result<ChatEvent>>, options: BlockOptions) -> Value {
 /// Names and data of a stream's events, without Riad's additions.
 async fn streamed(events: Vec<Result<ChatEvent>>, options: BlockOptions) -> Vec<Value> {
     let starting = ready(Ok((5, iter(events))));
-    let response = stream::respond(starting, Duration::from_secs(60), header(options))
+    let response = stream::respond(starting, Silence::new(Duration::from_secs(60), ""), header(options))
         .await
         .unwrap();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -2,7 +2,10 @@
 //! then. An error after the first byte is an event `error` and an event `response.failed`.
 
 use super::{answer::AnswerWriter, kept::Keeper};
-use crate::{error::ApiResult, sse};
+use crate::{
+    error::ApiResult,
+    sse::{self, Silence},
+};
 use axum::response::{Response, sse::Event};
 use futures::{Stream, StreamExt, future::Either, stream};
 use riad_api_types::responses::{NumberedResponseEvent, ResponseEvent, ResponseObject};
@@ -11,13 +14,12 @@ use riad_services::chat::{ChatEvent, SearchedFiles};
 use std::{
     future::ready,
     pin::{Pin, pin},
-    time::Duration,
 };
 
 /// As [`sse::respond`]. A request that fails later than that has the first events too, because clients expect them first.
 pub(super) async fn respond<S>(
     starting: impl Future<Output = Result<(Option<SearchedFiles>, S)>> + Send + 'static,
-    silence: Duration,
+    silence: Silence,
     writer: AnswerWriter,
     keeper: Option<Keeper>,
 ) -> ApiResult<Response>

@@ -133,6 +133,7 @@ async fn parts(folder: &Path, limits: &Limits) -> (Dependencies, Store) {
         tokens: None,
         cells: None,
         rooms: store.rooms(),
+        moves: store.moves(),
         audit: store.audit(),
         plans: store.plans(),
         ledger: store.ledger(),

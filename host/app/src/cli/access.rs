@@ -32,6 +32,29 @@ pub struct OperatorAccess {
     pub json: bool,
 }
 
+/// The operator's key of several servers, whose URLs a map has.
+#[derive(Clone, Args)]
+pub struct OperatorKey {
+    /// The operator's key, the same in all cells
+    #[arg(long, env = "RIAD_OPERATOR_KEY", hide_env_values = true, value_parser = secret)]
+    key: Option<Secret<String>>,
+}
+
+impl std::fmt::Debug for OperatorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the operator's key")
+    }
+}
+
+impl OperatorKey {
+    /// # Errors
+    /// `Unauthenticated` without a key.
+    pub fn get(&self) -> Result<Secret<String>> {
+        let key = self.key.clone();
+        key.ok_or_else(|| missing_key("the operator's key with --key or RIAD_OPERATOR_KEY"))
+    }
+}
+
 impl std::fmt::Debug for TenantAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "tenant access to {}", self.url)
@@ -57,11 +80,8 @@ impl OperatorAccess {
     /// # Errors
     /// `Unauthenticated` without a key, `InvalidRequest` for an invalid URL.
     pub fn client(&self) -> Result<Client> {
-        let key = self
-            .key
-            .clone()
-            .ok_or_else(|| missing_key("the operator's key with --key or RIAD_OPERATOR_KEY"))?;
-        Client::new(&self.url, key)
+        let key = OperatorKey { key: self.key.clone() };
+        Client::new(&self.url, key.get()?)
     }
 }
 

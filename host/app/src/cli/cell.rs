@@ -1,5 +1,6 @@
-//! The command line of cells: the routing map and what follows from it, without a server.
+//! The command line of cells: the routing map and what follows from it, and moving tenants.
 
+use super::access::OperatorKey;
 use clap::{Args, Subcommand};
 use riad_cells::{CellUrl, Proxy, SlotRange};
 use riad_core::{CellName, Error, Result, TenantId};
@@ -35,6 +36,33 @@ pub enum CellCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Move a tenant, and the others of its slot, to another cell while both serve; the same command again goes on where it has stopped
+    Move {
+        #[command(flatten)]
+        map: MapPlace,
+        /// A tenant; all tenants of its slot go with it
+        tenant: TenantId,
+        /// A cell of the map
+        #[arg(long, value_name = "CELL")]
+        to: CellName,
+        /// A command for the shell that makes the proxies follow the map, run as soon as the new cell serves the tenant
+        #[arg(long, value_name = "COMMAND")]
+        proxies: Option<String>,
+        #[command(flatten)]
+        key: OperatorKey,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give up a move that has not changed the map yet
+    Abort {
+        #[command(flatten)]
+        map: MapPlace,
+        /// A tenant that moves
+        tenant: TenantId,
+        #[command(flatten)]
+        key: OperatorKey,
     },
     /// Print the configuration of a proxy that routes requests to the cells by their keys
     Routes {

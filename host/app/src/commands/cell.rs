@@ -1,16 +1,38 @@
-//! `riad cell`, without a server.
+//! `riad cell`: the map and what follows from it. Not here: moving tenants (`moving`).
+
+mod moving;
 
 use crate::{
     cli::{CellCommand, PlannedCell},
     output::{Output, data_line, line, note, table},
 };
+use moving::MoveOptions;
 use riad_cells::{CellMap, RouteOptions, SlotRange, create_map, read_map, routes, write_map};
 use riad_core::{Result, TenantId, slot::Slot};
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub fn run(command: CellCommand) -> Result<()> {
+pub async fn run(command: CellCommand) -> Result<()> {
     match command {
+        CellCommand::Move {
+            map,
+            tenant,
+            to,
+            proxies,
+            key,
+            json,
+        } => {
+            moving::move_slot(&MoveOptions {
+                map,
+                tenant,
+                to,
+                proxies,
+                key,
+                json,
+            })
+            .await
+        }
+        CellCommand::Abort { map, tenant, key } => moving::abort(&map, &tenant, &key).await,
         CellCommand::Plan { map, cells } => plan(&map.file, cells),
         CellCommand::Assign { map, slots, cell } => {
             let mut changed = read_map(&map.file)?;
@@ -123,8 +145,8 @@ mod tests {
     use crate::cli::MapPlace;
     use riad_core::ErrorKind;
 
-    #[test]
-    fn a_map_is_planned_once_and_then_changed() {
+    #[tokio::test]
+    async fn a_map_is_planned_once_and_then_changed() {
         let folder = tempfile::tempdir().unwrap();
         let place = || MapPlace {
             file: folder.path().join("cells.toml"),
@@ -137,8 +159,8 @@ mod tests {
                     .into(),
             })
         };
-        plan().unwrap();
-        assert_eq!(plan().unwrap_err().kind(), ErrorKind::Conflict);
+        plan().await.unwrap();
+        assert_eq!(plan().await.unwrap_err().kind(), ErrorKind::Conflict);
         let slots: Vec<SlotRange> = ["0-9", "5-12"].map(|range| range.parse().unwrap()).into();
         assert_eq!(count(&slots), 13);
         let assign = |cell: &str| {
@@ -148,8 +170,8 @@ mod tests {
                 cell: cell.parse().unwrap(),
             })
         };
-        assign("b").unwrap();
-        assert_eq!(assign("c").unwrap_err().kind(), ErrorKind::InvalidRequest);
+        assign("b").await.unwrap();
+        assert_eq!(assign("c").await.unwrap_err().kind(), ErrorKind::InvalidRequest);
         let map = read_map(&place().file).unwrap();
         assert_eq!(map.owner("12".parse().unwrap()).name.as_str(), "b");
         assert_eq!(map.owner("13".parse().unwrap()).name.as_str(), "a");

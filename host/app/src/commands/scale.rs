@@ -10,7 +10,7 @@ use riad_core::Result;
 pub async fn run(client: &Client, out: &Output) -> Result<()> {
     let scale = client.get("/operator/v1/scale").await?;
     out.show(&scale, |scale: &Scale| {
-        // Every member but the object's type is a number, or null.
+        // Every member but the object's type is a number, a truth value, or null.
         let rows: Vec<_> = super::members(scale)
             .into_iter()
             .filter(|(_, value)| !value.is_string())

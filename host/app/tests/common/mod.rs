@@ -29,24 +29,31 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let server = run(&folder).await;
+        let mut server = Self::start_with(|_, _| {}).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = client
             .post(format!("{}/operator/v1/tenants", server.url()))
             .bearer_auth(OPERATOR_KEY)
             .json(&json!({"id": TENANT, "name": "Acme"}));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
+        server.key = made["key"].as_str().unwrap().to_owned();
+        server
+    }
+
+    /// Without a tenant.
+    pub async fn start_with(change: impl FnOnce(&mut Config, &mut Secrets)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = run(&folder, change).await;
         Self {
             server,
-            key: made["key"].as_str().unwrap().to_owned(),
+            key: String::new(),
             folder,
         }
     }
 
     /// As after a restart, in the folder of one that was stopped.
     pub async fn start_again(folder: TempDir, key: String) -> Self {
-        let server = run(&folder).await;
+        let server = run(&folder, |_, _| {}).await;
         Self { server, key, folder }
     }
 
@@ -82,14 +89,15 @@ impl TestServer {
     }
 }
 
-async fn run(folder: &TempDir) -> Running {
+async fn run(folder: &TempDir, change: impl FnOnce(&mut Config, &mut Secrets)) -> Running {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".into();
     config.server.data = folder.path().join("data");
     own_components::put(&config.server.data);
-    let secrets = Secrets {
+    let mut secrets = Secrets {
         operator_key: Some(Secret::new(OPERATOR_KEY.to_owned())),
         ..Secrets::default()
     };
+    change(&mut config, &mut secrets);
     Running::start(&config, secrets, Compiler::InProcess).await.unwrap()
 }

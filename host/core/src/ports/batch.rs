@@ -1,6 +1,6 @@
 //! What an engine's batch holds and has done, for metrics and scale signals.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 /// The batch as it is now, and what was counted since the process started. It has nothing that tells tenants apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -35,6 +35,8 @@ pub struct BatchState {
     pub model_loaded: bool,
     /// Times that it was loaded.
     pub model_loads: u64,
+    /// How long the last time took.
+    pub model_load: Duration,
 }
 
 /// What is counted in buckets: its upper bounds. The last bucket has none.

@@ -1,11 +1,11 @@
 //! Copies of rooms, and the object store that keeps them as snapshots.
 
 use crate::{
-    Account, Result, RoomId, Timestamp,
-    snapshot::{Snapshot, SnapshotOwner},
+    Account, OperatorPass, Result, RoomId, SnapshotId, TenantId, Timestamp,
+    snapshot::{RoomPart, Snapshot, SnapshotOwner},
 };
 use async_trait::async_trait;
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf};
 
 /// One state of a room, in files that stay as they are while this lives.
 pub struct RoomCopy {
@@ -43,6 +43,19 @@ pub trait RoomCopies: Send + Sync {
     /// Rooms that have changed since what [`Self::record_saved`] says, open or not. Looks at the times of files; opens nothing.
     async fn unsaved(&self) -> Result<Vec<UnsavedRoom>>;
 
+    /// One room, changed or not; `None` if there is no such tenant, or if it has stored nothing yet.
+    async fn find(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Option<UnsavedRoom>>;
+
+    /// Begins to write a room in the place of a tenant's that is not there. `most` is how many bytes it may have. `Conflict` if there is one;
+    /// `InvalidRequest` if a room cannot have these parts; `TooLarge` if they have too many bytes.
+    async fn begin_restore(
+        &self,
+        operator: &OperatorPass,
+        tenant: &TenantId,
+        parts: &[RoomPart],
+        most: u64,
+    ) -> Result<Box<dyn RoomRestore>>;
+
     /// Copies a room while it is served; `None` if its tenant has been deleted meanwhile. Requests that store files wait for a moment. Takes
     /// as much of the disk as the room's databases, until the copy is dropped.
     async fn copy(&self, room: &UnsavedRoom) -> Result<Option<RoomCopy>>;
@@ -55,6 +68,25 @@ pub trait RoomCopies: Send + Sync {
 
     /// The room's snapshots are gone.
     async fn record_deleted(&self, room: &RoomId) -> Result<()>;
+}
+
+/// A room that is being written beside its place. Dropped, it leaves nothing.
+#[async_trait]
+pub trait RoomRestore: Send + Sync {
+    /// The file of a part, to be written and synced.
+    async fn create(&mut self, part: &str) -> Result<File>;
+
+    /// Checks the whole room and puts it in place. `InvalidRequest` if it is damaged, or no room.
+    async fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A snapshot that was found and decrypted.
+#[async_trait]
+pub trait StoredSnapshot: Send + Sync {
+    fn parts(&self) -> Vec<RoomPart>;
+
+    /// Writes one of the parts, and waits for the disk. `Conflict` if one of its objects is missing or is not what was stored.
+    async fn write(&self, part: &str, to: File) -> Result<()>;
 }
 
 /// What was done with a copy.
@@ -74,6 +106,9 @@ pub trait SnapshotStore: Send + Sync {
     /// Keeps a copy as the newest snapshot of its room, and removes snapshots beyond those that are kept. One call at a time for a room. A
     /// snapshot that could not be written whole is never seen.
     async fn save(&self, copy: &RoomCopy) -> Result<SaveOutcome>;
+
+    /// Finds a snapshot. `NotFound` if there is none, or `Conflict` if it is damaged or another tenant's.
+    async fn open(&self, owner: &SnapshotOwner, id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>>;
 
     /// Deletes the room's key, without which its objects are noise, and then its objects. A room that has none is no error.
     async fn delete_room(&self, room: &RoomId) -> Result<()>;

@@ -63,7 +63,8 @@ impl StepStats {
         *self.shared.0.lock() = self.state;
     }
 
-    pub fn model_loaded(&mut self) {
+    pub fn model_loaded(&mut self, took: Duration) {
+        self.state.model_load = took;
         self.state.model_loaded = true;
         self.state.model_loads += 1;
     }

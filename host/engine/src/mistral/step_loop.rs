@@ -24,7 +24,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 enum Next {
@@ -63,11 +63,12 @@ impl StepLoop {
         messages: Receiver<Message>,
         counted: Arc<Counted>,
         state: SharedState,
+        loading: Duration,
     ) -> Self {
         let limits = limits(&config, &model);
         let batch = Batch::new(limits);
         let mut stats = StepStats::new(state);
-        stats.model_loaded();
+        stats.model_loaded(loading);
         stats.publish(&batch.gauges(), BLOCK_SIZE);
         Self {
             batch,
@@ -311,6 +312,7 @@ impl StepLoop {
     fn load(&mut self) -> Result<()> {
         // Others may have taken the memory in the meantime.
         memory::check(&self.config)?;
+        let begun = Instant::now();
         let model = catch_unwind(AssertUnwindSafe(|| LoadedModel::load(&self.config)))
             .unwrap_or_else(|_| Err(engine_error("panicked", "while it loaded the model")))?;
         // On a GPU the cache has what others have left of its memory.
@@ -323,7 +325,7 @@ impl StepLoop {
             return Err(engine_error("lost memory", text));
         }
         self.model = Some(Arc::new(model));
-        self.stats.model_loaded();
+        self.stats.model_loaded(begun.elapsed());
         self.stats.publish(&self.batch.gauges(), BLOCK_SIZE);
         for active in self.active.values() {
             active.answer.model_loaded();

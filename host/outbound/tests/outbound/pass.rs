@@ -2,7 +2,7 @@
 
 use crate::issuer::{KeyFile, Opened, Signer, claims_with, ed25519, good_claims, now};
 use riad_core::{
-    Account, Error, ErrorKind, Secret, TenantPass,
+    Account, CellName, Error, ErrorKind, Secret, TenantPass,
     audit::Origin,
     grants::{Access, KeyRole, Scope},
     policy::{Budget, Policy},
@@ -134,7 +134,7 @@ async fn without_an_identity_provider_a_token_is_an_unknown_key() {
 }
 
 /// This server's cell has one slot.
-struct OneSlot(Slot);
+struct OneSlot(Slot, CellName);
 
 impl Cells for OneSlot {
     fn check(&self, slot: Slot) -> Result<(), Error> {
@@ -143,13 +143,23 @@ impl Cells for OneSlot {
             false => Err(Error::new(ErrorKind::Misdirected, "another cell's")),
         }
     }
+
+    fn keep(&self, _slots: Vec<Slot>) {}
+
+    fn owner(&self, _slot: Slot) -> CellName {
+        self.1.clone()
+    }
+
+    fn name(&self) -> &CellName {
+        &self.1
+    }
 }
 
 #[tokio::test]
 async fn a_token_of_another_cells_tenant_is_misdirected() {
     let authorizer = Authorizer::new();
     let opened = async |slot_of: &str, key_store: &OneTenant| {
-        let cells = OneSlot(Slot::of(&slot_of.parse().unwrap()));
+        let cells = OneSlot(Slot::of(&slot_of.parse().unwrap()), "a".parse().unwrap());
         let token = Secret::new(authorizer.signer.token("k", &good_claims()));
         let tokens = Some(&*authorizer.tokens as _);
         let pass = TenantPass::authorize(key_store, tokens, Some(&cells), &token, Origin::default(), now()).await;
@@ -168,7 +178,15 @@ async fn a_key_of_another_cells_slot_is_misdirected() {
     let other = Slot::of(&"tenant-2".parse().unwrap());
     let opened = async |cell: Slot, key: String| {
         let (key_store, key) = (OneTenant::with_key(riad_fakes::key(1)), Secret::new(key));
-        let pass = TenantPass::authorize(&key_store, None, Some(&OneSlot(cell)), &key, Origin::default(), 0).await;
+        let pass = TenantPass::authorize(
+            &key_store,
+            None,
+            Some(&OneSlot(cell, "a".parse().unwrap())),
+            &key,
+            Origin::default(),
+            0,
+        )
+        .await;
         pass.err().map(|error| error.kind())
     };
     let key = |slot: Slot| format!("{}{}", slot.key_prefix(), "k".repeat(43));

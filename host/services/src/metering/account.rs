@@ -98,6 +98,12 @@ impl Accounts {
         Ok(state)
     }
 
+    /// Also of an account that is not in memory.
+    pub fn is_idle(&self, account: Account) -> bool {
+        let state = self.0.lock().get(&account).map(Arc::clone);
+        state.is_none_or(|state| state.state.lock().keys.values().all(|key| key.users == 0))
+    }
+
     pub fn rates(&self, account: Account, limits: &TenantLimits) -> RateState {
         let state = self.0.lock().get(&account).map(Arc::clone);
         let Some(state) = state else {
@@ -174,6 +180,10 @@ impl State {
         let known = self.keys.get_mut(key)?;
         known.counters.roll(now.as_seconds());
         Some(&mut known.counters)
+    }
+
+    pub fn head(&self) -> ChainHead {
+        self.head
     }
 
     #[cfg(test)]

@@ -116,6 +116,13 @@ impl BudgetCounters {
         };
     }
 
+    /// Adds what was spent elsewhere.
+    pub fn add(&mut self, amount: Amount) {
+        for sum in [&mut self.spent.total, &mut self.spent.month, &mut self.spent.day] {
+            *sum = plus(*sum, amount);
+        }
+    }
+
     /// Adds what was used, and returns a notice for each threshold that this passes.
     pub fn spend(
         &mut self,
@@ -125,9 +132,7 @@ impl BudgetCounters {
         key: Option<&KeyId>,
     ) -> Vec<BudgetNotice> {
         let before = self.spent;
-        for sum in [&mut self.spent.total, &mut self.spent.month, &mut self.spent.day] {
-            *sum = plus(*sum, amount);
-        }
+        self.add(amount);
         let mut notices = Vec::new();
         for limit in limits(budget) {
             let (before, after) = (limit.measure(in_window(&before, limit.window)), self.spent_in(&limit));

@@ -3,9 +3,9 @@
 use super::*;
 use async_trait::async_trait;
 use riad_core::{
-    Account, Error,
-    ports::{RoomCopy, SaveOutcome},
-    snapshot::{Snapshot, SnapshotOwner},
+    Account,
+    ports::{RoomCopy, RoomRestore, SaveOutcome, StoredSnapshot},
+    snapshot::{RoomPart, Snapshot, SnapshotOwner},
 };
 use std::collections::HashSet;
 
@@ -28,6 +28,21 @@ struct Fake {
 impl RoomCopies for Fake {
     async fn unsaved(&self) -> Result<Vec<UnsavedRoom>> {
         Ok(self.unsaved.lock().clone())
+    }
+
+    async fn find(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<Option<UnsavedRoom>> {
+        let unsaved = self.unsaved.lock();
+        Ok(unsaved.iter().find(|room| room.owner.tenant == *tenant).cloned())
+    }
+
+    async fn begin_restore(
+        &self,
+        _operator: &OperatorPass,
+        _tenant: &TenantId,
+        _parts: &[RoomPart],
+        _most: u64,
+    ) -> Result<Box<dyn RoomRestore>> {
+        Err(Error::internal("these tests restore nothing"))
     }
 
     async fn copy(&self, room: &UnsavedRoom) -> Result<Option<RoomCopy>> {
@@ -78,6 +93,10 @@ impl SnapshotStore for Fake {
             is_new: true,
             uploaded_bytes: 0,
         })
+    }
+
+    async fn open(&self, _owner: &SnapshotOwner, _id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>> {
+        Err(Error::internal("these tests restore nothing"))
     }
 
     async fn delete_room(&self, room: &RoomId) -> Result<()> {

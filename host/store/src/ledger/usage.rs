@@ -197,7 +197,8 @@ pub(super) fn spent(connection: &Connection, account: Account, key: Option<&KeyI
     };
     let mut statement = connection.prepare_cached(
         "SELECT day, prompt_tokens, completion_tokens, embedded_tokens, cost_nanos FROM rollups
-         WHERE account = ?1 AND (?2 IS NULL OR key = ?2 OR key IN (SELECT id FROM keys WHERE root = ?2))",
+         WHERE account = ?1 AND (?2 IS NULL OR key = ?2 OR key IN (SELECT id FROM keys WHERE root = ?2))
+         UNION ALL SELECT day, tokens, 0, 0, cost_nanos FROM spent_elsewhere WHERE account = ?1 AND (?2 IS NULL OR key = ?2)",
     )?;
     let mut rows = statement.query((stored(account.number()), key.map(KeyId::as_str)))?;
     let mut spent = Spent::default();

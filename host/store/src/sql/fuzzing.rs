@@ -1,7 +1,7 @@
 //! For the fuzz target `sql_guard` (`tests/fuzz`) only: one plugin's SQL store, without a room around it.
 
 use super::GuardedConnection;
-use crate::error::Failure;
+use crate::{error::Failure, sqlite::Sealed};
 use riad_core::{Error, Limits, Result, ports::SqlRows};
 use std::path::Path;
 
@@ -11,7 +11,11 @@ impl PluginSql {
     /// # Errors
     /// When the database cannot be opened.
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
-        Ok(Self(GuardedConnection::open(path.to_owned(), limits)?))
+        Ok(Self(GuardedConnection::open(
+            path.to_owned(),
+            limits,
+            Sealed::default(),
+        )?))
     }
 
     /// # Errors

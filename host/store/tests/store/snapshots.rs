@@ -9,7 +9,7 @@ use riad_core::{
     AdapterAlias, Digest, ErrorKind, PluginVersion, Result, Secret,
     adapter::{AdapterFiles, AdapterInfo},
     plugin::Stage,
-    ports::{Room, RoomCopies, RoomCopy, SnapshotStore, UnsavedRoom},
+    ports::{Room, RoomCopies, RoomCopy, SnapshotStore, StoredSnapshot, UnsavedRoom},
     snapshot::SnapshotOwner,
 };
 use riad_objects::{ObjectsConfig, Snapshots};

@@ -96,6 +96,7 @@ impl Server {
             tokens: None,
             cells: None,
             rooms: store.rooms(),
+            moves: store.moves(),
             audit: store.audit(),
             plans: store.plans(),
             ledger: store.ledger(),

@@ -18,6 +18,7 @@ mod hostile_guests;
 mod identity;
 mod isolation;
 mod limits;
+mod moves;
 mod neighbors;
 mod operations;
 mod plugin;

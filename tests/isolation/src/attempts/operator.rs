@@ -76,6 +76,32 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
             Request::post(format!("{}/{}/rotate", keys(a), target.a.key_id), &json!({})),
         ),
         (
+            "POST /operator/v1/tenants/{id}/move",
+            "A to a cell of its own",
+            Request::post(format!("{}/move", tenant(a)), &json!({"to": "b"})),
+        ),
+        (
+            "PUT /operator/v1/tenants/{id}/move",
+            "a tenant with keys that it knows",
+            Request::put(format!("{}/move", tenant("arriving")), &json!({"from": "b"})),
+        ),
+        (
+            "DELETE /operator/v1/tenants/{id}/move",
+            "A",
+            Request::delete(format!("{}/move", tenant(a))),
+        ),
+        (
+            "POST /operator/v1/tenants/{id}/move/finish",
+            "A",
+            Request::post(format!("{}/move/finish", tenant(a)), &json!({})),
+        ),
+        (
+            "POST /operator/v1/tenants/{id}/snapshot",
+            "A's room",
+            Request::post(format!("{}/snapshot", tenant(a)), &json!({})),
+        ),
+        ("GET /operator/v1/cell", "the cells", Request::get("/operator/v1/cell")),
+        (
             "GET /operator/v1/plans",
             "the prices",
             Request::get("/operator/v1/plans"),

@@ -3,6 +3,7 @@
 use crate::{
     chat::tests::{choice_end, end, reasoning},
     responses::{AnswerWriter, request, stream},
+    sse::Silence,
 };
 use axum::body::to_bytes;
 use futures::{future::ready, stream::iter};
@@ -70,7 +71,12 @@ fn response() -> ResponseObject {
 async fn body(starting: impl Future<Output = Result<Vec<Result<ChatEvent>>>> + Send + 'static, silence: u64) -> String {
     let starting = async move { starting.await.map(|events| (None, iter(events))) };
     let writer = AnswerWriter::new(response(), false);
-    let answer = stream::respond(starting, Duration::from_millis(silence), writer, None);
+    let answer = stream::respond(
+        starting,
+        Silence::new(Duration::from_millis(silence), "waiting"),
+        writer,
+        None,
+    );
     let answer = answer.await.unwrap();
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
@@ -236,6 +242,6 @@ async fn a_request_that_fails_late_has_its_first_events() {
         Error::invalid("no"),
     ));
     let writer = AnswerWriter::new(response(), false);
-    let refused = stream::respond(refused, Duration::from_secs(60), writer, None).await;
+    let refused = stream::respond(refused, Silence::new(Duration::from_secs(60), ""), writer, None).await;
     assert!(refused.is_err(), "with a status, as long as there is time");
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use riad_core::{
     Error, ErrorKind, Limits, Result, RoomId, SnapshotId, TenantId,
-    ports::{SaveOutcome, SnapshotStore},
+    ports::{SaveOutcome, SnapshotStore, StoredSnapshot},
     snapshot::{Snapshot, SnapshotOwner},
 };
 use riad_objects::Snapshots;
