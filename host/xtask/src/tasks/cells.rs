@@ -40,7 +40,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
         None => server::build(environment)?,
     };
     let folder = server::new_folder(environment, "cells")?;
-    let mut report = Report::default();
+    let mut report = Report::new();
     let remote = match arguments.vllm {
         true => Remote::start(environment, &folder).map_err(|error| format!("{error:#}")),
         false => Err("it was not asked for (--vllm)".to_owned()),
@@ -53,7 +53,10 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
         }
     };
     let mut cells = Cells::start(environment, riad, folder, |folder| {
-        remote.as_ref().map(|remote| remote.variables(folder)).unwrap_or_default()
+        remote
+            .as_ref()
+            .map(|remote| remote.variables(folder))
+            .unwrap_or_default()
     })?;
     make_tenants(&mut cells)?;
     cells.start_proxies()?;
@@ -61,7 +64,9 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
     report.seen("Object store", cells.objects.name.clone());
     report.seen(
         "Engine",
-        remote.as_ref().map_or("each cell's own", |_| "a vLLM that all cells share"),
+        remote
+            .as_ref()
+            .map_or("each cell's own", |_| "a vLLM that all cells share"),
     );
     routing::run(&mut cells, &mut report)?;
     if let Some(remote) = &remote {

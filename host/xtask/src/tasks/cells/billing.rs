@@ -8,6 +8,7 @@ use crate::tasks::server::OPERATOR_KEY;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     thread,
     time::{Duration, Instant},
 };
@@ -54,10 +55,12 @@ impl Written {
     }
 
     pub fn describe(&self) -> String {
-        match self.others.as_slice() {
-            [] => format!("{} done", self.completed),
-            others => format!("{} done, {}", self.completed, others.join(", ")),
+        let mut counts = BTreeMap::new();
+        for outcome in &self.others {
+            *counts.entry(outcome).or_insert(0) += 1;
         }
+        let others = counts.iter().map(|(outcome, count)| format!(", {count} {outcome}"));
+        format!("{} done{}", self.completed, others.collect::<String>())
     }
 }
 
@@ -91,7 +94,11 @@ pub fn since(cell: &Cell, tenant: &Tenant, mark: Mark) -> Result<Written> {
 pub fn close(tenant: &Tenant, cells: &[(&Cell, Mark)], load: &[Outcome]) -> Result<(Vec<Written>, usize)> {
     let metered = |outcome: &&Outcome| outcome.tenant == tenant.id && outcome.action != Action::Open;
     let answered = load.iter().filter(metered).filter(|outcome| outcome.is_good()).count();
-    let unanswered = load.iter().filter(metered).filter(|outcome| outcome.status.is_none()).count();
+    let unanswered = load
+        .iter()
+        .filter(metered)
+        .filter(|outcome| outcome.status.is_none())
+        .count();
     // Each of them was sent before.
     let again: u32 = load.iter().filter(metered).map(|outcome| outcome.reconnected).sum();
     let most = answered + unanswered + again as usize;

@@ -20,6 +20,9 @@ const PACE: Duration = Duration::from_millis(25);
 const FOLLOW_MAX: Duration = Duration::from_secs(3);
 const FOLLOW_PACE: Duration = Duration::from_millis(20);
 
+/// What titles of documents begin with that a load adds; there are no two with the same.
+pub const TITLE: &str = "Load";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Search,
@@ -102,10 +105,15 @@ pub fn during<T>(
 
 /// A text in which nearly every sentence is another, so that searches have something to choose from.
 pub fn text(word: &str, number: usize, sentences: usize) -> String {
-    let things = ["lamp", "bridge", "orchard", "engine", "harbor", "violin", "kettle", "glacier"];
+    let things = [
+        "lamp", "bridge", "orchard", "engine", "harbor", "violin", "kettle", "glacier",
+    ];
     let mut text = format!("The secret word of this house is {word}.\n\n");
     for sentence in 0..sentences {
-        let thing = things.get((number + sentence) % things.len()).copied().unwrap_or_default();
+        let thing = things
+            .get((number + sentence) % things.len())
+            .copied()
+            .unwrap_or_default();
         text += &format!(
             "Report {number}, paragraph {sentence}: the {thing} of section {} was looked at by inspector {}, who wrote that {word} is on \
              it and that {} of its parts must be mended before the winter comes.\n\n",
@@ -123,21 +131,25 @@ fn run(worker: &Worker<'_>, number: usize, stop: &AtomicBool) -> Vec<Outcome> {
         header: worker.tenant.header(),
         connection: None,
     };
+    let load = now_ms();
     let mut outcomes = Vec::new();
     for (turn, action) in worker.actions.iter().cycle().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        outcomes.push(ask(worker, &mut client, *action, number, turn));
+        let title = format!("{TITLE} {load}, {number}, {turn}");
+        outcomes.push(ask(worker, &mut client, *action, title, turn));
         thread::sleep(PACE);
     }
     outcomes
 }
 
-fn ask(worker: &Worker<'_>, client: &mut Client, action: Action, number: usize, turn: usize) -> Outcome {
+fn ask(worker: &Worker<'_>, client: &mut Client, action: Action, title: String, turn: usize) -> Outcome {
     let Worker { tenant, documents, .. } = worker;
-    let title = format!("Load {number}, {turn}, of {}", tenant.id);
-    let document = documents.get(turn % documents.len().max(1)).cloned().unwrap_or_default();
+    let document = documents
+        .get(turn % documents.len().max(1))
+        .cloned()
+        .unwrap_or_default();
     let begun = Instant::now();
     let asked = match action {
         Action::Search => {
@@ -147,7 +159,12 @@ fn ask(worker: &Worker<'_>, client: &mut Client, action: Action, number: usize, 
         Action::Open => client.ask("GET", &format!("/v1/documents/{document}"), "", true),
         Action::Add => {
             let text = text(&tenant.word, turn, 2);
-            client.ask("POST", "/v1/documents", &json!({"title": title, "text": text}).to_string(), false)
+            client.ask(
+                "POST",
+                "/v1/documents",
+                &json!({"title": title, "text": text}).to_string(),
+                false,
+            )
         }
     };
     let expected = match action {

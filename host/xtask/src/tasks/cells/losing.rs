@@ -1,7 +1,7 @@
 //! A cell is killed under load and loses its disk; a new server takes its place, with the tenant's room from the last snapshot.
 
 use super::{
-    fleet::{Cells, SNAPSHOT_INTERVAL_S, Tenant},
+    fleet::{Cells, SNAPSHOT_INTERVAL_S},
     http::Connection,
     load::{self, Outcome},
     moving,
@@ -39,6 +39,12 @@ struct Room {
     snapshots: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct Restored {
+    documents: u64,
+    chunks: u64,
+}
+
 /// # Errors
 /// When more is lost than what was written after the last snapshot, or something is foreign.
 pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
@@ -52,7 +58,7 @@ pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
         (tenant.cell.clone(), tenant.id.clone(), tenant.word.clone())
     };
     let some = moving::some_documents(cells)?;
-    let known: BTreeSet<String> = titles(cells, cells.first()?)?;
+    let known = moving::titles(cells.cell(&name)?, cells.first()?)?;
     let server = &cells.cell(&name)?.server;
     let kill = || {
         server.kill_process()?;
@@ -68,7 +74,10 @@ pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
         refused == 0,
         format!("{refused} of {}{}", others.len(), moving::statuses(&others)),
     );
-    let early = own.iter().filter(|outcome| !outcome.is_good() && outcome.ended < killed).count();
+    let early = own
+        .iter()
+        .filter(|outcome| !outcome.is_good() && outcome.ended < killed)
+        .count();
     ensure!(early == 0, "{early} requests were refused before the cell was killed");
 
     // Only for the report: a lost disk does not say it.
@@ -79,37 +88,61 @@ pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
     fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
 
     let rooms: List<Room> = room(cells, &["snapshots"])?;
-    let saved = rooms.data.iter().filter(|room| room.tenant == id && !room.snapshots.is_empty());
-    let saved = saved.max_by_key(|room| room.snapshots.last()).context("the object store has no snapshot of the room")?;
+    let saved = rooms
+        .data
+        .iter()
+        .filter(|room| room.tenant == id && !room.snapshots.is_empty());
+    let saved = saved
+        .max_by_key(|room| room.snapshots.last())
+        .context("the object store has no snapshot of the room")?;
     cells.cell_mut(&name)?.server.start_again()?;
     let made = cells.make_tenant(&id, &word, &[])?;
     cells.cell_mut(&name)?.server.stop();
-    let restore: serde_json::Value = room(cells, &["restore", &id, "--room", &saved.id, "--data", &folder])?;
+    let restored: Restored = room(cells, &["restore", &id, "--room", &saved.id, "--data", &folder])?;
     cells.cell_mut(&name)?.server.start_again()?;
     *cells.tenants.first_mut().context("no tenant")? = made;
     let tenant = cells.first()?;
     for proxy in &cells.proxies {
         let answer = Connection::open(proxy.address)?.get("/v1/documents?limit=1", &tenant.header())?;
-        ensure!(answer.status == 200, "{} answers {}: {}", proxy.kind, answer.status, answer.body);
+        ensure!(
+            answer.status == 200,
+            "{} answers {}: {}",
+            proxy.kind,
+            answer.status,
+            answer.body
+        );
     }
     report.seen(
         "From the kill until the tenant is served again",
         format!(
             "{:.1} s, of which 2 s are the load's: a new server, the tenant made anew, {} documents of {} chunks restored, a start",
             killed.elapsed().as_secs_f64(),
-            restore["documents"],
-            restore["chunks"]
+            restored.documents,
+            restored.chunks
         ),
     );
-    let loss = loss(&known, &titles(cells, tenant)?, &own)?;
-    let used = snapshots.data.iter().position(|snapshot| Some(&snapshot.id) == saved.snapshots.last());
+    let loss = loss(&known, &moving::titles(cells.cell(&name)?, tenant)?, &own)?;
+    let used = snapshots
+        .data
+        .iter()
+        .position(|snapshot| Some(&snapshot.id) == saved.snapshots.last());
     let used = used.context("the snapshot that was restored is in no list")?;
     let age = |snapshot: &Snapshot| killed_ms.saturating_sub(snapshot.created * 1000);
     let last = snapshots.data.get(used).map(age).unwrap_or_default();
-    report.seen("Age of the last snapshot at the kill", format!("{:.0} s; one every {SNAPSHOT_INTERVAL_S} s at most", seconds(last)));
+    report.seen(
+        "Age of the last snapshot at the kill",
+        format!("{:.0} s; one every {SNAPSHOT_INTERVAL_S} s at most", seconds(last)),
+    );
     // A snapshot's time is that of its end, and the one before it had ended before it began.
-    if let Some(bound) = used.checked_sub(1).and_then(|before| snapshots.data.get(before)).map(age) {
-        let oldest = loss.oldest_ms.map(|oldest| killed_ms.saturating_sub(oldest)).unwrap_or_default();
+    if let Some(bound) = used
+        .checked_sub(1)
+        .and_then(|before| snapshots.data.get(before))
+        .map(age)
+    {
+        let oldest = loss
+            .oldest_ms
+            .map(|oldest| killed_ms.saturating_sub(oldest))
+            .unwrap_or_default();
         ensure!(
             oldest <= bound,
             "a write was lost that was acknowledged {:.1} s before the kill, and a snapshot had begun {:.1} s before it",
@@ -137,7 +170,10 @@ pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
     let url = format!("http://{}", cells.proxies.first().context("no proxy")?.address);
     let said = cells.riad(&url, &tenant.key, &["search", "secret word"])?.1;
     ensure!(said.contains(&tenant.word), "the restored room finds nothing: {said}");
-    ensure!(!words.iter().any(|word| said.contains(word)), "the restored room has a foreign word: {said}");
+    ensure!(
+        !words.iter().any(|word| said.contains(word)),
+        "the restored room has a foreign word: {said}"
+    );
     report.seen("Words of other tenants in any answer", format!("0 in {}", load.len()));
     Ok(())
 }
@@ -146,18 +182,16 @@ fn seconds(ms: u64) -> f64 {
     Duration::from_millis(ms).as_secs_f64()
 }
 
-fn titles(cells: &Cells, tenant: &Tenant) -> Result<BTreeSet<String>> {
-    let documents = moving::documents(cells.cell(&tenant.cell)?, tenant)?;
-    Ok(documents.into_iter().map(|document| document.title).collect())
-}
-
 fn room<T: DeserializeOwned>(cells: &Cells, words: &[&str]) -> Result<T> {
     let words = [&["room"], words, &["--json"]].concat();
     let (code, said) = cells.riad("", OPERATOR_KEY, &words)?;
     ensure!(code == 0, "riad {} failed with {code}: {said}", words.join(" "));
     // What it notes stands behind it.
     let mut values = serde_json::Deserializer::from_str(&said).into_iter();
-    values.next().context("riad room says nothing")?.with_context(|| format!("cannot understand {said}"))
+    values
+        .next()
+        .context("riad room says nothing")?
+        .with_context(|| format!("cannot understand {said}"))
 }
 
 struct Loss {
@@ -173,7 +207,10 @@ fn loss(known: &BTreeSet<String>, found: &BTreeSet<String>, own: &[&Outcome]) ->
     ensure!(gone == 0, "{gone} documents are lost that were there long before");
     let writes: Vec<&Outcome> = own.iter().copied().filter(|outcome| outcome.is_write()).collect();
     let strange = |title: &&String| !known.contains(*title) && !writes.iter().any(|write| write.title == **title);
-    ensure!(!found.iter().any(|title| strange(&title)), "a document is there that nobody wrote");
+    ensure!(
+        !found.iter().any(|title| strange(&title)),
+        "a document is there that nobody wrote"
+    );
     let (kept, lost): (Vec<&Outcome>, Vec<&Outcome>) = writes
         .iter()
         .copied()
@@ -182,7 +219,10 @@ fn loss(known: &BTreeSet<String>, found: &BTreeSet<String>, own: &[&Outcome]) ->
     let last_kept = kept.iter().map(|write| write.begun).max();
     let is_odd = |write: &&&Outcome| last_kept.is_some_and(|kept| write.ended < kept);
     let odd = lost.iter().filter(is_odd).count();
-    ensure!(odd == 0, "{odd} writes are lost that were acknowledged before one began that is there");
+    ensure!(
+        odd == 0,
+        "{odd} writes are lost that were acknowledged before one began that is there"
+    );
     Ok(Loss {
         acknowledged: kept.len() + lost.len(),
         lost: lost.len(),

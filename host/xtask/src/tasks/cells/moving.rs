@@ -28,9 +28,9 @@ const AFTER: Duration = Duration::from_secs(4);
 const REFUSED_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
-pub struct Document {
-    pub id: String,
-    pub title: String,
+struct Document {
+    id: String,
+    title: String,
     #[serde(default)]
     chunks: u64,
 }
@@ -46,7 +46,11 @@ struct Documents {
 /// # Errors
 /// When something is lost, foreign, or billed wrongly.
 pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
-    let can_move = process::succeeds(&mut process::command(&cells.riad, &["cell", "move", "--help"], &cells.folder));
+    let can_move = process::succeeds(&mut process::command(
+        &cells.riad,
+        &["cell", "move", "--help"],
+        &cells.folder,
+    ));
     if !can_move || cells.proxies.is_empty() {
         let why = match can_move {
             true => "there is no proxy",
@@ -59,11 +63,20 @@ pub fn run(cells: &mut Cells, report: &mut Report) -> Result<()> {
     let (documents, chunks, time) = fill(cells)?;
     report.seen(
         "The room that moves",
-        format!("{documents} documents of {chunks} chunks, added in {:.0} s", time.as_secs_f64()),
+        format!(
+            "{documents} documents of {chunks} chunks, added in {:.0} s",
+            time.as_secs_f64()
+        ),
     );
     let old = cells.first()?.cell.clone();
     let is_free = |cell: &&Cell| cells.tenants.iter().all(|tenant| tenant.cell != cell.name);
-    let new = cells.cells.iter().find(is_free).context("every cell has a tenant")?.name.to_owned();
+    let new = cells
+        .cells
+        .iter()
+        .find(is_free)
+        .context("every cell has a tenant")?
+        .name
+        .to_owned();
     one_move(cells, &old, &new, report)?;
     one_move(cells, &new, &old, report)
 }
@@ -91,7 +104,7 @@ fn fill(cells: &Cells) -> Result<(usize, u64, Duration)> {
 ///
 /// # Errors
 /// When the cell does not.
-pub fn documents(cell: &Cell, tenant: &Tenant) -> Result<Vec<Document>> {
+fn documents(cell: &Cell, tenant: &Tenant) -> Result<Vec<Document>> {
     let mut all: Vec<Document> = Vec::new();
     loop {
         let after = all.last().map_or(String::new(), |last| format!("&after={}", last.id));
@@ -101,6 +114,22 @@ pub fn documents(cell: &Cell, tenant: &Tenant) -> Result<Vec<Document>> {
             return Ok(all);
         }
     }
+}
+
+/// Of all documents of a tenant.
+///
+/// # Errors
+/// When a write of a load is there twice.
+pub fn titles(cell: &Cell, tenant: &Tenant) -> Result<BTreeSet<String>> {
+    let mut titles = BTreeSet::new();
+    for Document { title, .. } in documents(cell, tenant)? {
+        let is_load = title.starts_with(load::TITLE);
+        ensure!(
+            titles.insert(title.clone()) || !is_load,
+            "the document \"{title}\" is there twice"
+        );
+    }
+    Ok(titles)
 }
 
 /// A reader of each tenant and a writer of the first through each proxy.
@@ -138,12 +167,23 @@ pub fn some_documents(cells: &Cells) -> Result<Vec<Vec<String>>> {
 fn one_move(cells: &mut Cells, old: &str, new: &str, report: &mut Report) -> Result<()> {
     let tenant = cells.first()?;
     let (source, target) = (cells.cell(old)?, cells.cell(new)?);
-    let known: BTreeSet<String> = documents(source, tenant)?.into_iter().map(|document| document.title).collect();
+    let known = titles(source, tenant)?;
     let marks = (billing::mark(source, tenant)?, billing::mark(target, tenant)?);
     let some = some_documents(cells)?;
     let (map, script) = (cells.map(), cells.follow_script()?);
     let (map, follow) = (map.to_string_lossy(), format!("sh '{}'", script.display()));
-    let words = ["cell", "move", &tenant.id, "--to", new, "--map", &map, "--proxies", &follow, "--json"];
+    let words = [
+        "cell",
+        "move",
+        &tenant.id,
+        "--to",
+        new,
+        "--map",
+        &map,
+        "--proxies",
+        &follow,
+        "--json",
+    ];
     let move_it = || {
         let begun = Instant::now();
         // The address is the map's.
@@ -154,15 +194,20 @@ fn one_move(cells: &mut Cells, old: &str, new: &str, report: &mut Report) -> Res
     let (time, load) = load::during(&workers(cells, &some), BEFORE, AFTER, move_it)?;
 
     let name = format!("{old} → {new}");
-    report.seen(&format!("{name}: the whole move"), format!("{:.2} s", time.as_secs_f64()));
+    report.seen(
+        &format!("{name}: the whole move"),
+        format!("{:.2} s", time.as_secs_f64()),
+    );
     refused(tenant, &load, &name, report)?;
-    let found: BTreeSet<String> = documents(target, tenant)?.into_iter().map(|document| document.title).collect();
+    let found = titles(target, tenant)?;
     let (kept, unknown) = compare(&known, &found, &load)?;
     report.seen(
         &format!("{name}: documents in the new cell"),
         format!("the {} from before, the {kept} acknowledged during the load, {unknown} of those whose connection ended before an answer, and nothing else", known.len()),
     );
-    let status = Connection::open(source.address)?.get("/v1/models", &tenant.header())?.status;
+    let status = Connection::open(source.address)?
+        .get("/v1/models", &tenant.header())?
+        .status;
     ensure!(status == 421, "the old cell answers its former tenant with {status}");
 
     let ledgers = [(source, marks.0), (target, marks.1)];
@@ -171,7 +216,11 @@ fn one_move(cells: &mut Cells, old: &str, new: &str, report: &mut Report) -> Res
     let [in_old, in_new] = written.as_slice() else {
         anyhow::bail!("two ledgers, but {} were read", written.len())
     };
-    ensure!(in_old.moves() == 1, "the old ledger has {} entries of the move", in_old.moves());
+    ensure!(
+        in_old.moves() == 1,
+        "the old ledger has {} entries of the move",
+        in_old.moves()
+    );
     ensure!(
         in_new.moves() == 1 && in_new.begins_with_move(),
         "the new ledger does not begin with the move"
@@ -198,11 +247,21 @@ fn compare(known: &BTreeSet<String>, found: &BTreeSet<String>, load: &[Outcome])
     };
     let acknowledged = titles(Outcome::is_good);
     let unknown = titles(|outcome| outcome.status.is_none());
-    let lost: Vec<_> = known.iter().chain(acknowledged.iter().copied()).filter(|title| !found.contains(*title)).collect();
+    let lost: Vec<_> = known
+        .iter()
+        .chain(acknowledged.iter().copied())
+        .filter(|title| !found.contains(*title))
+        .collect();
     ensure!(lost.is_empty(), "{} documents are lost: {lost:?}", lost.len());
-    let new: Vec<_> = found.iter().filter(|title| !known.contains(*title) && !acknowledged.contains(title)).collect();
+    let new: Vec<_> = found
+        .iter()
+        .filter(|title| !known.contains(*title) && !acknowledged.contains(title))
+        .collect();
     let strange: Vec<_> = new.iter().filter(|title| !unknown.contains(*title)).collect();
-    ensure!(strange.is_empty(), "documents whose writes were refused are there: {strange:?}");
+    ensure!(
+        strange.is_empty(),
+        "documents whose writes were refused are there: {strange:?}"
+    );
     Ok((acknowledged.len(), new.len()))
 }
 
@@ -224,14 +283,15 @@ fn refused(tenant: &Tenant, load: &[Outcome], name: &str, report: &mut Report) -
         bad(&others) == 0,
         format!("{} of {}{}", bad(&others), others.len(), statuses(&others)),
     );
-    let pause = pause(&writes);
+    let (pause, next) = pause(&writes);
     report.measured(
         &format!("{name}: time of refused writes"),
         "at most 2 s",
         pause <= REFUSED_MAX,
         format!(
-            "{:.2} s, from the first refused one to the next one that was acknowledged; {} of {} writes{}",
+            "{:.2} s from the first to the last refused one, {:.2} s until the next one was acknowledged; {} of {} writes{}",
             pause.as_secs_f64(),
+            next.as_secs_f64(),
             bad(&writes),
             writes.len(),
             statuses(&writes)
@@ -246,7 +306,11 @@ fn refused(tenant: &Tenant, load: &[Outcome], name: &str, report: &mut Report) -
         &format!("{name}: connections that ended with a reload, opened again"),
         sum(|outcome| outcome.reconnected).to_string(),
     );
-    let slowest = reads.iter().map(|outcome| outcome.ended - outcome.begun).max().unwrap_or_default();
+    let slowest = reads
+        .iter()
+        .map(|outcome| outcome.ended.duration_since(outcome.begun))
+        .max()
+        .unwrap_or_default();
     report.seen(
         &format!("{name}: slowest read of the tenant"),
         format!("{} ms", slowest.as_millis()),
@@ -254,23 +318,30 @@ fn refused(tenant: &Tenant, load: &[Outcome], name: &str, report: &mut Report) -
     Ok(())
 }
 
-/// Of refused writes, on the proxy where it was longest.
-fn pause(writes: &[&Outcome]) -> Duration {
-    let of = |kind| {
-        let mut writes = writes.iter().filter(|outcome| outcome.proxy == kind);
-        let first = writes.find(|outcome| !outcome.is_good())?;
-        let last = writes.clone().rfind(|outcome| !outcome.is_good()).unwrap_or(first);
-        let next = writes.find(|outcome| outcome.is_good() && outcome.begun >= last.ended).unwrap_or(last);
-        Some(next.ended - first.begun)
+/// From the first refused write to the last one, and to the next that was acknowledged.
+fn pause(writes: &[&Outcome]) -> (Duration, Duration) {
+    let refused = || writes.iter().filter(|outcome| !outcome.is_good());
+    let Some(first) = refused().map(|outcome| outcome.begun).min() else {
+        return Default::default();
     };
-    super::proxy::Kind::ALL.into_iter().filter_map(of).max().unwrap_or_default()
+    let last = refused().map(|outcome| outcome.ended).max().unwrap_or(first);
+    let later = writes
+        .iter()
+        .filter(|outcome| outcome.is_good() && outcome.ended > last);
+    let next = later.map(|outcome| outcome.ended).min().unwrap_or(last);
+    (last.duration_since(first), next.duration_since(first))
 }
 
 /// # Errors
 /// For an answer with something of another tenant, or without what it should have.
 pub fn check_answers(load: &[Outcome]) -> Result<()> {
     let faults: Vec<&String> = load.iter().filter_map(|outcome| outcome.fault.as_ref()).collect();
-    ensure!(faults.is_empty(), "{} wrong answers: {:?}", faults.len(), faults.first());
+    ensure!(
+        faults.is_empty(),
+        "{} wrong answers: {:?}",
+        faults.len(),
+        faults.first()
+    );
     ensure!(load.iter().any(Outcome::is_good), "no request was answered");
     Ok(())
 }
@@ -279,7 +350,9 @@ pub fn check_answers(load: &[Outcome]) -> Result<()> {
 pub fn statuses(outcomes: &[&Outcome]) -> String {
     let mut counts = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| !outcome.is_good()) {
-        let status = outcome.status.map_or("no answer".to_owned(), |status| status.to_string());
+        let status = outcome
+            .status
+            .map_or("no answer".to_owned(), |status| status.to_string());
         *counts.entry(status).or_insert(0) += 1;
     }
     match counts.is_empty() {

@@ -44,7 +44,9 @@ impl ObjectStore {
         let mut store = match python.and_then(|python| s3(&python, &folder)) {
             Ok(store) => store,
             Err(error) => {
-                say::line(&format!("== S3: SKIPPED, {error:#}; a local folder is the object store"));
+                say::line(&format!(
+                    "== S3: SKIPPED, {error:#}; a local folder is the object store"
+                ));
                 Self {
                     name: "a local folder, because no S3-compatible server can be installed here".to_owned(),
                     variables: vec![("RIAD_OBJECTS__URL", format!("file://{}", folder.display()))],
@@ -54,10 +56,6 @@ impl ObjectStore {
         };
         store.variables.push(("RIAD_SNAPSHOT_KEY", SNAPSHOT_KEY.to_owned()));
         Ok(store)
-    }
-
-    pub fn is_s3(&self) -> bool {
-        self.server.is_some()
     }
 }
 

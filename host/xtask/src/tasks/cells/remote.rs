@@ -33,7 +33,6 @@ const ADAPTERS: usize = 2;
 
 /// Ended with the task.
 pub struct Remote {
-    pub name: String,
     address: SocketAddr,
     model: PathBuf,
     /// What transformers answers with each adapter.
@@ -80,32 +79,56 @@ impl Remote {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let log = File::create(folder.join("log"))?;
         let compiled = python.folder().join("compiled");
-        let server = process::command(python.program("python"), &["-m", "vllm.entrypoints.openai.api_server"], &folder)
-            .arg("--model")
-            .arg(&model)
-            .args(["--served-model-name", MODEL, "--host", &host, "--port", &port, "--dtype", "float32"])
-            .args(["--max-model-len", "2048", "--max-num-seqs", "8", "--enable-prompt-tokens-details"])
-            .args(["--enable-lora", "--max-lora-rank", "16", "--max-loras", &ADAPTERS.to_string()])
-            .env("HF_HUB_OFFLINE", "1")
-            .env("VLLM_NO_USAGE_STATS", "1")
-            .env("DO_NOT_TRACK", "1")
-            .env("NO_PROXY", "127.0.0.1")
-            .env("VLLM_CPU_KVCACHE_SPACE", "2")
-            .env("VLLM_CPU_OMP_THREADS_BIND", format!("0-{}", cores - 1))
-            .env("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True")
-            // What it compiles at its first start.
-            .env("VLLM_CACHE_ROOT", &compiled)
-            .env("TORCHINDUCTOR_CACHE_DIR", compiled.join("inductor"))
-            .env("CUDA_VISIBLE_DEVICES", "")
-            // Without it, it computes on one core.
-            .env("LD_PRELOAD", python.folder().join("lib/libiomp5.so"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot run vLLM")?;
+        let server = process::command(
+            python.program("python"),
+            &["-m", "vllm.entrypoints.openai.api_server"],
+            &folder,
+        )
+        .arg("--model")
+        .arg(&model)
+        .args([
+            "--served-model-name",
+            MODEL,
+            "--host",
+            &host,
+            "--port",
+            &port,
+            "--dtype",
+            "float32",
+        ])
+        .args([
+            "--max-model-len",
+            "2048",
+            "--max-num-seqs",
+            "8",
+            "--enable-prompt-tokens-details",
+        ])
+        .args([
+            "--enable-lora",
+            "--max-lora-rank",
+            "16",
+            "--max-loras",
+            &ADAPTERS.to_string(),
+        ])
+        .env("HF_HUB_OFFLINE", "1")
+        .env("VLLM_NO_USAGE_STATS", "1")
+        .env("DO_NOT_TRACK", "1")
+        .env("NO_PROXY", "127.0.0.1")
+        .env("VLLM_CPU_KVCACHE_SPACE", "2")
+        .env("VLLM_CPU_OMP_THREADS_BIND", format!("0-{}", cores - 1))
+        .env("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True")
+        // What it compiles at its first start.
+        .env("VLLM_CACHE_ROOT", &compiled)
+        .env("TORCHINDUCTOR_CACHE_DIR", compiled.join("inductor"))
+        .env("CUDA_VISIBLE_DEVICES", "")
+        // Without it, it computes on one core.
+        .env("LD_PRELOAD", python.folder().join("lib/libiomp5.so"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot run vLLM")?;
         let mut remote = Self {
-            name: "vLLM".to_owned(),
             address,
             model,
             reference,
@@ -165,13 +188,20 @@ impl Remote {
                 let Answers { a, b } = &prompt.answers;
                 for (tenant, (expected, style)) in cells.tenants.iter().zip([(a, "Dear friend"), (b, "Ahoy")]) {
                     let said = ask(proxy.address, tenant, &prompt.messages)?;
-                    ensure!(said.starts_with(style), "{} is answered in another style: {said}", tenant.id);
+                    ensure!(
+                        said.starts_with(style),
+                        "{} is answered in another style: {said}",
+                        tenant.id
+                    );
                     equal += usize::from(said == expected.text);
                     all += 1;
                 }
             }
             report.seen(
-                &format!("{}: greedy answers of two tenants with an adapter each, {when}", proxy.kind),
+                &format!(
+                    "{}: greedy answers of two tenants with an adapter each, {when}",
+                    proxy.kind
+                ),
                 format!("{all} of {all} in the tenant's own style, {equal} equal to those of transformers"),
             );
         }

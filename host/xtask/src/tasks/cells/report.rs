@@ -6,8 +6,9 @@ use std::{fs, num::NonZero, path::Path, thread};
 
 const REPORT: &str = "tests/cells/REPORT.md";
 
-#[derive(Default)]
 pub struct Report {
+    /// Programs that ran meanwhile, as the system counts them.
+    busy: Option<String>,
     parts: Vec<Part>,
     skipped: Vec<String>,
 }
@@ -25,6 +26,15 @@ struct Row {
 }
 
 impl Report {
+    pub fn new() -> Self {
+        let busy = fs::read_to_string("/proc/loadavg").ok();
+        Self {
+            busy: busy.and_then(|busy| Some(busy.split(' ').nth(1)?.to_owned())),
+            parts: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
     pub fn part(&mut self, title: &str) {
         say::line(&format!("== {title}"));
         self.parts.push(Part {
@@ -76,12 +86,23 @@ impl Report {
             version.trim(),
             std::env::consts::ARCH
         );
+        if let Some(busy) = &self.busy {
+            text += &format!(
+                "Load average of the five minutes before: {busy}. Above 0, others computed meanwhile, probably.\n\n"
+            );
+        }
         for skipped in &self.skipped {
             text += &format!("Skipped: {skipped}\n\n");
         }
         for part in self.parts.iter().filter(|part| !part.rows.is_empty()) {
             text += &format!("## {}\n\n| what | aim | seen |\n| --- | --- | --- |\n", part.title);
-            for Row { what, aim, seen, is_missed } in &part.rows {
+            for Row {
+                what,
+                aim,
+                seen,
+                is_missed,
+            } in &part.rows
+            {
                 let mark = if *is_missed { " **missed**" } else { "" };
                 text += &format!("| {} | {} | {}{mark} |\n", cell(what), cell(aim), cell(seen));
             }
@@ -93,5 +114,8 @@ impl Report {
 }
 
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }

@@ -79,7 +79,11 @@ impl Cells {
                 let (code, said) = self.riad(&url, &tenant.key, words)?;
                 ensure!(code == 0, "{words:?} of {}: {said}", tenant.id);
                 let foreign = self.foreign_words(tenant).into_iter().find(|word| said.contains(word));
-                ensure!(foreign.is_none(), "{} read the word of another tenant: {said}", tenant.id);
+                ensure!(
+                    foreign.is_none(),
+                    "{} read the word of another tenant: {said}",
+                    tenant.id
+                );
                 // What the model answers is its own matter.
                 ensure!(
                     words.contains(&"chat") || said.contains(&tenant.word),
@@ -169,9 +173,7 @@ impl Cells {
     /// Its tenant gets an error, the other one notices nothing; when it runs again, all is there.
     fn check_killed_cell(&mut self, address: SocketAddr) -> Result<()> {
         let statuses = |cells: &Self| -> Result<Vec<u16>> {
-            let status = |tenant: &Tenant| {
-                Ok(Connection::open(address)?.get("/v1/models", &tenant.header())?.status)
-            };
+            let status = |tenant: &Tenant| Ok(Connection::open(address)?.get("/v1/models", &tenant.header())?.status);
             cells.tenants.iter().map(status).collect()
         };
         let killed = self.first()?.cell.clone();

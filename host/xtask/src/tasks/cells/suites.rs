@@ -48,7 +48,10 @@ pub fn run(environment: &Environment, cells: &Cells, remote: Option<&Remote>, re
         isolation(environment, cells, *kind, *address, remote.is_some(), report)?;
     }
     if remote.is_some() {
-        report.skip("OpenAI's client", "its script is for the model that ships, and vLLM serves another one");
+        report.skip(
+            "OpenAI's client",
+            "its script is for the model that ships, and vLLM serves another one",
+        );
         return Ok(());
     }
     for (kind, address) in proxies {
@@ -86,22 +89,50 @@ fn isolation(
         let hunter = cells.make_tenant(&hunter.context("all tenants are in one cell")?, "", &[])?;
         let mut command = process::command(&program, &["--json"], &cells.folder);
         command
-            .args(["--base-url", &format!("http://{address}"), "--key-a", &key, "--key-b", &hunter.key])
+            .args([
+                "--base-url",
+                &format!("http://{address}"),
+                "--key-a",
+                &key,
+                "--key-b",
+                &hunter.key,
+            ])
             .stderr(Stdio::piped());
         if is_remote {
-            command.arg("--adapter").arg(environment.root.join(ADAPTERS).join("adapter-a"));
+            command
+                .arg("--adapter")
+                .arg(environment.root.join(ADAPTERS).join("adapter-a"));
         }
-        let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
-        let Findings { outcomes, uncovered, harm } = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("the isolation suite failed: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let Findings {
+            outcomes,
+            uncovered,
+            harm,
+        } = serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "the isolation suite failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })?;
         let wrong: Vec<String> = outcomes
             .iter()
             .filter(|attempt| !attempt.is_hidden() && !(attempt.leaked.is_empty() && attempt.faults.is_empty()))
-            .map(|attempt| format!("{} ({}): {:?} {:?}", attempt.endpoint, attempt.what, attempt.leaked, attempt.faults))
+            .map(|attempt| {
+                format!(
+                    "{} ({}): {:?} {:?}",
+                    attempt.endpoint, attempt.what, attempt.leaked, attempt.faults
+                )
+            })
             .chain(uncovered.iter().map(|endpoint| format!("{endpoint} was not tried")))
             .chain(harm)
             .collect();
-        ensure!(wrong.is_empty(), "the isolation suite through {kind} found:\n{}", wrong.join("\n"));
+        ensure!(
+            wrong.is_empty(),
+            "the isolation suite through {kind} found:\n{}",
+            wrong.join("\n")
+        );
         let hidden = outcomes.iter().filter(|attempt| attempt.is_hidden()).count();
         report.seen(
             &format!("{kind}: isolation suite, tenants in {}", if is_same { "one cell" } else { "two cells" }),
@@ -151,7 +182,13 @@ fn client(
         .context("cannot run Python")?;
     let said = std::fs::read_to_string(&log)?;
     ensure!(status.success(), "OpenAI's client through {kind} failed:\n{said}");
-    let worked = said.lines().filter(|line| line.starts_with("@ ") && line.ends_with(" ok")).count();
-    report.seen(&format!("{kind}: OpenAI's client for Python"), format!("{worked} features, all work"));
+    let worked = said
+        .lines()
+        .filter(|line| line.starts_with("@ ") && line.ends_with(" ok"))
+        .count();
+    report.seen(
+        &format!("{kind}: OpenAI's client for Python"),
+        format!("{worked} features, all work"),
+    );
     Ok(())
 }
