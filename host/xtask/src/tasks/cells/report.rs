@@ -7,7 +7,7 @@ use std::{fs, num::NonZero, path::Path, thread};
 const REPORT: &str = "tests/cells/REPORT.md";
 
 pub struct Report {
-    /// Programs that ran meanwhile, as the system counts them.
+    /// The system's load average when the task began.
     busy: Option<String>,
     parts: Vec<Part>,
     skipped: Vec<String>,
@@ -88,7 +88,7 @@ impl Report {
         );
         if let Some(busy) = &self.busy {
             text += &format!(
-                "Load average of the five minutes before: {busy}. Above 0, others computed meanwhile, probably.\n\n"
+                "Programs that computed at the same time in the five minutes before, on average: {busy}.\n\n"
             );
         }
         for skipped in &self.skipped {
