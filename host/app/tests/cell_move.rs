@@ -50,6 +50,7 @@ fn succeeded(output: &Output) -> String {
 async fn one_command_moves_a_tenant_and_goes_on_after_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    fs::create_dir(at.join("objects")).unwrap();
     let planned = "a=http://127.0.0.1:1,b=http://127.0.0.1:2";
     succeeded(&riad("", "", at, &["cell", "plan", "--cells", planned]).await);
     let (a, b) = (cell(&folder, "a").await, cell(&folder, "b").await);

@@ -271,7 +271,7 @@ impl VectorIndex {
             return Err(Failure::Index("the path of its file has no folder or no name".into()));
         };
         files::write_file(folder, name, &file.bytes)?;
-        database.write(|connection| {
+        database.write_sealed(|connection| {
             let saved = Saved {
                 blake3: blake3::hash(&file.bytes).to_hex().to_string(),
                 watermark: file.watermark,

@@ -76,7 +76,7 @@ pub trait RoomRestore: Send + Sync {
     /// The file of a part, to be written and synced.
     async fn create(&mut self, part: &str) -> Result<File>;
 
-    /// Checks the whole room and puts it in place. `InvalidRequest` if it is damaged, or no room.
+    /// Puts the room in place. `InvalidRequest` if a part is not whole, or if it is no room.
     async fn finish(self: Box<Self>) -> Result<()>;
 }
 

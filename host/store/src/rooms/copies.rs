@@ -172,7 +172,7 @@ impl RoomRestore for IncomingFiles {
 
     async fn finish(self: Box<Self>) -> Result<()> {
         run_blocking(move || match Arc::into_inner(self.0) {
-            Some(incoming) => incoming.finish().map(drop),
+            Some(incoming) => incoming.finish_same(),
             // A file is being made at this moment.
             None => Err(Error::internal("a room that is still being written").into()),
         })
