@@ -3,7 +3,7 @@
 use super::{
     fleet::Tenant,
     http::{Answer, Connection},
-    proxy::{Kind, Proxy},
+    proxy::Proxy,
 };
 use anyhow::{Result, anyhow};
 use serde_json::json;
@@ -45,7 +45,6 @@ pub struct Worker<'a> {
 /// A request, with all that its client did for it.
 pub struct Outcome {
     pub tenant: String,
-    pub proxy: Kind,
     pub action: Action,
     /// Of a document that is added.
     pub title: String,
@@ -180,7 +179,6 @@ fn ask(worker: &Worker<'_>, client: &mut Client, action: Action, title: String, 
     });
     Outcome {
         tenant: tenant.id.clone(),
-        proxy: worker.proxy.kind,
         action,
         title,
         begun,

@@ -87,9 +87,8 @@ impl Report {
             std::env::consts::ARCH
         );
         if let Some(busy) = &self.busy {
-            text += &format!(
-                "Programs that computed at the same time in the five minutes before, on average: {busy}.\n\n"
-            );
+            text +=
+                &format!("Programs that computed at the same time in the five minutes before, on average: {busy}.\n\n");
         }
         for skipped in &self.skipped {
             text += &format!("Skipped: {skipped}\n\n");
