@@ -30,7 +30,7 @@ enum Task {
     Model(tasks::model::Arguments),
     /// Build with CUDA, without a GPU
     Cuda(tasks::cuda::Arguments),
-    /// Start three cells behind HAProxy and nginx, and check what reaches whom
+    /// Start three cells behind HAProxy and nginx, move a tenant and lose a disk under load, and write a report
     Cells(tasks::cells::Arguments),
     /// Run real clients against a server, with nothing changed but URL and key
     Clients(tasks::clients::Arguments),

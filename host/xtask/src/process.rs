@@ -4,8 +4,12 @@ use anyhow::{Context, Result, bail};
 use std::{
     env,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// What `cargo run` tells the program that it runs. Build scripts look at some of it: with it, a build by a task and one by
 /// hand would each undo the other's, and mistral.rs would be built again each time.
@@ -71,6 +75,23 @@ pub fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Ends a program as an operator does (SIGTERM), and kills it if it has not ended by then.
+pub fn end(child: &mut Child, patience: Duration) {
+    let process = child.id().to_string();
+    if succeeds(Command::new("kill").args(["-TERM", &process])) {
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    }
+    if child.kill().is_ok() {
+        drop(child.wait());
+    }
 }
 
 fn shown(command: &Command) -> String {

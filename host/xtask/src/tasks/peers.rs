@@ -13,7 +13,8 @@ use std::{
 };
 
 const SCRIPTS: &str = "tests/peers/remote";
-const ADAPTERS: &str = "host/engine/tests/smollm2";
+/// Of SmolLM2-135M-Instruct, and what they answer.
+pub const ADAPTERS: &str = "host/engine/tests/smollm2";
 /// An adapter of the model that ships.
 const ALIEN: &str = "host/models/chat/adapter-acme";
 /// Without what it says to need, because `vllm.txt` names what it needs without a GPU.
@@ -59,7 +60,7 @@ pub fn run(environment: &Environment, arguments: &Arguments) -> Result<()> {
             continue;
         }
         let ready = match peer {
-            Peer::Vllm => vllm(environment, &scripts, &mut command),
+            Peer::Vllm => vllm(environment, &mut command),
             Peer::Llama => llama(environment, &python, &scripts, &mut command),
         };
         match ready {
@@ -98,16 +99,25 @@ fn basis(environment: &Environment, scripts: &Path) -> Result<(Python, PathBuf)>
     Ok((python, model::make(environment, source)?))
 }
 
-fn vllm(environment: &Environment, scripts: &Path, command: &mut Command) -> Result<()> {
-    let python = Python::with_requirements(environment, "vllm", &scripts.join("vllm.txt"))?;
+fn vllm(environment: &Environment, command: &mut Command) -> Result<()> {
+    command.arg("--vllm").arg(vllm_python(environment)?.folder());
+    Ok(())
+}
+
+/// Python with vLLM.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn vllm_python(environment: &Environment) -> Result<Python> {
+    let requirements = environment.root.join(SCRIPTS).join("vllm.txt");
+    let python = Python::with_requirements(environment, "vllm", &requirements)?;
     python.add(environment, VLLM, &[])?;
     let metadata = python.packages(environment)?.join(VLLM_NAME).join("METADATA");
     if let Some(folder) = metadata.parent().filter(|folder| !folder.exists()) {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&metadata, VLLM_METADATA)?;
     }
-    command.arg("--vllm").arg(python.folder());
-    Ok(())
+    Ok(python)
 }
 
 fn llama(environment: &Environment, python: &Python, scripts: &Path, command: &mut Command) -> Result<()> {

@@ -91,7 +91,25 @@ impl Server {
         Ok(())
     }
 
-    /// After [`Self::kill`], with the same data.
+    /// As [`Self::kill`], which must follow, while others use it.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill_process(&self) -> Result<()> {
+        process::run(Command::new("kill").args(["-KILL", &self.child.id().to_string()]))
+    }
+
+    /// As an operator stops it.
+    pub fn stop(&mut self) {
+        process::end(&mut self.child, START_MAX);
+    }
+
+    /// Where it has its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// After [`Self::kill`] or [`Self::stop`], with what is in its data folder.
     ///
     /// # Errors
     /// When it does not start.
@@ -159,7 +177,7 @@ impl Drop for Server {
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
-        drop(fs::remove_dir_all(self.folder.join("data")));
+        drop(fs::remove_dir_all(self.data()));
     }
 }
 
