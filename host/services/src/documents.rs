@@ -66,6 +66,7 @@ impl DocumentService {
         mark: Option<RequestMark>,
     ) -> Result<Added> {
         pass.require(Scope::Documents, Access::Write)?;
+        self.0.rooms.check_change(pass)?;
         let request = document_maker::check(&self.0, request)?;
         let purpose = embeddings::purpose(&self.0, Kind::Document);
         let meter = self.0.metering.admit(pass, purpose).await?;

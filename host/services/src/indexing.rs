@@ -140,6 +140,7 @@ fn not_to_be_tried_again(error: Error, is_owners: bool) -> Result<Error> {
 }
 
 async fn index(shared: &Arc<Shared>, pass: &TenantPass, room: &Room, pending: &PendingFile) -> Result<()> {
+    shared.rooms.check_change(pass)?;
     let file = room.files.get(&pending.new.file).await?;
     let most = shared.limits.file_bytes;
     if file.bytes > most {

@@ -15,7 +15,7 @@ use crate::{
 };
 use riad_core::{Account, Error, ErrorKind, Limits, RoomId, TenantId, tenant::Tenant};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 /// 128 random bits.
 pub(crate) const NEW_ROOM_ID: &str = "lower(hex(randomblob(16)))";
@@ -308,6 +308,10 @@ impl Control {
     /// Whether the tenant leaves this server, so that its room is sealed.
     pub(crate) fn moves_out(&self, tenant: &TenantId) -> StoreResult<bool> {
         self.database.read(|connection| moves::is_leaving(connection, tenant))
+    }
+
+    pub(crate) fn leaving(&self) -> StoreResult<HashSet<TenantId>> {
+        self.database.read(moves::leaving)
     }
 
     /// Rooms that must go, from deletions that were interrupted.

@@ -206,6 +206,7 @@ impl Store {
         files::sync_folder(&data_dir)?;
         let registry = Arc::new(Registry::new(rooms, space, limits.clone(), control.clone(), reserve));
         registry.finish_deletions()?;
+        registry.continue_moves()?;
         Ok(Self {
             control,
             ledger,

@@ -21,7 +21,7 @@ use riad_core::{
     tenant::{Key, Tenant},
 };
 use rusqlite::{Connection, OptionalExtension};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// A step of `control.db`'s schema.
 pub(crate) const SCHEMA: &str = "
@@ -288,6 +288,12 @@ const IN: &str = "in";
 /// Whether a tenant's room takes no changes, because it goes to another cell.
 pub(crate) fn is_leaving(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
     Ok(find(connection, tenant)?.is_some_and(|(direction, _)| direction == OUT))
+}
+
+pub(crate) fn leaving(connection: &Connection) -> StoreResult<HashSet<TenantId>> {
+    let mut statement = connection.prepare("SELECT tenant FROM moves WHERE direction = 'out' AND closed IS NULL")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|tenant| Ok(tenant?.parse()?)).collect()
 }
 
 /// Whether a tenant is expected from another cell.

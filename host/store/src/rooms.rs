@@ -24,17 +24,18 @@ use crate::{
     room_vector_stores::{self, RoomVectorStores},
     settings::RoomSettings,
     sql_store::RoomSql,
+    sqlite,
     stored_files::RoomFiles,
     stored_uploads::RoomUploads,
 };
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use riad_core::{
     Account, Error, ErrorKind, Limits, OperatorPass, Result, TenantId, TenantPass,
     ports::{EmbeddingSpace, Room, Rooms, StoredBytes},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -73,6 +74,8 @@ pub(crate) struct Registry {
     control: Arc<Control>,
     reserve: Arc<Reserve>,
     slots: Mutex<HashMap<TenantId, Arc<Slot>>>,
+    /// Tenants that leave this server, as `control.db` says.
+    leaving: RwLock<HashSet<TenantId>>,
     clock: AtomicU64,
     begun: Instant,
     closed: AtomicBool,
@@ -93,6 +96,7 @@ impl Registry {
             control,
             reserve,
             slots: Mutex::default(),
+            leaving: RwLock::default(),
             clock: AtomicU64::new(0),
             begun: Instant::now(),
             closed: AtomicBool::new(false),
@@ -129,9 +133,20 @@ impl Registry {
     pub(crate) fn follow_move(&self, tenant: &TenantId) -> StoreResult<()> {
         let slot = self.slot(tenant);
         let place = slot.room.lock();
+        let leaves = self.control.moves_out(tenant)?;
+        match leaves {
+            true => self.leaving.write().insert(tenant.clone()),
+            false => self.leaving.write().remove(tenant),
+        };
         if let Some(room) = place.as_ref() {
-            room.state.set_sealed(self.control.moves_out(tenant)?);
+            room.state.set_sealed(leaves);
         }
+        Ok(())
+    }
+
+    /// After the start: who left before it still does.
+    pub(crate) fn continue_moves(&self) -> StoreResult<()> {
+        *self.leaving.write() = self.control.leaving()?;
         Ok(())
     }
 
@@ -246,7 +261,7 @@ impl Registry {
             if let Err(error) = audit_lines::move_to_log(&room.database, &self.control) {
                 tracing::error!(%tenant, %error, "lines of the audit log stay in their room; its next opening tries to write them again");
             }
-            if self.control.moves_out(tenant)? {
+            if self.leaving.read().contains(tenant) {
                 room.set_sealed(true);
             }
             let state = Arc::new(room);
@@ -475,6 +490,13 @@ impl Rooms for TenantRooms {
             storage: state.storage(most),
             idempotency: Arc::new(RoomIdempotencyStore(state)),
         })
+    }
+
+    fn check_change(&self, pass: &TenantPass) -> Result<()> {
+        match self.registry.leaving.read().contains(pass.tenant()) {
+            true => Err(sqlite::sealed()),
+            false => Ok(()),
+        }
     }
 
     async fn remove(&self, _operator: &OperatorPass, tenant: &TenantId) -> Result<()> {

@@ -93,14 +93,17 @@ impl Sealed {
     pub(crate) fn check(&self) -> StoreResult<()> {
         match self.is_sealed() {
             false => Ok(()),
-            true => Err(Error::new(
-                ErrorKind::Unavailable,
-                "this tenant moves to another cell, and nothing of it can be changed until it is there; send the request again in a moment",
-            )
-            .with_retry_after(Duration::from_secs(1))
-            .into()),
+            true => Err(sealed().into()),
         }
     }
+}
+
+pub(crate) fn sealed() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "this tenant moves to another cell, and nothing of it can be changed until it is there; send the request again in a moment",
+    )
+    .with_retry_after(Duration::from_secs(1))
 }
 
 /// One writer and one reader, so that reading does not wait for the disk to sync. Each call is one transaction.

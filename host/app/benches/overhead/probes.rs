@@ -128,6 +128,10 @@ impl Rooms for Timed<dyn Rooms> {
         })
     }
 
+    fn check_change(&self, pass: &TenantPass) -> Result<()> {
+        self.port.check_change(pass)
+    }
+
     async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()> {
         self.port.remove(operator, tenant).await
     }

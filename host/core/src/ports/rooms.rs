@@ -68,6 +68,9 @@ pub trait Rooms: Send + Sync {
     /// that goes away does not stop that. Fails when the disk does.
     async fn open(&self, pass: &TenantPass) -> Result<Room>;
 
+    /// Refuses a change before any work is done for it: `Unavailable` while the tenant moves to another cell. What changes the room checks again.
+    fn check_change(&self, pass: &TenantPass) -> Result<()>;
+
     /// Closes a room and deletes its folder, after the tenant store has deleted the tenant. Nothing is left of it when this
     /// returns. A room that never existed is no error.
     async fn remove(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<()>;

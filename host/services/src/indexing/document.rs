@@ -38,6 +38,7 @@ async fn make_pending(
 ) -> Result<()> {
     let PendingDocument { id, request } = pending;
     let jobs = &room.document_jobs;
+    shared.rooms.check_change(pass)?;
     // The limits may be others than when it was sent.
     let request = document_maker::check(shared, request)?;
     let purpose = embeddings::purpose(shared, Kind::Document);

@@ -118,7 +118,7 @@ fn isolation(
         })?;
         let wrong: Vec<String> = outcomes
             .iter()
-            .filter(|attempt| !attempt.is_hidden() && !(attempt.leaked.is_empty() && attempt.faults.is_empty()))
+            .filter(|attempt| !attempt.is_hidden() && (!attempt.leaked.is_empty() || !attempt.faults.is_empty()))
             .map(|attempt| {
                 format!(
                     "{} ({}): {:?} {:?}",
