@@ -75,11 +75,15 @@ impl MoveService {
     /// The second step, in the new cell: restores the room, and serves the tenant from then on, whatever the map says.
     ///
     /// # Errors
-    /// `Conflict` if there is such a tenant, no such plan, or if this server is no cell with an object store; whatever restoring fails with.
+    /// `Conflict` if there is such a tenant, no such plan, once the map gives this cell the tenant, or if this server is no cell with an object
+    /// store; whatever restoring fails with.
     pub async fn receive(&self, operator: &OperatorPass, from: &CellName, moved: &MovedTenant) -> Result<Tenant> {
-        self.cells()?;
+        let cells = self.cells()?;
         self.snapshots()?;
         let id = &moved.id;
+        if cells.owner(Slot::of(id)) == *cells.name() && self.find(id).await?.is_some() {
+            return Err(has_moved(id));
+        }
         let plan = &moved.policy.plan;
         match self.0.plans.current(plan).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -110,12 +114,7 @@ impl MoveService {
         let is_own = cells.owner(Slot::of(id)) == *cells.name();
         let direction = self.find(id).await?.map(|found| found.direction);
         if direction == Some(Direction::In) && is_own || direction == Some(Direction::Out) && !is_own {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the map gives the tenant \"{id}\" to its new cell already, where it may have changed; end the move with riad cell move"
-                ),
-            ));
+            return Err(has_moved(id));
         }
         let entry = audit::by_operator(operator, Some(id), "tenant.move.abort", id.as_str(), None);
         self.0.moves.abort(operator, id, entry).await?;
@@ -290,6 +289,15 @@ fn check_keys(moved: &MovedTenant) -> Result<()> {
             ),
         )),
     }
+}
+
+fn has_moved(id: &TenantId) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the map gives the tenant \"{id}\" to its new cell already, where it may have changed; end the move with riad cell move"
+        ),
+    )
 }
 
 fn not_moving(id: &TenantId) -> Error {

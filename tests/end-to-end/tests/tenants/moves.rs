@@ -160,6 +160,9 @@ async fn a_tenant_moves_while_it_is_read_and_nothing_of_it_stays() {
     globex.get("/v1/models").await.ok();
     west.operator.delete(MOVE).await.refused(409, "conflict");
     east.operator.delete(MOVE).await.refused(409, "conflict");
+    // It has changed there.
+    let arriving = json!({"from": "west", "tenant": leaving["tenant"]});
+    east.operator.put(MOVE, &arriving).await.refused(409, "conflict");
     let saved = east
         .operator
         .post("/operator/v1/tenants/globex/snapshot", &json!({}))
