@@ -7,7 +7,7 @@ use crate::{
     identity::IdentityReader,
     key_cache::KeyCache,
     key_uses::{self, KeyUses},
-    ledger, moves,
+    ledger, move_records,
     query_reader::QueryReader,
     reserve::Reserve,
     snapshot_records,
@@ -32,7 +32,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         ROOMS,
         ROTATIONS,
         snapshot_records::SCHEMA,
-        moves::SCHEMA,
+        move_records::SCHEMA,
     ],
 };
 
@@ -307,11 +307,12 @@ impl Control {
 
     /// Whether the tenant leaves this server, so that its room is sealed.
     pub(crate) fn moves_out(&self, tenant: &TenantId) -> StoreResult<bool> {
-        self.database.read(|connection| moves::is_leaving(connection, tenant))
+        self.database
+            .read(|connection| move_records::is_leaving(connection, tenant))
     }
 
     pub(crate) fn leaving(&self) -> StoreResult<HashSet<TenantId>> {
-        self.database.read(moves::leaving)
+        self.database.read(move_records::leaving)
     }
 
     /// Rooms that must go, from deletions that were interrupted.

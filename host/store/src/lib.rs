@@ -34,6 +34,7 @@ mod known_embeddings;
 mod kv;
 mod ledger;
 mod metadata;
+mod move_records;
 mod moves;
 mod names;
 mod offline;

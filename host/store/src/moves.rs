@@ -8,6 +8,7 @@ use crate::{
     control::{Control, account_of, find_tenant, no_tenant},
     error::{StoreResult, run_with_permit},
     key_store,
+    move_records::{IN, OUT, delete, find, is_coming, put},
     rooms::Registry,
     tenant_store,
 };
@@ -21,28 +22,7 @@ use riad_core::{
     tenant::{Key, Tenant},
 };
 use rusqlite::{Connection, OptionalExtension};
-use std::{collections::HashSet, sync::Arc};
-
-/// A step of `control.db`'s schema.
-pub(crate) const SCHEMA: &str = "
-        -- `closed` is there when a tenant has left: how its ledger ended.
-        CREATE TABLE moves (
-            tenant TEXT PRIMARY KEY,
-            direction TEXT NOT NULL CHECK (direction IN ('out', 'in')),
-            cell TEXT NOT NULL,
-            closed TEXT
-        ) STRICT, WITHOUT ROWID;
-        -- What a tenant spent in its former cells, for its budgets; it is billed there. An absent key is an empty text, and `key` the one that
-        -- all later ones came from by rotations.
-        CREATE TABLE spent_elsewhere (
-            account INTEGER NOT NULL REFERENCES accounts (account),
-            key TEXT NOT NULL,
-            day INTEGER NOT NULL,
-            tokens INTEGER NOT NULL,
-            cost_nanos INTEGER NOT NULL,
-            PRIMARY KEY (account, key, day)
-        ) STRICT, WITHOUT ROWID;
-    ";
+use std::sync::Arc;
 
 pub(crate) struct ControlMoves {
     control: Arc<Control>,
@@ -280,49 +260,6 @@ impl Moves for ControlMoves {
         })
         .await
     }
-}
-
-const OUT: &str = "out";
-const IN: &str = "in";
-
-/// Whether a tenant's room takes no changes, because it goes to another cell.
-pub(crate) fn is_leaving(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
-    Ok(find(connection, tenant)?.is_some_and(|(direction, _)| direction == OUT))
-}
-
-pub(crate) fn leaving(connection: &Connection) -> StoreResult<HashSet<TenantId>> {
-    let mut statement = connection.prepare("SELECT tenant FROM moves WHERE direction = 'out' AND closed IS NULL")?;
-    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    rows.map(|tenant| Ok(tenant?.parse()?)).collect()
-}
-
-/// Whether a tenant is expected from another cell.
-pub(crate) fn is_coming(connection: &Connection, tenant: &TenantId) -> StoreResult<bool> {
-    Ok(find(connection, tenant)?.is_some_and(|(direction, _)| direction == IN))
-}
-
-/// Direction and cell of a move that has not ended.
-fn find(connection: &Connection, tenant: &TenantId) -> StoreResult<Option<(String, String)>> {
-    Ok(connection
-        .prepare_cached("SELECT direction, cell FROM moves WHERE tenant = ?1 AND closed IS NULL")?
-        .query_row([tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?)
-}
-
-fn put(connection: &Connection, tenant: &TenantId, direction: &str, cell: &CellName) -> StoreResult<()> {
-    connection.execute(
-        "INSERT OR REPLACE INTO moves (tenant, direction, cell) VALUES (?1, ?2, ?3)",
-        (tenant.as_str(), direction, cell.as_str()),
-    )?;
-    Ok(())
-}
-
-fn delete(connection: &Connection, tenant: &TenantId) -> StoreResult<()> {
-    connection.execute(
-        "DELETE FROM moves WHERE tenant = ?1 AND closed IS NULL",
-        [tenant.as_str()],
-    )?;
-    Ok(())
 }
 
 /// What an attempt has made of a tenant that nobody was served as yet, or that goes back. Its account stays in the ledger.

@@ -4,7 +4,7 @@ use super::Registry;
 use crate::{
     error::{StoreResult, run_blocking},
     incoming_room::{IncomingRoom, Origin},
-    moves,
+    move_records,
     room_copy::{BegunCopy, is_current, version_of},
     snapshot_records::{self, RoomRecord},
 };
@@ -66,7 +66,7 @@ impl Registry {
         let is_coming = self
             .control
             .database
-            .read(|connection| moves::is_coming(connection, tenant))?;
+            .read(|connection| move_records::is_coming(connection, tenant))?;
         if !is_coming || self.control.account(tenant)?.is_some() {
             return Err(Error::new(
                 ErrorKind::Conflict,
