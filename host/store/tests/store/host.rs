@@ -162,6 +162,8 @@ pub const UNDO_AFTER_CACHED_TOKENS: &str = "
     ALTER TABLE keys DROP COLUMN root;
     DROP TABLE snapshots;
     DROP TABLE snapshot_deletions;
+    DROP TABLE moves;
+    DROP TABLE spent_elsewhere;
 ";
 
 /// Takes the steps of a room's schema back that brought files, languages, vector stores, uploads and document jobs. The words are as an older server stored them: none are there.
