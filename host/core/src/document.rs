@@ -106,6 +106,17 @@ pub struct UnembeddedChunk {
     pub text: String,
 }
 
+/// A stored chunk as it was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredChunk {
+    /// In its document, from 0.
+    pub number: u32,
+    /// Start of the chunk in the document's text, in bytes.
+    pub offset: u64,
+    pub position: Position,
+    pub text: String,
+}
+
 /// A stored document without its text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {

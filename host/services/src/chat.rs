@@ -13,6 +13,7 @@ mod prepared;
 mod prompt;
 mod request;
 mod stream;
+mod times;
 mod tool_rounds;
 mod tools;
 
@@ -22,6 +23,7 @@ pub use conversation::{ChatMessage, ToolCall, asked};
 pub use event::{AnswerUsage, ChatEvent, SearchedFiles};
 pub use request::{ChatRequest, CompletionRequest, ValidRequest};
 pub use stream::ChatStream;
+pub use times::ChatTimes;
 pub use tools::{ClientTools, OfferedTool, ToolChoice};
 
 use crate::{prompts, shared::Shared};

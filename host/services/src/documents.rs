@@ -12,7 +12,7 @@ use bytes::Bytes;
 use riad_admission::{Kept, Work};
 use riad_core::{
     DocumentId, Error, ErrorKind, Result, TenantPass,
-    document::{Document, Page},
+    document::{Document, Page, StoredChunk},
     grants::{Access, Scope},
     ingestion::DocumentRequest,
     ledger::Kind,
@@ -20,7 +20,7 @@ use riad_core::{
 };
 use std::sync::Arc;
 
-/// Documents in one page of a listing.
+/// Documents in one page of a listing, or chunks of one document.
 const PAGE_MAX: u32 = 100;
 
 /// Bytes of a text that are read at once to be sent.
@@ -142,15 +142,30 @@ impl DocumentService {
         })
     }
 
+    /// The document, and so many of its chunks from the one with this number on.
+    ///
+    /// # Errors
+    /// `NotFound` if the room has none with the id; `InvalidRequest` for a limit of 0 or over the greatest.
+    pub async fn chunks(
+        &self,
+        pass: &TenantPass,
+        id: &DocumentId,
+        first: u32,
+        limit: u32,
+    ) -> Result<(Document, Vec<StoredChunk>)> {
+        pass.require(Scope::Documents, Access::Read)?;
+        check_limit(limit)?;
+        let room = self.0.rooms.open(pass).await?;
+        room.documents.chunks(id, first..first.saturating_add(limit)).await
+    }
+
     /// By id, which is the order of insertion, beginning after `after`.
     ///
     /// # Errors
     /// `InvalidRequest` for a limit of 0 or over the greatest.
     pub async fn list(&self, pass: &TenantPass, limit: u32, after: Option<DocumentId>) -> Result<DocumentList> {
         pass.require(Scope::Documents, Access::Read)?;
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
-        }
+        check_limit(limit)?;
         // One more than the limit tells whether there are more.
         let page = Page {
             after,
@@ -178,6 +193,13 @@ impl DocumentService {
             audit::record(&shared, &pass, "document.delete", id.as_str()).await
         })
         .await
+    }
+}
+
+fn check_limit(limit: u32) -> Result<()> {
+    match (1..=PAGE_MAX).contains(&limit) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit")),
     }
 }
 

@@ -17,6 +17,8 @@ const LINE_BYTES: usize = 2048;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
+    /// Counts the lines of the tenant's plugins since the server began, from 1: what a reader has seen.
+    pub number: u64,
     /// Seconds since 1970-01-01 UTC.
     pub time: u64,
     pub level: LogLevel,
@@ -39,13 +41,20 @@ impl LogBuffers {
     pub fn read(&self, account: Account) -> Vec<LogLine> {
         let buffer = self.0.lock().get(&account).map(Arc::clone);
         buffer
-            .map(|buffer| buffer.0.lock().iter().cloned().collect())
+            .map(|buffer| buffer.0.lock().kept.iter().cloned().collect())
             .unwrap_or_default()
     }
 }
 
 #[derive(Default)]
-struct LogBuffer(Mutex<VecDeque<LogLine>>);
+struct LogBuffer(Mutex<Lines>);
+
+#[derive(Default)]
+struct Lines {
+    kept: VecDeque<LogLine>,
+    /// Number of the last one.
+    last: u64,
+}
 
 impl TenantLog for LogBuffer {
     fn write(&self, level: LogLevel, message: &str) {
@@ -53,16 +62,18 @@ impl TenantLog for LogBuffer {
         while !message.is_char_boundary(end) {
             end -= 1;
         }
+        let mut lines = self.0.lock();
+        lines.last += 1;
         let line = LogLine {
+            number: lines.last,
             time: Timestamp::now().as_seconds(),
             level,
             message: message.get(..end).unwrap_or_default().to_owned(),
         };
-        let mut lines = self.0.lock();
-        if lines.len() == LINES {
-            lines.pop_front();
+        if lines.kept.len() == LINES {
+            lines.kept.pop_front();
         }
-        lines.push_back(line);
+        lines.kept.push_back(line);
     }
 }
 
@@ -78,8 +89,9 @@ mod tests {
         }
         let long = "é".repeat(LINE_BYTES);
         buffer.write(LogLevel::Warn, &format!("x{long}"));
-        let lines = buffer.0.lock();
+        let lines = &buffer.0.lock().kept;
         assert_eq!(lines.len(), LINES);
+        assert_eq!((lines[0].number, lines[LINES - 1].number), (3, LINES as u64 + 2));
         assert_eq!(lines[0].message, "line 2");
         assert_eq!(lines[LINES - 1].message.len(), LINE_BYTES - 1);
     }

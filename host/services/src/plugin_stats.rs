@@ -103,6 +103,19 @@ impl CallStats {
         self.last = Instant::now();
     }
 
+    /// How many calls took as long, by the longest time of their class; from the first class that has any to the last.
+    #[must_use]
+    pub fn times(&self) -> Vec<(Duration, u64)> {
+        let counted: Vec<_> = (1..)
+            .zip(&self.times)
+            .map(|(class, count)| (Duration::from_micros(1 << class), *count))
+            .collect();
+        let has_calls = |(_, count): &(Duration, u64)| *count > 0;
+        let first = counted.iter().position(has_calls).unwrap_or(0);
+        let end = counted.iter().rposition(has_calls).map_or(0, |last| last + 1);
+        counted.get(first..end).unwrap_or_default().to_vec()
+    }
+
     /// Within how long this share of the calls ended, 0 to 1, as the longest time of a class: at most twice as long.
     #[must_use]
     pub fn time_of_share(&self, share: f64) -> Duration {
@@ -167,6 +180,10 @@ mod tests {
         }
         assert_eq!(stats.time_of_share(0.5), Duration::from_micros(128));
         assert_eq!(stats.time_of_share(0.99), Duration::from_micros(8192));
+        let times = stats.times();
+        assert_eq!(times.first(), Some(&(Duration::from_micros(128), 98)));
+        assert_eq!(times.last(), Some(&(Duration::from_micros(8192), 2)));
+        assert_eq!(times.len(), 7);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::{control_admission::operator, shared::Shared};
 use riad_core::{
-    Account, Error, OperatorPass, Result, TenantPass,
+    Account, Error, OperatorPass, Result, TenantPass, Timestamp,
     grants::{Access, Scope},
-    ledger::{Entry, Verification},
+    ledger::{Entry, Spent, Verification},
     usage::{BucketWidth, EntryQuery, LedgerScope, Rollup, UsageBucket, UsageQuery},
 };
 use std::sync::Arc;
@@ -62,6 +62,39 @@ impl UsageService {
             items: page.items.into_iter().map(|(_, entry)| entry).collect(),
             next: page.next,
         })
+    }
+
+    /// The caller's newest entries before the one with this number, oldest first; without a number the newest of all. `next` is the number to
+    /// ask for the ones before them.
+    ///
+    /// # Errors
+    /// As [`Self::receipts`].
+    pub async fn newest_receipts(&self, pass: &TenantPass, before: Option<u64>, limit: u32) -> Result<Page<Entry>> {
+        pass.require(Scope::Usage, Access::Read)?;
+        let before = match before {
+            Some(before) => before,
+            None => {
+                let head = self.0.ledger.head(pass.account());
+                let head = self.0.control.ask(pass.account(), head).await?;
+                head.number.saturating_add(1)
+            }
+        };
+        let after = before.saturating_sub(1).saturating_sub(u64::from(limit));
+        let mut page = self.receipts(pass, after, limit).await?;
+        page.items.retain(|entry| entry.number < before);
+        let next = page.items.first().map(|entry| entry.number);
+        page.next = next.filter(|number| *number > 1);
+        Ok(page)
+    }
+
+    /// What the caller's tenant has spent, without what requests that run hold: what its budget is compared with.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope.
+    pub async fn spent(&self, pass: &TenantPass) -> Result<Spent> {
+        pass.require(Scope::Usage, Access::Read)?;
+        let spent = self.0.ledger.spent(pass.account(), None, Timestamp::now().as_seconds());
+        self.0.control.ask(pass.account(), spent).await
     }
 
     /// Entries with their positions, oldest first: for billing systems.

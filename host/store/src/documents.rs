@@ -15,7 +15,7 @@ use crate::{
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Error, ErrorKind, FileId, Timestamp,
-    document::{ChunkSource, Document, DocumentFile, NewChunk, NewDocument, Page},
+    document::{ChunkSource, Document, DocumentFile, NewChunk, NewDocument, Page, StoredChunk},
     file::{FilePurpose, NewFile},
 };
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -227,6 +227,41 @@ pub(crate) fn get(room: &RoomState, id: &DocumentId, text: Range<u64>) -> StoreR
             .optional()?;
         let (document, number) = found.ok_or_else(|| no_document(id))?;
         Ok((document.finish()?, read_text(connection, number, text)?))
+    })
+}
+
+pub(crate) fn chunks(
+    room: &RoomState,
+    id: &DocumentId,
+    numbers: Range<u32>,
+) -> StoreResult<(Document, Vec<StoredChunk>)> {
+    room.database.read(|connection| {
+        let document = of_number(connection, find_number(connection, id)?)?;
+        let mut statement = connection.prepare_cached(
+            "SELECT chunks.position, chunks.start, chunks.heading, chunks.page, chunks.text FROM chunks
+             JOIN documents ON documents.number = chunks.document
+             WHERE documents.id = ?1 AND chunks.position >= ?2 AND chunks.position < ?3 ORDER BY chunks.position",
+        )?;
+        let row = |row: &Row<'_>| {
+            Ok((
+                row.get(0)?,
+                row.get::<_, i64>(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        };
+        let rows = statement.query_map((id.as_str(), numbers.start, numbers.end), row)?;
+        let chunks = rows.map(|row| {
+            let (number, offset, heading, page, text) = row?;
+            Ok(StoredChunk {
+                number,
+                offset: offset.cast_unsigned(),
+                position: position::read(heading, page)?,
+                text,
+            })
+        });
+        Ok((document, chunks.collect::<StoreResult<_>>()?))
     })
 }
 

@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use riad_core::{
     Digest, DocumentId, Result,
-    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
+    document::{
+        ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, StoredChunk, UnembeddedChunk,
+    },
     ports::{Documents, RequestMark, StoredObject},
 };
 use std::{ops::Range, sync::Arc};
@@ -55,6 +57,14 @@ impl Documents for RoomDocuments {
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
         let (room, id) = (self.0.clone(), id.clone());
         run_with_permit(&self.0.database.read_permits, move || documents::get(&room, &id, text)).await
+    }
+
+    async fn chunks(&self, id: &DocumentId, numbers: Range<u32>) -> Result<(Document, Vec<StoredChunk>)> {
+        let (room, id) = (self.0.clone(), id.clone());
+        run_with_permit(&self.0.database.read_permits, move || {
+            documents::chunks(&room, &id, numbers)
+        })
+        .await
     }
 
     async fn find_source(&self, source: &Digest) -> Result<Option<Document>> {

@@ -9,7 +9,9 @@ use riad_core::{
     TenantPass,
     audit::AuditEntry,
     chat::{FinishReason, Tool},
-    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
+    document::{
+        ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, StoredChunk, UnembeddedChunk,
+    },
     ledger::{ChainHead, EngineTokens, Entry, EntryCheck, Hold, Record, Spent, Verification},
     pass::{KeyHash, ManagedTenant},
     pipeline::{EndedCanary, Pipeline},
@@ -166,6 +168,10 @@ impl Documents for Timed<dyn Documents> {
 
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)> {
         self.port.get(id, text).await
+    }
+
+    async fn chunks(&self, id: &DocumentId, numbers: Range<u32>) -> Result<(Document, Vec<StoredChunk>)> {
+        self.port.chunks(id, numbers).await
     }
 
     async fn find_source(&self, source: &Digest) -> Result<Option<Document>> {

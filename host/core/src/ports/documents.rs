@@ -3,7 +3,9 @@
 use super::RequestMark;
 use crate::{
     Digest, DocumentId, Result,
-    document::{ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, UnembeddedChunk},
+    document::{
+        ChunkSource, Document, NewChunk, NewDocument, Page, Passage, SearchQuery, StoredChunk, UnembeddedChunk,
+    },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +24,9 @@ pub trait Documents: Send + Sync {
     /// The document, and the bytes of its text that are in the range, which may begin and end between those of a character. `NotFound` if
     /// this room has none with the id.
     async fn get(&self, id: &DocumentId, text: Range<u64>) -> Result<(Document, Bytes)>;
+
+    /// The document, and those of its chunks whose numbers are in the range, in their order. `NotFound` if this room has none with the id.
+    async fn chunks(&self, id: &DocumentId, numbers: Range<u32>) -> Result<(Document, Vec<StoredChunk>)>;
 
     /// The document that was made of the same file in the same way.
     async fn find_source(&self, source: &Digest) -> Result<Option<Document>>;

@@ -171,6 +171,7 @@ async fn start(
     let filtered = request.prompts().is_empty() || !may_show_unfiltered;
     let opening = open_choices(run.as_ref(), &prompts, &request, filtered, sampling.max_tokens);
     let ((), choices) = futures::try_join!(holding, opening)?;
+    let stage_times = prompts.first().map(|prompt| prompt.times).unwrap_or_default();
     let passages = prompts.into_iter().flat_map(|prompt| prompt.prompt.passages);
     let passages = locate(&room, passages.collect()).await?;
     let searched_files = match searched.filter(|_| request.file_search().is_some()) {
@@ -188,6 +189,7 @@ async fn start(
         tools,
         context_tokens,
         shows_reasoning: may_show_unfiltered,
+        stage_times,
         choices,
         run,
         meter,

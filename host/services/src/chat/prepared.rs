@@ -1,6 +1,6 @@
 //! A request whose prompt is built and whose tokens are held.
 
-use super::{event::SearchedFiles, tools::Tools};
+use super::{event::SearchedFiles, times::StageTimes, tools::Tools};
 use crate::{generations::Generations, metering::RequestMeter};
 use riad_core::{
     Result,
@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     pub context_tokens: u32,
     /// Whether the client may read what no stream filter has read.
     pub shows_reasoning: bool,
+    /// Of its first prompt.
+    pub stage_times: StageTimes,
     /// At least one; those of a prompt follow each other.
     pub choices: Vec<PreparedChoice>,
     pub run: Arc<dyn PipelineRun>,

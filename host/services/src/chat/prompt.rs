@@ -1,7 +1,13 @@
 //! The prompts of a request: what the room's pipeline builds of a conversation, or texts as they are. Not here: what follows them
 //! (`choice`).
 
-use super::{ValidRequest, attached_files::AttachedTexts, request::Input, tools::Tools};
+use super::{
+    ValidRequest,
+    attached_files::AttachedTexts,
+    request::Input,
+    times::{StageTimes, timed},
+    tools::Tools,
+};
 use crate::{metering::RequestMeter, prompts, shared::Shared, text::Text};
 use riad_core::{
     Error, ErrorKind, Result, TenantPass,
@@ -18,6 +24,7 @@ pub(super) struct BuiltPrompt {
     pub request: StageRequest,
     pub prompt: Prompt,
     pub encoded: Arc<EncodedPrompt>,
+    pub times: StageTimes,
 }
 
 /// The prompts of the request, at least one.
@@ -80,14 +87,15 @@ async fn of_conversation(
         },
         max_tokens: request.max_tokens(),
     };
-    let passages = run
+    let retrieving = run
         .retrieve(&stage_request)
-        .instrument(info_span!(target: "riad_services", "retrieve"))
-        .await?;
+        .instrument(info_span!(target: "riad_services", "retrieve"));
+    let (passages, retrieval) = timed(retrieving).await;
+    let passages = passages?;
     let building = run.build_prompt(&stage_request, &passages);
-    let mut prompt = building
-        .instrument(info_span!(target: "riad_services", "build_prompt"))
-        .await?;
+    let building = building.instrument(info_span!(target: "riad_services", "build_prompt"));
+    let (prompt, prompting) = timed(building).await;
+    let mut prompt = prompt?;
     if prompt.messages.is_empty() {
         return Err(Error::new(
             ErrorKind::PluginFailed,
@@ -106,6 +114,7 @@ async fn of_conversation(
         request: stage_request,
         prompt,
         encoded: Arc::new(encoded),
+        times: StageTimes { retrieval, prompting },
     })
 }
 
@@ -131,5 +140,6 @@ async fn of_text(
             passages: Vec::new(),
         },
         encoded: Arc::new(encoded),
+        times: StageTimes::default(),
     })
 }

@@ -5,11 +5,18 @@ use super::{
     event::{AnswerUsage, ChatEvent, SearchedFiles},
     prepare::Started,
     prepared::Prepared,
+    times::ChatTimes,
 };
 use futures::{Stream, future::try_join_all};
-use riad_core::{Error, Result, ports::GenerationStream};
+use riad_core::{
+    Error, Result,
+    chat::Message,
+    grants::{Access, Scope},
+    ports::GenerationStream,
+};
 use std::{
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -27,6 +34,8 @@ pub struct ChatStream {
     finished: bool,
     prompt_tokens: u32,
     searched_files: Option<SearchedFiles>,
+    prompt: Option<Arc<[Message]>>,
+    times: Arc<OnceLock<ChatTimes>>,
 }
 
 impl ChatStream {
@@ -39,6 +48,19 @@ impl ChatStream {
     /// What was searched in vector stores, if the request names some. Once.
     pub fn take_searched_files(&mut self) -> Option<SearchedFiles> {
         self.searched_files.take()
+    }
+
+    /// The first prompt, as the room's pipeline built it. `None` for a key that may not read what passes through plugins: a tenant's plugin may
+    /// tell the model more than its users are to know.
+    #[must_use]
+    pub fn prompt(&self) -> Option<&[Message]> {
+        self.prompt.as_deref()
+    }
+
+    /// Where the time went; there with [`ChatEvent::End`].
+    #[must_use]
+    pub fn times(&self) -> Option<ChatTimes> {
+        self.times.get().copied()
     }
 }
 
@@ -69,6 +91,15 @@ pub(super) fn spawn(mut started: Started) -> ChatStream {
     let (sender, events) = unbounded_channel();
     let prompt_tokens = started.prepared.prompt_tokens();
     let searched_files = started.prepared.searched_files.take();
+    let pass = &started.prepared.generations.pass;
+    let prompt = started
+        .prepared
+        .choices
+        .first()
+        .map(|choice| Arc::clone(&choice.messages));
+    let prompt = prompt.filter(|_| pass.grants().allow(Scope::Plugins, Access::Read));
+    let times: Arc<OnceLock<ChatTimes>> = Arc::default();
+    let ended_times = Arc::clone(&times);
     let task = async move {
         let Started { prepared, first } = started;
         let served = timeout_at(prepared.generations.deadline, serve(&prepared, first, &sender)).await;
@@ -79,6 +110,10 @@ pub(super) fn spawn(mut started: Started) -> ChatStream {
                 end(&prepared, usage)
                     .instrument(info_span!(target: "riad_services", "settle"))
                     .await
+                    .inspect(|_| {
+                        // Once, before the event that says so.
+                        let _ = ended_times.set(ChatTimes::of(prepared.stage_times, &prepared.meter));
+                    })
             }
             Err(error) => Err(error),
         };
@@ -97,6 +132,8 @@ pub(super) fn spawn(mut started: Started) -> ChatStream {
         finished: false,
         prompt_tokens,
         searched_files,
+        prompt,
+        times,
     }
 }
 

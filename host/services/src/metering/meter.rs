@@ -174,6 +174,15 @@ impl RequestMeter {
         self.0.state.lock().purpose.plugin = names;
     }
 
+    /// As far as the request got.
+    pub fn timings(&self) -> Timings {
+        self.0.state.lock().timings
+    }
+
+    pub fn admitted(&self) -> Instant {
+        self.0.admitted
+    }
+
     pub fn update_served_by(&self, change: impl FnOnce(&mut ServedBy)) {
         change(&mut self.0.state.lock().served_by);
     }
