@@ -1,0 +1,10 @@
+#[derive(Clone, Copy)]
+pub(crate) enum Page {
+    Playground,
+    Documents,
+    Plugins,
+    Adapters,
+    Usage,
+    Keys,
+    Receipts,
+}

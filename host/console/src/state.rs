@@ -1,0 +1,6 @@
+use riad_services::Services;
+
+#[derive(Clone)]
+pub struct ConsoleState {
+    pub(crate) services: Services,
+}
