@@ -1,4 +1,4 @@
-use crate::{error::PageError, layout::Page};
+use crate::{error::PageError, layout::Page, state::ConsoleState};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use maud::{Markup, html};
 use riad_core::{Error, TenantPass};
@@ -9,6 +9,9 @@ pub(crate) struct TenantSession {
 impl TenantSession {
     pub fn csrf_field(&self) -> Markup {
         html! { input type="hidden" name="csrf" value=""; }
+    }
+    pub async fn authorize_again(&self, _state: &ConsoleState) -> riad_core::Result<TenantPass> {
+        Ok(self.pass.clone())
     }
     pub fn page(&self, _page: Page, body: Markup) -> Markup {
         body

@@ -1,0 +1,150 @@
+//! Plots as SVG. Their colors are classes, so that they follow the page's light and dark; the numbers are in text beside or below them.
+
+use maud::{Markup, html};
+
+/// Which color a part of a bar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Series(usize);
+
+impl Series {
+    pub const FIRST: Self = Self(0);
+    pub const BAD: Self = Self(usize::MAX);
+    /// Series that have colors of their own; later ones share the last.
+    pub const COLORS: usize = 6;
+
+    pub fn nth(index: usize) -> Self {
+        Self(index.min(Self::COLORS - 1))
+    }
+
+    pub fn class(self) -> String {
+        match self {
+            Self::BAD => "series-bad".to_owned(),
+            Self(index) => format!("series-{index}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Bar {
+    pub label: String,
+    /// What the bar says, with its unit.
+    pub shown: String,
+    /// From the bottom, or the left.
+    pub parts: Vec<(Series, u64)>,
+}
+
+impl Bar {
+    fn total(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, (_, part)| sum.saturating_add(*part))
+    }
+}
+
+/// Of the drawing; the page scales it.
+const WIDTH: u64 = 720;
+const HEIGHT: u64 = 180;
+/// Below the columns, for labels.
+const FOOT: u64 = 20;
+const ROW: u64 = 26;
+/// Left of lying bars, for labels, and right of them, for numbers.
+const LABELS: u64 = 260;
+const NUMBERS: u64 = 90;
+
+/// Lying bars, one below the other: few, with long labels.
+pub(crate) fn bars(description: &str, bars: &[Bar]) -> Markup {
+    let most = bars.iter().map(Bar::total).max().unwrap_or(0).max(1);
+    let room = WIDTH - LABELS - NUMBERS;
+    let height = ROW * bars.len() as u64;
+    html! {
+        svg.plot viewBox={ "0 0 " (WIDTH) " " (height.max(1)) } role="img" aria-label=(description) {
+            @for (index, bar) in (0_u64..).zip(bars) {
+                @let y = index * ROW;
+                text.label x=(LABELS - 8) y=(y + 17) text-anchor="end" { (shortened(&bar.label, 38)) title { (bar.label) } }
+                rect.track x=(LABELS) y=(y + 5) width=(room) height="16" rx="2" {}
+                @for (series, start, length) in placed(&bar.parts, most, room) {
+                    rect class=(series.class()) x=(LABELS + start) y=(y + 5) width=(length) height="16" rx="2" {}
+                }
+                text.label x=(LABELS + room + 8) y=(y + 17) { (bar.shown) }
+            }
+        }
+    }
+}
+
+/// Standing columns side by side: many, over time.
+pub(crate) fn columns(description: &str, columns: &[Bar], top: &str) -> Markup {
+    let most = columns.iter().map(Bar::total).max().unwrap_or(0).max(1);
+    let slot = (WIDTH / (columns.len() as u64).max(1)).max(1);
+    let width = (slot * 4 / 5).max(1);
+    // Labels that would touch are left out.
+    let every = (70 / slot + 1) as usize;
+    html! {
+        svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(description) {
+            line.axis x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
+            text.label x="0" y="12" { (top) }
+            @for (index, column) in columns.iter().enumerate() {
+                @let x = index as u64 * slot;
+                g {
+                    title { (column.label) ": " (column.shown) }
+                    rect.hover x=(x) y="0" width=(slot) height=(HEIGHT) {}
+                    @for (series, start, length) in placed(&column.parts, most, HEIGHT - 20) {
+                        rect class=(series.class()) x=(x) y=(HEIGHT - start - length) width=(width) height=(length) {}
+                    }
+                }
+                @if index % every == 0 { text.label x=(x) y=(HEIGHT + 15) { (column.label) } }
+            }
+        }
+    }
+}
+
+/// The parts of a bar that has all of `room` if it is `most`: where each begins, and its length. A part that is not 0 is seen.
+fn placed(parts: &[(Series, u64)], most: u64, room: u64) -> Vec<(Series, u64, u64)> {
+    let mut start = 0;
+    let mut placed = Vec::new();
+    for (series, amount) in parts.iter().filter(|(_, amount)| *amount > 0) {
+        let length = u128::from(*amount) * u128::from(room) / u128::from(most.max(1));
+        let length = u64::try_from(length)
+            .unwrap_or(room)
+            .clamp(1, room.saturating_sub(start).max(1));
+        placed.push((*series, start, length));
+        start += length;
+    }
+    placed
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_stand_one_behind_the_other_within_the_room() {
+        let parts = [
+            (Series::FIRST, 50),
+            (Series::nth(1), 25),
+            (Series::nth(2), 0),
+            (Series::BAD, 1),
+        ];
+        let placed = placed(&parts, 100, 100);
+        let lengths: Vec<_> = placed.iter().map(|(_, start, length)| (*start, *length)).collect();
+        assert_eq!(lengths, [(0, 50), (50, 25), (75, 1)]);
+        assert_eq!(super::placed(&[(Series::FIRST, u64::MAX)], u64::MAX, 10)[0].2, 10);
+    }
+
+    #[test]
+    fn a_label_is_text() {
+        let bar = Bar {
+            label: "<script>".to_owned(),
+            shown: "1".to_owned(),
+            parts: vec![(Series::FIRST, 1)],
+        };
+        let html = bars("x", std::slice::from_ref(&bar)).into_string() + &columns("x", &[bar], "1").into_string();
+        assert!(!html.contains("<script"), "{html}");
+        // Nothing in a plot is styled in place, which the page's policy would refuse.
+        assert!(!html.contains("style="), "{html}");
+    }
+}
