@@ -1,11 +1,15 @@
 //! A tenant's pages.
 
+mod adapters;
 mod documents;
 mod format;
+mod keys;
 mod parts;
 mod playground;
 mod plot;
 mod plugins;
+mod receipts;
+mod usage;
 
 use crate::state::ConsoleState;
 use axum::Router;
@@ -15,4 +19,8 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .merge(playground::routes())
         .merge(documents::routes())
         .merge(plugins::routes())
+        .merge(adapters::routes())
+        .merge(usage::routes())
+        .merge(keys::routes())
+        .merge(receipts::routes())
 }

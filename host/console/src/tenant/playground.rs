@@ -7,7 +7,7 @@ mod snippets;
 mod stream;
 mod view;
 
-pub(crate) use answer::{Part, fault, parts};
+pub(crate) use answer::parts;
 
 use crate::{error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState};
 use answer::Answer;

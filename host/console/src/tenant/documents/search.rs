@@ -226,7 +226,7 @@ mod tests {
             position: Position::default(),
             file: None,
             hit: Some(Box::new(Hit {
-                highlights: vec![5..9],
+                highlights: std::iter::once(5..9).collect(),
                 by_words: Some(Place { rank: 1, score: 2.5 }),
                 ..Hit::default()
             })),

@@ -5,7 +5,7 @@ use super::{
     marks,
     snippets::{Snippet, snippets},
 };
-use crate::tenant::format;
+use crate::tenant::{format, receipts};
 use riad_core::{
     Digest, PluginVersion,
     chat::{FinishReason, Message},
@@ -16,7 +16,6 @@ use riad_core::{
 use riad_services::{
     chat::{AnswerUsage, ChatTimes},
     logs::LogLine,
-    metering::receipts::{PublicKey, verify_receipt},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -137,7 +136,10 @@ impl Answer {
             receipt: ShownReceipt {
                 number: receipt.number,
                 request: receipt.request.clone(),
-                fault: fault(&ended.receipt.jws, ended.keys),
+                fault: receipts::verified(&ended.receipt.jws, ended.keys)
+                    .err()
+                    .map(|error| error.message().to_owned())
+                    .unwrap_or_default(),
                 jws: ended.receipt.jws.clone(),
             },
             snippets: snippets(ended.base, ended.body).into(),
@@ -305,19 +307,6 @@ fn plugins(receipt: &Receipt, versions: Option<&[PluginVersion]>) -> Vec<Fact> {
     receipt.served_by.plugins.iter().map(named).collect()
 }
 
-/// What is wrong with a receipt's signature; empty if nothing is.
-pub(crate) fn fault(jws: &str, keys: &Value) -> String {
-    let verified = PublicKey::from_jwks(keys).and_then(|keys| {
-        let mut checked = keys.iter().map(|key| verify_receipt(jws, key).map(|_| ()));
-        let first = checked.next().unwrap_or(Ok(()));
-        checked.fold(first, |found, checked| found.or(checked))
-    });
-    verified
-        .err()
-        .map(|error| error.message().to_owned())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,11 +348,5 @@ mod tests {
                 ("ef".to_owned(), true)
             ]
         );
-    }
-
-    #[test]
-    fn what_is_no_receipt_has_a_fault() {
-        let keys = serde_json::json!({"keys": []});
-        assert!(!fault("x.y.z", &keys).is_empty());
     }
 }
