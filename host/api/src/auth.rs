@@ -9,7 +9,7 @@ use crate::{
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -56,9 +56,9 @@ pub(crate) async fn authenticate_tenant(
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let authorizing = services.authorize(tenant_key(&request)?, origin(&request));
+    let authorizing = services.authorize(tenant_key(&request)?, origin(request.extensions()));
     let pass = authorizing.instrument(info_span!("authorize")).await?;
-    record_authenticated(&request);
+    record_authenticated(request.extensions());
     request.extensions_mut().insert(pass);
     Ok(next.run(request).await)
 }
@@ -70,9 +70,9 @@ pub(crate) async fn authenticate_operator(
     next: Next,
 ) -> ApiResult<Response> {
     let pass = services
-        .authorize_operator(bearer(request.headers())?, origin(&request))
+        .authorize_operator(bearer(request.headers())?, origin(request.extensions()))
         .await?;
-    record_authenticated(&request);
+    record_authenticated(request.extensions());
     request.extensions_mut().insert(pass);
     Ok(next.run(request).await)
 }
@@ -90,18 +90,18 @@ pub(crate) async fn authenticate_metrics(
     };
     if !allowed {
         services
-            .authorize_operator(bearer(request.headers())?, origin(&request))
+            .authorize_operator(bearer(request.headers())?, origin(request.extensions()))
             .await?;
     }
     if !matches!(access, MetricsAccess::Open) {
-        record_authenticated(&request);
+        record_authenticated(request.extensions());
     }
     Ok(next.run(request).await)
 }
 
 /// Its connection is that of somebody with a key. A request without a connection comes from a test.
-fn record_authenticated(request: &Request) {
-    if let Some(connection) = request.extensions().get::<ClientConnection>() {
+pub(crate) fn record_authenticated(extensions: &Extensions) {
+    if let Some(connection) = extensions.get::<ClientConnection>() {
         connection.record_authenticated();
     }
 }
@@ -128,14 +128,28 @@ fn take_pass<P: Clone + Send + Sync + 'static>(parts: &mut Parts) -> Result<P, A
 }
 
 /// The connection's other end, not a header that anybody can write.
-fn origin(request: &Request) -> Origin {
-    let extensions = request.extensions();
+pub(crate) fn origin(extensions: &Extensions) -> Origin {
     Origin {
         address: extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(address)| address.ip()),
         request: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
     }
+}
+
+/// The client's connection, address and request id, and nothing else.
+pub(crate) fn extensions_of_client(extensions: &Extensions) -> Extensions {
+    let mut of_client = Extensions::new();
+    if let Some(connection) = extensions.get::<ClientConnection>() {
+        of_client.insert(connection.clone());
+    }
+    if let Some(address) = extensions.get::<ConnectInfo<SocketAddr>>() {
+        of_client.insert(*address);
+    }
+    if let Some(id) = extensions.get::<RequestId>() {
+        of_client.insert(id.clone());
+    }
+    of_client
 }
 
 fn tenant_key(request: &Request) -> Result<Secret<String>, Error> {

@@ -41,6 +41,10 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// The cell that serves the caller's tenant, for proxies that follow it.
 const CELL: HeaderName = HeaderName::from_static("riad-cell");
 
+pub(crate) fn status(kind: ErrorKind) -> StatusCode {
+    row(kind).status
+}
+
 fn row(kind: ErrorKind) -> Row {
     let row = |status, r#type, code| Row { status, r#type, code };
     match kind {

@@ -10,7 +10,9 @@ use crate::{
     memory::Memory,
     messages, metrics,
     middleware::{Layer, LayerState, Upload},
-    models, moves, pipeline, plans, plugins, receipts,
+    models, moves,
+    pages::Pages,
+    pipeline, plans, plugins, receipts,
     request_id::{self, SetSpanParent},
     responses, rollups, scale, search, settings,
     state::AppState,
@@ -46,6 +48,18 @@ pub fn router(
     set_span_parent: SetSpanParent,
     tasks: Tasks,
 ) -> Router {
+    router_with_pages(services, metrics, origins, set_span_parent, tasks, |_| Router::new())
+}
+
+/// As [`router`], with pages beside it, inside the same layers around all routes. Their routes are of other paths.
+pub fn router_with_pages(
+    services: Services,
+    metrics: MetricsAccess,
+    origins: AllowedOrigins,
+    set_span_parent: SetSpanParent,
+    tasks: Tasks,
+    pages: impl FnOnce(Pages) -> Router,
+) -> Router {
     let uploads = services.limits().uploads;
     let memory = Memory::new(services.limits());
     let layers = LayerState {
@@ -62,20 +76,26 @@ pub fn router(
     }
     let (router, document) = router.split_for_parts();
     let document = Arc::new(document);
-    router
+    let state = AppState {
+        services,
+        memory: memory.clone(),
+    };
+    let api: Router = router
         .route(
             "/openapi.json",
             get(move || async move { Json(document.as_ref().clone()) }),
         )
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
+        .with_state(state);
+    let pages = pages(Pages::new(api.clone(), memory));
+    api.merge(pages)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(content_encoding::refuse_encoded))
         .layer(from_fn(drain_body::drain_body))
         .layer(from_fn_with_state(origins, cors::allow_origins))
         .layer(from_fn(anthropic::shape_errors))
         .layer(from_fn_with_state(set_span_parent, request_id::identify_and_log))
-        .with_state(AppState { services, memory })
 }
 
 /// The OpenAPI document of [`router`].

@@ -150,12 +150,15 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
     });
     let saving = tokio::spawn(snapshots::run(services.clone()));
     let origins = config.server.origins();
-    let router = riad_api::router(
+    let secure = config.server.tls().is_some();
+    let of_console = services.clone();
+    let router = riad_api::router_with_pages(
         services.clone(),
         metrics,
         origins,
         riad_telemetry::follow,
         tasks.clone(),
+        move |pages| riad_console::router(of_console, pages, secure),
     );
     let warming = services.clone();
     Ok(App {

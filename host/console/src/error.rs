@@ -1,15 +1,63 @@
-use axum::response::{IntoResponse, Response};
-use riad_core::Error;
+//! Errors as pages, with the API's own statuses and messages. Not here: messages, which are written where an error is found.
+
+use crate::layout;
+use axum::{
+    http::{HeaderValue, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use riad_api::pages;
+use riad_core::{Error, ErrorKind};
+
+pub(crate) const SIGN_IN: &str = "/console/sign-in";
 
 pub(crate) type PageResult<T> = Result<T, PageError>;
-pub(crate) struct PageError(Error);
-impl From<Error> for PageError {
-    fn from(error: Error) -> Self {
-        Self(error)
+
+pub(crate) enum PageError {
+    /// There is no session, or none any more.
+    SignIn,
+    Failed(Error),
+}
+
+impl PageError {
+    pub fn sign_in() -> Self {
+        Self::SignIn
+    }
+
+    /// Also of a page that is another role's.
+    pub fn no_such_page() -> Self {
+        Self::Failed(Error::not_found("there is no such page"))
     }
 }
+
+impl From<Error> for PageError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        self.0.message_for_client().to_owned().into_response()
+        let error = match self {
+            Self::SignIn => return Redirect::to(SIGN_IN).into_response(),
+            Self::Failed(error) => error,
+        };
+        let kind = error.kind();
+        if kind == ErrorKind::Internal {
+            tracing::error!(?error, "a page failed");
+        }
+        let status = pages::status(kind);
+        let title = if kind == ErrorKind::NotFound {
+            "Not found"
+        } else if kind == ErrorKind::Forbidden {
+            "Not allowed"
+        } else {
+            "This did not work"
+        };
+        let mut response = (status, layout::failure(title, error.message_for_client())).into_response();
+        if let Some(after) = error.retry_after() {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }

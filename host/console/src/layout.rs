@@ -1,4 +1,13 @@
-#[derive(Clone, Copy)]
+//! The page around all pages: head, navigation, footer. Not here: what stands in a page.
+
+use crate::assets;
+use maud::{DOCTYPE, Markup, html};
+use riad_core::{
+    TenantPass,
+    grants::{Access, Scope},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     Playground,
     Documents,
@@ -7,4 +16,148 @@ pub(crate) enum Page {
     Usage,
     Keys,
     Receipts,
+}
+
+/// Whose page it is.
+pub(crate) enum Viewer<'a> {
+    Tenant(&'a TenantPass),
+    Operator,
+}
+
+impl Page {
+    const TENANT: [Self; 7] = [
+        Self::Playground,
+        Self::Documents,
+        Self::Plugins,
+        Self::Adapters,
+        Self::Usage,
+        Self::Receipts,
+        Self::Keys,
+    ];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Playground => "Playground",
+            Self::Documents => "Documents",
+            Self::Plugins => "Plugins",
+            Self::Adapters => "Adapters",
+            Self::Usage => "Usage",
+            Self::Keys => "Keys",
+            Self::Receipts => "Receipts",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Playground => "/console/playground",
+            Self::Documents => "/console/documents",
+            Self::Plugins => "/console/plugins",
+            Self::Adapters => "/console/adapters",
+            Self::Usage => "/console/usage",
+            Self::Keys => "/console/keys",
+            Self::Receipts => "/console/receipts",
+        }
+    }
+
+    /// The script that the page has besides the one of all pages.
+    fn script(self) -> Option<&'static str> {
+        match self {
+            Self::Playground => Some("playground.js"),
+            Self::Documents => Some("documents.js"),
+            Self::Plugins => Some("plugins.js"),
+            Self::Adapters => Some("adapters.js"),
+            Self::Usage | Self::Keys | Self::Receipts => None,
+        }
+    }
+
+    /// What a key needs to see it.
+    fn needs(self) -> (Scope, Access) {
+        match self {
+            Self::Playground => (Scope::Chat, Access::Read),
+            Self::Documents => (Scope::Documents, Access::Read),
+            Self::Plugins => (Scope::Plugins, Access::Read),
+            Self::Adapters => (Scope::Adapters, Access::Read),
+            Self::Usage | Self::Receipts => (Scope::Usage, Access::Read),
+            Self::Keys => (Scope::Usage, Access::Write),
+        }
+    }
+}
+
+/// The first page that the key may see.
+pub(crate) fn home(pass: &TenantPass) -> Option<&'static str> {
+    visible(pass).next().map(Page::path)
+}
+
+fn visible(pass: &TenantPass) -> impl Iterator<Item = Page> {
+    let may_see = |page: &Page| {
+        let (scope, access) = page.needs();
+        pass.grants().allow(scope, access)
+    };
+    Page::TENANT.into_iter().filter(may_see)
+}
+
+pub(crate) fn page(page: Page, viewer: &Viewer<'_>, csrf: &Markup, body: &Markup) -> Markup {
+    let links: Vec<Page> = match viewer {
+        Viewer::Tenant(pass) => visible(pass).collect(),
+        Viewer::Operator => Vec::new(),
+    };
+    let navigation = html! {
+        nav.main aria-label="Pages of the console" {
+            ul { @for link in links {
+                li { a href=(link.path()) aria-current=[(link == page).then_some("page")] { (link.title()) } }
+            } }
+        }
+        div.who {
+            @match viewer {
+                Viewer::Tenant(pass) => span { strong { (pass.tenant()) } " · " (pass.grants().role) },
+                Viewer::Operator => strong { "Operator" },
+            }
+            form method="post" action="/console/sign-out" { (csrf) button type="submit" { "Sign out" } }
+        }
+    };
+    document(page.title(), page.script(), &navigation, body)
+}
+
+/// A page for somebody without a session, or with one that does not matter.
+pub(crate) fn plain(title: &str, body: &Markup) -> Markup {
+    document(title, None, &html! {}, body)
+}
+
+pub(crate) fn failure(title: &str, message: &str) -> Markup {
+    plain(
+        title,
+        &html! {
+            p.notice.error role="alert" { (message) }
+            p { a href="/console" { "To the console" } }
+        },
+    )
+}
+
+fn document(title: &str, script: Option<&str>, navigation: &Markup, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Riad" }
+                link rel="icon" href=(assets::url("icon.svg")) type="image/svg+xml";
+                link rel="stylesheet" href=(assets::url("console.css"));
+                script type="module" src=(assets::url("console.js")) {}
+                @if let Some(script) = script { script type="module" src=(assets::url(script)) {} }
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    a.brand href="/console" { "Riad" }
+                    (navigation)
+                }
+                main #main tabindex="-1" {
+                    h1 { (title) }
+                    (body)
+                }
+            }
+        }
+    }
 }

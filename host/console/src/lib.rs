@@ -1,15 +1,60 @@
-//! The web console.
+//! The console: pages for tenants and the operator, rendered by the server from the same use cases as the API. Scripts add streams, progress and
+//! drag and drop; what can be done without them, forms do.
+//! Not here: rules (`services`), sockets and admission (`api`).
 
+mod assets;
 mod error;
 mod form;
+mod gateway;
+mod headers;
 mod layout;
 mod session;
+mod sessions;
+mod sign_in;
 mod state;
 mod tenant;
 
-pub use state::ConsoleState;
+use crate::{
+    error::{PageError, PageResult},
+    session::TenantSession,
+    state::ConsoleState,
+};
+use axum::{
+    Router,
+    middleware::map_response,
+    response::Redirect,
+    routing::{any, get},
+};
+use riad_api::pages::Pages;
+use riad_core::{Error, ErrorKind};
+use riad_services::Services;
 
-#[must_use]
-pub fn stub_routes() -> axum::Router<ConsoleState> {
-    tenant::routes()
+/// The console's pages, all of them below `/console`. `secure`: the server is reached by TLS, so that cookies travel by nothing else.
+pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
+    let state = ConsoleState {
+        services,
+        sessions: sessions::Sessions::default(),
+        pages,
+        secure,
+    };
+    Router::new()
+        .route("/console", get(home))
+        .route("/console/{*path}", any(missing))
+        .merge(assets::routes())
+        .merge(sign_in::routes())
+        .merge(gateway::routes())
+        .merge(tenant::routes())
+        .layer(map_response(headers::protect))
+        .with_state(state)
+}
+
+async fn home(session: TenantSession) -> PageResult<Redirect> {
+    match layout::home(&session.pass) {
+        Some(path) => Ok(Redirect::to(path)),
+        None => Err(Error::new(ErrorKind::Forbidden, "this key has no scope that a page shows").into()),
+    }
+}
+
+async fn missing() -> PageError {
+    PageError::no_such_page()
 }

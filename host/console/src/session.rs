@@ -1,28 +1,232 @@
-use crate::{error::PageError, layout::Page, state::ConsoleState};
-use axum::{extract::FromRequestParts, http::request::Parts};
-use maud::{Markup, html};
-use riad_core::{Error, TenantPass};
+//! Who sends a page's request: the cookie of a session, whose key is authorized again. Not here: keeping sessions (`sessions`), signing in
+//! (`sign_in`).
 
+use crate::{
+    error::PageError,
+    layout::{self, Page, Viewer},
+    sessions::{LONGEST, Owner, Session},
+    state::ConsoleState,
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
+};
+use maud::{Markup, html};
+use riad_api::pages;
+use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, Secret, TenantPass, audit::Origin};
+
+const COOKIE: &str = "riad_session";
+/// The field of each form with the session's token; scripts send it in the header.
+pub(crate) const CSRF_FIELD: &str = "csrf";
+pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
+
+/// A session of a tenant's key. To be extracted before a form.
 pub(crate) struct TenantSession {
     pub pass: TenantPass,
+    session: Session,
 }
+
+/// A session of the operator's key.
+pub(crate) struct OperatorSession {
+    pub pass: OperatorPass,
+    session: Session,
+}
+
+/// In the extensions of a request with a session: what its form is checked with, and who pays for its bytes.
+#[derive(Clone)]
+pub(crate) struct Authenticated {
+    pub session: Session,
+    pub account: Account,
+}
+
 impl TenantSession {
+    /// The hidden field that each form has.
     pub fn csrf_field(&self) -> Markup {
-        html! { input type="hidden" name="csrf" value=""; }
+        csrf_field(&self.session)
     }
-    pub async fn authorize_again(&self, _state: &ConsoleState) -> riad_core::Result<TenantPass> {
-        Ok(self.pass.clone())
+
+    /// Whether a script has the session's token.
+    pub fn matches(&self, token: &str) -> bool {
+        self.session.token.matches(token)
     }
-    pub fn page(&self, _page: Page, body: Markup) -> Markup {
-        body
+
+    pub fn key(&self) -> &Secret<String> {
+        &self.session.key
+    }
+
+    /// The page around `body`.
+    pub fn page(&self, page: Page, body: Markup) -> Markup {
+        let viewer = Viewer::Tenant(&self.pass);
+        layout::page(page, &viewer, &self.csrf_field(), &body)
+    }
+
+    /// For an answer that takes long: the key may have been revoked meanwhile.
+    ///
+    /// # Errors
+    /// As [`riad_services::Services::authorize`].
+    pub async fn authorize_again(&self, state: &ConsoleState) -> Result<TenantPass> {
+        let origin = self.pass.origin().clone();
+        state.services.authorize(self.session.key.clone(), origin).await
     }
 }
-impl<S: Send + Sync> FromRequestParts<S> for TenantSession {
+
+impl OperatorSession {
+    pub fn csrf_field(&self) -> Markup {
+        csrf_field(&self.session)
+    }
+
+    pub fn page(&self, page: Page, body: Markup) -> Markup {
+        layout::page(page, &Viewer::Operator, &self.csrf_field(), &body)
+    }
+}
+
+fn csrf_field(session: &Session) -> Markup {
+    html! { input type="hidden" name=(CSRF_FIELD) value=(session.token.reveal()); }
+}
+
+impl FromRequestParts<ConsoleState> for TenantSession {
     type Rejection = PageError;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        let pass = parts.extensions.remove();
-        Ok(Self {
-            pass: pass.ok_or_else(|| Error::internal("no pass"))?,
-        })
+
+    async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
+        let (id, session) = find(&parts.headers, state)?;
+        let Owner::Tenant(account) = session.owner else {
+            return Err(PageError::no_such_page());
+        };
+        let origin = pages::origin(&parts.extensions);
+        let authorized = state.services.authorize(session.key.clone(), origin).await;
+        let pass = ended_if_refused(authorized, state, &id)?;
+        // A token may name another tenant than before only if its issuer says so of the same text, which it cannot.
+        if pass.account() != account {
+            state.sessions.end(&id);
+            return Err(PageError::sign_in());
+        }
+        note(&mut parts.extensions, &session, account);
+        Ok(Self { pass, session })
+    }
+}
+
+impl FromRequestParts<ConsoleState> for OperatorSession {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
+        let (id, session) = find(&parts.headers, state)?;
+        if session.owner != Owner::Operator {
+            return Err(PageError::no_such_page());
+        }
+        let origin = pages::origin(&parts.extensions);
+        let authorized = state.services.authorize_operator(session.key.clone(), origin).await;
+        let pass = ended_if_refused(authorized, state, &id)?;
+        // Tenants' accounts begin with 1.
+        note(&mut parts.extensions, &session, Account::new(0));
+        Ok(Self { pass, session })
+    }
+}
+
+fn note(extensions: &mut Extensions, session: &Session, account: Account) {
+    pages::record_authenticated(extensions);
+    extensions.insert(Authenticated {
+        session: session.clone(),
+        account,
+    });
+}
+
+fn find(headers: &HeaderMap, state: &ConsoleState) -> Result<(Secret<String>, Session), PageError> {
+    let id = cookie(headers).ok_or_else(PageError::sign_in)?;
+    let session = state.sessions.find(&id).ok_or_else(PageError::sign_in)?;
+    Ok((id, session))
+}
+
+/// A key that opens nothing any more ends its session.
+fn ended_if_refused<T>(authorized: Result<T>, state: &ConsoleState, id: &Secret<String>) -> Result<T, PageError> {
+    authorized.map_err(|error| match error.kind() == ErrorKind::Unauthenticated {
+        true => {
+            state.sessions.end(id);
+            PageError::sign_in()
+        }
+        false => PageError::from(error),
+    })
+}
+
+/// Who presents the key: a tenant, or the operator.
+///
+/// # Errors
+/// As both ways to authorize a key; the tenant's if neither knows it.
+pub(crate) async fn owner(state: &ConsoleState, key: &Secret<String>, origin: Origin) -> Result<Owner> {
+    match state.services.authorize(key.clone(), origin.clone()).await {
+        Ok(pass) => Ok(Owner::Tenant(pass.account())),
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => {
+            match state.services.authorize_operator(key.clone(), origin).await {
+                Ok(_) => Ok(Owner::Operator),
+                Err(other) if other.kind() == ErrorKind::Unauthenticated => Err(error),
+                Err(other) => Err(other),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The session's id that the request has, whether there is such a session or not.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<Secret<String>> {
+    let cookies = headers.get_all(header::COOKIE).iter();
+    let pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let (_, id) = found.find(|(name, _)| *name == COOKIE)?;
+    Some(Secret::new(id.to_owned()))
+}
+
+/// The header that sets the cookie; `None` takes it away.
+///
+/// # Errors
+/// `Internal` for an id that no header can have.
+pub(crate) fn set_cookie(id: Option<&Secret<String>>, secure: bool) -> Result<HeaderValue> {
+    let (value, seconds) = match id {
+        Some(id) => (id.reveal().as_str(), LONGEST.as_secs()),
+        None => ("", 0),
+    };
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{COOKIE}={value}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let mut header = HeaderValue::from_str(&text).map_err(Error::internal)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        assert!(cookie(&headers).is_none());
+        headers.append(header::COOKIE, HeaderValue::from_static("theme=dark; xriad_session=no"));
+        assert!(cookie(&headers).is_none());
+        headers.append(header::COOKIE, HeaderValue::from_static("a=b; riad_session=abc"));
+        assert_eq!(cookie(&headers).unwrap().reveal(), "abc");
+    }
+
+    #[test]
+    fn a_cookie_is_for_this_server_only() {
+        let id = Secret::new("abc".to_owned());
+        let cookie = set_cookie(Some(&id), true).unwrap();
+        let cookie = cookie.to_str().unwrap();
+        for part in [
+            "riad_session=abc;",
+            "Path=/console",
+            "HttpOnly",
+            "SameSite=Strict",
+            "Secure",
+        ] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        assert!(
+            !set_cookie(Some(&id), false)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .contains("Secure")
+        );
+        assert!(set_cookie(None, true).unwrap().to_str().unwrap().contains("Max-Age=0"));
     }
 }

@@ -1,6 +1,14 @@
+//! What every handler can reach.
+
+use crate::sessions::Sessions;
+use riad_api::pages::Pages;
 use riad_services::Services;
 
 #[derive(Clone)]
-pub struct ConsoleState {
-    pub(crate) services: Services,
+pub(crate) struct ConsoleState {
+    pub services: Services,
+    pub sessions: Sessions,
+    pub pages: Pages,
+    /// Whether cookies may travel by TLS only.
+    pub secure: bool,
 }

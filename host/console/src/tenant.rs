@@ -13,6 +13,11 @@ mod usage;
 
 use crate::state::ConsoleState;
 use axum::Router;
+use serde::Deserialize;
+
+/// A form without fields of its own.
+#[derive(Deserialize)]
+pub(crate) struct Nothing {}
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()

@@ -3,7 +3,9 @@
 mod search;
 mod view;
 
-use crate::{error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState};
+use crate::{
+    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState, tenant::Nothing,
+};
 use axum::{
     Router,
     extract::{Path, Query, State},
@@ -52,10 +54,6 @@ struct NewText {
     /// `text` or `markdown`.
     format: String,
 }
-
-/// A form without fields of its own.
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
 
 async fn list(
     State(state): State<ConsoleState>,

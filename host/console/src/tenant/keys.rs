@@ -6,7 +6,7 @@ use crate::{
     layout::Page,
     session::TenantSession,
     state::ConsoleState,
-    tenant::{documents::Nothing, format, parts},
+    tenant::{Nothing, format, parts},
 };
 use axum::{
     Router,

@@ -9,8 +9,7 @@ mod stats;
 mod view;
 
 use crate::{
-    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState,
-    tenant::documents::Nothing,
+    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState, tenant::Nothing,
 };
 use axum::{
     Router,

@@ -2,9 +2,7 @@
 //! page was read. Not here: which pipelines may be (`services`).
 
 use super::{HOME, read_name, read_version};
-use crate::{
-    error::PageResult, form::CsrfForm, session::TenantSession, state::ConsoleState, tenant::documents::Nothing,
-};
+use crate::{error::PageResult, form::CsrfForm, session::TenantSession, state::ConsoleState, tenant::Nothing};
 use axum::{
     extract::{Path, State},
     response::Redirect,

@@ -342,7 +342,7 @@ mod tests {
         assert!(html.contains("1\u{202f}234"), "{html}");
         assert!(html.contains("01-02"), "{html}");
         assert!(
-            html.find("base:cheap") > html.find("\"row\">base<"),
+            html.find("\"row\">base:cheap<") > html.find("\"row\">base<"),
             "the dearest is first"
         );
     }

@@ -30,6 +30,7 @@ const RULES: &[(&str, &[&str])] = &[
         "riad-api",
         &["riad-admission", "riad-api-types", "riad-core", "riad-services"],
     ),
+    ("riad-console", &["riad-api", "riad-core", "riad-services"]),
     ("riad-app", &["*"]),
 ];
 
