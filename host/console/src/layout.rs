@@ -161,3 +161,54 @@ fn document(title: &str, script: Option<&str>, navigation: &Markup, body: &Marku
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_core::{
+        grants::{Grants, KeyRole},
+        ports::KeyRecord,
+    };
+
+    fn pass(role: KeyRole, scopes: &[Scope]) -> TenantPass {
+        riad_fakes::pass(KeyRecord {
+            grants: Grants {
+                role,
+                scopes: scopes.iter().copied().collect(),
+            },
+            ..riad_fakes::key(1)
+        })
+    }
+
+    #[test]
+    fn a_key_sees_the_pages_of_its_scopes() {
+        let links = |pass: &TenantPass| visible(pass).map(Page::title).collect::<Vec<_>>();
+        assert_eq!(links(&pass(KeyRole::Admin, &Scope::ALL)).len(), Page::TENANT.len());
+        assert_eq!(
+            links(&pass(KeyRole::User, &[Scope::Chat, Scope::Documents])),
+            ["Playground", "Documents"]
+        );
+        assert_eq!(links(&pass(KeyRole::ReadOnly, &[Scope::Usage])), ["Usage", "Receipts"]);
+        assert_eq!(home(&pass(KeyRole::ReadOnly, &[Scope::Usage])), Some("/console/usage"));
+        assert_eq!(home(&pass(KeyRole::Admin, &[])), None);
+    }
+
+    #[test]
+    fn a_page_loads_only_what_its_policy_allows() {
+        let pass = pass(KeyRole::Admin, &Scope::ALL);
+        for shown in Page::TENANT {
+            let html = page(shown, &Viewer::Tenant(&pass), &html! {}, &html! { p { "x" } }).into_string();
+            assert_eq!(html.matches("<h1>").count(), 1, "{html}");
+            assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
+            assert!(!html.contains("style=") && !html.contains("onclick"), "{html}");
+            // Assets that are not there have no address.
+            assert!(!html.contains("src=\"\"") && !html.contains("href=\"\""), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_text() {
+        let html = failure("x", "<script>alert(1)</script>").into_string();
+        assert!(!html.contains("<script>alert"), "{html}");
+    }
+}
