@@ -140,7 +140,7 @@ fn list_page(view: &ListPage<'_>) -> Markup {
                     "Train a LoRA adapter of this server's model with PEFT, and upload its two files. A chat uses it as the model "
                     code { "base:alias" } "."
                 }))
-            } @else { div.scroll { table {
+            } @else { div.scroll tabindex="0" role="region" aria-label="Table of adapters" { table {
                 thead { tr {
                     th scope="col" { "Alias" } th scope="col" { "Generation" } th.number scope="col" { "Rank" }
                     th.number scope="col" { "Tensors" } th.number scope="col" { "Size" } th scope="col" { "Uploaded" }
@@ -212,7 +212,7 @@ fn generations_page(alias: &AdapterAlias, generations: &[KeptGeneration], may_ch
         p { a href=(HOME) { "All adapters" } }
         h2 { (alias) }
         p.muted { "The generations that are kept, the last upload first. The alias points to one of them." }
-        div.scroll { table {
+        div.scroll tabindex="0" role="region" aria-label="Table of generations" { table {
             thead { tr {
                 th scope="col" { "Generation" } th.number scope="col" { "Rank" } th.number scope="col" { "Tensors" }
                 th.number scope="col" { "Size" } th scope="col" { "Uploaded" } th scope="col" { "Serves" }

@@ -165,7 +165,7 @@ fn page(view: &KeysPage<'_>) -> Markup {
         } @else { (making(view)) }
         section aria-labelledby="keys-title" {
             h2 #keys-title { "Keys" }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table of keys" { table {
                 thead { tr {
                     th scope="col" { "Name" } th scope="col" { "Key" } th scope="col" { "Role and scopes" }
                     th scope="col" { "Budget" } th scope="col" { "Made" } th scope="col" { "Last used" } th scope="col" { "Ends" }

@@ -55,7 +55,7 @@ pub(crate) fn bars(description: &str, bars: &[Bar]) -> Markup {
     let room = WIDTH - LABELS - NUMBERS;
     let height = ROW * bars.len() as u64;
     html! {
-        svg.plot viewBox={ "0 0 " (WIDTH) " " (height.max(1)) } role="img" aria-label=(description) {
+        div.scroll tabindex="0" role="region" aria-label={ "Plot: " (description) } { svg.plot viewBox={ "0 0 " (WIDTH) " " (height.max(1)) } role="img" aria-label=(description) {
             @for (index, bar) in (0_u64..).zip(bars) {
                 @let y = index * ROW;
                 text.label x=(LABELS - 8) y=(y + 17) text-anchor="end" { (shortened(&bar.label, 38)) title { (bar.label) } }
@@ -65,7 +65,7 @@ pub(crate) fn bars(description: &str, bars: &[Bar]) -> Markup {
                 }
                 text.label x=(LABELS + room + 8) y=(y + 17) { (bar.shown) }
             }
-        }
+        } }
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn columns(description: &str, columns: &[Bar], top: &str) -> Markup {
     // Labels that would touch are left out.
     let every = (70 / slot + 1) as usize;
     html! {
-        svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(description) {
+        div.scroll tabindex="0" role="region" aria-label={ "Plot: " (description) } { svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(description) {
             line.axis x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
             text.label x="0" y="12" { (top) }
             @for (index, column) in columns.iter().enumerate() {
@@ -91,7 +91,7 @@ pub(crate) fn columns(description: &str, columns: &[Bar], top: &str) -> Markup {
                 }
                 @if index % every == 0 { text.label x=(x) y=(HEIGHT + 15) { (column.label) } }
             }
-        }
+        } }
     }
 }
 

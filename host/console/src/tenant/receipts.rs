@@ -133,7 +133,7 @@ fn page(shown: &[Checked<'_>], next: Option<u64>, is_later: bool, currency: &str
                 "Ask something in the " a href="/console/playground" { "playground" } "; its receipt appears here."
             }))
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Table of receipts" { table {
                 thead { tr {
                     th.number scope="col" { "Number" } th scope="col" { "Settled" } th scope="col" { "Kind" } th scope="col" { "Model" }
                     th scope="col" { "Outcome" } th.number scope="col" { "Tokens" } th.number scope="col" { "Cost" }

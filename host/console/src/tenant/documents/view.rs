@@ -37,7 +37,7 @@ pub(super) fn list(view: &ListPage<'_>) -> Markup {
                     @else { "A key of the role user or admin adds them." }
                 }))
             } @else {
-                div.scroll { (table(view)) }
+                div.scroll tabindex="0" role="region" aria-label="Table of documents" { (table(view)) }
             }
             nav.pages aria-label="Pages" {
                 @if !view.is_first { a href="/console/documents" { "First page" } }

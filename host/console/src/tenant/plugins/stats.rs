@@ -48,7 +48,7 @@ fn page(name: &str, versions: &[PluginVersion], stats: &[VersionStats], since: u
                 a href="/console/playground" { "playground" } "."
             }))
         } @else {
-            div.scroll { (table(versions, stats)) }
+            div.scroll tabindex="0" role="region" aria-label="Table of calls" { (table(versions, stats)) }
             section aria-labelledby="errors-title" {
                 h3 #errors-title { "Error rate" }
                 (plot::bars("Failed and limited calls of each version, in percent of its calls", &error_bars(versions, stats)))

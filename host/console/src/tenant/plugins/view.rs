@@ -44,7 +44,7 @@ pub(super) fn list(view: &PluginsPage<'_>) -> Markup {
                     "The standard pipeline serves this room. " code { "riad plugin new" } " begins a plugin, " code { "riad plugin build" }
                     " makes its component, which you upload above."
                 }))
-            } @else { div.scroll { (versions(view)) } }
+            } @else { div.scroll tabindex="0" role="region" aria-label="Table of versions" { (versions(view)) } }
         }
     }
 }
@@ -57,7 +57,7 @@ fn stages(view: &PluginsPage<'_>) -> Markup {
             form method="post" action="/console/plugins/stages" {
                 (view.csrf)
                 @if let Some(seen) = seen { input type="hidden" name="seen_canary" value=(seen); }
-                div.scroll { table {
+                div.scroll tabindex="0" role="region" aria-label="Table of stages" { table {
                     thead { tr { th scope="col" { "Stage" } th scope="col" { "Served by" } th scope="col" { "When" } } }
                     tbody { @for stage in Stage::ALL { (stage_row(view, stage)) } }
                 } }

@@ -65,11 +65,11 @@ pub(super) fn page(view: &UsagePage<'_>) -> Markup {
             (plots(view, &groups))
             section aria-labelledby="groups-title" {
                 h2 #groups-title { "By " (view.group.1.to_lowercase()) }
-                div.scroll { (table(view, &groups)) }
+                div.scroll tabindex="0" role="region" aria-label="Usage by group" { (table(view, &groups)) }
             }
             section aria-labelledby="days-title" {
                 h2 #days-title { "By day" }
-                div.scroll { (days_table(view)) }
+                div.scroll tabindex="0" role="region" aria-label="Usage by day" { (days_table(view)) }
             }
         }
     }
