@@ -37,6 +37,10 @@ pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
         pages,
         secure,
     };
+    routes().layer(map_response(headers::protect)).with_state(state)
+}
+
+fn routes() -> Router<ConsoleState> {
     Router::new()
         .route("/console", get(home))
         .route("/console/{*path}", any(missing))
@@ -44,8 +48,6 @@ pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
         .merge(sign_in::routes())
         .merge(gateway::routes())
         .merge(tenant::routes())
-        .layer(map_response(headers::protect))
-        .with_state(state)
 }
 
 async fn home(session: TenantSession) -> PageResult<Redirect> {
@@ -57,4 +59,13 @@ async fn home(session: TenantSession) -> PageResult<Redirect> {
 
 async fn missing() -> PageError {
     PageError::no_such_page()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_routes_are_of_one_path() {
+        // It panics if there are.
+        let _ = super::routes();
+    }
 }

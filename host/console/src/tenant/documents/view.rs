@@ -65,7 +65,7 @@ fn table(view: &ListPage<'_>) -> Markup {
                     tr {
                         th scope="row" {
                             a href={ "/console/documents/" (document.id) } { (document.title) }
-                            @if !document.warnings.is_empty() { " " span.badge.warn { (document.warnings.len()) " warnings" } }
+                            @if !document.warnings.is_empty() { " " span.badge.warn { "incomplete" } }
                         }
                         td { (kind(document)) }
                         td.number { (format::bytes(document.bytes)) }

@@ -1,6 +1,5 @@
 //! The page of plugins. A script uploads components (`assets/plugins.js`).
 
-use super::pipeline;
 use crate::tenant::{format, parts};
 use maud::{Markup, html};
 use riad_core::{
@@ -245,17 +244,19 @@ fn version_row(view: &PluginsPage<'_>, version: &PluginVersion) -> Markup {
     }
 }
 
-/// A version that is older than the one that serves its stages is a step back.
+/// A version that is older than the one of its plugin that serves is a step back.
 fn use_label(view: &PluginsPage<'_>, version: &PluginVersion) -> &'static str {
-    let stages = pipeline::stages_for(view.pipeline, version);
-    let serving = stages.iter().map(|stage| view.pipeline.choice(*stage));
-    let mut places = serving.filter_map(|choice| view.versions.iter().position(|found| choice_of(found) == choice));
-    let own = view.versions.iter().position(|found| found == version);
-    match (own, places.next()) {
-        // Newest first: a greater place is an older version.
-        (Some(own), Some(serving)) if own > serving => "Roll back to this",
-        _ => "Use",
-    }
+    let mut of_plugin = view.versions.iter().filter(|found| found.name == version.name);
+    let serves = |found: &PluginVersion| {
+        let choice = choice_of(found);
+        view.pipeline.stages.values().any(|serving| *serving == choice)
+    };
+    // Newest first: what stands before it is newer.
+    let has_newer = of_plugin
+        .by_ref()
+        .take_while(|found| found.version != version.version)
+        .any(serves);
+    if has_newer { "Roll back to this" } else { "Use" }
 }
 
 #[cfg(test)]
@@ -275,9 +276,14 @@ mod tests {
     }
 
     fn shown(may_change: bool) -> String {
-        let versions = [version("desk", b"new"), version("desk", b"old")];
+        let versions = [
+            version("desk", b"newest"),
+            version("desk", b"new"),
+            version("desk", b"old"),
+            version("other", b"x"),
+        ];
         let pipeline = Pipeline {
-            stages: [(Stage::Retrieval, choice_of(&versions[0]))].into(),
+            stages: [(Stage::Retrieval, choice_of(&versions[1]))].into(),
             ..Pipeline::default()
         };
         let view = PluginsPage {
@@ -294,6 +300,7 @@ mod tests {
     fn an_older_version_is_a_rollback() {
         let html = shown(true);
         assert_eq!(html.matches("Roll back to this").count(), 1);
+        assert_eq!(html.matches(">Use<").count(), 2, "the newest, and the other plugin's");
         assert!(html.contains("serves retrieval"));
     }
 
