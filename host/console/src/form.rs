@@ -11,12 +11,16 @@ use axum::{
     http::{HeaderMap, header},
 };
 use riad_core::{Error, ErrorKind, Result};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
 /// The fields of a form that came with its session's token. The session is extracted before it.
 pub(crate) struct CsrfForm<T>(pub T);
+
+/// A form without fields of its own.
+#[derive(Deserialize)]
+pub(crate) struct Nothing {}
 
 impl<T: DeserializeOwned> FromRequest<ConsoleState> for CsrfForm<T> {
     type Rejection = PageError;

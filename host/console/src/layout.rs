@@ -16,7 +16,12 @@ pub(crate) enum Page {
     Usage,
     Keys,
     Receipts,
+    Overview,
+    Tenants,
 }
+
+/// The operator's first page.
+pub(crate) const OPERATOR_HOME: &str = "/console/overview";
 
 /// Whose page it is.
 pub(crate) enum Viewer<'a> {
@@ -35,6 +40,8 @@ impl Page {
         Self::Keys,
     ];
 
+    const OPERATOR: [Self; 2] = [Self::Overview, Self::Tenants];
+
     fn title(self) -> &'static str {
         match self {
             Self::Playground => "Playground",
@@ -44,6 +51,8 @@ impl Page {
             Self::Usage => "Usage",
             Self::Keys => "Keys",
             Self::Receipts => "Receipts",
+            Self::Overview => "Overview",
+            Self::Tenants => "Tenants",
         }
     }
 
@@ -56,6 +65,8 @@ impl Page {
             Self::Usage => "/console/usage",
             Self::Keys => "/console/keys",
             Self::Receipts => "/console/receipts",
+            Self::Overview => OPERATOR_HOME,
+            Self::Tenants => "/console/tenants",
         }
     }
 
@@ -66,20 +77,21 @@ impl Page {
             Self::Documents => Some("documents.js"),
             Self::Plugins => Some("plugins.js"),
             Self::Adapters => Some("adapters.js"),
-            Self::Usage | Self::Keys | Self::Receipts => None,
+            Self::Usage | Self::Keys | Self::Receipts | Self::Overview | Self::Tenants => None,
         }
     }
 
-    /// What a key needs to see it.
-    fn needs(self) -> (Scope, Access) {
-        match self {
+    /// What a tenant's key needs to see it; the operator's pages, none may.
+    fn needs(self) -> Option<(Scope, Access)> {
+        Some(match self {
             Self::Playground => (Scope::Chat, Access::Read),
             Self::Documents => (Scope::Documents, Access::Read),
             Self::Plugins => (Scope::Plugins, Access::Read),
             Self::Adapters => (Scope::Adapters, Access::Read),
             Self::Usage | Self::Receipts => (Scope::Usage, Access::Read),
             Self::Keys => (Scope::Usage, Access::Write),
-        }
+            Self::Overview | Self::Tenants => return None,
+        })
     }
 }
 
@@ -90,8 +102,8 @@ pub(crate) fn home(pass: &TenantPass) -> Option<&'static str> {
 
 fn visible(pass: &TenantPass) -> impl Iterator<Item = Page> {
     let may_see = |page: &Page| {
-        let (scope, access) = page.needs();
-        pass.grants().allow(scope, access)
+        page.needs()
+            .is_some_and(|(scope, access)| pass.grants().allow(scope, access))
     };
     Page::TENANT.into_iter().filter(may_see)
 }
@@ -99,7 +111,7 @@ fn visible(pass: &TenantPass) -> impl Iterator<Item = Page> {
 pub(crate) fn page(page: Page, viewer: &Viewer<'_>, csrf: &Markup, body: &Markup) -> Markup {
     let links: Vec<Page> = match viewer {
         Viewer::Tenant(pass) => visible(pass).collect(),
-        Viewer::Operator => Vec::new(),
+        Viewer::Operator => Page::OPERATOR.into(),
     };
     let navigation = html! {
         nav.main aria-label="Pages of the console" {

@@ -8,6 +8,9 @@ mod form;
 mod gateway;
 mod headers;
 mod layout;
+mod operator;
+mod parts;
+mod plot;
 mod session;
 mod sessions;
 mod sign_in;
@@ -16,7 +19,7 @@ mod tenant;
 
 use crate::{
     error::{PageError, PageResult},
-    session::TenantSession,
+    session::AnySession,
     state::ConsoleState,
 };
 use axum::{
@@ -48,9 +51,15 @@ fn routes() -> Router<ConsoleState> {
         .merge(sign_in::routes())
         .merge(gateway::routes())
         .merge(tenant::routes())
+        .merge(operator::routes())
 }
 
-async fn home(session: TenantSession) -> PageResult<Redirect> {
+/// The first page that the session's key may see.
+async fn home(session: AnySession) -> PageResult<Redirect> {
+    let session = match session {
+        AnySession::Operator => return Ok(Redirect::to(layout::OPERATOR_HOME)),
+        AnySession::Tenant(session) => session,
+    };
     match layout::home(&session.pass) {
         Some(path) => Ok(Redirect::to(path)),
         None => Err(Error::new(ErrorKind::Forbidden, "this key has no scope that a page shows").into()),

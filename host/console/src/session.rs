@@ -32,6 +32,12 @@ pub(crate) struct OperatorSession {
     session: Session,
 }
 
+/// A session of either kind.
+pub(crate) enum AnySession {
+    Tenant(TenantSession),
+    Operator,
+}
+
 /// In the extensions of a request with a session: what its form is checked with, and who pays for its bytes.
 #[derive(Clone)]
 pub(crate) struct Authenticated {
@@ -119,6 +125,22 @@ impl FromRequestParts<ConsoleState> for OperatorSession {
         // Tenants' accounts begin with 1.
         note(&mut parts.extensions, &session, Account::new(0));
         Ok(Self { pass, session })
+    }
+}
+
+impl FromRequestParts<ConsoleState> for AnySession {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
+        let (_, session) = find(&parts.headers, state)?;
+        Ok(match session.owner {
+            Owner::Operator => {
+                // Its key is checked as on every page.
+                OperatorSession::from_request_parts(parts, state).await?;
+                Self::Operator
+            }
+            Owner::Tenant(_) => Self::Tenant(TenantSession::from_request_parts(parts, state).await?),
+        })
     }
 }
 

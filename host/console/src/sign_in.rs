@@ -2,12 +2,11 @@
 
 use crate::{
     error::{PageError, PageResult, SIGN_IN},
-    form::{self, CsrfForm},
+    form::{self, CsrfForm, Nothing},
     layout,
     session::{self, Authenticated},
     sessions::Owner,
     state::ConsoleState,
-    tenant::Nothing,
 };
 use axum::{
     Router,
@@ -83,9 +82,9 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The session whose form it is, whoever its owner is.
-struct AnySession(Secret<String>);
+struct SignedIn(Secret<String>);
 
-impl FromRequestParts<ConsoleState> for AnySession {
+impl FromRequestParts<ConsoleState> for SignedIn {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
@@ -102,7 +101,7 @@ impl FromRequestParts<ConsoleState> for AnySession {
 
 async fn sign_out(
     State(state): State<ConsoleState>,
-    AnySession(id): AnySession,
+    SignedIn(id): SignedIn,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> PageResult<Response> {
     state.sessions.end(&id);

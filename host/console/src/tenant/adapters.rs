@@ -2,11 +2,11 @@
 
 use crate::{
     error::PageResult,
-    form::CsrfForm,
+    form::{CsrfForm, Nothing},
     layout::Page,
+    parts::{self, format},
     session::TenantSession,
     state::ConsoleState,
-    tenant::{Nothing, format, parts},
 };
 use axum::{
     Router,

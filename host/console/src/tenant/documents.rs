@@ -4,7 +4,11 @@ mod search;
 mod view;
 
 use crate::{
-    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState, tenant::Nothing,
+    error::PageResult,
+    form::{CsrfForm, Nothing},
+    layout::Page,
+    session::TenantSession,
+    state::ConsoleState,
 };
 use axum::{
     Router,

@@ -9,7 +9,11 @@ mod stats;
 mod view;
 
 use crate::{
-    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState, tenant::Nothing,
+    error::PageResult,
+    form::{CsrfForm, Nothing},
+    layout::Page,
+    session::TenantSession,
+    state::ConsoleState,
 };
 use axum::{
     Router,

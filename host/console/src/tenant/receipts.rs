@@ -4,9 +4,9 @@ use crate::{
     error::PageResult,
     form::CsrfForm,
     layout::Page,
+    parts::{self, format},
     session::TenantSession,
     state::ConsoleState,
-    tenant::{format, parts},
 };
 use axum::{
     Router,

@@ -4,9 +4,10 @@ use super::view;
 use crate::{
     error::PageResult,
     layout::Page,
+    parts::{self, format},
     session::TenantSession,
     state::ConsoleState,
-    tenant::{format, parts, playground},
+    tenant::playground,
 };
 use axum::extract::{Query, State};
 use maud::{Markup, html};

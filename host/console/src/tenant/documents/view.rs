@@ -1,6 +1,6 @@
 //! The pages of documents. A script adds files by drag and drop (`assets/documents.js`).
 
-use crate::tenant::{format, parts};
+use crate::parts::{self, format};
 use maud::{Markup, html};
 use riad_core::document::{Document, StoredChunk};
 use riad_services::documents::DocumentList;

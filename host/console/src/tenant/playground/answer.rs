@@ -5,7 +5,7 @@ use super::{
     marks,
     snippets::{Snippet, snippets},
 };
-use crate::tenant::{format, receipts};
+use crate::{parts::format, tenant::receipts};
 use riad_core::{
     Digest, PluginVersion,
     chat::{FinishReason, Message},

@@ -1,7 +1,7 @@
 //! The lines that a room's plugins have logged, and new ones as they come. Not here: the server's own log.
 
 use super::view;
-use crate::{error::PageResult, layout::Page, session::TenantSession, state::ConsoleState, tenant::parts};
+use crate::{error::PageResult, layout::Page, parts, session::TenantSession, state::ConsoleState};
 use axum::{
     extract::{Query, State},
     http::HeaderMap,

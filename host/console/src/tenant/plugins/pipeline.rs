@@ -2,7 +2,12 @@
 //! page was read. Not here: which pipelines may be (`services`).
 
 use super::{HOME, read_name, read_version};
-use crate::{error::PageResult, form::CsrfForm, session::TenantSession, state::ConsoleState, tenant::Nothing};
+use crate::{
+    error::PageResult,
+    form::{CsrfForm, Nothing},
+    session::TenantSession,
+    state::ConsoleState,
+};
 use axum::{
     extract::{Path, State},
     response::Redirect,

@@ -2,9 +2,7 @@
 //! field is (`settings_form`), and whether settings follow the schemas (`services`).
 
 use super::{settings_form::Field, view};
-use crate::{
-    error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState, tenant::parts,
-};
+use crate::{error::PageResult, form::CsrfForm, layout::Page, parts, session::TenantSession, state::ConsoleState};
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},

@@ -4,12 +4,10 @@ use super::{read_name, view};
 use crate::{
     error::PageResult,
     layout::Page,
+    parts::{self, format},
+    plot::{self, Bar, Series},
     session::TenantSession,
     state::ConsoleState,
-    tenant::{
-        format, parts,
-        plot::{self, Bar, Series},
-    },
 };
 use axum::extract::{Path, State};
 use maud::{Markup, html};

@@ -1,6 +1,6 @@
 //! The page of plugins. A script uploads components (`assets/plugins.js`).
 
-use crate::tenant::{format, parts};
+use crate::parts::{self, format};
 use maud::{Markup, html};
 use riad_core::{
     PluginVersion,

@@ -1,8 +1,8 @@
 //! The page of usage: sums, plots by day, a table by group, and the budget.
 
 use super::{GROUPS, SPANS};
-use crate::tenant::{
-    format, parts,
+use crate::{
+    parts::{self, format},
     plot::{self, Bar, Series},
 };
 use maud::{Markup, html};

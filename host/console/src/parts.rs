@@ -1,6 +1,7 @@
-//! Parts that several of a tenant's pages have. Not here: the page around them (`layout`).
+//! Parts that several pages have. Not here: the page around them (`layout`).
 
-use crate::tenant::format;
+pub(crate) mod format;
+
 use maud::{Markup, html};
 use riad_core::{Digest, Timestamp};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};

@@ -1,0 +1,274 @@
+//! Tenants: finding, making and deleting them. Not here: what they keep in their rooms.
+
+use crate::{
+    error::PageResult,
+    form::CsrfForm,
+    layout::Page,
+    parts::{self, format},
+    session::OperatorSession,
+    state::ConsoleState,
+};
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    response::Redirect,
+    routing::{get, post},
+};
+use maud::{Markup, html};
+use riad_core::{Error, Result, TenantId, policy::Budget, tenant::Tenant};
+use riad_services::keys::NewKey;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const HOME: &str = "/console/tenants";
+/// Rows of a table; a search finds the others.
+const SHOWN: usize = 200;
+
+pub(crate) fn routes() -> Router<ConsoleState> {
+    Router::new()
+        .route("/console/tenants", get(list).post(create))
+        .route("/console/tenants/{id}", get(show).post(change))
+        .route("/console/tenants/{id}/delete", post(delete))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Search {
+    q: String,
+}
+
+#[derive(Deserialize)]
+struct NewTenant {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct PolicyForm {
+    name: String,
+    /// A JSON merge patch of the policy.
+    policy: String,
+}
+
+#[derive(Deserialize)]
+struct DeleteForm {
+    /// The tenant's id, typed.
+    confirm: String,
+}
+
+async fn list(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Query(search): Query<Search>,
+) -> PageResult<Markup> {
+    render(&state, &session, &search.q, None).await
+}
+
+async fn create(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    CsrfForm(form): CsrfForm<NewTenant>,
+) -> PageResult<Markup> {
+    let id: TenantId = form.id.trim().parse().map_err(|error: Error| error.with_param("id"))?;
+    let made = state
+        .services
+        .tenants()
+        .create(&session.pass, id, &form.name, &json!({}))
+        .await?;
+    render(&state, &session, "", Some(&made)).await
+}
+
+async fn show(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Path(id): Path<String>,
+) -> PageResult<Markup> {
+    let tenant = state.services.tenants().get(&session.pass, &read_id(&id)?).await?;
+    Ok(session.page(Page::Tenants, tenant_page(&tenant, &session.csrf_field())))
+}
+
+async fn change(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Path(id): Path<String>,
+    CsrfForm(form): CsrfForm<PolicyForm>,
+) -> PageResult<Redirect> {
+    let id = read_id(&id)?;
+    let patch: Value = match form.policy.trim() {
+        "" => json!({}),
+        text => serde_json::from_str(text).map_err(|error| {
+            Error::invalid(format!("the change of the policy must be a JSON object: {error}")).with_param("policy")
+        })?,
+    };
+    state
+        .services
+        .tenants()
+        .change(&session.pass, &id, Some(&form.name), &patch)
+        .await?;
+    Ok(Redirect::to(&format!("{HOME}/{id}")))
+}
+
+async fn delete(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Path(id): Path<String>,
+    CsrfForm(form): CsrfForm<DeleteForm>,
+) -> PageResult<Redirect> {
+    let id = read_id(&id)?;
+    if form.confirm.trim() != id.as_str() {
+        return Err(Error::invalid(format!("type {id} to delete it; nothing was deleted"))
+            .with_param("confirm")
+            .into());
+    }
+    state.services.tenants().delete(&session.pass, &id).await?;
+    Ok(Redirect::to(HOME))
+}
+
+fn read_id(id: &str) -> Result<TenantId> {
+    id.parse()
+        .map_err(|_| Error::not_found(format!("there is no tenant {id:?}")))
+}
+
+async fn render(
+    state: &ConsoleState,
+    session: &OperatorSession,
+    search: &str,
+    made: Option<&(Tenant, NewKey)>,
+) -> PageResult<Markup> {
+    let tenants = state.services.tenants().list(&session.pass).await?;
+    let wanted = search.trim().to_lowercase();
+    let matches =
+        |tenant: &&Tenant| tenant.id.as_str().contains(&wanted) || tenant.name.to_lowercase().contains(&wanted);
+    let found: Vec<&Tenant> = tenants.iter().filter(matches).collect();
+    let body = page(tenants.len(), &found, search, made, &session.csrf_field());
+    Ok(session.page(Page::Tenants, body))
+}
+
+fn page(count: usize, found: &[&Tenant], search: &str, made: Option<&(Tenant, NewKey)>, csrf: &Markup) -> Markup {
+    html! {
+        @if let Some((tenant, key)) = made {
+            section.notice.good role="status" aria-labelledby="new-title" {
+                h2 #new-title { "The first key of " (tenant.name) }
+                p { "Copy it now: it is shown once, and the server keeps its hash only. With it, sign in as an admin of the tenant." }
+                p { code.secret data-copy { (key.secret.reveal()) } }
+            }
+        }
+        details open[count == 0] {
+            summary { "Make a tenant" }
+            form method="post" action=(HOME) {
+                (csrf)
+                div.fields {
+                    div.field {
+                        label for="id" { "Id: a–z, 0–9, - and _; it stays" }
+                        input #id name="id" required pattern="[a-z0-9][a-z0-9_\\-]*" maxlength="64" autocomplete="off";
+                    }
+                    div.field { label for="name" { "Name" } input #name name="name" required maxlength="128" autocomplete="off"; }
+                }
+                button.primary type="submit" { "Make the tenant" }
+            }
+        }
+        @if count == 0 {
+            (parts::empty("No tenants yet", &html! { "Make one above. It gets a room of its own and a first key." }))
+        } @else {
+            form.search role="search" method="get" action=(HOME) {
+                div.field.wide { label for="q" { "Find by id or name" } input #q name="q" type="search" value=(search); }
+                button type="submit" { "Find" }
+            }
+            p.muted { (format::count(found.len() as u64)) " of " (format::count(count as u64)) " tenants" @if found.len() > SHOWN { ", the first " (SHOWN) " shown" } }
+            div.scroll tabindex="0" role="region" aria-label="Table of tenants" { table {
+                thead { tr {
+                    th scope="col" { "Tenant" } th scope="col" { "Name" } th scope="col" { "Plan" } th.number scope="col" { "Weight" }
+                    th scope="col" { "Budget" } th scope="col" { "Made" }
+                } }
+                tbody { @for tenant in found.iter().take(SHOWN) {
+                    tr {
+                        th scope="row" { a href={ (HOME) "/" (tenant.id) } { (tenant.id) } }
+                        td { (tenant.name) }
+                        td { (tenant.policy.plan) }
+                        td.number { (tenant.policy.weight) }
+                        td { (budget(&tenant.policy.budget)) }
+                        td { (parts::when(tenant.created)) }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+fn budget(budget: &Budget) -> &'static str {
+    if budget.limits_something() { "limited" } else { "none" }
+}
+
+fn tenant_page(tenant: &Tenant, csrf: &Markup) -> Markup {
+    let base = format!("{HOME}/{}", tenant.id);
+    html! {
+        p { a href=(HOME) { "All tenants" } }
+        h2 { (tenant.name) }
+        dl.facts {
+            div { dt { "Id" } dd { code { (tenant.id) } } }
+            div { dt { "Account" } dd { (tenant.account) } }
+            div { dt { "Made" } dd { (parts::when(tenant.created)) } }
+        }
+        section aria-labelledby="policy-title" {
+            h3 #policy-title { "Policy" }
+            (parts::json(&tenant.policy))
+            form method="post" action=(base) {
+                (csrf)
+                div.field { label for="name" { "Name" } input #name name="name" required maxlength="128" value=(tenant.name); }
+                div.field {
+                    label for="policy" { "Change of the policy: a JSON merge patch, in which null takes a member out" }
+                    textarea #policy.code name="policy" rows="5" spellcheck="false" placeholder="{\"weight\": 2}" {}
+                }
+                button.primary type="submit" { "Save" }
+            }
+        }
+        section aria-labelledby="delete-title" {
+            h3 #delete-title { "Delete" }
+            form method="post" action={ (base) "/delete" } {
+                (csrf)
+                p { "Revokes its keys and removes its room with all documents. Its ledger stays." }
+                div.field { label for="confirm" { "Type " code { (tenant.id) } " to confirm" } input #confirm name="confirm" required autocomplete="off"; }
+                button.danger type="submit" { "Delete the tenant" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use riad_core::{Account, policy::Policy};
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant {
+            id: "acme".parse().unwrap(),
+            account: Account::new(1),
+            name: name.to_owned(),
+            created: 0,
+            policy: Policy::default(),
+            succeeds: false,
+        }
+    }
+
+    #[test]
+    fn a_tenants_name_is_text() {
+        let tenant = tenant("<script>alert(1)</script>");
+        let html = tenant_page(&tenant, &html! {}).into_string()
+            + &page(1, &[&tenant], "\"><script>", None, &html! {}).into_string();
+        assert!(!html.contains("<script>"), "{html}");
+    }
+
+    #[test]
+    fn an_empty_list_opens_the_form() {
+        assert!(
+            page(0, &[], "", None, &html! {})
+                .into_string()
+                .contains("<details open>")
+        );
+        assert!(
+            !page(1, &[&tenant("x")], "", None, &html! {})
+                .into_string()
+                .contains("<details open>")
+        );
+    }
+}
