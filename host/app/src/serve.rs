@@ -53,6 +53,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode> {
         output::line(key.reveal());
     }
     output::line(&format!("riad listens on {}", server.url()));
+    output::line(&format!("the console is at {}/console", server.url()));
     server.warm();
 
     signals.next().await;

@@ -41,13 +41,16 @@ async fn show() -> Markup {
 async fn sign_in(State(state): State<ConsoleState>, request: Request) -> PageResult<Response> {
     check_origin(request.headers())?;
     let origin = pages::origin(request.extensions());
-    let extensions = request.extensions().clone();
+    let (extensions, before) = (request.extensions().clone(), session::cookie(request.headers()));
     let bytes = form::read(request, FORM_BYTES).await?;
     let SignInForm { key } = form::parse(&bytes)?;
     let key = Secret::new(key.trim().to_owned());
     match session::owner(&state, &key, origin).await {
         Ok(owner) => {
             pages::record_authenticated(&extensions);
+            if let Some(before) = before {
+                state.sessions.end(&before);
+            }
             let id = state.sessions.begin(owner, key)?;
             let cookie = session::set_cookie(Some(&id), state.secure)?;
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console")).into_response())

@@ -20,6 +20,7 @@ use axum::{
 };
 use maud::Markup;
 use request::{PlaygroundForm, Turn};
+use riad_api::pages;
 use riad_core::{
     Error, Result, TenantPass,
     grants::{Access, Scope},
@@ -48,7 +49,7 @@ async fn ask(
     session: TenantSession,
     headers: HeaderMap,
     CsrfForm(form): CsrfForm<PlaygroundForm>,
-) -> PageResult<Markup> {
+) -> PageResult<Response> {
     let answered = async {
         let mut turns = form.turns()?;
         let answer = stream::collect(&state.services, &session.pass, &form, &base(&headers)).await?;
@@ -57,10 +58,14 @@ async fn ask(
         Ok::<_, Error>((turns, answer))
     };
     match answered.await {
-        Ok((turns, answer)) => render(&state.services, &session, &form, &turns, Some(&answer), None).await,
+        Ok((turns, answer)) => {
+            let page = render(&state.services, &session, &form, &turns, Some(&answer), None).await?;
+            Ok(page.into_response())
+        }
         Err(error) => {
             let turns = form.turns().unwrap_or_default();
-            render(&state.services, &session, &form, &turns, None, Some(&error)).await
+            let page = render(&state.services, &session, &form, &turns, None, Some(&error)).await?;
+            Ok((pages::status(error.kind()), page).into_response())
         }
     }
 }

@@ -9,8 +9,12 @@ use crate::{
     state::ConsoleState,
     tenant::playground,
 };
-use axum::extract::{Query, State};
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+};
 use maud::{Markup, html};
+use riad_api::pages;
 use riad_core::{
     Error, Result,
     document::{Hit, Passage, Place},
@@ -39,12 +43,16 @@ pub(super) async fn search(
     State(state): State<ConsoleState>,
     session: TenantSession,
     Query(form): Query<SearchForm>,
-) -> PageResult<Markup> {
+) -> PageResult<(StatusCode, Markup)> {
     let found = match form.request() {
         Ok(request) => state.services.search().search(&session.pass, request).await,
         Err(error) => Err(error),
     };
-    Ok(session.page(Page::Documents, page(&form, &found)))
+    let status = found
+        .as_ref()
+        .err()
+        .map_or(StatusCode::OK, |error| pages::status(error.kind()));
+    Ok((status, session.page(Page::Documents, page(&form, &found))))
 }
 
 impl SearchForm {

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep};
 /// How often new lines are looked for: they are in memory.
 const PERIOD: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(15);
-/// Then the browser asks again, with a key that is checked again.
-const LONGEST: Duration = Duration::from_secs(300);
+/// Then the browser asks again: a server that shuts down waits for no page that is open.
+const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
+use riad_api::pages;
 use riad_core::{
     Error, PluginVersion, Result, TenantPass,
     grants::{Access, Scope},
@@ -83,7 +84,10 @@ async fn save(
     };
     match saved {
         Ok(()) => Ok(Redirect::to(HERE).into_response()),
-        Err(error) => Ok(render(services, session, settings, Some(&error)).await?.into_response()),
+        Err(error) => {
+            let page = render(services, session, settings, Some(&error)).await?;
+            Ok((pages::status(error.kind()), page).into_response())
+        }
     }
 }
 
