@@ -167,19 +167,25 @@ fn page(
                 (parts::empty("No plugin describes its settings", &html! {
                     "A plugin does so by " code { "[configuration]" } " in its " code { "riad.toml" } "."
                 }))
-            } @else {
+            } @else if may_change {
                 form method="post" action=(HERE) {
                     (csrf)
-                    @for (plugin, fields) in &described.plugins {
-                        fieldset disabled[!may_change] {
-                            legend { (plugin) }
-                            @for field in fields { (field.input(settings.get(&field.name))) }
-                        }
-                    }
-                    @if may_change { div.actions { button.primary type="submit" { "Save settings" } } }
+                    (fields(described, settings, may_change))
+                    div.actions { button.primary type="submit" { "Save settings" } }
                 }
-            }
+            } @else { (fields(described, settings, may_change)) }
             (raw(described, settings, may_change, csrf))
+        }
+    }
+}
+
+fn fields(described: &Described, settings: &Map<String, Value>, may_change: bool) -> Markup {
+    html! {
+        @for (plugin, fields) in &described.plugins {
+            fieldset disabled[!may_change] {
+                legend { (plugin) }
+                @for field in fields { (field.input(settings.get(&field.name))) }
+            }
         }
     }
 }

@@ -53,15 +53,14 @@ fn stages(view: &PluginsPage<'_>) -> Markup {
     html! {
         section aria-labelledby="stages-title" {
             h2 #stages-title { "Who serves each stage" }
-            form method="post" action="/console/plugins/stages" {
-                (view.csrf)
-                @if let Some(seen) = seen { input type="hidden" name="seen_canary" value=(seen); }
-                div.scroll tabindex="0" role="region" aria-label="Table of stages" { table {
-                    thead { tr { th scope="col" { "Stage" } th scope="col" { "Served by" } th scope="col" { "When" } } }
-                    tbody { @for stage in Stage::ALL { (stage_row(view, stage)) } }
-                } }
-                @if view.may_change { div.actions { button.primary type="submit" { "Save stages" } } }
-            }
+            @if view.may_change {
+                form method="post" action="/console/plugins/stages" {
+                    (view.csrf)
+                    @if let Some(seen) = seen { input type="hidden" name="seen_canary" value=(seen); }
+                    (stages_table(view))
+                    div.actions { button.primary type="submit" { "Save stages" } }
+                }
+            } @else { (stages_table(view)) }
             @if !view.pipeline.vector_stores.is_empty() {
                 p.muted {
                     "Guests search these vector stores in place of the room's documents: "
@@ -69,6 +68,15 @@ fn stages(view: &PluginsPage<'_>) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn stages_table(view: &PluginsPage<'_>) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Table of stages" { table {
+            thead { tr { th scope="col" { "Stage" } th scope="col" { "Served by" } th scope="col" { "When" } } }
+            tbody { @for stage in Stage::ALL { (stage_row(view, stage)) } }
+        } }
     }
 }
 
@@ -307,6 +315,9 @@ mod tests {
     #[test]
     fn a_key_that_only_reads_sees_no_buttons() {
         let html = shown(false);
-        assert!(!html.contains("<button") && !html.contains("<select"), "{html}");
+        assert!(
+            !html.contains("<button") && !html.contains("<select") && !html.contains("<form"),
+            "{html}"
+        );
     }
 }
