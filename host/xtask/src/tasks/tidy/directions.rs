@@ -30,7 +30,10 @@ const RULES: &[(&str, &[&str])] = &[
         "riad-api",
         &["riad-admission", "riad-api-types", "riad-core", "riad-services"],
     ),
-    ("riad-console", &["riad-api", "riad-core", "riad-fakes", "riad-services"]),
+    (
+        "riad-console",
+        &["riad-api", "riad-core", "riad-fakes", "riad-services"],
+    ),
     ("riad-app", &["*"]),
 ];
 
