@@ -26,6 +26,8 @@ const ASSERTED: &[&str] = &[
     "riad-services",
     "riad-api-types",
     "riad-api",
+    "riad-cells",
+    "riad-console",
     "riad-app",
     "riad-isolation",
 ];

@@ -1,6 +1,5 @@
 //! Searching documents, with what each ranker found. Not here: ranking (`services`).
 
-use super::view;
 use crate::{
     error::PageResult,
     layout::Page,
@@ -126,7 +125,7 @@ fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<Option<T>> {
 fn page(form: &SearchForm, found: &Result<SearchResults>) -> Markup {
     html! {
         p { a href="/console/documents" { "All documents" } }
-        (view::search_form(&form.q, Some(form)))
+        (search_form(&form.q, Some(form)))
         @match found {
             Err(error) => p.notice.error role="alert" { (error.message_for_client()) },
             Ok(results) => (results_section(results)),
@@ -207,6 +206,20 @@ fn scores(score: f64, hit: Option<&Hit>) -> Markup {
 
 fn shown(score: f64) -> String {
     format!("{score:.4}")
+}
+
+/// The words, and how they are ranked.
+pub(super) fn search_form(query: &str, options: Option<&SearchForm>) -> Markup {
+    html! {
+        form.search role="search" method="get" action="/console/documents/search" {
+            div.field.wide {
+                label for="q" { "Search by words and by meaning" }
+                input #q name="q" type="search" value=(query) required;
+            }
+            button type="submit" { "Search" }
+            @if let Some(options) = options { (options.fields()) }
+        }
+    }
 }
 
 #[cfg(test)]

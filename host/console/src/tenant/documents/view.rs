@@ -27,7 +27,7 @@ pub(super) struct DocumentPage<'a> {
 pub(super) fn list(view: &ListPage<'_>) -> Markup {
     let documents = &view.list.documents;
     html! {
-        (search_form("", None))
+        (super::search::search_form("", None))
         @if view.may_change { (adding(view)) }
         section aria-labelledby="list-title" {
             h2 #list-title { "Documents" }
@@ -125,20 +125,6 @@ fn delete_form(document: &Document, csrf: &Markup) -> Markup {
         "No search finds it afterwards. It cannot be brought back.",
         csrf,
     )
-}
-
-/// The words, and how they are ranked.
-pub(super) fn search_form(query: &str, options: Option<&super::search::SearchForm>) -> Markup {
-    html! {
-        form.search role="search" method="get" action="/console/documents/search" {
-            div.field.wide {
-                label for="q" { "Search by words and by meaning" }
-                input #q name="q" type="search" value=(query) required;
-            }
-            button type="submit" { "Search" }
-            @if let Some(options) = options { (options.fields()) }
-        }
-    }
 }
 
 fn kind(document: &Document) -> &str {

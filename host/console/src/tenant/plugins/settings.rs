@@ -1,7 +1,10 @@
 //! The settings of a room, which its plugins read: as the fields that the manifests of its plugins describe, and as a whole. Not here: what a
 //! field is (`settings_form`), and whether settings follow the schemas (`services`).
 
-use super::{settings_form::Field, view};
+use super::{
+    settings_form::{Field, PREFIX},
+    view,
+};
 use crate::{error::PageResult, form::CsrfForm, layout::Page, parts, session::TenantSession, state::ConsoleState};
 use axum::{
     extract::State,
@@ -20,8 +23,6 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 const HERE: &str = "/console/plugins/settings";
-/// Before the name of a field, so that no setting is taken for the session's token.
-pub(super) const PREFIX: &str = "setting.";
 
 #[derive(Deserialize)]
 pub(super) struct RawForm {

@@ -1,11 +1,12 @@
 //! A setting as a field of a form: what its JSON Schema says of it, and its value as text. What the schema says more is checked when the
 //! settings are stored.
 
-use super::settings::PREFIX;
 use maud::{Markup, html};
 use riad_core::{Error, Result};
 use serde_json::{Map, Number, Value};
 
+/// Before the name of a field, so that no setting is taken for the session's token.
+pub(super) const PREFIX: &str = "setting.";
 /// A text that may be as long gets more than a line.
 const LONG: u64 = 200;
 
