@@ -8,7 +8,7 @@ mod room;
 mod values;
 
 pub use access::{OperatorAccess, OperatorKey, TenantAccess};
-pub use cell::{CellCommand, MapPlace, PlannedCell};
+pub use cell::{CellCommand, MapPlace, MoveOptions, PlannedCell};
 pub use operations::{
     AuditArgs, DoctorArgs, KeyCommand, LedgerCommand, ModelCheckArgs, ModelCommand, PlanCommand, ReceiptCommand,
     ScaleArgs, TenantCommand, UsageArgs, UsageQuestion,

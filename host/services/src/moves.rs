@@ -12,7 +12,7 @@ use riad_core::{
     tenant::Tenant,
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long the end of a move waits for the tenant's requests that still run in the old cell.
@@ -51,7 +51,7 @@ impl MoveService {
     /// with an object store; `Misdirected` if another cell has it.
     pub async fn begin(&self, operator: &OperatorPass, id: &TenantId, to: &CellName) -> Result<MovedTenant> {
         let (cells, snapshots) = (self.cells()?, self.snapshots()?);
-        let begun = self.find(id).await?;
+        let begun = self.0.moves.find(id).await?;
         if begun.is_none() {
             cells.check(Slot::of(id))?;
         }
@@ -81,7 +81,7 @@ impl MoveService {
         let cells = self.cells()?;
         self.snapshots()?;
         let id = &moved.id;
-        if cells.owner(Slot::of(id)) == *cells.name() && self.find(id).await?.is_some() {
+        if cells.owner(Slot::of(id)) == *cells.name() && self.0.moves.find(id).await?.is_some() {
             return Err(has_moved(id));
         }
         let plan = &moved.policy.plan;
@@ -112,7 +112,7 @@ impl MoveService {
     pub async fn abort(&self, operator: &OperatorPass, id: &TenantId) -> Result<()> {
         let cells = self.cells()?;
         let is_own = cells.owner(Slot::of(id)) == *cells.name();
-        let direction = self.find(id).await?.map(|found| found.direction);
+        let direction = self.0.moves.find(id).await?.map(|found| found.direction);
         if direction == Some(Direction::In) && is_own || direction == Some(Direction::Out) && !is_own {
             return Err(has_moved(id));
         }
@@ -138,7 +138,7 @@ impl MoveService {
     /// `NotFound` if the tenant neither moves nor has moved; `Conflict` while the map gives it to this cell; `Busy` if requests run for too long.
     pub async fn leave(&self, operator: &OperatorPass, id: &TenantId) -> Result<ClosedAccount> {
         let cells = self.cells()?;
-        let found = self.find(id).await?;
+        let found = self.0.moves.find(id).await?;
         if found.as_ref().is_none_or(|found| found.direction != Direction::Out) {
             let closed = self.0.moves.closed(operator, id).await?;
             let closed = closed.ok_or_else(|| not_moving(id))?;
@@ -153,8 +153,8 @@ impl MoveService {
             ));
         }
         let tenant = self.0.tenant_store.get(operator, id).await?;
-        let moves = self.0.moves.all().await?;
-        cells.keep(slots(&moves).into_iter().filter(|other| *other != slot).collect());
+        self.0.left_slots.lock().await.insert(slot);
+        keep_slots(&self.0).await?;
         self.wait_for_requests(&tenant).await?;
         let to = found.map(|found| found.cell.to_string()).unwrap_or_default();
         let head = self.0.metering.mark_moved(&tenant, &format!("moved_to_{to}")).await?;
@@ -194,11 +194,9 @@ impl MoveService {
         let parts = &self.snapshots()?.dependencies();
         let snapshot = parts.store.open(&owner, &saved.snapshot).await?;
         let files = snapshot.parts();
-        // It was within its bounds where it comes from.
-        let mut restore = parts
-            .copies
-            .begin_restore(operator, &moved.id, &files, u64::MAX)
-            .await?;
+        let own = moved.policy.limits.stored_bytes.unwrap_or(0);
+        let most = own.max(self.0.limits.room_bytes);
+        let mut restore = parts.copies.begin_restore(operator, &moved.id, &files, most).await?;
         for file in &files {
             let place = restore.create(&file.name).await?;
             snapshot.write(&file.name, place).await?;
@@ -240,11 +238,6 @@ impl MoveService {
         Ok(())
     }
 
-    async fn find(&self, id: &TenantId) -> Result<Option<Move>> {
-        let moves = self.0.moves.all().await?;
-        Ok(moves.into_iter().find(|found| found.tenant == *id))
-    }
-
     fn cells(&self) -> Result<&dyn Cells> {
         self.0.cells.as_deref().ok_or_else(|| {
             Error::new(
@@ -264,16 +257,21 @@ impl MoveService {
     }
 }
 
-/// Serves the tenants that go or come, whatever the map says.
+/// Serves the tenants that go or come, whatever the map says, but those whose move out is at its end.
 pub(crate) async fn keep_slots(shared: &Shared) -> Result<()> {
-    if let Some(cells) = &shared.cells {
-        cells.keep(slots(&shared.moves.all().await?));
-    }
+    let Some(cells) = &shared.cells else { return Ok(()) };
+    // Held until the cells know: another call would have read less.
+    let mut left = shared.left_slots.lock().await;
+    let moves = shared.moves.all().await?;
+    let going = moves.iter().filter(|found| found.direction == Direction::Out);
+    let going: HashSet<Slot> = going.map(|found| Slot::of(&found.tenant)).collect();
+    left.retain(|slot| going.contains(slot));
+    let kept = moves
+        .iter()
+        .map(|found| (Slot::of(&found.tenant), found.direction))
+        .filter(|(slot, direction)| *direction == Direction::In || !left.contains(slot));
+    cells.keep(kept.map(|(slot, _)| slot).collect());
     Ok(())
-}
-
-fn slots(moves: &[Move]) -> Vec<Slot> {
-    moves.iter().map(|found| Slot::of(&found.tenant)).collect()
 }
 
 /// A key of a former version goes to the default cell, where a proxy sends what says no slot.

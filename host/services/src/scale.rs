@@ -30,12 +30,14 @@ impl ScaleService {
             };
             return format!("waiting for the model, which is being loaded{took}");
         }
-        let queue = self.0.scheduler.state();
-        let estimated = match queue.estimated_wait {
-            Some(wait) => format!("; a new one would wait for about {} ms", wait.as_millis()),
-            None => String::new(),
-        };
-        format!("waiting; {} requests are in the queue{estimated}", queue.waiting)
+        // Not how many wait: that is the business of other tenants.
+        match self.0.scheduler.state().estimated_wait {
+            Some(wait) => format!(
+                "waiting in the queue; a new request would wait for about {} ms",
+                wait.as_millis()
+            ),
+            None => "waiting in the queue".to_owned(),
+        }
     }
 
     fn now(&self) -> Gauges {

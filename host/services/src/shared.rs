@@ -24,8 +24,9 @@ use riad_core::{
         Reranker, Rooms, Sandbox, Scheduler, Telemetry, TenantStore, Tokens, Webhooks,
     },
     resources,
+    slot::Slot,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Chats of an account that may wait for the permit to have a file in memory.
 const ATTACHED_FILES_WAITING: usize = 32;
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub cells: Option<Arc<dyn Cells>>,
     pub rooms: Arc<dyn Rooms>,
     pub moves: Arc<dyn Moves>,
+    /// Of tenants whose move out is at its end: their requests are refused though the moves are not closed.
+    pub left_slots: tokio::sync::Mutex<HashSet<Slot>>,
     pub audit: Arc<dyn AuditLog>,
     pub plans: Arc<dyn Plans>,
     pub ledger: Arc<dyn Ledger>,
@@ -191,6 +194,7 @@ impl Shared {
             cells: dependencies.cells,
             rooms: dependencies.rooms,
             moves: dependencies.moves,
+            left_slots: tokio::sync::Mutex::default(),
             audit: dependencies.audit,
             plans: dependencies.plans,
             ledger: dependencies.ledger,

@@ -108,11 +108,8 @@ impl RoomSnapshots {
         let Some(room) = self.parts.copies.find(operator, tenant).await? else {
             return Ok(None);
         };
-        let ended = Arc::new(Notify::new());
-        *self.current.lock() = Some((room.owner.room.clone(), Arc::clone(&ended)));
-        let saved = self.save_until(&room, &ended).await;
-        *self.current.lock() = None;
-        let snapshot = saved?.ok_or_else(|| Error::not_found(format!("the tenant \"{tenant}\" has been deleted")))?;
+        let saved = self.save_alone(&room).await?;
+        let snapshot = saved.ok_or_else(|| Error::not_found(format!("the tenant \"{tenant}\" has been deleted")))?;
         Ok(Some(MovedRoom {
             room: room.owner.room,
             snapshot,
@@ -166,11 +163,16 @@ impl RoomSnapshots {
 
     async fn save(&self, room: &UnsavedRoom) -> Result<()> {
         let _one = self.one.lock().await;
+        self.save_alone(room).await.map(drop)
+    }
+
+    /// While `one` is held.
+    async fn save_alone(&self, room: &UnsavedRoom) -> Result<Option<SnapshotId>> {
         let ended = Arc::new(Notify::new());
         *self.current.lock() = Some((room.owner.room.clone(), Arc::clone(&ended)));
         let saved = self.save_until(room, &ended).await;
         *self.current.lock() = None;
-        saved.map(drop)
+        saved
     }
 
     /// Without a result if the tenant is deleted meanwhile.

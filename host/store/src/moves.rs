@@ -66,16 +66,20 @@ impl Moves for ControlMoves {
             })?;
             rows.map(|row| {
                 let (tenant, direction, cell) = row?;
-                Ok(Move {
-                    tenant: tenant.parse()?,
-                    direction: match direction.as_str() {
-                        OUT => Direction::Out,
-                        _ => Direction::In,
-                    },
-                    cell: cell.parse()?,
-                })
+                read_move(tenant.parse()?, &direction, &cell)
             })
             .collect()
+        })
+        .await
+    }
+
+    async fn find(&self, tenant: &TenantId) -> Result<Option<Move>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let found = find(connection, &tenant)?;
+            found
+                .map(|(direction, cell)| read_move(tenant, &direction, &cell))
+                .transpose()
         })
         .await
     }
@@ -260,6 +264,17 @@ impl Moves for ControlMoves {
         })
         .await
     }
+}
+
+fn read_move(tenant: TenantId, direction: &str, cell: &str) -> StoreResult<Move> {
+    Ok(Move {
+        tenant,
+        direction: match direction {
+            OUT => Direction::Out,
+            _ => Direction::In,
+        },
+        cell: cell.parse()?,
+    })
 }
 
 /// What an attempt has made of a tenant that nobody was served as yet, or that goes back. Its account stays in the ledger.

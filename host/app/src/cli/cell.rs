@@ -38,23 +38,7 @@ pub enum CellCommand {
         json: bool,
     },
     /// Move a tenant, and the others of its slot, to another cell while both serve; the same command again goes on where it has stopped
-    Move {
-        #[command(flatten)]
-        map: MapPlace,
-        /// A tenant; all tenants of its slot go with it
-        tenant: TenantId,
-        /// A cell of the map
-        #[arg(long, value_name = "CELL")]
-        to: CellName,
-        /// A command for the shell that makes the proxies follow the map, run as soon as the new cell serves the tenant
-        #[arg(long, value_name = "COMMAND")]
-        proxies: Option<String>,
-        #[command(flatten)]
-        key: OperatorKey,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Move(MoveOptions),
     /// Give up a move that has not changed the map yet
     Abort {
         #[command(flatten)]
@@ -81,6 +65,25 @@ pub enum CellCommand {
         #[arg(long, value_name = "NAME", default_value = "riad.example")]
         hostname: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct MoveOptions {
+    #[command(flatten)]
+    pub map: MapPlace,
+    /// A tenant; all tenants of its slot go with it
+    pub tenant: TenantId,
+    /// A cell of the map
+    #[arg(long, value_name = "CELL")]
+    pub to: CellName,
+    /// A command for the shell that makes the proxies follow the map, run as soon as the new cell serves the tenant
+    #[arg(long, value_name = "COMMAND")]
+    pub proxies: Option<String>,
+    #[command(flatten)]
+    pub key: OperatorKey,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the map is.

@@ -6,7 +6,6 @@ use crate::{
     cli::{CellCommand, PlannedCell},
     output::{Output, data_line, line, note, table},
 };
-use moving::MoveOptions;
 use riad_cells::{CellMap, RouteOptions, SlotRange, create_map, read_map, routes, write_map};
 use riad_core::{Result, TenantId, slot::Slot};
 use serde_json::{Value, json};
@@ -14,24 +13,7 @@ use std::path::Path;
 
 pub async fn run(command: CellCommand) -> Result<()> {
     match command {
-        CellCommand::Move {
-            map,
-            tenant,
-            to,
-            proxies,
-            key,
-            json,
-        } => {
-            moving::move_slot(&MoveOptions {
-                map,
-                tenant,
-                to,
-                proxies,
-                key,
-                json,
-            })
-            .await
-        }
+        CellCommand::Move(options) => moving::move_slot(&options).await,
         CellCommand::Abort { map, tenant, key } => moving::abort(&map, &tenant, &key).await,
         CellCommand::Plan { map, cells } => plan(&map.file, cells),
         CellCommand::Assign { map, slots, cell } => {

@@ -14,6 +14,9 @@ pub trait Moves: Send + Sync {
     /// Those that have not ended. Called at start, and when one begins or ends.
     async fn all(&self) -> Result<Vec<Move>>;
 
+    /// That of one tenant, if it has not ended.
+    async fn find(&self, tenant: &TenantId) -> Result<Option<Move>>;
+
     /// Refuses with `Unavailable` whatever changes the tenant's room from when this returns, also after a restart; reads go on. Returns the
     /// tenant. `NotFound` if there is none; `Conflict` if it moves elsewhere.
     async fn begin(

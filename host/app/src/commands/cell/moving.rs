@@ -2,7 +2,7 @@
 //! are, so that the same command goes on after anything.
 
 use crate::{
-    cli::{MapPlace, OperatorKey},
+    cli::{MapPlace, MoveOptions, OperatorKey},
     client::Client,
     output::{Output, line, note},
 };
@@ -33,16 +33,6 @@ struct Route {
     to: CellName,
     from_client: Client,
     to_client: Client,
-}
-
-pub struct MoveOptions {
-    pub map: MapPlace,
-    pub tenant: TenantId,
-    pub to: CellName,
-    /// What makes the proxies follow the map.
-    pub proxies: Option<String>,
-    pub key: OperatorKey,
-    pub json: bool,
 }
 
 /// # Errors

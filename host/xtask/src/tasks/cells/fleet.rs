@@ -40,7 +40,7 @@ pub struct Tenant {
 
 /// Where `riad cell show` says that a tenant belongs.
 #[derive(Deserialize)]
-struct Place {
+struct Assignment {
     cell: String,
     slot: u16,
 }
@@ -153,7 +153,7 @@ impl Cells {
     /// # Errors
     /// When the cell refuses.
     pub fn make_tenant(&self, id: &str, word: &str, policy: &[&str]) -> Result<Tenant> {
-        let Place { cell, slot } = self.place(id)?;
+        let Assignment { cell, slot } = self.assignment(id)?;
         Ok(Tenant {
             key: self.cell(&cell)?.server.tenant(id, policy)?,
             id: id.to_owned(),
@@ -168,12 +168,12 @@ impl Cells {
     /// # Errors
     /// When `riad` does not say it.
     pub fn cell_of(&self, id: &str) -> Result<String> {
-        Ok(self.place(id)?.cell)
+        Ok(self.assignment(id)?.cell)
     }
 
-    fn place(&self, id: &str) -> Result<Place> {
-        let place = self.cell_command(&["show", "--tenant", id, "--json"])?;
-        serde_json::from_str(&place).context("cannot understand where a tenant belongs")
+    fn assignment(&self, id: &str) -> Result<Assignment> {
+        let assignment = self.cell_command(&["show", "--tenant", id, "--json"])?;
+        serde_json::from_str(&assignment).context("cannot understand where a tenant belongs")
     }
 
     pub fn map(&self) -> PathBuf {
