@@ -198,6 +198,49 @@ async fn a_filter_applies_to_words_and_to_vectors() {
 }
 
 #[tokio::test]
+async fn chunks_are_read_in_their_order_and_by_their_room_alone() {
+    let host = Host::new().await;
+    let (room, other) = (host.room("acme").await, host.room("globex").await);
+    let chunk = |number: u8| NewChunk {
+        text: format!("chunk {number}"),
+        offset: u64::from(number) * 10,
+        position: Position {
+            page: Some(u32::from(number) + 1),
+            heading: vec![format!("Part {number}")],
+        },
+        embedding: vec![1.0, f32::from(number), 0.0, 0.0],
+    };
+    let document = NewDocument {
+        title: "Parts".into(),
+        text: "parts".into(),
+        metadata: metadata(json!({})),
+        file: None,
+    };
+    let stored = room
+        .documents
+        .insert(document, (0..5).map(chunk).collect(), None)
+        .await
+        .unwrap();
+    add(&room, "Another", "chunk 9", [1.0, 0.0, 0.0, 0.0], json!({})).await;
+
+    let (found, chunks) = room.documents.chunks(&stored.id, 1..3).await.unwrap();
+    assert_eq!(found, stored);
+    assert_eq!(chunks.len(), 2);
+    for (number, found) in (1_u8..).zip(chunks) {
+        let made = chunk(number);
+        assert_eq!(found.number, u32::from(number));
+        assert_eq!(
+            (found.text, found.offset, found.position),
+            (made.text, made.offset, made.position)
+        );
+    }
+    assert_eq!(room.documents.chunks(&stored.id, 4..u32::MAX).await.unwrap().1.len(), 1);
+    assert!(room.documents.chunks(&stored.id, 5..9).await.unwrap().1.is_empty());
+    let foreign = other.documents.chunks(&stored.id, 0..9).await.unwrap_err();
+    assert_eq!(foreign.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
 async fn a_filter_with_many_candidates_searches_the_index() {
     let host = Host::new().await;
     let room = host.room("acme").await;
