@@ -125,9 +125,15 @@ fn name(result: &UsageResult, group: GroupBy) -> String {
 }
 
 fn plots(view: &UsagePage<'_>, groups: &[(String, Sum)]) -> Markup {
+    let indexes = (0_usize..).zip(groups);
+    let series = indexes.map(|(index, (name, _))| (name.as_str(), index.min(Series::COLORS - 1)));
+    let series = &series.collect();
+    let has_cost = groups.iter().any(|(_, sum)| sum.cost_nanos > 0);
     html! {
-        (plot(view, groups, "Tokens by day", |result| result.used.tokens(), &|tokens| format!("{} tokens", format::short_count(tokens))))
-        (plot(view, groups, "Cost by day", |result| result.cost_nanos, &|nanos| format::money(nanos, view.currency)))
+        (plot(view, series, "Tokens by day", |result| result.used.tokens(), &|tokens| format!("{} tokens", format::short_count(tokens))))
+        @if has_cost {
+            (plot(view, series, "Cost by day", |result| result.cost_nanos, &|nanos| format::money(nanos, view.currency)))
+        }
         ul.legend aria-label="Colors of the plots" {
             @for (index, (name, _)) in groups.iter().take(Series::COLORS).enumerate() {
                 li { span.swatch.(Series::nth(index).class()) {} @if index + 1 == Series::COLORS { "others" } @else { (name) } }
@@ -138,21 +144,24 @@ fn plots(view: &UsagePage<'_>, groups: &[(String, Sum)]) -> Markup {
 
 fn plot(
     view: &UsagePage<'_>,
-    groups: &[(String, Sum)],
+    series: &BTreeMap<&str, usize>,
     title: &str,
     amount: fn(&UsageResult) -> u64,
     shown: &dyn Fn(u64) -> String,
 ) -> Markup {
     let column = |bucket: &UsageBucket| {
-        let of_group = |(index, (group, _)): (usize, &(String, Sum))| {
-            let results = bucket
-                .results
-                .iter()
-                .filter(|result| name(result, view.group.2) == *group);
-            let sum = results.fold(0_u64, |sum, result| sum.saturating_add(amount(result)));
-            (Series::nth(index), sum)
-        };
-        let parts: Vec<_> = groups.iter().enumerate().map(of_group).collect();
+        let mut sums = [0_u64; Series::COLORS];
+        for result in &bucket.results {
+            let index = series.get(name(result, view.group.2).as_str());
+            if let Some(sum) = index.and_then(|index| sums.get_mut(*index)) {
+                *sum = sum.saturating_add(amount(result));
+            }
+        }
+        let parts: Vec<_> = sums
+            .iter()
+            .enumerate()
+            .map(|(index, sum)| (Series::nth(index), *sum))
+            .collect();
         let total = parts.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
         (
             total,
