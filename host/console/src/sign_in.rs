@@ -40,6 +40,7 @@ async fn show() -> Markup {
 
 async fn sign_in(State(state): State<ConsoleState>, request: Request) -> PageResult<Response> {
     check_origin(request.headers())?;
+    let secure = state.secure || is_by_tls(request.headers());
     let origin = pages::origin(request.extensions());
     let (extensions, before) = (request.extensions().clone(), session::cookie(request.headers()));
     let bytes = form::read(request, FORM_BYTES).await?;
@@ -52,7 +53,7 @@ async fn sign_in(State(state): State<ConsoleState>, request: Request) -> PageRes
                 state.sessions.end(&before);
             }
             let id = state.sessions.begin(owner, key)?;
-            let cookie = session::set_cookie(Some(&id), state.secure)?;
+            let cookie = session::set_cookie(Some(&id), secure)?;
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console")).into_response())
         }
         Err(error) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Misdirected) => {
@@ -82,6 +83,12 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Error> {
             "this form was sent by another site; sign in on this server's own page",
         )),
     }
+}
+
+/// Whether the page came by TLS, also if a proxy before this server ends that.
+fn is_by_tls(headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).map(header::HeaderValue::as_bytes);
+    origin.is_some_and(|origin| origin.starts_with(b"https://"))
 }
 
 /// The session whose form it is, whoever its owner is.
@@ -150,5 +157,15 @@ mod tests {
         assert!(check(Some("http://localhost:8080"), "localhost:8080"));
         assert!(!check(Some("https://evil.example"), "riad.example"));
         assert!(!check(Some("null"), "riad.example"));
+    }
+
+    #[test]
+    fn a_page_that_came_by_tls_is_known() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_by_tls(&headers));
+        headers.insert(header::ORIGIN, HeaderValue::from_static("http://riad.example"));
+        assert!(!is_by_tls(&headers));
+        headers.insert(header::ORIGIN, HeaderValue::from_static("https://riad.example"));
+        assert!(is_by_tls(&headers));
     }
 }
