@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// Sessions of one account, and of the operator. For more, the one that was used the longest ago ends.
 const PER_ACCOUNT: usize = 32;
-/// Of all.
+/// Of all. `resources::CONSOLE_SESSIONS` says both bounds.
 const MOST: usize = 10_000;
 /// Of an id, and of a token.
 const RANDOM_BYTES: usize = 32;

@@ -203,6 +203,10 @@ resources! {
         "tenants; the one that was used longest ago is closed",
         "`limits.open_rooms`, `limits.open_room_bytes` of memory, `limits.idle_room_s` without a request",
         Silent("is opened again by its next request");
+    CONSOLE_SESSIONS = "sessions of the console",
+        "accounts, and the operator; the one that was used longest ago ends",
+        "32 of an account, 10,000 in all; one hour without a request, 12 hours in all",
+        Silent("signs in again");
     QUESTIONS = "questions about usage, receipts, keys and the audit log",
         "accounts, one each; the one that holds the fewest is next, and the operator is one of them",
         "2, each for `limits.query_ms`; 8 of an account wait for 60 s",
