@@ -2,6 +2,7 @@
 //! leaves things of the same names in B's own room, and the spy: until then, A's names in an answer are A's.
 //! Not here: judging the answers (`attempt`).
 
+mod console;
 mod listing;
 mod messages;
 mod money;
@@ -69,6 +70,7 @@ pub fn all(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     attempts.extend(paths::attempts(target));
     attempts.extend(operator::attempts(target));
     attempts.extend(money::attempts(target));
+    attempts.extend(console::attempts(target));
     attempts.extend(objects::attempts(target, adapter));
     attempts
 }

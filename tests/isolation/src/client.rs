@@ -70,6 +70,12 @@ impl Request {
         self.bytes("application/json", body.to_string())
     }
 
+    /// Fields as a page's form sends them.
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let fields = serde_urlencoded::to_string(fields).unwrap_or_default();
+        self.bytes("application/x-www-form-urlencoded", fields)
+    }
+
     pub fn bytes(mut self, content_type: &str, bytes: impl Into<Bytes>) -> Self {
         self.body = Some((content_type.to_owned(), bytes.into()));
         self

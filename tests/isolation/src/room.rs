@@ -5,6 +5,7 @@ use crate::{
     client::{Client, Request},
 };
 use anyhow::{Context, Result};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -26,6 +27,15 @@ pub struct Own {
     pub upload: String,
     /// The embedding model, if the server says its name.
     pub embedder: Option<String>,
+    pub console: ConsoleSession,
+}
+
+/// A session of the console, with what its forms need.
+#[derive(Clone)]
+pub struct ConsoleSession {
+    /// Name and value.
+    pub cookie: String,
+    pub token: String,
 }
 
 impl Saved {
@@ -113,7 +123,28 @@ pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
         document: added.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
         upload: upload.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
         embedder: embedder(client).await?,
+        console: sign_in(client).await?,
         model,
+    })
+}
+
+async fn sign_in(client: &Client) -> Result<ConsoleSession> {
+    let form = Request::new(Method::POST, "/console/sign-in").form(&[("key", client.key())]);
+    let answer = client.expect(303, form).await?;
+    let cookie = answer
+        .headers
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next())
+        .context("signing in to the console sets no cookie")?;
+    let page = Request::get("/console/playground").header("cookie", cookie);
+    let page = client.expect(200, page).await?;
+    let field = page.body.split_once("name=\"csrf\" value=\"");
+    let token = field.and_then(|(_, rest)| rest.split('"').next());
+    Ok(ConsoleSession {
+        cookie: cookie.to_owned(),
+        token: token
+            .context("a page of the console has no token for forms")?
+            .to_owned(),
     })
 }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod browsers;
 mod client_requests;
 mod completions;
+mod console;
 mod document_jobs;
 mod files;
 mod idempotency;
