@@ -149,6 +149,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
         tokio::spawn(reload::watch("the map of the cells", reload::INTERVAL, reload))
     });
     let saving = tokio::spawn(snapshots::run(services.clone()));
+    let sampling = tokio::spawn(signals::run(services.clone()));
     let origins = config.server.origins();
     let secure = config.server.tls().is_some();
     let of_console = services.clone();
@@ -170,6 +171,7 @@ pub async fn build(config: &Config, secrets: Secrets, compiler: Compiler) -> Res
                 accruing.abort();
                 closing.abort();
                 saving.abort();
+                sampling.abort();
                 if let Some(watching) = watching {
                     watching.abort();
                 }

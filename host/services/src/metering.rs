@@ -13,17 +13,20 @@ mod fakes;
 mod meter;
 mod rates;
 pub mod receipts;
+pub(crate) mod recent;
 mod writer;
 
 pub(crate) use meter::{GuestMeter, UsageHandle};
 pub use meter::{RequestMeter, Timings};
 pub(crate) use rates::{PerMinute, RateError};
 pub use rates::{Rate, RateState};
+pub use recent::{RECENT_MINUTES, RecentAccount, RecentActivity, RecentSums};
 
 use account::{AccountState, Accounts, UnsignedEntry};
 use futures::future::try_join_all;
 use parking_lot::Mutex;
 use receipts::{PublicKey, Signer, verify_receipt};
+use recent::RecentRequests;
 use riad_core::{
     Account, Clock, PlanName, Result, SystemClock, TenantPass,
     ledger::{Amount, ChainHead, EngineTokens, Entry, EntryCheck, Hold, Kind, Outcome, Purpose},
@@ -81,6 +84,7 @@ impl Metering {
                 webhooks: dependencies.webhooks,
                 telemetry: dependencies.telemetry,
                 signer: Signer::new(key.reveal())?,
+                recent: RecentRequests::default(),
                 counted: Mutex::default(),
                 held: AtomicU64::new(0),
                 clock,
@@ -227,6 +231,15 @@ impl Metering {
     #[must_use]
     pub fn ledger_counted(&self) -> EngineTokens {
         *self.0.writer.counted.lock()
+    }
+
+    /// What requests of the last minutes came to.
+    pub(crate) fn recent(&self) -> RecentActivity {
+        self.0.writer.recent.now()
+    }
+
+    pub(crate) fn forget_recent(&self, account: Account) {
+        self.0.writer.recent.forget(account);
     }
 
     /// Tokens that are held now, over all accounts.

@@ -1,5 +1,6 @@
 //! What calls of each tenant's plugins used since the server began, in memory. Not here: what is billed (`metering`).
 
+use crate::time_classes::TimeClasses;
 use parking_lot::Mutex;
 use riad_core::{
     Account, Digest, ErrorKind,
@@ -13,8 +14,6 @@ use std::{
 
 /// Versions of a tenant's plugins of which stages are counted. For more, what was called the longest ago is forgotten.
 const COUNTED: usize = 64;
-/// Classes of times: each is twice as long as the one before, from a microsecond on.
-const TIMES: usize = 40;
 
 /// Calls of one stage of one version.
 #[derive(Debug, Clone)]
@@ -32,7 +31,7 @@ pub struct CallStats {
     pub time: Duration,
     /// The most bytes of linear memory that a guest had.
     pub memory: u64,
-    times: [u64; TIMES],
+    pub times: TimeClasses,
     last: Instant,
 }
 
@@ -77,7 +76,7 @@ impl Default for CallStats {
             fuel: 0,
             time: Duration::ZERO,
             memory: 0,
-            times: [0; TIMES],
+            times: TimeClasses::default(),
             last: Instant::now(),
         }
     }
@@ -96,38 +95,8 @@ impl CallStats {
         self.fuel = self.fuel.saturating_add(call.fuel);
         self.time = self.time.saturating_add(call.time);
         self.memory = self.memory.max(call.memory);
-        let class = call.time.as_micros().max(1).ilog2() as usize;
-        if let Some(count) = self.times.get_mut(class.min(TIMES - 1)) {
-            *count += 1;
-        }
+        self.times.add(call.time);
         self.last = Instant::now();
-    }
-
-    /// How many calls took as long, by the longest time of their class; from the first class that has any to the last.
-    #[must_use]
-    pub fn times(&self) -> Vec<(Duration, u64)> {
-        let counted: Vec<_> = (1..)
-            .zip(&self.times)
-            .map(|(class, count)| (Duration::from_micros(1 << class), *count))
-            .collect();
-        let has_calls = |(_, count): &(Duration, u64)| *count > 0;
-        let first = counted.iter().position(has_calls).unwrap_or(0);
-        let end = counted.iter().rposition(has_calls).map_or(0, |last| last + 1);
-        counted.get(first..end).unwrap_or_default().to_vec()
-    }
-
-    /// Within how long this share of the calls ended, 0 to 1, as the longest time of a class: at most twice as long.
-    #[must_use]
-    pub fn time_of_share(&self, share: f64) -> Duration {
-        let wanted = (share * self.calls as f64).ceil() as u64;
-        let mut counted = 0;
-        for (class, count) in (1..).zip(&self.times) {
-            counted += count;
-            if counted >= wanted.max(1) {
-                return Duration::from_micros(1 << class);
-            }
-        }
-        Duration::ZERO
     }
 }
 
@@ -166,24 +135,6 @@ mod tests {
         assert!(stats.of(one, Digest::of(&[2])).is_empty());
         stats.forget(one);
         assert!(stats.of(one, Digest::of(&[1])).is_empty());
-    }
-
-    #[test]
-    fn the_share_of_calls_has_a_time() {
-        let mut stats = CallStats::default();
-        assert_eq!(stats.time_of_share(0.5), Duration::ZERO);
-        for _ in 0..98 {
-            stats.add(&call(1, 100, GuestCallEnd::Returned));
-        }
-        for _ in 0..2 {
-            stats.add(&call(1, 5000, GuestCallEnd::Returned));
-        }
-        assert_eq!(stats.time_of_share(0.5), Duration::from_micros(128));
-        assert_eq!(stats.time_of_share(0.99), Duration::from_micros(8192));
-        let times = stats.times();
-        assert_eq!(times.first(), Some(&(Duration::from_micros(128), 98)));
-        assert_eq!(times.last(), Some(&(Duration::from_micros(8192), 2)));
-        assert_eq!(times.len(), 7);
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! The state of the server now, for metrics and autoscalers. Not here: how metrics are written (`Telemetry`).
 
-use crate::{shared::Shared, snapshots::RoomSnapshots};
-use riad_core::{OperatorPass, ledger::EngineTokens, ports::Gauges};
+use crate::{control_admission, metering::RecentActivity, shared::Shared, signals::Signal, snapshots::RoomSnapshots};
+use riad_core::{
+    OperatorPass, Result,
+    ledger::EngineTokens,
+    ports::{Gauges, StoredBytes},
+    profile::ModelProfile,
+};
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 pub struct ScaleService(pub(crate) Arc<Shared>);
 
@@ -17,6 +23,37 @@ impl ScaleService {
     #[must_use]
     pub fn metrics(&self) -> String {
         self.0.telemetry.render(&self.now())
+    }
+
+    /// What requests of the last minutes came to, by tenant.
+    #[must_use]
+    pub fn recent(&self, _operator: &OperatorPass) -> RecentActivity {
+        self.0.metering.recent()
+    }
+
+    /// Samples of the last half an hour, the oldest first.
+    #[must_use]
+    pub fn signals(&self, _operator: &OperatorPass) -> Vec<Signal> {
+        self.0.signals.all()
+    }
+
+    pub(crate) fn sample(&self) {
+        self.0.signals.add(&self.now(), Instant::now());
+    }
+
+    /// Every room on the disk and its bytes.
+    ///
+    /// # Errors
+    /// `Busy` if questions of others are being answered; whatever the disk fails with.
+    pub async fn stored(&self, _operator: &OperatorPass) -> Result<Vec<StoredBytes>> {
+        let stored = self.0.rooms.stored();
+        self.0.control.ask(control_admission::operator(), stored).await
+    }
+
+    /// The model that the engine has.
+    #[must_use]
+    pub fn model(&self, _operator: &OperatorPass) -> &ModelProfile {
+        self.0.engine.profile()
     }
 
     /// What a request waits for that has said nothing yet, for the client.

@@ -148,6 +148,7 @@ pub(crate) async fn remove(
         let removed = shared.rooms.remove(&operator, &id).await;
         shared.logs.forget(account);
         shared.plugin_stats.forget(account);
+        shared.metering.forget_recent(account);
         shared.canary_windows.forget(account);
         shared.engine.forget_account(account);
         adapters::forget(&shared, account);

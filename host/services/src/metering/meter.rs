@@ -8,6 +8,7 @@ mod settlement;
 
 use super::{
     account::{AccountState, KeyUse},
+    recent::Ended,
     writer::LedgerWriter,
 };
 use parking_lot::Mutex;
@@ -64,6 +65,8 @@ struct State {
     usage: Usage,
     /// How the request ends. The first cause is kept; later ones follow from it.
     outcome: Option<Outcome>,
+    /// The error that was this cause.
+    error: Option<ErrorKind>,
     served_by: ServedBy,
     timings: Timings,
     handles: usize,
@@ -106,7 +109,7 @@ impl RequestMeter {
         purpose: Purpose,
         is_background: bool,
     ) -> Result<Self> {
-        account.with(&writer, |state, now| {
+        let admitted = account.with(&writer, |state, now| {
             state.counters.check_left(&pass.policy().budget, "tenant")?;
             if let Some(counters) = state.key(pass.budget_key(), now) {
                 counters.check_left(pass.key_budget(), "key")?;
@@ -115,7 +118,8 @@ impl RequestMeter {
                 true => Ok(()),
                 false => state.begin_request(&pass.policy().limits),
             }
-        })?;
+        });
+        admitted.inspect_err(|error: &Error| writer.recent.add(&pass, &Ended::refused(error.kind())))?;
         let request = super::unique_id("req");
         // Joins this line to the request id of the span around it, which the client may have chosen.
         tracing::debug!(ledger_request = request, "admitted");
@@ -135,6 +139,7 @@ impl RequestMeter {
                 recorded: false,
                 usage: Usage::default(),
                 outcome: None,
+                error: None,
                 served_by: ServedBy::default(),
                 timings: Timings::default(),
                 handles: 0,
@@ -419,7 +424,11 @@ impl Inner {
 
     /// `fault` is the outcome if the error is the server's fault.
     fn record_error(&self, error: &Error, fault: Outcome) {
-        self.state.lock().outcome.get_or_insert(outcome_of(error, fault));
+        let mut state = self.state.lock();
+        if state.outcome.is_none() {
+            state.outcome = Some(outcome_of(error, fault));
+            state.error = Some(error.kind());
+        }
     }
 
     fn cause(&self, failure: Error) -> Error {

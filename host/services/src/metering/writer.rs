@@ -1,6 +1,6 @@
 //! Writes holds and entries to the ledger: signing, counting, and notices about budgets. Shared by all accounts.
 
-use super::receipts::Signer;
+use super::{receipts::Signer, recent::RecentRequests};
 use parking_lot::Mutex;
 use riad_core::{
     Clock,
@@ -19,6 +19,7 @@ pub(super) struct LedgerWriter {
     pub webhooks: Arc<dyn Webhooks>,
     pub telemetry: Arc<dyn Telemetry>,
     pub signer: Signer,
+    pub recent: RecentRequests,
     /// Sums over the entries of this process.
     pub counted: Mutex<EngineTokens>,
     /// Tokens that are held now, over all accounts.

@@ -84,8 +84,8 @@ fn table(versions: &[PluginVersion], stats: &[VersionStats]) -> Markup {
                         td.number { (format::count(calls.refused)) }
                         td.number { (format::count(calls.dropped)) }
                         td.number { (format::share(calls.failed.saturating_add(calls.limited), calls.calls)) }
-                        td.number { "≤ " (format::duration(calls.time_of_share(0.5))) }
-                        td.number { "≤ " (format::duration(calls.time_of_share(0.99))) }
+                        td.number { "≤ " (format::duration(calls.times.time_of_share(0.5).unwrap_or_default())) }
+                        td.number { "≤ " (format::duration(calls.times.time_of_share(0.99).unwrap_or_default())) }
                         td.number { (format::count(calls.fuel.checked_div(calls.calls).unwrap_or(0))) }
                         td.number { (format::bytes(calls.memory)) }
                     }
@@ -116,7 +116,8 @@ fn error_bars(versions: &[PluginVersion], stats: &[VersionStats]) -> Vec<Bar> {
 
 fn latency(versions: &[PluginVersion], version: &VersionStats, stage: Stage, calls: &CallStats) -> Markup {
     let bars: Vec<Bar> = calls
-        .times()
+        .times
+        .counted()
         .into_iter()
         .map(|(time, count)| Bar {
             label: format!("≤ {}", format::duration(time)),

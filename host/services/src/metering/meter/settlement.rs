@@ -1,10 +1,10 @@
 //! Holding, releasing and settling: the parts of a request's meter that change its account, under the account's lock.
 
 use super::{Inner, State, Timings};
-use crate::metering::{account::KeyUse, account::UnsignedEntry};
+use crate::metering::{account::KeyUse, account::UnsignedEntry, recent::Ended};
 use futures::future::BoxFuture;
 use riad_core::{
-    Error, Result,
+    Error, ErrorKind, Result,
     ledger::{Amount, Hold, Outcome, Purpose, Record},
     ports::RequestRecord,
     price::Usage,
@@ -24,6 +24,7 @@ struct RequestEnd {
     timings: Timings,
     usage: Usage,
     outcome: Outcome,
+    error: Option<ErrorKind>,
 }
 
 impl Inner {
@@ -159,6 +160,7 @@ impl Inner {
                 timings: state.timings,
                 usage: state.usage,
                 outcome,
+                error: state.error,
             };
             if !always && !state.recorded && ended.usage == Usage::default() {
                 return Some((key, ended, Ok(None)));
@@ -195,7 +197,7 @@ impl Inner {
         // Only `settle` completes what cost something.
         let is_free = outcome == Outcome::Completed && matches!(entry, Ok(None));
         if !is_free {
-            self.report_to_telemetry(ended);
+            self.report(ended);
         }
         for (webhook, notices) in notices {
             self.writer.notify(webhook.as_deref(), notices);
@@ -219,13 +221,26 @@ impl Inner {
         }
     }
 
-    fn report_to_telemetry(&self, ended: RequestEnd) {
+    fn report(&self, ended: RequestEnd) {
         let RequestEnd {
             purpose,
             timings,
             usage,
             outcome,
+            error,
         } = ended;
+        let first_token = timings
+            .first_piece
+            .map(|first| first.saturating_duration_since(self.admitted));
+        let recent = Ended {
+            outcome,
+            error,
+            tokens: usage.tokens().saturating_sub(usage.cached_tokens),
+            completion_tokens: usage.completion_tokens,
+            queued: timings.queued,
+            first_token,
+        };
+        self.writer.recent.add(&self.pass, &recent);
         self.writer.telemetry.request(&RequestRecord {
             tenant: self.pass.tenant().clone(),
             kind: purpose.kind,
@@ -235,9 +250,7 @@ impl Inner {
             used: usage,
             duration: self.admitted.elapsed(),
             queued: timings.queued,
-            first_token: timings
-                .first_piece
-                .map(|first| first.saturating_duration_since(self.admitted)),
+            first_token,
             per_token: timings.per_token,
             plugin: timings.plugin,
         });
