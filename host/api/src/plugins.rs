@@ -62,8 +62,8 @@ pub(crate) async fn get_plugin_stats(
             dropped: stats.dropped,
             fuel: stats.fuel,
             time_us: micros(stats.time),
-            p50_us: micros(stats.time_of_share(0.5)),
-            p99_us: micros(stats.time_of_share(0.99)),
+            p50_us: micros(stats.times.time_of_share(0.5).unwrap_or_default()),
+            p99_us: micros(stats.times.time_of_share(0.99).unwrap_or_default()),
             peak_memory_bytes: stats.memory,
         };
         version.stages.into_iter().map(of_stage)

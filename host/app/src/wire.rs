@@ -18,7 +18,7 @@ use riad_objects::Snapshots;
 use riad_outbound::{GuestHttp, HttpWebhooks, IdentityConfig, IdentityTokens, RemoteEmbedder};
 use riad_sandbox::{Compiler, WasmSandbox};
 use riad_services::{
-    Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms,
+    Dependencies, FairQueue, FifoQueue, Services, StandardComponents, accrual, idle_rooms, signals,
     snapshots::{self, SnapshotDependencies},
 };
 use riad_store::Store;

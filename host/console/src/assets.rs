@@ -31,6 +31,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "console.css": "text/css; charset=utf-8",
         "icon.svg": "image/svg+xml",
         "console.js": SCRIPT,
+        "overview.js": SCRIPT,
         "playground.js": SCRIPT,
         "documents.js": SCRIPT,
         "plugins.js": SCRIPT,

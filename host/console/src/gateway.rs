@@ -4,7 +4,7 @@
 use crate::{
     error::{PageError, PageResult},
     form::wrong_token,
-    session::{CSRF_HEADER, TenantSession},
+    session::{CSRF_HEADER, OperatorSession, TenantSession},
     state::ConsoleState,
 };
 use axum::{
@@ -12,15 +12,41 @@ use axum::{
     extract::{Request, State},
     http::{Method, uri::PathAndQuery},
     response::Response,
-    routing::any,
+    routing::{any, get},
 };
 use riad_api::pages::Forwarded;
 use riad_core::Error;
 
 const PREFIX: &str = "/console/api";
+const OPERATOR_PREFIX: &str = "/console/operator-api";
+const EXPORT: &str = "/operator/v1/ledger/entries";
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().route("/console/api/{*path}", any(forward))
+    Router::new()
+        .route("/console/api/{*path}", any(forward))
+        .route("/console/operator-api/{*path}", get(forward_for_operator))
+}
+
+/// Files to download; the operator's forms go to pages' own routes.
+async fn forward_for_operator(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    request: Request,
+) -> PageResult<Response> {
+    let (parts, body) = request.into_parts();
+    let uri = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let path: PathAndQuery = match uri.strip_prefix(OPERATOR_PREFIX) {
+        Some(path) if path.split('?').next() == Some(EXPORT) => path.parse().map_err(Error::internal)?,
+        Some(_) | None => return Err(PageError::no_such_page()),
+    };
+    let forwarded = Forwarded {
+        method: parts.method,
+        path,
+        headers: parts.headers,
+        body,
+        extensions: parts.extensions,
+    };
+    Ok(state.pages.forward(forwarded, session.key()).await?)
 }
 
 async fn forward(State(state): State<ConsoleState>, session: TenantSession, request: Request) -> PageResult<Response> {

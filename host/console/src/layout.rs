@@ -18,6 +18,13 @@ pub(crate) enum Page {
     Receipts,
     Overview,
     Tenants,
+    Fairness,
+    Engine,
+    Rooms,
+    Ledger,
+    Plans,
+    Audit,
+    Scale,
 }
 
 /// The operator's first page.
@@ -40,7 +47,17 @@ impl Page {
         Self::Keys,
     ];
 
-    const OPERATOR: [Self; 2] = [Self::Overview, Self::Tenants];
+    const OPERATOR: [Self; 9] = [
+        Self::Overview,
+        Self::Tenants,
+        Self::Fairness,
+        Self::Engine,
+        Self::Rooms,
+        Self::Ledger,
+        Self::Plans,
+        Self::Audit,
+        Self::Scale,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -53,6 +70,13 @@ impl Page {
             Self::Receipts => "Receipts",
             Self::Overview => "Overview",
             Self::Tenants => "Tenants",
+            Self::Fairness => "Fairness",
+            Self::Engine => "Engine",
+            Self::Rooms => "Rooms",
+            Self::Ledger => "Ledger",
+            Self::Plans => "Plans",
+            Self::Audit => "Audit",
+            Self::Scale => "Scale",
         }
     }
 
@@ -67,6 +91,13 @@ impl Page {
             Self::Receipts => "/console/receipts",
             Self::Overview => OPERATOR_HOME,
             Self::Tenants => "/console/tenants",
+            Self::Fairness => "/console/fairness",
+            Self::Engine => "/console/engine",
+            Self::Rooms => "/console/rooms",
+            Self::Ledger => "/console/ledger",
+            Self::Plans => "/console/plans",
+            Self::Audit => "/console/audit",
+            Self::Scale => "/console/scale",
         }
     }
 
@@ -77,7 +108,11 @@ impl Page {
             Self::Documents => Some("documents.js"),
             Self::Plugins => Some("plugins.js"),
             Self::Adapters => Some("adapters.js"),
-            Self::Usage | Self::Keys | Self::Receipts | Self::Overview | Self::Tenants => None,
+            Self::Overview => Some("overview.js"),
+            Self::Usage | Self::Keys | Self::Receipts | Self::Tenants => None,
+            Self::Fairness | Self::Engine | Self::Rooms | Self::Ledger | Self::Plans | Self::Audit | Self::Scale => {
+                None
+            }
         }
     }
 
@@ -90,7 +125,8 @@ impl Page {
             Self::Adapters => (Scope::Adapters, Access::Read),
             Self::Usage | Self::Receipts => (Scope::Usage, Access::Read),
             Self::Keys => (Scope::Usage, Access::Write),
-            Self::Overview | Self::Tenants => return None,
+            Self::Overview | Self::Tenants | Self::Fairness | Self::Engine | Self::Rooms => return None,
+            Self::Ledger | Self::Plans | Self::Audit | Self::Scale => return None,
         })
     }
 }
@@ -208,8 +244,10 @@ mod tests {
     #[test]
     fn a_page_loads_only_what_its_policy_allows() {
         let pass = pass(KeyRole::Admin, &Scope::ALL);
-        for shown in Page::TENANT {
-            let html = page(shown, &Viewer::Tenant(&pass), &html! {}, &html! { p { "x" } }).into_string();
+        let tenant = Page::TENANT.map(|page| (page, Viewer::Tenant(&pass)));
+        let operator = Page::OPERATOR.map(|page| (page, Viewer::Operator));
+        for (shown, viewer) in tenant.into_iter().chain(operator) {
+            let html = page(shown, &viewer, &html! {}, &html! { p { "x" } }).into_string();
             assert_eq!(html.matches("<h1>").count(), 1, "{html}");
             assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
             assert!(!html.contains("style=") && !html.contains("onclick"), "{html}");

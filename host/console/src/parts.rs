@@ -69,6 +69,11 @@ pub(crate) fn confirmed_form(action: &str, label: &str, question: &str, fields: 
     }
 }
 
+/// Labels and their values, with units.
+pub(crate) fn facts(facts: &[(&str, String)]) -> Markup {
+    html! { dl.facts { @for (label, value) in facts { div { dt { (label) } dd { (value) } } } } }
+}
+
 /// What a page says that has nothing to show yet, and what to do about it.
 pub(crate) fn empty(title: &str, next: &Markup) -> Markup {
     html! { div.empty { h3 { (title) } p { (next) } } }

@@ -1,6 +1,8 @@
 //! Plots as SVG. Their colors are classes, so that they follow the page's light and dark; the numbers are in text beside or below them.
 
+use crate::parts::format;
 use maud::{Markup, html};
+use std::time::Duration;
 
 /// Which color a part of a bar has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,28 @@ pub(crate) fn columns(description: &str, columns: &[Bar], top: &str) -> Markup {
     }
 }
 
+/// A line over time, up to now.
+pub(crate) fn line(description: &str, values: &[f64], covered: Duration) -> Markup {
+    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let steps = values.len().saturating_sub(1).max(1) as f64;
+    let points: Vec<String> = (0_u32..)
+        .zip(values)
+        .map(|(index, value)| {
+            let x = f64::from(index) / steps * WIDTH as f64;
+            let y = HEIGHT as f64 - value.max(0.0) / most * (HEIGHT - 20) as f64;
+            format!("{x:.1},{y:.1}")
+        })
+        .collect();
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Plot: " (description) } { svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(description) {
+            line.axis x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
+            polyline.(Series::FIRST.class()) points=(points.join(" ")) {}
+            text.label x="0" y=(HEIGHT + 15) { "−" (format::duration(covered)) }
+            text.label x=(WIDTH) y=(HEIGHT + 15) text-anchor="end" { "now" }
+        } }
+    }
+}
+
 /// The parts of a bar that has all of `room` if it is `most`: where each begins, and its length. A part that is not 0 is seen.
 fn placed(parts: &[(Series, u64)], most: u64, room: u64) -> Vec<(Series, u64, u64)> {
     let mut start = 0;
@@ -133,6 +157,13 @@ mod tests {
         let lengths: Vec<_> = placed.iter().map(|(_, start, length)| (*start, *length)).collect();
         assert_eq!(lengths, [(0, 50), (50, 25), (75, 1)]);
         assert_eq!(super::placed(&[(Series::FIRST, u64::MAX)], u64::MAX, 10)[0].2, 10);
+    }
+
+    #[test]
+    fn a_line_ends_now_and_stays_within_its_plot() {
+        let html = line("x", &[0.0, 2.0, 1.0], Duration::from_secs(10)).into_string();
+        assert!(html.contains("points=\"0.0,180.0 360.0,20.0 720.0,100.0\""), "{html}");
+        assert!(line("x", &[], Duration::ZERO).into_string().contains("points=\"\""));
     }
 
     #[test]

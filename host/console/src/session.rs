@@ -77,6 +77,22 @@ impl TenantSession {
 }
 
 impl OperatorSession {
+    pub fn key(&self) -> &Secret<String> {
+        &self.session.key
+    }
+
+    /// As [`TenantSession::authorize_again`].
+    ///
+    /// # Errors
+    /// As [`riad_services::Services::authorize_operator`].
+    pub async fn authorize_again(&self, state: &ConsoleState) -> Result<OperatorPass> {
+        let origin = self.pass.origin().clone();
+        state
+            .services
+            .authorize_operator(self.session.key.clone(), origin)
+            .await
+    }
+
     pub fn csrf_field(&self) -> Markup {
         csrf_field(&self.session)
     }

@@ -1,106 +1,260 @@
-//! The state of the server now: queue, batch, cache, memory. A reload shows newer numbers.
+//! The state of the server now and in the last minutes, live. Not here: the numbers over time (`signals`), and who they belong to (`fairness`).
 
 use crate::{
     error::PageResult,
     layout::Page,
     parts::{self, format},
+    plot::{self, Bar, Series},
     session::OperatorSession,
     state::ConsoleState,
 };
-use axum::{Router, extract::State, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::{
+        IntoResponse,
+        sse::{Event, Sse},
+    },
+    routing::get,
+};
+use futures::{Stream, stream};
 use maud::{Markup, html};
-use riad_core::ports::Gauges;
+use riad_core::{OperatorPass, Result, ports::Gauges};
+use riad_services::{
+    Services,
+    metering::{RECENT_MINUTES, RecentActivity, RecentSums},
+};
+use serde_json::{Map, Value};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep};
+
+const PERIOD: Duration = Duration::from_secs(2);
+/// Then the browser asks again: a server that shuts down waits for no page that is open.
+const LONGEST: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().route("/console/overview", get(show))
+    Router::new()
+        .route("/console/overview", get(show))
+        .route("/console/overview/stream", get(follow))
+}
+
+/// Numbers under a title.
+struct Group {
+    title: &'static str,
+    numbers: Vec<Live>,
+}
+
+/// A number that changes while the page is open.
+struct Live {
+    /// Of its place in the page.
+    key: &'static str,
+    label: &'static str,
+    /// With its unit.
+    value: String,
 }
 
 async fn show(State(state): State<ConsoleState>, session: OperatorSession) -> PageResult<Markup> {
-    let gauges = state.services.scale().gauges(&session.pass);
-    let has_tenants = !state.services.tenants().list(&session.pass).await?.is_empty();
-    Ok(session.page(Page::Overview, page(&gauges, has_tenants, state.services.started())))
+    let services = &state.services;
+    let recent = services.scale().recent(&session.pass);
+    let groups = groups(&services.scale().gauges(&session.pass), &recent);
+    let has_tenants = !services.tenants().list(&session.pass).await?.is_empty();
+    let body = page(&groups, &recent, has_tenants, services.started());
+    Ok(session.page(Page::Overview, body))
 }
 
-/// A label and its number with a unit.
-type Row = (&'static str, String);
+async fn follow(State(state): State<ConsoleState>, session: OperatorSession) -> impl IntoResponse {
+    Sse::new(numbers(state, session))
+}
 
-fn page(gauges: &Gauges, has_tenants: bool, started: u64) -> Markup {
-    let batch = &gauges.batch;
-    let first_token = gauges.estimated_first_token.map_or("–".to_owned(), format::duration);
-    let blocks = batch.blocks_used + batch.blocks_cached + batch.blocks_free;
-    let now: [Row; 6] = [
-        (
-            "Running",
-            format!("{} of {}", gauges.running_sequences, gauges.max_sequences),
-        ),
-        (
-            "In the queue",
-            format!("{} requests", format::count(gauges.queue_requests)),
-        ),
-        ("Tokens/s, weighted", format!("{:.1}", gauges.tokens_per_second)),
-        ("First token of a new request", first_token),
-        ("Rejected to keep the target", format::count(gauges.shed)),
-        ("Tokens held", format::count(gauges.held_tokens)),
-    ];
-    let cache: [Row; 6] = [
-        (
-            "KV blocks in use",
-            format!("{} of {}", format::count(batch.blocks_used), format::count(blocks)),
-        ),
-        ("KV blocks kept for prefixes", format::count(batch.blocks_cached)),
-        (
-            "Prompt tokens from the cache",
-            format::share(batch.prefix_hit_tokens, batch.prefix_lookup_tokens),
-        ),
-        (
-            "Sequences: prefill, decode",
-            format!("{}, {}", batch.prefilling, batch.decoding),
-        ),
-        ("Preemptions", format::count(batch.preemptions)),
-        (
-            "Model",
-            if batch.model_loaded {
-                "in memory".to_owned()
-            } else {
-                "not in memory".to_owned()
-            },
-        ),
-    ];
-    let rooms: [Row; 5] = [
-        ("Rooms open", format::count(gauges.rooms_open)),
-        ("Their memory", format::bytes(gauges.open_room_bytes)),
-        ("Adapters in memory", format::count(gauges.adapters.resident as u64)),
-        ("Their memory", format::bytes(gauges.adapters.resident_bytes as u64)),
-        (
-            "Loads, evictions",
-            format!("{}, {}", gauges.adapters.loads, gauges.adapters.evictions),
-        ),
-    ];
-    html! {
-        @if !has_tenants {
-            (parts::empty("This server has no tenants yet", &html! {
-                "A tenant is a customer with a private room. " a href="/console/tenants" { "Make the first one" }
-                ", then sign in with its key to add documents and ask."
-            }))
+/// The key is checked again each time.
+fn numbers(state: ConsoleState, session: OperatorSession) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+    let begun = (state, session, Instant::now() + LONGEST);
+    stream::unfold(begun, |(state, session, end)| async move {
+        if Instant::now() >= end {
+            return None;
         }
-        p.muted { "Running since " (parts::when(started)) "." }
-        (section("Requests", &now))
-        (section("Batch and cache", &cache))
-        (section("Rooms and adapters", &rooms))
-        (section("Tokens since the start", &[
-            ("Prompt", format::count(gauges.engine.prompt)),
-            ("of them cached", format::count(gauges.engine.cached)),
-            ("Completion", format::count(gauges.engine.completion)),
-            ("Embedded", format::count(gauges.engine.embedded)),
-        ]))
+        let pass = session.authorize_again(&state).await.ok()?;
+        let event = Event::default().retry(AGAIN).data(event(&state.services, &pass));
+        sleep(PERIOD).await;
+        Some((Ok(event), (state, session, end)))
+    })
+}
+
+fn event(services: &Services, pass: &OperatorPass) -> String {
+    let scale = services.scale();
+    let groups = groups(&scale.gauges(pass), &scale.recent(pass));
+    let numbers = groups.into_iter().flat_map(|group| group.numbers);
+    let numbers: Map<String, Value> = numbers
+        .map(|number| (number.key.to_owned(), number.value.into()))
+        .collect();
+    Value::Object(numbers).to_string()
+}
+
+fn groups(gauges: &Gauges, recent: &RecentActivity) -> [Group; 5] {
+    let (batch, all) = (&gauges.batch, &recent.all);
+    let blocks = batch.blocks_used + batch.blocks_cached + batch.blocks_free;
+    let live = |key, label, value: String| Live { key, label, value };
+    let time = |time: Option<Duration>| time.map_or("–".to_owned(), format::duration);
+    let within = |share| match all.first_token.time_of_share(share) {
+        Some(time) => format!("≤ {}", format::duration(time)),
+        None => "–".to_owned(),
+    };
+    [
+        Group {
+            title: "The last 15 minutes",
+            numbers: vec![
+                live("requests", "Requests", format::count(all.requests)),
+                live("tokens", "Tokens computed", format::count(all.tokens)),
+                live("first-50", "First token, p50", within(0.5)),
+                live("first-99", "First token, p99", within(0.99)),
+                live("errors", "Refused or failed", errors(all)),
+                live("cancelled", "Cancelled by clients", format::count(all.cancelled)),
+            ],
+        },
+        Group {
+            title: "Now",
+            numbers: vec![
+                live(
+                    "running",
+                    "Running",
+                    format!("{} of {}", gauges.running_sequences, gauges.max_sequences),
+                ),
+                live("queue", "In the queue", requests(gauges.queue_requests)),
+                live(
+                    "tokens-s",
+                    "Tokens/s, weighted",
+                    format!("{:.1}", gauges.tokens_per_second),
+                ),
+                live(
+                    "first",
+                    "First token of a new request",
+                    time(gauges.estimated_first_token),
+                ),
+                live("shed", "Rejected to keep the target", requests(gauges.shed)),
+                live("held", "Tokens held", format::count(gauges.held_tokens)),
+            ],
+        },
+        Group {
+            title: "Batch and cache",
+            numbers: vec![
+                live(
+                    "blocks",
+                    "KV blocks in use",
+                    format!("{} of {}", format::count(batch.blocks_used), format::count(blocks)),
+                ),
+                live(
+                    "prefixes",
+                    "KV blocks kept for prefixes",
+                    format::count(batch.blocks_cached),
+                ),
+                live(
+                    "hits",
+                    "Prompt tokens from the cache",
+                    format::share(batch.prefix_hit_tokens, batch.prefix_lookup_tokens),
+                ),
+                live(
+                    "sequences",
+                    "Sequences: prefill, decode",
+                    format!("{}, {}", batch.prefilling, batch.decoding),
+                ),
+            ],
+        },
+        Group {
+            title: "Memory",
+            numbers: vec![
+                live("rooms", "Rooms open", format::count(gauges.rooms_open)),
+                live("room-bytes", "Memory of rooms", format::bytes(gauges.open_room_bytes)),
+                live(
+                    "adapters",
+                    "Adapters in memory",
+                    format::count(gauges.adapters.resident as u64),
+                ),
+                live(
+                    "adapter-bytes",
+                    "Memory of adapters",
+                    format::bytes(gauges.adapters.resident_bytes as u64),
+                ),
+            ],
+        },
+        Group {
+            title: "Tokens since the start",
+            numbers: vec![
+                live("prompt", "Prompt", format::count(gauges.engine.prompt)),
+                live("cached", "of them cached", format::count(gauges.engine.cached)),
+                live("completion", "Completion", format::count(gauges.engine.completion)),
+                live("embedded", "Embedded", format::count(gauges.engine.embedded)),
+            ],
+        },
+    ]
+}
+
+fn requests(number: u64) -> String {
+    let noun = if number == 1 { "request" } else { "requests" };
+    format!("{} {noun}", format::count(number))
+}
+
+fn errors(sums: &RecentSums) -> String {
+    let failed = sums.failed();
+    format!("{} ({})", format::count(failed), format::share(failed, sums.requests))
+}
+
+fn page(groups: &[Group], recent: &RecentActivity, has_tenants: bool, started: u64) -> Markup {
+    html! {
+        @if !has_tenants { (first_steps()) }
+        p.muted { "Running since " (parts::when(started)) ". " span #live role="status" {} }
+        div #numbers data-stream="/console/overview/stream" {
+            @for group in groups {
+                section {
+                    h2 { (group.title) }
+                    dl.stats { @for number in &group.numbers {
+                        div.stat { dt { (number.label) } dd data-live=(number.key) { (number.value) } }
+                    } }
+                }
+            }
+        }
+        @if recent.all.requests > 0 { (minutes(recent)) }
     }
 }
 
-fn section(title: &str, rows: &[Row]) -> Markup {
+fn first_steps() -> Markup {
+    parts::empty(
+        "This server has no tenants yet",
+        &html! {
+            "A tenant is a customer with a private room. First "
+            a href="/console/tenants" { "make one" }
+            "; then sign in with its key, add a document, ask a question about it in the playground, and deploy a plugin if the standard pipeline is not enough."
+        },
+    )
+}
+
+fn minutes(recent: &RecentActivity) -> Markup {
+    let bar = |ago: u64| {
+        let sums = recent.minutes.iter().find(|(number, _)| *number == ago);
+        let (requests, failed) = sums.map_or((0, 0), |(_, sums)| (sums.requests, sums.failed()));
+        Bar {
+            label: match ago {
+                0 => "now".to_owned(),
+                ago => format!("−{ago} min"),
+            },
+            shown: format!(
+                "{} requests, {} refused or failed",
+                format::count(requests),
+                format::count(failed)
+            ),
+            parts: vec![(Series::FIRST, requests.saturating_sub(failed)), (Series::BAD, failed)],
+        }
+    };
+    let bars: Vec<Bar> = (0..RECENT_MINUTES).rev().map(bar).collect();
+    let most = recent.minutes.iter().map(|(_, sums)| sums.requests).max().unwrap_or(0);
     html! {
         section {
-            h2 { (title) }
-            dl.stats { @for (label, value) in rows { div.stat { dt { (label) } dd { (value) } } } }
+            h2 { "Requests by minute" }
+            (plot::columns("Requests of each of the last 15 minutes, those that were refused or failed on top", &bars, &format!("{} requests", format::count(most))))
+            ul.legend aria-label="Colors of the plot" {
+                li { span.swatch.(Series::FIRST.class()) {} "served" }
+                li { span.swatch.(Series::BAD.class()) {} "refused or failed" }
+            }
         }
     }
 }
@@ -108,11 +262,25 @@ fn section(title: &str, rows: &[Row]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn an_empty_server_says_what_to_do_next() {
-        let shown = |has_tenants| page(&Gauges::default(), has_tenants, 0).into_string();
-        assert!(shown(false).contains("Make the first one"));
-        assert!(!shown(true).contains("Make the first one"));
+        let recent = RecentActivity::default();
+        let groups = groups(&Gauges::default(), &recent);
+        let shown = |has_tenants| page(&groups, &recent, has_tenants, 0).into_string();
+        assert!(shown(false).contains("no tenants yet") && shown(false).contains("deploy a plugin"));
+        assert!(!shown(true).contains("no tenants yet"));
+    }
+
+    #[test]
+    fn each_number_has_a_place_of_its_own() {
+        let groups = groups(&Gauges::default(), &RecentActivity::default());
+        let keys: Vec<_> = groups
+            .iter()
+            .flat_map(|group| &group.numbers)
+            .map(|number| number.key)
+            .collect();
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
     }
 }

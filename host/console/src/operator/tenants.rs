@@ -1,8 +1,9 @@
 //! Tenants: finding, making and deleting them. Not here: what they keep in their rooms.
 
+use super::tenant_page;
 use crate::{
     error::PageResult,
-    form::CsrfForm,
+    form::{CsrfForm, Nothing},
     layout::Page,
     parts::{self, format},
     session::OperatorSession,
@@ -15,8 +16,13 @@ use axum::{
     routing::{get, post},
 };
 use maud::{Markup, html};
-use riad_core::{Error, Result, TenantId, policy::Budget, tenant::Tenant};
-use riad_services::keys::NewKey;
+use riad_core::{
+    Error, KeyId, Result, TenantId,
+    grants::{Grants, KeyRole},
+    policy::Budget,
+    tenant::Tenant,
+};
+use riad_services::keys::{KeyOwner, KeyRequest, NewKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,6 +35,8 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/console/tenants", get(list).post(create))
         .route("/console/tenants/{id}", get(show).post(change))
         .route("/console/tenants/{id}/delete", post(delete))
+        .route("/console/tenants/{id}/keys", post(create_key))
+        .route("/console/tenants/{id}/keys/{key}/revoke", post(revoke_key))
 }
 
 #[derive(Default, Deserialize)]
@@ -41,6 +49,12 @@ struct Search {
 struct NewTenant {
     id: String,
     name: String,
+}
+
+#[derive(Deserialize)]
+struct NewKeyForm {
+    name: String,
+    role: String,
 }
 
 #[derive(Deserialize)]
@@ -83,8 +97,43 @@ async fn show(
     session: OperatorSession,
     Path(id): Path<String>,
 ) -> PageResult<Markup> {
-    let tenant = state.services.tenants().get(&session.pass, &read_id(&id)?).await?;
-    Ok(session.page(Page::Tenants, tenant_page(&tenant, &session.csrf_field())))
+    tenant_page::render(&state, &session, &read_id(&id)?, None).await
+}
+
+async fn create_key(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Path(id): Path<String>,
+    CsrfForm(form): CsrfForm<NewKeyForm>,
+) -> PageResult<Markup> {
+    let id = read_id(&id)?;
+    let owner = KeyOwner::Named(session.pass.clone(), id.clone());
+    let role: KeyRole = form.role.parse().map_err(|error: Error| error.with_param("role"))?;
+    let request = KeyRequest {
+        name: form.name,
+        grants: Grants {
+            role,
+            ..Grants::default()
+        },
+        ..KeyRequest::default()
+    };
+    let made = state.services.keys().create(&owner, request).await?;
+    tenant_page::render(&state, &session, &id, Some(&made)).await
+}
+
+async fn revoke_key(
+    State(state): State<ConsoleState>,
+    session: OperatorSession,
+    Path((id, key)): Path<(String, String)>,
+    CsrfForm(Nothing {}): CsrfForm<Nothing>,
+) -> PageResult<Redirect> {
+    let id = read_id(&id)?;
+    let key: KeyId = key
+        .parse()
+        .map_err(|_| Error::not_found(format!("there is no key {key:?}")))?;
+    let owner = KeyOwner::Named(session.pass.clone(), id.clone());
+    state.services.keys().revoke(&owner, &key).await?;
+    Ok(Redirect::to(&format!("{HOME}/{id}")))
 }
 
 async fn change(
@@ -199,41 +248,6 @@ fn budget(budget: &Budget) -> &'static str {
     if budget.limits_something() { "limited" } else { "none" }
 }
 
-fn tenant_page(tenant: &Tenant, csrf: &Markup) -> Markup {
-    let base = format!("{HOME}/{}", tenant.id);
-    html! {
-        p { a href=(HOME) { "All tenants" } }
-        h2 { (tenant.name) }
-        dl.facts {
-            div { dt { "Id" } dd { code { (tenant.id) } } }
-            div { dt { "Account" } dd { (tenant.account) } }
-            div { dt { "Made" } dd { (parts::when(tenant.created)) } }
-        }
-        section aria-labelledby="policy-title" {
-            h3 #policy-title { "Policy" }
-            (parts::json(&tenant.policy))
-            form method="post" action=(base) {
-                (csrf)
-                div.field { label for="name" { "Name" } input #name name="name" required maxlength="128" value=(tenant.name); }
-                div.field {
-                    label for="policy" { "Change of the policy: a JSON merge patch, in which null takes a member out" }
-                    textarea #policy.code name="policy" rows="5" spellcheck="false" placeholder="{\"weight\": 2}" {}
-                }
-                button.primary type="submit" { "Save" }
-            }
-        }
-        section aria-labelledby="delete-title" {
-            h3 #delete-title { "Delete" }
-            form method="post" action={ (base) "/delete" } {
-                (csrf)
-                p { "Revokes its keys and removes its room with all documents. Its ledger stays." }
-                div.field { label for="confirm" { "Type " code { (tenant.id) } " to confirm" } input #confirm name="confirm" required autocomplete="off"; }
-                button.danger type="submit" { "Delete the tenant" }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,8 +267,7 @@ mod tests {
     #[test]
     fn a_tenants_name_is_text() {
         let tenant = tenant("<script>alert(1)</script>");
-        let html = tenant_page(&tenant, &html! {}).into_string()
-            + &page(1, &[&tenant], "\"><script>", None, &html! {}).into_string();
+        let html = page(1, &[&tenant], "\"><script>", None, &html! {}).into_string();
         assert!(!html.contains("<script>"), "{html}");
     }
 

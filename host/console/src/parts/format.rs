@@ -2,6 +2,7 @@
 
 use riad_core::Digest;
 use std::time::Duration;
+use time::{OffsetDateTime, macros::format_description};
 
 const NANOS_PER_UNIT: u64 = 1_000_000_000;
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -97,6 +98,15 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
             }
         }
     }
+}
+
+/// Month and day, UTC.
+pub(crate) fn day(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let written = time.and_then(|time| time.format(format_description!("[month]-[day]")).ok());
+    written.unwrap_or_default()
 }
 
 #[cfg(test)]

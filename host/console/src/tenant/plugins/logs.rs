@@ -23,7 +23,8 @@ use tokio::time::{Instant, sleep};
 const PERIOD: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(15);
 /// Then the browser asks again: a server that shuts down waits for no page that is open.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -88,7 +89,10 @@ fn lines(
 
 fn event(line: &LogLine) -> Event {
     let data = json!({"time": line.time, "level": level(line.level), "message": line.message});
-    Event::default().id(line.number.to_string()).data(data.to_string())
+    Event::default()
+        .id(line.number.to_string())
+        .retry(AGAIN)
+        .data(data.to_string())
 }
 
 fn page(lines: &[LogLine]) -> Markup {

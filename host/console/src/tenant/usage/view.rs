@@ -13,7 +13,6 @@ use riad_core::{
     usage::{GroupBy, UsageBucket, UsageResult},
 };
 use std::collections::BTreeMap;
-use time::{OffsetDateTime, macros::format_description};
 
 pub(super) struct UsagePage<'a> {
     pub buckets: &'a [UsageBucket],
@@ -166,7 +165,7 @@ fn plot(
         (
             total,
             Bar {
-                label: day(bucket.start),
+                label: format::day(bucket.start),
                 shown: shown(total),
                 parts,
             },
@@ -180,15 +179,6 @@ fn plot(
             (plot::columns(&format!("{title}, the last {} days; the table below has the numbers", view.days), &columns, &shown(most)))
         }
     }
-}
-
-/// Month and day, UTC.
-fn day(seconds: u64) -> String {
-    let time = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let written = time.and_then(|time| time.format(format_description!("[month]-[day]")).ok());
-    written.unwrap_or_default()
 }
 
 fn cells(used: &Usage, cost_nanos: u64, currency: &str) -> Markup {
@@ -237,7 +227,7 @@ fn days_table(view: &UsagePage<'_>) -> Markup {
             tbody { @for bucket in days {
                 @let mut sum = Sum::default();
                 @let () = bucket.results.iter().for_each(|result| sum.add(result));
-                tr { th scope="row" { (day(bucket.start)) } (cells(&sum.used, sum.cost_nanos, view.currency)) }
+                tr { th scope="row" { (format::day(bucket.start)) } (cells(&sum.used, sum.cost_nanos, view.currency)) }
             } }
         }
     }
