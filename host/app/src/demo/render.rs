@@ -93,13 +93,14 @@ pub fn ending(answers: usize, failures: &[String]) -> String {
         .collect()
 }
 
-/// Commands that work while the demo is running.
+/// The console, and commands, that work while the demo is running.
 pub fn commands_to_try(url: &str, tenants: &Tenants) -> String {
     let riad = std::env::current_exe().map_or_else(|_| "riad".into(), |path| path.display().to_string());
     let (acme, globex) = (&tenants.acme, &tenants.globex);
-    let title = bold("The demo is still running. Try in another terminal (Ctrl-C here stops it and deletes its data):");
+    let title = bold("The demo is still running. Try it (Ctrl-C here stops it and deletes its data):");
     format!(
         "\n{title}\n\n\
+         In a browser: {url}/console, with one of the keys below.\n\n\
          export RIAD_URL={url} RIAD_KEY={}    # acme\n\
          {riad} chat --model {} What is the cutting depth of the Merlin saw?\n\
          {riad} search refund window\n\

@@ -246,6 +246,35 @@ fn operator_pages(target: &Target<'_>) -> Vec<Attempt> {
             post(session, format!("{tenant}/delete"), &[("confirm", &target.a.tenant)]),
         ),
         absent(
+            "GET /console/fairness",
+            "as a tenant",
+            get(session, "/console/fairness".to_owned()),
+        ),
+        absent(
+            "GET /console/audit",
+            "A's changes, as a tenant",
+            get(session, format!("/console/audit?tenant={}", target.a.tenant)),
+        ),
+        absent(
+            "GET /console/rooms",
+            "as a tenant",
+            get(session, "/console/rooms".to_owned()),
+        ),
+        absent(
+            "POST /console/tenants/{id}/keys",
+            "a key for A, as a tenant",
+            post(
+                session,
+                format!("{tenant}/keys"),
+                &[("name", "stolen"), ("role", "admin")],
+            ),
+        ),
+        absent(
+            "GET /console/operator-api/{path}",
+            "the ledger, as a tenant",
+            get(session, "/console/operator-api/operator/v1/ledger/entries".to_owned()),
+        ),
+        absent(
             "GET /console/api/{path}",
             "the operator's API by what scripts may ask",
             get(session, format!("/console/api/operator/v1/tenants/{}", target.a.tenant)),

@@ -27,10 +27,14 @@ const CHANGES: [&str; 19] = [
     "/console/keys/key_1/rotate",
     "/console/receipts/verify",
 ];
-const OPERATOR_CHANGES: [&str; 3] = [
+const OPERATOR_CHANGES: [&str; 7] = [
     "/console/tenants",
     "/console/tenants/acme",
     "/console/tenants/acme/delete",
+    "/console/tenants/acme/keys",
+    "/console/tenants/acme/keys/key_1/revoke",
+    "/console/ledger",
+    "/console/plans",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

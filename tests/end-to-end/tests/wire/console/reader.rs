@@ -16,7 +16,18 @@ pub const TENANT_PAGES: [&str; 10] = [
     "/console/keys",
     "/console/receipts",
 ];
-pub const OPERATOR_PAGES: [&str; 2] = ["/console/overview", "/console/tenants"];
+pub const OPERATOR_PAGES: [&str; 10] = [
+    "/console/overview",
+    "/console/overview/stream",
+    "/console/tenants",
+    "/console/fairness",
+    "/console/engine",
+    "/console/rooms",
+    "/console/ledger",
+    "/console/plans",
+    "/console/audit",
+    "/console/scale",
+];
 
 pub struct Reader {
     http: reqwest::Client,

@@ -55,7 +55,14 @@ async fn what_people_wrote_is_text_on_every_page() {
     ] {
         shown.push((path, tenant.get(path).await.ok()));
     }
-    for path in ["/console/overview", "/console/tenants", "/console/tenants/acme"] {
+    for path in [
+        "/console/overview",
+        "/console/tenants",
+        "/console/tenants/acme",
+        "/console/fairness",
+        "/console/rooms",
+        "/console/audit",
+    ] {
         shown.push((path, operator.get(path).await.ok()));
     }
     for path in ["/console/documents/%3Cb%3Ebold", "/console/adapters/%3Cb%3Ebold"] {
