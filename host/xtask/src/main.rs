@@ -32,6 +32,8 @@ enum Task {
     Cuda(tasks::cuda::Arguments),
     /// Start three cells behind HAProxy and nginx, move a tenant and lose a disk under load, and write a report
     Cells(tasks::cells::Arguments),
+    /// Walk the console in a real browser, check its pages, and make pictures of some
+    Console(tasks::console::Arguments),
     /// Run real clients against a server, with nothing changed but URL and key
     Clients(tasks::clients::Arguments),
     /// Run the server before a real vLLM and a real llama.cpp, compare, measure, and write a report
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Model(arguments) => tasks::model::run(&environment, &arguments),
         Task::Cuda(arguments) => tasks::cuda::run(&environment, &arguments),
         Task::Cells(arguments) => tasks::cells::run(&environment, &arguments),
+        Task::Console(arguments) => tasks::console::run(&environment, &arguments),
         Task::Clients(arguments) => tasks::clients::run(&environment, &arguments),
         Task::Peers(arguments) => tasks::peers::run(&environment, &arguments),
         Task::Schemathesis(arguments) => tasks::schemathesis::run(&environment, &arguments),

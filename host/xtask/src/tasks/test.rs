@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what must pass before a commit, in order of cost, up to the first failure; each step with its time.
 
-use super::{guests, model, tidy, wit};
+use super::{console, guests, model, tidy, wit};
 use crate::{environment::Environment, process, say};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -48,8 +48,9 @@ pub fn run(environment: &Environment) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || {
         cargo(&["fmt", "--all", "--check"])?;
-        manifests
-            .iter()
+        let formatted = manifests.iter().chain(&["tests/console/Cargo.toml"]);
+        formatted
+            .into_iter()
             .try_for_each(|manifest| cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]))
     })?;
     steps.step("clippy", || {
@@ -108,6 +109,13 @@ pub fn run(environment: &Environment) -> Result<()> {
         let demo = [&["run", "--release"], &words(&tested)[..], &["--", "demo", "--once"]];
         cargo(&demo.concat())
     })?;
+    if console::has_browser(environment) {
+        // With what the demo was run with.
+        let riad = environment.target.join("release/riad");
+        steps.step("console", || console::walk(environment, riad, None))?;
+    } else {
+        say::line("== console: skipped, chromedriver is not installed (Debian: chromium-driver)");
+    }
     steps.summary();
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! Installs what a client's script needs, from the registries of its language, in the user's cache. Not here: running it (`run`).
 
 use super::{Client, Kind};
-use crate::{environment::Environment, process, tasks::python::Python};
+use crate::{
+    environment::Environment,
+    process,
+    tasks::{node, python::Python},
+};
 use anyhow::{Context, Error, Result, bail, ensure};
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -59,7 +63,9 @@ impl<'a> Setup<'a> {
                 command
             }
             Kind::Node => {
-                let folder = once(&mut self.node, || node(environment, &self.scripts.join("node")))?;
+                let folder = once(&mut self.node, || {
+                    node::packages(environment, "clients/node", &self.scripts.join("node"))
+                })?;
                 let mut command = Command::new("node");
                 command.arg(folder.join(format!("check-{name}.mjs")));
                 command
@@ -102,38 +108,6 @@ fn python3(environment: &Environment) -> Result<Command> {
     let version = &mut process::command("python3", &["--version"], &environment.root);
     ensure!(process::succeeds(version), "python3 is not installed");
     Ok(Command::new("python3"))
-}
-
-/// A folder with the scripts and `node_modules` beside them, where Node looks for packages.
-fn node(environment: &Environment, scripts: &Path) -> Result<PathBuf> {
-    let folder = environment.cache()?.join("clients/node");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let lock = scripts.join("package-lock.json");
-    let wanted = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    for file in fs::read_dir(scripts)? {
-        let file = file?;
-        // What `npm install` beside the scripts leaves.
-        if file.file_type()?.is_file() {
-            fs::copy(file.path(), folder.join(file.file_name()))?;
-        }
-    }
-    let stamp = folder.join("packages");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(folder);
-    }
-    let npm = |arguments: &[&str]| process::command("npm", arguments, &folder);
-    ensure!(process::succeeds(&mut npm(&["--version"])), "npm is not installed");
-    let install = [
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-        "--fetch-retries=1",
-    ];
-    process::run(&mut npm(&install)).context("the packages cannot be installed; is npm's registry reachable?")?;
-    fs::write(&stamp, wanted)?;
-    Ok(folder)
 }
 
 fn fetch(environment: &Environment, workspace: &Path) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Sessions: who may begin one, which pages it opens, and when it ends.
 
-use super::reader::{OPERATOR_PAGES, Page, Reader, TENANT_PAGES};
+use super::reader::{OPERATOR_PAGES, Page, Reader, TENANT_PAGES, with_form};
 use reqwest::{Method, StatusCode, header};
 use riad_end_to_end::{TestHost, files};
 use serde_json::json;
@@ -40,8 +40,8 @@ async fn a_session_begins_with_a_key_and_ends_with_it() {
     ] {
         let form = stranger
             .request(Method::POST, "/console/sign-in")
-            .form(&[("key", &acme.key)]);
-        let page = Page::read(form.header(header::ORIGIN, &origin)).await;
+            .header(header::ORIGIN, &origin);
+        let page = Page::read(with_form(form, &[("key", &acme.key)])).await;
         match page.headers.get(header::SET_COOKIE) {
             Some(cookie) => {
                 assert!(origin.contains(&authority), "{origin}");

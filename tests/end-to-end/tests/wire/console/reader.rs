@@ -72,7 +72,7 @@ impl Reader {
 
     pub async fn try_key(&self, key: &str) -> Page {
         let request = self.http.post(format!("{}/console/sign-in", self.url));
-        Page::read(request.form(&[("key", key)])).await
+        Page::read(with_form(request, &[("key", key)])).await
     }
 
     /// With the session's cookie, and whatever else is added.
@@ -99,7 +99,7 @@ impl Reader {
 
     pub async fn post_with(&self, path: &str, token: &str, fields: &[(&str, &str)]) -> Page {
         let fields = [&[("csrf", token)], fields].concat();
-        Page::read(self.request(Method::POST, path).form(&fields)).await
+        Page::read(with_form(self.request(Method::POST, path), &fields)).await
     }
 
     /// What a script sends.
@@ -113,6 +113,14 @@ impl Reader {
         )
         .await
     }
+}
+
+/// Fields as a browser sends them.
+pub fn with_form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let fields = serde_urlencoded::to_string(fields).unwrap();
+    request
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(fields)
 }
 
 impl Page {
