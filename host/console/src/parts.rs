@@ -76,7 +76,7 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> Markup {
 
 /// What a page says that has nothing to show yet, and what to do about it.
 pub(crate) fn empty(title: &str, next: &Markup) -> Markup {
-    html! { div.empty { h3 { (title) } p { (next) } } }
+    html! { div.empty { p.title { (title) } p { (next) } } }
 }
 
 /// Metadata and settings as JSON.

@@ -45,10 +45,10 @@ async fn main() -> Result<()> {
     let walked = walk(&browser, &options).await;
     let pages = browser.pages();
     let faults = browser.end().await?;
-    walked?;
     for fault in &faults {
         println!("WRONG {fault}");
     }
+    walked?;
     if !faults.is_empty() {
         bail!("{} faults on {pages} pages", faults.len());
     }

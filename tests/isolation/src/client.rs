@@ -10,6 +10,8 @@ use std::time::Duration;
 /// Against a server that hangs; nothing is measured with it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+const URL_ENCODED: &str = "application/x-www-form-urlencoded";
+
 pub struct Client {
     http: reqwest::Client,
     base: Url,
@@ -73,7 +75,7 @@ impl Request {
     /// Fields as a page's form sends them.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let fields = serde_urlencoded::to_string(fields).unwrap_or_default();
-        self.bytes("application/x-www-form-urlencoded", fields)
+        self.bytes(URL_ENCODED, fields)
     }
 
     pub fn bytes(mut self, content_type: &str, bytes: impl Into<Bytes>) -> Self {
@@ -100,13 +102,20 @@ impl Request {
     pub fn text(&self) -> String {
         let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
         let body = self.body.as_ref().map(|(_, bytes)| String::from_utf8_lossy(bytes));
+        let fields = match &self.body {
+            Some((content_type, bytes)) if content_type == URL_ENCODED => serde_urlencoded::from_bytes(bytes),
+            Some(_) | None => Ok(Vec::new()),
+        };
+        let fields: Vec<(String, String)> = fields.unwrap_or_default();
+        let values = fields.into_iter().map(|(_, value)| format!("\n{value}"));
         format!(
-            "{} {}\n{}{}{}",
+            "{} {}\n{}{}{}{}",
             self.method,
             self.path,
             headers.collect::<String>(),
             self.authorization.as_deref().unwrap_or_default(),
-            body.unwrap_or_default()
+            body.unwrap_or_default(),
+            values.collect::<String>()
         )
     }
 }
