@@ -120,7 +120,7 @@ async fn ask(browser: &Browser) -> Result<()> {
         marked.to_string().contains("37 months"),
         "the cited sentence is {marked}"
     );
-    browser.check("admin").await
+    browser.check("admin with an answer").await
 }
 
 /// Two versions, and back to the first.
