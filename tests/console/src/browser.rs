@@ -121,6 +121,9 @@ impl Browser {
     }
 
     pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
+        // As somebody who reads its summary first.
+        let open = "document.querySelector(arguments[0])?.closest('details')?.setAttribute('open', '')";
+        self.script(open, selector.into()).await?;
         let field = self.element(selector).await?;
         field.clear().await?;
         field.send_keys(text).await?;

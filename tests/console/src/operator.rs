@@ -75,5 +75,6 @@ pub async fn walk(browser: &Browser, options: &Options) -> Result<()> {
         text.to_string().contains("no such page"),
         "the operator sees a tenant's page: {text}"
     );
+    browser.go("/console").await?;
     browser.sign_out().await
 }

@@ -178,12 +178,6 @@ async fn press(browser: &Browser, button: &str) -> Result<()> {
 
 async fn make_key(browser: &Browser, role: &str) -> Result<String> {
     browser.go(KEYS).await?;
-    browser
-        .script(
-            "document.getElementById('name').closest('details').open = true",
-            Value::Null,
-        )
-        .await?;
     browser.fill("#name", &format!("for a {role}")).await?;
     browser
         .script("document.getElementById('role').value = arguments[0]", role.into())
