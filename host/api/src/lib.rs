@@ -14,6 +14,7 @@ mod content_encoding;
 mod cors;
 mod documents;
 mod drain_body;
+mod drain_signal;
 mod embeddings;
 mod error;
 mod export;

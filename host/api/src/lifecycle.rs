@@ -5,6 +5,7 @@ use crate::{
     anthropic,
     cors::{self, AllowedOrigins, Page},
     drain_body,
+    drain_signal::DrainSignal,
     error::{self, insert_retry_after},
 };
 use arc_swap::ArcSwap;
@@ -29,6 +30,7 @@ use tower::Service;
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     phase: Arc<ArcSwap<Phase>>,
+    draining: DrainSignal,
     origins: AllowedOrigins,
 }
 
@@ -59,13 +61,15 @@ impl Lifecycle {
         });
     }
 
-    /// From now on new requests are refused, except for `/metrics`. Requests that the router has already go on.
+    /// From now on new requests are refused, except for `/metrics`. Requests that the router has already go on, but for
+    /// streams that only an open page follows.
     pub fn start_draining(&self) {
         self.phase.rcu(|phase| match phase.as_ref() {
             Phase::Loading => Phase::Draining(None),
             Phase::Ready(router) => Phase::Draining(Some(router.clone())),
             Phase::Draining(router) => Phase::Draining(router.clone()),
         });
+        self.draining.send();
     }
 
     #[must_use]
@@ -83,9 +87,12 @@ impl Service<Request> for Lifecycle {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let response = match self.phase.load().as_ref() {
-            Phase::Ready(router) => return Either::Left(router.clone().call(request)),
+            Phase::Ready(router) => {
+                request.extensions_mut().insert(self.draining.clone());
+                return Either::Left(router.clone().call(request));
+            }
             Phase::Loading => refuse(request, &LOADING, &self.origins),
             Phase::Draining(Some(router)) if request.uri().path() == "/metrics" => {
                 return Either::Left(router.clone().call(request));
@@ -139,4 +146,34 @@ fn refuse(request: Request, refusal: &Refusal, origins: &AllowedOrigins) -> Resp
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     cors::with_headers(response, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, http::Uri, routing::get};
+    use futures::FutureExt;
+
+    fn request() -> Request {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static("/stream");
+        request
+    }
+
+    #[tokio::test]
+    async fn a_request_that_runs_hears_of_the_drain() {
+        let follow = |request: Request| async move {
+            let signal = request.extensions().get::<DrainSignal>().cloned();
+            signal.unwrap_or_default().received().await;
+            StatusCode::NO_CONTENT
+        };
+        let mut lifecycle = Lifecycle::new(AllowedOrigins::default());
+        lifecycle.set_ready(&Router::new().route("/stream", get(follow)));
+        let mut running = Box::pin(lifecycle.call(request()));
+        assert!((&mut running).now_or_never().is_none());
+        lifecycle.start_draining();
+        assert_eq!(running.await.unwrap().status(), StatusCode::NO_CONTENT);
+        let refused = lifecycle.call(request()).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

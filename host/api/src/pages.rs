@@ -1,6 +1,7 @@
 //! What pages beside the API share with it: who connects, the bytes of bodies, statuses, and the API itself, for what a page's script
 //! sends. Not here: pages, and sessions (`riad-console`).
 
+pub use crate::drain_signal::DrainSignal;
 use crate::{auth, error, memory::Memory};
 use axum::{
     Router,
@@ -84,6 +85,12 @@ pub fn origin(extensions: &Extensions) -> Origin {
 /// The connection is that of somebody with a key, and may be silent for longer.
 pub fn record_authenticated(extensions: &Extensions) {
     auth::record_authenticated(extensions);
+}
+
+/// Received when the server drains. Without a [`crate::Lifecycle`] around the router, never.
+#[must_use]
+pub fn drain_signal(extensions: &Extensions) -> DrainSignal {
+    extensions.get::<DrainSignal>().cloned().unwrap_or_default()
 }
 
 /// The status of an answer that is an error of this kind.

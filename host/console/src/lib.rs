@@ -15,6 +15,7 @@ mod session;
 mod sessions;
 mod sign_in;
 mod state;
+mod streams;
 mod tenant;
 
 use crate::{
@@ -37,6 +38,7 @@ pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
     let state = ConsoleState {
         services,
         sessions: sessions::Sessions::default(),
+        streams: streams::Streams::default(),
         pages,
         secure,
     };

@@ -6,13 +6,14 @@ use crate::{
     layout::{self, Page, Viewer},
     sessions::{LONGEST, Owner, Session},
     state::ConsoleState,
+    streams::OpenStream,
 };
 use axum::{
     extract::FromRequestParts,
-    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, Method, header, request::Parts},
 };
 use maud::{Markup, html};
-use riad_api::pages;
+use riad_api::pages::{self, DrainSignal};
 use riad_core::{Account, Error, ErrorKind, OperatorPass, Result, Secret, TenantPass, audit::Origin};
 
 const COOKIE: &str = "riad_session";
@@ -24,12 +25,20 @@ pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 pub(crate) struct TenantSession {
     pub pass: TenantPass,
     session: Session,
+    request: PageRequest,
 }
 
 /// A session of the operator's key.
 pub(crate) struct OperatorSession {
     pub pass: OperatorPass,
     session: Session,
+    request: PageRequest,
+}
+
+/// What an answer that goes on for long looks at again.
+struct PageRequest {
+    session: Secret<String>,
+    drain: DrainSignal,
 }
 
 /// A session of either kind.
@@ -66,39 +75,77 @@ impl TenantSession {
         layout::page(page, &viewer, &self.csrf_field(), &body)
     }
 
-    /// For an answer that takes long: the key may have been revoked meanwhile.
+    /// A stream to a page, of which there may be some.
     ///
     /// # Errors
-    /// As [`riad_services::Services::authorize`].
+    /// `Busy` for too many.
+    pub fn open_stream(&self, state: &ConsoleState) -> Result<OpenStream> {
+        let owner = Owner::Tenant(self.pass.account());
+        state.streams.open(owner, self.request.drain.clone())
+    }
+
+    /// For an answer that takes long: the key may have been revoked meanwhile, or the session may have ended.
+    ///
+    /// # Errors
+    /// `Unauthenticated` without the session; as [`riad_services::Services::authorize`].
     pub async fn authorize_again(&self, state: &ConsoleState) -> Result<TenantPass> {
+        self.request.check(state)?;
         let origin = self.pass.origin().clone();
         state.services.authorize(self.session.key.clone(), origin).await
     }
 }
 
 impl OperatorSession {
-    pub fn key(&self) -> &Secret<String> {
-        &self.session.key
-    }
-
-    /// As [`TenantSession::authorize_again`].
-    ///
-    /// # Errors
-    /// As [`riad_services::Services::authorize_operator`].
-    pub async fn authorize_again(&self, state: &ConsoleState) -> Result<OperatorPass> {
-        let origin = self.pass.origin().clone();
-        state
-            .services
-            .authorize_operator(self.session.key.clone(), origin)
-            .await
-    }
-
     pub fn csrf_field(&self) -> Markup {
         csrf_field(&self.session)
     }
 
     pub fn page(&self, page: Page, body: Markup) -> Markup {
         layout::page(page, &Viewer::Operator, &self.csrf_field(), &body)
+    }
+
+    pub fn key(&self) -> &Secret<String> {
+        &self.session.key
+    }
+
+    /// As [`TenantSession::open_stream`].
+    ///
+    /// # Errors
+    /// `Busy` for too many.
+    pub fn open_stream(&self, state: &ConsoleState) -> Result<OpenStream> {
+        state.streams.open(Owner::Operator, self.request.drain.clone())
+    }
+
+    /// As [`TenantSession::authorize_again`].
+    ///
+    /// # Errors
+    /// `Unauthenticated` without the session; as [`riad_services::Services::authorize_operator`].
+    pub async fn authorize_again(&self, state: &ConsoleState) -> Result<OperatorPass> {
+        self.request.check(state)?;
+        let origin = self.pass.origin().clone();
+        state
+            .services
+            .authorize_operator(self.session.key.clone(), origin)
+            .await
+    }
+}
+
+impl PageRequest {
+    fn of(session: Secret<String>, parts: &Parts) -> Self {
+        Self {
+            session,
+            drain: pages::drain_signal(&parts.extensions),
+        }
+    }
+
+    fn check(&self, state: &ConsoleState) -> Result<()> {
+        match state.sessions.peek(&self.session) {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "the session has ended; sign in again",
+            )),
+        }
     }
 }
 
@@ -110,7 +157,7 @@ impl FromRequestParts<ConsoleState> for TenantSession {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
-        let (id, session) = find(&parts.headers, state)?;
+        let (id, session) = find(parts, state)?;
         let Owner::Tenant(account) = session.owner else {
             return Err(PageError::no_such_page());
         };
@@ -123,7 +170,8 @@ impl FromRequestParts<ConsoleState> for TenantSession {
             return Err(PageError::sign_in());
         }
         note(&mut parts.extensions, &session, account);
-        Ok(Self { pass, session })
+        let request = PageRequest::of(id, parts);
+        Ok(Self { pass, session, request })
     }
 }
 
@@ -131,7 +179,7 @@ impl FromRequestParts<ConsoleState> for OperatorSession {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
-        let (id, session) = find(&parts.headers, state)?;
+        let (id, session) = find(parts, state)?;
         if session.owner != Owner::Operator {
             return Err(PageError::no_such_page());
         }
@@ -140,7 +188,8 @@ impl FromRequestParts<ConsoleState> for OperatorSession {
         let pass = ended_if_refused(authorized, state, &id)?;
         // Tenants' accounts begin with 1.
         note(&mut parts.extensions, &session, Account::new(0));
-        Ok(Self { pass, session })
+        let request = PageRequest::of(id, parts);
+        Ok(Self { pass, session, request })
     }
 }
 
@@ -148,7 +197,7 @@ impl FromRequestParts<ConsoleState> for AnySession {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
-        let (_, session) = find(&parts.headers, state)?;
+        let (_, session) = find(parts, state)?;
         Ok(match session.owner {
             Owner::Operator => {
                 // Its key is checked as on every page.
@@ -168,10 +217,19 @@ fn note(extensions: &mut Extensions, session: &Session, account: Account) {
     });
 }
 
-fn find(headers: &HeaderMap, state: &ConsoleState) -> Result<(Secret<String>, Session), PageError> {
-    let id = cookie(headers).ok_or_else(PageError::sign_in)?;
-    let session = state.sessions.find(&id).ok_or_else(PageError::sign_in)?;
-    Ok((id, session))
+fn find(parts: &Parts, state: &ConsoleState) -> Result<(Secret<String>, Session), PageError> {
+    let id = cookie(&parts.headers).ok_or_else(PageError::sign_in)?;
+    let session = match is_open_page(parts) {
+        true => state.sessions.peek(&id),
+        false => state.sessions.find(&id),
+    };
+    Ok((id, session.ok_or_else(PageError::sign_in)?))
+}
+
+/// A page that follows the server asks again by itself, whether anybody reads it or not.
+fn is_open_page(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT);
+    parts.method == Method::GET && accept.is_some_and(|accept| accept == "text/event-stream")
 }
 
 /// A key that opens nothing any more ends its session.
@@ -242,6 +300,19 @@ mod tests {
         assert!(cookie(&headers).is_none());
         headers.append(header::COOKIE, HeaderValue::from_static("a=b; riad_session=abc"));
         assert_eq!(cookie(&headers).unwrap().reveal(), "abc");
+    }
+
+    #[test]
+    fn a_stream_of_a_page_is_told_from_what_somebody_does() {
+        let is_open = |method: Method, accept: &'static str| {
+            let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+            parts.method = method;
+            parts.headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            is_open_page(&parts)
+        };
+        assert!(is_open(Method::GET, "text/event-stream"));
+        assert!(!is_open(Method::POST, "text/event-stream"));
+        assert!(!is_open(Method::GET, "text/html"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Session {
     pub token: CsrfToken,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Operator,
     Tenant(Account),
@@ -93,6 +93,14 @@ impl Sessions {
             }
             None => None,
         }
+    }
+
+    /// As [`Self::find`], but it does not count as used: a page that is only open does not keep its session.
+    pub fn peek(&self, id: &Secret<String>) -> Option<Session> {
+        let now = Instant::now();
+        let stored = self.0.lock();
+        let found = stored.get(&hash_key(id)).filter(|stored| stored.lives(now));
+        found.map(|stored| stored.session.clone())
     }
 
     pub fn end(&self, id: &Secret<String>) {
@@ -178,6 +186,21 @@ mod tests {
             assert_eq!(sessions.find(&id).is_some(), lives, "{began:?} {used:?}");
             assert_eq!(sessions.0.lock().contains_key(&hash_key(&id)), lives);
         }
+    }
+
+    #[test]
+    fn a_page_that_is_only_open_keeps_no_session() {
+        let sessions = Sessions::default();
+        let id = sessions.begin(tenant(1), key()).unwrap();
+        let before = Instant::now().checked_sub(IDLE / 2).unwrap();
+        let used = || sessions.0.lock().get_mut(&hash_key(&id)).unwrap().used;
+        sessions.0.lock().get_mut(&hash_key(&id)).unwrap().used = before;
+        assert_eq!(sessions.peek(&id).unwrap().owner, tenant(1));
+        assert_eq!(used(), before);
+        sessions.find(&id).unwrap();
+        assert!(used() > before);
+        sessions.end(&id);
+        assert!(sessions.peek(&id).is_none());
     }
 
     #[test]

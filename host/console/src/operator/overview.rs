@@ -7,14 +7,12 @@ use crate::{
     plot::{self, Bar, Series},
     session::OperatorSession,
     state::ConsoleState,
+    streams::{self, OpenStream},
 };
 use axum::{
     Router,
     extract::State,
-    response::{
-        IntoResponse,
-        sse::{Event, Sse},
-    },
+    response::{IntoResponse, sse::Event},
     routing::get,
 };
 use futures::{Stream, stream};
@@ -26,12 +24,8 @@ use riad_services::{
 };
 use serde_json::{Map, Value};
 use std::{convert::Infallible, time::Duration};
-use tokio::time::{Instant, sleep};
 
 const PERIOD: Duration = Duration::from_secs(2);
-/// Then the browser asks again: a server that shuts down waits for no page that is open.
-const LONGEST: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
@@ -63,21 +57,24 @@ async fn show(State(state): State<ConsoleState>, session: OperatorSession) -> Pa
     Ok(session.page(Page::Overview, body))
 }
 
-async fn follow(State(state): State<ConsoleState>, session: OperatorSession) -> impl IntoResponse {
-    Sse::new(numbers(state, session))
+async fn follow(State(state): State<ConsoleState>, session: OperatorSession) -> PageResult<impl IntoResponse> {
+    let stream = session.open_stream(&state)?;
+    Ok(streams::respond(numbers(state, session, stream)))
 }
 
 /// The key is checked again each time.
-fn numbers(state: ConsoleState, session: OperatorSession) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    let begun = (state, session, Instant::now() + LONGEST);
-    stream::unfold(begun, |(state, session, end)| async move {
-        if Instant::now() >= end {
+fn numbers(
+    state: ConsoleState,
+    session: OperatorSession,
+    stream: OpenStream,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+    stream::unfold((state, session, stream), |(state, session, stream)| async move {
+        if !stream.wait(PERIOD).await {
             return None;
         }
         let pass = session.authorize_again(&state).await.ok()?;
-        let event = Event::default().retry(AGAIN).data(event(&state.services, &pass));
-        sleep(PERIOD).await;
-        Some((Ok(event), (state, session, end)))
+        let event = Event::default().data(event(&state.services, &pass));
+        Some((Ok(event), (state, session, stream)))
     })
 }
 

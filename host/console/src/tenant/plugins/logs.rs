@@ -1,14 +1,18 @@
 //! The lines that a room's plugins have logged, and new ones as they come. Not here: the server's own log.
 
 use super::view;
-use crate::{error::PageResult, layout::Page, parts, session::TenantSession, state::ConsoleState};
+use crate::{
+    error::PageResult,
+    layout::Page,
+    parts,
+    session::TenantSession,
+    state::ConsoleState,
+    streams::{self, OpenStream},
+};
 use axum::{
     extract::{Query, State},
     http::HeaderMap,
-    response::{
-        IntoResponse,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, sse::Event},
 };
 use futures::{Stream, stream};
 use maud::{Markup, html};
@@ -17,14 +21,9 @@ use riad_services::logs::LogLine;
 use serde::Deserialize;
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
-use tokio::time::{Instant, sleep};
 
 /// How often new lines are looked for: they are in memory.
 const PERIOD: Duration = Duration::from_secs(1);
-const SILENCE: Duration = Duration::from_secs(15);
-/// Then the browser asks again: a server that shuts down waits for no page that is open.
-const LONGEST: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -59,26 +58,26 @@ pub(super) async fn follow(
         .and_then(|last| last.to_str().ok()?.parse().ok());
     let after = last.unwrap_or(after);
     // Refused with a status, not in the stream.
+    let stream = session.open_stream(&state)?;
     state.services.logs().list(&session.pass).await?;
-    let events = Sse::new(lines(state, session, after)).keep_alive(KeepAlive::new().interval(SILENCE));
-    Ok(events)
+    Ok(streams::respond(lines(state, session, stream, after)))
 }
 
 fn lines(
     state: ConsoleState,
     session: TenantSession,
+    stream: OpenStream,
     after: u64,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    let begun = (state, session, after, VecDeque::new(), Instant::now() + LONGEST);
-    stream::unfold(begun, |(state, session, mut after, mut waiting, end)| async move {
+    let begun = (state, session, stream, after, VecDeque::new());
+    stream::unfold(begun, |(state, session, stream, mut after, mut waiting)| async move {
         loop {
             if let Some(line) = waiting.pop_front() {
-                return Some((Ok(event(&line)), (state, session, after, waiting, end)));
+                return Some((Ok(event(&line)), (state, session, stream, after, waiting)));
             }
-            if Instant::now() >= end {
+            if !stream.wait(PERIOD).await {
                 return None;
             }
-            sleep(PERIOD).await;
             let pass = session.authorize_again(&state).await.ok()?;
             let lines = state.services.logs().list(&pass).await.ok()?;
             waiting.extend(lines.into_iter().filter(|line| line.number > after));
@@ -89,10 +88,7 @@ fn lines(
 
 fn event(line: &LogLine) -> Event {
     let data = json!({"time": line.time, "level": level(line.level), "message": line.message});
-    Event::default()
-        .id(line.number.to_string())
-        .retry(AGAIN)
-        .data(data.to_string())
+    Event::default().id(line.number.to_string()).data(data.to_string())
 }
 
 fn page(lines: &[LogLine]) -> Markup {

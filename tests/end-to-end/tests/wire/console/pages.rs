@@ -247,8 +247,7 @@ async fn an_operator_sees_who_used_what_and_who_was_refused() {
     }
     let overview = operator.get("/console/overview").await.ok();
     assert_eq!(overview.between("data-live=\"requests\">", "<"), ["6"]);
-    let stream = operator.get("/console/overview/stream").await.ok();
-    let numbers = stream.between("data: ", "\n")[0].to_owned();
+    let numbers = operator.first_event("/console/overview/stream").await;
     let numbers: Value = serde_json::from_str(&numbers).unwrap();
     assert_eq!(
         (&numbers["requests"], &numbers["errors"]),

@@ -1,5 +1,6 @@
 //! Somebody with a session of the console, as a browser without scripts.
 
+use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use riad_end_to_end::TestHost;
 
@@ -90,6 +91,19 @@ impl Reader {
             self.token = (*token).to_owned();
         }
         page
+    }
+
+    /// The data of a stream's first event, whose reader then goes.
+    pub async fn first_event(&self, path: &str) -> String {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut stream = response.bytes_stream();
+        let mut text = String::new();
+        while !text.contains("\n\n") {
+            text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
+        }
+        let event = text.split("\n\n").next().unwrap();
+        event.strip_prefix("data: ").unwrap().to_owned()
     }
 
     /// A form of the page that was read last.
