@@ -106,4 +106,8 @@ async fn one_command_moves_a_tenant_and_goes_on_after_a_failure() {
     let back = succeeded(&riad("", "", at, &["cell", "move", "globex", "--to", "a"]).await);
     assert!(back.contains("from the cell b to a"), "{back}");
     assert!(succeeded(&riad(&a.url(), key, at, &["search", "quimpert"]).await).contains("quimpert"));
+    // It can be changed there, though it has left this cell once.
+    fs::write(at.join("more.txt"), "Another word is zorblax.\n").unwrap();
+    succeeded(&riad(&a.url(), key, at, &["document", "add", "more.txt"]).await);
+    assert!(succeeded(&riad(&a.url(), key, at, &["search", "zorblax"]).await).contains("zorblax"));
 }

@@ -210,14 +210,16 @@ impl Moves for ControlMoves {
 
     async fn close(&self, _operator: &OperatorPass, tenant: &TenantId, closed: &ClosedAccount) -> Result<()> {
         let (tenant, closed) = (tenant.clone(), closed.clone());
-        self.write(move |control, _| {
+        self.write(move |control, registry| {
             control.database.write(|connection| {
                 connection.execute(
                     "UPDATE moves SET closed = ?2 WHERE tenant = ?1 AND direction = 'out'",
                     (tenant.as_str(), serde_json::to_string(&closed)?),
                 )?;
                 Ok(())
-            })
+            })?;
+            // The tenant may come back, or another of this name be made.
+            registry.follow_move(&tenant)
         })
         .await
     }
