@@ -145,8 +145,14 @@ impl ApiError {
     /// The boundary where errors are handled: they are logged here and nowhere else.
     fn log(&self, status: StatusCode) {
         // A tenant's quota is no failure of the server.
-        if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE {
-            tracing::error!(error = ?self.0, status = status.as_u16(), "a request failed");
+        if !status.is_server_error() || status == StatusCode::INSUFFICIENT_STORAGE {
+            return;
+        }
+        let status = status.as_u16();
+        match self.0.retry_after() {
+            // It passes by itself, and has its own line: a tenant that moves, a server of others that does not answer.
+            Some(_) => tracing::debug!(error = ?self.0, status, "a request was refused for a moment"),
+            None => tracing::error!(error = ?self.0, status, "a request failed"),
         }
     }
 }

@@ -73,6 +73,19 @@ pub(crate) fn deleted_from(connection: &Connection) -> StoreResult<BTreeSet<i64>
     Ok(numbers.collect::<Result<_, _>>()?)
 }
 
+/// The vector stores that have changes.
+pub(crate) fn stores(connection: &Connection) -> StoreResult<BTreeSet<i64>> {
+    let mut statement = connection.prepare("SELECT DISTINCT vector_store FROM changes")?;
+    let numbers = statement.query_map([], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+/// Forgets all changes of a vector store, whose index is built from its chunks.
+pub(crate) fn forget(connection: &Connection, vector_store: i64) -> StoreResult<()> {
+    connection.execute("DELETE FROM changes WHERE vector_store = ?1", [vector_store])?;
+    Ok(())
+}
+
 /// Forgets the changes that the saved index has.
 pub(crate) fn prune(connection: &Connection, vector_store: i64, watermark: u64) -> StoreResult<()> {
     connection.execute(

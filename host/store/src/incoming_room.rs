@@ -6,7 +6,7 @@ use crate::{
     error::StoreResult,
     files,
     generations::{self, FILES},
-    room,
+    indexes, room,
     room_check::{self, Remedy, RoomReport},
     room_copy::forget_place,
     room_repair,
@@ -17,7 +17,7 @@ use crate::{
 use riad_core::{Error, ErrorKind, snapshot::RoomPart};
 use rusqlite::Connection;
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -64,6 +64,15 @@ impl Origin {
                 }
             },
         )
+    }
+
+    /// Where a part lies below the room's folder; `None` if it has none of this name.
+    fn place_of(self, part: &str) -> Option<PathBuf> {
+        match indexes::number_of(part) {
+            // usearch trusts what it loads; of a snapshot it is what this room has saved.
+            Some(number) => (self == Self::Snapshot && part == indexes::file_name(number)).then(|| PathBuf::from(part)),
+            None => place_of(part),
+        }
     }
 
     fn noun(self) -> &'static str {
@@ -142,7 +151,12 @@ impl IncomingRoom {
         }
         let database = self.staged.0.join(room::DATABASE);
         check_schema(&database, self.origin)?;
-        forget_place(&database)
+        forget_place(&database, &self.indexes())
+    }
+
+    fn indexes(&self) -> BTreeSet<i64> {
+        let numbers = self.parts.iter().filter_map(|part| indexes::number_of(&part.name));
+        numbers.collect()
     }
 
     fn put_in_place(&self) -> StoreResult<()> {
@@ -160,7 +174,10 @@ impl IncomingRoom {
     }
 
     fn path_of(&self, part: &str) -> StoreResult<PathBuf> {
-        let place = place_of(part).ok_or_else(|| self.origin.refused(format!("no room has a part \"{part}\"")))?;
+        let place = self
+            .origin
+            .place_of(part)
+            .ok_or_else(|| self.origin.refused(format!("no room has a part \"{part}\"")))?;
         Ok(self.staged.0.join(place))
     }
 }
@@ -210,7 +227,7 @@ fn check_parts(parts: &[RoomPart], most: u64, origin: Origin) -> StoreResult<()>
     let mut names = HashSet::new();
     let mut bytes = 0_u64;
     for part in parts {
-        if place_of(&part.name).is_none() || !names.insert(part.name.as_str()) {
+        if origin.place_of(&part.name).is_none() || !names.insert(part.name.as_str()) {
             return Err(origin
                 .refused(format!(
                     "no room has a part \"{}\", or it is there twice",

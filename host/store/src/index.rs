@@ -18,7 +18,7 @@ use crate::{
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -392,6 +392,40 @@ pub(crate) fn forget(connection: &Connection, vector_store: i64) -> StoreResult<
     Ok(())
 }
 
+/// Forgets the files of all vector stores but these, and the changes that they would follow.
+pub(crate) fn forget_others(connection: &Connection, kept: &BTreeSet<i64>) -> StoreResult<()> {
+    for number in saved(connection)?.difference(kept) {
+        forget(connection, *number)?;
+    }
+    for number in changes::stores(connection)?.difference(kept) {
+        changes::forget(connection, *number)?;
+    }
+    Ok(())
+}
+
+/// The vector stores whose files can be loaded and have no vector of a chunk that is gone.
+pub(crate) fn without_deleted(connection: &Connection) -> StoreResult<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    for number in saved(connection)? {
+        if let Some(saved) = Saved::get(connection, number)?
+            && !changes::after(connection, number, saved.watermark)?
+                .iter()
+                .any(|change| change.removed)
+        {
+            found.insert(number);
+        }
+    }
+    Ok(found)
+}
+
+/// The vector stores of which `state` knows a file.
+fn saved(connection: &Connection) -> StoreResult<BTreeSet<i64>> {
+    let mut statement = connection.prepare("SELECT key FROM state WHERE key LIKE 'index\\_%' ESCAPE '\\'")?;
+    let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let number = |key: String| key.rsplit('_').next().and_then(|last| last.parse().ok()).unwrap_or(0);
+    Ok(keys.map(|key| key.map(number)).collect::<Result<_, _>>()?)
+}
+
 fn load(path: &Path, vector_store: i64, dimensions: usize, connection: &Connection) -> Result<Inner, LoadError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -533,6 +567,37 @@ mod tests {
             assert_eq!(index.inner.lock().watermark, if by_search { 2 } else { 3 });
             index.save(&database).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_with_a_deleted_vector_does_not_go_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("test.db"), &SCHEMA).unwrap();
+        let index = VectorIndex::open(&folder.path().join("index"), 0, 2, &database).unwrap();
+        let numbers = || database.read(without_deleted).unwrap().into_iter().collect::<Vec<_>>();
+        let key = add(&database, &index, &[1.0, 0.0]).unwrap();
+        assert_eq!(numbers(), [], "there is no file");
+        index.save(&database).unwrap();
+        add(&database, &index, &[0.0, 1.0]).unwrap();
+        assert_eq!(numbers(), [0], "the restored index follows what came later");
+        let remove = |connection: &Connection| {
+            connection.execute("DELETE FROM chunks WHERE id = ?1", [key])?;
+            changes::record(connection, 0, true, key, key)
+        };
+        database
+            .write_then(remove, |connection, change| {
+                index.follow(connection, change);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(numbers(), []);
+        index.save(&database).unwrap();
+        assert_eq!(numbers(), [0]);
+        database
+            .write(|connection| forget_others(connection, &BTreeSet::new()))
+            .unwrap();
+        assert_eq!(numbers(), []);
+        assert!(database.read(changes::stores).unwrap().is_empty());
     }
 
     #[test]

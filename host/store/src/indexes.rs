@@ -179,7 +179,7 @@ impl Indexes {
         self.stale.lock().remove(&vector_store);
         database.write_reserved(|connection| {
             index::forget(connection, vector_store)?;
-            changes::prune(connection, vector_store, u64::MAX >> 1)
+            changes::forget(connection, vector_store)
         })?;
         files::remove_file(&self.path(vector_store))?;
         self.files.lock().remove(&vector_store);
@@ -195,10 +195,14 @@ impl Indexes {
     }
 
     fn path(&self, vector_store: i64) -> PathBuf {
-        match vector_store {
-            OWN => self.folder.join(format!("index{EXTENSION}")),
-            number => self.folder.join(format!("index-{number}{EXTENSION}")),
-        }
+        self.folder.join(file_name(vector_store))
+    }
+}
+
+pub(crate) fn file_name(vector_store: i64) -> String {
+    match vector_store {
+        OWN => format!("index{EXTENSION}"),
+        number => format!("index-{number}{EXTENSION}"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 use riad_core::{Error, ErrorKind, Timestamp, snapshot::RoomPart};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -53,7 +54,7 @@ pub(crate) fn export(folder: &Path, archive: &Path) -> StoreResult<RoomReport> {
     let staged = Staged::create(folder)?;
     let copy = staged.0.join(room::DATABASE);
     copy_database(&folder.join(room::DATABASE), &copy)?;
-    room_copy::forget_place(&copy)?;
+    room_copy::forget_place(&copy, &BTreeSet::new())?;
     let mut sources = vec![(room::DATABASE.to_owned(), copy.clone())];
     let plugin_database = folder.join(room::PLUGIN_DATABASE);
     if plugin_database.try_exists()? {

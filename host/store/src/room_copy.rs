@@ -1,11 +1,11 @@
 //! A copy of a room for a snapshot, also while the room is served: its databases page by page, so that what has not changed is where it was, and
-//! links to its other files, which never change. Not here: where copies go (`objects`), rooms as archives (`room_archive`).
+//! links to its other files, which are replaced and never changed. Not here: where copies go (`objects`), rooms as archives (`room_archive`).
 
 use crate::{
     adapters,
     error::{Failure, StoreResult},
     generations::{FILES, KEPT_FILES},
-    plugins, room,
+    index, indexes, plugins, room,
     room_schema::SCHEMA,
     sqlite::{self, open_reader},
     staged::Staged,
@@ -18,6 +18,7 @@ use riad_core::{
 };
 use rusqlite::Connection;
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
@@ -32,6 +33,8 @@ pub(crate) struct BegunCopy {
     room: Connection,
     plugin: Option<Connection>,
     names: Vec<String>,
+    /// The vector indexes that go along, so that the restored room need not build them.
+    indexes: BTreeSet<i64>,
     schema: u32,
 }
 
@@ -61,11 +64,20 @@ impl BegunCopy {
         for name in &names {
             link(&folder.join(name), &staged.0.join(name))?;
         }
+        let mut indexes = BTreeSet::new();
+        for number in index::without_deleted(&room)? {
+            let name = indexes::file_name(number);
+            if folder.join(&name).try_exists()? {
+                link(&folder.join(&name), &staged.0.join(&name))?;
+                indexes.insert(number);
+            }
+        }
         Ok(Self {
             staged,
             room,
             plugin,
             names,
+            indexes,
             schema,
         })
     }
@@ -82,12 +94,14 @@ impl BegunCopy {
         }
         let mut files = vec![changing(room::DATABASE, path_of(room::DATABASE))];
         copy_pages(self.room, &path_of(room::DATABASE))?;
-        forget_place(&path_of(room::DATABASE))?;
+        forget_place(&path_of(room::DATABASE), &self.indexes)?;
         if let Some(plugin) = self.plugin {
             let path = path_of(room::PLUGIN_DATABASE);
             copy_pages(plugin, &path)?;
             files.push(changing(room::PLUGIN_DATABASE, path));
         }
+        let indexes = self.indexes.iter().map(|number| indexes::file_name(*number));
+        files.extend(indexes.map(|name| changing(&name, path_of(&name))));
         files.extend(self.names.iter().map(|name| CopiedFile {
             name: name.clone(),
             path: path_of(name),
@@ -147,14 +161,12 @@ pub(crate) fn is_current(folder: &Path) -> StoreResult<bool> {
     Ok(version == SCHEMA.version())
 }
 
-/// What belongs to the room's place and not to the room: its id, lines for its server's audit log, and what is said of the files of its indexes.
-pub(crate) fn forget_place(database: &Path) -> StoreResult<()> {
+/// What belongs to the room's place and not to the room: its id, lines for its server's audit log, and what is said of the files of its indexes,
+/// but of those that go along.
+pub(crate) fn forget_place(database: &Path, indexes: &BTreeSet<i64>) -> StoreResult<()> {
     let connection = sqlite::open(database)?;
-    connection.execute(
-        "DELETE FROM state WHERE key IN (?1, 'audit_lines') OR key LIKE 'index\\_%' ESCAPE '\\'",
-        [room::ROOM_ID],
-    )?;
-    connection.execute("DELETE FROM changes", [])?;
+    connection.execute("DELETE FROM state WHERE key IN (?1, 'audit_lines')", [room::ROOM_ID])?;
+    index::forget_others(&connection, indexes)?;
     close(connection)
 }
 

@@ -159,12 +159,17 @@ async fn a_lost_room_is_restored_in_its_own_place() {
     let offline = OfflineRoom::open(host.data(), &acme()).unwrap();
     let (report, copied) = offline.copy().unwrap();
     assert_eq!(report.documents, 27);
+    let index = host.room_folder("acme").join("index.usearch");
+    let saved_index = fs::read(&index).unwrap();
+    assert!(copied.files.iter().any(|file| file.name == "index.usearch"));
     snapshots.save(&copied).await.unwrap();
     drop(copied);
     let owner = offline.owner().unwrap();
     drop(offline);
     fs::remove_dir_all(host.room_folder("acme")).unwrap();
     restore(host.data(), &snapshots, &owner).await.unwrap();
+    // Not built again; the check below compares it with the documents.
+    assert_eq!(fs::read(&index).unwrap(), saved_index);
     let offline = OfflineRoom::open(host.data(), &acme()).unwrap();
     assert_eq!(faults(&offline.check().unwrap()), []);
     drop(offline);
@@ -294,9 +299,16 @@ async fn a_restore_that_fails_leaves_nothing() {
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     let error = open().begin_restore(&parts[1..], MOST).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    let mut astray = parts.clone();
-    astray[0].name = "../room.db".into();
-    assert!(open().begin_restore(&astray, MOST).is_err());
+    for name in [
+        "../room.db",
+        "index-0.usearch",
+        "index-01.usearch",
+        "index/room.usearch",
+    ] {
+        let mut astray = parts.clone();
+        astray.last_mut().unwrap().name = name.into();
+        assert!(open().begin_restore(&astray, MOST).is_err(), "{name}");
+    }
     assert_eq!(folders(other.data()), 0);
     restore_again(&other, &snapshots, &owner).await;
 }
