@@ -12,6 +12,8 @@ use std::{fs::File, net::SocketAddr, process::Stdio};
 
 const CLIENTS: &str = "tests/clients/python";
 const CLIENT: &str = "openai-python";
+/// The suite's plugin uses all capabilities.
+const GRANTED: &[&str] = &[r#"plugins.http_hosts=["api.example"]"#];
 
 /// What `riad-isolation --json` says.
 #[derive(Deserialize)]
@@ -76,7 +78,7 @@ fn isolation(
     }
     let hunted = format!("{kind}-hunted");
     let home = cells.cell_of(&hunted)?;
-    let key = cells.make_tenant(&hunted, "", &[])?.key;
+    let key = cells.make_tenant(&hunted, "", GRANTED)?.key;
     for is_same in [true, false] {
         let names = (0..100).map(|number| format!("{kind}-hunter-{number}"));
         let mut hunter = None;
@@ -86,7 +88,7 @@ fn isolation(
                 break;
             }
         }
-        let hunter = cells.make_tenant(&hunter.context("all tenants are in one cell")?, "", &[])?;
+        let hunter = cells.make_tenant(&hunter.context("all tenants are in one cell")?, "", GRANTED)?;
         let mut command = process::command(&program, &["--json"], &cells.folder);
         command
             .args([
