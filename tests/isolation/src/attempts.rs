@@ -70,7 +70,9 @@ pub fn all(target: &Target<'_>, adapter: &AdapterFiles) -> Vec<Attempt> {
     attempts.extend(paths::attempts(target));
     attempts.extend(operator::attempts(target));
     attempts.extend(money::attempts(target));
-    attempts.extend(console::attempts(target));
+    if let Some(session) = &target.own.console {
+        attempts.extend(console::attempts(target, session));
+    }
     attempts.extend(objects::attempts(target, adapter));
     attempts
 }

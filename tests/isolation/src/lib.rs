@@ -39,6 +39,8 @@ pub struct Options {
     pub spy: Option<Bytes>,
     /// An adapter that fits the server's model; that of the shipped model if it is not given.
     pub adapter: Option<AdapterFiles>,
+    /// Whether there is a console; proxies in front of cells have none.
+    pub has_console: bool,
     /// Plants the canaries in B's room too: a suite that then sees nothing is blind.
     pub plant_leak: bool,
 }
@@ -77,7 +79,7 @@ async fn hunt(a: &Client, b: &Client, canaries: &mut Canaries, options: Options)
             .await
             .context("cannot plant canaries in B's room")?;
     }
-    let own = room::settle(b, canaries)
+    let own = room::settle(b, canaries, options.has_console)
         .await
         .context("cannot use B's room with B's key")?;
     if own.tenant == planted.tenant {

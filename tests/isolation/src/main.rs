@@ -32,6 +32,9 @@ struct Arguments {
     /// A PEFT folder that fits the server's model; an adapter of the shipped model if it is not given
     #[arg(long, value_name = "FOLDER")]
     adapter: Option<PathBuf>,
+    /// There is no console at this address: proxies in front of cells have none
+    #[arg(long)]
+    without_console: bool,
     /// Plant the canaries in B's room too: the suite must see them and fail
     #[arg(long)]
     plant_leak: bool,
@@ -66,6 +69,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
         key_b: arguments.key_b,
         spy,
         adapter,
+        has_console: !arguments.without_console,
         plant_leak: arguments.plant_leak,
     })
     .await

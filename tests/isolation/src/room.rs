@@ -27,7 +27,8 @@ pub struct Own {
     pub upload: String,
     /// The embedding model, if the server says its name.
     pub embedder: Option<String>,
-    pub console: ConsoleSession,
+    /// `None` where the console is not served.
+    pub console: Option<ConsoleSession>,
 }
 
 /// A session of the console, with what its forms need.
@@ -98,7 +99,7 @@ impl Saved {
 }
 
 /// Makes B's room one in which requests are answered, and finds out who B is.
-pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
+pub async fn settle(client: &Client, canaries: &Canaries, has_console: bool) -> Result<Own> {
     client
         .expect(200, Request::put("/v1/pipeline", &json!({"stages": {}})))
         .await?;
@@ -123,7 +124,10 @@ pub async fn settle(client: &Client, canaries: &Canaries) -> Result<Own> {
         document: added.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
         upload: upload.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
         embedder: embedder(client).await?,
-        console: sign_in(client).await?,
+        console: match has_console {
+            true => Some(sign_in(client).await?),
+            false => None,
+        },
         model,
     })
 }

@@ -12,6 +12,7 @@ async fn hunt(host: &TestHost, a: &Tenant, b: &Tenant, plant_leak: bool) -> Repo
         key_b: b.key.clone(),
         spy: None,
         adapter: None,
+        has_console: true,
         plant_leak,
     };
     riad_isolation::run(options).await.unwrap()

@@ -13,18 +13,18 @@ use crate::{
 };
 use reqwest::Method;
 
-pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
-    let mut attempts = own_pages(target);
-    attempts.extend(pages_of_a(target));
-    attempts.extend(forms_about_a(target));
-    attempts.extend(questions(target));
-    attempts.extend(operator_pages(target));
-    attempts.extend(stolen_forms(target));
+pub fn attempts(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
+    let mut attempts = own_pages(target, session);
+    attempts.extend(pages_of_a(target, session));
+    attempts.extend(forms_about_a(target, session));
+    attempts.extend(questions(target, session));
+    attempts.extend(operator_pages(target, session));
+    attempts.extend(stolen_forms(target, session));
     attempts
 }
 
 /// B's own, with no word of A's.
-fn own_pages(target: &Target<'_>) -> Vec<Attempt> {
+fn own_pages(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
     let needle = target.needle;
     let pages = [
         ("GET /console", "/console".to_owned(), Expected::Anything),
@@ -72,7 +72,6 @@ fn own_pages(target: &Target<'_>) -> Vec<Attempt> {
         // An admin's key only.
         ("GET /console/keys", "/console/keys".to_owned(), Expected::Anything),
     ];
-    let session = &target.own.console;
     pages
         .into_iter()
         .map(|(endpoint, path, expected)| {
@@ -81,8 +80,8 @@ fn own_pages(target: &Target<'_>) -> Vec<Attempt> {
         .collect()
 }
 
-fn pages_of_a(target: &Target<'_>) -> Vec<Attempt> {
-    let (a, session) = (target.a, &target.own.console);
+fn pages_of_a(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
+    let a = target.a;
     let document = format!("/console/documents/{}", a.document);
     let page = |endpoint, what, path: String| absent(endpoint, what, get(session, path));
     vec![
@@ -120,8 +119,8 @@ fn pages_of_a(target: &Target<'_>) -> Vec<Attempt> {
     ]
 }
 
-fn forms_about_a(target: &Target<'_>) -> Vec<Attempt> {
-    let (a, session) = (target.a, &target.own.console);
+fn forms_about_a(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
+    let a = target.a;
     let adapter = format!("/console/adapters/{}", target.alias);
     let plugin = format!("/console/plugins/of/{}/{}", target.plugin, a.version);
     let key = format!("/console/keys/{}", a.key_id);
@@ -183,8 +182,7 @@ fn forms_about_a(target: &Target<'_>) -> Vec<Attempt> {
     ]
 }
 
-fn questions(target: &Target<'_>) -> Vec<Attempt> {
-    let session = &target.own.console;
+fn questions(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
     let (question, own) = (target.question(), target.own.model.as_str());
     let ask = |path: &str, model: &str| {
         let fields = [("question", question.as_str()), ("model", model)];
@@ -216,8 +214,7 @@ fn questions(target: &Target<'_>) -> Vec<Attempt> {
 }
 
 /// As if they did not exist.
-fn operator_pages(target: &Target<'_>) -> Vec<Attempt> {
-    let session = &target.own.console;
+fn operator_pages(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
     let tenant = format!("/console/tenants/{}", target.a.tenant);
     vec![
         absent(
@@ -283,8 +280,7 @@ fn operator_pages(target: &Target<'_>) -> Vec<Attempt> {
 }
 
 /// What a page of another site could make B's browser send, and what is sent without a session.
-fn stolen_forms(target: &Target<'_>) -> Vec<Attempt> {
-    let session = &target.own.console;
+fn stolen_forms(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
     let stranger = ConsoleSession {
         cookie: String::new(),
         ..session.clone()

@@ -89,7 +89,7 @@ fn isolation(
             }
         }
         let hunter = cells.make_tenant(&hunter.context("all tenants are in one cell")?, "", GRANTED)?;
-        let mut command = process::command(&program, &["--json"], &cells.folder);
+        let mut command = process::command(&program, &["--json", "--without-console"], &cells.folder);
         command
             .args([
                 "--base-url",
