@@ -33,10 +33,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// A proxy has no operator's API: the suite expects there that the key is refused.
+    /// A proxy has no operator's API, where the suite expects that the key is refused, and no cell's health.
     fn is_hidden(&self) -> bool {
         let path = self.endpoint.split(' ').nth(1).unwrap_or_default();
-        let is_operators = path.starts_with("/operator/") || path == "/metrics";
+        let is_operators = path.starts_with("/operator/") || ["/metrics", "/healthz", "/readyz"].contains(&path);
         is_operators && self.status == 404 && self.leaked.is_empty() && self.faults.len() == 1
     }
 }
