@@ -55,7 +55,12 @@ impl RemoteEngine {
         let adapters = folder
             .map(|folder| AdapterFolder::open(folder, &remote.instance))
             .transpose()?;
-        let fleet = Arc::new(Fleet::new(&remote, config.max_sequences, connection, adapters)?);
+        let fleet = Arc::new(Fleet::new(
+            &remote,
+            (config.max_sequences, config.profile.context_tokens),
+            connection,
+            adapters,
+        )?);
         fleet::watch(&fleet);
         Ok(Self {
             profile: config.profile,

@@ -57,6 +57,8 @@ pub enum Fault {
     RefusesAdapters,
     /// Without the model's name.
     Nameless,
+    /// It reads only so many tokens, as its list of models says.
+    Reads(u32),
     /// An event that says that it cannot.
     ErrorEvent,
 }
@@ -163,7 +165,13 @@ impl Drop for ModelServer {
 async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let loaded = shared.loaded.lock().unwrap();
     let names = loaded.iter().map(String::as_str).chain(BASES);
-    let names = names.map(|name| json!({"id": name, "object": "model"}));
+    let fault = shared.script.lock().unwrap().fault;
+    let most = if let Fault::Reads(most) = fault {
+        Some(most)
+    } else {
+        None
+    };
+    let names = names.map(|name| json!({"id": name, "object": "model", "max_model_len": most}));
     Json(json!({"object": "list", "data": names.collect::<Vec<_>>()}))
 }
 

@@ -224,7 +224,7 @@ impl Endpoint {
     pub fn is_silent(&self, why: &str) {
         let mut state = self.state.lock();
         if !state.is_silent {
-            tracing::warn!(server = self.name, why, "a model server does not answer");
+            tracing::warn!(server = self.name, why, "a model server is not asked");
         }
         state.is_silent = true;
     }

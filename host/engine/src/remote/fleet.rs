@@ -32,6 +32,8 @@ pub(super) struct Fleet {
     connection: Connection,
     /// What the servers call the base model.
     base_model: String,
+    /// Tokens that a prompt and its answer may have, as this engine promises.
+    context_tokens: u32,
     /// Before the names of adapters: other processes may use the same servers.
     instance: String,
     /// `None`: without adapters.
@@ -98,12 +100,20 @@ struct Models {
 #[derive(Deserialize)]
 struct Model {
     id: String,
+    /// vLLM and SGLang: tokens that the server reads and writes at most.
+    max_model_len: Option<u32>,
+}
+
+impl Models {
+    fn ids(self) -> HashSet<String> {
+        self.data.into_iter().map(|model| model.id).collect()
+    }
 }
 
 impl Fleet {
     pub fn new(
         config: &RemoteConfig,
-        max_sequences: usize,
+        (max_sequences, context_tokens): (usize, u32),
         connection: Connection,
         adapters: Option<AdapterFolder>,
     ) -> Result<Self> {
@@ -115,6 +125,7 @@ impl Fleet {
             endpoints,
             connection,
             base_model: config.model.clone(),
+            context_tokens,
             instance: config.instance.clone(),
             adapters,
             adapters_per_server: config.adapters_per_server,
@@ -215,11 +226,22 @@ impl Fleet {
         }
     }
 
-    async fn models(&self, endpoint: &Endpoint) -> Result<HashSet<String>, Failure> {
+    async fn models(&self, endpoint: &Endpoint) -> Result<Models, Failure> {
         let body = self.connection.get(&endpoint.models).await?;
-        let models: Models = serde_json::from_slice(&body)
-            .map_err(|error| Failure::Unreachable(format!("its list of models cannot be read: {error}")))?;
-        Ok(models.data.into_iter().map(|model| model.id).collect())
+        serde_json::from_slice(&body)
+            .map_err(|error| Failure::Unreachable(format!("its list of models cannot be read: {error}")))
+    }
+
+    /// Why a server cannot do what this engine promises.
+    fn unfit(&self, models: &Models) -> Option<String> {
+        let Some(base) = models.data.iter().find(|model| model.id == self.base_model) else {
+            return Some(format!("it has no model {:?} (engine.remote_model)", self.base_model));
+        };
+        let most = base.max_model_len.filter(|most| *most < self.context_tokens)?;
+        Some(format!(
+            "it reads at most {most} tokens, and this server promises {}; set engine.profile.context_tokens to {most}",
+            self.context_tokens
+        ))
     }
 
     /// While it loads an adapter, it is looked at the next time.
@@ -228,10 +250,10 @@ impl Fleet {
             return;
         };
         match self.models(endpoint).await {
-            Ok(models) if !models.contains(&self.base_model) => {
-                endpoint.is_silent(&format!("it has no model {:?} (engine.remote_model)", self.base_model));
-            }
-            Ok(models) => endpoint.answered(&models),
+            Ok(models) => match self.unfit(&models) {
+                Some(why) => endpoint.is_silent(&why),
+                None => endpoint.answered(&models.ids()),
+            },
             Err(failure) => endpoint.is_silent(&failure.words()),
         }
     }

@@ -143,7 +143,10 @@ impl Fleet {
         let mut loaded = self.connection.tell(&endpoint.load_adapter, &body).await;
         // The server may have one of this name, from files that are gone.
         if let Err(Failure::Refused(..)) = loaded
-            && self.models(endpoint).await.is_ok_and(|models| models.contains(&name))
+            && self
+                .models(endpoint)
+                .await
+                .is_ok_and(|models| models.ids().contains(&name))
         {
             self.unload(endpoint, &name).await;
             loaded = self.connection.tell(&endpoint.load_adapter, &body).await;

@@ -52,6 +52,22 @@ async fn a_server_that_dies_in_its_answer_is_an_error_and_no_other_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_reads_less_than_promised_is_not_asked() {
+    let server = ModelServer::start(with(Fault::Reads(100))).await;
+    let engine = open(&[&server], None).await;
+    while engine.batch().model_loaded {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = ask(&engine, &Sampling::greedy(64)).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(server.asked().is_empty());
+    let context = engine.profile().context_tokens;
+    let server = ModelServer::start(with(Fault::Reads(context))).await;
+    let engine = open(&[&server], None).await;
+    assert_eq!(ask(&engine, &Sampling::greedy(64)).await.unwrap().text, TEXT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_the_words_of_another_model() {
     for fault in [Fault::WrongModel, Fault::Nameless] {
         let server = ModelServer::start(with(fault)).await;

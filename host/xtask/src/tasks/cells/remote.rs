@@ -25,6 +25,8 @@ use std::{
 
 const MODEL: &str = "smollm2";
 const ALIAS: &str = "voice";
+/// That a prompt and its answer may have.
+const CONTEXT_TOKENS: &str = "2048";
 /// Beside compilers everything takes long.
 const START_MAX: Duration = Duration::from_secs(900);
 const END_MAX: Duration = Duration::from_secs(60);
@@ -98,7 +100,7 @@ impl Remote {
         ])
         .args([
             "--max-model-len",
-            "2048",
+            CONTEXT_TOKENS,
             "--max-num-seqs",
             "8",
             "--enable-prompt-tokens-details",
@@ -154,6 +156,7 @@ impl Remote {
             ("RIAD_ENGINE__ENDPOINTS", format!("http://{}/v1", self.address)),
             ("RIAD_ENGINE__MODEL", self.model.to_string_lossy().into_owned()),
             ("RIAD_ENGINE__ID", MODEL.to_owned()),
+            ("RIAD_ENGINE__PROFILE__CONTEXT_TOKENS", CONTEXT_TOKENS.to_owned()),
             (
                 "RIAD_ENGINE__ADAPTER_FOLDER",
                 folder.join("adapters-for-vllm").to_string_lossy().into_owned(),
