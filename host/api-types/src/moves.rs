@@ -41,6 +41,27 @@ pub struct NewMove {
     pub to: CellName,
 }
 
+/// A room that will come.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComingRoom {
+    /// The cell that the tenant comes from.
+    #[schema(value_type = String, example = "a")]
+    pub from: CellName,
+    /// As the old cell has saved it.
+    #[schema(value_type = Object)]
+    pub saved: MovedRoom,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct PrefetchedRoom {
+    #[schema(example = "room.prefetched")]
+    pub object: Cow<'static, str>,
+    pub tenant: String,
+    /// Bytes; 0 if the room is too large to be fetched before its tenant comes.
+    pub bytes: u64,
+}
+
 /// A tenant as the new cell takes it.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct LeavingTenant {

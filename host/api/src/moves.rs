@@ -8,7 +8,10 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use riad_api_types::{
-    moves::{AbortedMove, ArrivingTenant, Cell, EndedMove, LeavingTenant, MoveEnd, NewMove, SavedRoom},
+    moves::{
+        AbortedMove, ArrivingTenant, Cell, ComingRoom, EndedMove, LeavingTenant, MoveEnd, NewMove, PrefetchedRoom,
+        SavedRoom,
+    },
     tenants::Tenant,
 };
 use riad_core::{Error, slot::Slot};
@@ -57,6 +60,26 @@ pub(crate) async fn begin_move(
     Ok(Json(LeavingTenant {
         object: "tenant.leaving".into(),
         tenant: state.services.moves().begin(&operator, &id, &body.to).await?,
+    }))
+}
+
+/// Fetch the room of a tenant that will come from another cell
+///
+/// Before the move begins there, so that changes are refused for a shorter time: what has not changed since then is not fetched again.
+#[utoipa::path(post, path = "/operator/v1/tenants/{id}/move/prefetch", tag = "operator", security(("operator_key" = [])),
+    params(("id" = String, Path)), request_body = ComingRoom, responses((status = 200, body = PrefetchedRoom), Failures))]
+pub(crate) async fn prefetch_room(
+    State(state): State<AppState>,
+    Operator(operator): Operator,
+    PathParts(id): PathParts<String>,
+    JsonBody(body): JsonBody<ComingRoom>,
+) -> ApiResult<Json<PrefetchedRoom>> {
+    let tenant = body::parse_id("tenant", &id)?;
+    let moves = state.services.moves();
+    Ok(Json(PrefetchedRoom {
+        object: "room.prefetched".into(),
+        tenant: id,
+        bytes: moves.prefetch(&operator, &tenant, &body.from, &body.saved).await?,
     }))
 }
 

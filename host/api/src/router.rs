@@ -279,6 +279,7 @@ fn routes(limits: &Limits) -> Vec<Route> {
             routes!(moves::begin_move, moves::receive_move, moves::abort_move),
             &[Operator],
         ),
+        route(routes!(moves::prefetch_room), &[Operator]),
         route(routes!(moves::finish_move), &[Operator]),
         route(routes!(moves::save_room), &[Operator]),
         route(routes!(moves::get_cell), &[Operator]),

@@ -71,7 +71,7 @@ pub use sandbox::{
 pub use scheduler::{EnginePermit, Progress, QueueRequest, QueueState, Scheduler};
 pub use settings::SettingsStore;
 pub use snapshots::{
-    CopiedFile, RoomCopies, RoomCopy, RoomRestore, SaveOutcome, SnapshotStore, StoredSnapshot, UnsavedRoom,
+    CopiedFile, EarlierFile, RoomCopies, RoomCopy, RoomRestore, SaveOutcome, SnapshotStore, StoredSnapshot, UnsavedRoom,
 };
 pub use sql::{SqlRows, SqlStore, SqlValue};
 pub use telemetry::{Gauges, OPENMETRICS_CONTENT_TYPE, RequestRecord, Telemetry};

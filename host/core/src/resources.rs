@@ -211,6 +211,10 @@ resources! {
         "accounts, and the operator; the one that was used longest ago ends",
         "32 of an account, 10,000 in all; one hour without a request, 12 hours in all",
         Silent("signs in again");
+    PREFETCHED_ROOMS = "rooms of tenants that will come from another cell",
+        "the operator's moves",
+        "4, each of `limits.room_bytes` at most; until the tenant comes, its move is aborted, or the server ends",
+        Told(Busy, "the rooms of four tenants that move to this cell have been fetched; end their moves or abort them, then send the request again");
     QUESTIONS = "questions about usage, receipts, keys and the audit log",
         "accounts, one each; the one that holds the fewest is next, and the operator is one of them",
         "2, each for `limits.query_ms`; 8 of an account wait for 60 s",

@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use riad_core::{
     Error, Result, SnapshotId,
-    ports::StoredSnapshot,
+    ports::{EarlierFile, StoredSnapshot},
     snapshot::{RoomPart, Snapshot},
 };
 use sha2::{Digest as _, Sha256};
-use std::{fs::File, io::Write, sync::Arc};
+use std::{collections::HashMap, fs::File, io::Write, path::PathBuf, sync::Arc};
 
 /// A snapshot that was found and decrypted.
 pub struct OpenSnapshot {
@@ -40,13 +40,25 @@ impl OpenSnapshot {
         self.manifest.describe(self.id.clone())
     }
 
-    async fn read_block(&self, file: &FileEntry, number: u64, name: &str) -> Result<Vec<u8>> {
+    /// `known` is where the disk has it.
+    async fn read_block(
+        &self,
+        file: &FileEntry,
+        number: u64,
+        name: &str,
+        known: Option<(PathBuf, u64)>,
+    ) -> Result<Vec<u8>> {
+        let expected = length_of(file.bytes, file.block_bytes, number);
+        if let Some((path, offset)) = known
+            && let Ok(block) = blocking(move || blocks::read(&path, offset, expected).map_err(disk_error)).await
+        {
+            return Ok(block);
+        }
         let Some(sealed) = self.objects.get_block(name).await? else {
             return Err(self.damaged(file, "lacks a block"));
         };
         let (key, owned) = (Arc::clone(&self.key), name.to_owned());
         let opened = blocking(move || Ok(key.open(Kind::Block, &owned, &sealed))).await?;
-        let expected = length_of(file.bytes, file.block_bytes, number);
         match opened {
             Ok(block) if block.len() as u64 == expected => Ok(block),
             Ok(_) | Err(_) => Err(self.damaged(file, "has a damaged block")),
@@ -69,14 +81,27 @@ impl StoredSnapshot for OpenSnapshot {
         self.manifest.files.iter().map(part).collect()
     }
 
-    async fn write(&self, part: &str, mut to: File) -> Result<()> {
+    async fn write(&self, part: &str, mut to: File, earlier: Option<EarlierFile>) -> Result<()> {
         let file = self
             .manifest
             .file(part)
             .ok_or_else(|| Error::not_found(format!("the snapshot {} has no {part}", self.id)))?;
+        let known = earlier
+            .as_ref()
+            .filter(|earlier| earlier.block_bytes == file.block_bytes)
+            .map_or_else(HashMap::new, |earlier| {
+                (0..)
+                    .zip(&earlier.blocks)
+                    .map(|(number, name)| (name, number))
+                    .collect()
+            });
+        let place_of = |name: &String| {
+            let number: u64 = *known.get(name)?;
+            Some((earlier.as_ref()?.path.clone(), number * file.block_bytes))
+        };
         let reads: Vec<_> = (0..)
             .zip(&file.blocks)
-            .map(|(number, name)| self.read_block(file, number, name))
+            .map(|(number, name)| self.read_block(file, number, name, place_of(name)))
             .collect();
         let mut blocks = stream::iter(reads).buffered(TRANSFERS);
         let mut hash = Sha256::new();
@@ -93,5 +118,15 @@ impl StoredSnapshot for OpenSnapshot {
             true => Ok(()),
             false => Err(self.damaged(file, "has other bytes than were saved")),
         }
+    }
+
+    fn earlier(&self, part: &str, path: PathBuf) -> Option<EarlierFile> {
+        let file = self.manifest.file(part)?;
+        Some(EarlierFile {
+            path,
+            bytes: file.bytes,
+            block_bytes: file.block_bytes,
+            blocks: file.blocks.clone(),
+        })
     }
 }

@@ -4,7 +4,6 @@ use crate::{
     blocks::{self, TRANSFERS, block_bytes, blocking, disk_error},
     keys::{Kind, OVERHEAD, TenantKey},
     manifest::{FileEntry, Manifest, length_of},
-    pruning,
     room_objects::RoomObjects,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,8 +17,6 @@ use uuid::Uuid;
 pub(crate) struct Saving {
     pub(crate) objects: RoomObjects,
     pub(crate) key: Arc<TenantKey>,
-    /// Snapshots that are kept, at least one.
-    pub(crate) keep: usize,
     /// Whether blocks are sent although they are there: those that are may be damaged.
     pub(crate) is_whole: bool,
 }
@@ -59,10 +56,6 @@ impl Saving {
         let manifest = Manifest::new(copy.schema, files);
         let id: SnapshotId = format!("snap_{}", Uuid::now_v7().simple()).parse()?;
         self.objects.put_manifest(&self.key, &id, &manifest).await?;
-        // The room is saved whatever becomes of older ones.
-        if let Err(error) = pruning::prune(&self.objects, &self.key, (&id, &manifest), self.keep).await {
-            tracing::warn!(%error, room = %self.objects.room, "older snapshots were not removed; the next one tries again");
-        }
         Ok(SaveOutcome {
             snapshot: manifest.describe(id),
             is_new: true,

@@ -4,6 +4,7 @@ use crate::{
     errors::{self, damaged},
     keys::{MasterKey, TenantKey},
     location::Location,
+    pruning,
     restoring::OpenSnapshot,
     room_objects::RoomObjects,
     saving::Saving,
@@ -176,12 +177,7 @@ impl Snapshots {
         let objects = RoomObjects::new(&self.location, &copy.owner.room);
         let key = objects.open_or_make_key(&self.master, &copy.owner).await?;
         check_owner(&key, &copy.owner)?;
-        let saving = Saving {
-            objects,
-            key,
-            keep: self.keep,
-            is_whole,
-        };
+        let saving = Saving { objects, key, is_whole };
         saving.save(copy).await
     }
 
@@ -199,6 +195,13 @@ impl Snapshots {
 impl SnapshotStore for Snapshots {
     async fn save(&self, copy: &RoomCopy) -> Result<SaveOutcome> {
         self.save_room(copy, false).await
+    }
+
+    async fn prune(&self, owner: &SnapshotOwner) -> Result<()> {
+        match self.open_room(owner).await? {
+            Some((objects, key)) => pruning::prune(&objects, &key, self.keep).await,
+            None => Ok(()),
+        }
     }
 
     async fn open(&self, owner: &SnapshotOwner, id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>> {

@@ -93,7 +93,10 @@ impl Bench {
     }
 
     async fn save(&self, tenant: &str, names: &[&str]) -> SaveOutcome {
-        self.snapshots.save(&self.copy(tenant, names)).await.unwrap()
+        let copy = self.copy(tenant, names);
+        let saved = self.snapshots.save(&copy).await.unwrap();
+        self.snapshots.prune(&copy.owner).await.unwrap();
+        saved
     }
 
     /// The files of the newest snapshot.
@@ -102,7 +105,9 @@ impl Bench {
         let mut files = Vec::new();
         for part in snapshot.parts() {
             let path = self.folder.path().join("restored");
-            snapshot.write(&part.name, fs::File::create(&path).unwrap()).await?;
+            snapshot
+                .write(&part.name, fs::File::create(&path).unwrap(), None)
+                .await?;
             let bytes = fs::read(&path).unwrap();
             assert_eq!(bytes.len() as u64, part.bytes);
             files.push((part.name, bytes));
@@ -246,6 +251,39 @@ async fn a_snapshot_that_was_not_finished_is_never_seen() {
     // What was sent is used by the next one.
     let next = bench.save("acme", &NAMES).await;
     assert_eq!((next.is_new, next.uploaded_bytes), (true, 0));
+}
+
+#[tokio::test]
+async fn what_an_earlier_snapshot_had_is_not_read_again() {
+    let (bench, mut contents) = filled().await;
+    let at = |name: &str| bench.folder.path().join(name.replace('/', "-"));
+    let first = bench.snapshots.open_snapshot(&owner("acme"), None).await.unwrap();
+    for part in first.parts() {
+        let file = fs::File::create(at(&part.name)).unwrap();
+        first.write(&part.name, file, None).await.unwrap();
+    }
+    let before = bench.blocks("acme");
+    contents[0].1[5] ^= 1;
+    bench.write("room.db", &contents[0].1);
+    bench.save("acme", &NAMES).await;
+    for block in before {
+        drop(fs::remove_file(block));
+    }
+    let second = bench.snapshots.open_snapshot(&owner("acme"), None).await.unwrap();
+    let again = bench.folder.path().join("again");
+    let write = async |part: &str, earlier| second.write(part, fs::File::create(&again).unwrap(), earlier).await;
+    for (name, bytes) in &contents {
+        write(name, first.earlier(name, at(name))).await.unwrap();
+        assert!(fs::read(&again).unwrap() == *bytes, "{name}");
+    }
+    // The objects are really gone, and a file that has changed is found out.
+    assert!(write("room.db", None).await.is_err());
+    fs::write(at("room.db"), noise(900_000, 9)).unwrap();
+    let error = write("room.db", first.earlier("room.db", at("room.db")))
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("other bytes"), "{error}");
+    assert!(first.earlier("files/none", at("none")).is_none());
 }
 
 #[tokio::test]

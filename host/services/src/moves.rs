@@ -2,11 +2,16 @@
 //! old one closes the account. Every step can be repeated, so that whoever drives them (`riad cell move`) goes on after a crash.
 //! Not here: the map of the cells and proxies, which that command changes in between.
 
-use crate::{audit, shared::Shared, snapshots::RoomSnapshots, tenants};
+use crate::{
+    audit,
+    shared::Shared,
+    snapshots::{Older, PrefetchedRoom, RoomSnapshots},
+    tenants,
+};
 use riad_core::{
     CellName, Error, ErrorKind, OperatorPass, Result, TenantId,
     moving::{ClosedAccount, Direction, Move, MovedRoom, MovedTenant},
-    ports::Cells,
+    ports::{Cells, RoomRestore, StoredSnapshot},
     slot::Slot,
     snapshot::SnapshotOwner,
     tenant::Tenant,
@@ -61,15 +66,44 @@ impl MoveService {
         let moved = self.0.moves.export(operator, id).await?;
         check_keys(&moved)?;
         // Most of the room, while it can be changed: the second copy has little to send.
-        snapshots.save_now(operator, id).await?;
+        snapshots.save_now(operator, id, Older::Pruned).await?;
         let entry = audit::by_operator(operator, Some(id), "tenant.move", id.as_str(), Some(&json!({"to": to})));
         self.0.moves.begin(operator, id, to, entry).await?;
         keep_slots(&self.0).await?;
-        let room = snapshots.save_now(operator, id).await?;
+        let room = snapshots.save_now(operator, id, Older::Kept).await?;
         // Again: keys may have been made or revoked, and money spent.
         let moved = self.0.moves.export(operator, id).await?;
         check_keys(&moved)?;
         Ok(MovedTenant { room, ..moved })
+    }
+
+    /// Before the first step, in the new cell, so that the second one is short: fetches the room as it was saved. One that is larger than
+    /// `limits.room_bytes` is fetched when the tenant comes. Returns how many bytes were fetched.
+    ///
+    /// # Errors
+    /// `Conflict` if there is such a tenant, or if this server is no cell with an object store; `NotFound` without that snapshot; `Busy` if the
+    /// rooms of other tenants wait already.
+    pub async fn prefetch(
+        &self,
+        operator: &OperatorPass,
+        id: &TenantId,
+        from: &CellName,
+        saved: &MovedRoom,
+    ) -> Result<u64> {
+        let snapshots = self.snapshots()?;
+        self.check_may_come(id).await?;
+        snapshots.prefetched.check(id)?;
+        let snapshot = self.open(id, saved).await?;
+        let bytes = snapshot.parts().iter().map(|part| part.bytes).sum();
+        if bytes > self.0.limits.room_bytes {
+            return Ok(0);
+        }
+        self.0.moves.expect(operator, id, from).await?;
+        let files = self.fetch(operator, id, (snapshot.as_ref(), None), bytes).await?;
+        let saved = saved.clone();
+        let room = PrefetchedRoom { saved, snapshot, files };
+        snapshots.prefetched.keep(id, room)?;
+        Ok(bytes)
     }
 
     /// The second step, in the new cell: restores the room, and serves the tenant from then on, whatever the map says.
@@ -78,12 +112,9 @@ impl MoveService {
     /// `Conflict` if there is such a tenant, no such plan, once the map gives this cell the tenant, or if this server is no cell with an object
     /// store; whatever restoring fails with.
     pub async fn receive(&self, operator: &OperatorPass, from: &CellName, moved: &MovedTenant) -> Result<Tenant> {
-        let cells = self.cells()?;
         self.snapshots()?;
         let id = &moved.id;
-        if cells.owner(Slot::of(id)) == *cells.name() && self.0.moves.find(id).await?.is_some() {
-            return Err(has_moved(id));
-        }
+        self.check_may_come(id).await?;
         let plan = &moved.policy.plan;
         match self.0.plans.current(plan).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -118,6 +149,7 @@ impl MoveService {
         }
         let entry = audit::by_operator(operator, Some(id), "tenant.move.abort", id.as_str(), None);
         self.0.moves.abort(operator, id, entry).await?;
+        drop(self.0.snapshots.as_ref().map(|snapshots| snapshots.prefetched.take(id)));
         keep_slots(&self.0).await
     }
 
@@ -128,7 +160,7 @@ impl MoveService {
     pub async fn save(&self, operator: &OperatorPass, id: &TenantId) -> Result<Option<MovedRoom>> {
         let snapshots = self.snapshots()?;
         self.0.tenant_store.get(operator, id).await?;
-        snapshots.save_now(operator, id).await
+        snapshots.save_now(operator, id, Older::Pruned).await
     }
 
     /// The third step, in the old cell once the map gives the tenant to the new one: refuses the tenant's requests, waits for those that run, ends
@@ -185,23 +217,58 @@ impl MoveService {
         keep_slots(&self.0).await
     }
 
+    /// Once the map gives it to this cell, it may have changed here.
+    async fn check_may_come(&self, id: &TenantId) -> Result<()> {
+        let cells = self.cells()?;
+        match cells.owner(Slot::of(id)) == *cells.name() && self.0.moves.find(id).await?.is_some() {
+            true => Err(has_moved(id)),
+            false => Ok(()),
+        }
+    }
+
     async fn restore(&self, operator: &OperatorPass, moved: &MovedTenant) -> Result<()> {
+        let earlier = self.snapshots()?.prefetched.take(&moved.id);
         let Some(saved) = &moved.room else { return Ok(()) };
-        let owner = SnapshotOwner {
-            room: saved.room.clone(),
-            tenant: moved.id.clone(),
-        };
-        let parts = &self.snapshots()?.dependencies();
-        let snapshot = parts.store.open(&owner, &saved.snapshot).await?;
-        let files = snapshot.parts();
+        let earlier = earlier.filter(|earlier| earlier.saved.room == saved.room);
+        let snapshot = self.open(&moved.id, saved).await?;
         let own = moved.policy.limits.stored_bytes.unwrap_or(0);
         let most = own.max(self.0.limits.room_bytes);
-        let mut restore = parts.copies.begin_restore(operator, &moved.id, &files, most).await?;
-        for file in &files {
-            let place = restore.create(&file.name).await?;
-            snapshot.write(&file.name, place).await?;
+        let of = (snapshot.as_ref(), earlier.as_ref());
+        let files = self.fetch(operator, &moved.id, of, most).await?;
+        // It removes files.
+        drop(tokio::task::spawn_blocking(move || drop(earlier)).await);
+        files.finish().await
+    }
+
+    async fn open(&self, id: &TenantId, saved: &MovedRoom) -> Result<Box<dyn StoredSnapshot>> {
+        let owner = SnapshotOwner {
+            room: saved.room.clone(),
+            tenant: id.clone(),
+        };
+        self.snapshots()?
+            .dependencies()
+            .store
+            .open(&owner, &saved.snapshot)
+            .await
+    }
+
+    /// All files of a room beside its place, with what an earlier snapshot of it had.
+    async fn fetch(
+        &self,
+        operator: &OperatorPass,
+        id: &TenantId,
+        (snapshot, earlier): (&dyn StoredSnapshot, Option<&PrefetchedRoom>),
+        most: u64,
+    ) -> Result<Box<dyn RoomRestore>> {
+        let parts = snapshot.parts();
+        let copies = &self.snapshots()?.dependencies().copies;
+        let mut files = copies.begin_restore(operator, id, &parts, most).await?;
+        for part in &parts {
+            let place = files.create(&part.name).await?;
+            let earlier = earlier.and_then(|earlier| earlier.file(&part.name));
+            snapshot.write(&part.name, place, earlier).await?;
         }
-        restore.finish().await
+        Ok(files)
     }
 
     /// Of the tenant that has moved; nothing if it is gone.

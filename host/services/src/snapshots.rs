@@ -1,12 +1,16 @@
 //! Snapshots of rooms while the server runs: when a room is saved, and that those of deleted tenants go. Rooms are saved one at a time, so that
 //! requests keep the disk and the network. Not here: how a room is copied (`store`), how a copy is kept (`objects`).
 
+mod prefetched;
+
+pub(crate) use prefetched::{PrefetchedRoom, PrefetchedRooms};
+
 use crate::Services;
 use parking_lot::Mutex;
 use riad_core::{
     Error, ErrorKind, OperatorPass, Result, RoomId, SnapshotId, TenantId, Timestamp,
     moving::MovedRoom,
-    ports::{RoomCopies, SnapshotStore, UnsavedRoom},
+    ports::{RoomCopies, SaveOutcome, SnapshotStore, UnsavedRoom},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::sleep};
@@ -33,6 +37,15 @@ pub(crate) struct RoomSnapshots {
     current: Mutex<Option<(RoomId, Arc<Notify>)>>,
     /// When each room's oldest change that is not saved was found.
     unsaved: Mutex<HashMap<RoomId, Timestamp>>,
+    pub(crate) prefetched: PrefetchedRooms,
+}
+
+/// What becomes of older snapshots when a room is saved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    Pruned,
+    /// While changes of the room are refused, nothing is done that can wait.
+    Kept,
 }
 
 /// Which rooms a round saves.
@@ -74,6 +87,7 @@ impl RoomSnapshots {
             one: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             unsaved: Mutex::default(),
+            prefetched: PrefetchedRooms::default(),
         }
     }
 
@@ -103,12 +117,17 @@ impl RoomSnapshots {
     }
 
     /// Saves a room at once; `None` if its tenant has stored nothing yet.
-    pub(crate) async fn save_now(&self, operator: &OperatorPass, tenant: &TenantId) -> Result<Option<MovedRoom>> {
+    pub(crate) async fn save_now(
+        &self,
+        operator: &OperatorPass,
+        tenant: &TenantId,
+        older: Older,
+    ) -> Result<Option<MovedRoom>> {
         let _one = self.one.lock().await;
         let Some(room) = self.parts.copies.find(operator, tenant).await? else {
             return Ok(None);
         };
-        let saved = self.save_alone(&room).await?;
+        let saved = self.save_alone(&room, older).await?;
         let snapshot = saved.ok_or_else(|| Error::not_found(format!("the tenant \"{tenant}\" has been deleted")))?;
         Ok(Some(MovedRoom {
             room: room.owner.room,
@@ -163,20 +182,28 @@ impl RoomSnapshots {
 
     async fn save(&self, room: &UnsavedRoom) -> Result<()> {
         let _one = self.one.lock().await;
-        self.save_alone(room).await.map(drop)
+        self.save_alone(room, Older::Pruned).await.map(drop)
     }
 
     /// While `one` is held.
-    async fn save_alone(&self, room: &UnsavedRoom) -> Result<Option<SnapshotId>> {
+    async fn save_alone(&self, room: &UnsavedRoom, older: Older) -> Result<Option<SnapshotId>> {
         let ended = Arc::new(Notify::new());
         *self.current.lock() = Some((room.owner.room.clone(), Arc::clone(&ended)));
         let saved = self.save_until(room, &ended).await;
         *self.current.lock() = None;
-        saved
+        let Some(outcome) = saved? else { return Ok(None) };
+        // The room is saved whatever becomes of older ones.
+        if outcome.is_new
+            && older == Older::Pruned
+            && let Err(error) = self.parts.store.prune(&room.owner).await
+        {
+            tracing::warn!(%error, tenant = %room.owner.tenant, "older snapshots were not removed; the next one tries again");
+        }
+        Ok(Some(outcome.snapshot.id))
     }
 
     /// Without a result if the tenant is deleted meanwhile.
-    async fn save_until(&self, room: &UnsavedRoom, ended: &Notify) -> Result<Option<SnapshotId>> {
+    async fn save_until(&self, room: &UnsavedRoom, ended: &Notify) -> Result<Option<SaveOutcome>> {
         let Some(copy) = self.parts.copies.copy(room).await? else {
             return Ok(None);
         };
@@ -199,7 +226,7 @@ impl RoomSnapshots {
                 "saved a room"
             );
         }
-        Ok(Some(outcome.snapshot.id))
+        Ok(Some(outcome))
     }
 
     /// Whether the room is being saved; that ends soon.

@@ -173,7 +173,7 @@ impl IncomingRoom {
         Ok(())
     }
 
-    fn path_of(&self, part: &str) -> StoreResult<PathBuf> {
+    pub(crate) fn path_of(&self, part: &str) -> StoreResult<PathBuf> {
         let place = self
             .origin
             .place_of(part)

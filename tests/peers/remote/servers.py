@@ -136,6 +136,7 @@ class Riad(Server):
             "RIAD_OPERATOR_KEY": OPERATOR_KEY,
             "RIAD_ENGINE__MODEL": str(model),
             "RIAD_ENGINE__ID": MODEL,
+            "RIAD_ENGINE__PROFILE__CONTEXT_TOKENS": str(CONTEXT_TOKENS),
             "RIAD_ENGINE__MAX_SEQUENCES": str(SEQUENCES),
         }
         command = lambda port: [program, "serve", "--listen", f"127.0.0.1:{port}", "--data", "data"]

@@ -121,6 +121,7 @@ const CHEAP: &[(Option<Layer>, &[&str])] = &[
             "POST /operator/v1/tenants/{id}/move",
             "PUT /operator/v1/tenants/{id}/move",
             "DELETE /operator/v1/tenants/{id}/move",
+            "POST /operator/v1/tenants/{id}/move/prefetch",
             "POST /operator/v1/tenants/{id}/move/finish",
             "POST /operator/v1/tenants/{id}/snapshot",
             "GET /operator/v1/cell",

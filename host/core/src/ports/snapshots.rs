@@ -76,6 +76,9 @@ pub trait RoomRestore: Send + Sync {
     /// The file of a part, to be written and synced.
     async fn create(&mut self, part: &str) -> Result<File>;
 
+    /// Where the file of a part is until the room is put in place.
+    fn path(&self, part: &str) -> Result<PathBuf>;
+
     /// Puts the room in place. `InvalidRequest` if a part is not whole, or if it is no room.
     async fn finish(self: Box<Self>) -> Result<()>;
 }
@@ -85,8 +88,23 @@ pub trait RoomRestore: Send + Sync {
 pub trait StoredSnapshot: Send + Sync {
     fn parts(&self) -> Vec<RoomPart>;
 
-    /// Writes one of the parts, and waits for the disk. `Conflict` if one of its objects is missing or is not what was stored.
-    async fn write(&self, part: &str, to: File) -> Result<()>;
+    /// Writes one of the parts, and waits for the disk. What the same part of an earlier snapshot had is taken from there. `Conflict` if one of
+    /// its objects is missing or is not what was stored.
+    async fn write(&self, part: &str, to: File, earlier: Option<EarlierFile>) -> Result<()>;
+
+    /// One of the parts as [`Self::write`] has written it; `None` if there is no such part.
+    fn earlier(&self, part: &str, path: PathBuf) -> Option<EarlierFile>;
+}
+
+/// A file of an earlier snapshot of the same room.
+#[derive(Debug)]
+pub struct EarlierFile {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Of each block but the last.
+    pub block_bytes: u64,
+    /// The names of its blocks, which say what is in them.
+    pub blocks: Vec<String>,
 }
 
 /// What was done with a copy.
@@ -103,9 +121,11 @@ pub struct SaveOutcome {
 /// Snapshots in an object store. All errors are `Unavailable` if the store does not answer; dropping a future stops its work.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync {
-    /// Keeps a copy as the newest snapshot of its room, and removes snapshots beyond those that are kept. One call at a time for a room. A
-    /// snapshot that could not be written whole is never seen.
+    /// Keeps a copy as the newest snapshot of its room. One call at a time for a room. A snapshot that could not be written whole is never seen.
     async fn save(&self, copy: &RoomCopy) -> Result<SaveOutcome>;
+
+    /// Removes a room's snapshots beyond those that are kept, and what no other one has. Not while it is being saved.
+    async fn prune(&self, owner: &SnapshotOwner) -> Result<()>;
 
     /// Finds a snapshot. `NotFound` if there is none, or `Conflict` if it is damaged or another tenant's.
     async fn open(&self, owner: &SnapshotOwner, id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>>;

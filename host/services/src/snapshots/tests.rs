@@ -4,7 +4,7 @@ use super::*;
 use async_trait::async_trait;
 use riad_core::{
     Account,
-    ports::{RoomCopy, RoomRestore, SaveOutcome, StoredSnapshot},
+    ports::{RoomCopy, RoomRestore, StoredSnapshot},
     snapshot::{RoomPart, Snapshot, SnapshotOwner},
 };
 use std::collections::HashSet;
@@ -15,6 +15,8 @@ struct Fake {
     deleted: Mutex<Vec<RoomId>>,
     /// Rooms that are saved, in order.
     saved: Mutex<Vec<String>>,
+    /// Rooms whose older snapshots are removed, in order.
+    pruned: Mutex<Vec<String>>,
     /// Rooms whose saving fails, and how.
     fails: Mutex<HashMap<String, ErrorKind>>,
     /// Rooms whose saving never ends.
@@ -93,6 +95,11 @@ impl SnapshotStore for Fake {
             is_new: true,
             uploaded_bytes: 0,
         })
+    }
+
+    async fn prune(&self, owner: &SnapshotOwner) -> Result<()> {
+        self.pruned.lock().push(owner.tenant.to_string());
+        Ok(())
     }
 
     async fn open(&self, _owner: &SnapshotOwner, _id: &SnapshotId) -> Result<Box<dyn StoredSnapshot>> {

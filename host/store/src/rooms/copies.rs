@@ -14,7 +14,7 @@ use riad_core::{
     ports::{RoomCopies, RoomCopy, RoomRestore, UnsavedRoom},
     snapshot::RoomPart,
 };
-use std::{fs::File, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 pub(crate) struct TenantRoomCopies {
     registry: Arc<Registry>,
@@ -168,6 +168,10 @@ impl RoomRestore for IncomingFiles {
     async fn create(&mut self, part: &str) -> Result<File> {
         let (incoming, part) = (self.0.clone(), part.to_owned());
         run_blocking(move || Ok(incoming.create(&part)?.1)).await
+    }
+
+    fn path(&self, part: &str) -> Result<PathBuf> {
+        Ok(self.0.path_of(part)?)
     }
 
     async fn finish(self: Box<Self>) -> Result<()> {

@@ -49,7 +49,7 @@ async fn restore(data: &Path, snapshots: &Snapshots, owner: &SnapshotOwner) -> R
     let snapshot = snapshots.open_snapshot(owner, None).await?;
     let restore = room.begin_restore(&snapshot.parts(), MOST)?;
     for part in snapshot.parts() {
-        snapshot.write(&part.name, restore.create(&part.name)?).await?;
+        snapshot.write(&part.name, restore.create(&part.name)?, None).await?;
     }
     restore.finish()
 }
@@ -279,7 +279,7 @@ async fn a_restore_that_fails_leaves_nothing() {
     {
         let restore = open().begin_restore(&parts, MOST).unwrap();
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let error = snapshot.write("room.db", full).await.unwrap_err();
+        let error = snapshot.write("room.db", full, None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
         assert_eq!(folders(other.data()), 1);
         drop(restore);
@@ -288,7 +288,7 @@ async fn a_restore_that_fails_leaves_nothing() {
     let restore = open().begin_restore(&parts, MOST).unwrap();
     for part in &parts[1..] {
         snapshot
-            .write(&part.name, restore.create(&part.name).unwrap())
+            .write(&part.name, restore.create(&part.name).unwrap(), None)
             .await
             .unwrap();
     }

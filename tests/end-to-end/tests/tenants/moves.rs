@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 const MOVE: &str = "/operator/v1/tenants/globex/move";
+const PREFETCH: &str = "/operator/v1/tenants/globex/move/prefetch";
+const SNAPSHOT: &str = "/operator/v1/tenants/globex/snapshot";
 const FINISH: &str = "/operator/v1/tenants/globex/move/finish";
 /// Only its document has it.
 const CANARY: &str = "quimpert";
@@ -128,6 +130,42 @@ fn folder_has(folder: &Path, word: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_was_fetched_before_comes_with_what_changed() {
+    let cells = Cells::start().await;
+    let (west, east) = (&cells.west, &cells.east);
+    let globex = west.tenant("globex").await;
+    globex.add_document("Secrets", &format!("The word is {CANARY}.")).await;
+    let saved = west.operator.post(SNAPSHOT, &json!({})).await.ok();
+    let coming = json!({"from": "west", "saved": saved["saved"]});
+    // Twice: the second takes the place of the first.
+    for _ in 0..2 {
+        let fetched = east.operator.post(PREFETCH, &coming).await.ok();
+        assert!(fetched["bytes"].as_u64().unwrap() > 1_000, "{fetched}");
+    }
+    assert!(folder_has(&east.data().join("rooms"), CANARY));
+    east.caller(&globex.key)
+        .get("/v1/models")
+        .await
+        .refused(421, "misdirected_request");
+    // Given up, it is gone.
+    east.operator.delete(MOVE).await.ok();
+    assert!(!folder_has(&east.data(), CANARY));
+    east.operator.post(PREFETCH, &coming).await.ok();
+    globex.add_document("More", "The other word is florp.").await;
+    cells.copy().await;
+    let there = east.caller(&globex.key);
+    assert!(finds(&there, CANARY).await && finds(&there, "florp").await);
+    let rooms = fs::read_dir(east.data().join("rooms")).unwrap();
+    assert_eq!(rooms.count(), 1, "what was fetched before is removed");
+    // Another room's snapshot, or none.
+    let mut other = coming.clone();
+    other["saved"]["snapshot"] = json!("snap_01a2321f6f1a7102b647f880bd83f690");
+    east.operator.post(PREFETCH, &other).await.refused(404, "not_found");
+    cells.assign("east").await;
+    east.operator.post(PREFETCH, &coming).await.refused(409, "conflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_moves_while_it_is_read_and_nothing_of_it_stays() {
     let cells = Cells::start().await;
     let (west, east) = (&cells.west, &cells.east);
@@ -163,11 +201,7 @@ async fn a_tenant_moves_while_it_is_read_and_nothing_of_it_stays() {
     // It has changed there.
     let arriving = json!({"from": "west", "tenant": leaving["tenant"]});
     east.operator.put(MOVE, &arriving).await.refused(409, "conflict");
-    let saved = east
-        .operator
-        .post("/operator/v1/tenants/globex/snapshot", &json!({}))
-        .await
-        .ok();
+    let saved = east.operator.post(SNAPSHOT, &json!({})).await.ok();
     assert!(saved["saved"]["snapshot"].is_string(), "{saved}");
     let ended = west.operator.post(FINISH, &json!({})).await.ok();
     let again = west.operator.post(FINISH, &json!({})).await.ok();
@@ -301,7 +335,7 @@ async fn what_cannot_move_is_refused_with_what_to_do() {
         .await
         .refused(409, "conflict");
     // A tenant's key is no operator's.
-    for path in [MOVE, FINISH, "/operator/v1/tenants/globex/snapshot"] {
+    for path in [MOVE, PREFETCH, FINISH, SNAPSHOT] {
         globex
             .post(path, &json!({"to": "east"}))
             .await

@@ -91,6 +91,11 @@ pub fn attempts(target: &Target<'_>) -> Vec<Attempt> {
             Request::delete(format!("{}/move", tenant(a))),
         ),
         (
+            "POST /operator/v1/tenants/{id}/move/prefetch",
+            "A's room",
+            Request::post(format!("{}/move/prefetch", tenant(a)), &json!({"from": "b"})),
+        ),
+        (
             "POST /operator/v1/tenants/{id}/move/finish",
             "A",
             Request::post(format!("{}/move/finish", tenant(a)), &json!({})),

@@ -7,7 +7,10 @@ use crate::{
     output::{Output, line, note},
 };
 use riad_api_types::{
-    moves::{AbortedMove, ArrivingTenant, Cell, EndedMove, LeavingTenant, MoveEnd, NewMove, SavedRoom},
+    moves::{
+        AbortedMove, ArrivingTenant, Cell, ComingRoom, EndedMove, LeavingTenant, MoveEnd, NewMove, PrefetchedRoom,
+        SavedRoom,
+    },
     tenants::{Tenant, TenantList},
 };
 use riad_cells::{CellMap, SlotRange, read_map, write_map};
@@ -180,6 +183,9 @@ impl Route {
             )));
         }
         for tenant in &tenants {
+            self.prefetch(tenant).await?;
+        }
+        for tenant in &tenants {
             let path = path_of(tenant);
             let to = NewMove { to: self.to.clone() };
             let leaving: LeavingTenant = self
@@ -203,6 +209,21 @@ impl Route {
         map.assign(&[slot], &self.to)?;
         write_map(&options.map.file, &map).map_err(|error| self.stopped(error))?;
         Ok(tenants)
+    }
+
+    /// Most of the room goes while it can still be changed.
+    async fn prefetch(&self, tenant: &TenantId) -> Result<()> {
+        let room: SavedRoom = self
+            .from_client
+            .post(&format!("/operator/v1/tenants/{tenant}/snapshot"), &json!({}))
+            .await?
+            .body;
+        if let Some(saved) = room.saved {
+            let from = self.from.clone();
+            let path = format!("{}/prefetch", path_of(tenant));
+            let _prefetched: PrefetchedRoom = self.to_client.post(&path, &ComingRoom { from, saved }).await?.body;
+        }
+        Ok(())
     }
 
     /// Those that an earlier attempt has copied.

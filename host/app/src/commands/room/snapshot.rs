@@ -57,6 +57,13 @@ impl Place {
             true => self.snapshots.save_whole(&copy).await,
             false => self.snapshots.save(&copy).await,
         };
+        if outcome.as_ref().is_ok_and(|outcome| outcome.is_new)
+            && let Err(error) = self.snapshots.prune(&copy.owner).await
+        {
+            note(&format!(
+                "{tenant}: older snapshots were not removed; the next one tries again: {error}"
+            ));
+        }
         blocking(move || {
             drop(copy);
             drop(room);
@@ -215,7 +222,7 @@ pub async fn restore(
             Ok((begun, file))
         })
         .await?;
-        snapshot.write(&name, file).await?;
+        snapshot.write(&name, file, None).await?;
     }
     blocking(move || restore.finish()).await
 }

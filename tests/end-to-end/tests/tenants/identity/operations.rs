@@ -131,6 +131,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/operator/v1/tenants/{id}/move", Operator),
     ("PUT", "/operator/v1/tenants/{id}/move", Operator),
     ("DELETE", "/operator/v1/tenants/{id}/move", Operator),
+    ("POST", "/operator/v1/tenants/{id}/move/prefetch", Operator),
     ("POST", "/operator/v1/tenants/{id}/move/finish", Operator),
     ("POST", "/operator/v1/tenants/{id}/snapshot", Operator),
     ("GET", "/operator/v1/cell", Operator),
