@@ -93,6 +93,12 @@ pub fn drain_signal(extensions: &Extensions) -> DrainSignal {
     extensions.get::<DrainSignal>().cloned().unwrap_or_default()
 }
 
+/// An error as the API answers it, for a page's script.
+#[must_use]
+pub fn refuse(error: Error) -> Response {
+    error::ApiError::from(error).into_response()
+}
+
 /// The status of an answer that is an error of this kind.
 #[must_use]
 pub fn status(kind: ErrorKind) -> StatusCode {

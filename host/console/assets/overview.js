@@ -5,6 +5,15 @@ if (numbers) {
   const live = document.getElementById("live");
   const events = new EventSource(numbers.dataset.stream);
   let failures = 0;
+
+  /** An event source tells nothing of an answer that is no stream. */
+  async function sayWhy() {
+    live.textContent = "Not live any more; reload the page.";
+    const response = await fetch(numbers.dataset.stream, { headers: { accept: "text/event-stream" } });
+    if (response.ok) await response.body.cancel();
+    else live.textContent = (await response.json()).error.message;
+  }
+
   events.addEventListener("open", () => {
     failures = 0;
     live.textContent = "Live.";
@@ -12,7 +21,7 @@ if (numbers) {
   // The server ends a stream after a few seconds, and the browser asks again: only what lasts is worth a word.
   events.addEventListener("error", () => {
     failures += 1;
-    if (events.readyState === EventSource.CLOSED) live.textContent = "Not live any more; reload the page.";
+    if (events.readyState === EventSource.CLOSED) sayWhy();
     else if (failures > 1) live.textContent = "Connecting again …";
   });
   events.addEventListener("message", (event) => {

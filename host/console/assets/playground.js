@@ -80,9 +80,10 @@ if (form) {
     let failed = false;
     try {
       const response = await fetch(form.dataset.stream, { method: "POST", body, signal: controller.signal });
-      if (response.redirected || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
         failed = true;
-        showFailure(response.redirected ? "Your session has ended; sign in again." : `The server refused this (${response.status}).`);
+        const said = await response.json().catch(() => null);
+        showFailure(said?.error?.message ?? `The server refused this (${response.status}).`);
         return;
       }
       for await (const { name, data } of events(response.body)) {
@@ -161,8 +162,9 @@ if (form) {
   }
 
   function snippet({ name, code }) {
-    const copy = element("button", { type: "button", text: "Copy" });
-    copy.addEventListener("click", async () => {
+    // Browsers give the clipboard to pages by TLS, and on the machine itself.
+    const copy = navigator.clipboard && element("button", { type: "button", text: "Copy" });
+    copy?.addEventListener("click", async () => {
       await navigator.clipboard.writeText(code);
       copy.textContent = "Copied";
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);

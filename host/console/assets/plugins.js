@@ -54,8 +54,17 @@ if (log) {
   const events = new EventSource(log.dataset.stream);
   events.addEventListener("open", () => { live.textContent = "Live."; });
   events.addEventListener("error", () => {
-    live.textContent = events.readyState === EventSource.CLOSED ? "Not live any more; reload the page." : "Connecting again …";
+    if (events.readyState === EventSource.CLOSED) sayWhy();
+    else live.textContent = "Connecting again …";
   });
+
+  /** An event source tells nothing of an answer that is no stream. */
+  async function sayWhy() {
+    live.textContent = "Not live any more; reload the page.";
+    const response = await fetch(log.dataset.stream, { headers: { accept: "text/event-stream" } });
+    if (response.ok) await response.body.cancel();
+    else live.textContent = (await response.json()).error.message;
+  }
   events.addEventListener("message", (event) => {
     const { time, level, message } = JSON.parse(event.data);
     const at = new Date(time * 1000).toISOString();

@@ -1,8 +1,9 @@
 //! Errors as pages, with the API's own statuses and messages. Not here: messages, which are written where an error is found.
 
-use crate::layout;
+use crate::{layout, state::ConsoleState};
 use axum::{
-    http::{HeaderValue, header},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use riad_api::pages;
@@ -32,6 +33,43 @@ impl PageError {
 impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
+    }
+}
+
+/// An error of what a page's script asks for, which reads no pages.
+pub(crate) struct ScriptError(PageError);
+
+/// A session, for a script.
+pub(crate) struct ForScript<T>(pub T);
+
+impl<E: Into<PageError>> From<E> for ScriptError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ScriptError {
+    fn into_response(self) -> Response {
+        pages::refuse(match self.0 {
+            PageError::SignIn => Error::new(ErrorKind::Unauthenticated, "your session has ended; sign in again"),
+            PageError::Failed(error) => error,
+        })
+    }
+}
+
+impl<T: FromRequestParts<ConsoleState, Rejection = PageError>> FromRequestParts<ConsoleState> for ForScript<T> {
+    type Rejection = ScriptError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, ScriptError> {
+        Ok(Self(T::from_request_parts(parts, state).await?))
+    }
+}
+
+impl<T: FromRequest<ConsoleState, Rejection = PageError>> FromRequest<ConsoleState> for ForScript<T> {
+    type Rejection = ScriptError;
+
+    async fn from_request(request: Request, state: &ConsoleState) -> Result<Self, ScriptError> {
+        Ok(Self(T::from_request(request, state).await?))
     }
 }
 

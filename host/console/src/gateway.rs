@@ -2,7 +2,7 @@
 //! API's own layers admit, bound and count each request.
 
 use crate::{
-    error::{PageError, PageResult},
+    error::{ForScript, PageError, PageResult, ScriptError},
     form::wrong_token,
     session::{CSRF_HEADER, OperatorSession, TenantSession},
     state::ConsoleState,
@@ -49,12 +49,16 @@ async fn forward_for_operator(
     Ok(state.pages.forward(forwarded, session.key()).await?)
 }
 
-async fn forward(State(state): State<ConsoleState>, session: TenantSession, request: Request) -> PageResult<Response> {
+async fn forward(
+    State(state): State<ConsoleState>,
+    ForScript(session): ForScript<TenantSession>,
+    request: Request,
+) -> Result<Response, ScriptError> {
     let (parts, body) = request.into_parts();
     let uri = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     let path: PathAndQuery = match uri.strip_prefix(PREFIX) {
         Some(path) if is_allowed(&parts.method, path) => path.parse().map_err(Error::internal)?,
-        Some(_) | None => return Err(PageError::no_such_page()),
+        Some(_) | None => return Err(PageError::no_such_page().into()),
     };
     if parts.method != Method::GET {
         let token = parts.headers.get(CSRF_HEADER).and_then(|token| token.to_str().ok());

@@ -48,6 +48,7 @@ pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
 fn routes() -> Router<ConsoleState> {
     Router::new()
         .route("/console", get(home))
+        .route("/console/", get(home))
         .route("/console/{*path}", any(missing))
         .merge(assets::routes())
         .merge(sign_in::routes())

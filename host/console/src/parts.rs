@@ -2,8 +2,10 @@
 
 pub(crate) mod format;
 
+use crate::sessions::ShownKey;
 use maud::{Markup, html};
 use riad_core::{Digest, Timestamp};
+use riad_services::keys::NewKey;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 const MINUTE: u64 = 60;
@@ -46,6 +48,24 @@ fn distance(seconds: u64, now: u64) -> String {
 /// The first digits of a digest; the whole one when it is pointed at or selected.
 pub(crate) fn digest(digest: &Digest) -> Markup {
     html! { code.digest title=(digest.to_string()) { (format::short_digest(digest)) } }
+}
+
+/// A key that was just made, as the page after its form shows it.
+pub(crate) fn shown_key(made: NewKey) -> ShownKey {
+    ShownKey {
+        title: format!("The key {}", made.key.name),
+        secret: made.secret,
+    }
+}
+
+pub(crate) fn new_key(made: &ShownKey) -> Markup {
+    html! {
+        section.notice.good role="status" aria-labelledby="new-title" {
+            h2 #new-title { (made.title) }
+            p { "Copy it now: it is shown once, and the server keeps its hash only." }
+            p { code #new-key.secret data-copy { (made.secret.reveal()) } }
+        }
+    }
 }
 
 /// A form with nothing but a button. `fields` has the session's token and what the change needs.

@@ -4,7 +4,7 @@
 use crate::{
     error::PageError,
     layout::{self, Page, Viewer},
-    sessions::{LONGEST, Owner, Session},
+    sessions::{LONGEST, Owner, Session, ShownKey},
     state::ConsoleState,
     streams::OpenStream,
 };
@@ -75,13 +75,21 @@ impl TenantSession {
         layout::page(page, &viewer, &self.csrf_field(), &body)
     }
 
+    /// The next page of the session shows it, and no other one.
+    pub fn show_once(&self, state: &ConsoleState, key: ShownKey) {
+        state.sessions.show_once(&self.request.session, key);
+    }
+
+    pub fn take_shown(&self, state: &ConsoleState) -> Option<ShownKey> {
+        state.sessions.take_shown(&self.request.session)
+    }
+
     /// A stream to a page, of which there may be some.
     ///
     /// # Errors
     /// `Busy` for too many.
     pub fn open_stream(&self, state: &ConsoleState) -> Result<OpenStream> {
-        let owner = Owner::Tenant(self.pass.account());
-        state.streams.open(owner, self.request.drain.clone())
+        state.streams.open(&self.session, self.request.drain.clone())
     }
 
     /// For an answer that takes long: the key may have been revoked meanwhile, or the session may have ended.
@@ -108,12 +116,21 @@ impl OperatorSession {
         &self.session.key
     }
 
+    /// As [`TenantSession::show_once`].
+    pub fn show_once(&self, state: &ConsoleState, key: ShownKey) {
+        state.sessions.show_once(&self.request.session, key);
+    }
+
+    pub fn take_shown(&self, state: &ConsoleState) -> Option<ShownKey> {
+        state.sessions.take_shown(&self.request.session)
+    }
+
     /// As [`TenantSession::open_stream`].
     ///
     /// # Errors
     /// `Busy` for too many.
     pub fn open_stream(&self, state: &ConsoleState) -> Result<OpenStream> {
-        state.streams.open(Owner::Operator, self.request.drain.clone())
+        state.streams.open(&self.session, self.request.drain.clone())
     }
 
     /// As [`TenantSession::authorize_again`].
@@ -261,15 +278,20 @@ pub(crate) async fn owner(state: &ConsoleState, key: &Secret<String>, origin: Or
     }
 }
 
-/// The session's id that the request has, whether there is such a session or not.
+/// The session's id that the request has, whether there is such a session or not. `None` for two: another host of the same site can set one
+/// beside ours, which says nothing of who has set it.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<Secret<String>> {
     let cookies = headers.get_all(header::COOKIE).iter();
     let pairs = cookies
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
-    let (_, id) = found.find(|(name, _)| *name == COOKIE)?;
-    Some(Secret::new(id.to_owned()))
+    let mut found = pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE);
+    match (found.next(), found.next()) {
+        (Some((_, id)), None) => Some(Secret::new(id.to_owned())),
+        _ => None,
+    }
 }
 
 /// The header that sets the cookie; `None` takes it away.
@@ -300,6 +322,8 @@ mod tests {
         assert!(cookie(&headers).is_none());
         headers.append(header::COOKIE, HeaderValue::from_static("a=b; riad_session=abc"));
         assert_eq!(cookie(&headers).unwrap().reveal(), "abc");
+        headers.append(header::COOKIE, HeaderValue::from_static("riad_session=another"));
+        assert!(cookie(&headers).is_none());
     }
 
     #[test]

@@ -17,9 +17,9 @@ use subtle::ConstantTimeEq;
 const IDLE: Duration = Duration::from_secs(60 * 60);
 /// After this a session has ended, whatever was done with it.
 pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// Sessions of one account, and of the operator. For more, the one that was used the longest ago ends.
-const PER_ACCOUNT: usize = 32;
-/// Of all. `resources::CONSOLE_SESSIONS` says both bounds.
+/// Sessions of one key, so that no key ends the sessions of another one of its account. For more, the one that was used the longest ago ends.
+const PER_KEY: usize = 8;
+/// Of all; for more, the owner that has the most loses one. `resources::CONSOLE_SESSIONS` says both bounds.
 const MOST: usize = 10_000;
 /// Of an id, and of a token.
 const RANDOM_BYTES: usize = 32;
@@ -45,8 +45,17 @@ pub(crate) enum Owner {
 #[derive(Clone)]
 pub(crate) struct CsrfToken(Secret<String>);
 
+/// A key that was just made, for the next page of its maker's session.
+pub(crate) struct ShownKey {
+    /// What the page says of it.
+    pub title: String,
+    pub secret: Secret<String>,
+}
+
 struct Stored {
     session: Session,
+    key: KeyHash,
+    shown_key: Option<ShownKey>,
     began: Instant,
     used: Instant,
 }
@@ -66,11 +75,17 @@ impl Sessions {
         let now = Instant::now();
         let mut stored = self.0.lock();
         stored.retain(|_, stored| stored.lives(now));
-        let own = |stored: &Stored| stored.session.owner == owner;
-        evict(&mut stored, PER_ACCOUNT, own);
-        evict(&mut stored, MOST, |_| true);
+        let key = hash_key(&session.key);
+        evict(&mut stored, PER_KEY, |stored| stored.key == key);
+        if stored.len() >= MOST
+            && let Some((most, sessions)) = largest(&stored)
+        {
+            evict(&mut stored, sessions, |stored| stored.session.owner == most);
+        }
         let begun = Stored {
             session,
+            key,
+            shown_key: None,
             began: now,
             used: now,
         };
@@ -103,9 +118,29 @@ impl Sessions {
         found.map(|stored| stored.session.clone())
     }
 
+    /// A reload of the page that shows a key makes no second one, and shows the first no second time.
+    pub fn show_once(&self, id: &Secret<String>, key: ShownKey) {
+        if let Some(stored) = self.0.lock().get_mut(&hash_key(id)) {
+            stored.shown_key = Some(key);
+        }
+    }
+
+    pub fn take_shown(&self, id: &Secret<String>) -> Option<ShownKey> {
+        self.0.lock().get_mut(&hash_key(id))?.shown_key.take()
+    }
+
     pub fn end(&self, id: &Secret<String>) {
         self.0.lock().remove(&hash_key(id));
     }
+}
+
+/// The owner with the most sessions, and how many.
+fn largest(stored: &HashMap<KeyHash, Stored>) -> Option<(Owner, usize)> {
+    let mut numbers: HashMap<Owner, usize> = HashMap::new();
+    for stored in stored.values() {
+        *numbers.entry(stored.session.owner).or_default() += 1;
+    }
+    numbers.into_iter().max_by_key(|(_, number)| *number)
 }
 
 /// Makes room for one more among those that count: at most `most` of them are left then.
@@ -204,16 +239,44 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_a_bounded_number_and_takes_no_others() {
+    fn a_key_has_a_bounded_number_and_takes_no_others() {
         let sessions = Sessions::default();
-        let other = sessions.begin(tenant(2), key()).unwrap();
+        let other = Secret::new("riad_sk_y".to_owned());
+        let other = sessions.begin(tenant(1), other).unwrap();
         let first = sessions.begin(tenant(1), key()).unwrap();
-        for _ in 0..PER_ACCOUNT {
+        for _ in 0..PER_KEY {
             sessions.begin(tenant(1), key()).unwrap();
         }
         assert!(sessions.find(&first).is_none(), "it was used the longest ago");
-        assert!(sessions.find(&other).is_some());
-        assert_eq!(sessions.0.lock().len(), PER_ACCOUNT + 1);
+        assert!(sessions.find(&other).is_some(), "another key of the same account");
+        assert_eq!(sessions.0.lock().len(), PER_KEY + 1);
+    }
+
+    #[test]
+    fn the_owner_with_the_most_makes_room_for_others() {
+        let sessions = Sessions::default();
+        let operator = sessions.begin(Owner::Operator, key()).unwrap();
+        // An identity provider's tokens are all different.
+        for number in 1..MOST {
+            let token = Secret::new(format!("token {number}"));
+            sessions.begin(tenant(1), token).unwrap();
+        }
+        sessions.begin(tenant(2), Secret::new("other".to_owned())).unwrap();
+        assert_eq!(sessions.0.lock().len(), MOST);
+        assert!(sessions.find(&operator).is_some());
+    }
+
+    #[test]
+    fn a_new_key_is_shown_once() {
+        let sessions = Sessions::default();
+        let id = sessions.begin(tenant(1), key()).unwrap();
+        let shown = ShownKey {
+            title: "The key x".to_owned(),
+            secret: key(),
+        };
+        sessions.show_once(&id, shown);
+        assert_eq!(sessions.take_shown(&id).unwrap().title, "The key x");
+        assert!(sessions.take_shown(&id).is_none());
     }
 
     #[test]

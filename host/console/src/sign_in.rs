@@ -73,16 +73,29 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Error> {
     let is_own = match (text(header::ORIGIN), text(header::HOST)) {
         // A client that is no browser.
         (None, _) => true,
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin)| origin == host),
+        (Some(origin), Some(host)) => is_of(origin, host),
         (Some(_), None) => false,
     };
     match is_own {
         true => Ok(()),
         false => Err(Error::new(
             ErrorKind::Forbidden,
-            "this form was sent by another site; sign in on this server's own page",
+            "this form was sent by another site; sign in on this server's own page. A proxy before this server must pass on the header Host as it is",
         )),
     }
+}
+
+/// The port that a scheme has by itself may stand behind the host's name.
+fn is_of(origin: &str, host: &str) -> bool {
+    let Some((scheme, name)) = origin.split_once("://") else {
+        return false;
+    };
+    let port = match scheme {
+        "https" => ":443",
+        _ => ":80",
+    };
+    let plain = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
+    plain(name) == plain(host)
 }
 
 /// Whether the page came by TLS, also if a proxy before this server ends that.
@@ -155,6 +168,9 @@ mod tests {
         assert!(check(None, "riad.example"));
         assert!(check(Some("https://riad.example"), "riad.example"));
         assert!(check(Some("http://localhost:8080"), "localhost:8080"));
+        assert!(check(Some("https://riad.example"), "RIAD.example:443"));
+        assert!(!check(Some("https://riad.example"), "riad.example:80"));
+        assert!(!check(Some("riad.example"), "riad.example"));
         assert!(!check(Some("https://evil.example"), "riad.example"));
         assert!(!check(Some("null"), "riad.example"));
     }

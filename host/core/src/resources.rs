@@ -204,12 +204,12 @@ resources! {
         "`limits.open_rooms`, `limits.open_room_bytes` of memory, `limits.idle_room_s` without a request",
         Silent("is opened again by its next request");
     CONSOLE_STREAMS = "pages of the console that follow the server",
-        "accounts, 8 each, and the operator is one of them",
+        "accounts, 32 each and 8 of a key, and the operator is one of them",
         "256, each for a minute, after which the browser asks again",
         Told(Busy, "too many pages of the console are open; close some, and load this one again");
     CONSOLE_SESSIONS = "sessions of the console",
-        "accounts, and the operator; the one that was used longest ago ends",
-        "32 of an account, 10,000 in all; one hour without a request, 12 hours in all",
+        "keys, of which the one that was used longest ago ends; in all, whoever has the most loses one",
+        "8 of a key, 10,000 in all; one hour without a request, 12 hours in all",
         Silent("signs in again");
     PREFETCHED_ROOMS = "rooms of tenants that will come from another cell",
         "the operator's moves",

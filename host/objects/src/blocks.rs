@@ -13,7 +13,7 @@ const CHANGING_FILE: u64 = 256 << 10;
 /// Large enough that a request's overhead does not count, small enough to have some in memory.
 const FIXED_FILE: u64 = 4 << 20;
 /// Blocks that are on their way at a time.
-pub(crate) const TRANSFERS: usize = 4;
+pub(crate) const TRANSFERS: usize = 8;
 
 pub(crate) fn block_bytes(is_fixed: bool) -> u64 {
     match is_fixed {

@@ -78,16 +78,24 @@ fn drift(engine: &EngineTokens, ledger: &EngineTokens) -> Markup {
     ];
     html! {
         table {
-            thead { tr { th scope="col" { "Counted" } th.number scope="col" { "Engine" } th.number scope="col" { "Ledger" } th.number scope="col" { "Not settled" } } }
+            thead { tr { th scope="col" { "Counted" } th.number scope="col" { "Engine" } th.number scope="col" { "Ledger" } th.number scope="col" { "Difference" } } }
             tbody { @for (label, engine, ledger) in rows {
                 tr {
                     th scope="row" { (label) }
                     td.number { (format::count(engine)) }
                     td.number { (format::count(ledger)) }
-                    td.number { (format::count(engine.saturating_sub(ledger))) }
+                    td.number { (difference(engine, ledger)) }
                 }
             } }
         }
+    }
+}
+
+/// What runs is counted by the engine first; more in the ledger than the engine has counted is a fault.
+fn difference(engine: u64, ledger: u64) -> String {
+    match ledger > engine {
+        true => format!("{} too many in the ledger", format::count(ledger - engine)),
+        false => format!("{} not settled", format::count(engine - ledger)),
     }
 }
 
@@ -131,6 +139,12 @@ fn run_row(run: &Run) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ledger_that_has_more_than_was_counted_says_so() {
+        assert_eq!(difference(5, 3), "2 not settled");
+        assert_eq!(difference(3, 5), "2 too many in the ledger");
+    }
 
     #[test]
     fn a_fault_is_shown_and_is_text() {

@@ -1,7 +1,7 @@
 //! The state of the server now and in the last minutes, live. Not here: the numbers over time (`signals`), and who they belong to (`fairness`).
 
 use crate::{
-    error::PageResult,
+    error::{ForScript, PageResult, ScriptError},
     layout::Page,
     parts::{self, format},
     plot::{self, Bar, Series},
@@ -57,7 +57,10 @@ async fn show(State(state): State<ConsoleState>, session: OperatorSession) -> Pa
     Ok(session.page(Page::Overview, body))
 }
 
-async fn follow(State(state): State<ConsoleState>, session: OperatorSession) -> PageResult<impl IntoResponse> {
+async fn follow(
+    State(state): State<ConsoleState>,
+    ForScript(session): ForScript<OperatorSession>,
+) -> Result<impl IntoResponse, ScriptError> {
     let stream = session.open_stream(&state)?;
     Ok(streams::respond(numbers(state, session, stream)))
 }
@@ -228,18 +231,28 @@ fn first_steps() -> Markup {
 fn minutes(recent: &RecentActivity) -> Markup {
     let bar = |ago: u64| {
         let sums = recent.minutes.iter().find(|(number, _)| *number == ago);
-        let (requests, failed) = sums.map_or((0, 0), |(_, sums)| (sums.requests, sums.failed()));
+        let of = |number: fn(&RecentSums) -> u64| sums.map_or(0, |(_, sums)| number(sums));
+        let (all, failed, cancelled) = (
+            of(|sums| sums.requests),
+            of(RecentSums::failed),
+            of(|sums| sums.cancelled),
+        );
         Bar {
             label: match ago {
                 0 => "now".to_owned(),
                 ago => format!("−{ago} min"),
             },
             shown: format!(
-                "{} requests, {} refused or failed",
-                format::count(requests),
-                format::count(failed)
+                "{}, {} refused or failed, {} cancelled",
+                requests(all),
+                format::count(failed),
+                format::count(cancelled)
             ),
-            parts: vec![(Series::FIRST, requests.saturating_sub(failed)), (Series::BAD, failed)],
+            parts: vec![
+                (Series::FIRST, all.saturating_sub(failed).saturating_sub(cancelled)),
+                (Series::nth(5), cancelled),
+                (Series::BAD, failed),
+            ],
         }
     };
     let bars: Vec<Bar> = (0..RECENT_MINUTES).rev().map(bar).collect();
@@ -247,9 +260,10 @@ fn minutes(recent: &RecentActivity) -> Markup {
     html! {
         section {
             h2 { "Requests by minute" }
-            (plot::columns("Requests of each of the last 15 minutes, those that were refused or failed on top", &bars, &format!("{} requests", format::count(most))))
+            (plot::columns("Requests of each of the last 15 minutes, those that were cancelled, refused or failed on top", &bars, &requests(most)))
             ul.legend aria-label="Colors of the plot" {
                 li { span.swatch.(Series::FIRST.class()) {} "served" }
+                li { span.swatch.(Series::nth(5).class()) {} "cancelled by clients" }
                 li { span.swatch.(Series::BAD.class()) {} "refused or failed" }
             }
         }

@@ -56,6 +56,7 @@ pub(super) async fn render(
         kinds: Vec::new(),
     };
     let buckets = services.usage().usage_all(pass, query).await?;
+    let made = session.take_shown(state);
     let view = TenantPage {
         tenant: &tenant,
         keys: &keys,

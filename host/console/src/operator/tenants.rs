@@ -7,6 +7,7 @@ use crate::{
     layout::Page,
     parts::{self, format},
     session::OperatorSession,
+    sessions::ShownKey,
     state::ConsoleState,
 };
 use axum::{
@@ -22,7 +23,7 @@ use riad_core::{
     policy::Budget,
     tenant::Tenant,
 };
-use riad_services::keys::{KeyOwner, KeyRequest, NewKey};
+use riad_services::keys::{KeyOwner, KeyRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -75,21 +76,26 @@ async fn list(
     session: OperatorSession,
     Query(search): Query<Search>,
 ) -> PageResult<Markup> {
-    render(&state, &session, &search.q, None).await
+    render(&state, &session, &search.q).await
 }
 
 async fn create(
     State(state): State<ConsoleState>,
     session: OperatorSession,
     CsrfForm(form): CsrfForm<NewTenant>,
-) -> PageResult<Markup> {
+) -> PageResult<Redirect> {
     let id: TenantId = form.id.trim().parse().map_err(|error: Error| error.with_param("id"))?;
-    let made = state
+    let (tenant, key) = state
         .services
         .tenants()
         .create(&session.pass, id, &form.name, &json!({}))
         .await?;
-    render(&state, &session, "", Some(&made)).await
+    let shown = ShownKey {
+        title: format!("The first key of {}, with which you sign in as its admin", tenant.name),
+        secret: key.secret,
+    };
+    session.show_once(&state, shown);
+    Ok(Redirect::to(&format!("{HOME}/{}", tenant.id)))
 }
 
 async fn show(
@@ -97,7 +103,7 @@ async fn show(
     session: OperatorSession,
     Path(id): Path<String>,
 ) -> PageResult<Markup> {
-    tenant_page::render(&state, &session, &read_id(&id)?, None).await
+    tenant_page::render(&state, &session, &read_id(&id)?).await
 }
 
 async fn create_key(
@@ -105,7 +111,7 @@ async fn create_key(
     session: OperatorSession,
     Path(id): Path<String>,
     CsrfForm(form): CsrfForm<NewKeyForm>,
-) -> PageResult<Markup> {
+) -> PageResult<Redirect> {
     let id = read_id(&id)?;
     let owner = KeyOwner::Named(session.pass.clone(), id.clone());
     let role: KeyRole = form.role.parse().map_err(|error: Error| error.with_param("role"))?;
@@ -118,7 +124,8 @@ async fn create_key(
         ..KeyRequest::default()
     };
     let made = state.services.keys().create(&owner, request).await?;
-    tenant_page::render(&state, &session, &id, Some(&made)).await
+    session.show_once(&state, parts::shown_key(made));
+    Ok(Redirect::to(&format!("{HOME}/{id}")))
 }
 
 async fn revoke_key(
@@ -178,30 +185,18 @@ fn read_id(id: &str) -> Result<TenantId> {
         .map_err(|_| Error::not_found(format!("there is no tenant {id:?}")))
 }
 
-async fn render(
-    state: &ConsoleState,
-    session: &OperatorSession,
-    search: &str,
-    made: Option<&(Tenant, NewKey)>,
-) -> PageResult<Markup> {
+async fn render(state: &ConsoleState, session: &OperatorSession, search: &str) -> PageResult<Markup> {
     let tenants = state.services.tenants().list(&session.pass).await?;
     let wanted = search.trim().to_lowercase();
     let matches =
         |tenant: &&Tenant| tenant.id.as_str().contains(&wanted) || tenant.name.to_lowercase().contains(&wanted);
     let found: Vec<&Tenant> = tenants.iter().filter(matches).collect();
-    let body = page(tenants.len(), &found, search, made, &session.csrf_field());
+    let body = page(tenants.len(), &found, search, &session.csrf_field());
     Ok(session.page(Page::Tenants, body))
 }
 
-fn page(count: usize, found: &[&Tenant], search: &str, made: Option<&(Tenant, NewKey)>, csrf: &Markup) -> Markup {
+fn page(count: usize, found: &[&Tenant], search: &str, csrf: &Markup) -> Markup {
     html! {
-        @if let Some((tenant, key)) = made {
-            section.notice.good role="status" aria-labelledby="new-title" {
-                h2 #new-title { "The first key of " (tenant.name) }
-                p { "Copy it now: it is shown once, and the server keeps its hash only. With it, sign in as an admin of the tenant." }
-                p { code.secret data-copy { (key.secret.reveal()) } }
-            }
-        }
         details open[count == 0] {
             summary { "Make a tenant" }
             form method="post" action=(HOME) {
@@ -267,19 +262,15 @@ mod tests {
     #[test]
     fn a_tenants_name_is_text() {
         let tenant = tenant("<script>alert(1)</script>");
-        let html = page(1, &[&tenant], "\"><script>", None, &html! {}).into_string();
+        let html = page(1, &[&tenant], "\"><script>", &html! {}).into_string();
         assert!(!html.contains("<script>"), "{html}");
     }
 
     #[test]
     fn an_empty_list_opens_the_form() {
+        assert!(page(0, &[], "", &html! {}).into_string().contains("<details open>"));
         assert!(
-            page(0, &[], "", None, &html! {})
-                .into_string()
-                .contains("<details open>")
-        );
-        assert!(
-            !page(1, &[&tenant("x")], "", None, &html! {})
+            !page(1, &[&tenant("x")], "", &html! {})
                 .into_string()
                 .contains("<details open>")
         );

@@ -1,4 +1,4 @@
-//! A tenant's keys, for its admins: making, rotating and revoking them. A new key is shown once, in the answer that makes it.
+//! A tenant's keys, for its admins: making, rotating and revoking them. A new key is shown once, on the page after the form that makes it.
 
 use crate::{
     error::PageResult,
@@ -6,6 +6,7 @@ use crate::{
     layout::Page,
     parts::{self, format},
     session::TenantSession,
+    sessions::ShownKey,
     state::ConsoleState,
 };
 use axum::{
@@ -21,7 +22,7 @@ use riad_core::{
     policy::Budget,
     tenant::Key,
 };
-use riad_services::keys::{KeyOwner, KeyRequest, NewKey};
+use riad_services::keys::{KeyOwner, KeyRequest};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -57,17 +58,30 @@ struct RotateForm {
 }
 
 async fn list(State(state): State<ConsoleState>, session: TenantSession) -> PageResult<Markup> {
-    render(&state, &session, None).await
+    let owner = KeyOwner::own(&session.pass)?;
+    let keys = state.services.keys().list(&owner, None).await?;
+    let made = session.take_shown(&state);
+    let view = KeysPage {
+        keys: &keys,
+        made: made.as_ref(),
+        own: session.pass.key(),
+        grants: session.pass.grants(),
+        // Such a key makes and changes no keys.
+        is_bound: session.pass.is_bound(),
+        csrf: session.csrf_field(),
+    };
+    Ok(session.page(Page::Keys, page(&view)))
 }
 
 async fn create(
     State(state): State<ConsoleState>,
     session: TenantSession,
     CsrfForm(form): CsrfForm<NewKeyForm>,
-) -> PageResult<Markup> {
+) -> PageResult<Redirect> {
     let owner = KeyOwner::own(&session.pass)?;
     let made = state.services.keys().create(&owner, form.request()?).await?;
-    render(&state, &session, Some(&made)).await
+    session.show_once(&state, parts::shown_key(made));
+    Ok(Redirect::to(HOME))
 }
 
 async fn rotate(
@@ -75,7 +89,7 @@ async fn rotate(
     session: TenantSession,
     Path(id): Path<String>,
     CsrfForm(form): CsrfForm<RotateForm>,
-) -> PageResult<Markup> {
+) -> PageResult<Redirect> {
     let owner = KeyOwner::own(&session.pass)?;
     let hours = number("hours", &form.hours)?.unwrap_or(OVERLAP_HOURS);
     let made = state
@@ -83,7 +97,8 @@ async fn rotate(
         .keys()
         .rotate(&owner, &read_id(&id)?, hours.saturating_mul(HOUR))
         .await?;
-    render(&state, &session, Some(&made)).await
+    session.show_once(&state, parts::shown_key(made));
+    Ok(Redirect::to(HOME))
 }
 
 async fn revoke(
@@ -97,21 +112,6 @@ async fn revoke(
     Ok(Redirect::to(HOME))
 }
 
-async fn render(state: &ConsoleState, session: &TenantSession, made: Option<&NewKey>) -> PageResult<Markup> {
-    let owner = KeyOwner::own(&session.pass)?;
-    let keys = state.services.keys().list(&owner, None).await?;
-    let view = KeysPage {
-        keys: &keys,
-        made,
-        own: session.pass.key(),
-        grants: session.pass.grants(),
-        // Such a key makes and changes no keys.
-        is_bound: session.pass.is_bound(),
-        csrf: session.csrf_field(),
-    };
-    Ok(session.page(Page::Keys, page(&view)))
-}
-
 fn read_id(id: &str) -> Result<KeyId> {
     id.parse()
         .map_err(|_| Error::not_found(format!("there is no key {id:?}")))
@@ -122,6 +122,11 @@ impl NewKeyForm {
         let role: KeyRole = self.role.parse().map_err(|error: Error| error.with_param("role"))?;
         let is_checked = |scope: &Scope| self.others.contains_key(&format!("scope.{scope}"));
         let days: Option<u64> = number("days", &self.days)?;
+        if days == Some(0) {
+            return Err(
+                Error::invalid("days must be at least 1, or nothing for a key without an end").with_param("days"),
+            );
+        }
         Ok(KeyRequest {
             name: self.name.clone(),
             grants: Grants {
@@ -149,7 +154,7 @@ fn number(name: &str, text: &str) -> Result<Option<u64>> {
 
 struct KeysPage<'a> {
     keys: &'a [Key],
-    made: Option<&'a NewKey>,
+    made: Option<&'a ShownKey>,
     /// The key of the session.
     own: &'a KeyId,
     grants: &'a Grants,
@@ -159,7 +164,7 @@ struct KeysPage<'a> {
 
 fn page(view: &KeysPage<'_>) -> Markup {
     html! {
-        @if let Some(made) = view.made { (new_key(made)) }
+        @if let Some(made) = view.made { (parts::new_key(made)) }
         @if view.is_bound {
             p.notice { "This key has an end or a budget of its own, so that it makes and changes no keys. Sign in with an admin's key without one." }
         } @else { (making(view)) }
@@ -173,16 +178,6 @@ fn page(view: &KeysPage<'_>) -> Markup {
                 } }
                 tbody { @for key in view.keys { (key_row(view, key)) } }
             } }
-        }
-    }
-}
-
-fn new_key(made: &NewKey) -> Markup {
-    html! {
-        section.notice.good role="status" aria-labelledby="new-title" {
-            h2 #new-title { "The key " (made.key.name) }
-            p { "Copy it now: it is shown once, and the server keeps its hash only." }
-            p { code #new-key.secret data-copy { (made.secret.reveal()) } }
         }
     }
 }
@@ -293,7 +288,7 @@ mod tests {
         }
     }
 
-    fn shown(is_bound: bool, made: Option<&NewKey>) -> String {
+    fn shown(is_bound: bool, made: Option<&ShownKey>) -> String {
         let keys = [key("first", KeyRole::Admin), key("second", KeyRole::User)];
         let view = KeysPage {
             keys: &keys,
@@ -307,9 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_in_the_answer_that_makes_it_only() {
-        let made = NewKey {
-            key: key("third", KeyRole::User),
+    fn a_secret_is_shown_once() {
+        let made = ShownKey {
+            title: "The key third".to_owned(),
             secret: Secret::new("riad_sk_secret".to_owned()),
         };
         assert!(shown(false, Some(&made)).contains("riad_sk_secret"));

@@ -9,7 +9,13 @@ mod view;
 
 pub(crate) use answer::parts;
 
-use crate::{error::PageResult, form::CsrfForm, layout::Page, session::TenantSession, state::ConsoleState};
+use crate::{
+    error::{ForScript, PageResult},
+    form::CsrfForm,
+    layout::Page,
+    session::TenantSession,
+    state::ConsoleState,
+};
 use answer::Answer;
 use axum::{
     Router,
@@ -72,9 +78,9 @@ async fn ask(
 
 async fn stream_answer(
     State(state): State<ConsoleState>,
-    session: TenantSession,
+    ForScript(session): ForScript<TenantSession>,
     headers: HeaderMap,
-    CsrfForm(form): CsrfForm<PlaygroundForm>,
+    ForScript(CsrfForm(form)): ForScript<CsrfForm<PlaygroundForm>>,
 ) -> Response {
     let events = stream::events(state.services.clone(), session.pass.clone(), form, base(&headers));
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], events).into_response()

@@ -15,7 +15,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use riad_core::{
-    Result,
+    Error, Result,
     ledger::{Entry, Outcome},
     receipt::{Receipt, SignedReceipt},
 };
@@ -55,7 +55,12 @@ async fn list(
 ) -> PageResult<Markup> {
     let usage = state.services.usage();
     // One more than is shown, so that the last one's link to the one before can be checked.
-    let before = query.before.parse().ok();
+    let before = match query.before.as_str() {
+        "" => None,
+        number => Some(number.parse().map_err(|_| {
+            Error::invalid(format!("before must be the number of a receipt, not {number:?}")).with_param("before")
+        })?),
+    };
     let found = usage.newest_receipts(&session.pass, before, LISTED + 1).await?;
     let checked = check(&found.items, &usage.receipt_keys());
     let shown: Vec<_> = checked.into_iter().rev().take(LISTED as usize).collect();

@@ -2,7 +2,7 @@
 
 use super::view;
 use crate::{
-    error::PageResult,
+    error::{ForScript, PageResult, ScriptError},
     layout::Page,
     parts,
     session::TenantSession,
@@ -48,10 +48,10 @@ pub(super) async fn list(State(state): State<ConsoleState>, session: TenantSessi
 /// Lines after the number, as they come. The key is checked again at each look.
 pub(super) async fn follow(
     State(state): State<ConsoleState>,
-    session: TenantSession,
+    ForScript(session): ForScript<TenantSession>,
     Query(After { after }): Query<After>,
     headers: HeaderMap,
-) -> PageResult<impl IntoResponse> {
+) -> Result<impl IntoResponse, ScriptError> {
     // Of a browser that connects again.
     let last = headers
         .get("last-event-id")

@@ -75,6 +75,56 @@ async fn a_session_begins_with_a_key_and_ends_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_ends_no_session_of_another_key_of_its_account() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    let mut admin = Reader::sign_in(&host, &acme.key).await;
+    let made = json!({"name": "reader", "role": "read-only"});
+    let made = acme.post("/v1/keys", &made).await.ok();
+    let key = made["key"].as_str().unwrap();
+    let mut first = Reader::sign_in(&host, key).await;
+    for _ in 0..40 {
+        Reader::sign_in(&host, key).await;
+    }
+    assert!(first.get("/console/documents").await.is_sign_in());
+    admin.get("/console/documents").await.ok();
+    // Two cookies of the name: one may be another host's.
+    admin.cookie = format!("{}; {}", first.cookie, admin.cookie);
+    assert!(admin.get("/console/documents").await.is_sign_in());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_told_in_json_what_is_wrong() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    let mut reader = Reader::sign_in(&host, &acme.key).await;
+    reader.get("/console/documents").await.ok();
+    assert_eq!(reader.get("/console/").await.location(), "/console/playground");
+    let (own, cookie) = (reader.token.clone(), reader.cookie.clone());
+    reader.token = "made-up".to_owned();
+    let form = [("question", "Who?"), ("model", riad_end_to_end::MODEL)];
+    let wrong = reader.post("/console/playground/stream", &form).await.refused(403);
+    assert!(
+        wrong.html.contains("\"error\":{\"message\":\"the form does not belong"),
+        "{}",
+        wrong.html
+    );
+    reader.token = own;
+    reader.post("/console/sign-out", &[]).await.taken();
+    reader.cookie = cookie;
+    for (method, path) in [
+        (Method::PUT, "/console/api/v1/plugins/desk"),
+        (Method::POST, "/console/api/v1/documents"),
+        (Method::GET, "/console/plugins/logs/stream"),
+        (Method::GET, "/console/overview/stream"),
+    ] {
+        let ended = reader.send(method, path, "application/json", "{}").await.refused(401);
+        assert!(ended.html.contains("sign in again"), "{path}: {}", ended.html);
+        assert_eq!(ended.headers[header::CONTENT_TYPE], "application/json", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_others_do_not_exist() {
     let host = TestHost::start().await;
     let (acme, globex) = (host.tenant("acme").await, host.tenant("globex").await);

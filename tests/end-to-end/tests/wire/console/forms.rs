@@ -126,8 +126,8 @@ async fn a_key_that_reads_sees_no_forms_and_changes_nothing() {
     let scopes = ["chat", "documents", "usage", "plugins", "adapters"].map(|scope| format!("scope.{scope}"));
     let mut fields = vec![("name", "reader"), ("role", "read-only")];
     fields.extend(scopes.iter().map(|scope| (scope.as_str(), "on")));
-    let made = admin.post("/console/keys", &fields).await.ok();
-    let key = made.new_key();
+    let made = admin.post("/console/keys", &fields).await.taken();
+    let key = admin.get(&made).await.ok().new_key();
     let list = admin.get("/console/keys").await.ok();
     assert!(!list.html.contains(&key), "a key is shown once");
 
@@ -163,7 +163,8 @@ async fn a_key_that_reads_sees_no_forms_and_changes_nothing() {
     // Another role: a user asks and adds, and makes no keys.
     admin.get("/console/keys").await.ok();
     fields[1].1 = "user";
-    let user = admin.post("/console/keys", &fields).await.ok().new_key();
+    let made = admin.post("/console/keys", &fields).await.taken();
+    let user = admin.get(&made).await.ok().new_key();
     let mut user = Reader::sign_in(&host, &user).await;
     user.get("/console/documents").await.ok();
     user.post("/console/documents", &text).await.taken();
@@ -180,8 +181,8 @@ async fn a_key_that_reads_sees_no_forms_and_changes_nothing() {
     let rotated = admin
         .post(&format!("/console/keys/{id}/rotate"), &[("hours", "1")])
         .await
-        .ok();
-    assert_ne!(rotated.new_key(), key);
+        .taken();
+    assert_ne!(admin.get(&rotated).await.ok().new_key(), key);
     admin.post(&format!("/console/keys/{id}/revoke"), &[]).await.taken();
     let ended = reader.get("/console/documents").await;
     assert_eq!(ended.status, StatusCode::SEE_OTHER);

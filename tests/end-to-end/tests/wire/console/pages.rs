@@ -198,7 +198,8 @@ async fn an_operator_makes_changes_and_deletes_a_tenant() {
     let made = operator
         .post("/console/tenants", &[("id", "acme"), ("name", "Acme Tools")])
         .await
-        .ok();
+        .taken();
+    let made = operator.get(&made).await.ok();
     let mut tenant = Reader::sign_in(&host, &made.new_key()).await;
     let again = operator
         .post("/console/tenants", &[("id", "acme"), ("name", "Acme")])
