@@ -36,6 +36,13 @@ impl From<Error> for PageError {
     }
 }
 
+/// In the extensions of a response: what its page says.
+#[derive(Clone)]
+pub(crate) struct FailedPage {
+    pub title: &'static str,
+    pub message: String,
+}
+
 /// An error of what a page's script asks for, which reads no pages.
 pub(crate) struct ScriptError(PageError);
 
@@ -91,7 +98,12 @@ impl IntoResponse for PageError {
         } else {
             "This did not work"
         };
-        let mut response = (status, layout::failure(title, error.message_for_client())).into_response();
+        let failed = FailedPage {
+            title,
+            message: error.message_for_client().to_owned(),
+        };
+        let mut response = (status, layout::failure(title, &failed.message)).into_response();
+        response.extensions_mut().insert(failed);
         if let Some(after) = error.retry_after() {
             let seconds = HeaderValue::from(after.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

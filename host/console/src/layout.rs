@@ -145,14 +145,24 @@ fn visible(pass: &TenantPass) -> impl Iterator<Item = Page> {
 }
 
 pub(crate) fn page(page: Page, viewer: &Viewer<'_>, csrf: &Markup, body: &Markup) -> Markup {
+    document(page.title(), page.script(), &navigation(Some(page), viewer, csrf), body)
+}
+
+/// What went wrong, for somebody with a session: the other pages are a click away.
+pub(crate) fn failure_for(viewer: &Viewer<'_>, csrf: &Markup, title: &str, message: &str) -> Markup {
+    let body = html! { p.notice.error role="alert" { (message) } };
+    document(title, None, &navigation(None, viewer, csrf), &body)
+}
+
+fn navigation(current: Option<Page>, viewer: &Viewer<'_>, csrf: &Markup) -> Markup {
     let links: Vec<Page> = match viewer {
         Viewer::Tenant(pass) => visible(pass).collect(),
         Viewer::Operator => Page::OPERATOR.into(),
     };
-    let navigation = html! {
+    html! {
         nav.main aria-label="Pages of the console" {
             ul { @for link in links {
-                li { a href=(link.path()) aria-current=[(link == page).then_some("page")] { (link.title()) } }
+                li { a href=(link.path()) aria-current=[(Some(link) == current).then_some("page")] { (link.title()) } }
             } }
         }
         div.who {
@@ -162,8 +172,7 @@ pub(crate) fn page(page: Page, viewer: &Viewer<'_>, csrf: &Markup, body: &Markup
             }
             form method="post" action="/console/sign-out" { (csrf) button type="submit" { "Sign out" } }
         }
-    };
-    document(page.title(), page.script(), &navigation, body)
+    }
 }
 
 /// A page for somebody without a session, or with one that does not matter.

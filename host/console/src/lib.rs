@@ -4,6 +4,7 @@
 
 mod assets;
 mod error;
+mod failures;
 mod form;
 mod gateway;
 mod headers;
@@ -25,7 +26,7 @@ use crate::{
 };
 use axum::{
     Router,
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     response::Redirect,
     routing::{any, get},
 };
@@ -42,7 +43,11 @@ pub fn router(services: Services, pages: Pages, secure: bool) -> Router {
         pages,
         secure,
     };
-    routes().layer(map_response(headers::protect)).with_state(state)
+    let navigation = from_fn_with_state(state.clone(), failures::with_navigation);
+    routes()
+        .layer(navigation)
+        .layer(map_response(headers::protect))
+        .with_state(state)
 }
 
 fn routes() -> Router<ConsoleState> {
@@ -60,7 +65,7 @@ fn routes() -> Router<ConsoleState> {
 /// The first page that the session's key may see.
 async fn home(session: AnySession) -> PageResult<Redirect> {
     let session = match session {
-        AnySession::Operator => return Ok(Redirect::to(layout::OPERATOR_HOME)),
+        AnySession::Operator(_) => return Ok(Redirect::to(layout::OPERATOR_HOME)),
         AnySession::Tenant(session) => session,
     };
     match layout::home(&session.pass) {

@@ -44,7 +44,7 @@ struct PageRequest {
 /// A session of either kind.
 pub(crate) enum AnySession {
     Tenant(TenantSession),
-    Operator,
+    Operator(OperatorSession),
 }
 
 /// In the extensions of a request with a session: what its form is checked with, and who pays for its bytes.
@@ -147,6 +147,18 @@ impl OperatorSession {
     }
 }
 
+impl AnySession {
+    /// A page that says what went wrong.
+    pub fn failure(&self, title: &str, message: &str) -> Markup {
+        match self {
+            Self::Tenant(session) => {
+                layout::failure_for(&Viewer::Tenant(&session.pass), &session.csrf_field(), title, message)
+            }
+            Self::Operator(session) => layout::failure_for(&Viewer::Operator, &session.csrf_field(), title, message),
+        }
+    }
+}
+
 impl PageRequest {
     fn of(session: Secret<String>, parts: &Parts) -> Self {
         Self {
@@ -216,11 +228,7 @@ impl FromRequestParts<ConsoleState> for AnySession {
     async fn from_request_parts(parts: &mut Parts, state: &ConsoleState) -> Result<Self, PageError> {
         let (_, session) = find(parts, state)?;
         Ok(match session.owner {
-            Owner::Operator => {
-                // Its key is checked as on every page.
-                OperatorSession::from_request_parts(parts, state).await?;
-                Self::Operator
-            }
+            Owner::Operator => Self::Operator(OperatorSession::from_request_parts(parts, state).await?),
             Owner::Tenant(_) => Self::Tenant(TenantSession::from_request_parts(parts, state).await?),
         })
     }

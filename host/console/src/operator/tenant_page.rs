@@ -6,6 +6,7 @@ use crate::{
     parts::{self, format},
     plot::{self, Bar, Series},
     session::OperatorSession,
+    sessions::ShownKey,
     state::ConsoleState,
 };
 use maud::{Markup, html};
@@ -16,7 +17,7 @@ use riad_core::{
     tenant::{Key, Tenant},
     usage::{BucketWidth, LedgerScope, UsageBucket, UsageQuery},
 };
-use riad_services::keys::{KeyOwner, NewKey};
+use riad_services::keys::KeyOwner;
 use std::collections::BTreeSet;
 
 const DAY: u64 = 86_400;
@@ -28,18 +29,13 @@ const KEYS: usize = 200;
 struct TenantPage<'a> {
     tenant: &'a Tenant,
     keys: &'a [Key],
-    made: Option<&'a NewKey>,
+    made: Option<&'a ShownKey>,
     buckets: &'a [UsageBucket],
     currency: &'a str,
     csrf: Markup,
 }
 
-pub(super) async fn render(
-    state: &ConsoleState,
-    session: &OperatorSession,
-    id: &TenantId,
-    made: Option<&NewKey>,
-) -> PageResult<Markup> {
+pub(super) async fn render(state: &ConsoleState, session: &OperatorSession, id: &TenantId) -> PageResult<Markup> {
     let (services, pass) = (&state.services, &session.pass);
     let tenant = services.tenants().get(pass, id).await?;
     let owner = KeyOwner::Named(pass.clone(), id.clone());
@@ -60,7 +56,7 @@ pub(super) async fn render(
     let view = TenantPage {
         tenant: &tenant,
         keys: &keys,
-        made,
+        made: made.as_ref(),
         buckets: &buckets,
         currency: services.currency(),
         csrf: session.csrf_field(),
@@ -75,11 +71,7 @@ fn page(view: &TenantPage<'_>) -> Markup {
         p { a href="/console/tenants" { "All tenants" } }
         h2 { (tenant.name) }
         @if let Some(made) = view.made {
-            section.notice.good role="status" aria-labelledby="new-title" {
-                h3 #new-title { "The key " (made.key.name) }
-                p { "Copy it now: it is shown once, and the server keeps its hash only." }
-                p { code.secret data-copy { (made.secret.reveal()) } }
-            }
+            (parts::new_key(made))
         }
         dl.facts {
             div { dt { "Id" } dd { code { (tenant.id) } } }

@@ -159,6 +159,14 @@ async fn pages_of_others_do_not_exist() {
     ] {
         other.get(path).await.refused(404);
     }
+    // The way back is there, and nothing of who has what.
+    let missing = other.get(&document).await.refused(404);
+    assert!(missing.html.contains("href=\"/console/documents\"") && missing.html.contains("globex"));
+    assert!(
+        !missing.html.contains("acme") && !missing.html.contains("Canary"),
+        "{}",
+        missing.html
+    );
     for path in OPERATOR_PAGES {
         other.get(path).await.refused(404);
     }
