@@ -43,6 +43,8 @@ impl Bar {
 
 /// Of the drawing; the page scales it.
 const WIDTH: u64 = 720;
+/// Of [`spark`]: width and height.
+const SPARK: (u64, u64) = (120, 24);
 const HEIGHT: u64 = 180;
 /// Below the columns, for labels.
 const FOOT: u64 = 20;
@@ -94,6 +96,25 @@ pub(crate) fn columns(description: &str, columns: &[Bar], top: &str) -> Markup {
                 @if index % every == 0 { text.label x=(x) y=(HEIGHT + 15) { (column.label) } }
             }
         } }
+    }
+}
+
+/// A small line in a table.
+pub(crate) fn spark(description: &str, values: &[u64]) -> Markup {
+    let (width, height) = SPARK;
+    let most = u128::from(values.iter().copied().max().unwrap_or(0).max(1));
+    let steps = (values.len().saturating_sub(1) as u64).max(1);
+    // With a margin of two at the top and below.
+    let room = height - 4;
+    let point = |(index, value): (u64, &u64)| {
+        let up = u64::try_from(u128::from(*value) * u128::from(room) / most).unwrap_or(room);
+        format!("{},{}", index * width / steps, height - 2 - up)
+    };
+    let points: Vec<String> = (0..).zip(values).map(point).collect();
+    html! {
+        svg.spark viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(description) preserveAspectRatio="none" {
+            polyline.(Series::FIRST.class()) points=(points.join(" ")) {}
+        }
     }
 }
 

@@ -20,6 +20,16 @@ pub struct Tenant {
     pub succeeds: bool,
 }
 
+/// A page of tenants, by id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantQuery {
+    /// In the id or the name, whatever the case of ASCII letters; empty for all.
+    pub search: String,
+    /// The last tenant of the page before.
+    pub after: Option<TenantId>,
+    pub limit: u32,
+}
+
 /// A key without its secret: that is shown once, when it is made, and kept as a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {

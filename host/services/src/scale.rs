@@ -102,6 +102,7 @@ impl ScaleService {
             tokens_per_second: queue.tokens_per_second,
             batch,
             adapters: shared.engine.adapter_counts(),
+            resident_bytes: resident_bytes(),
             rooms_open: shared.rooms.open_rooms(),
             open_room_bytes: shared.rooms.open_room_bytes(),
             engine,
@@ -111,4 +112,12 @@ impl ScaleService {
             unsaved: shared.snapshots.as_ref().and_then(RoomSnapshots::unsaved_age),
         }
     }
+}
+
+/// Linux says it in a file, in units of 1,024 bytes.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
 }

@@ -6,13 +6,18 @@ use crate::{
     shared::Shared,
 };
 use riad_core::{
-    Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp, policy::Policy, slot::Slot, tenant::Tenant,
+    Account, Error, ErrorKind, OperatorPass, Result, TenantId, Timestamp,
+    policy::Policy,
+    slot::Slot,
+    tenant::{Tenant, TenantQuery},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
 /// How long a deletion waits for the object store. What is not done then is done later.
 const SNAPSHOTS_TIME: Duration = Duration::from_secs(10);
+/// Tenants of one page.
+const PAGE_MAX: u32 = 1000;
 /// The name of the key that a tenant begins with.
 const FIRST_KEY: &str = "first";
 
@@ -76,6 +81,18 @@ impl TenantService {
     /// When the tenant store cannot be read.
     pub async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>> {
         let tenants = self.0.tenant_store.list(operator);
+        self.0.control.ask(control_admission::operator(), tenants).await
+    }
+
+    /// A page of tenants, by id.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a bad limit; when the tenant store cannot be read.
+    pub async fn page(&self, operator: &OperatorPass, query: TenantQuery) -> Result<Vec<Tenant>> {
+        if !(1..=PAGE_MAX).contains(&query.limit) {
+            return Err(Error::invalid(format!("limit must be 1 to {PAGE_MAX}")).with_param("limit"));
+        }
+        let tenants = self.0.tenant_store.page(operator, query);
         self.0.control.ask(control_admission::operator(), tenants).await
     }
 

@@ -15,7 +15,7 @@ use riad_core::{
     audit::AuditEntry,
     policy::Policy,
     ports::{HashedKey, TenantStore},
-    tenant::Tenant,
+    tenant::{Tenant, TenantQuery},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -84,6 +84,13 @@ impl TenantStore for ControlTenantStore {
         self.control.queries.read(list).await
     }
 
+    async fn page(&self, _operator: &OperatorPass, query: TenantQuery) -> Result<Vec<Tenant>> {
+        self.control
+            .queries
+            .read(move |connection| page(connection, &query))
+            .await
+    }
+
     async fn change(
         &self,
         _operator: &OperatorPass,
@@ -133,6 +140,22 @@ impl TenantStore for ControlTenantStore {
         })
         .await
     }
+}
+
+/// A search that finds little reads the whole table; the connection for questions bounds its time.
+fn page(connection: &Connection, query: &TenantQuery) -> StoreResult<Vec<Tenant>> {
+    let search = query.search.trim();
+    let condition = match search.is_empty() {
+        true => "",
+        false => "AND (instr(lower(id), lower(?3)) > 0 OR instr(lower(name), lower(?3)) > 0)",
+    };
+    let after = query.after.as_ref().map_or("", TenantId::as_str);
+    let mut statement = connection.prepare(&format!("{TENANT} WHERE id > ?1 {condition} ORDER BY id LIMIT ?2"))?;
+    let rows = match search.is_empty() {
+        true => statement.query_map((after, query.limit), read_tenant)?,
+        false => statement.query_map((after, query.limit, search), read_tenant)?,
+    };
+    rows.map(|row| row?.finish()).collect()
 }
 
 /// The tenant with the account that it is given.
@@ -251,6 +274,40 @@ mod tests {
         deleted.recv().unwrap().unwrap();
         store.join().unwrap().unwrap();
         assert!(control.account(&id).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_page_of_tenants_follows_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = Control::open(&folder.path().join("control.db"), &Limits::default(), &Reserve::none()).unwrap();
+        for number in 0..5 {
+            let tenant = Tenant {
+                id: format!("t{number}").parse().unwrap(),
+                account: Account::new(0),
+                name: format!("Customer 100% {number}"),
+                created: 1,
+                policy: Policy::default(),
+                succeeds: false,
+            };
+            control.database.write(|connection| insert(connection, tenant)).unwrap();
+        }
+        let ids = |search: &str, after: Option<&str>, limit| {
+            let query = TenantQuery {
+                search: search.to_owned(),
+                after: after.map(|after| after.parse().unwrap()),
+                limit,
+            };
+            let found = control.database.read(|connection| page(connection, &query)).unwrap();
+            found
+                .into_iter()
+                .map(|tenant| tenant.id.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids("", None, 2), ["t0", "t1"]);
+        assert_eq!(ids("", Some("t1"), 9), ["t2", "t3", "t4"]);
+        assert_eq!(ids("customer 100% 3", None, 9), ["t3"]);
+        assert_eq!(ids("T4", None, 9), ["t4"]);
+        assert!(ids("_", None, 9).is_empty(), "no sign stands for others");
     }
 
     fn entry() -> AuditEntry {

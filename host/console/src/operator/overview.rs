@@ -17,7 +17,7 @@ use axum::{
 };
 use futures::{Stream, stream};
 use maud::{Markup, html};
-use riad_core::{OperatorPass, Result, ports::Gauges};
+use riad_core::{OperatorPass, Result, ports::Gauges, tenant::TenantQuery};
 use riad_services::{
     Services,
     metering::{RECENT_MINUTES, RecentActivity, RecentSums},
@@ -52,7 +52,11 @@ async fn show(State(state): State<ConsoleState>, session: OperatorSession) -> Pa
     let services = &state.services;
     let recent = services.scale().recent(&session.pass);
     let groups = groups(&services.scale().gauges(&session.pass), &recent);
-    let has_tenants = !services.tenants().list(&session.pass).await?.is_empty();
+    let first = TenantQuery {
+        limit: 1,
+        ..TenantQuery::default()
+    };
+    let has_tenants = !services.tenants().page(&session.pass, first).await?.is_empty();
     let body = page(&groups, &recent, has_tenants, services.started());
     Ok(session.page(Page::Overview, body))
 }
@@ -163,6 +167,11 @@ fn groups(gauges: &Gauges, recent: &RecentActivity) -> [Group; 5] {
         Group {
             title: "Memory",
             numbers: vec![
+                live(
+                    "process",
+                    "Memory of the process",
+                    gauges.resident_bytes.map_or("–".to_owned(), format::bytes),
+                ),
                 live("rooms", "Rooms open", format::count(gauges.rooms_open)),
                 live("room-bytes", "Memory of rooms", format::bytes(gauges.open_room_bytes)),
                 live(

@@ -1,5 +1,8 @@
 //! Tenants: finding, making and deleting them. Not here: what they keep in their rooms.
 
+mod paging;
+mod usage;
+
 use super::tenant_page;
 use crate::{
     error::PageResult,
@@ -17,6 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use maud::{Markup, html};
+use paging::{Found, PageQuery};
 use riad_core::{
     Error, KeyId, Result, TenantId,
     grants::{Grants, KeyRole},
@@ -26,10 +30,9 @@ use riad_core::{
 use riad_services::keys::{KeyOwner, KeyRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use usage::Days;
 
 const HOME: &str = "/console/tenants";
-/// Rows of a table; a search finds the others.
-const SHOWN: usize = 200;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
@@ -38,12 +41,6 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/console/tenants/{id}/delete", post(delete))
         .route("/console/tenants/{id}/keys", post(create_key))
         .route("/console/tenants/{id}/keys/{key}/revoke", post(revoke_key))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Search {
-    q: String,
 }
 
 #[derive(Deserialize)]
@@ -74,9 +71,14 @@ struct DeleteForm {
 async fn list(
     State(state): State<ConsoleState>,
     session: OperatorSession,
-    Query(search): Query<Search>,
+    Query(query): Query<PageQuery>,
 ) -> PageResult<Markup> {
-    render(&state, &session, &search.q).await
+    let found = paging::find(&state, &session.pass, &query).await?;
+    let mut days = Vec::new();
+    for tenant in &found.tenants {
+        days.push(usage::days(&state, &session.pass, tenant.account).await?);
+    }
+    Ok(session.page(Page::Tenants, page(&found, &days, &query, &session.csrf_field())))
 }
 
 async fn create(
@@ -185,19 +187,10 @@ fn read_id(id: &str) -> Result<TenantId> {
         .map_err(|_| Error::not_found(format!("there is no tenant {id:?}")))
 }
 
-async fn render(state: &ConsoleState, session: &OperatorSession, search: &str) -> PageResult<Markup> {
-    let tenants = state.services.tenants().list(&session.pass).await?;
-    let wanted = search.trim().to_lowercase();
-    let matches =
-        |tenant: &&Tenant| tenant.id.as_str().contains(&wanted) || tenant.name.to_lowercase().contains(&wanted);
-    let found: Vec<&Tenant> = tenants.iter().filter(matches).collect();
-    let body = page(tenants.len(), &found, search, &session.csrf_field());
-    Ok(session.page(Page::Tenants, body))
-}
-
-fn page(count: usize, found: &[&Tenant], search: &str, csrf: &Markup) -> Markup {
+fn page(found: &Found, days: &[Days], query: &PageQuery, csrf: &Markup) -> Markup {
+    let has_none = query.is_whole() && found.tenants.is_empty();
     html! {
-        details open[count == 0] {
+        details open[has_none] {
             summary { "Make a tenant" }
             form method="post" action=(HOME) {
                 (csrf)
@@ -211,36 +204,53 @@ fn page(count: usize, found: &[&Tenant], search: &str, csrf: &Markup) -> Markup 
                 button.primary type="submit" { "Make the tenant" }
             }
         }
-        @if count == 0 {
+        @if has_none {
             (parts::empty("No tenants yet", &html! { "Make one above. It gets a room of its own and a first key." }))
         } @else {
-            form.search role="search" method="get" action=(HOME) {
-                div.field.wide { label for="q" { "Find by id or name" } input #q name="q" type="search" value=(search); }
-                button type="submit" { "Find" }
-            }
-            p.muted { (format::count(found.len() as u64)) " of " (format::count(count as u64)) " tenants" @if found.len() > SHOWN { ", the first " (SHOWN) " shown" } }
-            div.scroll tabindex="0" role="region" aria-label="Table of tenants" { table {
-                thead { tr {
-                    th scope="col" { "Tenant" } th scope="col" { "Name" } th scope="col" { "Plan" } th.number scope="col" { "Weight" }
-                    th scope="col" { "Budget" } th scope="col" { "Made" }
-                } }
-                tbody { @for tenant in found.iter().take(SHOWN) {
-                    tr {
-                        th scope="row" { a href={ (HOME) "/" (tenant.id) } { (tenant.id) } }
-                        td { (tenant.name) }
-                        td { (tenant.policy.plan) }
-                        td.number { (tenant.policy.weight) }
-                        td { (budget(&tenant.policy.budget)) }
-                        td { (parts::when(tenant.created)) }
-                    }
-                } }
-            } }
+            (paging::search(HOME, query))
+            @if found.tenants.is_empty() {
+                (parts::empty("No tenant was found", &html! { "Look for a part of an id or of a name." }))
+            } @else { (table(&found.tenants, days)) }
+            (paging::links(HOME, query, found.next.as_ref()))
         }
     }
 }
 
-fn budget(budget: &Budget) -> &'static str {
-    if budget.limits_something() { "limited" } else { "none" }
+fn table(tenants: &[Tenant], days: &[Days]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Table of tenants" { table {
+            thead { tr {
+                th scope="col" { "Tenant" } th scope="col" { "Name" } th scope="col" { "Plan" } th.number scope="col" { "Weight" }
+                th scope="col" { "Budget" } th.number scope="col" { "Tokens, 30 days" } th scope="col" { "By day" } th scope="col" { "Made" }
+            } }
+            tbody { @for (tenant, days) in tenants.iter().zip(days) {
+                tr {
+                    th scope="row" { a href={ (HOME) "/" (tenant.id) } { (tenant.id) } }
+                    td { (tenant.name) }
+                    td { (tenant.policy.plan) }
+                    td.number { (tenant.policy.weight) }
+                    td { (budget(&tenant.policy.budget)) }
+                    td.number { (format::count(days.tokens.iter().sum())) }
+                    td { (days.spark()) }
+                    td { (parts::when(tenant.created)) }
+                }
+            } }
+        } }
+    }
+}
+
+fn budget(budget: &Budget) -> String {
+    let tokens = [
+        ("day", budget.daily_tokens),
+        ("month", budget.monthly_tokens),
+        ("tenant", budget.total_tokens),
+    ];
+    let mut limits = tokens.iter().filter_map(|(per, most)| most.map(|most| (per, most)));
+    match (limits.next(), budget.limits_something()) {
+        (Some((per, most)), _) => format!("{} tokens per {per}", format::short_count(most)),
+        (None, true) => "limited in money".to_owned(),
+        (None, false) => "none".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -262,17 +272,47 @@ mod tests {
     #[test]
     fn a_tenants_name_is_text() {
         let tenant = tenant("<script>alert(1)</script>");
-        let html = page(1, &[&tenant], "\"><script>", &html! {}).into_string();
+        let query = PageQuery {
+            q: "\"><script>".to_owned(),
+            after: String::new(),
+        };
+        let html = page(&found(tenant), &[Days::default()], &query, &html! {}).into_string();
         assert!(!html.contains("<script>"), "{html}");
+    }
+
+    fn found(tenant: Tenant) -> Found {
+        Found {
+            tenants: vec![tenant],
+            next: None,
+        }
     }
 
     #[test]
     fn an_empty_list_opens_the_form() {
-        assert!(page(0, &[], "", &html! {}).into_string().contains("<details open>"));
-        assert!(
-            !page(1, &[&tenant("x")], "", &html! {})
-                .into_string()
-                .contains("<details open>")
+        let shown = |found: &Found| page(found, &[Days::default()], &PageQuery::default(), &html! {}).into_string();
+        let nobody = Found {
+            tenants: Vec::new(),
+            next: None,
+        };
+        assert!(shown(&nobody).contains("<details open>"));
+        assert!(!shown(&found(tenant("x"))).contains("<details open>"));
+    }
+
+    #[test]
+    fn a_budget_is_short_and_has_its_unit() {
+        let monthly = Budget {
+            monthly_tokens: Some(2_000_000),
+            ..Budget::default()
+        };
+        let money = Budget {
+            total_micros: Some(5),
+            ..Budget::default()
+        };
+        assert_eq!(
+            budget(&monthly),
+            format!("{} tokens per month", format::short_count(2_000_000))
         );
+        assert_eq!(budget(&money), "limited in money");
+        assert_eq!(budget(&Budget::default()), "none");
     }
 }

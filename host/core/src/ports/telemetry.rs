@@ -47,6 +47,8 @@ pub struct Gauges {
     pub tokens_per_second: f64,
     pub batch: BatchState,
     pub adapters: AdapterCounts,
+    /// Memory of the process, models among it; absent where the system does not say it.
+    pub resident_bytes: Option<u64>,
     pub rooms_open: u64,
     /// Bytes of memory that open rooms take for vectors and SQLite.
     pub open_room_bytes: u64,

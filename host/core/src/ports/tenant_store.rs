@@ -1,7 +1,13 @@
 //! The tenants of this server.
 
 use super::HashedKey;
-use crate::{Account, Result, TenantId, audit::AuditEntry, pass::OperatorPass, policy::Policy, tenant::Tenant};
+use crate::{
+    Account, Result, TenantId,
+    audit::AuditEntry,
+    pass::OperatorPass,
+    policy::Policy,
+    tenant::{Tenant, TenantQuery},
+};
 use async_trait::async_trait;
 
 /// Implemented by the control database; only the operator's use cases call it. A change and its line in the audit log are one
@@ -24,6 +30,9 @@ pub trait TenantStore: Send + Sync {
 
     /// All of them, by id.
     async fn list(&self, operator: &OperatorPass) -> Result<Vec<Tenant>>;
+
+    /// A page of them, by id: reads what the page has, and without a search nothing else.
+    async fn page(&self, operator: &OperatorPass, query: TenantQuery) -> Result<Vec<Tenant>>;
 
     /// Replaces name and policy if the tenant still has the policy `from`: `Conflict` if somebody else was quicker.
     async fn change(

@@ -36,6 +36,14 @@ fn sequences(registry: &mut Registry, gauges: &Gauges) {
         gauges.queue_requests,
     );
     gauge("riad_rooms_open", "Tenants' rooms that are open", gauges.rooms_open);
+    if let Some(resident) = gauges.resident_bytes {
+        registry.register_with_unit(
+            "process_resident_memory",
+            "Memory of the process, models among it",
+            Unit::Bytes,
+            ConstGauge::new(resident),
+        );
+    }
     registry.register_with_unit(
         "riad_rooms_open",
         "Memory that open rooms take for vectors and SQLite",

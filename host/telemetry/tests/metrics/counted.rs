@@ -164,6 +164,7 @@ fn gauges_are_what_they_were_given() {
         ("riad_adapter_evictions_total", None, 4.0),
         ("riad_model_loaded", None, 1.0),
         ("riad_model_loads_total", None, 3.0),
+        ("process_resident_memory_bytes", None, 4096.0),
         ("riad_rooms_open", None, 6.0),
         ("riad_rooms_open_bytes", None, 8192.0),
         ("riad_held_tokens", None, 77.0),

@@ -101,6 +101,7 @@ fn gauges() -> Gauges {
             evictions: 4,
         },
         rooms_open: 6,
+        resident_bytes: Some(4096),
         open_room_bytes: 8192,
         engine: EngineTokens {
             prompt: 1000,

@@ -107,6 +107,7 @@ const OURS: &[(&str, MetricType, Option<&str>)] = &[
     ("riad_queue_tokens", MetricType::Gauge, Some("tokens")),
     ("riad_requests", MetricType::Counter, None),
     ("riad_requests_shed", MetricType::Counter, None),
+    ("process_resident_memory_bytes", MetricType::Gauge, Some("bytes")),
     ("riad_rooms_open", MetricType::Gauge, None),
     ("riad_rooms_open_bytes", MetricType::Gauge, Some("bytes")),
     ("riad_tokens", MetricType::Counter, Some("tokens")),
