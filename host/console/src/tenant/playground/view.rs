@@ -230,3 +230,32 @@ fn passage_item(passage: &ShownPassage) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str = "</textarea><script>hacked()</script>\"'><img src=x onerror=hacked()>";
+
+    #[test]
+    fn what_a_model_says_is_text() {
+        let turn = |role: &str| Turn {
+            role: role.to_owned(),
+            content: SCRIPT.to_owned(),
+        };
+        let view = Playground {
+            models: &[],
+            form: &PlaygroundForm::default(),
+            turns: &[turn("user"), turn("assistant"), turn("tool")],
+            answer: None,
+            error: Some(&Error::invalid(SCRIPT)),
+            may_chat: true,
+            has_documents: true,
+            csrf: html! {},
+        };
+        let html = page(&view).into_string();
+        assert!(!html.contains("<script>") && !html.contains("<img"), "{html}");
+        // Three turns, the error, and the turns again for the next question.
+        assert_eq!(html.matches("&lt;script&gt;hacked()").count(), 7, "{html}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use reqwest::Method;
-use riad_end_to_end::{MODEL, TestHost};
+use riad_end_to_end::{MODEL, TestHost, files};
 use serde_json::json;
 
 const SCRIPT: &str = "<script>hacked()</script><img src=x onerror=hacked()>\"'><b>bold</b>";
@@ -39,7 +39,18 @@ async fn what_people_wrote_is_text_on_every_page() {
         .post("/console/playground", &[("question", &question), ("model", MODEL)])
         .await
         .ok();
-    let mut shown = vec![("the answer", asked)];
+    // A setting that the plugin cannot read is what it says in its log.
+    acme.deploy("desk", files::PRICE_DESK, &["prompting"]).await;
+    acme.put("/v1/settings", &json!({"shop": SCRIPT, "prices": SCRIPT}))
+        .await
+        .ok();
+    let failed = tenant
+        .post("/console/playground", &[("question", &question), ("model", MODEL)])
+        .await
+        .refused(422);
+    let logged = acme.get("/v1/logs").await.ok().to_string();
+    assert!(logged.contains("<b>bold"), "{logged}");
+    let mut shown = vec![("the answer", asked), ("an answer that failed", failed)];
     for path in [
         document.as_str(),
         "/console/playground",
@@ -48,6 +59,7 @@ async fn what_people_wrote_is_text_on_every_page() {
         "/console/documents/search?q=%3Cscript%3Ehacked()%3C/script%3E%22%27%3E%3Cb%3Ebold",
         "/console/plugins",
         "/console/plugins/settings",
+        "/console/plugins/of/desk",
         "/console/plugins/logs",
         "/console/usage?by=key",
         "/console/keys",
@@ -73,6 +85,8 @@ async fn what_people_wrote_is_text_on_every_page() {
             assert!(!page.html.contains(raw), "{path} has {raw}: {}", page.html);
         }
     }
+    let log = shown.iter().find(|(path, _)| *path == "/console/plugins/logs").unwrap();
+    assert!(log.1.html.contains("&lt;b&gt;bold"), "the log line is not shown");
     let escaped = shown.iter().filter(|(_, page)| page.html.contains("&lt;b&gt;bold"));
     assert!(escaped.count() > 6, "what was written is not shown");
 }
