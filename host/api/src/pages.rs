@@ -52,6 +52,14 @@ impl Pages {
         Ok(Arc::new(self.memory.bodies.acquire(account, bytes).await?))
     }
 
+    /// Counts the bytes that an answer keeps in memory, as [`Self::count_body`] does.
+    ///
+    /// # Errors
+    /// As [`Self::count_body`].
+    pub async fn count_answer(&self, account: Account, bytes: u64) -> Result<Kept> {
+        Ok(Arc::new(self.memory.answers.acquire(account, bytes).await?))
+    }
+
     /// Answers as the API does: its layers authenticate, admit and count the request.
     ///
     /// # Errors

@@ -140,6 +140,35 @@ pub(crate) fn line(description: &str, values: &[f64], covered: Duration) -> Mark
     }
 }
 
+/// Needles side by side, over time up to now: of each series one a slot, the later series before the earlier ones. A slot without a value has none.
+pub(crate) fn needles(
+    description: &str,
+    series: &[(Series, Vec<Option<u64>>)],
+    top: &str,
+    covered: Duration,
+) -> Markup {
+    let values = series.iter().flat_map(|(_, values)| values.iter().flatten());
+    let most = values.copied().max().unwrap_or(0).max(1);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Plot: " (description) } { svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(description) {
+            line.axis x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
+            text.label x="0" y="12" { (top) }
+            @for (series, values) in series { path.needles.(series.class()) d=(needles_of(values, most)) {} }
+            text.label x="0" y=(HEIGHT + 15) { "−" (format::duration(covered)) }
+            text.label x=(WIDTH) y=(HEIGHT + 15) text-anchor="end" { "now" }
+        } }
+    }
+}
+
+fn needles_of(values: &[Option<u64>], most: u64) -> String {
+    let slot = WIDTH / (values.len() as u64).max(1);
+    let needle = |(index, value): (u64, &Option<u64>)| {
+        let (_, _, length) = placed(&[(Series::FIRST, (*value)?)], most, HEIGHT - 20).pop()?;
+        Some(format!("M{},{HEIGHT}V{}", index * slot + slot / 2, HEIGHT - length))
+    };
+    (0..).zip(values).filter_map(needle).collect()
+}
+
 /// The parts of a bar that has all of `room` if it is `most`: where each begins, and its length. A part that is not 0 is seen.
 fn placed(parts: &[(Series, u64)], most: u64, room: u64) -> Vec<(Series, u64, u64)> {
     let mut start = 0;
@@ -185,6 +214,18 @@ mod tests {
         let html = line("x", &[0.0, 2.0, 1.0], Duration::from_secs(10)).into_string();
         assert!(html.contains("points=\"0.0,180.0 360.0,20.0 720.0,100.0\""), "{html}");
         assert!(line("x", &[], Duration::ZERO).into_string().contains("points=\"\""));
+    }
+
+    #[test]
+    fn a_slot_without_a_value_has_no_needle() {
+        let series = [(Series::FIRST, vec![None, Some(0), Some(80), Some(1)])];
+        let html = needles("x", &series, "80 ms", Duration::from_secs(240)).into_string();
+        assert!(html.contains("d=\"M450,180V20M630,180V178\""), "{html}");
+        assert!(
+            needles("x", &[(Series::BAD, Vec::new())], "0", Duration::ZERO)
+                .into_string()
+                .contains("d=\"\"")
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod accrual;
 mod adapter_loads;
 pub mod adapters;
 pub mod audit;
+pub mod call_minutes;
 mod canary;
 mod canary_windows;
 mod capabilities;

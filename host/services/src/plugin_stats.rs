@@ -1,9 +1,12 @@
 //! What calls of each tenant's plugins used since the server began, in memory. Not here: what is billed (`metering`).
 
-use crate::time_classes::TimeClasses;
+use crate::{
+    call_minutes::{CallMinutes, MinuteStats},
+    time_classes::TimeClasses,
+};
 use parking_lot::Mutex;
 use riad_core::{
-    Account, Digest, ErrorKind,
+    Account, Digest, ErrorKind, Timestamp,
     plugin::Stage,
     ports::{GuestCall, GuestCallEnd},
 };
@@ -32,6 +35,7 @@ pub struct CallStats {
     /// The most bytes of linear memory that a guest had.
     pub memory: u64,
     pub times: TimeClasses,
+    pub minutes: CallMinutes,
     last: Instant,
 }
 
@@ -77,6 +81,7 @@ impl Default for CallStats {
             time: Duration::ZERO,
             memory: 0,
             times: TimeClasses::default(),
+            minutes: CallMinutes::default(),
             last: Instant::now(),
         }
     }
@@ -96,6 +101,12 @@ impl CallStats {
         self.time = self.time.saturating_add(call.time);
         self.memory = self.memory.max(call.memory);
         self.times.add(call.time);
+        let is_error = match call.end {
+            GuestCallEnd::Returned | GuestCallEnd::Dropped => false,
+            GuestCallEnd::Failed(kind) => kind != ErrorKind::InvalidRequest,
+        };
+        let in_minute = MinuteStats::of_call(call.time, is_error);
+        self.minutes.add(Timestamp::now(), &in_minute);
         self.last = Instant::now();
     }
 }
@@ -130,6 +141,13 @@ mod tests {
         assert_eq!(
             (found.fuel, found.memory, found.time),
             (40, 5, Duration::from_micros(13))
+        );
+        let mut hour = MinuteStats::default();
+        let minutes = found.minutes.last_hour(Timestamp::now());
+        minutes.iter().for_each(|minute| hour.merge(minute));
+        assert_eq!(
+            (hour.calls, hour.errors, hour.longest),
+            (4, 2, Duration::from_micros(5))
         );
         assert!(stats.of(other, Digest::of(&[1])).is_empty());
         assert!(stats.of(one, Digest::of(&[2])).is_empty());

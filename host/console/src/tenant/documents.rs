@@ -1,5 +1,6 @@
 //! A room's documents: adding, reading them as they were cut, searching and deleting. Not here: files, which a script sends to the API (`gateway`).
 
+mod download;
 mod search;
 mod view;
 
@@ -35,6 +36,8 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/console/documents", get(list).post(add_text))
         .route("/console/documents/search", get(search::search))
         .route("/console/documents/{id}", get(show))
+        .route("/console/documents/{id}/original", get(download::original))
+        .route("/console/documents/{id}/text", get(download::text))
         .route("/console/documents/{id}/delete", post(delete))
 }
 

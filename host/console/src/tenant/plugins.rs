@@ -1,6 +1,7 @@
 //! A room's plugins: versions, which of them serve the stages, settings and the log. Not here: components, which a script sends to the API
 //! (`gateway`).
 
+mod hour;
 pub(crate) mod logs;
 mod pipeline;
 mod settings;

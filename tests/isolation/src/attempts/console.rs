@@ -97,6 +97,16 @@ fn pages_of_a(target: &Target<'_>, session: &ConsoleSession) -> Vec<Attempt> {
             format!("{document}?tenant={}", a.tenant),
         ),
         page(
+            "GET /console/documents/{id}/original",
+            "the original of A's document",
+            format!("{document}/original"),
+        ),
+        page(
+            "GET /console/documents/{id}/text",
+            "the text of A's document",
+            format!("{document}/text"),
+        ),
+        page(
             "GET /console/plugins/of/{name}",
             "A's plugin",
             format!("/console/plugins/of/{}", target.plugin),

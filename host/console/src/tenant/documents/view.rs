@@ -135,16 +135,19 @@ pub(super) fn document(view: &DocumentPage<'_>) -> Markup {
     let document = view.document;
     let end = view.first.saturating_add(view.page_size);
     let page = |first: u32| format!("/console/documents/{}?chunk={first}", document.id);
+    let part = |name: &str| format!("/console/documents/{}/{name}", document.id);
     html! {
         p { a href="/console/documents" { "All documents" } }
         h2 { (document.title) }
         dl.facts {
             div { dt { "Id" } dd { code { (document.id) } } }
             div { dt { "Kind" } dd { (kind(document)) } }
-            div { dt { "Text" } dd { (format::bytes(document.bytes)) } }
+            div { dt { "Text" } dd { (format::bytes(document.bytes)) " · " a href=(part("text")) download { "Download the text" } } }
             div { dt { "Chunks" } dd { (format::count(document.chunks.into())) } }
             div { dt { "Added" } dd { (parts::when(document.created)) } }
-            @if let Some(file) = &document.file { div { dt { "Original" } dd { code { (file) } } } }
+            @if let Some(file) = &document.file {
+                div { dt { "Original" } dd { code { (file) } " · " a href=(part("original")) download { "Download the original" } } }
+            }
         }
         @for warning in &document.warnings { p.notice.warn { (warning) } }
         @if !document.metadata.is_empty() { details { summary { "Metadata" } (parts::json(&document.metadata)) } }

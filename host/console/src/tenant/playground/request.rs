@@ -110,9 +110,11 @@ impl PlaygroundForm {
     /// Whether more than the question was filled in.
     pub fn has_options(&self) -> bool {
         let is_set = |text: &String| !text.trim().is_empty();
-        [&self.system, &self.temperature, &self.max_tokens, &self.tools]
-            .into_iter()
-            .any(is_set)
+        let is_chosen = !matches!(self.tool_choice.as_str(), "" | "auto");
+        is_chosen
+            || [&self.system, &self.temperature, &self.max_tokens, &self.tools]
+                .into_iter()
+                .any(is_set)
     }
 
     fn choice(&self) -> Result<Option<ToolChoice>> {

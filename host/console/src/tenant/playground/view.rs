@@ -23,13 +23,19 @@ pub(crate) struct Playground<'a> {
     pub csrf: Markup,
 }
 
+/// What a list of tools looks like.
+const TOOLS: &str = r#"[{"type": "function", "function": {"name": "look_up", "description": "…", "parameters": {"type": "object", "properties": {"order": {"type": "string"}}}}}]"#;
+
 pub(crate) fn page(view: &Playground<'_>) -> Markup {
     html! {
         div.playground {
             section.conversation aria-labelledby="conversation-title" {
                 h2 #conversation-title.visually-hidden { "Conversation" }
                 ol #turns.turns aria-live="polite" aria-busy="false" {
-                    @for turn in view.turns { (turn_item(turn)) }
+                    @for (index, turn) in view.turns.iter().enumerate() {
+                        @let newest = view.answer.filter(|_| index + 1 == view.turns.len());
+                        (turn_item(turn, newest.map_or(&[], |answer| answer.calls.as_slice())))
+                    }
                 }
                 @if view.turns.is_empty() { (empty(view)) }
                 div #failure role="alert" {
@@ -64,7 +70,8 @@ fn empty(view: &Playground<'_>) -> Markup {
     }
 }
 
-pub(crate) fn turn_item(turn: &Turn) -> Markup {
+/// `calls` are those of the client's tools that the turn has besides its text.
+fn turn_item(turn: &Turn, calls: &[Fact]) -> Markup {
     let who = match turn.role.as_str() {
         "user" => "You",
         _ => "Answer",
@@ -72,7 +79,7 @@ pub(crate) fn turn_item(turn: &Turn) -> Markup {
     html! {
         li.turn data-role=(turn.role) {
             p.who { (who) }
-            div.text { (turn.content) }
+            div.text { (turn.content) @for call in calls { code.call { (call.label) " " (call.value) } } }
         }
     }
 }
@@ -132,7 +139,7 @@ fn composer(view: &Playground<'_>) -> Markup {
                     }
                     div.field.wide {
                         label for="tools" { "Tools of your own, JSON as in " code { "tools" } " of a chat completion" }
-                        textarea #tools.code name="tools" rows="3" spellcheck="false" { (form.tools) }
+                        textarea #tools.code name="tools" rows="3" spellcheck="false" placeholder=(TOOLS) { (form.tools) }
                     }
                 }
             }

@@ -1,6 +1,6 @@
-//! What the calls of a plugin's versions took since the server began. Not here: what is billed (`usage`).
+//! What the calls of a plugin's versions took since the server began. Not here: what is billed (`usage`), and the last hour (`hour`).
 
-use super::{read_name, view};
+use super::{hour, read_name, view};
 use crate::{
     error::PageResult,
     layout::Page,
@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::extract::{Path, State};
 use maud::{Markup, html};
-use riad_core::{PluginVersion, plugin::Stage};
+use riad_core::{PluginVersion, Timestamp, plugin::Stage};
 use riad_services::{plugin_stats::CallStats, plugins::VersionStats};
 
 /// Versions that plots show; the table has all.
@@ -29,11 +29,17 @@ pub(super) async fn show(
     versions.retain(|version| version.name == name);
     Ok(session.page(
         Page::Plugins,
-        page(name.as_str(), &versions, &stats, state.services.started()),
+        page(
+            name.as_str(),
+            &versions,
+            &stats,
+            state.services.started(),
+            Timestamp::now(),
+        ),
     ))
 }
 
-fn page(name: &str, versions: &[PluginVersion], stats: &[VersionStats], since: u64) -> Markup {
+fn page(name: &str, versions: &[PluginVersion], stats: &[VersionStats], since: u64, now: Timestamp) -> Markup {
     let was_called = stats.iter().any(|version| !version.stages.is_empty());
     html! {
         (view::tabs("none"))
@@ -47,6 +53,7 @@ fn page(name: &str, versions: &[PluginVersion], stats: &[VersionStats], since: u
             }))
         } @else {
             div.scroll tabindex="0" role="region" aria-label="Table of calls" { (table(versions, stats)) }
+            (hour::section(stats, now))
             section aria-labelledby="errors-title" {
                 h3 #errors-title { "Error rate" }
                 (plot::bars("Failed and limited calls of each version, in percent of its calls", &error_bars(versions, stats)))
