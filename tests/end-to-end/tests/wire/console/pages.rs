@@ -296,7 +296,8 @@ async fn an_operator_sees_who_used_what_and_who_was_refused() {
     let made = operator
         .post("/console/tenants/acme/keys", &[("name", "second"), ("role", "user")])
         .await
-        .ok();
+        .taken();
+    let made = operator.get(&made).await.ok();
     let mut second = Reader::sign_in(&host, &made.new_key()).await;
     let keys = acme.get("/v1/keys").await.ok();
     let key = keys["data"]
