@@ -2,7 +2,9 @@
 //! what scripts do.
 
 mod access;
+mod downloads;
 mod forms;
 mod pages;
+mod playground;
 mod reader;
 mod untrusted;

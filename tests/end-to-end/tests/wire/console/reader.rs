@@ -3,6 +3,7 @@
 use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use riad_end_to_end::TestHost;
+use serde_json::Value;
 
 /// Pages of a tenant that need no name.
 pub const TENANT_PAGES: [&str; 10] = [
@@ -103,7 +104,8 @@ impl Reader {
             text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
         }
         let event = text.split("\n\n").next().unwrap();
-        event.strip_prefix("data: ").unwrap().to_owned()
+        let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+        data.unwrap_or_else(|| panic!("no data: {event}")).to_owned()
     }
 
     /// A form of the page that was read last.
@@ -175,6 +177,12 @@ impl Page {
 
     pub fn is_sign_in(&self) -> bool {
         self.status == StatusCode::SEE_OTHER && self.location() == "/console/sign-in"
+    }
+
+    /// The data of a stream's events of this name.
+    pub fn events(&self, name: &str) -> Vec<Value> {
+        let events = self.between(&format!("event: {name}\ndata: "), "\n").into_iter();
+        events.map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
     /// Every text that stands between these two.

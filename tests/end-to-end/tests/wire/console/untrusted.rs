@@ -1,9 +1,13 @@
 //! What people, their files, plugins and the model wrote is text on every page.
 
-use super::reader::Reader;
+use super::{
+    playground::{Said, end_of, saying},
+    reader::{Page, Reader},
+};
 use reqwest::Method;
 use riad_end_to_end::{MODEL, TestHost, files};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 const SCRIPT: &str = "<script>hacked()</script><img src=x onerror=hacked()>\"'><b>bold</b>";
 /// What of it would be code if it stood in a page as it is.
@@ -81,12 +85,113 @@ async fn what_people_wrote_is_text_on_every_page() {
         shown.push((path, tenant.get(path).await.refused(404)));
     }
     for (path, page) in &shown {
-        for raw in RAW {
-            assert!(!page.html.contains(raw), "{path} has {raw}: {}", page.html);
-        }
+        check_inert(path, page);
     }
     let log = shown.iter().find(|(path, _)| *path == "/console/plugins/logs").unwrap();
     assert!(log.1.html.contains("&lt;b&gt;bold"), "the log line is not shown");
     let escaped = shown.iter().filter(|(_, page)| page.html.contains("&lt;b&gt;bold"));
     assert!(escaped.count() > 6, "what was written is not shown");
+}
+
+fn check_inert(path: &str, page: &Page) {
+    for raw in RAW {
+        assert!(!page.html.contains(raw), "{path} has {raw}: {}", page.html);
+    }
+}
+
+/// It is shown, and as text.
+fn check_shown(path: &str, page: &Page) {
+    check_inert(path, page);
+    assert!(
+        page.html.contains("&lt;b&gt;bold"),
+        "{path} does not show it: {}",
+        page.html
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_answers_is_text() {
+    let Said { host, .. } = &saying(SCRIPT, Duration::ZERO).await;
+    let acme = host.tenant("acme").await;
+    let mut reader = Reader::sign_in(host, &acme.key).await;
+    reader.get("/console/playground").await.ok();
+    let question = [("question", "Who are you?"), ("model", MODEL)];
+    check_shown("an answer", &reader.post("/console/playground", &question).await.ok());
+    let history = json!([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": SCRIPT}]).to_string();
+    let again = [question.as_slice(), &[("history", history.as_str())]].concat();
+    check_shown(
+        "an answer behind it",
+        &reader.post("/console/playground", &again).await.ok(),
+    );
+    // To a script it goes as it is, in what no browser takes for a page.
+    let streamed = reader.post("/console/playground/stream", &question).await.ok();
+    let text: String = streamed
+        .events("text")
+        .iter()
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(text, SCRIPT);
+    assert_eq!(streamed.headers["content-type"], "text/event-stream");
+    assert_eq!(streamed.headers["x-content-type-options"], "nosniff");
+    for path in ["/console/playground", "/console/receipts", "/console/usage"] {
+        check_inert(path, &reader.get(path).await.ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_a_model_writes_are_text() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    let mut reader = Reader::sign_in(&host, &acme.key).await;
+    reader.get("/console/playground").await.ok();
+    // The grammar leaves the model no other value.
+    let parameters = json!({
+        "type": "object",
+        "properties": {"code": {"enum": [SCRIPT]}},
+        "required": ["code"],
+        "additionalProperties": false,
+    });
+    let tools = json!([{"type": "function", "function": {"name": "look_up", "parameters": parameters}}]).to_string();
+    let question = [
+        ("question", "What is the code?"),
+        ("model", MODEL),
+        ("tools", tools.as_str()),
+        ("tool_choice", "required"),
+        ("temperature", "0"),
+        ("max_tokens", "200"),
+    ];
+    check_shown("a call", &reader.post("/console/playground", &question).await.ok());
+    let end = end_of(&reader, &question).await;
+    let arguments: Value = serde_json::from_str(end["calls"][0]["value"].as_str().unwrap()).unwrap();
+    assert_eq!(arguments["code"], SCRIPT, "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_logs_is_text() {
+    let host = TestHost::start().await;
+    let acme = host.tenant("acme").await;
+    acme.deploy("statement", files::STATEMENT, &["prompting"]).await;
+    // The database says which table it does not find, and the plugin fails with that, which is logged.
+    let statement = format!("SELECT * FROM \"{}\"", SCRIPT.replace('"', "\"\""));
+    acme.put("/v1/settings", &json!({"statement": statement})).await.ok();
+    let mut reader = Reader::sign_in(&host, &acme.key).await;
+    reader.get("/console/playground").await.ok();
+    let question = [("question", "Who are you?"), ("model", MODEL)];
+    let failed = reader.post("/console/playground", &question).await.refused(422);
+    check_shown("a failed answer", &failed);
+    let streamed = reader.post("/console/playground/stream", &question).await.ok();
+    let message = &streamed.events("failure")[0]["message"];
+    assert!(message.as_str().unwrap().contains(SCRIPT), "{message}");
+    for path in ["/console/plugins/logs", "/console/plugins/settings"] {
+        check_shown(path, &reader.get(path).await.ok());
+    }
+    let statistics = reader.get("/console/plugins/of/statement").await.ok();
+    check_inert("statistics", &statistics);
+    assert!(statistics.html.contains("2 of 2 calls (100 %)"), "{}", statistics.html);
+    let line = reader.first_event("/console/plugins/logs/stream?after=0").await;
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert!(
+        line["level"] == "error" && line["message"].as_str().unwrap().contains(SCRIPT),
+        "{line}"
+    );
 }
