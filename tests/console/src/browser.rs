@@ -1,6 +1,6 @@
 //! A browser, and what every page must be. Not here: which pages there are.
 
-use crate::{Options, screenshots::Screenshots};
+use crate::{Options, paints::Paints, screenshots::Screenshots};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::{
@@ -17,6 +17,8 @@ use tokio::time::sleep;
 /// Until a page shows what it should; only one that never does makes the walk wait for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is asked when a page was painted. A page of which it does not tell is not measured.
+const PAINT_LOOKS: u32 = 20;
 /// A page with all that it loads.
 const PAGE_BYTES: u64 = 150 << 10;
 /// Widths of a desk and of a phone, in pixels.
@@ -33,6 +35,7 @@ pub struct Browser {
     screenshots: Option<Screenshots>,
     faults: RefCell<Vec<String>>,
     pages: Cell<u32>,
+    paints: RefCell<Paints>,
 }
 
 impl Browser {
@@ -58,6 +61,7 @@ impl Browser {
             screenshots: options.screenshots.as_deref().map(Screenshots::new).transpose()?,
             faults: RefCell::default(),
             pages: Cell::default(),
+            paints: RefCell::default(),
         };
         browser.resize(WIDE).await?;
         Ok(browser)
@@ -71,6 +75,11 @@ impl Browser {
 
     pub fn pages(&self) -> u32 {
         self.pages.get()
+    }
+
+    /// When pages were first painted.
+    pub fn paints(&self) -> String {
+        self.paints.borrow().to_string()
     }
 
     pub fn fault(&self, what: impl Into<String>) {
@@ -154,6 +163,15 @@ impl Browser {
         Ok(())
     }
 
+    /// A button, and waits for the page that follows.
+    pub async fn press(&self, button: &str) -> Result<()> {
+        self.script("window.isOld = true", Value::Null).await?;
+        self.wait(&format!("Boolean({button})")).await?;
+        self.script(&format!("({button}).click()"), Value::Null).await?;
+        self.wait("!window.isOld && document.readyState === 'complete'").await?;
+        Ok(())
+    }
+
     pub async fn sign_in(&self, key: &str) -> Result<()> {
         self.go("/console/sign-in").await?;
         self.fill("#key", key).await?;
@@ -194,6 +212,7 @@ impl Browser {
     /// Goes there, and checks the page.
     pub async fn visit(&self, who: &str, path: &str) -> Result<()> {
         self.go(path).await?;
+        self.measure_paint(path).await?;
         self.check(who).await
     }
 
@@ -203,10 +222,7 @@ impl Browser {
         let place = format!("{path} as {who}");
         self.pages.set(self.pages.get() + 1);
         self.wait("document.readyState === 'complete'").await?;
-        let hacked = self.script("return window.hacked ?? null", Value::Null).await?;
-        if !hacked.is_null() {
-            self.fault(format!("{place}: a script that somebody wrote has run"));
-        }
+        self.check_inert(&place).await?;
         let bytes = self.script(BYTES, Value::Null).await?.as_u64().unwrap_or(u64::MAX);
         if bytes > PAGE_BYTES {
             self.fault(format!("{place}: the page has {bytes} bytes, {PAGE_BYTES} at most"));
@@ -222,6 +238,27 @@ impl Browser {
             self.resize(WIDE).await?;
         }
         self.set_scheme("light").await
+    }
+
+    /// Whether something that somebody wrote has become a part of the page, or has run.
+    pub async fn check_inert(&self, place: &str) -> Result<()> {
+        let found = self.script(FOREIGN, Value::Null).await?;
+        for part in found.as_array().into_iter().flatten() {
+            self.fault(format!("{place}: what somebody wrote is code: {part}"));
+        }
+        Ok(())
+    }
+
+    /// The browser tells of it a moment after it has painted.
+    async fn measure_paint(&self, path: &str) -> Result<()> {
+        for _ in 0..PAINT_LOOKS {
+            if let Some(millis) = self.script(PAINT, Value::Null).await?.as_f64() {
+                self.paints.borrow_mut().add(path, millis);
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     async fn check_accessibility(&self, place: &str) -> Result<()> {
@@ -286,6 +323,11 @@ fn is_true(value: &Value) -> bool {
 /// Of the page and all that it loads.
 const BYTES: &str = "return performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))
     .reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)";
+/// In milliseconds since the page was asked for.
+const PAINT: &str = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
+/// No page has such elements of its own.
+const FOREIGN: &str = "return [...document.querySelectorAll('main script, main img, main iframe, main [onerror]')]
+    .map((element) => element.outerHTML.slice(0, 160)).concat(window.hacked ? ['it has run'] : [])";
 /// What is wider than the window scrolls by itself.
 const WIDER: &str = "return Math.max(0, document.documentElement.scrollWidth - window.innerWidth)";
 /// WCAG 2.2 AA, and best practices.

@@ -4,8 +4,11 @@
 
 mod browser;
 mod operator;
+mod paints;
+mod plugins;
 mod screenshots;
 mod tenant;
+mod untrusted;
 
 use anyhow::{Result, bail};
 use browser::Browser;
@@ -43,11 +46,12 @@ async fn main() -> Result<()> {
     let browser = Browser::start(&options).await?;
     // The browser must end, whatever was found.
     let walked = walk(&browser, &options).await;
-    let pages = browser.pages();
+    let (pages, paints) = (browser.pages(), browser.paints());
     let faults = browser.end().await?;
     for fault in &faults {
         println!("WRONG {fault}");
     }
+    println!("{paints}");
     walked?;
     if !faults.is_empty() {
         bail!("{} faults on {pages} pages", faults.len());

@@ -1,9 +1,9 @@
 //! A tenant's keys: an admin who does everything, a user, and one who only reads.
 
-use crate::{Options, SCRIPT, browser::Browser};
-use anyhow::{Context, Result, ensure};
+use crate::{Options, SCRIPT, browser::Browser, plugins, untrusted};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use std::{env, fs, path::Path, process};
+use std::{env, fs, process};
 
 const PAGES: [&str; 12] = [
     "/console/playground",
@@ -30,6 +30,7 @@ pub async fn walk(browser: &Browser, options: &Options, key: &str) -> Result<()>
     }
     add_documents(browser).await?;
     ask(browser).await?;
+    untrusted::walk(browser, options).await?;
     deploy(browser, options).await?;
     let user = make_key(browser, "user").await?;
     let reader = make_key(browser, "read-only").await?;
@@ -128,52 +129,18 @@ async fn deploy(browser: &Browser, options: &Options) -> Result<()> {
     let uses = "[...document.querySelectorAll('form[action$=\"/use\"] button')]";
     let roll_back = format!("{uses}.find((button) => button.textContent === 'Roll back to this')");
     for component in &options.components {
-        upload(browser, component).await?;
-        press(
-            browser,
-            &format!("{uses}.find((button) => button.textContent === 'Use')"),
-        )
-        .await?;
+        plugins::upload(browser, "desk", component).await?;
+        browser
+            .press(&format!("{uses}.find((button) => button.textContent === 'Use')"))
+            .await?;
         browser.check("admin with a plugin").await?;
     }
-    press(browser, &roll_back).await?;
+    browser.press(&roll_back).await?;
     let left = browser
         .script(&format!("return Boolean({roll_back})"), Value::Null)
         .await?;
     ensure!(left == false, "the plugin was not rolled back");
     browser.visit("admin", "/console/plugins/of/desk").await
-}
-
-async fn upload(browser: &Browser, component: &Path) -> Result<()> {
-    browser.go("/console/plugins").await?;
-    browser.wait("!document.getElementById('plugin-upload').hidden").await?;
-    let before = browser
-        .script(
-            "return document.querySelectorAll('form[action$=\"/use\"]').length",
-            Value::Null,
-        )
-        .await?;
-    let before = before.as_u64().context("a number")?;
-    browser.choose("#plugin-file", component).await?;
-    browser.fill("#plugin-name", "desk").await?;
-    browser.click("#plugin-upload button").await?;
-    browser
-        .wait(&format!(
-            "document.querySelectorAll('form[action$=\"/use\"]').length > {before}"
-        ))
-        .await?;
-    Ok(())
-}
-
-/// A button of a form, and waits for the page that follows.
-async fn press(browser: &Browser, button: &str) -> Result<()> {
-    browser.script("window.isOld = true", Value::Null).await?;
-    browser.wait(&format!("Boolean({button})")).await?;
-    browser.script(&format!("({button}).click()"), Value::Null).await?;
-    browser
-        .wait("!window.isOld && document.readyState === 'complete'")
-        .await?;
-    Ok(())
 }
 
 async fn make_key(browser: &Browser, role: &str) -> Result<String> {
@@ -200,11 +167,9 @@ async fn revoke(browser: &Browser, admin: &str, reader: &str) -> Result<()> {
     browser.sign_in(admin).await?;
     browser.go(KEYS).await?;
     let row = "[...document.querySelectorAll('tr')].find((row) => row.innerText.includes('for a read-only'))";
-    press(
-        browser,
-        &format!("{row}?.querySelector('form[action$=\"/revoke\"] button')"),
-    )
-    .await?;
+    browser
+        .press(&format!("{row}?.querySelector('form[action$=\"/revoke\"] button')"))
+        .await?;
     let gone = browser.script(&format!("return !({row})"), Value::Null).await?;
     ensure!(gone == true, "a revoked key is still listed");
     browser.sign_out().await?;

@@ -241,28 +241,94 @@ fn passage_item(passage: &ShownPassage) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tenant::playground::answer::{Part, ShownLine, ShownMessage, ShownReceipt};
 
     const SCRIPT: &str = "</textarea><script>hacked()</script>\"'><img src=x onerror=hacked()>";
 
-    #[test]
-    fn what_a_model_says_is_text() {
-        let turn = |role: &str| Turn {
-            role: role.to_owned(),
-            content: SCRIPT.to_owned(),
-        };
-        let view = Playground {
+    fn view<'a>(turns: &'a [Turn], form: &'a PlaygroundForm) -> Playground<'a> {
+        Playground {
             models: &[],
-            form: &PlaygroundForm::default(),
-            turns: &[turn("user"), turn("assistant"), turn("tool")],
+            form,
+            turns,
             answer: None,
-            error: Some(&Error::invalid(SCRIPT)),
+            error: None,
             may_chat: true,
             has_documents: true,
             csrf: html! {},
+        }
+    }
+
+    fn turn(role: &str) -> Turn {
+        Turn {
+            role: role.to_owned(),
+            content: SCRIPT.to_owned(),
+        }
+    }
+
+    /// How often it is shown, as text only.
+    fn shown(html: &str) -> usize {
+        assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
+        html.matches("&lt;script&gt;hacked()").count()
+    }
+
+    #[test]
+    fn what_a_model_says_is_text() {
+        let (turns, form) = (["user", "assistant", "tool"].map(turn), PlaygroundForm::default());
+        let error = Error::invalid(SCRIPT);
+        let view = Playground {
+            error: Some(&error),
+            ..view(&turns, &form)
         };
-        let html = page(&view).into_string();
-        assert!(!html.contains("<script>") && !html.contains("<img"), "{html}");
         // Three turns, the error, and the turns again for the next question.
-        assert_eq!(html.matches("&lt;script&gt;hacked()").count(), 7, "{html}");
+        assert_eq!(shown(&page(&view).into_string()), 7);
+    }
+
+    fn hostile() -> Answer {
+        let text = || SCRIPT.to_owned();
+        let fact = || Fact {
+            label: text(),
+            value: text(),
+        };
+        let part = |quoted| Part { text: text(), quoted };
+        Answer {
+            calls: vec![fact()],
+            finish: "complete",
+            passages: vec![ShownPassage {
+                number: 1,
+                title: text(),
+                place: text(),
+                link: None,
+                parts: vec![part(false), part(true)],
+                grounded: Some(true),
+            }],
+            facts: vec![fact()],
+            prompt: Some(vec![ShownMessage {
+                role: "user",
+                content: text(),
+            }]),
+            plugins: vec![fact()],
+            logs: vec![ShownLine {
+                level: "info",
+                message: text(),
+            }],
+            receipt: ShownReceipt {
+                fault: text(),
+                request: text(),
+                jws: text(),
+                ..ShownReceipt::default()
+            },
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_an_answer_is_text() {
+        let (turns, form, answer) = ([turn("assistant")], PlaygroundForm::default(), hostile());
+        let view = Playground {
+            answer: Some(&answer),
+            ..view(&turns, &form)
+        };
+        // The turn, twice; its call, twice of two texts; four of the passage, four of facts, prompt, log line, three of the receipt.
+        assert_eq!(shown(&page(&view).into_string()), 2 + 4 + 4 + 4 + 1 + 1 + 3);
     }
 }
