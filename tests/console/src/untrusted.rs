@@ -122,7 +122,7 @@ async fn log(browser: &Browser, component: &Path) -> Result<()> {
     browser.go("/console/plugins").await?;
     browser
         .script(
-            "document.getElementById('stage-prompting').value = 'standard'",
+            "for (const stage of ['prompting', 'postprocessing']) document.getElementById(`stage-${stage}`).value = 'standard'",
             Value::Null,
         )
         .await?;
